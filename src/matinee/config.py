@@ -1,0 +1,169 @@
+"""What can be set: a model's hyper-parameters, and a whole experiment as TOML."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from matinee.errors import MatineeError, did_you_mean
+
+SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "files"]
+FilterOrder = Literal["users-items", "items-users", "fixed-point"]
+Shown = Literal["train", "train+valid"]
+PartName = Literal["valid", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The range that tuning may try for a field: from low to high, even in the logarithm where log is set."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+class Config(BaseModel):
+    """A frozen set of named values; an unknown name is an error. A field's docstring is its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FilterConfig(Config):
+    """Which events of a log are used. Value and dates are cut first, then rare users and items."""
+
+    min_user_events: int = Field(0, ge=0)
+    """Least events of a user."""
+    min_item_events: int = Field(0, ge=0)
+    """Least events of an item."""
+    filter_order: FilterOrder = "users-items"
+    """One pass over users then items, items then users, or both until nothing changes."""
+    min_value: float | None = None
+    """Least value (rating) of an event."""
+    since: str | None = None
+    """First moment, as an ISO date or time (UTC)."""
+    until: str | None = None
+    """Moment after the last, as an ISO date or time (UTC)."""
+    sample_users: int | None = Field(None, ge=1)
+    """Keep this many users, drawn by the seed."""
+
+
+class SplitConfig(Config):
+    """How a log is cut into train, valid and test."""
+
+    split: SplitMethod = "random"
+    """The method."""
+    ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
+    """Shares of train, valid and test: of each user's events (random), of all events (time), of users (new-users)."""
+    seed: int = 42
+    """Decides every draw."""
+    at: tuple[str, ...] = ()
+    """time: the moments (ISO) where valid and test begin, in place of the shares; one moment means no valid."""
+    shown: float = Field(0.8, gt=0, lt=1)
+    """new-users: the share of a held-out user's events that the model is shown."""
+    folds: int = Field(5, ge=2)
+    """k-fold: how many."""
+    fold: int = Field(0, ge=0)
+    """k-fold: which fold is test; the next one is valid."""
+    path: str | None = None
+    """files: the folder that holds train, valid and test tables."""
+
+
+class EvaluationConfig(Config):
+    """What is measured, and on what."""
+
+    k: tuple[int, ...] = (5, 10, 20)
+    """List lengths."""
+    on: PartName = "test"
+    """The part whose targets are to be found."""
+    inputs: Shown = "train+valid"
+    """What a model is shown at test time. Valid items stay masked either way."""
+    refit: Shown = "train"
+    """What a model learns from before the test."""
+    samples: int = Field(1000, ge=100)
+    """Bootstrap samples behind each interval."""
+
+
+class ColumnsConfig(Config):
+    """The columns of a table that is no MovieLens, sniffed where left out."""
+
+    user: str | None = None
+    item: str | None = None
+    value: str | None = None
+    at: str | None = None
+
+
+class Experiment(Config):
+    """One experiment, whole: `matinee evaluate --config FILE` runs it."""
+
+    model: str | None = None
+    """A name from the registry."""
+    data: str = "bundled"
+    """`bundled`, the name of a data set, or a path."""
+    columns: ColumnsConfig = ColumnsConfig()
+    filters: FilterConfig = FilterConfig()
+    split: SplitConfig = SplitConfig()
+    settings: dict[str, Any] = {}
+    """The model's hyper-parameters."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def configure(kind: type[ConfigT], values: Mapping[str, object], where: str) -> ConfigT:
+    """Build a config from values. Raises MatineeError naming `where`, the field and the mend."""
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        raise MatineeError(f"{where}: {_first_problem(kind, error)}") from None
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment in a TOML file. Raises MatineeError if it is missing, no TOML, or has an unknown key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except FileNotFoundError:
+        raise MatineeError(f"no config file {path}; configs/ in the project has one for each model") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise MatineeError(f"{path} cannot be read as TOML: {error}") from None
+    return configure(Experiment, values, str(path))
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
+    """`["l2=200", "weighting=bm25"]` -> `{"l2": 200, "weighting": "bm25"}`. Raises MatineeError without `=`."""
+    settings: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise MatineeError(f"--set {pair!r} is not key=value; for example --set l2=200")
+        settings[key.strip().replace("-", "_")] = _parse_value(text.strip())
+    return settings
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _first_problem(kind: type[Config], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    field = ".".join(path) or "value"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {field!r}{did_you_mean(path[-1], _fields_at(kind, path[:-1]))}"
+    return f"{field} = {problem.get('input')!r}: {problem['msg']}"
+
+
+def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
+    for part in path:
+        inner = kind.model_fields[part].annotation if part in kind.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, Config)):
+            return []
+        kind = inner
+    return list(kind.model_fields)

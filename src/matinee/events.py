@@ -1,0 +1,94 @@
+"""Events: a log as columns of rows, and the data set that they belong to."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.catalogue import Catalogue
+from matinee.vocab import Vocab
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """N events, ordered by user row, then time, then their order in the log.
+
+    user_rows, item_rows: [N] int32; values: [N] float32, the rating, 1 for a click;
+    times: [N] int64, UTC seconds, 0 throughout where the log has none.
+    """
+
+    user_rows: IntArray
+    item_rows: IntArray
+    values: FloatArray
+    times: IntArray
+
+    @classmethod
+    def ordered(
+        cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray
+    ) -> "Events":
+        """Events in the order of the log -> events in our order; equal times keep the log's order."""
+        order = np.argsort(times, kind="stable")
+        order = order[np.argsort(user_rows[order], kind="stable")]
+        return cls(
+            user_rows[order].astype(np.int32, copy=False),
+            item_rows[order].astype(np.int32, copy=False),
+            values[order].astype(np.float32, copy=False),
+            times[order].astype(np.int64, copy=False),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    def take(self, keep: IntArray | np.ndarray) -> "Events":
+        """Some events, by ascending position or by mask."""
+        return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A log with its vocabularies and catalogue.
+
+    kind: what an event means (`rating` where the log has values, else `click`).
+    timed: whether the log has times; without them the order is that of the log.
+    notes: what reading and filtering changed, one sentence each, for people.
+    """
+
+    name: str
+    users: Vocab
+    items: Vocab
+    events: Events
+    catalogue: Catalogue
+    kind: str = "rating"
+    timed: bool = True
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def user_starts(self) -> IntArray:
+        """Where each user's events begin. [U + 1]."""
+        return starts_of(self.events.user_rows, len(self.users))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when any event or id does."""
+        digest = hashlib.sha256()
+        for ids in (self.users.ids, self.items.ids):
+            digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
+        for column in (self.events.user_rows, self.events.item_rows, self.events.values, self.events.times):
+            digest.update(np.ascontiguousarray(column))
+        return digest.hexdigest()[:16]
+
+    def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
+        """The data set of some of its events; users and items left without events go too."""
+        kept = self.events.take(events)
+        users, user_rows = Vocab.index(kept.user_rows)
+        items, item_rows = Vocab.index(kept.item_rows)
+        return replace(
+            self,
+            users=self.users.take(users.ids),
+            items=self.items.take(items.ids),
+            events=Events(user_rows, item_rows, kept.values, kept.times),
+            catalogue=self.catalogue.take(items.ids),
+            notes=(*self.notes, note) if note else self.notes,
+        )

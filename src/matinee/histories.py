@@ -1,0 +1,168 @@
+"""Histories: all that a model ever sees of people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray, gather, rows_of, starts_of
+from matinee.events import Events
+from matinee.vocab import UNKNOWN, Id, Vocab
+
+UserId: TypeAlias = Id
+Instant: TypeAlias = int
+"""UTC seconds."""
+END_OF_TIME: Instant = 2**62
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Histories:
+    """What B users did, oldest first: user b's items are `items[starts[b]:starts[b+1]]`.
+
+    starts: [B + 1]; items: [N] item rows, all known; weights: [N], the event's value; times: [N] UTC seconds;
+    user_rows: [B], UNKNOWN for a visitor; only stored-user models may read it.
+    """
+
+    starts: IntArray
+    items: IntArray
+    weights: FloatArray
+    times: IntArray
+    user_rows: IntArray
+
+    @classmethod
+    def of(
+        cls, items: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None
+    ) -> "Histories":
+        """Visitors' histories from lists of item rows; UNKNOWN rows are dropped. Weights default to 1."""
+        lengths = [len(row) for row in items]
+        flat = np.array([item for row in items for item in row], dtype=np.int32)
+        values = [value for row in weights for value in row] if weights else np.ones(len(flat))
+        owners = np.repeat(np.arange(len(items)), lengths)
+        known = flat != UNKNOWN
+        return cls(
+            starts_of(owners[known], len(items)),
+            flat[known],
+            np.asarray(values, dtype=np.float32)[known],
+            np.zeros(int(known.sum()), dtype=np.int64),
+            np.full(len(items), UNKNOWN, dtype=np.int32),
+        )
+
+    @classmethod
+    def from_events(cls, events: Events, user_rows: IntArray) -> "Histories":
+        """The histories of these users (rows, any order, none of them UNKNOWN) in ordered events."""
+        n_users = max(int(user_rows.max(initial=-1)), int(events.user_rows.max(initial=-1))) + 1
+        starts, places = gather(starts_of(events.user_rows, n_users), user_rows)
+        return cls(
+            starts,
+            events.item_rows[places],
+            events.values[places],
+            events.times[places],
+            user_rows.astype(np.int32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @property
+    def owners(self) -> IntArray:
+        """The place in the batch of each event's user. [N]."""
+        return rows_of(self.starts)
+
+    def take(self, rows: IntArray) -> "Histories":
+        """The histories of some users of the batch, by their place in it."""
+        starts, places = gather(self.starts, rows)
+        return Histories(
+            starts, self.items[places], self.weights[places], self.times[places], self.user_rows[rows]
+        )
+
+    def block(self, start: int, stop: int) -> "Histories":
+        """Users start..stop-1 of the batch, as views."""
+        first, last = self.starts[start], self.starts[stop]
+        return Histories(
+            self.starts[start : stop + 1] - first,
+            self.items[first:last],
+            self.weights[first:last],
+            self.times[first:last],
+            self.user_rows[start:stop],
+        )
+
+    def matrix(self, n_items: int, *, weighted: bool = False) -> csr_array:
+        """Users by items: 1 for each item of a history, or with `weighted` the value of its last event. [B, I]."""
+        keys = self.owners * n_items + self.items
+        # np.unique keeps a key's first place, so the reversed column gives the last event of a repeated item
+        unique, backwards = np.unique(keys[::-1], return_index=True)
+        values = self.weights[::-1][backwards] if weighted else np.ones(len(unique), dtype=np.float32)
+        starts = starts_of(unique // n_items, len(self))
+        columns = (unique % n_items).astype(np.int32)
+        return csr_array((values.astype(np.float32), columns, starts), shape=(len(self), n_items))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """What a model learns from: each training user's history, and how many items there are.
+
+    histories: one for each user who has events; n_items: I, items without an event included.
+    """
+
+    histories: Histories
+    n_items: int
+
+    @property
+    def n_users(self) -> int:
+        """Users with at least one event."""
+        return len(self.histories)
+
+    @property
+    def end(self) -> Instant:
+        """The moment of the last event; 0 without events."""
+        return int(self.histories.times.max(initial=0))
+
+    def matrix(self, *, weighted: bool = False) -> csr_array:
+        """Users by items, as Histories.matrix. [U, I]."""
+        return self.histories.matrix(self.n_items, weighted=weighted)
+
+
+class HistorySource(Protocol):
+    """Where histories come from: offline events, a database, memory."""
+
+    def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
+        """What each of these users did before a moment; an empty history for an unknown user. B = len(users)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventSource:
+    """Histories from events in memory.
+
+    Of several events of a user with the same item the last before the moment counts.
+    """
+
+    events: Events
+    users: Vocab
+
+    def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
+        """See HistorySource."""
+        rows = self.users.rows(list(users))
+        past = self.events.take(self.events.times < before)
+        padded = np.where(rows == UNKNOWN, len(self.users), rows)  # one empty row stands for all the unknown
+        found = Histories.from_events(past, padded)
+        return last_of_each(Histories(found.starts, found.items, found.weights, found.times, rows))
+
+
+def last_of_each(histories: Histories) -> Histories:
+    """Only the last event of each item in each history, the rest in order."""
+    if len(histories.items) == 0:
+        return histories
+    owners = histories.owners
+    keys = owners * (int(histories.items.max()) + 1) + histories.items
+    _, backwards = np.unique(keys[::-1], return_index=True)
+    kept = np.sort(len(keys) - 1 - backwards)
+    return Histories(
+        starts_of(owners[kept], len(histories)),
+        histories.items[kept],
+        histories.weights[kept],
+        histories.times[kept],
+        histories.user_rows,
+    )

@@ -1,0 +1,28 @@
+"""The registry: one line a model, imported on demand."""
+
+from importlib import import_module
+from typing import Any
+
+from matinee.errors import MatineeError, did_you_mean
+from matinee.models.base import Recommender
+
+MODELS = {
+    "popularity": "matinee.models.popularity:Popularity",
+    "item-knn": "matinee.models.item_knn:ItemKNN",
+    "user-knn": "matinee.models.user_knn:UserKNN",
+    "ease": "matinee.models.ease:EASE",
+}
+
+
+def model_class(name: str) -> type[Recommender[Any]]:
+    """The class behind a name. Raises MatineeError with the closest name where there is none."""
+    if name not in MODELS:
+        raise MatineeError(f"no model {name!r}{did_you_mean(name, MODELS)}")
+    module, _, attribute = MODELS[name].partition(":")
+    found: type[Recommender[Any]] = getattr(import_module(module), attribute)
+    return found
+
+
+def create(name: str, **settings: object) -> Recommender[Any]:
+    """A model that has learned nothing yet. Raises MatineeError for an unknown name, key or value."""
+    return model_class(name)(**settings)

@@ -1,0 +1,101 @@
+"""What a model is: it learns from histories, folds histories in, and scores items. Lists are made elsewhere."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Config, configure
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+
+StateT = TypeVar("StateT")
+OnEpoch = Callable[[int, int, dict[str, float]], None]
+"""Called as (epoch, epochs, figures of this epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The circumstances of a fit, apart from what is fitted.
+
+    rng: the only source of chance; device: where tensors live; threads: None leaves it to the library;
+    on_epoch: told of progress; validation: the metric that early stopping watches, higher is better.
+    """
+
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
+    device: str = "cpu"
+    threads: int | None = None
+    on_epoch: OnEpoch | None = None
+    validation: Callable[["Recommender[Any]"], float] | None = None
+
+    @classmethod
+    def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":
+        """A run whose chance comes from one seed."""
+        return cls(rng=np.random.default_rng(seed), on_epoch=on_epoch)
+
+
+class Recommender(ABC, Generic[StateT]):
+    """Base of all models.
+
+    A subclass names its `Config`, lists in `learned` the attributes that `fit` sets (numpy arrays, sparse
+    csr_array, or plain int, float and str), and writes `fit`, `fold_in` and `score`.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+    learned: ClassVar[tuple[str, ...]]
+    predicts_values: ClassVar[bool] = False
+    """Whether scores are on the scale of the events' values, so that RMSE and MAE mean something."""
+
+    def __init__(self, **settings: object) -> None:
+        self.config = configure(self.Config, settings, f"model {self.name}")
+
+    @abstractmethod
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """Learn from histories, forgetting whatever was learned before."""
+
+    @abstractmethod
+    def fold_in(self, histories: Histories) -> StateT:
+        """From B histories to their state, without training. Pure."""
+
+    @abstractmethod
+    def score(self, state: StateT) -> FloatArray:
+        """Every item's score for every user of the state. [B, I], finite, higher is better."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` has run, or an artefact was loaded."""
+        return all(hasattr(self, name) for name in self.learned)
+
+    def require_fitted(self) -> None:
+        """Raises MatineeError before `fit`."""
+        if not self.fitted:
+            raise MatineeError(f"model {self.name} has learned nothing yet; call fit first")
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model whose scores are a sum over the events of the history."""
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """What each event adds to a score. histories of B users, N events; item_rows [B, k] -> [N, k].
+
+        Column j of event n belongs to item_rows[user of n, j]. Summed over a user's events it is that score.
+        """
+        ...
+
+
+@runtime_checkable
+class HasItemVectors(Protocol):
+    """A model that gives every item a vector; the score is the product of the two."""
+
+    def item_vectors(self) -> FloatArray:
+        """[I, D]."""
+        ...
+
+    def user_vectors(self, state: Any) -> FloatArray:  # noqa: ANN401 - the model's own state
+        """[B, D]."""
+        ...
