@@ -25,9 +25,7 @@ class Events:
     times: IntArray
 
     @classmethod
-    def ordered(
-        cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray
-    ) -> "Events":
+    def ordered(cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray) -> "Events":
         """Events in the order of the log -> events in our order; equal times keep the log's order."""
         order = np.argsort(times, kind="stable")
         order = order[np.argsort(user_rows[order], kind="stable")]
@@ -76,7 +74,7 @@ class Dataset:
         for ids in (self.users.ids, self.items.ids):
             digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
         for column in (self.events.user_rows, self.events.item_rows, self.events.values, self.events.times):
-            digest.update(np.ascontiguousarray(column))
+            digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()[:16]
 
     def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":

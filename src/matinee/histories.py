@@ -32,9 +32,7 @@ class Histories:
     user_rows: IntArray
 
     @classmethod
-    def of(
-        cls, items: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None
-    ) -> "Histories":
+    def of(cls, items: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None) -> "Histories":
         """Visitors' histories from lists of item rows; UNKNOWN rows are dropped. Weights default to 1."""
         lengths = [len(row) for row in items]
         flat = np.array([item for row in items for item in row], dtype=np.int32)
@@ -73,9 +71,7 @@ class Histories:
     def take(self, rows: IntArray) -> "Histories":
         """The histories of some users of the batch, by their place in it."""
         starts, places = gather(self.starts, rows)
-        return Histories(
-            starts, self.items[places], self.weights[places], self.times[places], self.user_rows[rows]
-        )
+        return Histories(starts, self.items[places], self.weights[places], self.times[places], self.user_rows[rows])
 
     def block(self, start: int, stop: int) -> "Histories":
         """Users start..stop-1 of the batch, as views."""
