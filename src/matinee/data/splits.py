@@ -3,34 +3,65 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from matinee.arrays import BoolArray, starts_of
+from matinee.arrays import IntArray
 from matinee.config import PartName, Shown, SplitConfig
+from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
+from matinee.data.split_methods import METHODS, from_files
+from matinee.errors import DataError
 from matinee.events import Dataset, Events
 from matinee.histories import Histories, TrainingData
 
-Labels = NDArray[np.int8]
-UNUSED, TRAIN, VALID_SHOWN, VALID, TEST_SHOWN, TEST = -1, 0, 1, 2, 3, 4
-"""The part that an event belongs to. VALID and TEST are targets; the two SHOWN are events of held-out users."""
+__all__ = [
+    "PARTS",
+    "TEST",
+    "TEST_SHOWN",
+    "TRAIN",
+    "UNUSED",
+    "VALID",
+    "VALID_SHOWN",
+    "Labels",
+    "Leaked",
+    "Split",
+    "split",
+]
+
+PARTS: tuple[PartName, ...] = ("valid", "test")
+_LONG_AGO = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Leaked:
+    """Targets of a part that know, or are known by, what a model has learned.
+
+    targets: how many there are; older: than some event of train; older_own: than some event of the same user that
+    the model is given (train, or what is shown of a held-out user); repeated: the same user and item is given too.
+    """
+
+    targets: int
+    older: int
+    older_own: int
+    repeated: int
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """A data set with a label for each event.
 
-    labels: [N], one of the constants above; leaks: what the cut lets through from the future, for people.
+    labels: [N], one of the constants in labels.py; leaks: what the cut lets through from the future, for people;
+    notes: what the method did that the config does not say, for people.
     """
 
     data: Dataset
     config: SplitConfig
     labels: Labels
     leaks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def training(self, refit: Shown = "train") -> TrainingData:
         """What a model learns from: train, or train and all of valid."""
         parts = [TRAIN] if refit == "train" else [TRAIN, VALID_SHOWN, VALID]
-        events = self.data.events.take(np.isin(self.labels, parts))
+        events = self._events(parts)
         users = np.unique(events.user_rows)
         return TrainingData(Histories.from_events(events, users), len(self.data.items))
 
@@ -58,25 +89,79 @@ class Split:
             "test": int(counts[TEST_SHOWN + 1] + counts[TEST + 1]),
         }
 
+    def cold(self, part: PartName) -> tuple[int, int]:
+        """(users with targets in a part but no inputs, items among its targets that train never saw)."""
+        targets = self.targets(part)
+        users = np.setdiff1d(targets.user_rows, self.inputs(part).user_rows)
+        items = np.setdiff1d(targets.item_rows, self._events([TRAIN]).item_rows)
+        return len(users), len(items)
+
+    def leaked(self, part: PartName) -> Leaked:
+        """How many targets of a part the future or a repeat gives away. Without times none counts as older."""
+        events, targets = self.data.events, self.targets(part)
+        train = events.times[self.labels == TRAIN]
+        shown = VALID_SHOWN if part == "valid" else TEST_SHOWN
+        given = self._events([TRAIN, shown])
+        latest = np.full(len(self.data.users), _LONG_AGO)
+        np.maximum.at(latest, given.user_rows, given.times)
+        return Leaked(
+            targets=len(targets),
+            older=int((targets.times < train.max(initial=_LONG_AGO)).sum()),
+            older_own=int((targets.times < latest[targets.user_rows]).sum()),
+            repeated=int(np.isin(self._pairs(targets), self._pairs(given)).sum()),
+        )
+
     def _events(self, parts: list[int]) -> Events:
-        return self.data.events.take(np.isin(self.labels, parts))
+        chosen = np.zeros(6, dtype=bool)
+        chosen[np.array(parts, dtype=np.int64) + 1] = True
+        return self.data.events.take(chosen[self.labels + 1])
+
+    def _pairs(self, events: Events) -> IntArray:
+        return events.user_rows.astype(np.int64) * len(self.data.items) + events.item_rows
 
 
 def split(data: Dataset, config: SplitConfig) -> Split:
-    """Cut a data set as the config says."""
-    return Split(data, config, _random(data, config))
+    """Cut a data set as the config says; `files` brings its own events in place of the data's.
+
+    Raises MatineeError where the config asks for what cannot be, DataError where the log leaves nothing to learn
+    from or nothing to find.
+    """
+    if config.split == "files":
+        data, labels = from_files(config)
+        notes: tuple[str, ...] = ()
+    else:
+        if len(data.events) == 0:
+            raise DataError(f"{data.name} has no events to split")
+        labels, notes = METHODS[config.split](data, config)
+    what = f"split {config.split} of {data.name} ({len(data.events):,} events, {len(data.users):,} users)"
+    if not (labels == TRAIN).any():
+        raise DataError(f"{what} leaves nothing to learn from; use more data, a larger share of train or another split")
+    all_train = config.split in {"random", "time", "new-users"} and config.ratios[0] == 1 and not config.at
+    if not all_train and not np.isin(labels, [VALID, TEST]).any():
+        raise DataError(f"{what} leaves nothing to find; use more data or another split")
+    cut = Split(data, config, labels, notes=notes)
+    return Split(data, config, labels, leaks=_leaks(cut), notes=notes)
 
 
-def _random(data: Dataset, config: SplitConfig) -> Labels:
-    """Ratios of each user's events: floor of train, floor of valid, the rest is test."""
-    rng = np.random.default_rng(config.seed)
-    rows = data.events.user_rows
-    order = np.lexsort((rng.random(len(rows)), rows))
-    lengths = np.diff(starts_of(rows, len(data.users)))
-    place = np.empty(len(rows), dtype=np.int64)
-    place[order] = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    n_train = np.floor(lengths * config.ratios[0] + 1e-9)[rows]
-    n_valid = np.floor(lengths * config.ratios[1] + 1e-9)[rows]
-    valid: BoolArray = place >= n_train
-    test: BoolArray = place >= n_train + n_valid
-    return np.where(test, TEST, np.where(valid, VALID, TRAIN)).astype(np.int8)
+def _leaks(cut: Split) -> tuple[str, ...]:
+    return tuple(sentence for part in PARTS for sentence in _leaks_of(part, cut.leaked(part)))
+
+
+def _leaks_of(part: PartName, leaked: Leaked) -> list[str]:
+    said = []
+    if leaked.older:
+        own = (
+            f", {_share(leaked.older_own, leaked.targets)} than something of the same user" if leaked.older_own else ""
+        )
+        said.append(f"{part}: {_share(leaked.older, leaked.targets)} targets are older than something in train{own}")
+    elif leaked.older_own:
+        said.append(
+            f"{part}: {_share(leaked.older_own, leaked.targets)} targets are older than what is shown of the user"
+        )
+    if leaked.repeated:
+        said.append(f"{part}: {_share(leaked.repeated, leaked.targets)} targets repeat a user and item that is given")
+    return said
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count:,} of {total:,} ({count / total:.1%})"

@@ -1,0 +1,138 @@
+"""Filters: which events of a log are used."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from matinee.arrays import BoolArray, IntArray
+from matinee.config import FilterConfig
+from matinee.data.moments import iso, moment
+from matinee.errors import DataError
+from matinee.events import Dataset
+
+
+def apply_filters(data: Dataset, config: FilterConfig, *, rng: np.random.Generator) -> Dataset:
+    """Cut dates and values, then draw users, then drop rare users and items; each step sees what the last left.
+
+    Notes say what went. `rng` draws the sample of users and nothing else.
+    Raises DataError where nothing would be left, or where dates are asked of a log without times;
+    MatineeError where a date cannot be read.
+    """
+    for step in (_within_dates, _least_value):
+        data = step(data, config)
+    data = _sample(data, config, rng)
+    return _drop_rare(data, config)
+
+
+def _within_dates(data: Dataset, config: FilterConfig) -> Dataset:
+    asked = [f"{name} {text}" for name in ("since", "until") if (text := getattr(config, name)) is not None]
+    if not asked:
+        return data
+    if not data.timed:
+        raise DataError(f"{data.name} has no times, so {' and '.join(asked)} cannot be applied; leave it out")
+    times = data.events.times
+    keep = np.ones(len(times), dtype=bool)
+    if config.since is not None:
+        keep &= times >= moment(config.since, "since")
+    if config.until is not None:
+        keep &= times < moment(config.until, "until")
+    if not keep.any():
+        span = f"the log runs from {iso(int(times.min()))} to {iso(int(times.max()))}" if len(times) else "it is empty"
+        raise DataError(f"{' and '.join(asked)} leaves no event of {data.name}; {span}")
+    return _keep(data, keep, " and ".join(asked))
+
+
+def _least_value(data: Dataset, config: FilterConfig) -> Dataset:
+    if config.min_value is None:
+        return data
+    # values are stored as float32, so 0.1 must be asked as the float32 that stands for it
+    keep = data.events.values >= np.float32(config.min_value)
+    if not keep.any():
+        most = f"; the largest value is {data.events.values.max():g}" if len(keep) else ""
+        raise DataError(f"min_value {config.min_value:g} leaves no event of {data.name}{most}")
+    return _keep(data, keep, f"min_value {config.min_value:g}")
+
+
+def _sample(data: Dataset, config: FilterConfig, rng: np.random.Generator) -> Dataset:
+    if config.sample_users is None or config.sample_users >= len(data.users):
+        return data
+    drawn = np.zeros(len(data.users), dtype=bool)
+    drawn[rng.choice(len(data.users), config.sample_users, replace=False)] = True
+    return _keep(data, drawn[data.events.user_rows], f"sample_users {config.sample_users:,}")
+
+
+def _drop_rare(data: Dataset, config: FilterConfig) -> Dataset:
+    least_user, least_item = config.min_user_events, config.min_item_events
+    if not least_user and not least_item:
+        return data
+    cut = _CUTS[config.filter_order]
+    users, items = data.events.user_rows, data.events.item_rows
+    keep = cut(users, items, least_user, least_item)
+    what = f"min_user_events {least_user} and min_item_events {least_item} ({config.filter_order})"
+    if not keep.any():
+        most = _most(lambda least: bool(cut(users, items, least, least_item).any()), least_user)
+        if most is not None:
+            mend = f"with min_item_events {least_item} at most min_user_events {most} leaves some"
+        else:
+            most = _most(lambda least: bool(cut(users, items, 0, least).any()), least_item)
+            mend = f"at most min_item_events {most} leaves some" if most is not None else "it is empty"
+        raise DataError(f"{what} leaves no event of {data.name}; {mend}")
+    return _keep(data, keep, what)
+
+
+def _users_then_items(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
+    keep = np.bincount(users)[users] >= least_user
+    return keep & (np.bincount(items[keep], minlength=int(items.max(initial=0)) + 1)[items] >= least_item)
+
+
+def _items_then_users(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
+    return _users_then_items(items, users, least_item, least_user)
+
+
+def _fixed_point(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
+    """The largest part of the log where both limits hold; there is only one, whatever the order of the passes."""
+    left = np.arange(len(users))
+    while True:
+        owners, things = users[left], items[left]
+        good = (np.bincount(owners)[owners] >= least_user) & (np.bincount(things)[things] >= least_item)
+        if good.all():
+            break
+        left = left[good]
+    keep = np.zeros(len(users), dtype=bool)
+    keep[left] = True
+    return keep
+
+
+_CUTS: dict[str, Callable[[IntArray, IntArray, int, int], BoolArray]] = {
+    "users-items": _users_then_items,
+    "items-users": _items_then_users,
+    "fixed-point": _fixed_point,
+}
+
+
+def _most(leaves_some: Callable[[int], bool], asked: int) -> int | None:
+    """The largest limit in 0..asked that leaves something, by halving; None if none does."""
+    if not leaves_some(0):
+        return None
+    low, high = 0, asked + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if leaves_some(middle) else (low, middle)
+    return low
+
+
+def _keep(data: Dataset, keep: BoolArray, what: str) -> Dataset:
+    if keep.all():
+        return data
+    kept = data.keep(keep)
+    gone = [
+        f"{before - after:,} of {before:,} {name}"
+        for name, before, after in (
+            ("users", len(data.users), len(kept.users)),
+            ("items", len(data.items), len(kept.items)),
+            ("events", len(data.events), len(kept.events)),
+        )
+        if after < before
+    ]
+    return replace(kept, notes=(*data.notes, f"{what} dropped {', '.join(gone)}"))
