@@ -22,7 +22,8 @@ class Run:
     """The circumstances of a fit, apart from what is fitted.
 
     rng: the only source of chance; device: where tensors live; threads: None leaves it to the library;
-    on_epoch: told of progress; validation: the metric that early stopping watches, higher is better.
+    on_epoch: told of progress; validation: the metric that early stopping watches, higher is better;
+    memory: bytes that a fit may use, None asks the machine.
     """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
@@ -30,6 +31,7 @@ class Run:
     threads: int | None = None
     on_epoch: OnEpoch | None = None
     validation: Callable[["Recommender[Any]"], float] | None = None
+    memory: int | None = None
 
     @classmethod
     def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":
@@ -49,6 +51,8 @@ class Recommender(ABC, Generic[StateT]):
     learned: ClassVar[tuple[str, ...]]
     predicts_values: ClassVar[bool] = False
     """Whether scores are on the scale of the events' values, so that RMSE and MAE mean something."""
+    reads_history: ClassVar[bool] = True
+    """Whether the list depends on the history at all."""
 
     def __init__(self, **settings: object) -> None:
         self.config = configure(self.Config, settings, f"model {self.name}")
@@ -63,7 +67,7 @@ class Recommender(ABC, Generic[StateT]):
 
     @abstractmethod
     def score(self, state: StateT) -> FloatArray:
-        """Every item's score for every user of the state. [B, I], finite, higher is better."""
+        """Every item's score for every user of the state, in a new array. [B, I], finite, higher is better."""
 
     @property
     def fitted(self) -> bool:
@@ -98,4 +102,13 @@ class HasItemVectors(Protocol):
 
     def user_vectors(self, state: Any) -> FloatArray:  # noqa: ANN401 - the model's own state
         """[B, D]."""
+        ...
+
+
+@runtime_checkable
+class HasSimilarity(Protocol):
+    """A model that says of itself how similar items are."""
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """How similar every item is to each of some. [n] -> [n, I]."""
         ...

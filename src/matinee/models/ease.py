@@ -1,0 +1,136 @@
+"""EASE: a linear autoencoder with a zero diagonal, in closed form (Steck 2019), and EDLAE (Steck 2020)."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+from scipy.linalg import blas, lapack
+from scipy.sparse import csr_array, diags_array
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Config, Search
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+
+BLOCK_ROWS = 1024
+
+
+class EASEConfig(Config):
+    """Settings of EASE."""
+
+    l2: Annotated[PositiveFloat, Search(1, 1e4, log=True)] = 300.0
+    """Ridge strength."""
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
+    """EDLAE: the chance that an input is dropped in training, all outcomes averaged exactly. 0 is EASE."""
+    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    """A user's events count n^-user_power, n being how many they are: 0 all alike, 1 every user alike."""
+    item_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    """An item's column is scaled by n^-item_power, n being its users: above 0 popular items count less."""
+
+
+class EASE(Recommender[csr_array]):
+    """score = x B, where B minimises |X - X B|² + l2 |B|² with diag(B) = 0.
+
+    G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal.
+    Source: Steck 2019, eq. 8. EDLAE adds dropout / (1 - dropout) · diag(XᵀX) to the diagonal of G:
+    Steck 2020, "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal kept zero.
+    X is binary. G is counted in float32, exact below 2^24 shared users, and solved in place by Cholesky.
+    """
+
+    name = "ease"
+    Config = EASEConfig
+    learned = ("weights",)
+    config: EASEConfig
+    weights: FloatArray  # [I, I], B above
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender. Raises MatineeError before it starts if the catalogue is too large for memory."""
+        _require_memory(train.n_items, run.memory)
+        gram = _gram(self._scaled(train.matrix()))  # [I, I], its lower triangle
+        diagonal = np.einsum("ii->i", gram)
+        diagonal *= 1 + self.config.dropout / (1 - self.config.dropout)
+        diagonal += self.config.l2
+        self.weights = _invert(gram)  # P
+        spread = -1 / np.diag(self.weights)
+        self.weights *= spread  # by column
+        np.fill_diagonal(self.weights, 0)
+        return self
+
+    def fold_in(self, histories: Histories) -> csr_array:
+        """The histories as a binary matrix. [B, I]."""
+        return histories.matrix(len(self.weights))
+
+    def score(self, state: csr_array) -> FloatArray:
+        """See Recommender."""
+        scores: FloatArray = state @ self.weights
+        return scores
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """The weight from each event's item to each listed item. [N, k]."""
+        return self.weights[histories.items[:, None], item_rows[histories.owners]]
+
+    def _scaled(self, matrix: csr_array) -> csr_array:
+        """Users and items weighed down by how many events they have. [U, I]."""
+        for axis, power in ((1, self.config.user_power / 2), (0, self.config.item_power)):
+            if power:
+                counts = np.maximum(np.bincount(matrix.nonzero()[1 - axis], minlength=matrix.shape[1 - axis]), 1)
+                scale = diags_array((counts**-power).astype(np.float32))
+                matrix = (scale @ matrix if axis == 1 else matrix @ scale).tocsr()
+        return matrix
+
+
+def _gram(matrix: csr_array) -> FloatArray:
+    """XᵀX in float32, Fortran order, its lower triangle. [I, I].
+
+    Dense blocks of users through BLAS, or sparse blocks of items where users have so little in common that
+    counting pairs one by one costs less.
+    """
+    n_users, n_items = matrix.shape
+    gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
+    pairs = float((np.diff(matrix.indptr).astype(np.float64) ** 2).sum())
+    if pairs * 300 < float(n_users) * n_items**2:  # a sparse product is some 300 times slower for each multiplication
+        by_item = matrix.T.tocsr()
+        for start in range(0, n_items, BLOCK_ROWS):
+            gram[start : start + BLOCK_ROWS] = (by_item[start : start + BLOCK_ROWS] @ matrix).toarray()
+        return gram
+    for start in range(0, n_users, BLOCK_ROWS):
+        block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]
+        gram = blas.ssyrk(1.0, block.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
+    return gram
+
+
+def _invert(gram: FloatArray) -> FloatArray:
+    """The inverse of a positive definite matrix given by its lower triangle (Fortran order), in its own memory."""
+    factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
+    if not failed:
+        factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        raise MatineeError("ease: the Gram matrix is not positive definite in float32; raise l2")
+    inverse: FloatArray = factor.T  # C order; the upper triangle is valid
+    for start in range(0, len(inverse), BLOCK_ROWS):
+        stop = start + BLOCK_ROWS
+        inverse[stop:, start:stop] = inverse[start:stop, stop:].T
+        square = inverse[start:stop, start:stop]
+        square[:] = np.triu(square) + np.triu(square, 1).T
+    return inverse
+
+
+def _require_memory(n_items: int, memory: int | None) -> None:
+    needed = int(4.2 * n_items**2) + BLOCK_ROWS * n_items * 4
+    available = memory if memory is not None else _available_memory()
+    if available is not None and needed > available:
+        raise MatineeError(
+            f"ease needs {needed / 2**30:.1f} GB for {n_items:,} items and {available / 2**30:.1f} GB are free; "
+            "use item-knn, which stays sparse, or fewer items (--min-item-events)"
+        )
+
+
+def _available_memory() -> int | None:
+    """Bytes that can be had without swapping, None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)

@@ -1,0 +1,100 @@
+"""ItemKNN: an item scores by its similarity to the items of the history (Deshpande and Karypis 2004)."""
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from scipy.sparse import csr_array, vstack
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Config, Search
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.models.weighting import (
+    Similarity,
+    Weighting,
+    entries,
+    inverse_document_frequency,
+    keep_best,
+    mean_length,
+    require_weighting_fits,
+    similarities,
+    squared_lengths,
+    weigh,
+)
+
+BLOCK_ENTRIES = 2**23
+"""Similarities held densely at once while the neighbours are chosen."""
+
+
+class ItemKNNConfig(Config):
+    """Settings of ItemKNN."""
+
+    neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
+    """Similar items kept for each item."""
+    similarity: Similarity = "cosine"
+    """`cosine`, or `jaccard` (which counts users and knows no weighting)."""
+    weighting: Weighting = "none"
+    """How much a user counts in an item's description: all alike, or less the more items they have."""
+    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
+    """Added to the denominator: mistrusts similarities that rest on few users."""
+
+    @model_validator(mode="after")
+    def _jaccard_counts(self) -> Self:
+        require_weighting_fits(self.similarity, self.weighting)
+        return self
+
+
+class ItemKNN(Recommender[csr_array]):
+    """score(u, i) = sum of S[j, i] over the items j of the history that are among the neighbours of i.
+
+    The neighbours of an item are the `neighbours` items most similar to it; an item is described by its users.
+    Source: Deshpande and Karypis 2004, section 4, with neighbourhoods of the scored item (as Sarwar et al. 2001).
+    """
+
+    name = "item-knn"
+    Config = ItemKNNConfig
+    learned = ("similarities",)
+    config: ItemKNNConfig
+    similarities: csr_array  # [I, I]: column i holds the similarities of the neighbours of i
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender. Similarities are computed by blocks of items and never all held."""
+        config = self.config
+        by_item = train.matrix().T.tocsr()  # [I, U]
+        if config.weighting != "none":
+            by_item = weigh(by_item, config.weighting, inverse_document_frequency(by_item), mean_length(by_item))
+        by_user = by_item.T.tocsr()  # [U, I]
+        lengths = squared_lengths(by_item)
+        size = max(1, BLOCK_ENTRIES // max(train.n_items, 1))
+        blocks = []
+        for start in range(0, train.n_items, size):
+            stop = min(start + size, train.n_items)
+            products = by_item[start:stop] @ by_user  # [b, I]
+            block = similarities(products, lengths[start:stop], lengths, config.similarity, config.shrinkage)
+            own = np.repeat(np.arange(start, stop), np.diff(block.indptr)) == block.indices
+            block.data[own] = 0
+            blocks.append(keep_best(block, config.neighbours))
+        self.similarities = vstack(blocks, format="csr").T.tocsr()
+        return self
+
+    def fold_in(self, histories: Histories) -> csr_array:
+        """The histories as a binary matrix. [B, I]."""
+        return histories.matrix(self.similarities.shape[0])
+
+    def score(self, state: csr_array) -> FloatArray:
+        """See Recommender."""
+        scores: FloatArray = (state @ self.similarities).toarray()
+        return scores
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """The similarity of each event's item to each listed item. [N, k]."""
+        wanted = item_rows[histories.owners]  # [N, k]
+        sources = np.repeat(histories.items, item_rows.shape[1])
+        return entries(self.similarities, sources, wanted.ravel()).reshape(wanted.shape)
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """How similar every item is to each of some: a neighbour either way. [n] -> [n, I]."""
+        theirs: FloatArray = self.similarities[item_rows].toarray()
+        own: FloatArray = self.similarities[:, item_rows].toarray().T
+        return np.maximum(theirs, own)

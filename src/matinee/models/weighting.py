@@ -1,0 +1,95 @@
+"""How much an entry of a users-by-items matrix counts, and how alike two of its rows are: shared by the kNN models.
+
+A row is a document and a column a term: an item described by its users, or a user described by their items.
+"""
+
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray, top_k
+
+Weighting = Literal["none", "tf-idf", "bm25"]
+Similarity = Literal["cosine", "jaccard"]
+
+
+def require_weighting_fits(similarity: Similarity, weighting: Weighting) -> None:
+    """Raises ValueError for a weighting under Jaccard, which only counts."""
+    if similarity == "jaccard" and weighting != "none":
+        raise ValueError("similarity = 'jaccard' only counts; set weighting = 'none' beside it")
+
+
+def mean_length(matrix: csr_array) -> float:
+    """Mean entries of a row, at least 1."""
+    return max(matrix.nnz / max(matrix.shape[0], 1), 1.0)
+
+
+def inverse_document_frequency(matrix: csr_array) -> FloatArray:
+    """ln(1 + (R - n + 0.5) / (n + 0.5)) for n of R rows that have the column; never negative. [C].
+
+    Source: Robertson and Zaragoza 2009, eq. 3.3, with the usual 1 + against negative values.
+    """
+    counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    return np.log1p((matrix.shape[0] - counts + 0.5) / (counts + 0.5)).astype(np.float32)
+
+
+def weigh(matrix: csr_array, weighting: Weighting, idf: FloatArray, mean_length: float) -> csr_array:
+    """A binary matrix with its entries weighted. [R, C].
+
+    tf-idf: idf of the column. bm25: idf · (k1 + 1) / (1 + k1 (1 - b + b · length / mean length)) with the usual
+    k1 = 1.2 and b = 0.75 (Robertson and Zaragoza 2009, eq. 3.15), length being the entries of the row.
+    """
+    if weighting == "none":
+        return matrix
+    data = matrix.data * idf[matrix.indices]
+    if weighting == "bm25":
+        lengths = np.diff(matrix.indptr)
+        norms = 1.2 * (0.25 + 0.75 * lengths / mean_length)
+        data = data * np.repeat(2.2 / (1 + norms), lengths).astype(np.float32)
+    return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def squared_lengths(matrix: csr_array) -> FloatArray:
+    """The sum of squares of each row. [R]; for a binary matrix its number of entries."""
+    owners = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.bincount(owners, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[0]).astype(np.float32)
+
+
+def similarities(
+    products: csr_array, rows: FloatArray, columns: FloatArray, similarity: Similarity, shrinkage: float
+) -> csr_array:
+    """Inner products of two sets of rows as similarities, in [0, 1], zero where the product is.
+
+    products [R, C]; rows [R] and columns [C] are squared lengths.
+    cosine: p / (|r| |c| + shrinkage); jaccard: p / (r + c - p + shrinkage).
+    """
+    r = np.repeat(rows, np.diff(products.indptr))
+    c = columns[products.indices]
+    whole = np.sqrt(r * c) if similarity == "cosine" else r + c - products.data
+    data = (products.data / (whole + np.float32(shrinkage))).astype(np.float32)
+    return csr_array((data, products.indices, products.indptr), shape=products.shape)
+
+
+def keep_best(matrix: csr_array, k: int) -> csr_array:
+    """Only the k largest positive entries of each row; equal ones in the order of columns."""
+    columns, values = top_k(matrix.toarray(), min(k, matrix.shape[1]))
+    order = np.argsort(columns, axis=1)  # rows of a CSR matrix ascend, so that sums have one order
+    columns = np.take_along_axis(columns, order, axis=1)
+    values = np.take_along_axis(values, order, axis=1)
+    positive = values > 0
+    starts = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
+    np.cumsum(positive.sum(axis=1), out=starts[1:])
+    return csr_array((values[positive], columns[positive], starts), shape=matrix.shape)
+
+
+def entries(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArray:
+    """Entries of a CSR matrix with ascending columns, zero where there is none. rows, columns [n] -> [n]."""
+    if matrix.nnz == 0:
+        return np.zeros(len(rows), dtype=np.float32)
+    n_columns = matrix.shape[1]
+    owners = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    keys = owners * n_columns + matrix.indices
+    wanted = rows.astype(np.int64) * n_columns + columns
+    places = np.minimum(np.searchsorted(keys, wanted), matrix.nnz - 1)
+    return np.where(keys[places] == wanted, matrix.data[places], 0)

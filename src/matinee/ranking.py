@@ -1,0 +1,110 @@
+"""From scores to a list: the only way, offline and live."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import BoolArray, FloatArray, IntArray, top_k
+from matinee.errors import MatineeError
+from matinee.histories import Histories
+from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
+from matinee.vocab import UNKNOWN
+
+BLOCK_BYTES = 64 * 2**20
+"""Memory for the scores of one block of users."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """The k best items of B users.
+
+    items: [B, k] int32 item rows, best first, UNKNOWN where a list is short; scores: [B, k], -inf there.
+    """
+
+    items: IntArray
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def rank(
+    model: Recommender[Any],
+    histories: Histories,
+    k: int,
+    *,
+    hidden: Histories | None = None,
+    allowed: BoolArray | None = None,
+    repeat: bool = False,
+    block_bytes: int = BLOCK_BYTES,
+) -> Ranking:
+    """The k best items for each history, by score, equal scores in the order of item rows.
+
+    Left out are the items of the history (unless `repeat`), those of `hidden` (B rows of items), and those
+    outside `allowed` ([I]). Users are scored in blocks whose scores fit in `block_bytes`.
+    Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
+    """
+    model.require_fitted()
+    if k < 1:
+        raise ValueError(f"k = {k}; a list has at least one place")
+    if hidden is not None and len(hidden) != len(histories):
+        raise ValueError(f"hidden has {len(hidden)} rows for {len(histories)} histories")
+    items, scores = _empty(len(histories), k)
+    start, size = 0, 1  # one user first: how many items there are is known once the model has scored
+    while start < len(histories):
+        stop = min(start + size, len(histories))
+        block = histories.block(start, stop)
+        block_scores = model.score(model.fold_in(block))  # [b, I]
+        if allowed is not None:
+            block_scores[:, ~allowed] = -np.inf
+        for masked in (None if repeat else block, hidden.block(start, stop) if hidden else None):
+            if masked is not None:
+                block_scores[masked.owners, masked.items] = -np.inf
+        _fill(items[start:stop], scores[start:stop], block_scores, model.name)
+        start, size = stop, max(1, block_bytes // max(1, block_scores[0].nbytes))
+    return Ranking(items, scores)
+
+
+def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
+    """The k items most similar to each of some items, itself left out. item_rows [n] -> [n, k].
+
+    By the model's own similarity, else by cosine of its item vectors, else the list of a visitor who knows
+    that one item. Raises MatineeError for a model that does not look at histories.
+    """
+    model.require_fitted()
+    if not model.reads_history:
+        raise MatineeError(f"model {model.name} gives everyone the same list and knows no similar items; use item-knn")
+    if isinstance(model, HasSimilarity):
+        scores = model.similarity(item_rows)  # [n, I]
+    elif isinstance(model, HasItemVectors):
+        scores = _cosine(model.item_vectors(), item_rows)
+    else:
+        return rank(model, Histories.of([[int(row)] for row in item_rows]), k)
+    scores[np.arange(len(item_rows)), item_rows] = -np.inf
+    ranking = Ranking(*_empty(len(item_rows), k))
+    _fill(ranking.items, ranking.scores, scores, model.name)
+    return ranking
+
+
+def _cosine(vectors: FloatArray, item_rows: IntArray) -> FloatArray:
+    """Cosine of some items with all. vectors [I, D] -> [n, I]."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions: FloatArray = vectors / np.where(lengths > 0, lengths, 1)
+    return directions[item_rows] @ directions.T
+
+
+def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:
+    return np.full((n_lists, k), UNKNOWN, dtype=np.int32), np.full((n_lists, k), -np.inf, dtype=np.float32)
+
+
+def _fill(items: IntArray, scores: FloatArray, block_scores: FloatArray, name: str) -> None:
+    """Write the best of [b, I] scores into [b, k] items and scores."""
+    width = min(items.shape[1], block_scores.shape[1])
+    if width == 0:
+        return
+    columns, best = top_k(block_scores, width)
+    if np.isnan(best).any():
+        raise MatineeError(f"model {name} gave scores that are no numbers (NaN); refit it with a smaller learning rate")
+    items[:, :width] = np.where(np.isneginf(best), UNKNOWN, columns)
+    scores[:, :width] = best

@@ -1,0 +1,217 @@
+"""Artefacts: a fitted model as a folder that loads anywhere, without the data set and without running code.
+
+manifest.json         model, config, plain values, data and split it was fitted on, metrics, versions
+arrays.safetensors    what the model learned; read through a memory map
+histories.safetensors what each known user had done when it was fitted
+items.parquet         id, title, year, genres and events of each item
+users.parquet         id of each known user
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from scipy.sparse import csr_array
+
+import matinee
+from matinee.arrays import IntArray
+from matinee.catalogue import Catalogue, join_genres, split_genres
+from matinee.errors import MatineeError
+from matinee.events import Dataset, Events
+from matinee.histories import EventSource, TrainingData
+from matinee.models import model_class
+from matinee.models.base import Recommender
+from matinee.vocab import Vocab
+
+FORMAT = 1
+DTYPES = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "I16": np.int16,
+    "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
+}  # fmt: skip
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """A fitted model with all that is needed to serve it.
+
+    popularity: [I] training events of each item; known: the histories of the users it was fitted on;
+    manifest: as in manifest.json.
+    """
+
+    model: Recommender[Any]
+    items: Vocab
+    users: Vocab
+    catalogue: Catalogue
+    popularity: IntArray
+    known: EventSource
+    manifest: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name in the registry."""
+        return self.model.name
+
+
+def save(
+    model: Recommender[Any], path: Path, data: Dataset, train: TrainingData, about: Mapping[str, Any] | None = None
+) -> Path:
+    """Write a fitted model as a folder, whole or not at all; an artefact already there is replaced.
+
+    data: what it was fitted on a part of; train: that part; about: further keys of the manifest (split, metrics, ...).
+    Raises MatineeError if the path is taken by something else, or cannot be written.
+    """
+    model.require_fitted()
+    if path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
+        raise MatineeError(f"{path} exists and is no artefact; choose another --out")
+    arrays, manifest = _take_apart(model)
+    manifest |= {
+        "format": FORMAT,
+        "matinee": matinee.__version__,
+        "model": model.name,
+        "config": model.config.model_dump(mode="json"),
+        "data": describe(data),
+        **(about or {}),
+    }
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        save_file(arrays, part / "arrays.safetensors")
+        _write_tables(part, data, train)
+        (part / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        shutil.rmtree(path, ignore_errors=True)
+        part.rename(path)
+    except OSError as error:
+        raise MatineeError(f"artefact {path} cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return path
+
+
+def load(path: Path) -> Artefact:
+    """The artefact in a folder. Arrays are memory maps. Raises MatineeError if it is missing, damaged or too new."""
+    if not (path / "manifest.json").is_file():
+        raise MatineeError(
+            f"no artefact at {path}: it has no manifest.json; make one with `matinee train MODEL --out {path}`"
+        )
+    try:
+        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+        if manifest["format"] != FORMAT:
+            raise MatineeError(
+                f"artefact {path} has format {manifest['format']}, this Matinee reads {FORMAT}; train again"
+            )
+        model = model_class(manifest["model"])(**manifest["config"])
+        _put_together(model, read_arrays(path / "arrays.safetensors"), manifest)
+        items = pl.read_parquet(path / "items.parquet")
+        users = Vocab(_ids(pl.read_parquet(path / "users.parquet")["id"]))
+        known = read_arrays(path / "histories.safetensors")
+    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        raise MatineeError(f"artefact {path} is damaged ({type(error).__name__}: {error}); train again") from None
+    return Artefact(
+        model,
+        Vocab(_ids(items["id"])),
+        users,
+        Catalogue(tuple(items["title"]), tuple(items["year"]), tuple(map(split_genres, items["genres"]))),
+        items["events"].to_numpy(),
+        EventSource(Events(known["user_rows"], known["items"], known["weights"], known["times"]), users),
+        manifest,
+        path,
+    )
+
+
+def describe(data: Dataset) -> dict[str, Any]:
+    """Name, sizes and fingerprint of a data set."""
+    return {
+        "name": data.name,
+        "users": len(data.users),
+        "items": len(data.items),
+        "events": len(data.events),
+        "fingerprint": data.fingerprint,
+    }
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file as read-only memory maps. Raises ValueError if it is damaged."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= size - 8:
+            raise ValueError(f"{path.name} is cut short")
+        header = json.loads(file.read(length))
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        first, last = entry["data_offsets"]
+        dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
+        if last - first != dtype.itemsize * int(np.prod(shape, dtype=np.int64)) or 8 + length + last > size:
+            raise ValueError(f"{path.name} is cut short")
+        arrays[name] = (
+            np.memmap(path, dtype, "r", offset=8 + length + first, shape=shape)
+            if last > first
+            else np.empty(shape, dtype)
+        )
+    return arrays
+
+
+def _write_tables(folder: Path, data: Dataset, train: TrainingData) -> None:
+    histories = train.histories
+    owners = np.repeat(histories.user_rows, np.diff(histories.starts))
+    columns = {"user_rows": owners, "items": histories.items, "weights": histories.weights, "times": histories.times}
+    save_file(
+        {name: np.ascontiguousarray(column) for name, column in columns.items()}, folder / "histories.safetensors"
+    )
+    pl.DataFrame({"id": data.users.ids.tolist()}).write_parquet(folder / "users.parquet")
+    pl.DataFrame(
+        {
+            "id": data.items.ids.tolist(),
+            "title": data.catalogue.titles,
+            "year": data.catalogue.years,
+            "genres": list(map(join_genres, data.catalogue.genres)),
+            "events": np.bincount(histories.items, minlength=len(data.items)),
+        }
+    ).write_parquet(folder / "items.parquet")
+
+
+def _ids(column: pl.Series) -> NDArray[Any]:
+    if column.dtype.is_integer():
+        return column.to_numpy()
+    return np.array(column.to_list(), dtype=np.dtypes.StringDType())
+
+
+def _take_apart(model: Recommender[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Learned attributes as dense arrays, and what the manifest must say of the rest."""
+    arrays: dict[str, NDArray[Any]] = {}
+    manifest: dict[str, Any] = {"sparse": {}, "values": {}}
+    for name in model.learned:
+        value = getattr(model, name)
+        if isinstance(value, csr_array):
+            manifest["sparse"][name] = list(value.shape)
+            for part in ("data", "indices", "indptr"):
+                arrays[f"{name}.{part}"] = np.ascontiguousarray(getattr(value, part))
+        elif isinstance(value, np.ndarray):
+            arrays[name] = np.ascontiguousarray(value)
+        else:
+            manifest["values"][name] = value
+    return arrays, manifest
+
+
+def _put_together(model: Recommender[Any], arrays: Arrays, manifest: Mapping[str, Any]) -> None:
+    for name in model.learned:
+        if name in manifest["values"]:
+            value = manifest["values"][name]
+        elif name in manifest["sparse"]:
+            parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+            value = csr_array(parts, shape=tuple(manifest["sparse"][name]))
+        else:
+            value = arrays[name]
+        setattr(model, name, value)
