@@ -1,0 +1,159 @@
+"""Finding movies by title while it is being typed: whole words, beginnings of words, small slips.
+
+Every query word must match some word of a title. Exact beats prefix beats slip, a title that begins with the query
+beats one that contains it, and of equals the more watched comes first. No word of the catalogue is compared in Python.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.catalogue import Catalogue
+
+MAX_WORDS = 8
+MAX_LETTERS = 24
+"""Longer queries and words are cut: no title needs more to be told apart."""
+ARTICLES = {"the", "a", "an"}
+EXACT, PREFIX, SLIP = 1.0, 0.8, 0.45
+BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
+"""What a title gains: it begins with the first word asked for; it has no other words; it is the most watched."""
+_WORD = re.compile(r"[^\W_]+")
+_INNER = re.compile(r"(?<=\w)['’‘`´](?=\w)")
+
+
+class TitleSearch:
+    """An index of titles; built once, read by any number of threads.
+
+    popularity: [I], events per item.
+    """
+
+    def __init__(self, catalogue: Catalogue, popularity: IntArray) -> None:
+        words = [title_words(title) for title in catalogue.titles]
+        owners = np.repeat(np.arange(len(words)), [len(row) for row in words])
+        flat = np.array([word for row in words for word in row], dtype=f"U{MAX_LETTERS}")
+        self._words, places = np.unique(flat, return_inverse=True)  # [W] ascending
+        shape = (len(self._words), len(words))
+        titles = csr_array((np.ones(len(flat), dtype=np.float32), (places, owners)), shape=shape)
+        titles.sum_duplicates()
+        self._titles = titles  # words by titles
+        self._letters = _letters(self._words)  # [W, L]
+        self._lengths = np.array([len(word) for word in self._words], dtype=np.int64)
+        self._first = np.array([_first(row) for row in words], dtype=f"U{MAX_LETTERS}")
+        self._n_words = np.array([_n_plain(title) for title in catalogue.titles])
+        self._watched = (np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))).astype(np.float32)
+
+    def find(self, query: str, k: int) -> list[int]:
+        """The rows of at most k titles, best first; none for a query without a word."""
+        asked = _asked(query)
+        if not asked or len(self._watched) == 0:
+            return []
+        total = self._match(asked, loose=False)
+        if not total.any():
+            total = self._match(asked, loose=True)  # "forest gump": forest is a word, but not of that title
+        found = np.flatnonzero(total)
+        begins = np.char.startswith(self._first[found], asked[0]) if len(found) else np.zeros(0, dtype=bool)
+        whole = self._n_words[found] <= len(asked)
+        gain = total[found] / len(asked) + BEGINS * begins + WHOLE * whole * begins + WATCHED * self._watched[found]
+        order = np.lexsort((found, -gain))[:k]
+        return [int(row) for row in found[order]]
+
+    def _match(self, asked: Sequence[str], *, loose: bool) -> FloatArray:
+        """The sum over the words asked for of how well a title matches; 0 where one of them does not. [I]."""
+        best = np.array([self._titles_with(word, loose=loose) for word in asked])  # [words, I]
+        total: FloatArray = np.where((best > 0).all(axis=0), best.sum(axis=0), 0)
+        return total
+
+    def _titles_with(self, word: str, *, loose: bool) -> FloatArray:
+        """How well each title's best word matches. [I], 0 where none does."""
+        strength = self._matches(word, loose=loose)
+        rows = np.flatnonzero(strength)
+        best = np.zeros(self._titles.shape[1], dtype=np.float32)
+        starts = self._titles.indptr
+        for level in np.unique(strength[rows]):  # ascending, so the best is written last; five levels at most
+            for row in rows[strength[rows] == level]:
+                best[self._titles.indices[starts[row] : starts[row + 1]]] = level
+        return best
+
+    def _matches(self, word: str, *, loose: bool) -> FloatArray:
+        """How well each word of the catalogue matches; slips count where little else does, or if `loose`. [W]."""
+        strength = np.zeros(len(self._words), dtype=np.float32)
+        low, high = np.searchsorted(self._words, [word, word + "\U0010ffff"])
+        strength[low:high] = PREFIX
+        if low < high and self._words[low] == word:
+            strength[low] = EXACT
+        if loose or high == low or (strength[low] != EXACT and len(word) >= 5 and high - low < 3):
+            slips, in_prefix = _distances(self._letters, self._lengths, word)
+            allowed = 0 if len(word) < 4 or word.isdigit() else 1 if len(word) < 8 else 2
+            near = (slips <= allowed) & (strength == 0)
+            far = ~near & (in_prefix <= allowed) & (strength == 0) & (self._lengths > len(word))
+            strength[near] = SLIP - 0.05 * (slips[near] - 1)
+            strength[far] = SLIP - 0.2
+        return strength
+
+
+def title_words(text: str) -> list[str]:
+    """The words of a title, lower case, without accents; `Spider-Man` gives spider, man and spiderman."""
+    words: list[str] = []
+    for chunk in _plain(text).split():
+        parts = _WORD.findall(chunk)
+        words += parts
+        if len(parts) > 1 and not chunk.startswith("("):
+            words.append("".join(parts))
+    return [word[:MAX_LETTERS] for word in words]
+
+
+def _asked(query: str) -> list[str]:
+    words = [word[:MAX_LETTERS] for word in _WORD.findall(_plain(query))][:MAX_WORDS]
+    return [word for word in words if word not in ARTICLES] or words
+
+
+def _plain(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", _INNER.sub("", text.casefold()))
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def _first(words: Sequence[str]) -> str:
+    return next((word for word in words if word not in ARTICLES), words[0] if words else "")
+
+
+def _n_plain(title: str) -> int:
+    """Words of the title itself: without articles, the year and other names in brackets."""
+    words = _WORD.findall(_plain(title.partition("(")[0]))
+    return len([word for word in words if word not in ARTICLES])
+
+
+def _letters(words: NDArray[np.str_]) -> IntArray:
+    width = words.dtype.itemsize // 4
+    return words.view(np.uint32).reshape(len(words), width).astype(np.int32)
+
+
+def _distances(letters: IntArray, lengths: IntArray, word: str) -> tuple[IntArray, IntArray]:
+    """Edits (insert, drop, change, swap neighbours) from a word to all words, and to their nearest beginning.
+
+    Damerau-Levenshtein, restricted form, one row of the table at a time for all words. letters [W, L] -> [W], [W].
+    """
+    n_words = len(letters)
+    width = min(letters.shape[1], len(word) + 3)  # further letters could only mean more edits than are allowed
+    before: NDArray[np.int8] | None = None
+    row = np.broadcast_to(np.arange(width + 1, dtype=np.int8)[:, None], (width + 1, n_words)).copy()
+    columns = np.ascontiguousarray(letters[:, :width].T)  # [L, W]: each column of the table lies together
+    for i, letter in enumerate(word, start=1):
+        same = columns == ord(letter)
+        new = np.empty_like(row)
+        new[0] = i
+        changed = np.minimum(row[:-1] + ~same, row[1:] + 1)
+        for j in range(1, width + 1):
+            np.minimum(changed[j - 1], new[j - 1] + 1, out=new[j])
+            if before is not None and j > 1:
+                swapped = same[j - 2] & (columns[j - 1] == ord(word[i - 2]))
+                np.minimum(new[j], np.where(swapped, before[j - 2] + 1, new[j]), out=new[j])
+        before, row = row, new
+    ends = np.minimum(lengths, width)
+    whole = row[ends, np.arange(n_words)].astype(np.int64) + np.maximum(lengths - width, 0)
+    reachable = np.where(np.arange(width + 1)[:, None] <= ends, row, np.int8(100))
+    return whole, reachable.min(axis=0).astype(np.int64)
