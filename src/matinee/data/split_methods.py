@@ -14,13 +14,11 @@ from matinee.events import Dataset
 
 Notes = tuple[str, ...]
 Method = Callable[[Dataset, SplitConfig], tuple[Labels, Notes]]
-_ROUNDING = 1e-9
-"""0.7 * 10 must be 7 in spite of binary fractions."""
 
 
 def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     """Ratios of each user's events: floor of train, floor of valid, the rest is test."""
-    place, lengths = _drawn_places(data, np.random.default_rng(config.seed))
+    place, lengths = _drawn_places(data, config.seed)
     first_valid, first_test = _cuts(lengths, config)
     rows = data.events.user_rows
     return _label(place, first_valid[rows], first_test[rows]), ()
@@ -68,7 +66,7 @@ def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     part = _label(drawn, np.broadcast_to(first_valid, drawn.shape), np.broadcast_to(first_test, drawn.shape))
     single = (part != TRAIN) & (lengths < 2)
     part[single] = TRAIN
-    n_shown = np.clip(np.floor(lengths * config.shown + _ROUNDING), 1, np.maximum(lengths - 1, 1))
+    n_shown = np.clip(np.floor(lengths * config.shown), 1, np.maximum(lengths - 1, 1))
 
     rows = data.events.user_rows
     shown = np.arange(len(rows)) - data.user_starts[rows] < n_shown[rows]
@@ -92,7 +90,7 @@ def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     if config.fold >= config.folds:
         raise MatineeError(f"fold = {config.fold}: folds are numbered 0 to {config.folds - 1}; choose one of them")
     rng = np.random.default_rng(config.seed)
-    place, lengths = _drawn_places(data, rng)
+    place, lengths = _drawn_places(data, config.seed)
     # each user's deal begins at another fold, or users with few events would all fill the first folds
     first = rng.integers(config.folds, size=len(lengths))
     fold = (place + first[data.events.user_rows]) % config.folds
@@ -120,20 +118,31 @@ def from_files(config: SplitConfig) -> tuple[Dataset, Labels]:
     return load_parts(config.path)
 
 
-def _drawn_places(data: Dataset, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Each event's place in its user's events in drawn order [N], and how many events each user has [U]."""
-    rows = data.events.user_rows
-    order = np.lexsort((rng.random(len(rows)), rows))
-    place = np.empty(len(rows), dtype=np.int64)
-    place[order] = np.arange(len(rows)) - data.user_starts[rows]  # rows ascend, so order leaves them as they are
-    return place, np.diff(data.user_starts)
+def _drawn_places(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
+    """Each event's place in a shuffle of its user's events [N], and how many events each user has [U].
+
+    One `RandomState(seed)` shuffles user after user, each user's events in the order of item rows. Its stream is
+    frozen, so a split is the same under every NumPy, and this is the draw of the published protocols
+    (docs/decisions/003-random-split.md).
+    """
+    lengths = np.diff(data.user_starts)
+    by_item = np.lexsort((data.events.item_rows, data.events.user_rows))
+    generator = np.random.RandomState(seed)
+    shuffles = [generator.permutation(length) for length in lengths.tolist()]
+    starts = np.repeat(data.user_starts[:-1], lengths)
+    place = np.empty(len(by_item), dtype=np.int64)
+    place[by_item[starts + np.concatenate([np.empty(0, dtype=np.int64), *shuffles])]] = np.arange(len(by_item)) - starts
+    return place, lengths
 
 
 def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
-    """Where valid and test begin in rows of these lengths: floor, floor, and the rest to the last part asked for."""
+    """Where valid and test begin in rows of these lengths: floor, floor, and the rest to the last part asked for.
+
+    The floor is that of the binary product, as published splits have it: 0.7 * 90 gives 62.
+    """
     train, valid, test = _checked_ratios(config)
-    n_train = np.floor(lengths * train + _ROUNDING).astype(np.int64)
-    n_valid = np.floor(lengths * valid + _ROUNDING).astype(np.int64)
+    n_train = np.floor(lengths * train).astype(np.int64)
+    n_valid = np.floor(lengths * valid).astype(np.int64)
     if test == 0:
         n_train = n_train if valid else lengths
         n_valid = lengths - n_train
