@@ -77,6 +77,16 @@ class Dataset:
             digest.update(np.ascontiguousarray(column).data)
         return digest.hexdigest()[:16]
 
+    def describe(self) -> dict[str, str | int]:
+        """Name, sizes and fingerprint."""
+        return {
+            "name": self.name,
+            "users": len(self.users),
+            "items": len(self.items),
+            "events": len(self.events),
+            "fingerprint": self.fingerprint,
+        }
+
     def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
         """The data set of some of its events; users and items left without events go too."""
         kept = self.events.take(events)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """A fitted model with all that is needed to serve it.
+    """A fitted model with all that is needed to use it: the data set is not.
 
     popularity: [I] training events of each item; known: the histories of the users it was fitted on;
-    manifest: as in manifest.json.
+    manifest: as in manifest.json; path: the folder it was read from, None if it was not.
     """
 
     model: Recommender[Any]
@@ -56,37 +56,48 @@ class Artefact:
     manifest: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
 
+    @classmethod
+    def of(
+        cls, model: Recommender[Any], data: Dataset, train: TrainingData, about: Mapping[str, Any] | None = None
+    ) -> "Artefact":
+        """A model fitted on `train`, a part of `data`; about: further keys of the manifest (split, metrics, ...)."""
+        model.require_fitted()
+        histories = train.histories
+        owners = np.repeat(histories.user_rows, np.diff(histories.starts))
+        known = Events(owners, histories.items, histories.weights, histories.times)
+        manifest = {
+            "format": FORMAT,
+            "matinee": matinee.__version__,
+            "model": model.name,
+            "config": model.config.model_dump(mode="json"),
+            "data": data.describe(),
+            "kind": data.kind,
+            **(about or {}),
+        }
+        popularity = np.bincount(histories.items, minlength=len(data.items))
+        source = EventSource(known, data.users)
+        return cls(model, data.items, data.users, data.catalogue, popularity, source, manifest)
+
     @property
     def name(self) -> str:
         """The model's name in the registry."""
         return self.model.name
 
 
-def save(
-    model: Recommender[Any], path: Path, data: Dataset, train: TrainingData, about: Mapping[str, Any] | None = None
-) -> Path:
-    """Write a fitted model as a folder, whole or not at all; an artefact already there is replaced.
+def save(artefact: Artefact, path: Path) -> Artefact:
+    """Write an artefact as a folder, whole or not at all; an artefact already there is replaced.
 
-    data: what it was fitted on a part of; train: that part; about: further keys of the manifest (split, metrics, ...).
     Raises MatineeError if the path is taken by something else, or cannot be written.
     """
-    model.require_fitted()
     if path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
         raise MatineeError(f"{path} exists and is no artefact; choose another --out")
-    arrays, manifest = _take_apart(model)
-    manifest |= {
-        "format": FORMAT,
-        "matinee": matinee.__version__,
-        "model": model.name,
-        "config": model.config.model_dump(mode="json"),
-        "data": describe(data),
-        **(about or {}),
-    }
+    arrays, learned = _take_apart(artefact.model)
+    manifest = artefact.manifest | learned
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.mkdir(parents=True)
         save_file(arrays, part / "arrays.safetensors")
-        _write_tables(part, data, train)
+        _write_tables(artefact, part)
         (part / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
         shutil.rmtree(path, ignore_errors=True)
         part.rename(path)
@@ -94,7 +105,7 @@ def save(
         raise MatineeError(f"artefact {path} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return path
+    return replace(artefact, path=path)
 
 
 def load(path: Path) -> Artefact:
@@ -128,17 +139,6 @@ def load(path: Path) -> Artefact:
     )
 
 
-def describe(data: Dataset) -> dict[str, Any]:
-    """Name, sizes and fingerprint of a data set."""
-    return {
-        "name": data.name,
-        "users": len(data.users),
-        "items": len(data.items),
-        "events": len(data.events),
-        "fingerprint": data.fingerprint,
-    }
-
-
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors file as read-only memory maps. Raises ValueError if it is damaged."""
     size = path.stat().st_size
@@ -163,21 +163,25 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _write_tables(folder: Path, data: Dataset, train: TrainingData) -> None:
-    histories = train.histories
-    owners = np.repeat(histories.user_rows, np.diff(histories.starts))
-    columns = {"user_rows": owners, "items": histories.items, "weights": histories.weights, "times": histories.times}
+def _write_tables(artefact: Artefact, folder: Path) -> None:
+    events = artefact.known.events
+    columns = {
+        "user_rows": events.user_rows,
+        "items": events.item_rows,
+        "weights": events.values,
+        "times": events.times,
+    }
     save_file(
         {name: np.ascontiguousarray(column) for name, column in columns.items()}, folder / "histories.safetensors"
     )
-    pl.DataFrame({"id": data.users.ids.tolist()}).write_parquet(folder / "users.parquet")
+    pl.DataFrame({"id": artefact.users.ids.tolist()}).write_parquet(folder / "users.parquet")
     pl.DataFrame(
         {
-            "id": data.items.ids.tolist(),
-            "title": data.catalogue.titles,
-            "year": data.catalogue.years,
-            "genres": list(map(join_genres, data.catalogue.genres)),
-            "events": np.bincount(histories.items, minlength=len(data.items)),
+            "id": artefact.items.ids.tolist(),
+            "title": artefact.catalogue.titles,
+            "year": artefact.catalogue.years,
+            "genres": list(map(join_genres, artefact.catalogue.genres)),
+            "events": artefact.popularity,
         }
     ).write_parquet(folder / "items.parquet")
 
