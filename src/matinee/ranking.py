@@ -36,13 +36,15 @@ def rank(
     *,
     hidden: Histories | None = None,
     allowed: BoolArray | None = None,
+    cold: FloatArray | IntArray | None = None,
     repeat: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> Ranking:
     """The k best items for each history, by score, equal scores in the order of item rows.
 
     Left out are the items of the history (unless `repeat`), those of `hidden` (B rows of items), and those
-    outside `allowed` ([I]). Users are scored in blocks whose scores fit in `block_bytes`.
+    outside `allowed` ([I]). Whoever has an empty history is scored by `cold` ([I], say popularity) if it is given,
+    and elsewhere by what the model makes of nothing. Users are scored in blocks whose scores fit in `block_bytes`.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -56,6 +58,8 @@ def rank(
         stop = min(start + size, len(histories))
         block = histories.block(start, stop)
         block_scores = model.score(model.fold_in(block))  # [b, I]
+        if cold is not None:
+            block_scores[np.diff(block.starts) == 0] = cold
         if allowed is not None:
             block_scores[:, ~allowed] = -np.inf
         for masked in (None if repeat else block, hidden.block(start, stop) if hidden else None):

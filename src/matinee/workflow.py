@@ -1,0 +1,153 @@
+"""From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from matinee.config import (
+    ColumnsConfig,
+    EvaluationConfig,
+    Experiment,
+    FilterConfig,
+    Shown,
+    SplitConfig,
+    configure,
+)
+from matinee.data.filters import apply_filters
+from matinee.data.loading import events_from_frame
+from matinee.data.loading import load as load_data
+from matinee.data.splits import TRAIN, Split
+from matinee.data.splits import split as cut
+from matinee.errors import MatineeError
+from matinee.evaluation import Report, peak_memory_mb
+from matinee.evaluation import evaluate as measure
+from matinee.events import Dataset
+from matinee.histories import Histories
+from matinee.models import create
+from matinee.models.base import OnEpoch, Run
+from matinee.serve.engine import Engine
+from matinee.store.artefact import Artefact
+from matinee.vocab import UNKNOWN, Id
+
+OnStep = Callable[[str], None]
+"""Told the name of each step as it begins."""
+
+
+def load(data: str | Path = "bundled", **columns: str) -> Dataset:
+    """A data set: `bundled`, a name, or the path of a folder, zip or table.
+
+    columns: user, item, value, at, for a table whose columns have other names.
+    Raises DataError, one line that says what is wrong, where, and how to mend it.
+    """
+    return load_data(data, configure(ColumnsConfig, columns, "columns"))
+
+
+def events(frame: Any, *, name: str = "events", **columns: str) -> Dataset:  # noqa: ANN401 - any data frame
+    """A data set from a polars, pandas or Arrow frame, or a dict of columns; columns as in `load`."""
+    return events_from_frame(frame, configure(ColumnsConfig, columns, "columns"), name=name)
+
+
+def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
+    """The events that pass the filters: min_user_events, min_item_events, filter_order, min_value, since, until..."""
+    return apply_filters(data, configure(FilterConfig, filters, "filters"), rng=np.random.default_rng(seed))
+
+
+def split(data: Dataset, method: str = "random", **settings: object) -> Split:
+    """Cut a data set into train, valid and test: random, leave-last, time, new-users, k-fold or files.
+
+    settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42.
+    """
+    return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
+
+
+def fit(
+    model: str,
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: Shown = "train",
+    on_epoch: OnEpoch | None = None,
+    **settings: object,
+) -> Artefact:
+    """Fit a model of the registry on the training part of a split, or on a whole data set.
+
+    settings: the model's hyper-parameters. Raises MatineeError for an unknown model, key or value.
+    """
+    learner = create(model, **settings)
+    data = on.data if isinstance(on, Split) else on
+    train = (on if isinstance(on, Split) else whole(on)).training(refit)
+    if not len(train.histories.items):
+        raise MatineeError(
+            "there is nothing to learn from: the training part is empty; loosen the filters or the split"
+        )
+    started = perf_counter()
+    learner.fit(train, Run.seeded(seed, on_epoch))
+    seconds = perf_counter() - started
+    about = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
+    if isinstance(on, Split):
+        about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
+    return Artefact.of(learner, data, train, about)
+
+
+def whole(data: Dataset) -> Split:
+    """All of a data set as train."""
+    return Split(data, SplitConfig(ratios=(1.0, 0.0, 0.0)), np.full(len(data.events), TRAIN, dtype=np.int8))
+
+
+def evaluate(
+    model: Artefact,
+    on: Split,
+    k: Iterable[int] = (5, 10, 20),
+    *,
+    seed: int = 42,
+    **settings: object,
+) -> Report:
+    """Rank all items for every user with targets, and measure the lists; settings: fields of EvaluationConfig.
+
+    Raises MatineeError if the model was fitted on other items than the split has.
+    """
+    config = configure(EvaluationConfig, {"k": tuple(k)} | settings, "evaluation")
+    if not np.array_equal(model.items.ids, on.data.items.ids):
+        fitted = model.manifest["data"]
+        raise MatineeError(
+            f"{model.name} was fitted on {fitted['items']:,} items of {fitted['name']}, the split has "
+            f"{len(on.data.items):,} of {on.data.name}; use the same data and filters"
+        )
+    seconds = model.manifest.get("fit_seconds")
+    return measure(model.model, on, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
+
+
+def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
+    """The data of an experiment, loaded, filtered and cut."""
+    seed = experiment.split.seed
+    on_step(f"reading {experiment.data}")
+    if experiment.split.split == "files":
+        return cut(load("bundled"), experiment.split)
+    data = load_data(experiment.data, experiment.columns)
+    data = apply_filters(data, experiment.filters, rng=np.random.default_rng(seed))
+    on_step("splitting")
+    return cut(data, experiment.split)
+
+
+def run(
+    experiment: Experiment, prepared: Split, on_step: OnStep = lambda step: None, on_epoch: OnEpoch | None = None
+) -> tuple[Artefact, Report]:
+    """Fit and evaluate the model of an experiment on its prepared data."""
+    if experiment.model is None:
+        raise MatineeError("no model is named; for example `matinee evaluate ease`")
+    evaluation, seed = experiment.evaluation, experiment.split.seed
+    on_step(f"fitting {experiment.model}")
+    model = fit(experiment.model, prepared, seed=seed, refit=evaluation.refit, on_epoch=on_epoch, **experiment.settings)
+    on_step(f"evaluating {experiment.model}")
+    report = measure(
+        model.model,
+        prepared,
+        evaluation,
+        rng=np.random.default_rng(seed),
+        fit_seconds=model.manifest["fit_seconds"],
+    )
+    return replace(model, manifest=model.manifest | {"metrics": report.to_json()["metrics"]}), report
