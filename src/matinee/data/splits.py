@@ -1,6 +1,7 @@
 """Splits: what is learned from, what a model is shown, what it must find."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from matinee.arrays import IntArray
 from matinee.config import PartName, Shown, SplitConfig
 from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
 from matinee.data.split_methods import METHODS, from_files
+from matinee.data.spread import counted
 from matinee.errors import DataError
 from matinee.events import Dataset, Events
 from matinee.histories import Histories, TrainingData
@@ -108,7 +110,7 @@ class Split:
             targets=len(targets),
             older=int((targets.times < train.max(initial=_LONG_AGO)).sum()),
             older_own=int((targets.times < latest[targets.user_rows]).sum()),
-            repeated=int(np.isin(self._pairs(targets), self._pairs(given)).sum()),
+            repeated=int(np.isin(self._repeated_pairs(targets), self._repeated_pairs(given)).sum()),
         )
 
     def _events(self, parts: list[int]) -> Events:
@@ -116,8 +118,15 @@ class Split:
         chosen[np.array(parts, dtype=np.int64) + 1] = True
         return self.data.events.take(chosen[self.labels + 1])
 
-    def _pairs(self, events: Events) -> IntArray:
-        return events.user_rows.astype(np.int64) * len(self.data.items) + events.item_rows
+    def _repeated_pairs(self, events: Events) -> IntArray:
+        """The (user, item) pairs, as one number, of those events whose pair is in the log more than once."""
+        pairs = _pairs(events, len(self.data.items))
+        return pairs[np.isin(pairs, self._repeats)] if len(self._repeats) else pairs[:0]
+
+    @cached_property
+    def _repeats(self) -> IntArray:
+        pairs = np.sort(_pairs(self.data.events, len(self.data.items)))
+        return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
 
 
 def split(data: Dataset, config: SplitConfig) -> Split:
@@ -140,7 +149,7 @@ def split(data: Dataset, config: SplitConfig) -> Split:
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
         raise DataError(f"{what} leaves nothing to find; use more data or another split")
     cut = Split(data, config, labels, notes=notes)
-    return Split(data, config, labels, leaks=_leaks(cut), notes=notes)
+    return replace(cut, leaks=_leaks(cut))
 
 
 def _leaks(cut: Split) -> tuple[str, ...]:
@@ -151,17 +160,17 @@ def _leaks_of(part: PartName, leaked: Leaked) -> list[str]:
     said = []
     if leaked.older:
         own = (
-            f", {_share(leaked.older_own, leaked.targets)} than something of the same user" if leaked.older_own else ""
+            f", {counted(leaked.older_own, leaked.targets)} than something of the same user" if leaked.older_own else ""
         )
-        said.append(f"{part}: {_share(leaked.older, leaked.targets)} targets are older than something in train{own}")
+        said.append(f"{part}: {counted(leaked.older, leaked.targets)} targets are older than something in train{own}")
     elif leaked.older_own:
         said.append(
-            f"{part}: {_share(leaked.older_own, leaked.targets)} targets are older than what is shown of the user"
+            f"{part}: {counted(leaked.older_own, leaked.targets)} targets are older than what is shown of the user"
         )
     if leaked.repeated:
-        said.append(f"{part}: {_share(leaked.repeated, leaked.targets)} targets repeat a user and item that is given")
+        said.append(f"{part}: {counted(leaked.repeated, leaked.targets)} targets repeat a user and item that is given")
     return said
 
 
-def _share(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} ({count / total:.1%})"
+def _pairs(events: Events, n_items: int) -> IntArray:
+    return events.user_rows.astype(np.int64) * n_items + events.item_rows

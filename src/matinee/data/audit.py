@@ -1,0 +1,276 @@
+"""The audit of a log and its split: what is in it, how uneven it is, and what a model could know too early."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import PartName
+from matinee.data.moments import iso
+from matinee.data.sessions import session_starts
+from matinee.data.splits import PARTS, TRAIN, Split
+from matinee.data.spread import Spread, counted, gini, rank_correlation, top_share
+from matinee.events import Dataset, Events
+
+_DAY = 86_400
+_SPANS = 60
+"""Spans of time in the figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAudit:
+    """What times tell. sessions: without a pause over an hour; session_events: events in a session.
+
+    drift_correlation: Spearman's, of items' events in the first and in the second half of the log, None where it is
+    not defined; drift_unseen: the share of the second half's events on items without an event in the first.
+    """
+
+    first: str
+    last: str
+    days: float
+    sessions: int
+    sessions_per_user: float
+    session_events: Spread
+    drift_correlation: float | None
+    drift_unseen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartAudit:
+    """One part of a split. cold_users have no inputs, cold_items no event in train.
+
+    older, older_own and repeated count targets, as in splits.Leaked.
+    """
+
+    name: PartName
+    events: int
+    targets: int
+    users: int
+    items: int
+    cold_users: int
+    cold_items: int
+    older: int
+    older_own: int
+    repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What the figure draws beyond the numbers.
+
+    user_counts [U], item_counts [I]: events of each; values [V] and value_counts [V]; edges [M + 1]: UTC seconds;
+    over_time: part -> [M] events; halves [2, I]: events of each item in each half; session_lengths [S].
+    """
+
+    user_counts: IntArray
+    item_counts: IntArray
+    values: FloatArray
+    value_counts: IntArray
+    edges: IntArray
+    over_time: dict[str, IntArray]
+    halves: IntArray
+    session_lengths: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Plain numbers about a log. duplicates: events beyond the first of a user and item.
+
+    top1_share, top10_share: the share of events on the top 1% and 10% of items (at least one item);
+    gini: of the items' events, 0 where all are equal, near 1 where one has nearly all.
+    """
+
+    name: str
+    kind: str
+    fingerprint: str
+    users: int
+    items: int
+    events: int
+    density: float
+    duplicates: int
+    user_events: Spread
+    item_events: Spread
+    top1_share: float
+    top10_share: float
+    gini: float
+    time: TimeAudit | None
+    split: str | None
+    train_events: int
+    parts: tuple[PartAudit, ...]
+    leaks: tuple[str, ...]
+    notes: tuple[str, ...]
+    curves: Curves = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers and sentences, without the curves, as plain Python."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
+        plain["time"] = asdict(self.time) if self.time else None
+        for name in ("user_events", "item_events"):
+            plain[name] = asdict(plain[name])
+        plain["parts"] = [asdict(part) for part in self.parts]
+        return plain | {"leaks": list(self.leaks), "notes": list(self.notes)}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Label and value, for a table."""
+        return [*_rows_of_log(self), *_rows_of_time(self.time), *_rows_of_split(self)]
+
+
+def audit(data: Dataset, split: Split | None = None) -> Audit:
+    """Audit a log and, where given, its split. For a split from files pass its own data: `audit(cut.data, cut)`.
+
+    Raises ValueError without events.
+    """
+    events = data.events
+    if len(events) == 0:
+        raise ValueError("no events to audit")
+    user_counts = np.bincount(events.user_rows, minlength=len(data.users))
+    item_counts = np.bincount(events.item_rows, minlength=len(data.items))
+    halves = _halves(events, len(data.items)) if data.timed else np.zeros((2, 0), dtype=np.int64)
+    lengths = _session_lengths(events) if data.timed else np.zeros(0, dtype=np.int64)
+    values, value_counts = np.unique(events.values, return_counts=True)
+    edges, over_time = _over_time(data, split)
+    return Audit(
+        name=data.name,
+        kind=data.kind,
+        fingerprint=data.fingerprint,
+        users=len(data.users),
+        items=len(data.items),
+        events=len(events),
+        density=len(events) / (len(data.users) * len(data.items)),
+        duplicates=len(events) - _n_pairs(data),
+        user_events=Spread.of(user_counts),
+        item_events=Spread.of(item_counts),
+        top1_share=top_share(item_counts, 0.01),
+        top10_share=top_share(item_counts, 0.1),
+        gini=gini(item_counts),
+        time=_time_audit(data, halves, lengths) if data.timed else None,
+        split=split.config.split if split else None,
+        train_events=split.sizes()["train"] if split else len(events),
+        parts=tuple(_part(split, name) for name in PARTS) if split else (),
+        leaks=split.leaks if split else (),
+        notes=(*data.notes, *(split.notes if split else ())),
+        curves=Curves(user_counts, item_counts, values, value_counts, edges, over_time, halves, lengths),
+    )
+
+
+def strict_problems(split: Split) -> list[str]:
+    """What `--strict` fails on: every leak of the split, a sentence each."""
+    return list(split.leaks)
+
+
+def draw(found: Audit, path: Path) -> None:
+    """Draw an audit as one figure; the suffix of the path (.png, .svg, .pdf) decides the form."""
+    from matinee.data.audit_figure import figure  # matplotlib is slow to import, and only this needs it
+
+    figure(found).savefig(path, dpi=150)
+
+
+def _n_pairs(data: Dataset) -> int:
+    pairs = np.sort(data.events.user_rows.astype(np.int64) * len(data.items) + data.events.item_rows)
+    return 1 + int((pairs[1:] != pairs[:-1]).sum())
+
+
+def _halves(events: Events, n_items: int) -> IntArray:
+    """Events of each item before and from the moment that halves the log. [2, I]."""
+    middle = np.sort(events.times)[len(events) // 2]
+    late = events.times >= middle
+    return np.stack([np.bincount(events.item_rows[half], minlength=n_items) for half in (~late, late)])
+
+
+def _session_lengths(events: Events) -> IntArray:
+    return np.diff(np.flatnonzero(session_starts(events)), append=len(events))
+
+
+def _time_audit(data: Dataset, halves: IntArray, session_lengths: IntArray) -> TimeAudit:
+    first, last = int(data.events.times.min()), int(data.events.times.max())
+    return TimeAudit(
+        first=iso(first),
+        last=iso(last),
+        days=(last - first) / _DAY,
+        sessions=len(session_lengths),
+        sessions_per_user=len(session_lengths) / len(data.users),
+        session_events=Spread.of(session_lengths),
+        drift_correlation=rank_correlation(halves[0], halves[1]),
+        drift_unseen=float(halves[1][halves[0] == 0].sum() / halves[1].sum()) if halves[0].any() else None,
+    )
+
+
+def _part(split: Split, name: PartName) -> PartAudit:
+    targets, leaked = split.targets(name), split.leaked(name)
+    cold_users, cold_items = split.cold(name)
+    return PartAudit(
+        name=name,
+        events=split.sizes()[name],
+        targets=len(targets),
+        users=len(np.unique(targets.user_rows)),
+        items=len(np.unique(targets.item_rows)),
+        cold_users=cold_users,
+        cold_items=cold_items,
+        older=leaked.older,
+        older_own=leaked.older_own,
+        repeated=leaked.repeated,
+    )
+
+
+def _over_time(data: Dataset, split: Split | None) -> tuple[IntArray, dict[str, IntArray]]:
+    """Events of each part in spans of equal length: (edges [M + 1], part -> [M]). Empty without times."""
+    if not data.timed:
+        return np.zeros(0, dtype=np.int64), {}
+    times = data.events.times
+    first, after = int(times.min()), int(times.max()) + 1
+    edges = np.linspace(first, after, min(_SPANS, after - first) + 1).astype(np.int64)
+    parts = {"events": times}
+    if split is not None:
+        # a split from files has events of its own; shown events of held-out users are given, as train is
+        given = split.inputs("test", "train").times
+        named = "train" if len(given) == int((split.labels == TRAIN).sum()) else "train and shown"
+        parts = {named: given} | {name: split.targets(name).times for name in PARTS}
+    return edges, {name: np.histogram(at, edges)[0] for name, at in parts.items()}
+
+
+def _rows_of_log(found: Audit) -> Sequence[tuple[str, str]]:
+    return (
+        ("data", f"{found.name} ({found.kind}s, {found.fingerprint})"),
+        ("users", f"{found.users:,}"),
+        ("items", f"{found.items:,}"),
+        ("events", f"{found.events:,}"),
+        ("density", f"{found.density:.3%}"),
+        ("duplicates", f"{found.duplicates:,}"),
+        ("events per user", str(found.user_events)),
+        ("events per item", str(found.item_events)),
+        ("events on the top 1% / 10% of items", f"{found.top1_share:.1%} / {found.top10_share:.1%}"),
+        ("Gini of item popularity", f"{found.gini:.3f}"),
+    )
+
+
+def _rows_of_time(time: TimeAudit | None) -> Sequence[tuple[str, str]]:
+    if time is None:
+        return (("time", "none in the log"),)
+    correlation = "not defined" if time.drift_correlation is None else f"{time.drift_correlation:.3f}"
+    unseen = "not defined" if time.drift_unseen is None else f"{time.drift_unseen:.1%}"
+    return (
+        ("time", f"{time.first} to {time.last} ({time.days:,.0f} days)"),
+        ("sessions (a pause over 1 hour ends one)", f"{time.sessions:,}; {time.sessions_per_user:.1f} a user"),
+        ("events per session", str(time.session_events)),
+        ("popularity, first half against second", f"rank correlation {correlation}"),
+        ("second half's events on items new in it", unseen),
+    )
+
+
+def _rows_of_split(found: Audit) -> Sequence[tuple[str, str]]:
+    if found.split is None:
+        return ()
+    rows = [("split", found.split), ("train", f"{found.train_events:,} events")]
+    for part in found.parts:
+        rows += [
+            (part.name, f"{part.events:,} events, {part.targets:,} of them targets"),
+            (f"{part.name}: cold users", counted(part.cold_users, part.users)),
+            (f"{part.name}: cold items", counted(part.cold_items, part.items)),
+            (f"{part.name}: targets older than train", counted(part.older, part.targets)),
+            (f"{part.name}: older than the user's own", counted(part.older_own, part.targets)),
+            (f"{part.name}: targets given already", counted(part.repeated, part.targets)),
+        ]
+    return rows

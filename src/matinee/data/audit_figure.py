@@ -1,0 +1,239 @@
+"""The figure of an audit: six panels on one page."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from matinee.arrays import IntArray
+from matinee.data.audit import Audit
+from matinee.data.spread import percent
+
+INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
+BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
+PART_COLOURS = {"events": BLUE, "train": BLUE, "train and shown": BLUE, "valid": AMBER, "test": RED}
+
+_NONE = 0.5
+"""Where a count of 0 stands on a log axis."""
+
+Panel = Callable[[Axes, Audit], None]
+
+
+def figure(found: Audit) -> Figure:
+    """Draw an audit: counts, time, values, drift and parts; panels without data give way to others."""
+    page = Figure(figsize=(13, 7.8), facecolor="white")
+    FigureCanvasAgg(page)
+    left = 0.055
+    page.text(left, 0.955, found.name, size=17, weight="bold", color=INK, va="center", parse_math=False)
+    page.text(left, 0.915, _summary(found), size=10.5, color=GREY, va="center")
+    grid = page.add_gridspec(2, 3, left=left, right=0.975, top=0.815, bottom=0.075, hspace=0.62, wspace=0.27)
+    for place, panel in enumerate(_panels(found)):
+        panel(page.add_subplot(grid[place // 3, place % 3]), found)
+    return page
+
+
+def _summary(found: Audit) -> str:
+    parts = [
+        f"{found.events:,} {found.kind}s",
+        f"{found.users:,} users",
+        f"{found.items:,} items",
+        f"density {found.density:.2%}",
+    ]
+    if found.time:
+        parts.append(f"{found.time.first[:10]} to {found.time.last[:10]}")
+    if found.split:
+        parts.append(f"split {found.split}")
+    return "  ·  ".join(parts)
+
+
+def _panels(found: Audit) -> list[Panel]:
+    """Six panels, the first ones for which there is data, in a fixed order."""
+    wanted: list[tuple[bool, Panel]] = [
+        (True, _counts),
+        (found.time is not None, _over_time),
+        (len(found.curves.values) > 1, _values),
+        (found.time is not None and bool(found.curves.halves[0].any()), _drift),
+        (found.split is not None, _sizes),
+        (found.split is not None, _dangers),
+        (True, _concentration),
+        (found.time is not None, _sessions),
+    ]
+    return [panel for there, panel in wanted if there][:6]
+
+
+def _counts(axes: Axes, found: Audit) -> None:
+    for counts, colour in ((found.curves.user_counts, BLUE), (found.curves.item_counts, RED)):
+        ordered = np.sort(counts)
+        share = 1 - np.arange(len(ordered)) / len(ordered)
+        axes.step(np.maximum(ordered, 1), share, where="pre", color=colour, lw=2)
+    axes.set(xscale="log", yscale="log", xlabel="at least this many events")
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
+    _title(axes, "Events per user and per item", "")
+    user, item = found.user_events.median, found.item_events.median
+    _key(axes, [(f"users, median {user:,.0f}", BLUE), (f"items, median {item:,.0f}", RED)])
+
+
+def _over_time(axes: Axes, found: Audit) -> None:
+    edges = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(edge)) for edge in found.curves.edges]
+    base = np.zeros(len(edges) - 1)
+    for name, counts in found.curves.over_time.items():
+        axes.stairs(base + counts, _dates(edges), baseline=base, fill=True, color=PART_COLOURS[name], lw=0)
+        base = base + counts
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
+    axes.xaxis_date()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
+    axes.yaxis.set_major_formatter(FuncFormatter(_short))
+    axes.set_ylim(0, float(base.max()) * 1.05)
+    span = timedelta(seconds=int(found.curves.edges[1] - found.curves.edges[0]))
+    axes.set_ylabel(f"in {_span(span)}")
+    _title(axes, "Events over time", "")
+    if len(found.curves.over_time) > 1:
+        _key(axes, [(name, PART_COLOURS[name]) for name in found.curves.over_time])
+
+
+def _values(axes: Axes, found: Audit) -> None:
+    values, counts = found.curves.values, found.curves.value_counts
+    mean = float((values * counts).sum() / counts.sum())
+    if len(values) > 20:
+        counts, edges = np.histogram(values, bins=20, weights=counts)
+        values, width = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
+    else:
+        width = float(np.diff(values).min())
+        axes.set_xticks(values, [f"{value:g}" for value in values])
+    axes.bar(values, counts / counts.sum(), width=0.82 * width, color=BLUE)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    _title(axes, "Values", f"share of events; mean {mean:.2f}")
+
+
+def _drift(axes: Axes, found: Audit) -> None:
+    first, second = np.maximum(found.curves.halves, _NONE)
+    most = float(max(first.max(), second.max()))
+    axes.plot([_NONE, most], [_NONE, most], color=LINE, lw=1.5, zorder=1)
+    axes.scatter(first, second, s=9, color=BLUE, alpha=max(0.08, min(0.5, 400 / len(first))), lw=0, zorder=2)
+    axes.set(
+        xscale="log", yscale="log", xlabel="events of an item in the first half of the log", ylabel="in the second"
+    )
+    ticks = [_NONE, *(10**power for power in range(1 + int(np.log10(most))))]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(ticks, ["0", *(_short(tick, 0) for tick in ticks[1:])])
+        axis.set_ticks([], minor=True)
+    said = []
+    if found.time and found.time.drift_correlation is not None:
+        said.append(f"Spearman {found.time.drift_correlation:.2f}")
+    if found.time and found.time.drift_unseen is not None:
+        said.append(f"{found.time.drift_unseen:.0%} of the second half on new items")
+    _title(axes, "Popularity drift", "; ".join(said))
+
+
+def _sizes(axes: Axes, found: Audit) -> None:
+    names = ["train", *(part.name for part in found.parts)]
+    sizes = [found.train_events, *(part.events for part in found.parts)]
+    bars = axes.barh(names, sizes, color=[PART_COLOURS[name] for name in names], height=0.62)
+    shares = [f"{size:,}  ({size / sum(sizes):.0%})" for size in sizes]
+    axes.bar_label(bars, shares, padding=6, color=INK, size=10)
+    axes.invert_yaxis()
+    axes.set_xlim(0, max(sizes) * 1.55)
+    axes.xaxis.set_visible(False)
+    axes.spines[["bottom"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    shown = any(part.events > part.targets for part in found.parts)
+    _title(axes, "Events of each part", "targets and what is shown of held-out users" if shown else "")
+
+
+def _dangers(axes: Axes, found: Audit) -> None:
+    """What makes a split hard (cold users and items) or too easy (the future is known), as shares."""
+    labels = ["cold users", "cold items", "targets older\nthan train", "older than the\nuser's own"]
+    for offset, part in zip((-0.19, 0.19), found.parts, strict=True):
+        shares = [
+            part.cold_users / max(part.users, 1),
+            part.cold_items / max(part.items, 1),
+            part.older / max(part.targets, 1),
+            part.older_own / max(part.targets, 1),
+        ]
+        places = np.arange(len(labels)) + offset
+        bars = axes.barh(places, shares, height=0.34, color=PART_COLOURS[part.name])
+        axes.bar_label(bars, [percent(share) for share in shares], padding=5, color=INK, size=9)
+    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.16)
+    axes.xaxis.set_visible(False)
+    axes.spines[["bottom"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    _title(axes, "Cold starts and leaks", "")
+    _key(axes, [(part.name, PART_COLOURS[part.name]) for part in found.parts])
+
+
+def _concentration(axes: Axes, found: Audit) -> None:
+    counts = np.sort(found.curves.item_counts)[::-1]
+    share = np.concatenate([[0.0], np.cumsum(counts) / counts.sum()])
+    axes.plot([0, 1], [0, 1], color=LINE, lw=1.5)
+    axes.plot(np.linspace(0, 1, len(share)), share, color=BLUE, lw=2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes.set(xlabel="of the items, most popular first", ylabel="of the events")
+    _title(axes, "Concentration", f"top 1% of items: {found.top1_share:.0%} of events; Gini {found.gini:.2f}")
+
+
+def _sessions(axes: Axes, found: Audit) -> None:
+    lengths: IntArray = found.curves.session_lengths
+    edges = np.unique(np.geomspace(1, lengths.max() + 1, 25).astype(np.int64))
+    counts, _ = np.histogram(lengths, edges)
+    axes.stairs(counts / len(lengths), edges, fill=True, color=BLUE)
+    axes.set(xscale="log", xlabel="events in a session")
+    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+    _title(axes, "Sessions", f"{len(lengths):,}, median length {np.median(lengths):,.0f}")
+
+
+def _title(axes: Axes, title: str, said: str) -> None:
+    axes.annotate(title, (0, 1), (0, 25), "axes fraction", "offset points", size=12, weight="bold", color=INK)
+    axes.annotate(said, (0, 1), (0, 9), "axes fraction", "offset points", size=9.5, color=GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    axes.tick_params(which="both", color=LINE, labelcolor=GREY, labelsize=9)
+    axes.tick_params(which="minor", labelbottom=False, labelleft=False)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=GREY, size=9.5)
+
+
+def _key(axes: Axes, names: list[tuple[str, str]]) -> None:
+    """The names of the colours, in their colours, where the subtitle stands."""
+    after: Any = axes
+    for place, (name, colour) in enumerate(names):
+        after = axes.annotate(
+            name,
+            (0 if place == 0 else 1, 1),
+            (0 if place == 0 else 12, 9),
+            "axes fraction" if place == 0 else (after, "axes fraction"),
+            "offset points",
+            size=9.5,
+            weight="bold",
+            color=colour,
+        )
+
+
+def _dates(moments: list[datetime]) -> np.ndarray:
+    return np.array([(at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1) for at in moments])
+
+
+def _span(span: timedelta) -> str:
+    for unit, seconds in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if span.total_seconds() >= 2 * seconds:
+            return f"{span.total_seconds() / seconds:,.0f} {unit}"
+    return f"{span.total_seconds():,.0f} seconds"
+
+
+def _short(value: float, _: int) -> str:
+    """1200000 -> 1.2M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
