@@ -27,8 +27,7 @@ class Events:
     @classmethod
     def ordered(cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray) -> "Events":
         """Events in the order of the log -> events in our order; equal times keep the log's order."""
-        order = np.argsort(times, kind="stable")
-        order = order[np.argsort(user_rows[order], kind="stable")]
+        order = event_order(user_rows, times)
         return cls(
             user_rows[order].astype(np.int32, copy=False),
             item_rows[order].astype(np.int32, copy=False),
@@ -42,6 +41,25 @@ class Events:
     def take(self, keep: IntArray | np.ndarray) -> "Events":
         """Some events, by ascending position or by mask."""
         return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
+
+
+def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
+    """The places of a log's events by user row, then time, then place in the log. [N]."""
+    n = len(user_rows)
+    if n == 0:
+        return np.empty(0, dtype=np.int64)
+    first, last = int(times.min()), int(times.max())
+    place_bits, time_bits = n.bit_length(), (last - first).bit_length()
+    if int(user_rows.max()).bit_length() + time_bits + place_bits > 63:
+        return np.lexsort((times, user_rows))
+    keys = user_rows.astype(np.int64)  # all three in one number: a plain sort of it beats sorts by index tenfold
+    keys <<= time_bits
+    keys |= times.astype(np.int64, copy=False) - first
+    keys <<= place_bits
+    keys |= np.arange(n)
+    keys.sort()
+    keys &= (1 << place_bits) - 1
+    return keys
 
 
 @dataclass(frozen=True, eq=False)
