@@ -119,7 +119,7 @@ def labels(reports: Sequence[Report]) -> list[str]:
         facts = [_facts(other) for other in same]
         own = _facts(report)
         keys = [key for key in own if any(other.get(key) != own[key] for other in facts)]
-        differing = ", ".join(f"{key}={own[key]}" for key in keys)
+        differing = ", ".join(f"{key}={_short(own[key])}" for key in keys)
         named.append(f"{report.model} ({differing})" if differing else report.model)
     return named
 
@@ -127,6 +127,10 @@ def labels(reports: Sequence[Report]) -> list[str]:
 def _facts(report: Report) -> dict[str, Any]:
     """Everything that may tell two reports of one model apart."""
     return report.config | {key: report.evaluation[key] for key in ("inputs", "refit")}
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _compared(

@@ -85,11 +85,18 @@ class Report:
 
     def headline(self) -> str:
         """One line: the model, the data, the split, and over whom the means are."""
-        leaks = "; leaks: " + "; ".join(self.split["leaks"]) if self.split["leaks"] else ""
         return (
             f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}: "
-            f"{self.users:,} users, {self.users_without_targets:,} without targets left out{leaks}"
+            f"{self.users:,} users, {self.users_without_targets:,} without targets left out"
         )
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know: what the split leaks, and what was left out."""
+        other = {"valid": "test:", "test": "valid:"}[self.evaluation["on"]]
+        notes = [f"the split leaks: {leak}" for leak in self.split["leaks"] if not leak.startswith(other)]
+        if self.targets_seen_before:
+            notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
+        return notes
 
     def table(self) -> str:
         """The metrics as text, a row for each, with their 95% intervals."""
@@ -97,17 +104,18 @@ class Report:
         width = max(map(len, rows)) + 2
         lines = [self.headline(), " " * width + "".join(f"{f'@{k}':<26}" for k in ks)]
         for name, cells in rows.items():
-            lines.append(f"{name:<{width}}" + "".join(f"{format_interval(cell):<26}" for cell in cells))
-        return "\n".join(line.rstrip() for line in lines)
+            lines.append(f"{name:<{width}}" + "".join(f"{format_interval(cell, name):<26}" for cell in cells))
+        return "\n".join(line.rstrip() for line in [*lines, *self.notes()])
 
     def _repr_html_(self) -> str:
         ks, rows = self.grid()
         head = "".join(f"<th>@{k}</th>" for k in ks)
         body = "".join(
-            f"<tr><th>{name}</th>{''.join(f'<td>{format_interval(cell)}</td>' for cell in cells)}</tr>"
+            f"<tr><th>{name}</th>{''.join(f'<td>{format_interval(cell, name)}</td>' for cell in cells)}</tr>"
             for name, cells in rows.items()
         )
-        return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>"
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
+        return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>{notes}"
 
 
 def evaluate(
@@ -209,13 +217,13 @@ def describe_split(split: Split) -> dict[str, Any]:
     return {"method": method, **settings, **split.sizes(), "leaks": list(split.leaks)}
 
 
-def format_interval(interval: Interval | None) -> str:
-    """`0.1717 (0.1663-0.1770)`; empty without an interval, a dash for what is no number."""
+def format_interval(interval: Interval | None, metric: str) -> str:
+    """`0.1717 (0.1663–0.1770)`; empty without an interval, a dash for what is no number."""
     if interval is None:
         return ""
     if not isfinite(interval.mean):
         return "–"
-    digits = 2 if abs(interval.mean) >= 2 else 4
+    digits = 2 if metric.startswith("novelty") else 4  # bits, not a share
     return f"{interval.mean:.{digits}f} ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
 
 

@@ -195,8 +195,9 @@ def errors_of_values(predicted: FloatArray, actual: FloatArray, starts: IntArray
 
 def holders(user_rows: IntArray, item_rows: IntArray, n_items: int) -> IntArray:
     """How many different users have each item. user_rows, item_rows: [N] -> [I]."""
-    pairs = np.unique(user_rows.astype(np.int64) * n_items + item_rows)
-    return np.bincount(pairs % n_items, minlength=n_items)
+    pairs = np.sort(user_rows.astype(np.int64) * n_items + item_rows)
+    fresh = np.diff(pairs, prepend=-1) > 0  # np.unique hashes here, which is ten times slower
+    return np.bincount(pairs[fresh] % n_items, minlength=n_items)
 
 
 def _checked(ks: Iterable[int]) -> Sequence[int]:

@@ -34,7 +34,7 @@ def by_activity(lengths: IntArray, measured: Mapping[str, PerUser]) -> list[Segm
     for place, name in enumerate(QUARTERS):
         inside = quarter == place
         if inside.any():
-            about = f"{lengths[inside].min()} to {lengths[inside].max()} events of input"
+            about = f"{lengths[inside].min():,} to {lengths[inside].max():,} events of input"
             means = {metric: values.take(inside).mean for metric, values in measured.items()}
             segments.append(Segment("users", name, int(inside.sum()), about, means))
     return segments
@@ -56,7 +56,7 @@ def by_popularity(
         inside = wanted > 0
         found = np.cumsum(hits & (of_list == place), axis=1)[inside]
         means = {f"recall@{k}": _mean(found[:, min(k, items.shape[1]) - 1] / wanted[inside]) for k in ks}
-        about = f"{wanted.sum()} targets of {inside.sum()} users"
+        about = f"{wanted.sum():,} targets of {inside.sum():,} users"
         segments.append(Segment("items", name, int((classes == place).sum()), about, means))
     return segments
 

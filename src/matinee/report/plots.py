@@ -1,0 +1,87 @@
+"""Figures. They are drawn through Matplotlib's objects, without its global state or a window."""
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from matinee.comparison import Comparison
+
+COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
+GRID = "#e3e6ea"
+
+
+def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] | None = None) -> None:
+    """Draw a comparison: a panel a metric, a row a model, a dot with its 95% interval. path: .png, .svg or .pdf.
+
+    metrics: which panels; by default the one that decided, and recall and coverage at its list length.
+    """
+    names = _panels(comparison, metrics)
+    height = 1.5 + 0.38 * len(comparison.rows)
+    figure = Figure(
+        figsize=(2.2 + 3.1 * len(names), height), layout=ConstrainedLayoutEngine(wspace=0.06), facecolor="white"
+    )
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, names, strict=True):
+        _draw_panel(panel, comparison, name)
+    # the verdict in words too, for those who do not see the colours
+    names_of_rows = [f"{row.label} · {row.verdict}" for row in comparison.rows]
+    panels[0].set_yticks(range(len(comparison.rows)), names_of_rows)
+    panels[0].invert_yaxis()  # the best on top
+    first = comparison.reports[0]
+    figure.suptitle(
+        f"{first.data['name']}, {first.evaluation['on']} of split {first.split['method']}, {comparison.users:,} users",
+        x=0.01,
+        ha="left",
+        fontsize=11,
+    )
+    figure.text(0.01, -0.03, _legend(comparison), fontsize=8, color=COLOURS["worse"])
+    figure.savefig(path, dpi=160, bbox_inches="tight")
+
+
+def _draw_panel(panel: Axes, comparison: Comparison, name: str) -> None:
+    for place, (row, report) in enumerate(zip(comparison.rows, comparison.reports, strict=True)):
+        interval = report.metrics[name]
+        if not isfinite(interval.mean):
+            continue
+        colour = COLOURS[row.verdict]
+        panel.plot([interval.low, interval.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
+        panel.plot(interval.mean, place, "o", color=colour, markersize=4.5)
+        digits = 2 if name.startswith("novelty") else 3
+        panel.annotate(
+            f"{interval.mean:.{digits}f}",
+            (interval.mean, place),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=colour,
+        )
+    panel.set_title(name, fontsize=10, loc="left", fontweight="bold" if name == comparison.metric else "normal")
+    panel.set_ylim(-0.7, len(comparison.rows) - 0.5)
+    panel.margins(x=0.12)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+    panel.grid(axis="x", color=GRID)
+    panel.set_axisbelow(True)
+    panel.tick_params(length=0, labelsize=9)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
+    panel.spines["bottom"].set_color(GRID)
+
+
+def _panels(comparison: Comparison, metrics: Sequence[str] | None) -> list[str]:
+    _, at, k = comparison.metric.partition("@")
+    wanted = metrics or [comparison.metric, *([f"recall@{k}", f"coverage@{k}"] if at else [])]
+    measured = [name for name in wanted if all(name in report.metrics for report in comparison.reports)]
+    return list(dict.fromkeys(measured)) or [comparison.metric]
+
+
+def _legend(comparison: Comparison) -> str:
+    return (
+        f"Bars: 95% bootstrap intervals over users. Green: best in {comparison.metric}; amber: tied with it "
+        f"(paired, Holm, p > {comparison.alpha:g}); grey: worse."
+    )
