@@ -1,7 +1,8 @@
 """From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -29,9 +30,9 @@ from matinee.events import Dataset
 from matinee.histories import Histories
 from matinee.models import create
 from matinee.models.base import OnEpoch, Run
-from matinee.serve.engine import Engine
+from matinee.serve.engine import Engine, Recommendation
 from matinee.store.artefact import Artefact
-from matinee.vocab import UNKNOWN, Id
+from matinee.vocab import UNKNOWN, Id, Vocab
 
 OnStep = Callable[[str], None]
 """Told the name of each step as it begins."""
@@ -121,14 +122,126 @@ def evaluate(
     return measure(model.model, on, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
 
 
+def recommend(
+    model: Artefact,
+    *,
+    user: Id | None = None,
+    history: Sequence[Id] | None = None,
+    liked: Sequence[str] | None = None,
+    k: int = 10,
+    explain: bool = False,
+) -> "MovieList":
+    """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
+
+    Raises MatineeError unless exactly one of the three is given, and for an unknown user, id or title.
+    """
+    if sum(given is not None for given in (user, history, liked)) != 1:
+        raise MatineeError("say whom the list is for: one of user, history or liked")
+    if user is not None:
+        if model.users.row(user) == UNKNOWN:
+            ids = model.users
+            raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
+        past = model.known.histories([user])
+    else:
+        wanted = (
+            list(history) if history is not None else [model.catalogue.row_of_title(title) for title in liked or ()]
+        )
+        rows = [_item_row(model, item) for item in wanted] if history is not None else wanted
+        past = Histories.of([rows])
+    found = Engine([model], model.known).recommend_for(past, k)
+    return MovieList.made(model, found, explain=explain)
+
+
+def similar(model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10) -> "MovieList":
+    """The k movies most like one, given by id or by title. Raises MatineeError where there is no such movie."""
+    if (item is None) == (title is None):
+        raise MatineeError("say which movie: either item (its id) or title")
+    row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
+    return MovieList.made(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
+
+
+@dataclass(frozen=True, slots=True)
+class Movie:
+    """One place of a list. because: (title, what it adds to the score), strongest first."""
+
+    item_id: Id
+    title: str
+    genres: tuple[str, ...]
+    score: float
+    because: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MovieList:
+    """Movies, best first; a notebook shows it as a table. of: the movie that they are like, if one was asked for."""
+
+    model: str
+    movies: tuple[Movie, ...]
+    of: str | None = None
+
+    @classmethod
+    def made(
+        cls, model: Artefact, found: Sequence[Recommendation], *, explain: bool = False, of: str | None = None
+    ) -> "MovieList":
+        """The list as people read it: titles for rows, reasons if asked for."""
+        catalogue = model.catalogue
+        movies = (
+            Movie(
+                each.item_id,
+                catalogue.titles[each.item_row],
+                catalogue.genres[each.item_row],
+                each.score,
+                tuple((catalogue.titles[r.item_row], r.contribution) for r in each.reasons) if explain else (),
+            )
+            for each in found
+        )
+        return cls(found[0].model if found else model.name, tuple(movies), of)
+
+    def __len__(self) -> int:
+        return len(self.movies)
+
+    def __iter__(self) -> Iterator[Movie]:
+        return iter(self.movies)
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain Python types."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Rank, title, genres, score and reasons as text."""
+        return [
+            (
+                str(place),
+                movie.title,
+                ", ".join(movie.genres),
+                f"{movie.score:.4g}",
+                "; ".join(f"{title} ({part:+.3g})" for title, part in movie.because),
+            )
+            for place, movie in enumerate(self.movies, start=1)
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join("  ".join(cell for cell in row if cell) for row in self.rows())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
+        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because of</th></tr>"
+        return f"<table><caption>{escape(self.model)}</caption>{head}{rows}</table>"
+
+
+def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset:
+    """The data of an experiment, loaded and filtered."""
+    on_step(f"reading {experiment.data}")
+    data = load_data(experiment.data, experiment.columns)
+    return apply_filters(data, experiment.filters, rng=np.random.default_rng(experiment.split.seed))
+
+
 def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
     """The data of an experiment, loaded, filtered and cut."""
-    seed = experiment.split.seed
-    on_step(f"reading {experiment.data}")
     if experiment.split.split == "files":
-        return cut(load("bundled"), experiment.split)
-    data = load_data(experiment.data, experiment.columns)
-    data = apply_filters(data, experiment.filters, rng=np.random.default_rng(seed))
+        on_step(f"reading {experiment.split.path}")
+        return cut(None, experiment.split)
+    data = read(experiment, on_step)
     on_step("splitting")
     return cut(data, experiment.split)
 
@@ -141,13 +254,26 @@ def run(
         raise MatineeError("no model is named; for example `matinee evaluate ease`")
     evaluation, seed = experiment.evaluation, experiment.split.seed
     on_step(f"fitting {experiment.model}")
-    model = fit(experiment.model, prepared, seed=seed, refit=evaluation.refit, on_epoch=on_epoch, **experiment.settings)
-    on_step(f"evaluating {experiment.model}")
-    report = measure(
-        model.model,
-        prepared,
-        evaluation,
-        rng=np.random.default_rng(seed),
-        fit_seconds=model.manifest["fit_seconds"],
+    fitted = fit(
+        experiment.model, prepared, seed=seed, refit=evaluation.refit, on_epoch=on_epoch, **experiment.settings
     )
-    return replace(model, manifest=model.manifest | {"metrics": report.to_json()["metrics"]}), report
+    on_step(f"evaluating {experiment.model}")
+    seconds = fitted.manifest["fit_seconds"]
+    report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    return fitted, report
+
+
+def _item_row(model: Artefact, item: Id) -> int:
+    row = model.items.row(item)
+    if row == UNKNOWN:
+        raise MatineeError(
+            f"no movie with id {item!r} among the {len(model.items):,} known to {model.name} ({_some(model.items)})"
+        )
+    return row
+
+
+def _some(ids: Vocab) -> str:
+    """What the ids look like, for a message."""
+    if len(ids) == 0:
+        return "there are none"
+    return f"ids such as {ids.id(0)} and {ids.id(len(ids) - 1)}"

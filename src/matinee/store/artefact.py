@@ -83,6 +83,10 @@ class Artefact:
         """The model's name in the registry."""
         return self.model.name
 
+    def with_manifest(self, about: Mapping[str, Any]) -> "Artefact":
+        """The same with further keys in the manifest."""
+        return replace(self, manifest=self.manifest | dict(about))
+
 
 def save(artefact: Artefact, path: Path) -> Artefact:
     """Write an artefact as a folder, whole or not at all; an artefact already there is replaced.

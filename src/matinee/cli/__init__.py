@@ -1,0 +1,56 @@
+"""The command line: `matinee --help`."""
+
+import sys
+
+import click
+import typer
+
+from matinee.cli import data, lists, models, site
+from matinee.cli.output import fail
+from matinee.errors import MatineeError
+
+app = typer.Typer(
+    name="matinee",
+    help="From a log of who watched what to an honest comparison of models and a live movie site.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(site.demo)
+app.add_typer(data.app, name="data")
+app.command()(models.train)
+app.command()(models.evaluate)
+app.command()(models.compare)
+app.command()(lists.recommend)
+app.command()(lists.similar)
+app.command()(site.serve)
+app.command()(site.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _top(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        import matinee
+
+        typer.echo(f"matinee {matinee.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line: a mistake ends in one line on standard error and exit code 1, not in a trace."""
+    try:
+        app(standalone_mode=False)
+    except MatineeError as error:
+        fail(str(error))
+        sys.exit(1)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

@@ -1,0 +1,55 @@
+"""recommend, similar: lists from an artefact."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from matinee.cli.options import Json
+from matinee.cli.output import print_json, say
+
+if TYPE_CHECKING:
+    from matinee.workflow import MovieList
+
+ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
+Length = typer.Option(10, "-k", min=1, help="How many movies.")
+
+
+def recommend(
+    artefact: Path = ArtefactPath,
+    user: str | None = typer.Option(None, "--user", help="Someone the model was fitted on.", metavar="ID"),
+    history: str | None = typer.Option(None, "--history", help="What was watched, oldest first.", metavar="ID,ID,..."),
+    liked: list[str] | None = typer.Option(None, "--liked", help="A title; may be repeated.", metavar="TITLE"),
+    k: int = Length,
+    explain: bool = typer.Option(False, "--explain", help="Say for each movie which of the history speak for it."),
+    json: bool = Json,
+) -> None:
+    """Recommend movies to a known user, or to whoever liked some movies."""
+    from matinee import workflow
+    from matinee.store.artefact import load
+
+    ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
+    _print(workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain), json)
+
+
+def similar(
+    artefact: Path = ArtefactPath,
+    item: str | None = typer.Option(None, "--item", help="A movie by its id.", metavar="ID"),
+    title: str | None = typer.Option(None, "--title", help="A movie by its title.", metavar="TITLE"),
+    k: int = Length,
+    json: bool = Json,
+) -> None:
+    """Movies like one movie."""
+    from matinee import workflow
+    from matinee.store.artefact import load
+
+    _print(workflow.similar(load(artefact), item=item, title=title, k=k), json)
+
+
+def _print(movies: "MovieList", json: bool) -> None:
+    if json:
+        print_json(movies.to_json())
+    else:
+        from matinee.report.tables import movie_table
+
+        say(movie_table(movies))

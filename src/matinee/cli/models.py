@@ -1,0 +1,215 @@
+"""train, evaluate, compare."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from matinee.cli.options import Json, experiment_options, with_model
+from matinee.cli.output import print_json, progress, say, table, warn
+from matinee.config import Experiment, SplitConfig, configure
+from matinee.errors import MatineeError
+
+if TYPE_CHECKING:
+    from matinee.data.splits import Split
+    from matinee.evaluation import Report
+    from matinee.store.artefact import Artefact
+
+Chosen = frozenset[str]
+
+
+@experiment_options("columns", "filters", "split")
+def train(
+    experiment: Experiment,
+    chosen: Chosen,
+    model: str | None = typer.Argument(None, help="A model of the registry, such as ease.", show_default=False),
+    out: Path | None = typer.Option(None, "--out", help="Folder of the artefact. [default: artefacts/MODEL]"),
+    resume: bool = typer.Option(False, "--resume", help="Go on with an interrupted run; a finished one stays."),
+    json: bool = Json,
+) -> None:
+    """Fit a model on a log, or with --split on the training part of it, and save it as an artefact."""
+    from matinee import workflow
+    from matinee.store import artefact
+
+    experiment = with_model(experiment, model)
+    name = _named(experiment)
+    path = out or Path("artefacts") / name
+    with progress(4) as (on_step, on_epoch):
+        if any(field.startswith("split.") and field != "split.seed" for field in chosen):
+            on: Any = workflow.prepare(experiment, on_step)
+            data = on.data
+        else:
+            on = data = workflow.read(experiment, on_step)
+        about = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
+        done = _finished(path, about, data.fingerprint) if resume else None
+        if done is None:
+            on_step(f"fitting {name}")
+            seed = experiment.split.seed
+            fitted = workflow.fit(name, on, seed=seed, on_epoch=on_epoch, **experiment.settings)
+            on_step(f"saving {path}")
+            done = artefact.save(fitted.with_manifest(about), path)
+    _show_trained(done, data.notes, json)
+
+
+@experiment_options("columns", "filters", "split", "evaluation")
+def evaluate(
+    experiment: Experiment,
+    chosen: Chosen,
+    model: str | None = typer.Argument(None, help="A model of the registry, or an artefact.", show_default=False),
+    json: bool = Json,
+) -> None:
+    """Fit a model on the training part of a split and measure its lists; or measure an artefact."""
+    fitted, experiment = _artefact_or_model(model, experiment, chosen)
+    with progress() as (on_step, on_epoch):
+        reports = _reports(experiment, [experiment.model], fitted, (on_step, on_epoch))
+    report = reports[0]
+    if json:
+        print_json(report.to_json())
+        return
+    from matinee.report.tables import report_table
+
+    say(report_table(report))
+
+
+@experiment_options("columns", "filters", "split", "evaluation")
+def compare(
+    experiment: Experiment,
+    chosen: Chosen,
+    models: list[str] = typer.Argument(..., metavar="MODEL MODEL ...", help="Models of the registry."),
+    metric: str = typer.Option("ndcg@10", "--metric", help="What the verdict is about."),
+    figure: Path | None = typer.Option(None, "--figure", help="Draw the comparison as a picture (png, svg, pdf)."),
+    json: bool = Json,
+) -> None:
+    """Fit and measure several models on one split, user by user: who is best, who is tied."""
+    import numpy as np
+
+    from matinee.comparison import compare as compare_reports
+    from matinee.models import model_class
+
+    if len(models) < 2:
+        raise MatineeError("compare takes two models or more; `matinee evaluate MODEL` measures one")
+    for name in models:
+        model_class(name)  # an unknown name is told before any work
+    with progress(2 + 2 * len(models)) as hooks:
+        reports = _reports(experiment, models, None, hooks)
+    seed = experiment.split.seed
+    comparison = compare_reports(reports, metric, rng=np.random.default_rng(seed))
+    if figure is not None:
+        from matinee.report.plots import draw_comparison
+
+        draw_comparison(comparison, figure)
+    if json:
+        print_json(comparison.to_json())
+        return
+    from matinee.report.tables import comparison_table
+
+    say(comparison_table(comparison))
+    if figure is not None:
+        say(f"drawn in {figure}")
+
+
+def _named(experiment: Experiment) -> str:
+    from matinee.models import model_class
+
+    if experiment.model is None:
+        raise MatineeError("no model is named; for example `matinee train ease`, or --config with a model in it")
+    model_class(experiment.model)
+    return experiment.model
+
+
+def _reports(
+    experiment: Experiment,
+    models: list[str | None],
+    fitted: "Artefact | None",
+    hooks: Any,  # noqa: ANN401
+) -> list["Report"]:
+    """A report for each model, on the same split; k-fold runs every fold and pools them by user."""
+    from matinee import workflow
+    from matinee.evaluation import pooled
+
+    on_step, on_epoch = hooks
+    per_model: list[list[Report]] = [[] for _ in models]
+    for one in _folds(experiment):
+        split = workflow.prepare(one, on_step)
+        _warn_of(split)
+        for place, name in enumerate(models):
+            if fitted is not None:
+                on_step(f"evaluating {fitted.name}")
+                k, settings = one.evaluation.k, one.evaluation.model_dump(exclude={"k"})
+                per_model[place].append(workflow.evaluate(fitted, split, k, seed=one.split.seed, **settings))
+            else:
+                _, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
+                per_model[place].append(report)
+    return [reports[0] if len(reports) == 1 else pooled(reports) for reports in per_model]
+
+
+def _folds(experiment: Experiment) -> list[Experiment]:
+    split = experiment.split
+    if split.split != "k-fold" or "fold" in split.model_fields_set:
+        return [experiment]
+    return [
+        experiment.model_copy(update={"split": split.model_copy(update={"fold": fold})}) for fold in range(split.folds)
+    ]
+
+
+def _artefact_or_model(
+    model: str | None, experiment: Experiment, chosen: Chosen
+) -> tuple["Artefact | None", Experiment]:
+    """What `evaluate` was given: an artefact, with its own experiment where no other is asked for, or a model."""
+    if model is None or not (Path(model) / "manifest.json").is_file():
+        experiment = with_model(experiment, model)
+        if model is not None and ("/" in model or Path(model).exists()):
+            raise MatineeError(f"{model} is neither a model nor an artefact: it has no manifest.json")
+        _named(experiment)
+        return None, experiment
+    from matinee.store.artefact import load
+
+    fitted = load(Path(model))
+    own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
+    of_data = {field for field in chosen if field.split(".")[0] in ("data", "columns", "filters", "split", "config")}
+    if not of_data:
+        if fitted.manifest.get("split") is None:
+            warn(f"{model} was fitted on all of its data: it has learned what it is now asked to find")
+        experiment = own.model_copy(update={"evaluation": experiment.evaluation})
+    elif (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
+        warn(f"{model} was fitted on another part of the data: it may have learned what it is now asked to find")
+    return fitted, experiment.model_copy(update={"model": fitted.name})
+
+
+def _warn_of(split: "Split") -> None:
+    for note in split.data.notes:
+        warn(note)
+
+
+def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact | None":
+    """The artefact at a path if it is the outcome of the same experiment on the same data."""
+    from matinee.store.artefact import load
+
+    if not (path / "manifest.json").is_file():
+        return None
+    found = load(path)
+    same = (
+        found.manifest.get("experiment") == about["experiment"] and found.manifest["data"]["fingerprint"] == fingerprint
+    )
+    return found if same else None
+
+
+def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:
+    manifest = fitted.manifest
+    if json:
+        print_json({"artefact": str(fitted.path), "notes": list(notes)} | manifest)
+        return
+    for note in notes:
+        warn(note)
+    data = manifest["data"]
+    rows = [
+        ("data", f"{data['name']}: {data['users']:,} users, {data['items']:,} items, {data['events']:,} events"),
+        ("settings", ", ".join(f"{key}={value}" for key, value in manifest["config"].items())),
+        ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
+        ("artefact", fitted.path),
+        ("next", f'matinee recommend {fitted.path} --liked "Alien (1979)" --explain'),
+    ]
+    say(table(f"{fitted.name} is trained", ["", ""], rows))
+
+
+DEFAULT_SPLIT = SplitConfig()

@@ -1,0 +1,157 @@
+"""Options shared by commands, made from the configs: a field's name, description and limits stand once, there."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import GenericAlias
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+
+from matinee.config import (
+    ColumnsConfig,
+    Config,
+    EvaluationConfig,
+    Experiment,
+    FilterConfig,
+    SplitConfig,
+    configure,
+    parse_settings,
+    read_experiment,
+)
+
+SECTIONS: dict[str, type[Config]] = {
+    "columns": ColumnsConfig,
+    "filters": FilterConfig,
+    "split": SplitConfig,
+    "evaluation": EvaluationConfig,
+}
+FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k"}
+"""Options that are not called as their field; `--at` names the column of times."""
+HIDDEN = {("split", "path")}
+"""`--split files:PATH` says it."""
+TITLES = {
+    "columns": "Columns of a table",
+    "filters": "Filters",
+    "split": "Split",
+    "evaluation": "Evaluation",
+}
+COLUMN_HELP = "Name of the column of {}s; guessed where left out."
+
+Json = typer.Option(False, "--json", help="Print one JSON object and nothing else.")
+
+
+def experiment_options(*sections: str, models: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of an experiment: `--data`, `--config` and those of some sections.
+
+    The command receives `experiment: Experiment` and `chosen: frozenset of "section.field"`, what was asked for
+    by option or file, in their place; with `models` also `--set`.
+    """
+
+    def wrap(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name not in ("experiment", "chosen")]
+        shared = [*_common(models), *(option for section in sections for option in _options(section))]
+        names = [option.name for option in shared]
+
+        def called(**given: Any) -> None:  # noqa: ANN401 - typer's own values
+            asked = {name: given.pop(name) for name in names}
+            command(experiment=_experiment(asked), chosen=_chosen(asked), **given)
+
+        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        parameters = [*own, *shared]
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return called
+
+    return wrap
+
+
+def with_model(experiment: Experiment, model: str | None) -> Experiment:
+    """The experiment for a model named on the command line; settings in a file for another model are left out."""
+    if model is None or model == experiment.model:
+        return experiment
+    settings = {} if experiment.model else experiment.settings
+    return experiment.model_copy(update={"model": model, "settings": settings})
+
+
+def _common(models: bool) -> Iterator[inspect.Parameter]:
+    yield _parameter("data", "--data", str, "`bundled`, the name of a data set (see `matinee data list`), or a path.")
+    yield _parameter("config", "--config", Path, "An experiment as TOML; options given beside it win.")
+    if models:
+        yield _parameter("set", "--set", list[str], "A hyper-parameter of the model; may be repeated.", "KEY=VALUE")
+
+
+def _options(section: str) -> Iterator[inspect.Parameter]:
+    for name, field in SECTIONS[section].model_fields.items():
+        if (section, name) in HIDDEN:
+            continue
+        flag = FLAGS.get((section, name), "--" + name.replace("_", "-"))
+        default = field.get_default(call_default_factory=True)
+        help = field.description or COLUMN_HELP.format(name)
+        if default not in (None, ()):
+            help += f" [default: {_shown(default)}]"
+        metavar = "files:PATH|" if name == "split" else ""
+        yield _parameter(f"{section}_{name}", flag, str, help, metavar + _metavar(field.annotation), TITLES[section])
+
+
+def _parameter(
+    name: str,
+    flag: str,
+    kind: type | GenericAlias,
+    help: str,
+    metavar: str | None = None,
+    panel: str | None = None,
+) -> inspect.Parameter:
+    option = typer.Option(None, flag, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
+
+
+def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any annotation
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if get_origin(annotation) is Literal:
+        return "|".join(map(str, arguments))
+    if get_origin(annotation) is tuple:
+        return ",".join(
+            [_metavar(a) for a in arguments if a is not Ellipsis] + ["..." for a in arguments if a is Ellipsis]
+        )
+    kind = arguments[0] if arguments else annotation
+    return {int: "N", float: "X", str: "TEXT"}.get(kind, "VALUE")
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _chosen(asked: Mapping[str, Any]) -> frozenset[str]:
+    """Which fields were set, by option or in the file."""
+    chosen = {name.replace("_", ".", 1) for name, value in asked.items() if value is not None}
+    if asked["config"] is not None:
+        experiment = read_experiment(asked["config"])
+        for section in experiment.model_fields_set:
+            value = getattr(experiment, section)
+            chosen |= (
+                {f"{section}.{name}" for name in value.model_fields_set} if isinstance(value, Config) else {section}
+            )
+    return frozenset(chosen)
+
+
+def _experiment(asked: Mapping[str, Any]) -> Experiment:
+    """The experiment in the file, if one is given, with the options over it. Raises MatineeError."""
+    base = read_experiment(asked["config"]) if asked["config"] is not None else Experiment()
+    values = base.model_dump(exclude_unset=True)
+    if asked["data"] is not None:
+        values["data"] = asked["data"]
+    if asked.get("set"):
+        values["settings"] = base.settings | parse_settings(asked["set"])
+    for section, kind in SECTIONS.items():
+        given = {name: asked.get(f"{section}_{name}") for name in kind.model_fields}
+        given = {name: value for name, value in given.items() if value is not None}
+        if section == "split" and str(given.get("split", "")).startswith("files:"):
+            given["split"], given["path"] = "files", given["split"].removeprefix("files:")
+        for name, value in given.items():
+            if get_origin(kind.model_fields[name].annotation) is tuple:
+                given[name] = [part.strip() for part in value.split(",")]
+        if given:
+            configure(kind, values.get(section, {}) | given, "options")  # so that the message names the option alone
+            values[section] = values.get(section, {}) | given
+    return configure(Experiment, values, "options")

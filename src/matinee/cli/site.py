@@ -1,0 +1,177 @@
+"""demo, serve, doctor: the live site."""
+
+import os
+import shutil
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from matinee.cli.options import Json
+from matinee.cli.output import print_json, progress, say, table
+from matinee.config import Experiment
+from matinee.errors import MatineeError
+
+if TYPE_CHECKING:
+    from matinee.store.artefact import Artefact
+
+DEMO_MODELS: dict[str, dict[str, object]] = {
+    "popularity": {},
+    "item-knn": {},
+    "ease": {},
+}
+"""What the demo trains, with the settings that differ from the defaults."""
+
+Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
+Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
+Database = typer.Option(None, "--db", metavar="URL", help="Where visitors' events are kept. [default: an SQLite file]")
+
+
+def demo(
+    port: int = Port,
+    no_browser: bool = typer.Option(False, "--no-browser", help="Do not open the site in a browser."),
+) -> None:
+    """Train popularity, item-knn and ease on the bundled MovieLens and open a site that recommends movies to you."""
+    from matinee.data.fetch import cache_folder
+    from matinee.serve.app import require_free
+    from matinee.serve.app import serve as serve_site
+
+    require_free("127.0.0.1", port)
+    folder = cache_folder() / "demo"
+    with progress(2 + len(DEMO_MODELS)) as (on_step, _):
+        paths = [artefact.path for artefact in _demo_artefacts(folder, on_step) if artefact.path]
+        on_step("opening the site")
+    url = f"http://127.0.0.1:{port}"
+    say(f"Matinee is at [bold]{url}[/]   (Ctrl+C stops it)")
+    on_ready = None if no_browser else lambda: webbrowser.open(url)
+    serve_site(paths, host="127.0.0.1", port=port, db=f"sqlite:///{folder / 'visitors.sqlite3'}", on_ready=on_ready)
+
+
+def serve(
+    artefacts: list[Path] = typer.Argument(..., metavar="ARTEFACT...", help="Folders that `matinee train` wrote."),
+    host: str = Host,
+    port: int = Port,
+    db: str | None = Database,
+) -> None:
+    """Serve artefacts as a site and an API; the first of them is what the default list comes from."""
+    from matinee.serve.app import require_free
+    from matinee.serve.app import serve as serve_site
+
+    require_free(host, port)
+    say(f"Matinee is at [bold]http://{host}:{port}[/]   (Ctrl+C stops it)")
+    serve_site(artefacts, host=host, port=port, db=db or "sqlite:///matinee.sqlite3")
+
+
+def doctor(port: int = Port, json: bool = Json) -> None:
+    """Check the installation, threads, data, artefacts and port, and say what to do."""
+    findings = list(_findings(port))
+    if json:
+        print_json({"ok": all(ok for _, ok, _, _ in findings), "checks": [
+            {"check": name, "ok": ok, "found": found, "mend": mend} for name, ok, found, mend in findings
+        ]})  # fmt: skip
+    else:
+        rows = [("✓" if ok else "✗", name, found, "" if ok else mend) for name, ok, found, mend in findings]
+        say(table(None, ["", "check", "found", "what to do"], rows))
+    if not all(ok for _, ok, _, _ in findings):
+        raise typer.Exit(1)
+
+
+def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["Artefact"]:
+    """The demo's artefacts: those of an earlier run where data, settings and version are the same."""
+    import matinee
+    from matinee import workflow
+    from matinee.store import artefact
+
+    data = workflow.read(Experiment(), on_step)
+    for name, settings in DEMO_MODELS.items():
+        on_step(f"training {name}")
+        path = folder / name
+        same = {"demo": True, "settings": settings, "matinee": matinee.__version__}
+        try:
+            found = artefact.load(path)
+            if found.manifest["data"] == data.describe() and same.items() <= found.manifest.items():
+                yield found
+                continue
+        except MatineeError:
+            pass  # not there, or damaged: it is made anew
+        yield artefact.save(workflow.fit(name, data, **settings).with_manifest(same), path)
+
+
+Finding = tuple[str, bool, str, str]
+"""What was checked, whether it is well, what was found, and what to do where it is not."""
+
+
+def _findings(port: int) -> Iterator[Finding]:
+    python = sys.version_info
+    yield "python", (3, 11) <= python[:2] <= (3, 13), sys.version.split()[0], "install Python 3.11, 3.12 or 3.13"
+    for package in ("matinee", "numpy", "scipy", "polars", "fastapi", "sqlalchemy"):
+        try:
+            yield package, True, version(package), ""
+        except PackageNotFoundError:
+            yield package, False, "missing", f"pip install {package}"
+    yield from _threads()
+    yield from _data()
+    yield from _artefacts()
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+    yield (
+        f"port {port}",
+        not taken,
+        "taken" if taken else "free",
+        f"stop what listens there, or choose another: --port {port + 1}",
+    )
+
+
+def _threads() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    well = not asked.isdigit() or int(asked) <= cores
+    found = f"{cores} cores, OMP_NUM_THREADS {asked or 'unset'}"
+    yield (
+        "threads",
+        well,
+        found,
+        f"set OMP_NUM_THREADS to {cores} at most: more threads than cores slow each other down",
+    )
+    core = os.environ.get("OPENBLAS_CORETYPE", "")
+    yield "blas", not core, f"OPENBLAS_CORETYPE {core or 'unset'}", "unset OPENBLAS_CORETYPE: it forces an older kernel"
+
+
+def _data() -> Iterator[Finding]:
+    from matinee.data.fetch import cache_folder
+    from matinee.data.loading import available, load
+
+    try:
+        bundled = load("bundled")
+        yield "bundled data", True, f"{len(bundled.events):,} events", ""
+    except MatineeError as error:
+        yield "bundled data", False, str(error), "install Matinee again: pip install --force-reinstall matinee"
+    names = [name for name, *_ in available() if name != "bundled"]
+    yield "other data", True, ", ".join(names) or "none; `matinee data fetch ml-1m` gets more", ""
+    cache = cache_folder()
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    yield (
+        "cache",
+        os.access(existing, os.W_OK),
+        str(cache),
+        "make it writable, or set XDG_CACHE_HOME to a folder that is",
+    )
+    free = shutil.disk_usage(existing).free
+    yield "disk", free > 2**30, f"{free / 2**30:.1f} GB free", "free 1 GB: the demo's artefacts take 350 MB"
+
+
+def _artefacts() -> Iterator[Finding]:
+    from matinee.store.artefact import load
+
+    for manifest in sorted(Path("artefacts").glob("*/manifest.json")):
+        try:
+            found = load(manifest.parent)
+            data = found.manifest["data"]
+            yield f"{manifest.parent}", True, f"{found.name} on {data['name']}, {data['items']:,} items", ""
+        except MatineeError as error:
+            yield f"{manifest.parent}", False, str(error), f"matinee train MODEL --out {manifest.parent}"
