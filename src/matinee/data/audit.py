@@ -1,5 +1,6 @@
 """The audit of a log and its split: what is in it, how uneven it is, and what a model could know too early."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -165,7 +166,10 @@ def draw(found: Audit, path: Path) -> None:
     """Draw an audit as one figure; the suffix of the path (.png, .svg, .pdf) decides the form."""
     from matinee.data.audit_figure import figure  # matplotlib is slow to import, and only this needs it
 
-    figure(found).savefig(path, dpi=150)
+    with warnings.catch_warnings():
+        # the name of a data set may be in a script that the font lacks; its boxes are no reason to warn
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure(found).savefig(path, dpi=150)
 
 
 def _n_pairs(data: Dataset) -> int:

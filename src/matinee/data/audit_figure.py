@@ -129,7 +129,7 @@ def _drift(axes: Axes, found: Audit) -> None:
     if found.time and found.time.drift_correlation is not None:
         said.append(f"Spearman {found.time.drift_correlation:.2f}")
     if found.time and found.time.drift_unseen is not None:
-        said.append(f"{found.time.drift_unseen:.0%} of the second half on new items")
+        said.append(f"{percent(found.time.drift_unseen)} of the second half on new items")
     _title(axes, "Popularity drift", "; ".join(said))
 
 
@@ -194,7 +194,7 @@ def _sessions(axes: Axes, found: Audit) -> None:
 
 
 def _title(axes: Axes, title: str, said: str) -> None:
-    axes.annotate(title, (0, 1), (0, 25), "axes fraction", "offset points", size=12, weight="bold", color=INK)
+    axes.set_title(title, loc="left", pad=25, size=12, weight="bold", color=INK)
     axes.annotate(said, (0, 1), (0, 9), "axes fraction", "offset points", size=9.5, color=GREY)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)

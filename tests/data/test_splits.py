@@ -1,0 +1,303 @@
+"""Every split against a plain Python loop, and the cases in which there is little to split."""
+
+import math
+import sys
+from collections import defaultdict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from matinee.catalogue import Catalogue
+from matinee.config import SplitConfig
+from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Leaked, split
+from matinee.data.synthetic import zipf_log
+from matinee.errors import DataError, MatineeError
+from matinee.events import Dataset, Events
+from matinee.vocab import Vocab
+
+
+def dataset(users, items, times, timed=True) -> Dataset:
+    known_users, user_rows = Vocab.index(np.asarray(users))
+    known_items, item_rows = Vocab.index(np.asarray(items))
+    events = Events.ordered(user_rows, item_rows, np.ones(len(user_rows)), np.asarray(times))
+    titles = Catalogue.of([f"Movie {i}" for i in known_items.ids.tolist()])
+    return Dataset("made", known_users, known_items, events, titles, timed=timed)
+
+
+def log(seed: int = 0) -> Dataset:
+    return zipf_log(60, 40, 500, np.random.default_rng(seed))
+
+
+def by_user(data: Dataset) -> dict[int, list[int]]:
+    """User row -> positions of its events, in order."""
+    positions = defaultdict(list)
+    for position, user in enumerate(data.events.user_rows.tolist()):
+        positions[user].append(position)
+    return positions
+
+
+@pytest.mark.parametrize("ratios", [(0.7, 0.15, 0.15), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (1.0, 0.0, 0.0)])
+def test_random_gives_each_user_floor_floor_and_rest(ratios):
+    data = log()
+    labels = split(data, SplitConfig(ratios=ratios)).labels
+    for positions in by_user(data).values():
+        n = len(positions)
+        n_train, n_valid = math.floor(n * ratios[0]), math.floor(n * ratios[1])
+        if ratios[2] == 0:  # the rest goes to the last part that was asked for
+            n_train, n_valid = (n_train, n - n_train) if ratios[1] else (n, 0)
+        mine = labels[positions].tolist()
+        assert [mine.count(part) for part in (TRAIN, VALID, TEST)] == [n_train, n_valid, n - n_train - n_valid]
+
+
+def test_random_draws_every_place_equally_often():
+    data = dataset(np.repeat(np.arange(4000), 4), np.tile(np.arange(4), 4000), np.arange(16_000))
+    labels = split(data, SplitConfig(ratios=(0.5, 0.25, 0.25))).labels.reshape(4000, 4)
+    shares = [(labels == part).mean(axis=0) for part in (TRAIN, VALID, TEST)]
+    np.testing.assert_allclose(shares[0], 0.5, atol=0.035)  # four standard errors
+    np.testing.assert_allclose(shares[1:], 0.25, atol=0.03)
+
+
+@pytest.mark.parametrize("method", ["random", "new-users", "k-fold"])
+def test_the_seed_decides(method):
+    first, again, other = (split(log(), SplitConfig(split=method, seed=seed)).labels for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_leave_last_against_a_loop():
+    data = log()
+    cut = split(data, SplitConfig(split="leave-last"))
+    wanted, n_short = np.full(len(data.events), TRAIN), 0
+    for positions in by_user(data).values():
+        if len(positions) < 3:
+            n_short += 1
+            continue
+        # the last in time; of equals the later in the log
+        first_to_last = sorted(positions, key=lambda position: (data.events.times[position], position))
+        wanted[first_to_last[-1]], wanted[first_to_last[-2]] = TEST, VALID
+    np.testing.assert_array_equal(cut.labels, wanted)
+    assert n_short > 0
+    assert cut.notes == (f"leave-last: {n_short} users with fewer than 3 events stay in train whole",)
+
+
+def test_leave_last_keeps_the_order_of_the_log_at_equal_times():
+    data = dataset([1, 1, 1, 1], [40, 10, 30, 20], [7, 7, 7, 7])
+    cut = split(data, SplitConfig(split="leave-last"))
+    assert data.items.ids[cut.targets("test").item_rows].tolist() == [20]
+    assert data.items.ids[cut.targets("valid").item_rows].tolist() == [30]
+
+
+def test_leave_last_of_an_untimed_log_goes_by_its_order():
+    cut = split(dataset([1, 1, 1], [3, 1, 2], [0, 0, 0], timed=False), SplitConfig(split="leave-last"))
+    assert cut.targets("test").item_rows.tolist() == [1]
+    assert cut.leaks == ()
+    assert "the log has no times" in cut.notes[0]
+
+
+def test_time_against_a_loop():
+    data = log()
+    cut = split(data, SplitConfig(split="time", ratios=(0.6, 0.3, 0.1)))
+    times = sorted(data.events.times.tolist())
+    at_valid, at_test = times[300], times[450]
+    wanted = [TEST if at >= at_test else VALID if at >= at_valid else TRAIN for at in data.events.times.tolist()]
+    assert cut.labels.tolist() == wanted
+    assert cut.leaks == ()
+    assert "valid begins at" in cut.notes[0]
+
+
+def test_time_puts_all_events_of_a_moment_after_it():
+    data = dataset(np.arange(10), np.arange(10), [1, 2, 3, 3, 3, 3, 3, 3, 9, 10])
+    cut = split(data, SplitConfig(split="time", ratios=(0.5, 0.3, 0.2)))  # the sixth event has time 3, so all 3s
+    assert cut.sizes() == {"train": 2, "valid": 6, "test": 2}
+
+
+def test_time_at_named_moments():
+    data = dataset([1] * 6, np.arange(6), np.arange(6) * 86_400)
+    one = split(data, SplitConfig(split="time", at=("1970-01-04",)))
+    assert one.labels.tolist() == [TRAIN] * 3 + [TEST] * 3
+    two = split(data, SplitConfig(split="time", at=("1970-01-03", "1970-01-05T00:00:00+00:00")))
+    assert two.labels.tolist() == [TRAIN] * 2 + [VALID] * 2 + [TEST] * 2
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (("1970-01-05", "1970-01-03"), "or those of valid and test in that order"),
+        (("1970-01-02", "1970-01-03", "1970-01-04"), "or those of valid and test in that order"),
+        (("1970-01-01",), "the log runs from 1970-01-01T00:00:00Z to 1970-01-06T00:00:00Z"),
+        (("2070-01-01",), "the log runs from"),
+        (("soon",), "at = 'soon' is no moment"),
+    ],
+)
+def test_time_at_moments_without_sense(at, said):
+    data = dataset([1] * 6, np.arange(6), np.arange(6) * 86_400)
+    with pytest.raises(MatineeError, match=said):
+        split(data, SplitConfig(split="time", at=at))
+
+
+def test_time_of_equal_times_leaves_nothing_to_learn_from():
+    with pytest.raises(DataError, match="leaves nothing to learn from"):
+        split(dataset([1, 2, 3], [1, 2, 3], [5, 5, 5]), SplitConfig(split="time"))
+
+
+def test_time_needs_times():
+    with pytest.raises(DataError, match="made has no times"):
+        split(dataset([1, 1], [1, 2], [0, 0], timed=False), SplitConfig(split="time"))
+
+
+def test_new_users_against_a_loop():
+    data = log()
+    cut = split(data, SplitConfig(split="new-users", ratios=(0.6, 0.2, 0.2), shown=0.75))
+    held = {VALID: 0, TEST: 0}
+    n_single = 0
+    for positions in by_user(data).values():
+        mine = cut.labels[positions].tolist()
+        part = mine[-1]
+        if part == TRAIN:
+            assert set(mine) == {TRAIN}
+            n_single += len(mine) == 1
+            continue
+        held[part] += 1
+        n_shown = min(max(math.floor(len(mine) * 0.75), 1), len(mine) - 1)
+        shown = VALID_SHOWN if part == VALID else TEST_SHOWN
+        assert mine == [shown] * n_shown + [part] * (len(mine) - n_shown)
+    assert n_single > 0
+    assert 0 <= 24 - held[VALID] - held[TEST] <= n_single  # those with one event, drawn in vain
+    assert set(cut.training().histories.user_rows).isdisjoint(cut.targets("test").user_rows)
+    assert cut.cold("test")[0] == 0
+
+
+def test_new_users_with_one_event_go_to_train():
+    users = [1, 2, 3, 4, 5, 6, 6]
+    cut = split(dataset(users, np.arange(7), np.arange(7)), SplitConfig(split="new-users", ratios=(0.0, 0.0, 1.0)))
+    assert cut.labels.tolist() == [TRAIN] * 5 + [TEST_SHOWN, TEST]
+    assert cut.notes[1] == "new-users: 5 users drawn for it with a single event went to train"
+
+
+def test_folds_together_make_up_the_log():
+    data = log()
+    cuts = [split(data, SplitConfig(split="k-fold", folds=4, fold=fold)).labels for fold in range(4)]
+    np.testing.assert_array_equal(sum((labels == TEST).astype(int) for labels in cuts), 1)
+    for fold in range(4):
+        np.testing.assert_array_equal(cuts[fold] == VALID, cuts[(fold + 1) % 4] == TEST)
+        for positions in by_user(data).values():
+            n_test = (cuts[fold][positions] == TEST).sum()
+            assert len(positions) // 4 <= n_test <= math.ceil(len(positions) / 4)
+    # users with few events are spread over the folds
+    assert max((labels == TEST).sum() for labels in cuts) < 1.3 * len(data.events) / 4
+
+
+@pytest.mark.parametrize(("folds", "fold", "said"), [(2, 0, "use 3 or more"), (5, 5, "numbered 0 to 4")])
+def test_folds_without_sense(folds, fold, said):
+    with pytest.raises(MatineeError, match=said):
+        split(log(), SplitConfig(split="k-fold", folds=folds, fold=fold))
+
+
+def test_files_take_the_loaded_events(monkeypatch):
+    theirs = dataset([1, 1, 2], [1, 2, 1], [1, 2, 3])
+    labels = np.array([TRAIN, TEST, TRAIN], dtype=np.int8)
+    reader = SimpleNamespace(load_parts=lambda path: (theirs, labels))
+    monkeypatch.setitem(sys.modules, "matinee.data.loading", reader)
+    cut = split(log(), SplitConfig(split="files", path="some/folder"))
+    assert cut.data is theirs
+    assert cut.labels is labels
+    assert cut.leaks == ("test: 1 of 1 (100%) targets are older than something in train",)
+    with pytest.raises(MatineeError, match="--split files:PATH"):
+        split(log(), SplitConfig(split="files"))
+
+
+@pytest.mark.parametrize("method", ["random", "time", "new-users"])
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ((0.7, 0.2, 0.2), "ratios 0.7, 0.2, 0.2 sum to 1.1; they must sum to 1, for example 0.70,0.15,0.15"),
+        ((0.7, 0.15, 0.14999), "must sum to 1"),
+        ((1.2, -0.1, -0.1), "each must be from 0 to 1"),
+        ((float("nan"), 0.5, 0.5), "each must be from 0 to 1"),
+    ],
+)
+def test_bad_ratios(method, ratios, said):
+    with pytest.raises(MatineeError, match=said):
+        split(log(), SplitConfig(split=method, ratios=ratios))
+
+
+def test_ratios_may_round():
+    assert split(log(), SplitConfig(ratios=(0.3333333, 0.3333333, 0.3333334))).sizes()["train"] > 0
+
+
+@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold"])
+def test_no_events_and_one_event(method):
+    config = SplitConfig(split=method)
+    nobody = np.array([], dtype=np.int64)
+    with pytest.raises(DataError, match="made has no events to split"):
+        split(dataset(nobody, nobody, nobody), config)
+    with pytest.raises(DataError, match="leaves nothing to"):
+        split(dataset([1], [1], [5]), config)
+
+
+def test_one_user():
+    data = dataset([7] * 10, np.arange(10), np.arange(10))
+    assert split(data, SplitConfig(ratios=(0.7, 0.2, 0.1))).sizes() == {"train": 7, "valid": 2, "test": 1}
+    assert split(data, SplitConfig(split="leave-last")).sizes() == {"train": 8, "valid": 1, "test": 1}
+    with pytest.raises(DataError, match="nothing to learn from"):
+        split(data, SplitConfig(split="new-users"))
+
+
+def test_users_too_short_for_leave_last_leave_nothing_to_find():
+    with pytest.raises(DataError, match="leaves nothing to find"):
+        split(dataset([1, 1, 2, 2], [1, 2, 1, 2], [1, 2, 3, 4]), SplitConfig(split="leave-last"))
+
+
+def test_all_in_train_is_allowed_where_it_is_asked_for():
+    for method in ("random", "time", "new-users"):
+        assert split(log(), SplitConfig(split=method, ratios=(1, 0, 0))).sizes()["train"] == 500
+
+
+@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold"])
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_leaks_and_cold_counts_against_loops(method, part):
+    data = log(4)
+    cut = split(data, SplitConfig(split=method))
+    events = list(zip(*(getattr(data.events, c).tolist() for c in ("user_rows", "item_rows", "times")), strict=True))
+    labels = cut.labels.tolist()
+    target, shown = (VALID, VALID_SHOWN) if part == "valid" else (TEST, TEST_SHOWN)
+    train = [event for event, label in zip(events, labels, strict=True) if label == TRAIN]
+    given = [event for event, label in zip(events, labels, strict=True) if label in (TRAIN, shown)]
+    targets = [event for event, label in zip(events, labels, strict=True) if label == target]
+
+    older = sum(any(at < t for _, _, t in train) for _, _, at in targets)
+    own = sum(any(u == user and at < t for u, _, t in given) for user, _, at in targets)
+    assert cut.leaked(part) == Leaked(len(targets), older, own, 0)
+    sentences = [leak for leak in cut.leaks if leak.startswith(part)]
+    assert len(sentences) == (older > 0)
+    if method == "time":
+        assert older == 0
+    else:
+        assert f"{older:,} of {len(targets):,}" in sentences[0]
+
+    before = {user for user, _, _ in given}
+    if part == "test":
+        before |= {user for (user, _, _), label in zip(events, labels, strict=True) if label in (VALID, VALID_SHOWN)}
+    cold_users = {user for user, _, _ in targets} - before
+    cold_items = {item for _, item, _ in targets} - {item for _, item, _ in train}
+    assert cut.cold(part) == (len(cold_users), len(cold_items))
+
+
+def test_targets_that_repeat_train_are_leaks():
+    users, items = [1, 1, 1, 1], [1, 2, 3, 1]
+    cut = split(dataset(users, items, [1, 2, 3, 4]), SplitConfig(split="leave-last"))
+    assert cut.leaked("test") == Leaked(targets=1, older=0, older_own=0, repeated=1)
+    assert cut.leaks == ("test: 1 of 1 (100%) targets repeat a user and item that is given",)
+
+
+def test_inputs_hidden_and_targets_are_what_the_labels_say():
+    data = dataset([1] * 6, np.arange(6), np.arange(6))
+    cut = split(data, SplitConfig(split="time", ratios=(0.5, 0.25, 0.25)))  # 3, 1, 2
+    assert cut.inputs("valid").item_rows.tolist() == [0, 1, 2]
+    assert cut.inputs("test").item_rows.tolist() == [0, 1, 2, 3]
+    assert cut.inputs("test", "train").item_rows.tolist() == [0, 1, 2]
+    assert cut.hidden("test", "train").item_rows.tolist() == [3]
+    assert len(cut.hidden("test")) == len(cut.hidden("valid", "train")) == 0
+    assert cut.targets("test").item_rows.tolist() == [4, 5]
+    assert cut.training("train+valid").histories.items.tolist() == [0, 1, 2, 3]

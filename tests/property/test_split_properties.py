@@ -1,0 +1,111 @@
+"""What must hold of every split of every log."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from matinee.catalogue import Catalogue
+from matinee.config import SplitConfig
+from matinee.data.sessions import session_starts
+from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Split, split
+from matinee.errors import DataError
+from matinee.events import Dataset, Events
+from matinee.vocab import Vocab
+
+METHODS = ("random", "leave-last", "time", "new-users", "k-fold")
+
+
+def dataset(rows: list[tuple[int, int, int]]) -> Dataset:
+    """Each (user, item) at most once, the last kept, as readers leave it."""
+    rows = list({(user, item): (user, item, at) for user, item, at in rows}.values())
+    users, items, times = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    known_users, user_rows = Vocab.index(users)
+    known_items, item_rows = Vocab.index(items)
+    events = Events.ordered(user_rows, item_rows, np.ones(len(rows)), times)
+    return Dataset("made", known_users, known_items, events, Catalogue.of(["?"] * len(known_items)))
+
+
+rows = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=80)
+ratios = st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.8, 0.1, 0.1), (0.34, 0.33, 0.33)])
+
+
+def cut_or_skip(data: Dataset, config: SplitConfig) -> Split:
+    try:
+        return split(data, config)
+    except DataError:
+        assume(False)
+        raise
+
+
+@given(rows, st.sampled_from(METHODS), ratios, st.integers(0, 3))
+def test_parts_are_disjoint_and_complete(rows, method, ratios, seed):
+    data = dataset(rows)
+    cut = cut_or_skip(data, SplitConfig(split=method, ratios=ratios, seed=seed))
+    assert sum(cut.sizes().values()) == len(data.events)
+    for part in ("valid", "test"):
+        targets, inputs = cut.targets(part), cut.inputs(part)
+        pairs = [set(zip(e.user_rows.tolist(), e.item_rows.tolist(), strict=True)) for e in (targets, inputs)]
+        assert not pairs[0] & pairs[1]
+    learned = cut.training("train+valid").histories
+    assert len(learned.items) == np.isin(cut.labels, [TRAIN, VALID_SHOWN, VALID]).sum()
+    assert (np.diff(learned.starts) > 0).all()
+
+
+@given(rows, st.integers(0, 3), st.floats(0.01, 0.99))
+def test_new_users_are_whole_and_show_the_past(rows, seed, shown):
+    data = dataset(rows)
+    cut = cut_or_skip(data, SplitConfig(split="new-users", ratios=(0.5, 0.25, 0.25), seed=seed, shown=shown))
+    for user in range(len(data.users)):
+        mine = set(cut.labels[data.events.user_rows == user].tolist())
+        assert mine in ({TRAIN}, {VALID_SHOWN, VALID}, {TEST_SHOWN, TEST})
+    for part in ("valid", "test"):
+        assert cut.leaked(part).older_own == 0
+        assert cut.cold(part)[0] == 0
+
+
+@given(rows, ratios)
+def test_time_has_no_target_before_the_moment(rows, ratios):
+    data = dataset(rows)
+    cut = cut_or_skip(data, SplitConfig(split="time", ratios=ratios))
+    latest = int(cut.training().histories.times.max())
+    for part in ("valid", "test"):
+        assert (cut.targets(part).times > latest).all()
+    if len(cut.targets("valid")) and len(cut.targets("test")):
+        assert cut.targets("valid").times.max() < cut.targets("test").times.min()
+    # as many events before the moment as asked, or fewer where a tie lies across it
+    assert cut.sizes()["train"] <= ratios[0] * len(data.events)
+    assert cut.leaks == ()
+
+
+@given(rows, st.permutations(range(9)))
+def test_leave_last_of_a_user_knows_nothing_of_the_others(rows, names):
+    plain = dataset(rows)
+    moved = dataset([(names[user], item, at) for user, item, at in rows])
+    config = SplitConfig(split="leave-last")
+    before, after = cut_or_skip(plain, config), cut_or_skip(moved, config)
+    for user_row, user in enumerate(plain.users.ids.tolist()):
+        other_row = moved.users.row(names[user])
+        mine = before.labels[plain.events.user_rows == user_row]
+        assert mine.tolist() == after.labels[moved.events.user_rows == other_row].tolist()
+
+
+@given(rows, st.sampled_from(METHODS))
+def test_splitting_changes_nothing_and_repeats_itself(rows, method):
+    data = dataset(rows)
+    before = data.fingerprint
+    config = SplitConfig(split=method)
+    first, second = cut_or_skip(data, config), cut_or_skip(data, config)
+    np.testing.assert_array_equal(first.labels, second.labels)
+    assert replace(data).fingerprint == before
+
+
+@given(rows, st.integers(0, 10))
+def test_sessions_end_with_users_and_pauses(rows, gap):
+    events = dataset(rows).events
+    wanted, previous = [], None
+    for user, at in zip(events.user_rows.tolist(), events.times.tolist(), strict=True):
+        wanted.append(previous is None or previous[0] != user or at - previous[1] > gap)
+        previous = (user, at)
+    assert session_starts(events, gap).tolist() == wanted
