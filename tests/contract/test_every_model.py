@@ -1,0 +1,237 @@
+"""What holds for every registered model. Numbers in the names follow the list in docs/adding-a-model.md."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matinee.config import EvaluationConfig, SplitConfig
+from matinee.data.splits import Split, split
+from matinee.data.synthetic import missing_item, two_groups
+from matinee.errors import MatineeError
+from matinee.evaluation import evaluate
+from matinee.events import Dataset
+from matinee.histories import EventSource, Histories, TrainingData
+from matinee.models import MODELS, create, model_class
+from matinee.models.base import Explains, Recommender, Run
+from matinee.ranking import Ranking, rank
+from matinee.store import artefact
+from matinee.store.artefact import Artefact
+from matinee.store.sql import SqlEvents
+
+NAMES = sorted(MODELS)
+COLLABORATIVE = [name for name in NAMES if model_class(name).reads_history]
+FLOORS = {"popularity": 0.150, "item-knn": 0.245, "user-knn": 0.255, "ease": 0.275}
+"""NDCG@10 on the bundled data, split at random with seed 42: a little under what was measured."""
+
+
+def everything(data: Dataset) -> TrainingData:
+    users = np.arange(len(data.users), dtype=np.int32)
+    return TrainingData(Histories.from_events(data.events, users), len(data.items))
+
+
+def assert_same_lists(one: Ranking, other: Ranking) -> None:
+    """Same items in the same order, scores within 1e-6; only near-ties closer than that may swap."""
+    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-6, atol=1e-6)
+    differ = one.items != other.items
+    near = np.zeros_like(differ)
+    gaps = np.abs(np.diff(one.scores, axis=1)) <= 1e-6
+    near[:, 1:] |= gaps
+    near[:, :-1] |= gaps
+    near[:, -1] = True  # the last place may swap with the first one outside
+    assert not (differ & ~near).any()
+
+
+@pytest.fixture(scope="module")
+def bundled_split(bundled: Dataset) -> Split:
+    return split(bundled, SplitConfig())
+
+
+@pytest.fixture(scope="module")
+def fitted(bundled_split: Split) -> dict[str, Recommender]:
+    train = bundled_split.training()
+    return {name: create(name).fit(train, Run.seeded(1)) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def some_histories(bundled_split: Split) -> Histories:
+    return bundled_split.training().histories.take(np.arange(0, 600, 6))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_1a_memory_and_sql_give_the_same_lists(
+    name: str, fitted: dict[str, Recommender], bundled: Dataset, tmp_path: Path
+) -> None:
+    users = [int(user) for user in bundled.users.ids[::9]]
+    memory = EventSource(bundled.events, bundled.users)
+    sql = SqlEvents(f"sqlite:///{tmp_path / 'events.sqlite3'}", bundled.items)
+    events = bundled.events
+    user_ids, item_ids = bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows]
+    sql.bulk_import([user_ids, item_ids, events.values, events.times])
+    before = int(np.quantile(events.times, 0.6))
+    one = rank(fitted[name], memory.histories(users, before=before), 10)
+    other = rank(fitted[name], sql.histories(users, before=before), 10)
+    sql.close()
+    assert_same_lists(one, other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_1b_a_batch_is_one_by_one(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
+    whole = rank(fitted[name], some_histories, 10)
+    for place in range(0, len(some_histories), 5):
+        single = rank(fitted[name], some_histories.take(np.array([place])), 10)
+        assert_same_lists(single, Ranking(whole.items[[place]], whole.scores[[place]]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_1c_blocks_change_nothing(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
+    assert_same_lists(
+        rank(fitted[name], some_histories, 10), rank(fitted[name], some_histories, 10, block_bytes=200_000)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_2_never_a_seen_hidden_or_disallowed_item(
+    name: str, fitted: dict[str, Recommender], some_histories: Histories, bundled: Dataset
+) -> None:
+    model = fitted[name]
+    first = rank(model, some_histories, 5)
+    hidden = Histories.of(first.items.tolist())
+    allowed = np.zeros(len(bundled.items), dtype=bool)
+    allowed[::2] = True
+    second = rank(model, some_histories, 20, hidden=hidden, allowed=allowed)
+    for place in range(len(some_histories)):
+        listed = set(second.items[place].tolist())
+        seen = set(some_histories.items[some_histories.starts[place] : some_histories.starts[place + 1]].tolist())
+        assert not listed & (seen | set(first.items[place].tolist()))
+        assert all(item % 2 == 0 for item in listed)
+        assert len(listed) == 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_2_ties_break_by_item_row(name: str) -> None:
+    data = two_groups(24, 12)
+    model = create(name).fit(everything(data), Run.seeded(1))
+    histories = Histories.of([[0, 2], [1]])
+    scores = model.score(model.fold_in(histories)).astype(np.float64)
+    listed = rank(model, histories, 12)
+    for row, seen in enumerate(([0, 2], [1])):
+        order = sorted(set(range(12)) - set(seen), key=lambda item: (-scores[row, item], item))
+        assert listed.items[row, : len(order)].tolist() == order
+        assert (listed.items[row, len(order) :] == -1).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_3_odd_histories_give_well_formed_lists(name: str, fitted: dict[str, Recommender], bundled: Dataset) -> None:
+    n_items = len(bundled.items)
+    source = EventSource(bundled.events, bundled.users)
+    empty_and_unknown = source.histories(["nobody", 10**9])
+    assert empty_and_unknown.starts.tolist() == [0, 0, 0]
+    histories = Histories.of([[], [7], [-1, 7, -1], list(range(n_items)), list(range(n_items - 3))])
+    ranking = rank(fitted[name], histories, 10)
+    assert ranking.items.shape == (5, 10)
+    assert (ranking.items[0] >= 0).all()
+    assert (ranking.items[3] == -1).all()
+    assert np.isneginf(ranking.scores[3]).all()
+    assert sorted(ranking.items[4].tolist()) == [-1] * 7 + [n_items - 3, n_items - 2, n_items - 1]
+    np.testing.assert_array_equal(ranking.items[1], ranking.items[2])
+    for row in ranking.items:
+        known = row[row >= 0]
+        assert len(set(known.tolist())) == len(known)
+    assert rank(fitted[name], Histories.of([]), 10).items.shape == (0, 10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_4_same_seed_same_arrays_and_nothing_mutated(name: str) -> None:
+    train = everything(two_groups(24, 12))
+    before = [column.copy() for column in (train.histories.items, train.histories.weights, train.histories.starts)]
+    other = everything(two_groups(12, 12))
+    one = create(name).fit(train, Run.seeded(3))
+    two = create(name).fit(other, Run.seeded(9)).fit(train, Run.seeded(3))  # the second fit forgets the first
+    for attribute in one.learned:
+        left, right = getattr(one, attribute), getattr(two, attribute)
+        left, right = (value.toarray() if hasattr(value, "toarray") else value for value in (left, right))
+        np.testing.assert_array_equal(left, right)
+    histories = Histories.of([[0, 2, 4], [3]])
+    state = one.fold_in(histories)
+    np.testing.assert_array_equal(one.score(state), one.score(state))  # scoring leaves the state as it was
+    rank(one, histories, 3)
+    np.testing.assert_array_equal(histories.items, [0, 2, 4, 3])
+    for was, column in zip(
+        before, (train.histories.items, train.histories.weights, train.histories.starts), strict=True
+    ):
+        np.testing.assert_array_equal(was, column)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_4_scores_are_a_new_array_that_rank_may_overwrite(name: str) -> None:
+    model = create(name).fit(everything(two_groups(24, 12)), Run.seeded(3))
+    histories = Histories.of([[0, 2], [1]])
+    first = rank(model, histories, 5)
+    rank(model, histories, 5, allowed=np.zeros(12, dtype=bool))
+    again = rank(model, histories, 5)
+    np.testing.assert_array_equal(first.items, again.items)
+    np.testing.assert_array_equal(first.scores, again.scores)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_5_save_load_in_a_fresh_process_same_ranking(name: str, tmp_path: Path) -> None:
+    data = two_groups(24, 12)
+    train = everything(data)
+    model = create(name).fit(train, Run.seeded(1))
+    artefact.save(Artefact.of(model, data, train), tmp_path / "model")
+    here = rank(model, Histories.of([[0, 2], [1], []]), 5)
+    np.savez(tmp_path / "here.npz", items=here.items, scores=here.scores)
+    script = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from matinee.histories import Histories
+from matinee.ranking import rank
+from matinee.store.artefact import load
+loaded = load(Path({str(tmp_path / "model")!r}))
+there = rank(loaded.model, Histories.of([[0, 2], [1], []]), 5)
+here = np.load({str(tmp_path / "here.npz")!r})
+assert np.array_equal(there.items, here["items"]) and np.array_equal(there.scores, here["scores"])
+assert not any(name.startswith("matinee.data") for name in sys.modules), "the data readers were imported"
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "model").glob("*.pkl"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_5_an_unknown_key_names_the_closest(name: str) -> None:
+    field = next(iter(model_class(name).Config.model_fields))
+    with pytest.raises(MatineeError, match=f"unknown key '{field[:-1]}'; did you mean '{field}'"):
+        create(name, **{field[:-1]: 1})
+
+
+@pytest.mark.parametrize("name", COLLABORATIVE)
+def test_6_two_taste_groups_are_told_apart(name: str) -> None:
+    data = two_groups(24, 12)
+    train = everything(data)
+    model = create(name).fit(train, Run.seeded(1))
+    ranking = rank(model, train.histories, 1)
+    users = np.arange(len(data.users))
+    np.testing.assert_array_equal(ranking.items[:, 0], missing_item(users, 12))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model_class(name), Explains)])
+def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
+    model = fitted[name]
+    assert isinstance(model, Explains)
+    ranking = rank(model, some_histories, 10)
+    parts = model.explain(some_histories, ranking.items)  # [N, k]
+    sums = np.zeros(ranking.items.shape)
+    np.add.at(sums, some_histories.owners, parts)
+    np.testing.assert_allclose(sums, ranking.scores, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_9_quality_floor_on_the_bundled_data(name: str, fitted: dict[str, Recommender], bundled_split: Split) -> None:
+    report = evaluate(fitted[name], bundled_split, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
+    measured = report.metrics["ndcg@10"].mean
+    assert FLOORS[name] <= measured <= FLOORS[name] + 0.02

@@ -1,0 +1,230 @@
+"""The closed-form models against plain loops and textbook algebra in float64."""
+
+import math
+
+import numpy as np
+import pytest
+
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Run
+
+N_USERS, N_ITEMS = 40, 25
+
+
+@pytest.fixture(scope="module")
+def watched() -> list[list[int]]:
+    rng = np.random.default_rng(5)
+    popular = 1 / (1 + np.arange(N_ITEMS))
+    sizes = rng.integers(1, 12, N_USERS)
+    return [rng.choice(N_ITEMS, size, replace=False, p=popular / popular.sum()).tolist() for size in sizes]
+
+
+@pytest.fixture(scope="module")
+def train(watched: list[list[int]]) -> TrainingData:
+    return TrainingData(Histories.of(watched), N_ITEMS)
+
+
+@pytest.fixture(scope="module")
+def matrix(watched: list[list[int]]) -> np.ndarray:
+    dense = np.zeros((N_USERS, N_ITEMS))
+    for user, items in enumerate(watched):
+        dense[user, items] = 1
+    return dense
+
+
+def scores_of(model: object, histories: Histories) -> np.ndarray:
+    return model.score(model.fold_in(histories))
+
+
+def weigh_by_loop(rows: list[list[int]], n_columns: int, weighting: str) -> list[dict[int, float]]:
+    """Rows as documents, columns as terms."""
+    mean = sum(map(len, rows)) / len(rows)
+    weighed = []
+    for row in rows:
+        entries = {}
+        for column in row:
+            having = sum(column in other for other in rows)
+            idf = math.log(1 + (len(rows) - having + 0.5) / (having + 0.5))
+            if weighting == "none":
+                entries[column] = 1.0
+            elif weighting == "tf-idf":
+                entries[column] = idf
+            else:
+                entries[column] = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * len(row) / mean))
+        weighed.append(entries)
+    return weighed
+
+
+def similarity_by_loop(one: dict[int, float], other: dict[int, float], kind: str, shrinkage: float) -> float:
+    product = sum(value * other.get(column, 0) for column, value in one.items())
+    if product == 0:
+        return 0.0
+    a, b = (sum(value**2 for value in row.values()) for row in (one, other))
+    whole = math.sqrt(a * b) if kind == "cosine" else a + b - product
+    return product / (whole + shrinkage)
+
+
+def nearest(alike: list[tuple[float, int]], k: int) -> tuple[dict[int, float], bool]:
+    """The k best of (similarity, -row), and whether rounding cannot change which they are."""
+    ordered = sorted(((round(value, 9), row) for value, row in alike), reverse=True)
+    clear = len(ordered) <= k or ordered[k][0] == 0 or ordered[k - 1][0] - ordered[k][0] > 1e-6
+    return {-row: value for value, row in ordered[:k]}, clear
+
+
+KNN_SETTINGS = [
+    {"similarity": "cosine", "weighting": "none", "shrinkage": 0.0, "neighbours": 5},
+    {"similarity": "cosine", "weighting": "tf-idf", "shrinkage": 3.0, "neighbours": 7},
+    {"similarity": "cosine", "weighting": "bm25", "shrinkage": 0.0, "neighbours": 100},
+    {"similarity": "jaccard", "weighting": "none", "shrinkage": 0.0, "neighbours": 4},
+    {"similarity": "jaccard", "weighting": "none", "shrinkage": 10.0, "neighbours": 6},
+]
+
+
+@pytest.mark.parametrize("settings", KNN_SETTINGS)
+def test_item_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watched: list[list[int]]) -> None:
+    by_item = [[user for user in range(N_USERS) if item in watched[user]] for item in range(N_ITEMS)]
+    weighed = weigh_by_loop(by_item, N_USERS, settings["weighting"])
+    expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_ITEMS, dtype=bool)
+    for item in range(N_ITEMS):
+        alike = [
+            (similarity_by_loop(weighed[item], weighed[other], settings["similarity"], settings["shrinkage"]), -other)
+            for other in range(N_ITEMS)
+            if other != item
+        ]
+        near, clear[item] = nearest(alike, settings["neighbours"])
+        for user in range(N_USERS):
+            expected[user, item] = sum(near.get(seen, 0) for seen in watched[user])
+    model = create("item-knn", **settings).fit(train, Run.seeded(0))
+    assert clear.sum() > N_ITEMS / 2
+    scores = scores_of(model, train.histories)
+    np.testing.assert_allclose(scores[:, clear], expected[:, clear], rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", KNN_SETTINGS)
+def test_user_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watched: list[list[int]]) -> None:
+    weighed = weigh_by_loop(watched, N_ITEMS, settings["weighting"])
+    expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_USERS, dtype=bool)
+    for user in range(N_USERS):
+        alike = [
+            (similarity_by_loop(weighed[user], weighed[other], settings["similarity"], settings["shrinkage"]), -other)
+            for other in range(N_USERS)
+        ]
+        near, clear[user] = nearest(alike, settings["neighbours"])
+        for other, value in near.items():
+            expected[user, watched[other]] += value
+    model = create("user-knn", **settings).fit(train, Run.seeded(0))
+    assert clear.sum() > N_USERS / 2
+    np.testing.assert_allclose(scores_of(model, train.histories)[clear], expected[clear], rtol=2e-6, atol=1e-6)
+
+
+def test_knn_weighting_under_jaccard_is_refused() -> None:
+    with pytest.raises(MatineeError, match=r"jaccard.*set weighting = 'none'"):
+        create("item-knn", similarity="jaccard", weighting="bm25")
+
+
+def ease_by_the_book(matrix: np.ndarray, l2: float, dropout: float = 0.0) -> np.ndarray:
+    """Steck 2019, eq. 8, in float64 with an explicit inverse."""
+    gram = matrix.T @ matrix
+    inverse = np.linalg.inv(gram + np.diag(l2 + dropout / (1 - dropout) * np.diag(gram)))
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
+
+
+@pytest.mark.parametrize(("l2", "dropout"), [(0.5, 0.0), (10.0, 0.0), (3.0, 0.7)])
+def test_ease_equals_the_textbook(train: TrainingData, matrix: np.ndarray, l2: float, dropout: float) -> None:
+    model = create("ease", l2=l2, dropout=dropout).fit(train, Run.seeded(0))
+    np.testing.assert_allclose(model.weights, ease_by_the_book(matrix, l2, dropout), rtol=1e-4, atol=2e-6)
+    assert (np.diag(model.weights) == 0).all()
+
+
+def test_ease_solves_the_constrained_ridge_regression(train: TrainingData, matrix: np.ndarray) -> None:
+    """Column by column: least squares of one item on all the others, with an l2 penalty; nothing of EASE in it."""
+    l2 = 4.0
+    model = create("ease", l2=l2).fit(train, Run.seeded(0))
+    for item in range(N_ITEMS):
+        others = np.delete(np.arange(N_ITEMS), item)
+        design = np.vstack([matrix[:, others], math.sqrt(l2) * np.eye(len(others))])
+        target = np.concatenate([matrix[:, item], np.zeros(len(others))])
+        solution, *_ = np.linalg.lstsq(design, target, rcond=None)
+        np.testing.assert_allclose(model.weights[others, item], solution, rtol=1e-3, atol=5e-6)
+
+
+def test_edlae_is_the_mean_over_dropped_inputs(train: TrainingData, matrix: np.ndarray) -> None:
+    """The gradient of the loss, averaged over drawn dropout masks, is all but zero at the solution (off the diagonal).
+
+    Steck 2020: the inputs are dropped with chance p, the target is whole, and the weights act on inputs scaled by
+    1 / (1 - p), so that in expectation the input is unchanged.
+    """
+    l2, p = 3.0, 0.4
+    weights = create("ease", l2=l2, dropout=p).fit(train, Run.seeded(0)).weights.astype(np.float64)
+    rng = np.random.default_rng(1)
+    off = ~np.eye(N_ITEMS, dtype=bool)
+
+    def mean_gradient(of: np.ndarray, draws: int) -> np.ndarray:
+        total = np.zeros_like(of)
+        for _ in range(draws):
+            kept = matrix * (rng.random(matrix.shape) >= p) / (1 - p)
+            total += kept.T @ (kept @ of - matrix)
+        return total / draws + l2 * of
+
+    at_solution = np.abs(mean_gradient(weights, 3000)[off])
+    at_plain_ease = np.abs(mean_gradient(ease_by_the_book(matrix, l2), 3000)[off])
+    assert at_solution.mean() < 0.05
+    assert at_solution.mean() < 0.2 * at_plain_ease.mean()
+
+
+def test_ease_blocks_and_both_ways_to_count_agree(monkeypatch: pytest.MonkeyPatch, train: TrainingData) -> None:
+    from matinee.models import ease
+
+    whole = create("ease", l2=2.0).fit(train, Run.seeded(0)).weights.copy()
+    monkeypatch.setattr(ease, "BLOCK_ROWS", 7)
+    np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
+    monkeypatch.setattr(ease, "SPARSE_COST", 0.0)  # count pairs by a sparse product
+    np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
+
+
+def test_ease_scales_users_and_items(train: TrainingData, matrix: np.ndarray) -> None:
+    users, items = matrix.sum(axis=1, keepdims=True), np.maximum(matrix.sum(axis=0), 1)
+    by_user = create("ease", l2=2.0, user_power=0.6).fit(train, Run.seeded(0)).weights
+    np.testing.assert_allclose(by_user, ease_by_the_book(matrix * users**-0.3, 2.0), rtol=1e-3, atol=2e-6)
+    by_item = create("ease", l2=2.0, item_power=0.4).fit(train, Run.seeded(0)).weights
+    scaled = ease_by_the_book(matrix * items**-0.4, 2.0) * (items**-0.4)[:, None]
+    np.testing.assert_allclose(by_item, scaled, rtol=1e-3, atol=2e-6)
+
+
+def test_ease_says_before_it_starts_that_memory_is_short(train: TrainingData) -> None:
+    with pytest.raises(MatineeError, match=r"needs 0\.0 GB for 25 items .* use item-knn"):
+        create("ease").fit(train, Run(memory=1000))
+
+
+def test_popularity_counts_and_forgets() -> None:
+    day = 86_400
+    histories = Histories(
+        starts=np.array([0, 2, 4]),
+        items=np.array([0, 1, 1, 2], dtype=np.int32),
+        weights=np.ones(4, dtype=np.float32),
+        times=np.array([0, 10 * day, 20 * day, 20 * day]),
+        user_rows=np.array([0, 1], dtype=np.int32),
+    )
+    train = TrainingData(histories, 4)
+    plain = create("popularity").fit(train, Run.seeded(0))
+    np.testing.assert_array_equal(plain.popularity, [1, 2, 1, 0])
+    fading = create("popularity", half_life_days=10).fit(train, Run.seeded(0))
+    np.testing.assert_allclose(fading.popularity, [0.25, 0.5 + 1, 1, 0])
+
+
+def test_popularity_with_a_half_life_needs_times(train: TrainingData) -> None:
+    with pytest.raises(MatineeError, match="half_life_days needs times"):
+        create("popularity", half_life_days=30).fit(train, Run.seeded(0))
+
+
+def test_models_are_named_or_suggested() -> None:
+    with pytest.raises(MatineeError, match=r"no model 'eese'; did you mean 'ease'\?"):
+        create("eese")
+    with pytest.raises(MatineeError, match="l2 = -1: Input should be greater than 0"):
+        create("ease", l2=-1)
+    with pytest.raises(MatineeError, match="has learned nothing yet"):
+        create("ease").require_fitted()

@@ -1,0 +1,117 @@
+"""rank() and top_k against sorted(), ties and masks included."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from matinee.arrays import top_k
+from matinee.config import Config
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.ranking import rank, similar
+
+
+class Table(Recommender[np.ndarray]):
+    """Scores as given, a row for each user of the batch."""
+
+    name = "table"
+    Config = Config
+    learned = ("scores",)
+
+    def __init__(self, scores: np.ndarray) -> None:
+        super().__init__()
+        self.scores = scores
+        self.given = 0
+
+    def fit(self, train: TrainingData, run: Run) -> "Table":
+        return self
+
+    def fold_in(self, histories: Histories) -> np.ndarray:
+        rows = np.arange(self.given, self.given + len(histories))
+        self.given += len(histories)
+        return rows
+
+    def score(self, state: np.ndarray) -> np.ndarray:
+        return self.scores[state].copy()
+
+
+few_values = st.sampled_from([0.0, 1.0, -1.0, 0.5, -np.inf])  # few, so that there are ties
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 30)), elements=few_values),
+    st.integers(1, 30),
+)
+def test_top_k_equals_sorted(scores: np.ndarray, k: int) -> None:
+    k = min(k, scores.shape[1])
+    columns, best = top_k(scores, k)
+    for row in range(len(scores)):
+        expected = sorted(range(scores.shape[1]), key=lambda column: (-scores[row, column], column))[:k]
+        assert columns[row].tolist() == expected
+        assert best[row].tolist() == scores[row, expected].tolist()
+
+
+def test_top_k_of_many_equals_sorted() -> None:
+    scores = np.random.default_rng(0).integers(0, 50, (40, 3000)).astype(np.float32)
+    columns, _ = top_k(scores, 20)
+    for row in range(len(scores)):
+        assert columns[row].tolist() == sorted(range(3000), key=lambda column: (-scores[row, column], column))[:20]
+
+
+def test_top_k_refuses_a_length_out_of_range() -> None:
+    for k in (0, 4):
+        with pytest.raises(ValueError, match=r"outside 1\.\.3"):
+            top_k(np.zeros((1, 3)), k)
+
+
+def test_masks_and_short_lists() -> None:
+    scores = np.array([[5, 4, 3, 2, 1], [1, 1, 1, 1, 1]], dtype=np.float32)
+    histories = Histories.of([[0], [4]])
+    hidden = Histories.of([[1], []])
+    allowed = np.array([True, True, True, True, False])
+    listed = rank(Table(scores), histories, 4, hidden=hidden, allowed=allowed)
+    assert listed.items.tolist() == [[2, 3, -1, -1], [0, 1, 2, 3]]
+    assert listed.scores.tolist() == [[3, 2, -np.inf, -np.inf], [1, 1, 1, 1]]
+    repeated = rank(Table(scores), histories, 2, repeat=True)
+    assert repeated.items.tolist() == [[0, 1], [0, 1]]
+
+
+def test_whoever_has_no_history_is_scored_by_cold() -> None:
+    scores = np.array([[5, 4, 3], [5, 4, 3]], dtype=np.float32)
+    listed = rank(Table(scores), Histories.of([[], [0]]), 2, cold=np.array([1, 2, 9]))
+    assert listed.items.tolist() == [[2, 1], [1, 2]]
+    assert listed.scores.tolist() == [[9, 2], [4, 3]]
+
+
+def test_k_beyond_the_catalogue_and_no_users() -> None:
+    listed = rank(Table(np.array([[1, 2]], dtype=np.float32)), Histories.of([[]]), 5)
+    assert listed.items.tolist() == [[1, 0, -1, -1, -1]]
+    assert len(rank(Table(np.zeros((0, 2))), Histories.of([]), 5)) == 0
+
+
+def test_bad_input_is_named() -> None:
+    table = Table(np.array([[1, np.nan]], dtype=np.float32))
+    with pytest.raises(MatineeError, match="no numbers"):
+        rank(table, Histories.of([[]]), 1)
+    with pytest.raises(ValueError, match="k = 0"):
+        rank(table, Histories.of([[]]), 0)
+    with pytest.raises(ValueError, match="hidden has 2 rows for 1 histories"):
+        rank(table, Histories.of([[]]), 1, hidden=Histories.of([[], []]))
+    with pytest.raises(MatineeError, match="learned nothing"):
+        rank(create("ease"), Histories.of([[]]), 1)
+
+
+def test_similar_leaves_the_item_out_and_orders_by_likeness() -> None:
+    #  items 0 and 1 share both their users, 2 shares one with them, 3 none
+    train = TrainingData(Histories.of([[0, 1], [0, 1, 2], [3], [3, 2]]), 4)
+    for name in ("item-knn", "ease"):
+        listed = similar(create(name).fit(train, Run.seeded(0)), np.array([0, 3]), 2)
+        assert listed.items[:, 0].tolist() == [1, 2]
+        assert listed.items[0, 1] == 2
+    with pytest.raises(MatineeError, match="same list"):
+        similar(create("popularity").fit(train, Run.seeded(0)), np.array([0]), 2)
