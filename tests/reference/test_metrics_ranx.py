@@ -1,0 +1,60 @@
+"""Accuracy against ranx, an independent evaluator."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from matinee.metrics import PerUser, accuracy, find_hits
+
+with warnings.catch_warnings():  # its dependencies warn on import, which is not ours to mend
+    warnings.simplefilter("ignore")
+    import numba
+
+    numba.config.DISABLE_JIT = True  # to compile takes half a minute, to run uncompiled a second
+    import ranx
+
+N_USERS, N_ITEMS, DEPTH = 150, 300, 20
+KS = (1, 5, 10, 20)
+THEIR_NAMES = {
+    "precision": "precision",
+    "recall": "recall",
+    "ndcg": "ndcg",
+    "hit-rate": "hit_rate",
+    "mrr": "mrr",
+    "map": "map",
+}
+
+
+@pytest.fixture(scope="module")
+def lists():
+    """Random lists, and targets of which the better part is in the lists so that hits are many."""
+    rng = np.random.default_rng(11)
+    items = np.array([rng.permutation(N_ITEMS)[:DEPTH] for _ in range(N_USERS)], dtype=np.int32)
+    targets = [
+        np.union1d(rng.choice(row, rng.integers(0, 9), replace=False), rng.choice(N_ITEMS, rng.integers(1, 30)))
+        for row in items
+    ]
+    return items, targets
+
+
+@pytest.mark.parametrize("k", KS)
+def test_every_user_has_the_value_that_ranx_gives(lists, k):
+    items, targets = lists
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in targets])])
+    flat = np.concatenate(targets).astype(np.int32)
+    ours = accuracy(find_hits(items, starts, flat, N_ITEMS), np.diff(starts), [k])
+
+    qrels = ranx.Qrels({f"u{user:03}": {str(item): 1 for item in row} for user, row in enumerate(targets)})
+    run = ranx.Run(
+        {
+            f"u{user:03}": {str(item): float(DEPTH - place) for place, item in enumerate(row)}
+            for user, row in enumerate(items)
+        }
+    )
+    names = [f"{theirs}@{k}" for theirs in THEIR_NAMES.values()]
+    means = ranx.evaluate(qrels, run, names)
+    for mine, theirs in THEIR_NAMES.items():
+        values = np.array([run.scores[f"{theirs}@{k}"][f"u{user:03}"] for user in range(N_USERS)])
+        np.testing.assert_allclose(ours[f"{mine}@{k}"], values, rtol=0, atol=1e-9, err_msg=mine)
+        assert PerUser(ours[f"{mine}@{k}"]).mean == pytest.approx(means[f"{theirs}@{k}"], abs=1e-9)

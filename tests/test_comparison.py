@@ -1,0 +1,216 @@
+"""compare(): Holm by hand, p-values that keep their promise, and verdicts on known differences."""
+
+import json
+from dataclasses import replace
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+
+from matinee.bootstrap import Interval, resample, resampled_means
+from matinee.comparison import compare, holm, labels, paired_p
+from matinee.errors import MatineeError
+from matinee.evaluation import Report
+from matinee.metrics import PerUser
+from matinee.report.plots import draw_comparison
+from matinee.report.tables import comparison_table, format_p, report_table, segment_table
+from matinee.segments import Segment
+
+
+def report_of(model, values, metric="ndcg@10", **config):
+    """A report as evaluate() makes it, with given values of users."""
+    measured = PerUser(np.asarray(values, dtype=float))
+    spread = 2 * measured.values.std() / len(measured.values) ** 0.5
+    flat = Interval(0.25, 0.2, 0.3)
+    return Report(
+        model=model,
+        config=config,
+        data={"name": "by hand", "users": len(values), "items": 9, "events": 99, "fingerprint": "00ff"},
+        split={"method": "random", "ratios": [0.7, 0.15, 0.15], "leaks": []},
+        evaluation={"k": [10], "on": "test", "inputs": "train+valid", "refit": "train", "samples": 1000},
+        metrics={
+            metric: Interval(measured.mean, measured.mean - spread, measured.mean + spread),
+            "recall@10": flat,
+            "coverage@10": flat,
+        },
+        users=len(values),
+        users_without_targets=0,
+        targets=99,
+        targets_seen_before=0,
+        rank_seconds=0.5,
+        fit_seconds=None if model == "popularity" else 1.25,
+        segments=(Segment("users", "least active quarter", 5, "1 to 3 events of input", {"ndcg@10": 0.5}),),
+        user_rows=np.arange(len(values)),
+        per_user={metric: measured},
+    )
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def three():
+    """The best, one that differs from it by chance alone, and one that is worse for nearly everyone."""
+    chance = np.random.default_rng(8)
+    best = chance.beta(2, 3, 300)
+    luck = chance.normal(0, 0.1, 300)
+    return [
+        report_of("popularity", best - 0.1 + chance.normal(0, 0.1, 300)),
+        report_of("ease", best + 0.004, l2=200.0),
+        report_of("ease", best + luck - luck.mean(), l2=1e4),
+    ]
+
+
+def test_holm_by_hand():
+    # sorted: .005 * 4, .01 * 3, .03 * 2, .04 * 1 -> .02, .03, .06, and no less than the one before: .06
+    np.testing.assert_allclose(holm(np.array([0.01, 0.04, 0.03, 0.005])), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm(np.array([0.4, 0.9])), [0.8, 0.9])
+    np.testing.assert_allclose(holm(np.array([0.7, 0.9])), [1.0, 1.0])
+    assert holm(np.zeros(0)).tolist() == []
+
+
+def test_p_by_hand():
+    draws = np.array([[1.0, 0, -1], [2, 0, -1], [3, 0, -1], [-1, 0, -1]])
+    # rarer side of 0: 1, 4 and 0 of 4 resamples
+    np.testing.assert_allclose(paired_p(draws), [2 * 2 / 5, 1, 2 * 1 / 5])
+
+
+def test_equals_are_called_different_as_seldom_as_alpha_says():
+    chance = np.random.default_rng(9)
+    n_users, trials = 150, 1000
+    # skewed differences around 0, one column a trial
+    differences = chance.exponential(size=(n_users, trials)) - chance.exponential(size=(n_users, trials))
+    measured = [PerUser(column) for column in differences.T]
+    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, 2000, chance)])
+    p = paired_p(draws)
+    for alpha in (0.05, 0.2, 0.5):
+        expected = stats.binom(trials, alpha)
+        assert expected.ppf(0.0005) <= (p <= alpha).sum() <= expected.ppf(0.9995) + 0.01 * trials
+
+
+def test_p_agrees_with_the_paired_t_test_where_that_holds():
+    differences = np.random.default_rng(10).normal(0.02, 0.2, 400)
+    draws = np.concatenate([resampled_means(counts, [PerUser(differences)]) for counts in resample(400, 20_000, rng())])
+    assert paired_p(draws)[0] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.015)
+
+
+def test_verdicts(three):
+    comparison = compare(three, rng=rng())
+    assert [row.verdict for row in comparison.rows] == ["best", "tied", "worse"]
+    assert [row.label for row in comparison.rows] == ["ease (l2=200)", "ease (l2=10000)", "popularity"]
+    assert [report.model for report in comparison.reports] == ["ease", "ease", "popularity"]
+    best, tied, worse = comparison.rows
+    assert (best.difference, best.p) == (Interval(0, 0, 0), 1.0)
+    assert tied.difference.low < 0 < tied.difference.high
+    assert worse.difference.high < 0
+    assert worse.difference.mean == pytest.approx(three[0].per_user["ndcg@10"].mean - best.figure.mean)
+    assert worse.p <= worse.p_adjusted < 0.001
+
+
+def test_pairing_finds_what_overlapping_intervals_hide():
+    users = np.random.default_rng(12).beta(1, 1, 200)
+    first, second = report_of("a", users + 0.01), report_of("b", users)
+    comparison = compare([second, first], rng=rng())
+    assert first.metrics["ndcg@10"].low < second.metrics["ndcg@10"].high  # apart they look alike
+    assert [(row.label, row.verdict) for row in comparison.rows] == [("a", "best"), ("b", "worse")]
+
+
+def test_the_same_model_twice_is_a_tie(three):
+    comparison = compare([three[1], three[1]], rng=rng())
+    assert [(row.verdict, row.p_adjusted) for row in comparison.rows] == [("best", 1.0), ("tied", 1.0)]
+
+
+def test_the_least_error_is_the_best():
+    chance = np.random.default_rng(13)
+    base = chance.random(100)
+    low, high = report_of("low", base, "rmse"), report_of("high", base + 0.5, "rmse")
+    comparison = compare([high, low], "rmse", rng=rng())
+    assert [row.label for row in comparison.rows] == ["low", "high"]
+    assert comparison.rows[1].verdict == "worse"
+    assert comparison.rows[1].difference.mean == pytest.approx(-0.5)
+
+
+def test_one_report_alone_is_the_best(three):
+    assert [row.verdict for row in compare(three[:1], rng=rng()).rows] == ["best"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"user_rows": np.arange(1, 301)}, "different users"),
+        ({"evaluation": {"on": "valid", "inputs": "train", "refit": "train"}}, "different users"),
+        ({"split": {"method": "random", "ratios": [0.8, 0.1, 0.1], "leaks": []}}, "different splits"),
+        ({"data": {"name": "by hand", "fingerprint": "ff00"}}, "different data"),
+    ],
+)
+def test_what_cannot_be_paired_is_an_error(three, change, said):
+    with pytest.raises(MatineeError, match=said) as error:
+        compare([three[0], replace(three[1], **change)], rng=rng())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("ndgc@10", "did you mean 'ndcg'"),
+        ("ndcg@11", "did you mean 'ndcg@10'"),
+        ("coverage@10", "no value for single users"),
+    ],
+)
+def test_metrics_that_cannot_decide_are_an_error(three, metric, said):
+    with pytest.raises(MatineeError, match=said):
+        compare(three, metric, rng=rng())
+
+
+def test_nothing_to_compare_is_an_error():
+    with pytest.raises(MatineeError, match="nothing to compare"):
+        compare([], rng=rng())
+
+
+def test_labels_name_what_differs(three):
+    refit = replace(three[1], evaluation=three[1].evaluation | {"refit": "train+valid"})
+    assert labels([three[1], refit]) == ["ease (refit=train)", "ease (refit=train+valid)"]
+    assert labels(three[:2]) == ["popularity", "ease"]
+
+
+def test_json_is_plain(three):
+    plain = json.loads(json.dumps(compare(three, rng=rng()).to_json(), allow_nan=False))
+    assert [row["verdict"] for row in plain["models"]] == ["best", "tied", "worse"]
+    assert plain["models"][0]["figure"]["mean"] == plain["reports"][0]["metrics"]["ndcg@10"]["mean"]
+
+
+def drawn(table, width=120):
+    paper = StringIO()
+    Console(width=width, file=paper).print(table)
+    return paper.getvalue()
+
+
+def test_tables_show_figures_intervals_and_verdicts(three):
+    comparison = compare(three, rng=rng())
+    text = drawn(comparison_table(comparison))
+    for row in comparison.rows:
+        assert f"{row.figure.mean:.4f}" in text
+        assert f"{row.figure.low:.4f}–{row.figure.high:.4f}" in text
+        assert row.verdict in text
+    assert f"{comparison.rows[2].difference.low:+.4f}, {comparison.rows[2].difference.high:+.4f}" in text
+    assert "< 0.001" in text
+    report = drawn(report_table(three[1]))
+    assert "fitted in 1.25 s, ranked in 0.50 s" in report
+    assert "0.2500 (0.2000–0.3000)" in report
+    assert "least active quarter" in drawn(segment_table(three[1], 10))
+
+
+def test_p_values_for_people():
+    assert (format_p(0.0004), format_p(0.0314)) == ("< 0.001", "0.031")
+
+
+def test_the_figure_is_drawn_with_every_model_named(three, tmp_path):
+    draw_comparison(compare(three, rng=rng()), tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    draw_comparison(compare(three, rng=rng()), tmp_path / "figure.svg")
+    drawing = (tmp_path / "figure.svg").read_text()
+    for text in ("ease (l2=200)", "popularity", "recall@10", "coverage@10"):
+        assert f"<!-- {text}" in drawing

@@ -1,0 +1,293 @@
+"""evaluate() on logs whose right answer is known, and its intervals against scipy's."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from matinee.bootstrap import Exposures, intervals, percentiles, resample, resampled_means
+from matinee.catalogue import Catalogue
+from matinee.config import Config, EvaluationConfig, SplitConfig
+from matinee.data.splits import TEST, TRAIN, VALID, Split
+from matinee.errors import MatineeError
+from matinee.evaluation import evaluate, peak_memory_mb, validation
+from matinee.events import Dataset, Events
+from matinee.histories import Histories
+from matinee.metrics import PerUser
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.segments import by_activity, by_popularity, popularity_classes
+from matinee.task import Task
+from matinee.vocab import Vocab
+
+
+def split_of(train, valid=(), test=(), n_items=5, value=1.0):
+    """A split from (user, item) or (user, item, value) rows for each part."""
+    rows = [
+        (*(*row, value)[:3], label) for label, part in ((TRAIN, train), (VALID, valid), (TEST, test)) for row in part
+    ]
+    users, items, values, labels = (np.array(column) for column in zip(*rows, strict=True))
+    order = np.argsort(users, kind="stable")
+    events = Events.ordered(users, items, values.astype(np.float32), np.arange(len(rows)))
+    catalogue = Catalogue.of([f"Film {item} (2000)" for item in range(n_items)], [["Drama"]] * n_items)
+    data = Dataset("by hand", Vocab(np.unique(users)), Vocab(np.arange(n_items)), events, catalogue)
+    return Split(data, SplitConfig(), labels[order].astype(np.int8))
+
+
+class Oracle(Recommender[Histories]):
+    """Scores what it is told, user by user: tests know the right answer."""
+
+    name = "oracle"
+    Config = Config
+    learned = ("table",)
+    predicts_values = True
+
+    def fit(self, train, run):
+        return self
+
+    def fold_in(self, histories):
+        return histories
+
+    def score(self, state):
+        return self.table[state.user_rows].copy()
+
+
+def oracle(table):
+    model = Oracle()
+    model.table = np.asarray(table, dtype=np.float32)
+    return model
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+TRAIN_ROWS = [(0, 0), (0, 1), (1, 0), (1, 2), (2, 0), (2, 1), (3, 1)]
+TEST_ROWS = [(0, 2), (1, 1), (1, 4), (3, 3)]
+
+
+def test_popularity_by_hand():
+    # popularity 3, 3, 1, 0, 0. Lists without the seen: user 0 [2, 3], 1 [1, 3], 3 [0, 2]; user 2 has nothing to find
+    split = split_of(TRAIN_ROWS, test=TEST_ROWS)
+    model = create("popularity").fit(split.training(), Run.seeded(1))
+    report = evaluate(model, split, EvaluationConfig(k=(2, 3)), rng=rng())
+    means = {name: interval.mean for name, interval in report.metrics.items()}
+    assert (report.users, report.users_without_targets, report.targets) == (3, 1, 4)
+    assert means["recall@2"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert means["recall@3"] == pytest.approx(1.0)
+    assert means["ndcg@2"] == pytest.approx((1 + 0.6131471927654584 + 0) / 3)
+    assert means["precision@2"] == pytest.approx((0.5 + 0.5 + 0) / 3)
+    assert means["mrr@3"] == pytest.approx((1 + 1 + 1 / 3) / 3)
+    assert means["map@3"] == pytest.approx((1 + (1 + 2 / 3) / 2 + 1 / 3) / 3)
+    assert means["coverage@2"] == pytest.approx(4 / 5)
+    assert means["gini@2"] == pytest.approx(1 / 3)  # shown 0, 1, 1, 2, 2 times: (-2 + 0 + 4 + 8) / (5 * 6)
+    # four training users: 1 of 4 has item 2, nobody 3 (counts as 1), 3 of 4 have 0 and 1
+    often, once = -np.log2(3 / 4), 2.0
+    assert means["novelty@2"] == pytest.approx(np.mean([once + once, often + once, often + once]) / 2)
+    assert means["diversity@2"] == 0  # all of one genre
+
+
+def test_an_oracle_is_perfect_and_its_interval_has_no_width():
+    split = split_of(TRAIN_ROWS, test=TEST_ROWS)
+    table = np.zeros((4, 5))
+    for user, item in TEST_ROWS:
+        table[user, item] = 1
+    report = evaluate(oracle(table), split, EvaluationConfig(k=(1, 2)), rng=rng())
+    for name in ("ndcg@2", "recall@2", "recall-capped@1", "hit-rate@1", "mrr@1"):
+        interval = report.metrics[name]
+        assert (interval.mean, interval.low, interval.high) == (1, 1, 1), name
+    assert report.metrics["rmse"].mean == 0
+    assert report.metrics["mae"].mean == 0
+
+
+def test_values_are_judged_on_target_events():
+    split = split_of(TRAIN_ROWS, test=[(0, 2, 4.0), (1, 1, 2.0), (1, 4, 5.0)])
+    report = evaluate(oracle(np.full((4, 5), 3.0)), split, EvaluationConfig(k=(1,)), rng=rng())
+    assert report.metrics["rmse"].mean == pytest.approx(2**0.5)  # errors 1, 1, 2
+    assert report.metrics["mae"].mean == pytest.approx(4 / 3)
+    assert report.metrics["rmse"].low <= report.metrics["rmse"].mean <= report.metrics["rmse"].high
+
+
+def test_models_that_predict_no_values_have_no_rmse():
+    split = split_of(TRAIN_ROWS, test=TEST_ROWS)
+    model = create("popularity").fit(split.training(), Run.seeded(1))
+    assert "rmse" not in evaluate(model, split, rng=rng()).metrics
+
+
+@pytest.mark.parametrize("inputs", ["train", "train+valid"])
+def test_valid_items_are_masked_at_test_whether_shown_or_not(inputs):
+    split = split_of([(0, 0)], valid=[(0, 1)], test=[(0, 2)])
+    task = Task.of(split, EvaluationConfig(inputs=inputs))
+    assert task.histories.items.tolist() == ([0] if inputs == "train" else [0, 1])
+    # the model likes the valid item best; were it not masked, the target would be second
+    report = evaluate(oracle([[0, 9, 5, 1, 1]]), split, EvaluationConfig(k=(1,), inputs=inputs), rng=rng())
+    assert report.metrics["hit-rate@1"].mean == 1
+
+
+def test_targets_seen_before_are_left_out_and_counted():
+    # user 0 watches item 0 again, and 3 twice; user 1 only watches again, and has nothing new to find
+    split = split_of([(0, 0), (1, 1)], test=[(0, 0), (0, 3, 2.0), (0, 3, 5.0), (1, 1)])
+    task = Task.of(split, EvaluationConfig())
+    assert task.user_rows.tolist() == [0]
+    assert task.targets.items.tolist() == [3]
+    assert task.targets.weights.tolist() == [5.0]
+    report = evaluate(oracle(np.eye(2, 5)), split, EvaluationConfig(k=(1,)), rng=rng())
+    assert (report.targets, report.targets_seen_before, report.users_without_targets) == (1, 2, 1)
+    assert any("2 targets left out" in note for note in report.notes())
+
+
+def test_nothing_to_find_is_an_error_of_one_line():
+    split = split_of([(0, 0)], test=[])
+    with pytest.raises(MatineeError, match="no user of data by hand has a target in test") as error:
+        evaluate(oracle([[0, 1]]), split, rng=rng())
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("k", [(), (0,), (5, -1)])
+def test_impossible_list_lengths_are_an_error(k):
+    with pytest.raises(MatineeError, match="list lengths must be 1 or more"):
+        evaluate(oracle([[0, 1]]), split_of([(0, 0)], test=[(0, 1)]), EvaluationConfig(k=k), rng=rng())
+
+
+def random_case(n_users=60, n_items=40, seed=3):
+    chance = np.random.default_rng(seed)
+    rows = [(user, item) for user in range(n_users) for item in chance.permutation(n_items)[:12]]
+    parts = [rows[place::3] for place in range(3)]
+    return split_of(*parts, n_items=n_items), oracle(chance.random((n_users, n_items)))
+
+
+def test_what_early_stopping_watches_is_what_is_reported():
+    split, model = random_case()
+    report = evaluate(model, split, EvaluationConfig(k=(5, 10), on="valid"), rng=rng())
+    for metric in ("ndcg@10", "recall@5"):
+        assert validation(split, metric)(model) == pytest.approx(report.metrics[metric].mean, abs=1e-12)
+    assert validation(split, "rmse")(model) == pytest.approx(-report.metrics["rmse"].mean)
+
+
+@pytest.mark.parametrize("metric", ["coverage@10", "gini@10", "novelty@10", "diversity@10"])
+def test_early_stopping_watches_only_what_finds_targets(metric):
+    split, _ = random_case()
+    with pytest.raises(MatineeError, match="ndcg@10"):
+        validation(split, metric)
+
+
+def test_the_same_seed_gives_the_same_report():
+    split, model = random_case()
+    first, second = (evaluate(model, split, rng=rng()) for _ in range(2))
+    assert first.metrics == second.metrics
+
+
+def test_json_holds_what_is_promised_and_nothing_of_single_users():
+    split, model = random_case()
+    report = evaluate(model, replace(split, leaks=("test: leaks",)), rng=rng(), fit_seconds=1.5)
+    plain = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    promised = {"model", "config", "data", "split", "metrics", "users", "users_without_targets", "fit_seconds"}
+    assert promised | {"rank_seconds", "peak_memory_mb", "targets", "segments"} <= set(plain)
+    assert not {"user_rows", "per_user"} & set(plain)
+    assert set(plain["data"]) == {"name", "users", "items", "events", "fingerprint"}
+    assert plain["split"]["method"] == "random"
+    assert (plain["split"]["train"], plain["split"]["valid"], plain["split"]["test"]) == (240, 240, 240)
+    assert plain["split"]["leaks"] == ["test: leaks"]
+    assert set(plain["metrics"]["recall@10"]) == {"mean", "low", "high"}
+    assert plain["fit_seconds"] == 1.5
+
+
+def test_what_is_no_number_is_null():
+    split, model = random_case()
+    report = evaluate(model, split, EvaluationConfig(k=(1,)), rng=rng())
+    assert np.isnan(report.metrics["diversity@1"].mean)
+    assert report.to_json()["metrics"]["diversity@1"] == {"mean": None, "low": None, "high": None}
+
+
+def test_a_report_shows_itself_as_text_and_in_a_notebook():
+    split, model = random_case()
+    report = evaluate(model, split, EvaluationConfig(k=(5, 10)), rng=rng())
+    shown = report.metrics["ndcg@10"]
+    cell = f"{shown.mean:.4f} ({shown.low:.4f}–{shown.high:.4f})"
+    assert cell in next(line for line in report.table().splitlines() if line.startswith("ndcg"))
+    html = replace(report, model="<b>")._repr_html_()
+    assert cell in html
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+
+
+def test_peak_memory_is_that_of_a_python_process():
+    assert 20 < peak_memory_mb() < 100_000
+
+
+def test_resampling_draws_every_user_as_often_and_as_many():
+    counts = np.concatenate(list(resample(50, 4000, rng(), width=100_000)))
+    assert counts.shape == (4000, 50)
+    assert (counts.sum(axis=1) == 50).all()
+    assert np.allclose(counts.mean(axis=0), 1, atol=0.08)
+    assert counts.var() == pytest.approx(0.98, abs=0.02)  # binomial(50, 1/50)
+
+
+def test_intervals_are_those_of_scipy():
+    values = np.random.default_rng(5).beta(0.6, 2, size=400)
+    items = np.zeros((400, 1), dtype=np.int32)
+    ours = intervals({"ndcg@10": PerUser(values)}, Exposures(items, 3, [1]), 20_000, rng())["ndcg@10"]
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000, rng=rng())
+    width = ours.high - ours.low
+    assert ours.mean == pytest.approx(values.mean())
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.03 * width)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.03 * width)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    chance = np.random.default_rng(6)
+    held = 0
+    for _ in range(400):
+        draws = np.concatenate(
+            [resampled_means(c, [PerUser(chance.beta(2, 3, size=100))]) for c in resample(100, 500, chance)]
+        )
+        interval = percentiles(0, draws[:, 0])
+        held += interval.low <= 0.4 <= interval.high
+    assert 0.91 < held / 400 < 0.98
+
+
+def test_resampled_means_leave_out_users_without_a_value_and_weigh_events():
+    counts = np.array([[1.0, 1, 1], [0, 3, 0], [2, 0, 1]])
+    plain = PerUser(np.array([1.0, np.nan, 4.0]))
+    rooted = PerUser(np.array([1.0, np.nan, 4.0]), np.array([3.0, 0.0, 1.0]), root=True)
+    means = resampled_means(counts, [plain, rooted])
+    np.testing.assert_allclose(means[:, 0], [2.5, np.nan, 2.0])
+    np.testing.assert_allclose(means[:, 1], [(7 / 4) ** 0.5, np.nan, (10 / 7) ** 0.5])
+
+
+def test_the_interval_of_coverage_lies_around_it():
+    chance = np.random.default_rng(7)
+    items = np.array([chance.choice(500, 5, replace=False) for _ in range(150)], dtype=np.int32)
+    lists = Exposures(items, 500, [5])
+    found = intervals({"x": PerUser(np.ones(150))}, lists, 1000, rng())
+    raw = np.concatenate([lists.resampled(counts) for counts in resample(150, 1000, rng(), 500)])
+    assert raw[:, 0].max() < found["coverage@5"].mean  # resamples alone would put it outside its own interval
+    for name in ("coverage@5", "gini@5"):
+        assert found[name].low < found[name].mean < found[name].high
+
+
+def test_quarters_of_users_keep_equal_lengths_together():
+    lengths = np.array([1, 1, 1, 2, 3, 4, 9, 9])
+    segments = by_activity(lengths, {"recall@5": PerUser(np.arange(8.0))})
+    assert sum(segment.size for segment in segments) == 8
+    assert [segment.size for segment in segments] == [3, 1, 2, 2]
+    assert [segment.metrics["recall@5"] for segment in segments] == [1, 3, 4.5, 6.5]
+    assert segments[-1].about == "9 to 9 events of input"
+
+
+def test_popularity_classes_by_hand():
+    # 10 of 20 events are of item 2: half; 6 more reach 80%; the rest is tail
+    assert popularity_classes(np.array([6, 1, 10, 2, 1, 0])).tolist() == [1, 2, 0, 2, 2, 2]
+
+
+def test_recall_by_popularity_by_hand():
+    targets = Histories.of([[0, 3], [1, 4], [0]])
+    items = np.array([[0, 4, 3], [4, 2, -1], [3, 4, 0]], dtype=np.int32)
+    hits = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    head, mid, tail = by_popularity(items, hits, targets, np.array([50, 30, 0, 15, 5]), [1, 3])
+    assert (head.size, mid.size, tail.size) == (1, 1, 3)
+    assert head.metrics == {"recall@1": 0.5, "recall@3": 1.0}  # users 0 and 2
+    assert mid.metrics == {"recall@1": 0.0, "recall@3": 0.0}  # user 1
+    assert tail.metrics == {"recall@1": 0.5, "recall@3": 1.0}  # users 0 and 1
