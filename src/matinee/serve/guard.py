@@ -1,0 +1,94 @@
+"""What every request passes: a bound on its size, no writing from other sites, strict headers on the answer."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 256 * 1024
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
+
+
+class TooLarge(Exception):
+    """A body beyond the bound, noticed while it was read."""
+
+
+class Guard:
+    """ASGI middleware around the whole site."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answered = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", _cache(scope))
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if scope["method"] not in SAFE_METHODS and not comes_from_here(headers):
+            refusal = PlainTextResponse("This request came from another site and was not carried out.\n", 403)
+            await refusal(scope, receive, send_with_headers)
+            return
+        try:
+            await self._app(scope, _bounded(receive, headers), send_with_headers)
+        except TooLarge:
+            if answered:
+                raise
+            refusal = PlainTextResponse(f"A request may have at most {MAX_BODY_BYTES} bytes.\n", 413)
+            await refusal(scope, receive, send_with_headers)
+
+
+def comes_from_here(headers: Headers) -> bool:
+    """Whether a request was sent by one of our own pages, or by no browser at all."""
+    fetch_site = headers.get("sec-fetch-site")
+    if fetch_site is not None:
+        return fetch_site in {"same-origin", "none"}
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _bounded(receive: Receive, headers: Headers) -> Receive:
+    length = headers.get("content-length", "0")
+    left = MAX_BODY_BYTES if not length.isdecimal() or int(length) <= MAX_BODY_BYTES else -1
+
+    async def read() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise TooLarge
+        return message
+
+    return read
+
+
+def _cache(scope: Scope) -> str:
+    path: str = scope["path"]
+    if not path.startswith("/static/"):
+        return PRIVATE
+    return FOREVER if path.startswith("/static/fonts/") or b"v=" in scope["query_string"] else AN_HOUR

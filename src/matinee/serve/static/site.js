@@ -1,0 +1,136 @@
+// Everything here also works without this file: forms post and come back, links lead to pages.
+// With it, the part of the page that changed is put in place without a new page.
+"use strict";
+
+const main = document.getElementById("main");
+const status_ = document.getElementById("status");
+let turn = 0; // the last request wins
+
+function say(text) {
+  status_.textContent = text;
+  status_.classList.add("shown");
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => status_.classList.remove("shown"), 2600);
+}
+
+async function show(response, mine) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const next = page.getElementById("main");
+  if (mine !== turn || !next) return false;
+  main.replaceChildren(...next.childNodes);
+  document.getElementById("my-link").replaceWith(page.getElementById("my-link"));
+  document.title = page.title;
+  return true;
+}
+
+// Where the keyboard was: the same button of the same movie, else the heading of the section.
+function place(element) {
+  const section = element.closest("section, article");
+  const item = element.closest("[data-item]");
+  return {
+    section: section?.id,
+    item: item?.dataset.item,
+    value: element.value,
+    order: item ? [...item.parentElement.children].indexOf(item) : -1,
+  };
+}
+
+function back(at) {
+  const section = (at.section && document.getElementById(at.section)) || main;
+  const items = [...section.querySelectorAll("[data-item]")];
+  const item = items.find((one) => one.dataset.item === at.item) || items[at.order];
+  const target = (item || section).querySelector(`button[value="${CSS.escape(at.value)}"]`) || (item || section).querySelector("button, a");
+  target?.focus({ preventScroll: true });
+}
+
+main.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("form[data-live]")) return;
+  event.preventDefault();
+  const button = event.submitter;
+  const at = place(button);
+  const mine = ++turn;
+  const body = new URLSearchParams(new FormData(form));
+  body.set(button.name, button.value);
+  form.classList.add("busy");
+  try {
+    const response = await fetch(form.action, { method: "POST", body });
+    if (!response.ok) throw new Error(response.statusText);
+    if (await show(response, mine)) back(at);
+    say(button.dataset.said || "Saved");
+  } catch {
+    form.classList.remove("busy");
+    say("That was not saved. Please try again.");
+  }
+});
+
+main.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-swap]");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  const mine = ++turn;
+  const name = link.textContent;
+  try {
+    const response = await fetch(link.href);
+    if (!response.ok) throw new Error(response.statusText);
+    if (await show(response, mine)) {
+      history.pushState({}, "", link.href);
+      [...main.querySelectorAll("a[data-swap]")].find((one) => one.textContent === name)?.focus({ preventScroll: true });
+    }
+    say(`By ${name}`);
+  } catch {
+    location.href = link.href;
+  }
+});
+addEventListener("popstate", () => location.reload());
+
+// Suggestions -----------------------------------------------------------
+const box = document.getElementById("q");
+const list = document.getElementById("suggestions");
+let asked = 0;
+let waiting;
+
+function close() {
+  list.hidden = true;
+  box.setAttribute("aria-expanded", "false");
+  box.removeAttribute("aria-activedescendant");
+}
+
+async function suggest() {
+  const mine = ++asked;
+  const words = box.value.trim();
+  if (!words) return close();
+  try {
+    const response = await fetch(`/search/suggest?q=${encodeURIComponent(words)}`);
+    const html = await response.text();
+    if (mine !== asked || !response.ok) return;
+    list.innerHTML = html; // our own server's, with every title escaped
+    list.hidden = false;
+    box.setAttribute("aria-expanded", "true");
+    box.removeAttribute("aria-activedescendant");
+  } catch {
+    close();
+  }
+}
+
+box.addEventListener("input", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(suggest, 60);
+});
+box.addEventListener("focus", () => box.value && suggest());
+box.addEventListener("keydown", (event) => {
+  const options = [...list.querySelectorAll("[role=option]")];
+  const now = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
+  if (event.key === "Escape") return close();
+  if (event.key === "Enter" && now >= 0 && !list.hidden) {
+    event.preventDefault();
+    options[now].click();
+  }
+  if (!options.length || list.hidden || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+  event.preventDefault();
+  const next = (now + (event.key === "ArrowDown" ? 1 : -1) + options.length + (now < 0 && event.key === "ArrowUp" ? 1 : 0)) % options.length;
+  options.forEach((one, n) => one.setAttribute("aria-selected", String(n === next)));
+  box.setAttribute("aria-activedescendant", options[next].id);
+});
+addEventListener("click", (event) => event.target.closest(".search") || close());
+box.form.addEventListener("focusout", (event) => event.relatedTarget && !box.form.contains(event.relatedTarget) && close());
