@@ -1,0 +1,158 @@
+"""MovieLens from its makers: the official archives into a cache folder, with progress, resume and checksum."""
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from matinee.errors import DataError, did_you_mean
+
+OFFICIAL = "https://files.grouplens.org/datasets/movielens"
+SETS: Mapping[str, str] = {
+    "ml-latest-small": "100 thousand ratings, changes over time, 1 MB",
+    "ml-1m": "1 million ratings of 2000 to 2003, 6 MB",
+    "ml-10m": "10 million ratings to 2009, 63 MB",
+    "ml-20m": "20 million ratings to 2015, 190 MB",
+    "ml-25m": "25 million ratings to 2019, 250 MB",
+    "ml-32m": "32 million ratings to 2023, 240 MB",
+}
+"""What can be fetched, and what it is. Its archive is NAME.zip beside NAME.zip.md5."""
+OnProgress = Callable[[int, int | None], None]
+"""Called as (bytes so far, bytes in all or None)."""
+_CHUNK, _TIMEOUT, _TRIES = 2**18, 30, 4
+
+
+class _Broken(Exception):
+    """The transfer ended early; what came is kept."""
+
+
+def cache_folder() -> Path:
+    """Where fetched sets lie: `matinee` in XDG_CACHE_HOME, by default in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matinee"
+
+
+def fetch(
+    name: str, *, cache: Path | None = None, base_url: str | None = None, on_progress: OnProgress | None = None
+) -> Path:
+    """The archive of a set, from the cache or else from the network. It stays zipped and is read from the zip.
+
+    base_url: the folder of the archives, by default MATINEE_DATASETS_URL, then GroupLens' own. A transfer that broke
+    off goes on where it ended, at once or at the next call. The archive's MD5 must be the one beside it on the server;
+    where the server has none, its own checksums must hold. Raises DataError with the URL and the mend.
+    """
+    if name not in SETS:
+        raise DataError(f"no data set {name!r} to fetch{did_you_mean(name, SETS)}")
+    folder = cache or cache_folder()
+    target = folder / f"{name}.zip"
+    if target.exists():
+        return target
+    base = (base_url or os.environ.get("MATINEE_DATASETS_URL") or OFFICIAL).rstrip("/")
+    url = f"{base}/{name}.zip"
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DataError(f"{url} is no http or https address; mend MATINEE_DATASETS_URL")
+    part = folder / f"{name}.zip.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(url, part, on_progress or (lambda done, total: None))
+        _verify(part, url, _checksum(f"{url}.md5"))
+        part.replace(target)
+    except (URLError, HTTPException, TimeoutError, ConnectionError, _Broken) as error:
+        reason = getattr(error, "reason", None) or error
+        raise DataError(
+            f"{url} cannot be fetched ({reason}); run it again to go on, or get the file by hand and put it at {target}"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror or error}; set XDG_CACHE_HOME") from None
+    return target
+
+
+def _download(url: str, part: Path, on_progress: OnProgress) -> None:
+    """Bring the part to its full length; each try that gains something earns another."""
+    for attempt in range(1, _TRIES + 1):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            _transfer(url, part, before, on_progress)
+            return
+        except (_Broken, TimeoutError, ConnectionError, HTTPException):
+            gained = part.exists() and part.stat().st_size > before
+            if attempt == _TRIES or not gained:
+                raise
+
+
+def _transfer(url: str, part: Path, done: int, on_progress: OnProgress) -> None:
+    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        response = urlopen(request, timeout=_TIMEOUT)
+    except HTTPError as error:
+        if error.code != 416:
+            raise
+        if _size_in_all(error.headers.get("Content-Range")) == done:
+            return  # the part was whole already
+        part.unlink()
+        raise _Broken("the part that was there is no part of this file; it is deleted") from None
+    with response:
+        resumed = response.status == 206
+        if resumed and not str(response.headers.get("Content-Range")).startswith(f"bytes {done}-"):
+            raise _Broken("the server answered with another range than asked")
+        done = done if resumed else 0
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with part.open("ab" if resumed else "wb") as file:
+            _copy(response, file, done, total, on_progress)
+
+
+def _size_in_all(content_range: str | None) -> int:
+    """The length of the whole file in a header such as `bytes */5917549`; -1 without one."""
+    _, _, size = (content_range or "").rpartition("/")
+    return int(size) if size.isdigit() else -1
+
+
+def _copy(response: BinaryIO, file: BinaryIO, done: int, total: int | None, on_progress: OnProgress) -> None:
+    on_progress(done, total)
+    while chunk := response.read(_CHUNK):
+        file.write(chunk)
+        done += len(chunk)
+        on_progress(done, total)
+    if total is not None and done < total:
+        raise _Broken(f"broke off after {done:,} of {total:,} bytes")
+
+
+def _checksum(url: str) -> str | None:
+    """The MD5 in a file such as `MD5 (ml-1m.zip) = c4d9...`; None where the server has no such file."""
+    try:
+        with urlopen(url, timeout=_TIMEOUT) as response:
+            text = response.read(4096).decode("ascii", errors="replace")
+    except HTTPError as error:
+        if error.code in (403, 404, 410):
+            return None
+        raise
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", text)
+    return found.group().lower() if found else None
+
+
+def _verify(part: Path, url: str, expected: str | None) -> None:
+    """Raises DataError, the part deleted, where the bytes are not those of the server's archive."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with part.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    if expected is not None and digest.hexdigest() != expected:
+        part.unlink()
+        raise DataError(
+            f"{url} came with checksum {digest.hexdigest()} and not {expected}; it is deleted, fetch it again"
+        )
+    try:
+        with zipfile.ZipFile(part) as archive:
+            broken = None if expected is not None else archive.testzip()
+    except zipfile.BadZipFile:
+        broken = "the whole file"
+    if broken:
+        part.unlink()
+        raise DataError(f"{url} is no sound zip ({broken} is damaged); it is deleted, fetch it again")

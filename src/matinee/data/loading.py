@@ -1,0 +1,162 @@
+"""A data set by name or path: what its files are, and how they become events."""
+
+import time
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+
+from matinee.config import ColumnsConfig
+from matinee.data.archives import Archive, Folder, Zip, base, open_archive, read_bytes
+from matinee.data.graph import is_graph_text, read_graph_text
+from matinee.data.labels import TEST, TRAIN, VALID, Labels
+from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, titles_of
+from matinee.data.movielens import RATINGS, movie_frame, read_movielens
+from matinee.data.places import BUNDLED, find, is_table, stem
+from matinee.data.places import available as available
+from matinee.data.roles import SNIFFED
+from matinee.data.tables import events_from_frame as events_from_frame
+from matinee.data.tables import log_of, read_frame, read_log
+from matinee.errors import DataError
+from matinee.events import Dataset
+from matinee.histories import Instant
+
+_LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")
+"""The names that tell a log from the other tables of a folder."""
+_PARTS = {
+    TRAIN: ("train", "training"),
+    VALID: ("valid", "val", "validation", "dev"),
+    TEST: ("test", "testing"),
+}
+
+
+def load(
+    data: str | Path, columns: ColumnsConfig = SNIFFED, *, repeats: Repeats = "last", now: Instant | None = None
+) -> Dataset:
+    """A data set: `bundled`, a path, or a name looked up in MATINEE_DATA, then data and ../shared/data, then the cache.
+
+    columns: for a table that is no MovieLens. repeats: of a user's events with one item keep the last, or keep all
+    that differ in time. now: times more than a day past it are an error, by default the clock's. What reading
+    changed stands in the notes. Raises DataError, one line that says what is wrong, where, and how to mend it.
+    """
+    moment = int(time.time()) if now is None else now
+    if data == BUNDLED:
+        return assemble(_read_bundled(moment), BUNDLED, repeats=repeats)
+    path = find(data)
+    return assemble(_read(path, columns, moment), stem(path), repeats=repeats)
+
+
+def load_parts(
+    path: str | Path, columns: ColumnsConfig = SNIFFED, *, now: Instant | None = None
+) -> tuple[Dataset, Labels]:
+    """A split that stands in files: one data set over all parts, and each event's label. [N] int8.
+
+    The folder or zip holds train and test and maybe valid, as tables or as lines of `user item item ...`. Inside a
+    part the last of repeated events is kept. A user and item in two parts stay in both, and a note counts them; an
+    event with the same time in two parts is an error. Raises DataError.
+    """
+    moment = int(time.time()) if now is None else now
+    archive = open_archive(find(path))
+    names = _part_names(archive)
+    logs = [_read_table(archive, name, columns, moment, part=True) for name in names.values()]
+    if (titles := _titles(archive)) is not None:
+        logs[0] = replace(logs[0], titles=titles)
+    data, parts = assemble_parts(logs, stem(archive.path))
+    labels = np.array(list(names), dtype=np.int8)[parts]
+    return _note_shared(data, labels, archive.path), labels
+
+
+def _read(path: Path, columns: ColumnsConfig, now: Instant) -> Log:
+    if path.is_dir():
+        return _read_archive(Folder(path), columns, now)
+    if _is_zip(path):
+        return _read_archive(Zip(path), columns, now)
+    return _read_table(Folder(path.parent, depth=1), path.name, columns, now, part=False)
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"PK\x03\x04" or path.suffix.lower() == ".zip"
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log:
+    """The one log of a folder or zip: MovieLens' ratings, else a table called like a log, else the only table."""
+    if (ratings := archive.find(*RATINGS)) is not None:
+        return read_movielens(archive, ratings, columns, now)
+    tables = [name for name in archive.names() if is_table(name)]
+    called = [name for name in tables if base(name).partition(".")[0] in _LOGS]
+    chosen = called[:1] or (tables if len(tables) == 1 else [])
+    if chosen:
+        return _read_table(archive, chosen[0], columns, now, part=False)
+    found = {base(name).partition(".")[0] for name in tables}
+    if found & set(_PARTS[TRAIN]) and found & set(_PARTS[TEST]):
+        raise DataError(f"{archive.path} holds the parts of a split; use it with --split files:{archive.path}")
+    shown = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
+    raise DataError(
+        f"{archive.path} has no ratings: none of {', '.join(RATINGS)} and not one single table, but {shown}; "
+        "give the path of the table itself"
+    )
+
+
+def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, part: bool) -> Log:
+    if base(name) in RATINGS:
+        return read_movielens(archive, name, columns, now)
+    raw = archive.read(name)
+    if is_graph_text(raw, part=part) and columns == SNIFFED:
+        return read_graph_text(raw, archive.where(name))
+    return read_log(raw, archive.where(name), columns, now)
+
+
+def _part_names(archive: Archive) -> dict[int, str]:
+    """The file of each part, in the order train, valid, test. Raises DataError without train and test."""
+    tables = [name for name in archive.names() if is_table(name)]
+    found: dict[int, str] = {}
+    for label, stems in _PARTS.items():
+        matching = [name for name in tables if base(name).partition(".")[0] in stems]
+        if len(matching) > 1:
+            raise DataError(f"{archive.path} holds {matching[0]} and {matching[1]} for one part; keep one of them")
+        if matching:
+            found[label] = matching[0]
+    for label, word in ((TRAIN, "train"), (TEST, "test")):
+        if label not in found:
+            shown = ", ".join(archive.names()[:5]) or "nothing"
+            raise DataError(f"{archive.path} has no {word}.csv, .tsv, .parquet or .txt, but {shown}; name it so")
+    return found
+
+
+def _note_shared(data: Dataset, labels: Labels, path: Path) -> Dataset:
+    """A note on users' items that stand in more than one part. Raises DataError where even the time is the same."""
+    events = data.events
+    keys = events.user_rows.astype(np.int64) * len(data.items) + events.item_rows
+    order = np.argsort(keys, kind="stable")
+    later = order[1:][np.diff(keys[order]) == 0]
+    if len(later) == 0:
+        return data
+    earlier = order[:-1][np.diff(keys[order]) == 0]
+    same = events.times[later] == events.times[earlier]
+    if data.timed and same.any():
+        first = later[same][0]
+        user, item = data.users.id(int(events.user_rows[first])), data.items.id(int(events.item_rows[first]))
+        raise DataError(
+            f"{path}: {int(same.sum()):,} events stand in two parts, the first: user {user}, item {item}; "
+            "a model would learn what it must find: drop them from one"
+        )
+    note = f"{len(later):,} targets are items that their user has in an earlier part too: masked, so never found"
+    return replace(data, notes=(*data.notes, note))
+
+
+def _titles(archive: Archive) -> Titles | None:
+    frame = movie_frame(archive, "")
+    return None if frame is None else titles_of(frame)
+
+
+def _read_bundled(now: Instant) -> Log:
+    with as_file(files("matinee.data") / "bundled") as folder:
+        frame, _, _ = read_frame(read_bytes(folder / "ratings.parquet"), "bundled ratings")
+        movies, _, _ = read_frame(read_bytes(folder / "movies.parquet"), "bundled movies")
+    log = log_of(frame, "bundled ratings", SNIFFED, now)
+    return replace(log, titles=titles_of(movies.rename({"movieId": "id"})))

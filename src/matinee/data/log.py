@@ -1,0 +1,189 @@
+"""A log as columns of ids, on its way from a file to a data set; and the checks that every log passes."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.catalogue import Catalogue, split_genres
+from matinee.errors import DataError
+from matinee.events import Dataset, Events, event_order
+from matinee.histories import Instant
+from matinee.vocab import UNKNOWN, IdArray, Vocab, as_ids
+
+Repeats = Literal["last", "keep"]
+Locate = Callable[[int], str]
+"""From the place of an event in its log to words such as `line 7`."""
+_BITMAP = 2**27  # bytes; finding repeats by a table of users by items beats a sort up to about here
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """What a data set says of its items. ids: [n]; titles, genres: [n]."""
+
+    ids: IdArray
+    titles: list[str]
+    genres: list[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """N events in the order of the log, checked.
+
+    users, items: [N] Int64 or String, no nulls; values: [N] or None for clicks; times: [N] UTC seconds or None.
+    """
+
+    where: str
+    users: pl.Series
+    items: pl.Series
+    values: FloatArray | None
+    times: IntArray | None
+    titles: Titles | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+def titles_of(frame: pl.DataFrame) -> Titles:
+    """From the columns id, title and genres (text with | between)."""
+    titles = [title or "" for title in frame["title"].str.strip_chars().to_list()]
+    genres = [split_genres(text) for text in frame["genres"].to_list()]
+    return Titles(as_ids(frame["id"].to_list()), titles, genres)
+
+
+def check_values(where: str, values: FloatArray, locate: Locate) -> None:
+    """Raises DataError naming the first value that is no finite number."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        place = int(np.argmin(finite))
+        raise DataError(f"{where}, {locate(place)}: the value is {values[place]}; give a number or drop the line")
+
+
+def check_times(where: str, times: IntArray, now: Instant, locate: Locate) -> None:
+    """Raises DataError naming the first time before 1970 or more than a day past now."""
+    if len(times) == 0:
+        return
+    if times.min() < 0:
+        place = int(np.argmax(times < 0))
+        raise DataError(f"{where}, {locate(place)}: the time {times[place]} is negative; times count from 1970 on")
+    if times.max() > now + 86_400:  # a day for clocks that run ahead and times of another zone
+        place = int(np.argmax(times > now + 86_400))
+        moment = str(np.datetime64(int(min(times[place], 2**38)), "s")).replace("T", " ")
+        raise DataError(f"{where}, {locate(place)}: the time {moment} is in the future; mend it or drop the line")
+
+
+def index(ids: pl.Series) -> tuple[Vocab, IntArray]:
+    """The vocabulary of a column of ids [N], and the column as rows [N] int32."""
+    if ids.dtype.is_integer():
+        return Vocab.index(ids.to_numpy())
+    known = ids.unique().sort()  # by code point, as numpy's strings
+    rows = ids.rank("dense").cast(pl.Int32).to_numpy() - np.int32(1)
+    return Vocab(as_ids(known.to_list())), rows
+
+
+def assemble(log: Log, name: str, *, repeats: Repeats = "last") -> Dataset:
+    """The data set of a log. Raises DataError where the log has no events."""
+    return assemble_parts([log], name, repeats=repeats)[0]
+
+
+def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last") -> tuple[Dataset, IntArray]:
+    """One data set of several logs, and for each of its events the place of its log. [N] int8.
+
+    Repeated events are dropped inside each log, not across them.
+    """
+    n_events = sum(map(len, logs))
+    if n_events == 0:
+        raise DataError(f"{logs[0].where} holds no events; a log has a line for each: user, item, value, time")
+    users, user_rows = index(_join([log.users for log in logs]))
+    items, item_rows = index(_join([log.items for log in logs]))
+    parts = np.repeat(np.arange(len(logs), dtype=np.int8), list(map(len, logs)))
+    values = _numbers(logs, [log.values for log in logs], "values", np.ones(n_events, dtype=np.float32))
+    times = _numbers(logs, [log.times for log in logs], "times", np.zeros(n_events, dtype=np.int64))
+    order = event_order(user_rows, times)
+    events = Events(
+        user_rows[order],
+        item_rows[order],
+        values[order].astype(np.float32, copy=False),
+        times[order].astype(np.int64, copy=False),
+    )
+    parts = parts[order] if len(logs) > 1 else parts
+    notes = [note for log in logs for note in log.notes]
+    repeated = _repeated(events, parts, len(items), repeats)
+    if repeated is not None:
+        events, parts = events.take(~repeated), parts[~repeated]
+        notes.append(_repeat_note(int(repeated.sum()), repeats))
+    data = Dataset(
+        name=name,
+        users=users,
+        items=items,
+        events=events,
+        catalogue=_catalogue(items, [log.titles for log in logs if log.titles]),
+        kind="click" if logs[0].values is None else "rating",
+        timed=logs[0].times is not None,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+    return data, parts
+
+
+def _join(columns: list[pl.Series]) -> pl.Series:
+    if len({column.dtype for column in columns}) > 1:
+        columns = [column.cast(pl.String) for column in columns]
+    return columns[0] if len(columns) == 1 else pl.concat(columns)
+
+
+def _numbers(
+    logs: Sequence[Log], columns: list[FloatArray | None] | list[IntArray | None], what: str, absent: np.ndarray
+) -> np.ndarray:
+    present = [column for column in columns if column is not None]
+    if not present:
+        return absent
+    if len(present) < len(columns):
+        having = next(log.where for log, column in zip(logs, columns, strict=True) if column is not None)
+        lacking = next(log.where for log, column in zip(logs, columns, strict=True) if column is None)
+        raise DataError(f"{having} has {what} and {lacking} has none; give all parts the same columns")
+    return present[0] if len(present) == 1 else np.concatenate(present)
+
+
+def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -> BoolArray | None:
+    """Which of the ordered events a later one of the same part repeats; None where there are no such events."""
+    n_parts = int(parts.max()) + 1
+    keys = events.user_rows.astype(np.int64) * n_items
+    keys += events.item_rows
+    if n_parts > 1:
+        keys = keys * n_parts + parts
+    n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
+    if n_keys <= _BITMAP:
+        seen = np.zeros(n_keys, dtype=bool)
+        seen[keys] = True
+        if np.count_nonzero(seen) == len(keys):
+            return None
+    order = np.argsort(keys, kind="stable")
+    same = np.diff(keys[order]) == 0
+    if repeats == "keep":
+        same &= np.diff(events.times[order]) == 0
+    if not same.any():
+        return None
+    repeated = np.zeros(len(keys), dtype=bool)
+    repeated[order[:-1][same]] = True
+    return repeated
+
+
+def _repeat_note(n_repeated: int, repeats: Repeats) -> str:
+    if repeats == "keep":
+        return f"{n_repeated:,} events with the user, item and time of another: one of each kept"
+    return f"{n_repeated:,} repeated events: the last of each kept"
+
+
+def _catalogue(items: Vocab, known: list[Titles]) -> Catalogue:
+    """Titles and genres by item row; an item that none knows is called by its id."""
+    titles = [str(id) for id in items.ids.tolist()]
+    genres: list[tuple[str, ...]] = [()] * len(items)
+    for source in known:
+        for row, title, kinds in zip(items.rows(source.ids).tolist(), source.titles, source.genres, strict=True):
+            if row != UNKNOWN:
+                titles[row], genres[row] = title or titles[row], kinds
+    return Catalogue.of(titles, genres)

@@ -1,0 +1,90 @@
+"""Which column of a table is the user, the item, the value and the time."""
+
+import re
+from collections.abc import Sequence
+
+import polars as pl
+
+from matinee.config import ColumnsConfig
+from matinee.data.delimited import is_number
+from matinee.data.times import to_micros
+from matinee.errors import DataError, did_you_mean
+
+SNIFFED = ColumnsConfig()
+"""No column named: all are found by their names."""
+_NAMES = {
+    "user": "user userid uid member memberid customer customerid visitor visitorid viewer account accountid "
+    "reviewer reviewerid person personid username usersha1 u",
+    "item": "item itemid iid movie movieid film filmid product productid parentasin asin show showid video videoid "
+    "book bookid isbn track trackid song songid artist artistid article articleid business businessid i",
+    "value": "rating ratings value score stars star overall vote preference weight plays playcount count r",
+    "at": "timestamp time at date datetime ts createdat unixreviewtime unixtime eventtime watchedat ratedat "
+    "reviewtime when t",
+}
+NAMES = {role: tuple(names.split()) for role, names in _NAMES.items()}
+"""Column names by role, lower case without signs; of several in a table the first in this order."""
+
+
+def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict[str, str]:
+    """The column of each role: as configured, else by its name. Raises DataError without user or item."""
+    roles: dict[str, str] = {}
+    for role, wanted in columns.model_dump(exclude_none=True).items():
+        if wanted not in names:
+            raise DataError(f"{where}: no column {wanted!r} for the {role}{did_you_mean(wanted, names)}")
+        roles[role] = wanted
+    free = {plain_name(name): name for name in reversed(names) if name not in roles.values()}
+    for role, known in NAMES.items():
+        found = next((free[name] for name in known if name in free), None)
+        if role not in roles and found is not None:
+            roles[role] = found
+    for role in ("user", "item"):
+        if role not in roles:
+            raise DataError(
+                f"{where}: no column for the {role} among {', '.join(map(repr, names))}; name it (--{role} COLUMN)"
+            )
+    return roles
+
+
+def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> dict[str, str]:
+    """A table without a header is user, item, value, time; a third column of large numbers or dates is the time."""
+    named = columns.model_dump(exclude_none=True)
+    for role, wanted in named.items():
+        if wanted not in frame.columns:
+            raise DataError(
+                f"{where}: no column {wanted!r} for the {role}: the table has no header; "
+                f"columns are numbered 1 to {frame.width}"
+            )
+    free = [name for name in frame.columns if name not in named.values()]
+    order = [role for role in ("user", "item", "value", "at") if role not in named]
+    if "value" in order and "at" in order and order.index("value") == len(free) - 1 and _is_time(frame[free[-1]]):
+        order.remove("value")
+    roles = named | dict(zip(order, free, strict=False))
+    for role in ("user", "item"):
+        if role not in roles:
+            raise DataError(f"{where}: no column is left for the {role}; the table has {frame.width} columns")
+    return roles
+
+
+def _is_time(column: pl.Series) -> bool:
+    head = column.drop_nulls().head(100)
+    numbers = head.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
+    middle = numbers.median()
+    if isinstance(middle, float):
+        return middle > 1e8  # ratings and counts stay under; seconds pass it in 1973
+    return len(head) > 0 and to_micros(head)[0].null_count() == 0
+
+
+def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
+    """Whether the first row holds names: those wanted, known ones, or words above numbers."""
+    cells = [cell.strip() for cell in first]
+    if wanted & set(cells):
+        return True
+    if any(map(is_number, cells)):
+        return False
+    known = sum(any(plain_name(cell) in names for cell in cells) for names in NAMES.values())
+    return known >= 2 or any(map(is_number, following)) or not following
+
+
+def plain_name(name: str) -> str:
+    """`User_ID` and `user_id:token` are both `userid`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower().split(":")[0])

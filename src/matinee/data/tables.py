@@ -1,0 +1,207 @@
+"""Any table as a log: which column is the user, the item, the value and the time, and what its cells mean."""
+
+import gzip
+import io
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import ColumnsConfig
+from matinee.data.delimited import decode, read_text
+from matinee.data.log import Locate, Log, Repeats, Titles, assemble, check_times, check_values, titles_of
+from matinee.data.roles import SNIFFED, find_roles, is_header, numbered_roles, plain_name
+from matinee.data.times import MICROS, to_micros
+from matinee.errors import DataError
+from matinee.events import Dataset
+from matinee.histories import Instant
+
+_INTEGER = r"^(0|-?[1-9]\d{0,17})$"
+"""`007` stays text: as a number it would be another id."""
+_MISSING = ("nan", "NaN")
+
+
+def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, latin1: bool = False) -> Log:
+    """The log in a file's bytes: delimited text or Parquet, either maybe gzipped. Raises DataError."""
+    frame, locate, numbered = read_frame(raw, where, columns, latin1=latin1)
+    return log_of(frame, where, columns, now, locate=locate, numbered=numbered)
+
+
+def read_frame(
+    raw: bytes, where: str, columns: ColumnsConfig = SNIFFED, *, latin1: bool = False
+) -> tuple[pl.DataFrame, Locate, bool]:
+    """A table, words for the place of a row, and whether its columns only have numbers for names.
+
+    Text has text in every cell, null where blank; Parquet has the types of the file.
+    """
+    wanted = set(columns.model_dump(exclude_none=True).values())
+    raw = _unzipped(raw, where)
+    if raw[:4] == b"PAR1":
+        try:
+            return pl.read_parquet(io.BytesIO(raw)), _row, False
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{where} is damaged Parquet ({_first_line(error)}); write or copy it again") from None
+    table = read_text(decode(raw, where, latin1=latin1), where, lambda first, next_: is_header(first, next_, wanted))
+    return table.frame, table.locate, not table.has_header
+
+
+def events_from_frame(
+    frame: Any,  # noqa: ANN401 - any table: polars, pandas, Arrow, dict of arrays
+    columns: ColumnsConfig = SNIFFED,
+    *,
+    name: str = "events",
+    repeats: Repeats = "last",
+    now: Instant | None = None,
+) -> Dataset:
+    """A data set from a table in memory: polars, pandas, Arrow, or a dict of columns.
+
+    Columns are found by name where `columns` leaves them out. A column of titles and one of genres are used where
+    there. now: times more than a day past it are an error. Raises DataError.
+    """
+    moment = int(time.time()) if now is None else now
+    return assemble(log_of(as_frame(frame), name, columns, moment), name, repeats=repeats)
+
+
+def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
+    """A polars frame of a table; others are taken column by column, so that none of them is a dependency."""
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    if isinstance(table, pl.DataFrame):
+        return table
+    names = list(getattr(table, "column_names", None) or getattr(table, "columns", None) or ())
+    names = list(table) if isinstance(table, Mapping) else names
+    if not names:
+        raise DataError(f"{type(table).__name__} is no table; give polars, pandas, Arrow or a dict of columns")
+    try:
+        return pl.DataFrame([_series(str(name), table[name]) for name in names])
+    except pl.exceptions.PolarsError as error:
+        raise DataError(
+            f"the table cannot be read: {_first_line(error)}; give columns of one length and type"
+        ) from None
+
+
+def log_of(
+    frame: pl.DataFrame,
+    where: str,
+    columns: ColumnsConfig,
+    now: Instant,
+    *,
+    locate: Locate | None = None,
+    numbered: bool = False,
+) -> Log:
+    """The log in a table whose cells may all be text. Raises DataError naming the column and the line."""
+    locate = locate or _row
+    roles = numbered_roles(frame, where, columns) if numbered else find_roles(frame.columns, where, columns)
+    users = _ids(frame[roles["user"]], "user", where, locate)
+    items = _ids(frame[roles["item"]], "item", where, locate)
+    values = _values(frame[roles["value"]], where, locate) if "value" in roles else None
+    titles = _titles(frame, items, set(roles.values()))
+    if "at" not in roles:
+        return Log(where, users, items, values, None, titles)
+    micros, unit = _micros(frame[roles["at"]], where, locate)
+    times: IntArray = micros // MICROS
+    check_times(where, times, now, locate)
+    notes = () if unit in ("seconds", "dates") else (f"times are {unit}: cut to seconds",)
+    if len(times) and (micros % MICROS).any():  # the order inside a second is lost with its fractions: keep it first
+        order = np.argsort(micros, kind="stable")
+        users, items, times = users[order], items[order], times[order]
+        values = None if values is None else values[order]
+    return Log(where, users, items, values, times, titles, notes)
+
+
+def _ids(column: pl.Series, role: str, where: str, locate: Locate) -> pl.Series:
+    """Ids as Int64 where all of them are whole numbers, else as text, as written."""
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        if (whole == column).all():  # pandas turns whole numbers with gaps into floats
+            column = whole
+    if column.dtype.is_integer() and column.dtype != pl.UInt64:
+        _refuse_blanks(column.is_null(), column, role, where, locate)
+        return column.cast(pl.Int64)
+    text = column.cast(pl.String)
+    plain = text.str.strip_chars()
+    _refuse_blanks(text.is_null() | (plain == "") | plain.is_in(_MISSING), text, role, where, locate)
+    if len(text) and plain.head(100).str.contains(_INTEGER).all() and plain.str.contains(_INTEGER).all():
+        return plain.cast(pl.Int64)
+    if len(text) and text.str.starts_with(" ").all():
+        return text.str.strip_prefix(" ")  # `a, b, c`: the space is the separator's
+    return text
+
+
+def _values(column: pl.Series, where: str, locate: Locate) -> FloatArray:
+    numbers = column
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        text = column.cast(pl.String)
+        numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
+        _refuse_blanks(text.is_null() | (text.str.strip_chars() == ""), text, "value", where, locate)
+        _refuse_blanks(numbers.is_null(), text, "value", where, locate)
+    _refuse_blanks(numbers.is_null(), numbers, "value", where, locate)
+    values = numbers.cast(pl.Float32).to_numpy()
+    check_values(where, values, locate)
+    return values
+
+
+def _micros(column: pl.Series, where: str, locate: Locate) -> tuple[IntArray, str]:
+    micros, unit = to_micros(column)
+    _refuse_blanks(micros.is_null(), column, "time", where, locate)
+    return micros.to_numpy(), unit
+
+
+def _refuse_blanks(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
+    """Raises DataError for the first bad cell of a column."""
+    if not bad.any():
+        return
+    place = bad.arg_max() or 0
+    cell = column[place]
+    spot = f"{where}, {locate(place)}"
+    if cell is None or (isinstance(cell, str) and cell.strip() in ("", *_MISSING)):
+        raise DataError(f"{spot}: no {role} ({cell or 'blank'}); fill it in or drop the line")
+    kinds = {"value": "number", "time": "time (seconds since 1970, or ISO such as 2016-10-16T17:57:24)"}
+    raise DataError(f"{spot}: the {role} {cell!r} is no {kinds.get(role, role)}; mend it or drop the line")
+
+
+def _titles(frame: pl.DataFrame, items: pl.Series, taken: set[str]) -> Titles | None:
+    """The titles that a log repeats on each of its lines, the first of each item."""
+    columns = {plain_name(name): name for name in reversed(frame.columns) if name not in taken}
+    if "title" not in columns:
+        return None
+    genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)
+    known = frame.select(items.alias("id"), title=pl.col(columns["title"]).cast(pl.String), genres=genres)
+    return titles_of(known.unique("id", keep="first", maintain_order=True))
+
+
+def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library
+    """A column by way of numpy; missing values of any kind are null."""
+    if isinstance(column, pl.Series):
+        return column.alias(name)
+    values = np.asarray(column)
+    if values.dtype.kind == "M":
+        return pl.Series(name, values.astype("datetime64[us]"))
+    if values.dtype.kind in "biuf":
+        return pl.Series(name, values)
+    cells = [None if cell is None or cell != cell else cell for cell in values.tolist()]  # NaN differs from itself
+    try:
+        return pl.Series(name, cells, strict=True)
+    except (TypeError, pl.exceptions.PolarsError):
+        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+
+
+def _unzipped(raw: bytes, where: str) -> bytes:
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{where} is damaged gzip ({error}); download or copy it again") from None
+
+
+def _row(place: int) -> str:
+    return f"row {place + 1}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
