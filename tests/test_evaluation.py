@@ -138,6 +138,12 @@ def test_targets_seen_before_are_left_out_and_counted():
     assert any("2 targets left out" in note for note in report.notes())
 
 
+def test_a_target_that_is_masked_without_being_shown_is_left_out_too():
+    split = split_of([(0, 0)], valid=[(0, 1)], test=[(0, 1), (0, 2)])
+    task = Task.of(split, EvaluationConfig(inputs="train"))
+    assert (task.targets.items.tolist(), task.n_seen) == ([2], 1)
+
+
 def test_nothing_to_find_is_an_error_of_one_line():
     split = split_of([(0, 0)], test=[])
     with pytest.raises(MatineeError, match="no user of data by hand has a target in test") as error:
@@ -271,10 +277,10 @@ def test_the_interval_of_coverage_lies_around_it():
 def test_quarters_of_users_keep_equal_lengths_together():
     lengths = np.array([1, 1, 1, 2, 3, 4, 9, 9])
     segments = by_activity(lengths, {"recall@5": PerUser(np.arange(8.0))})
-    assert sum(segment.size for segment in segments) == 8
     assert [segment.size for segment in segments] == [3, 1, 2, 2]
     assert [segment.metrics["recall@5"] for segment in segments] == [1, 3, 4.5, 6.5]
     assert segments[-1].about == "9 to 9 events of input"
+    assert [segment.size for segment in by_activity(np.arange(40), {})] == [10, 10, 10, 10]
 
 
 def test_popularity_classes_by_hand():
