@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from matinee.data.loading import load
+from matinee.events import Dataset
+
 PROJECT = Path(__file__).parents[1]
 
 
@@ -29,3 +32,9 @@ def shared_data() -> Callable[[str], Path]:
         return root / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Dataset:
+    """MovieLens small of 10/2016, as bundled."""
+    return load("bundled")

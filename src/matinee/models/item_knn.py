@@ -33,11 +33,11 @@ class ItemKNNConfig(Config):
     neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
     """Similar items kept for each item."""
     similarity: Similarity = "cosine"
-    """`cosine`, or `jaccard` (which counts users and knows no weighting)."""
+    """`cosine`, `jaccard` (which counts users and knows no weighting), or `dot` (with bm25)."""
     weighting: Weighting = "none"
     """How much a user counts in an item's description: all alike, or less the more items they have."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
-    """Added to the denominator: mistrusts similarities that rest on few users."""
+    """Added to the denominator (dot has none): mistrusts similarities that rest on few users."""
 
     @model_validator(mode="after")
     def _jaccard_counts(self) -> Self:

@@ -30,11 +30,11 @@ class UserKNNConfig(Config):
     neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
     """Similar training users asked."""
     similarity: Similarity = "cosine"
-    """`cosine`, or `jaccard` (which counts items and knows no weighting)."""
+    """`cosine`, `jaccard` (which counts items and knows no weighting), or `dot` (with bm25)."""
     weighting: Weighting = "tf-idf"
     """How much an item counts in a user's description: all alike, or less the more people have it."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
-    """Added to the denominator: mistrusts similarities that rest on few items."""
+    """Added to the denominator (dot has none): mistrusts similarities that rest on few items."""
 
     @model_validator(mode="after")
     def _jaccard_counts(self) -> Self:

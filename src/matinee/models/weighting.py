@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, top_k
 
 Weighting = Literal["none", "tf-idf", "bm25"]
-Similarity = Literal["cosine", "jaccard"]
+Similarity = Literal["cosine", "jaccard", "dot"]
 
 
 def require_weighting_fits(similarity: Similarity, weighting: Weighting) -> None:
@@ -59,11 +59,14 @@ def squared_lengths(matrix: csr_array) -> FloatArray:
 def similarities(
     products: csr_array, rows: FloatArray, columns: FloatArray, similarity: Similarity, shrinkage: float
 ) -> csr_array:
-    """Inner products of two sets of rows as similarities, in [0, 1], zero where the product is.
+    """Inner products of two sets of rows as similarities, zero where the product is.
 
     products [R, C]; rows [R] and columns [C] are squared lengths.
-    cosine: p / (|r| |c| + shrinkage); jaccard: p / (r + c - p + shrinkage).
+    cosine: p / (|r| |c| + shrinkage); jaccard: p / (r + c - p + shrinkage); dot: p itself, which goes with bm25,
+    whose lengths are in the weights already (under cosine they cancel, and bm25 is tf-idf).
     """
+    if similarity == "dot":
+        return products.astype(np.float32)
     r = np.repeat(rows, np.diff(products.indptr))
     c = columns[products.indices]
     whole = np.sqrt(r * c) if similarity == "cosine" else r + c - products.data
