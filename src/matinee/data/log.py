@@ -51,8 +51,8 @@ class Log:
 def titles_of(frame: pl.DataFrame) -> Titles:
     """From the columns id, title and genres (text with | between)."""
     titles = [title or "" for title in frame["title"].str.strip_chars().to_list()]
-    genres = [split_genres(text) for text in frame["genres"].to_list()]
-    return Titles(as_ids(frame["id"].to_list()), titles, genres)
+    known = {text: split_genres(text) for text in frame["genres"].unique().to_list()}
+    return Titles(as_ids(frame["id"].to_list()), titles, [known[text] for text in frame["genres"].to_list()])
 
 
 def check_values(where: str, values: FloatArray, locate: Locate) -> None:

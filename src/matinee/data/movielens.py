@@ -112,7 +112,8 @@ def _read_numbers(raw: bytes, where: str, form: _Form, now: Instant) -> Log | No
     try:
         frame = pl.read_csv(
             raw,
-            has_header=bool(form.header),
+            has_header=False,
+            skip_rows=1 if form.header else 0,
             separator=form.separator.decode(),
             quote_char=None,
             columns=kept,
