@@ -9,8 +9,10 @@ from scipy import stats
 
 from matinee.bootstrap import Exposures, intervals, percentiles, resample, resampled_means
 from matinee.catalogue import Catalogue
-from matinee.config import Config, EvaluationConfig, SplitConfig
-from matinee.data.splits import TEST, TRAIN, VALID, Split
+from matinee.config import Config, EvaluationConfig, FilterConfig, SplitConfig
+from matinee.data.filters import apply_filters
+from matinee.data.loading import load
+from matinee.data.splits import TEST, TRAIN, VALID, Split, split
 from matinee.errors import MatineeError
 from matinee.evaluation import evaluate, peak_memory_mb, validation
 from matinee.events import Dataset, Events
@@ -142,6 +144,25 @@ def test_a_target_that_is_masked_without_being_shown_is_left_out_too():
     split = split_of([(0, 0)], valid=[(0, 1)], test=[(0, 1), (0, 2)])
     task = Task.of(split, EvaluationConfig(inputs="train"))
     assert (task.targets.items.tolist(), task.n_seen) == ([2], 1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "refit", "recall", "ndcg"),
+    [
+        ("train", "train", 0.1674, 0.3391),
+        ("train+valid", "train", 0.1717, 0.3437),
+        ("train+valid", "train+valid", 0.1788, 0.3567),
+    ],
+)
+def test_ease_on_real_data_gives_the_figures_of_an_independent_measurement(shared_data, inputs, refit, recall, ndcg):
+    data = load(shared_data("movielens-small-2016-01"))
+    filters = FilterConfig(min_user_events=30, min_item_events=10, filter_order="fixed-point")
+    parts = split(apply_filters(data, filters, rng=rng()), SplitConfig())
+    model = create("ease", l2=200).fit(parts.training(refit), Run.seeded(42))
+    report = evaluate(model, parts, EvaluationConfig(inputs=inputs, refit=refit), rng=rng())
+    assert report.users == 529
+    assert report.metrics["recall@10"].mean == pytest.approx(recall, abs=0.005)  # another split moves it so far
+    assert report.metrics["ndcg@10"].mean == pytest.approx(ndcg, abs=0.005)
 
 
 def test_nothing_to_find_is_an_error_of_one_line():
