@@ -146,6 +146,13 @@ def test_a_target_that_is_masked_without_being_shown_is_left_out_too():
     assert (task.targets.items.tolist(), task.n_seen) == ([2], 1)
 
 
+@pytest.fixture(scope="module")
+def protocol_a(shared_data):
+    data = load(shared_data("movielens-small-2016-01"))
+    filters = FilterConfig(min_user_events=30, min_item_events=10, filter_order="fixed-point")
+    return split(apply_filters(data, filters, rng=rng()), SplitConfig())
+
+
 @pytest.mark.parametrize(
     ("inputs", "refit", "recall", "ndcg"),
     [
@@ -154,12 +161,9 @@ def test_a_target_that_is_masked_without_being_shown_is_left_out_too():
         ("train+valid", "train+valid", 0.1788, 0.3567),
     ],
 )
-def test_ease_on_real_data_gives_the_figures_of_an_independent_measurement(shared_data, inputs, refit, recall, ndcg):
-    data = load(shared_data("movielens-small-2016-01"))
-    filters = FilterConfig(min_user_events=30, min_item_events=10, filter_order="fixed-point")
-    parts = split(apply_filters(data, filters, rng=rng()), SplitConfig())
-    model = create("ease", l2=200).fit(parts.training(refit), Run.seeded(42))
-    report = evaluate(model, parts, EvaluationConfig(inputs=inputs, refit=refit), rng=rng())
+def test_ease_on_real_data_gives_the_figures_of_an_independent_measurement(protocol_a, inputs, refit, recall, ndcg):
+    model = create("ease", l2=200).fit(protocol_a.training(refit), Run.seeded(42))
+    report = evaluate(model, protocol_a, EvaluationConfig(inputs=inputs, refit=refit), rng=rng())
     assert report.users == 529
     assert report.metrics["recall@10"].mean == pytest.approx(recall, abs=0.005)  # another split moves it so far
     assert report.metrics["ndcg@10"].mean == pytest.approx(ndcg, abs=0.005)
