@@ -46,8 +46,7 @@ def _within_dates(data: Dataset, config: FilterConfig) -> Dataset:
 def _least_value(data: Dataset, config: FilterConfig) -> Dataset:
     if config.min_value is None:
         return data
-    # values are stored as float32, so 0.1 must be asked as the float32 that stands for it
-    keep = data.events.values >= np.float32(config.min_value)
+    keep = data.events.values >= config.min_value  # a Python float is compared as the float32 nearest to it
     if not keep.any():
         most = f"; the largest value is {data.events.values.max():g}" if len(keep) else ""
         raise DataError(f"min_value {config.min_value:g} leaves no event of {data.name}{most}")
