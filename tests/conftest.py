@@ -10,6 +10,7 @@ from matinee.data.loading import load
 from matinee.events import Dataset
 
 PROJECT = Path(__file__).parents[1]
+pytest_plugins = ("site_fixtures",)
 
 
 def require(present: bool, what: str) -> None:

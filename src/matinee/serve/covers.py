@@ -118,8 +118,8 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...]) -> Markup:
         'preserveAspectRatio="xMidYMid slice">'
         f'<rect x="-120" y="-120" width="480" height="480" fill="{colours.field}"/>{shapes}</svg>'
         f'<g transform="translate({MARGIN} {top})">{text}'
-        f'<text class="cover-small" y="{panel - 13}" font-size="9.5" fill="{ink}">{escape(small[0])}</text>'
-        f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="9.5" fill="{ink}" '
+        f'<text class="cover-small" y="{panel - 13}" font-size="10" fill="{ink}">{escape(small[0])}</text>'
+        f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="10" fill="{ink}" '
         f'text-anchor="end">{escape(small[1])}</text></g></svg>'
     )
 

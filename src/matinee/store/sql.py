@@ -284,7 +284,11 @@ def _parse(url: str) -> URL:
     if _is_sqlite(parsed):
         if parsed.database in (None, "", ":memory:"):
             raise MatineeError("a SQLite database in memory has no readers; name a file: --db sqlite:///matinee.db")
-        Path(str(parsed.database)).absolute().parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(str(parsed.database)).absolute().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MatineeError(f"the folder {folder} cannot be made ({error.strerror}); check --db") from None
     return parsed
 
 

@@ -56,7 +56,11 @@ main.addEventListener("submit", async (event) => {
   try {
     const response = await fetch(form.action, { method: "POST", body });
     if (!response.ok) throw new Error(response.statusText);
-    if (await show(response, mine)) back(at);
+    if (await show(response, mine)) {
+      const now = new URL(response.url);
+      if (now.pathname !== location.pathname) history.replaceState({}, "", now.pathname + now.search);
+      back(at);
+    }
     say(button.dataset.said || "Saved");
   } catch {
     form.classList.remove("busy");
