@@ -1,5 +1,6 @@
 """Ids outside, rows inside: the only place that converts between them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -54,9 +55,23 @@ class Vocab:
         """Ids [n] -> rows [n] int32, UNKNOWN where an id is new. `"7"` finds 7 where ids are integers."""
         if len(ids) == 0 or len(self.ids) == 0:
             return np.full(len(ids), UNKNOWN, dtype=np.int32)
-        wanted = _as_integers(ids) if self.numeric else as_ids([str(i) for i in ids])
+        if not self.numeric:
+            return self._rows_of_text([str(i) for i in ids])
+        wanted = _as_integers(ids)
         places = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         return np.where(self.ids[places] == wanted, places, UNKNOWN).astype(np.int32)
+
+    def _rows_of_text(self, ids: list[str]) -> IntArray:
+        """As rows. numpy's searchsorted compares texts of over 15 bytes wrongly across two arrays (2.4), so not it."""
+        if 16 * len(ids) > len(self):  # a table of all ids is then quicker than a search for each
+            table = {known: row for row, known in enumerate(self.ids.tolist())}
+            return np.array([table.get(id, UNKNOWN) for id in ids], dtype=np.int32)
+        places = (bisect_left(self.ids, id) for id in ids)
+        found = [
+            place if place < len(self) and self.ids[place] == id else UNKNOWN
+            for place, id in zip(places, ids, strict=True)
+        ]
+        return np.array(found, dtype=np.int32)
 
     def row(self, id: Id) -> int:
         """The row of one id, UNKNOWN where it is new."""
