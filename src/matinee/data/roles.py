@@ -77,7 +77,7 @@ def _is_time(column: pl.Series) -> bool:
 def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
     """Whether the first row holds names: those wanted, known ones, or words above numbers."""
     cells = [cell.strip() for cell in first]
-    if wanted & set(cells):
+    if any(name in cells and not is_number(name) for name in wanted):
         return True
     if any(map(is_number, cells)):
         return False

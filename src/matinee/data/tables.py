@@ -72,8 +72,8 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
         return table.collect()
     if isinstance(table, pl.DataFrame):
         return table
-    names = list(getattr(table, "column_names", None) or getattr(table, "columns", None) or ())
-    names = list(table) if isinstance(table, Mapping) else names
+    named = table if isinstance(table, Mapping) else getattr(table, "column_names", getattr(table, "columns", ()))
+    names = list(named)
     if not names:
         raise DataError(f"{type(table).__name__} is no table; give polars, pandas, Arrow or a dict of columns")
     try:
