@@ -212,6 +212,18 @@ def test_files_take_the_loaded_events(monkeypatch):
         split(log(), SplitConfig(split="files"))
 
 
+def test_files_are_read_from_their_folder(tmp_path):
+    header = "user,item,value,at\n"
+    (tmp_path / "train.csv").write_text(header + "a,x,5,1500000000\nb,y,4,1500000500\n")
+    (tmp_path / "valid.csv").write_text(header + "a,y,3,1500000100\n")
+    (tmp_path / "test.csv").write_text(header + "a,z,3,1500000900\nb,z,2,1500000950\n")
+    cut = split(log(), SplitConfig(split="files", path=str(tmp_path)))
+    assert cut.sizes() == {"train": 2, "valid": 1, "test": 2}
+    assert cut.data.items.ids[cut.targets("test").item_rows].tolist() == ["z", "z"]
+    assert cut.leaks == ("valid: 1 of 1 (100%) targets are older than something in train",)
+    assert cut.cold("test") == (0, 1)
+
+
 @pytest.mark.parametrize("method", ["random", "time", "new-users"])
 @pytest.mark.parametrize(
     ("ratios", "said"),
