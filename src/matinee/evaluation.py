@@ -135,7 +135,9 @@ def evaluate(
         raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
     task = Task.of(split, config)
     started = perf_counter()
-    items = rank(model, task.histories, max(config.k), hidden=task.hidden).items
+    # what is served falls back on popularity where there is no history, so what is measured does too
+    cold = split.training(config.refit).popularity
+    items = rank(model, task.histories, max(config.k), hidden=task.hidden, cold=cold).items
     rank_seconds = perf_counter() - started
     train = split.training("train")
     n_holders = holders(train.histories.owners, train.histories.items, task.n_items)

@@ -38,8 +38,8 @@ class Events:
     def __len__(self) -> int:
         return len(self.user_rows)
 
-    def take(self, keep: IntArray | np.ndarray) -> "Events":
-        """Some events, by ascending position or by mask."""
+    def take(self, keep: IntArray | np.ndarray | slice) -> "Events":
+        """Some events, by ascending position, mask or slice."""
         return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
 
 

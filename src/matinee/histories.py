@@ -115,6 +115,11 @@ class TrainingData:
         """The moment of the last event; 0 without events."""
         return int(self.histories.times.max(initial=0))
 
+    @property
+    def popularity(self) -> IntArray:
+        """Events of each item. [I]."""
+        return np.bincount(self.histories.items, minlength=self.n_items)
+
     def matrix(self, *, weighted: bool = False) -> csr_array:
         """Users by items, as Histories.matrix. [U, I]."""
         return self.histories.matrix(self.n_items, weighted=weighted)

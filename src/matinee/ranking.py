@@ -38,13 +38,12 @@ def rank(
     allowed: BoolArray | None = None,
     cold: FloatArray | IntArray | None = None,
     repeat: bool = False,
-    block_bytes: int = BLOCK_BYTES,
 ) -> Ranking:
     """The k best items for each history, by score, equal scores in the order of item rows.
 
     Left out are the items of the history (unless `repeat`), those of `hidden` (B rows of items), and those
     outside `allowed` ([I]). Whoever has an empty history is scored by `cold` ([I], say popularity) if it is given,
-    and elsewhere by what the model makes of nothing. Users are scored in blocks whose scores fit in `block_bytes`.
+    and elsewhere by what the model makes of nothing. Users are scored in blocks whose scores fit in BLOCK_BYTES.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -66,7 +65,7 @@ def rank(
             if masked is not None:
                 block_scores[masked.owners, masked.items] = -np.inf
         _fill(items[start:stop], scores[start:stop], block_scores, model.name)
-        start, size = stop, max(1, block_bytes // max(1, block_scores[0].nbytes))
+        start, size = stop, max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
     return Ranking(items, scores)
 
 

@@ -1,14 +1,14 @@
 """From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from html import escape
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from matinee.comparison import Comparison
+from matinee.comparison import compare as compare_reports
 from matinee.config import (
     ColumnsConfig,
     EvaluationConfig,
@@ -23,11 +23,13 @@ from matinee.data.loading import events_from_frame
 from matinee.data.loading import load as load_data
 from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
+from matinee.data.splits import split_files as cut_files
 from matinee.errors import MatineeError
 from matinee.evaluation import Report, peak_memory_mb
 from matinee.evaluation import evaluate as measure
 from matinee.events import Dataset
 from matinee.histories import Histories
+from matinee.lists import Movie, MovieList
 from matinee.models import create
 from matinee.models.base import OnEpoch, Run
 from matinee.serve.engine import Engine, Recommendation
@@ -88,7 +90,7 @@ def fit(
     started = perf_counter()
     learner.fit(train, Run.seeded(seed, on_epoch))
     seconds = perf_counter() - started
-    about = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
+    about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
     return Artefact.of(learner, data, train, about)
@@ -122,6 +124,20 @@ def evaluate(
     return measure(model.model, on, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
 
 
+def compare(
+    models: Sequence[Artefact],
+    on: Split,
+    metric: str = "ndcg@10",
+    k: Iterable[int] = (5, 10, 20),
+    *,
+    seed: int = 42,
+    **settings: object,
+) -> Comparison:
+    """Measure several models on one split, and say user by user who is best and who is tied with it."""
+    reports = [evaluate(model, on, k, seed=seed, **settings) for model in models]
+    return compare_reports(reports, metric, rng=np.random.default_rng(seed))
+
+
 def recommend(
     model: Artefact,
     *,
@@ -130,7 +146,7 @@ def recommend(
     liked: Sequence[str] | None = None,
     k: int = 10,
     explain: bool = False,
-) -> "MovieList":
+) -> MovieList:
     """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
 
     Raises MatineeError unless exactly one of the three is given, and for an unknown user, id or title.
@@ -143,90 +159,19 @@ def recommend(
             raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
         past = model.known.histories([user])
     else:
-        wanted = (
-            list(history) if history is not None else [model.catalogue.row_of_title(title) for title in liked or ()]
-        )
-        rows = [_item_row(model, item) for item in wanted] if history is not None else wanted
+        rows = [_item_row(model, item) for item in history or ()]
+        rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
     found = Engine([model], model.known).recommend_for(past, k)
-    return MovieList.made(model, found, explain=explain)
+    return _movies(model, found, explain=explain)
 
 
-def similar(model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10) -> "MovieList":
+def similar(model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10) -> MovieList:
     """The k movies most like one, given by id or by title. Raises MatineeError where there is no such movie."""
     if (item is None) == (title is None):
         raise MatineeError("say which movie: either item (its id) or title")
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
-    return MovieList.made(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
-
-
-@dataclass(frozen=True, slots=True)
-class Movie:
-    """One place of a list. because: (title, what it adds to the score), strongest first."""
-
-    item_id: Id
-    title: str
-    genres: tuple[str, ...]
-    score: float
-    because: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MovieList:
-    """Movies, best first; a notebook shows it as a table. of: the movie that they are like, if one was asked for."""
-
-    model: str
-    movies: tuple[Movie, ...]
-    of: str | None = None
-
-    @classmethod
-    def made(
-        cls, model: Artefact, found: Sequence[Recommendation], *, explain: bool = False, of: str | None = None
-    ) -> "MovieList":
-        """The list as people read it: titles for rows, reasons if asked for."""
-        catalogue = model.catalogue
-        movies = (
-            Movie(
-                each.item_id,
-                catalogue.titles[each.item_row],
-                catalogue.genres[each.item_row],
-                each.score,
-                tuple((catalogue.titles[r.item_row], r.contribution) for r in each.reasons) if explain else (),
-            )
-            for each in found
-        )
-        return cls(found[0].model if found else model.name, tuple(movies), of)
-
-    def __len__(self) -> int:
-        return len(self.movies)
-
-    def __iter__(self) -> Iterator[Movie]:
-        return iter(self.movies)
-
-    def to_json(self) -> dict[str, Any]:
-        """In plain Python types."""
-        return asdict(self)
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Rank, title, genres, score and reasons as text."""
-        return [
-            (
-                str(place),
-                movie.title,
-                ", ".join(movie.genres),
-                f"{movie.score:.4g}",
-                "; ".join(f"{title} ({part:+.3g})" for title, part in movie.because),
-            )
-            for place, movie in enumerate(self.movies, start=1)
-        ]
-
-    def __str__(self) -> str:
-        return "\n".join("  ".join(cell for cell in row if cell) for row in self.rows())
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
-        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because of</th></tr>"
-        return f"<table><caption>{escape(self.model)}</caption>{head}{rows}</table>"
+    return _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
 
 
 def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset:
@@ -240,7 +185,7 @@ def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Spli
     """The data of an experiment, loaded, filtered and cut."""
     if experiment.split.split == "files":
         on_step(f"reading {experiment.split.path}")
-        return cut(None, experiment.split)
+        return cut_files(experiment.split)
     data = read(experiment, on_step)
     on_step("splitting")
     return cut(data, experiment.split)
@@ -261,6 +206,24 @@ def run(
     seconds = fitted.manifest["fit_seconds"]
     report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
     return fitted, report
+
+
+def _movies(
+    model: Artefact, found: Sequence[Recommendation], *, explain: bool = False, of: str | None = None
+) -> MovieList:
+    """A list as people read it: titles for rows, reasons if asked for."""
+    titles, genres = model.catalogue.titles, model.catalogue.genres
+    movies = (
+        Movie(
+            each.item_id,
+            titles[each.item_row],
+            genres[each.item_row],
+            each.score,
+            tuple((titles[reason.item_row], reason.contribution) for reason in each.reasons) if explain else (),
+        )
+        for each in found
+    )
+    return MovieList(found[0].model if found else model.name, tuple(movies), of)
 
 
 def _item_row(model: Artefact, item: Id) -> int:

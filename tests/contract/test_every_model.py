@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matinee import ranking
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.splits import Split, split
 from matinee.data.synthetic import missing_item, two_groups
@@ -86,10 +87,12 @@ def test_1b_a_batch_is_one_by_one(name: str, fitted: dict[str, Recommender], som
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_1c_blocks_change_nothing(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
-    assert_same_lists(
-        rank(fitted[name], some_histories, 10), rank(fitted[name], some_histories, 10, block_bytes=200_000)
-    )
+def test_1c_blocks_change_nothing(
+    name: str, fitted: dict[str, Recommender], some_histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rank(fitted[name], some_histories, 10)
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", 200_000)
+    assert_same_lists(rank(fitted[name], some_histories, 10), whole)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,14 +133,14 @@ def test_3_odd_histories_give_well_formed_lists(name: str, fitted: dict[str, Rec
     empty_and_unknown = source.histories(["nobody", 10**9])
     assert empty_and_unknown.starts.tolist() == [0, 0, 0]
     histories = Histories.of([[], [7], [-1, 7, -1], list(range(n_items)), list(range(n_items - 3))])
-    ranking = rank(fitted[name], histories, 10)
-    assert ranking.items.shape == (5, 10)
-    assert (ranking.items[0] >= 0).all()
-    assert (ranking.items[3] == -1).all()
-    assert np.isneginf(ranking.scores[3]).all()
-    assert sorted(ranking.items[4].tolist()) == [-1] * 7 + [n_items - 3, n_items - 2, n_items - 1]
-    np.testing.assert_array_equal(ranking.items[1], ranking.items[2])
-    for row in ranking.items:
+    listed = rank(fitted[name], histories, 10)
+    assert listed.items.shape == (5, 10)
+    assert (listed.items[0] >= 0).all()
+    assert (listed.items[3] == -1).all()
+    assert np.isneginf(listed.scores[3]).all()
+    assert sorted(listed.items[4].tolist()) == [-1] * 7 + [n_items - 3, n_items - 2, n_items - 1]
+    np.testing.assert_array_equal(listed.items[1], listed.items[2])
+    for row in listed.items:
         known = row[row >= 0]
         assert len(set(known.tolist())) == len(known)
     assert rank(fitted[name], Histories.of([]), 10).items.shape == (0, 10)
@@ -214,20 +217,20 @@ def test_6_two_taste_groups_are_told_apart(name: str) -> None:
     data = two_groups(24, 12)
     train = everything(data)
     model = create(name).fit(train, Run.seeded(1))
-    ranking = rank(model, train.histories, 1)
+    listed = rank(model, train.histories, 1)
     users = np.arange(len(data.users))
-    np.testing.assert_array_equal(ranking.items[:, 0], missing_item(users, 12))
+    np.testing.assert_array_equal(listed.items[:, 0], missing_item(users, 12))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model_class(name), Explains)])
 def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
     model = fitted[name]
     assert isinstance(model, Explains)
-    ranking = rank(model, some_histories, 10)
-    parts = model.explain(some_histories, ranking.items)  # [N, k]
-    sums = np.zeros(ranking.items.shape)
+    listed = rank(model, some_histories, 10)
+    parts = model.explain(some_histories, listed.items)  # [N, k]
+    sums = np.zeros(listed.items.shape)
     np.add.at(sums, some_histories.owners, parts)
-    np.testing.assert_allclose(sums, ranking.scores, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(sums, listed.scores, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,7 +9,7 @@ from matinee.cli.options import Json
 from matinee.cli.output import print_json, say
 
 if TYPE_CHECKING:
-    from matinee.workflow import MovieList
+    from matinee.lists import MovieList
 
 ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
 Length = typer.Option(10, "-k", min=1, help="How many movies.")

@@ -1,5 +1,6 @@
 """train, evaluate, compare."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from matinee.cli.options import Json, experiment_options, with_model
 from matinee.cli.output import print_json, progress, say, table, warn
-from matinee.config import Experiment, SplitConfig, configure
+from matinee.config import Experiment, configure
 from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
@@ -119,13 +120,15 @@ def _named(experiment: Experiment) -> str:
 
 def _reports(
     experiment: Experiment,
-    models: list[str | None],
+    models: Sequence[str | None],
     fitted: "Artefact | None",
     hooks: Any,  # noqa: ANN401
 ) -> list["Report"]:
     """A report for each model, on the same split; k-fold runs every fold and pools them by user."""
+    import numpy as np
+
     from matinee import workflow
-    from matinee.evaluation import pooled
+    from matinee.folds import pooled
 
     on_step, on_epoch = hooks
     per_model: list[list[Report]] = [[] for _ in models]
@@ -140,7 +143,10 @@ def _reports(
             else:
                 _, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
                 per_model[place].append(report)
-    return [reports[0] if len(reports) == 1 else pooled(reports) for reports in per_model]
+    return [
+        reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
+        for reports in per_model
+    ]
 
 
 def _folds(experiment: Experiment) -> list[Experiment]:
@@ -177,7 +183,7 @@ def _artefact_or_model(
 
 
 def _warn_of(split: "Split") -> None:
-    for note in split.data.notes:
+    for note in (*split.data.notes, *split.notes):
         warn(note)
 
 
@@ -210,6 +216,3 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
         ("next", f'matinee recommend {fitted.path} --liked "Alien (1979)" --explain'),
     ]
     say(table(f"{fitted.name} is trained", ["", ""], rows))
-
-
-DEFAULT_SPLIT = SplitConfig()

@@ -144,13 +144,14 @@ def _experiment(asked: Mapping[str, Any]) -> Experiment:
     if asked.get("set"):
         values["settings"] = base.settings | parse_settings(asked["set"])
     for section, kind in SECTIONS.items():
-        given = {name: asked.get(f"{section}_{name}") for name in kind.model_fields}
-        given = {name: value for name, value in given.items() if value is not None}
-        if section == "split" and str(given.get("split", "")).startswith("files:"):
-            given["split"], given["path"] = "files", given["split"].removeprefix("files:")
+        fields = {name: asked.get(f"{section}_{name}") for name in kind.model_fields}
+        given: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
+        method = str(given.get("split", ""))
+        if section == "split" and method.startswith("files:"):
+            given |= {"split": "files", "path": method.removeprefix("files:")}
         for name, value in given.items():
             if get_origin(kind.model_fields[name].annotation) is tuple:
-                given[name] = [part.strip() for part in value.split(",")]
+                given[name] = [part.strip() for part in str(value).split(",")]
         if given:
             configure(kind, values.get(section, {}) | given, "options")  # so that the message names the option alone
             values[section] = values.get(section, {}) | given

@@ -8,7 +8,16 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 OnStep = Callable[[str], None]
@@ -75,3 +84,23 @@ def progress(steps: int | None = None) -> Iterator[tuple[OnStep, OnEpoch]]:
             shown.update(epochs, description=text, completed=epoch, total=total, visible=True)
 
         yield on_step, on_epoch
+
+
+@contextmanager
+def transfer(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar for a download, on standard error: bytes, speed and the time left."""
+    columns = (
+        TextColumn(escape(name)),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task("", total=None)
+
+        def on_progress(done: int, total: int | None) -> None:
+            shown.update(task, completed=done, total=total)
+
+        yield on_progress

@@ -8,7 +8,7 @@ import webbrowser
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,7 +20,7 @@ from matinee.errors import MatineeError
 if TYPE_CHECKING:
     from matinee.store.artefact import Artefact
 
-DEMO_MODELS: dict[str, dict[str, object]] = {
+DEMO_MODELS: dict[str, dict[str, Any]] = {
     "popularity": {},
     "item-knn": {},
     "ease": {},
@@ -29,7 +29,7 @@ DEMO_MODELS: dict[str, dict[str, object]] = {
 
 Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
 Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
-Database = typer.Option(None, "--db", metavar="URL", help="Where visitors' events are kept. [default: an SQLite file]")
+Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Where visitors' events are kept.")
 
 
 def demo(
@@ -37,34 +37,35 @@ def demo(
     no_browser: bool = typer.Option(False, "--no-browser", help="Do not open the site in a browser."),
 ) -> None:
     """Train popularity, item-knn and ease on the bundled MovieLens and open a site that recommends movies to you."""
-    from matinee.data.fetch import cache_folder
     from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
 
-    require_free("127.0.0.1", port)
-    folder = cache_folder() / "demo"
-    with progress(2 + len(DEMO_MODELS)) as (on_step, _):
-        paths = [artefact.path for artefact in _demo_artefacts(folder, on_step) if artefact.path]
-        on_step("opening the site")
-    url = f"http://127.0.0.1:{port}"
-    say(f"Matinee is at [bold]{url}[/]   (Ctrl+C stops it)")
-    on_ready = None if no_browser else lambda: webbrowser.open(url)
-    serve_site(paths, host="127.0.0.1", port=port, db=f"sqlite:///{folder / 'visitors.sqlite3'}", on_ready=on_ready)
+    require_free("127.0.0.1", port)  # said before the training, not after it
+    folder = _demo_folder()
+    with progress(1 + len(DEMO_MODELS)) as (on_step, _):
+        artefacts = list(_demo_artefacts(folder, on_step))
+    paths = [artefact.path for artefact in artefacts if artefact.path is not None]
+
+    def on_ready(url: str) -> None:
+        _announce(url)
+        if not no_browser:
+            webbrowser.open(url)
+
+    db = f"sqlite:///{folder / 'visitors.sqlite3'}"
+    serve_site(paths, "127.0.0.1", port, db, on_ready, default="ease", api_open=True)
 
 
 def serve(
     artefacts: list[Path] = typer.Argument(..., metavar="ARTEFACT...", help="Folders that `matinee train` wrote."),
     host: str = Host,
     port: int = Port,
-    db: str | None = Database,
+    db: str = Database,
 ) -> None:
     """Serve artefacts as a site and an API; the first of them is what the default list comes from."""
-    from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
+    from matinee.store.artefact import load
 
-    require_free(host, port)
-    say(f"Matinee is at [bold]http://{host}:{port}[/]   (Ctrl+C stops it)")
-    serve_site(artefacts, host=host, port=port, db=db or "sqlite:///matinee.sqlite3")
+    serve_site(artefacts, host, port, db, _announce, default=load(artefacts[0]).name)
 
 
 def doctor(port: int = Port, json: bool = Json) -> None:
@@ -79,6 +80,15 @@ def doctor(port: int = Port, json: bool = Json) -> None:
         say(table(None, ["", "check", "found", "what to do"], rows))
     if not all(ok for _, ok, _, _ in findings):
         raise typer.Exit(1)
+
+
+def _announce(url: str) -> None:
+    say(f"Matinee is at [bold]{url}[/]   (Ctrl+C stops it)")
+
+
+def _demo_folder() -> Path:
+    """Where the demo keeps its artefacts and visitors: `matinee/demo` in XDG_DATA_HOME."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "matinee" / "demo"
 
 
 def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["Artefact"]:

@@ -130,25 +130,33 @@ class Split:
 
 
 def split(data: Dataset, config: SplitConfig) -> Split:
-    """Cut a data set as the config says; `files` brings its own events in place of the data's.
+    """Cut a data set as the config says.
 
     Raises MatineeError where the config asks for what cannot be, DataError where the log leaves nothing to learn
     from or nothing to find.
     """
     if config.split == "files":
-        data, labels = from_files(config)
-        notes: tuple[str, ...] = ()
-    else:
-        if len(data.events) == 0:
-            raise DataError(f"{data.name} has no events to split")
-        labels, notes = METHODS[config.split](data, config)
+        return split_files(config)
+    if len(data.events) == 0:
+        raise DataError(f"{data.name} has no events to split")
+    labels, notes = METHODS[config.split](data, config)
+    return _checked(Split(data, config, labels, notes=notes))
+
+
+def split_files(config: SplitConfig) -> Split:
+    """The split that stands in files, with their own events. Raises as `split`."""
+    data, labels = from_files(config)
+    return _checked(Split(data, config, labels))
+
+
+def _checked(cut: Split) -> Split:
+    data, config, labels = cut.data, cut.config, cut.labels
     what = f"split {config.split} of {data.name} ({len(data.events):,} events, {len(data.users):,} users)"
     if not (labels == TRAIN).any():
         raise DataError(f"{what} leaves nothing to learn from; use more data, a larger share of train or another split")
     all_train = config.split in {"random", "time", "new-users"} and config.ratios[0] == 1 and not config.at
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
         raise DataError(f"{what} leaves nothing to find; use more data or another split")
-    cut = Split(data, config, labels, notes=notes)
     return replace(cut, leaks=_leaks(cut))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +12,7 @@ from rich.text import Text
 from matinee.bootstrap import Interval
 from matinee.comparison import Comparison
 from matinee.evaluation import Report, format_interval
+from matinee.lists import MovieList
 
 COLUMNS = ("ndcg", "recall", "coverage")
 """What a comparison shows of each model beside the metric that decides."""
@@ -112,3 +114,15 @@ def _times(report: Report) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.2f}"
+
+
+def movie_table(movies: MovieList) -> RenderableType:
+    """A list of movies: rank, title, genres, score, and what of the history speaks for each if that was asked for."""
+    explained = any(movie.because for movie in movies)
+    title = f"like {movies.of}, says {movies.model}" if movies.of else f"for you, says {movies.model}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1))
+    for heading in ("", "title", "genres", "score", *(["because of"] if explained else [])):
+        table.add_column(heading, justify="right" if heading in ("", "score") else "left")
+    for row in movies.rows():
+        table.add_row(*map(escape, row[: len(table.columns)]))
+    return table

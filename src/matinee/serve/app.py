@@ -121,6 +121,11 @@ def serve(
         _Server(config, (lambda: on_ready(url)) if on_ready else None).run(sockets=[listener])
 
 
+def require_free(host: str, port: int) -> None:
+    """Raises MatineeError if the port is taken."""
+    _listen(host, port).close()
+
+
 class _Server(uvicorn.Server):
     """A server that says when it can be asked."""
 

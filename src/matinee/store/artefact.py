@@ -74,9 +74,8 @@ class Artefact:
             "kind": data.kind,
             **(about or {}),
         }
-        popularity = np.bincount(histories.items, minlength=len(data.items))
         source = EventSource(known, data.users)
-        return cls(model, data.items, data.users, data.catalogue, popularity, source, manifest)
+        return cls(model, data.items, data.users, data.catalogue, train.popularity, source, manifest)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,202 @@
+"""data list, fetch, import, audit, show: logs and what is in them."""
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from matinee.cli.options import Json, experiment_options
+from matinee.cli.output import print_json, say, table, transfer, warn
+from matinee.config import Experiment
+from matinee.errors import MatineeError
+
+if TYPE_CHECKING:
+    from matinee.events import Dataset
+
+Rows = tuple[list[str], list[tuple[object, ...]]]
+"""Column headings and rows."""
+
+app = typer.Typer(help="Logs: what is here, how to get more, and what is in them.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(json: bool = Json) -> None:
+    """The data sets that have a name here, and those that can be fetched."""
+    from matinee.data.fetch import SETS
+    from matinee.data.loading import available
+
+    here = available()
+    missing = sorted(set(SETS) - {name for name, _, _ in here})
+    if json:
+        rows = [{"name": name, "where": where, "path": str(path)} for name, where, path in here]
+        print_json({"here": rows, "to_fetch": missing})
+        return
+    say(table(None, ["name", "where", "path"], here))
+    if missing:
+        say(f"\nto fetch: {', '.join(missing)}   (matinee data fetch NAME)")
+
+
+@app.command()
+def fetch(
+    name: str = typer.Argument(..., help="ml-latest-small, ml-1m, ml-10m, ml-20m, ml-25m or ml-32m."),
+    json: bool = Json,
+) -> None:
+    """Get a MovieLens archive from GroupLens into the cache; what broke off goes on where it ended."""
+    from matinee.data.fetch import fetch as get
+
+    with transfer(name) as on_progress:
+        path = get(name, on_progress=on_progress)
+    if json:
+        print_json({"name": name, "path": str(path), "bytes": path.stat().st_size})
+    else:
+        say(f"{name} is at {path}; use it with --data {name}")
+
+
+@app.command("import")
+@experiment_options("columns", "filters", models=False)
+def import_(
+    experiment: Experiment,
+    chosen: frozenset[str],
+    source: str = typer.Argument(..., help="A folder, zip or table."),
+    name: str = typer.Option(..., "--name", help="The name that --data will know it by."),
+    json: bool = Json,
+) -> None:
+    """Check a log, filter it if asked, and keep it under a name as Parquet, quick to read again."""
+    import polars as pl
+
+    from matinee.catalogue import join_genres
+    from matinee.data.fetch import cache_folder
+    from matinee.workflow import read
+
+    data = read(experiment.model_copy(update={"data": source}))
+    folder = cache_folder() / name
+    if name != Path(name).name or name == "bundled":
+        raise MatineeError(f"--name {name!r} cannot be a folder's name here; choose plain letters, digits and dashes")
+    if folder.exists():
+        raise MatineeError(f"there is a data set {name} at {folder} already; remove it or choose another --name")
+    part = folder.with_name(f".{name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    events, catalogue = data.events, data.catalogue
+    columns = {
+        "user": data.users.ids[events.user_rows].tolist(),
+        "item": data.items.ids[events.item_rows].tolist(),
+    }
+    columns |= {"value": events.values} if data.kind == "rating" else {}
+    columns |= {"at": events.times} if data.timed else {}
+    pl.DataFrame(columns).write_parquet(part / "events.parquet")
+    genres = list(map(join_genres, catalogue.genres))
+    movies = {"movieId": data.items.ids.tolist(), "title": catalogue.titles, "genres": genres}
+    pl.DataFrame(movies).write_csv(part / "movies.csv")
+    part.rename(folder)
+    if json:
+        print_json({"path": str(folder), "notes": list(data.notes)} | data.describe() | {"name": name})
+        return
+    _warn(data)
+    say(f"{name}: {_counts(data)}, at {folder}; use it with --data {name}")
+
+
+@app.command()
+@experiment_options("columns", "filters", "split", models=False)
+def audit(
+    experiment: Experiment,
+    chosen: frozenset[str],
+    source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
+    figure: Path | None = typer.Option(None, "--figure", help="Draw it as a picture (png, svg, pdf)."),
+    strict: bool = typer.Option(False, "--strict", help="Fail if the split lets through anything from the future."),
+    json: bool = Json,
+) -> None:
+    """What is in a log and its split: counts, spread, sessions, drift, cold users and items, leaks."""
+    from matinee.data.audit import audit as inspect
+    from matinee.data.audit import draw, strict_problems
+    from matinee.workflow import prepare
+
+    split = prepare(_of(experiment, source))
+    found = inspect(split.data, split)
+    if figure is not None:
+        draw(found, figure)
+    problems = strict_problems(split) if strict else []
+    if json:
+        print_json(found.to_json() | {"problems": problems})
+    else:
+        _warn(split.data)
+        for note in split.notes:
+            warn(note)
+        say(table(f"{split.data.name}, split {experiment.split.split}", ["", ""], found.rows()))
+        for leak in found.leaks:
+            warn(f"leak: {leak}")
+        if figure is not None:
+            say(f"drawn in {figure}")
+    if problems:
+        raise MatineeError(f"{len(problems)} leaks under --strict: {'; '.join(problems)}; split by time instead")
+
+
+@app.command()
+@experiment_options("columns", "filters", models=False)
+def show(
+    experiment: Experiment,
+    chosen: frozenset[str],
+    source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
+    user: str | None = typer.Option(None, "--of", metavar="ID", help="Show one user's history, newest first."),
+    k: int = typer.Option(10, "-k", min=1, help="How many rows."),
+    json: bool = Json,
+) -> None:
+    """The most watched movies of a log, or one user's history."""
+    from matinee.workflow import read
+
+    data = read(_of(experiment, source))
+    columns, rows = _history(data, user, k) if user is not None else _most_watched(data, k)
+    if json:
+        print_json(data.describe() | {"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
+        return
+    _warn(data)
+    say(table(f"{data.name}: {_counts(data)}", columns, rows, right="" if user else "034"))
+
+
+def _most_watched(data: "Dataset", k: int) -> "Rows":
+    import numpy as np
+
+    items = data.events.item_rows
+    counts = np.bincount(items, minlength=len(data.items))
+    means = np.bincount(items, data.events.values, minlength=len(data.items)) / np.maximum(counts, 1)
+    titles, genres = data.catalogue.titles, data.catalogue.genres
+    rows = np.lexsort((np.arange(len(counts)), -counts))[:k].tolist()
+    return ["id", "title", "genres", "events", "mean value"], [
+        (data.items.id(row), titles[row], ", ".join(genres[row]), int(counts[row]), round(float(means[row]), 2))
+        for row in rows
+    ]
+
+
+def _history(data: "Dataset", user: str, k: int) -> "Rows":
+    from matinee.vocab import UNKNOWN
+
+    row = data.users.row(user)
+    if row == UNKNOWN:
+        first, last = data.users.id(0), data.users.id(len(data.users) - 1)
+        raise MatineeError(f"no user {user!r} in {data.name}; ids run from {first} to {last}")
+    past = data.events.take(slice(data.user_starts[row], data.user_starts[row + 1]))
+    newest = list(zip(past.times.tolist(), past.item_rows.tolist(), past.values.tolist(), strict=True))[::-1][:k]
+    return ["at", "id", "title", "value"], [
+        (_moment(at) if data.timed else "", data.items.id(item), data.catalogue.titles[item], value)
+        for at, item, value in newest
+    ]
+
+
+def _of(experiment: Experiment, source: str | None) -> Experiment:
+    return experiment.model_copy(update={"data": source}) if source else experiment
+
+
+def _warn(data: "Dataset") -> None:
+    for note in data.notes:
+        warn(note)
+
+
+def _counts(data: "Dataset") -> str:
+    return f"{len(data.users):,} users, {len(data.items):,} items, {len(data.events):,} events"
+
+
+def _moment(at: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
