@@ -5,7 +5,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import BinaryIO
 from urllib.error import HTTPError, URLError
@@ -89,7 +89,7 @@ def _download(url: str, part: Path, on_progress: OnProgress) -> None:
 def _transfer(url: str, part: Path, done: int, on_progress: OnProgress) -> None:
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
-        response = urlopen(request, timeout=_TIMEOUT)
+        response = _open(request)
     except HTTPError as error:
         if error.code != 416:
             raise
@@ -108,13 +108,22 @@ def _transfer(url: str, part: Path, done: int, on_progress: OnProgress) -> None:
             _copy(response, file, done, total, on_progress)
 
 
+def _open(request: Request) -> HTTPResponse:
+    try:
+        response: HTTPResponse = urlopen(request, timeout=_TIMEOUT)
+    except HTTPError as error:
+        error.close()  # else its socket lives on with the error
+        raise
+    return response
+
+
 def _size_in_all(content_range: str | None) -> int:
     """The length of the whole file in a header such as `bytes */5917549`; -1 without one."""
     _, _, size = (content_range or "").rpartition("/")
     return int(size) if size.isdigit() else -1
 
 
-def _copy(response: BinaryIO, file: BinaryIO, done: int, total: int | None, on_progress: OnProgress) -> None:
+def _copy(response: HTTPResponse, file: BinaryIO, done: int, total: int | None, on_progress: OnProgress) -> None:
     on_progress(done, total)
     while chunk := response.read(_CHUNK):
         file.write(chunk)
@@ -127,7 +136,7 @@ def _copy(response: BinaryIO, file: BinaryIO, done: int, total: int | None, on_p
 def _checksum(url: str) -> str | None:
     """The MD5 in a file such as `MD5 (ml-1m.zip) = c4d9...`; None where the server has no such file."""
     try:
-        with urlopen(url, timeout=_TIMEOUT) as response:
+        with _open(Request(url)) as response:
             text = response.read(4096).decode("ascii", errors="replace")
     except HTTPError as error:
         if error.code in (403, 404, 410):

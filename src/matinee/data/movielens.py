@@ -11,7 +11,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.archives import Archive, open_archive
 from matinee.data.delimited import decode
 from matinee.data.log import Log, Titles, check_times, check_values, titles_of
-from matinee.data.roles import SNIFFED
+from matinee.data.roles import NAMES, SNIFFED, plain_name
 from matinee.data.tables import read_frame, read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
@@ -149,8 +149,8 @@ def _count(raw: bytes, begin: int, separator: int) -> tuple[int, int]:
 def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     where = archive.where(name)
     frame, _, _ = read_frame(archive.read(name), where)
-    columns = {column.lower(): column for column in frame.columns}
-    id_name = next((columns[known] for known in ("movieid", "itemid", "id") if known in columns), None)
+    columns = {plain_name(column): column for column in reversed(frame.columns)}
+    id_name = next((columns[known] for known in (*NAMES["item"], "id") if known in columns), None)
     if id_name is None or "title" not in columns:
         raise DataError(f"{where}: no columns movieId and title among {', '.join(map(repr, frame.columns))}")
     genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)

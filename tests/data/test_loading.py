@@ -1,0 +1,249 @@
+"""Where data is found by name or path, and splits that stand in files."""
+
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+
+from matinee.config import ColumnsConfig
+from matinee.data.labels import TEST, TRAIN, VALID
+from matinee.data.loading import available, load, load_parts
+from matinee.errors import DataError
+
+LOG = "user,item,rating,timestamp\n1,2,3,4\n"
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """The four places of the lookup, empty, and a working folder between them."""
+    folders = {
+        "MATINEE_DATA": tmp_path / "named",
+        "data": tmp_path / "here" / "data",
+        "../shared/data": tmp_path / "shared" / "data",
+        "cache": tmp_path / "cache" / "matinee",
+    }
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("MATINEE_DATA", str(folders["MATINEE_DATA"]))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path / "here")
+    return folders
+
+
+def test_a_name_is_looked_up_in_order(places):
+    for where, folder in reversed(places.items()):
+        (folder / "mine").mkdir()
+        (folder / "mine" / "ratings.csv").write_text(LOG.replace("1,2,3", f"1,2,{len(where)}"))
+        data = load("mine")
+        assert data.events.values.tolist() == [len(where)]
+        assert data.name == "mine"
+        first = next(entry for entry in available() if entry[0] == "mine")
+        assert first[1] == where
+        assert first[2].resolve() == folder / "mine"
+
+
+def test_a_name_finds_a_zip_or_a_table(places):
+    with zipfile.ZipFile(places["cache"] / "ml-1m.zip", "w") as archive:
+        archive.writestr("ml-1m/ratings.dat", "1::2::3::4\n")
+    (places["data"] / "plays.csv.gz").write_text(LOG)
+    (places["data"] / "plays.txt.part").write_text("half")
+    assert load("ml-1m").events.values.tolist() == [3]
+    assert load("plays").name == "plays"
+    assert [name for name, _, _ in available()] == ["bundled", "plays", "ml-1m"]
+
+
+def test_a_path_wins_over_a_name(places, tmp_path):
+    (places["MATINEE_DATA"] / "mine").mkdir()
+    (tmp_path / "here" / "mine").write_text(LOG)
+    assert load("mine").events.values.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ml-1m", "data set ml-1m is not here yet; get it with: matinee data fetch ml-1m"),
+        (
+            "ml1m",
+            "no data set 'ml1m'; did you mean 'ml-1m'? (what is not here yet comes with: matinee data fetch NAME)",
+        ),
+        ("bundle", "no data set 'bundle'; did you mean 'bundled'?"),
+        ("xyz", "no data set 'xyz'; known are: bundled, ml-10m, ml-1m, ml-20m, ml-25m, ml-32m, ml-latest-small"),
+        ("a/b", "no file or folder a/b; give a path that exists, or a name of `matinee data list`"),
+        ("a.csv", "no file or folder a.csv"),
+        ("a.zip", "no file or folder a.zip"),
+    ],
+)
+def test_an_unknown_name_gets_a_hint(places, name, message):
+    with pytest.raises(DataError) as caught:
+        load(name)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_folder_prefers_the_table_called_like_a_log(tmp_path):
+    (tmp_path / "events.tsv").write_text(LOG.replace(",", "\t"))
+    (tmp_path / "shops.csv").write_text("user,item\n7,8\n")
+    (tmp_path / "movies.csv").write_text("movieId,title\n2,Heat (1995)\n")
+    assert load(tmp_path).users.ids.tolist() == [1]
+
+
+def test_a_ratings_csv_of_another_maker_keeps_its_titles(tmp_path):
+    (tmp_path / "ratings.csv").write_text("at;who;item_id;stars\n2001-02-03;ann;5;4\n")
+    (tmp_path / "movies.csv").write_text("item_id,title,genres\n5,Heat (1995),Crime|Drama\n")
+    data = load(tmp_path, ColumnsConfig(user="who"))
+    assert data.catalogue.titles == ("Heat (1995)",)
+    assert data.catalogue.genres == (("Crime", "Drama"),)
+    assert data.events.times.tolist() == [981158400]
+
+
+def labelled(data, labels):
+    events = data.events
+    users, items = data.users.ids[events.user_rows].tolist(), data.items.ids[events.item_rows].tolist()
+    return sorted(zip(labels.tolist(), users, items, events.times.tolist(), strict=True))
+
+
+PARTS = {
+    "train": [(1, 10, 4.0, 100), (1, 11, 3.0, 300), (2, 10, 2.0, 100)],
+    "valid": [(1, 12, 5.0, 200)],
+    "test": [(2, 13, 1.0, 50), (3, 10, 5.0, 900)],
+}
+EXPECTED = [
+    (TRAIN, 1, 10, 100),
+    (TRAIN, 1, 11, 300),
+    (TRAIN, 2, 10, 100),
+    (VALID, 1, 12, 200),
+    (TEST, 2, 13, 50),
+    (TEST, 3, 10, 900),
+]
+
+
+def frame_of(rows):
+    return pl.DataFrame(rows, schema=["user", "item", "rating", "timestamp"], orient="row")
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "valid", "test"), ("training", "val", "testing"), ("Train", "dev", "test")]
+)
+@pytest.mark.parametrize("form", ["csv", "parquet", "no header", "zip"])
+def test_parts_as_tables(tmp_path, names, form):
+    folder = tmp_path / "split"
+    folder.mkdir()
+    for name, rows in zip(names, PARTS.values(), strict=True):
+        if form == "parquet":
+            frame_of(rows).write_parquet(folder / f"{name}.parquet")
+        else:
+            frame_of(rows).write_csv(folder / f"{name}.csv", include_header=form != "no header")
+    path = folder
+    if form == "zip":
+        path = tmp_path / "split.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in folder.iterdir():
+                archive.write(file, f"split/{file.name}")
+    data, labels = load_parts(path)
+    assert labelled(data, labels) == EXPECTED
+    assert labels.dtype == np.int8
+    assert data.name == "split"
+    assert data.notes == ()
+    order = list(zip(data.events.user_rows.tolist(), data.events.times.tolist(), strict=True))
+    assert order == sorted(order)
+
+
+def test_parts_without_valid_and_with_titles(tmp_path):
+    frame_of(PARTS["train"]).write_csv(tmp_path / "train.csv")
+    frame_of(PARTS["test"]).write_csv(tmp_path / "test.csv")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n13,Heat (1995),Crime\n")
+    data, labels = load_parts(tmp_path)
+    assert labelled(data, labels) == [row for row in EXPECTED if row[0] != VALID]
+    assert data.catalogue.titles == ("10", "11", "Heat (1995)")
+
+
+def test_parts_of_which_one_has_text_ids(tmp_path):
+    (tmp_path / "train.csv").write_text("user,item\n1,2\n9,2\n")
+    (tmp_path / "test.csv").write_text("user,item\nten,2\n1,3\n")
+    data, labels = load_parts(tmp_path)
+    assert data.users.ids.tolist() == ["1", "9", "ten"]
+    assert labels.tolist() == [TRAIN, TEST, TRAIN, TEST]
+
+
+def test_the_graph_papers_text_form(tmp_path):
+    (tmp_path / "train.txt").write_text("0 5 3 8\n1 5\n3 9 5 \n")
+    (tmp_path / "test.txt").write_text("0 9\n1 3 8\n2\n")
+    (tmp_path / "user_list.txt").write_text("org_id remap_id\nA 0\n")
+    (tmp_path / "item_list.txt").write_text("org_id remap_id\nA 0\n")
+    data, labels = load_parts(tmp_path)
+    assert (data.kind, data.timed) == ("click", False)
+    events = data.events
+    users, items = data.users.ids[events.user_rows].tolist(), data.items.ids[events.item_rows].tolist()
+    assert list(zip(users, items, labels.tolist(), strict=True)) == [
+        (0, 5, TRAIN),
+        (0, 3, TRAIN),
+        (0, 8, TRAIN),
+        (0, 9, TEST),
+        (1, 5, TRAIN),
+        (1, 3, TEST),
+        (1, 8, TEST),
+        (3, 9, TRAIN),
+        (3, 5, TRAIN),
+    ]
+
+
+def test_graph_text_against_a_plain_loop(tmp_path):
+    rng = np.random.default_rng(2)
+    lists = {user: rng.permutation(400)[: rng.integers(0, 30)].tolist() for user in rng.permutation(3000).tolist()}
+    lines = [" ".join(map(str, [user, *items])) for user, items in lists.items()]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("0 1000\n1 1000\n")
+    data, labels = load_parts(tmp_path)
+    train = data.events.take(labels == TRAIN)
+    found: dict[int, list[int]] = {}
+    pairs = zip(data.users.ids[train.user_rows].tolist(), data.items.ids[train.item_rows].tolist(), strict=True)
+    for user, item in pairs:
+        found.setdefault(user, []).append(item)
+    assert found == {user: items for user, items in lists.items() if items}
+
+
+def test_graph_text_with_a_word_in_it(tmp_path):
+    (tmp_path / "train.txt").write_text("0 5 3 8\n1 5\n" * 200 + "7 8 x\n")
+    (tmp_path / "test.txt").write_text("0 9\n")
+    with pytest.raises(DataError, match=r"train.txt, line 401: 'x' is no number; a line is: user item item"):
+        load_parts(tmp_path)
+
+
+def test_repeats_go_inside_a_part_and_stay_between_parts(tmp_path):
+    (tmp_path / "train.csv").write_text("user,item,rating,time\n1,5,1,100\n1,5,2,200\n1,6,1,100\n")
+    (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,4,300\n1,7,4,300\n")
+    data, labels = load_parts(tmp_path)
+    assert labelled(data, labels) == [(TRAIN, 1, 5, 200), (TRAIN, 1, 6, 100), (TEST, 1, 5, 300), (TEST, 1, 7, 300)]
+    assert data.notes == (
+        "1 repeated events: the last of each kept",
+        "1 targets are items that their user has in an earlier part too: masked, so never found",
+    )
+    (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,2,200\n1,7,4,300\n")
+    with pytest.raises(DataError, match="1 events stand in two parts, the first: user 1, item 5; a model would learn"):
+        load_parts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train.csv": LOG}, "has no test.csv, .tsv, .parquet or .txt, but train.csv; name it so"),
+        ({"test.csv": LOG}, "has no train.csv"),
+        ({}, "has no train.csv, .tsv, .parquet or .txt, but nothing"),
+        ({"train.csv": LOG, "train.tsv": LOG, "test.csv": LOG}, "holds train.csv and train.tsv for one part"),
+        ({"train.csv": LOG, "test.csv": "user,item\n1,2\n"}, "train.csv has values and .*test.csv has none"),
+        ({"train.csv": LOG, "test.csv": "user,item,rating\n1,2,3\n"}, "train.csv has times and .*test.csv has none"),
+        ({"train.csv": LOG, "test.csv": LOG + "1,3,x,5\n"}, "test.csv, line 3: the value 'x' is no number"),
+    ],
+)
+def test_parts_that_do_not_fit_together(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        load_parts(tmp_path)
+
+
+def test_a_folder_of_parts_is_not_a_log(tmp_path):
+    (tmp_path / "train.csv").write_text(LOG)
+    (tmp_path / "test.csv").write_text(LOG)
+    with pytest.raises(DataError, match="holds the parts of a split; use it with --split files:"):
+        load(tmp_path)
