@@ -174,6 +174,8 @@ def test_the_fast_reader_took_the_file(tmp_path, monkeypatch):
         ("1:2::3::4", "line 2: the item '3'|line 2: no time|line 2: the user '1:2'"),
         ("1::x2:3::4", "line 2"),
         ("1:9:2::3::4", "line 2"),
+        ("1::2::3::", "line 2: no time"),
+        ("::2::3::4", "line 2: no user"),
         ("1::2::three::4", "line 2: the value 'three' is no number"),
         ("1::2::nan::4", "line 2: the value is nan|line 2: no value"),
         ("1::2::3::-4", "line 2: the time -4 is negative"),
@@ -184,6 +186,15 @@ def test_a_bad_line_of_ratings_dat_is_named(tmp_path, bad, message):
     (tmp_path / "ratings.dat").write_text(f"1::10::4::800000000\n{bad}\n3::11::2::800000000\n")
     with pytest.raises(DataError, match=message):
         load(tmp_path, now=1_700_000_000)
+
+
+@pytest.mark.parametrize(("file", "separator"), [("ratings.csv", ","), ("u.data", "\t")])
+def test_a_field_too_many_is_named_in_every_form(tmp_path, file, separator):
+    rows = ["1 10 4 800000000", "1 2 3 4 5", "3 11 2 800000000"]
+    header = ["userId movieId rating timestamp"] if file == "ratings.csv" else []
+    (tmp_path / file).write_text("\n".join([*header, *rows]).replace(" ", separator))
+    with pytest.raises(DataError, match=f"line {2 + len(header)}: 5 fields where the first line has 4"):
+        load(tmp_path)
 
 
 def test_a_pair_across_the_counting_block_is_one_pair(monkeypatch):
