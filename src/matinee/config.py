@@ -28,7 +28,8 @@ class Search:
 class Config(BaseModel):
     """A frozen set of named values; an unknown name is an error. A field's docstring is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # built when first used: the command line needs the fields of all, and the validators of few
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class FilterConfig(Config):

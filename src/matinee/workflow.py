@@ -103,7 +103,7 @@ def whole(data: Dataset) -> Split:
 
 def evaluate(
     model: Artefact,
-    on: Split,
+    over: Split,
     k: Iterable[int] = (5, 10, 20),
     *,
     seed: int = 42,
@@ -114,19 +114,19 @@ def evaluate(
     Raises MatineeError if the model was fitted on other items than the split has.
     """
     config = configure(EvaluationConfig, {"k": tuple(k)} | settings, "evaluation")
-    if not np.array_equal(model.items.ids, on.data.items.ids):
+    if not np.array_equal(model.items.ids, over.data.items.ids):
         fitted = model.manifest["data"]
         raise MatineeError(
             f"{model.name} was fitted on {fitted['items']:,} items of {fitted['name']}, the split has "
-            f"{len(on.data.items):,} of {on.data.name}; use the same data and filters"
+            f"{len(over.data.items):,} of {over.data.name}; use the same data and filters"
         )
     seconds = model.manifest.get("fit_seconds")
-    return measure(model.model, on, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    return measure(model.model, over, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
 
 
 def compare(
     models: Sequence[Artefact],
-    on: Split,
+    over: Split,
     metric: str = "ndcg@10",
     k: Iterable[int] = (5, 10, 20),
     *,
@@ -134,7 +134,7 @@ def compare(
     **settings: object,
 ) -> Comparison:
     """Measure several models on one split, and say user by user who is best and who is tied with it."""
-    reports = [evaluate(model, on, k, seed=seed, **settings) for model in models]
+    reports = [evaluate(model, over, k, seed=seed, **settings) for model in models]
     return compare_reports(reports, metric, rng=np.random.default_rng(seed))
 
 

@@ -174,6 +174,7 @@ def test_the_fast_reader_took_the_file(tmp_path, monkeypatch):
         ("1:2::3::4", "line 2: the item '3'|line 2: no time|line 2: the user '1:2'"),
         ("1::x2:3::4", "line 2"),
         ("1:9:2::3::4", "line 2"),
+        ("1::2::3::4:5", "line 2: the time .4:5. is no time"),
         ("1::2::3::", "line 2: no time"),
         ("::2::3::4", "line 2: no user"),
         ("1::2::three::4", "line 2: the value 'three' is no number"),

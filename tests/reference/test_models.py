@@ -228,3 +228,11 @@ def test_models_are_named_or_suggested() -> None:
         create("ease", l2=-1)
     with pytest.raises(MatineeError, match="has learned nothing yet"):
         create("ease").require_fitted()
+
+
+@pytest.mark.parametrize(("l2", "dropout"), [(0.5, 0.0), (20.0, 0.6)])
+def test_ease_of_few_users_is_the_same(l2: float, dropout: float, watched: list[list[int]], matrix: np.ndarray) -> None:
+    """15 users of 25 items: P comes from a system of users, not of items."""
+    few = TrainingData(Histories.of(watched[:15]), N_ITEMS)
+    model = create("ease", l2=l2, dropout=dropout).fit(few, Run.seeded(0))
+    np.testing.assert_allclose(model.weights, ease_by_the_book(matrix[:15], l2, dropout), rtol=1e-4, atol=2e-6)

@@ -1,8 +1,8 @@
 """The command line: `matinee --help`."""
 
+import os
 import sys
 
-import click
 import typer
 
 from matinee.cli import data, lists, models, site
@@ -40,17 +40,12 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 def main() -> None:
     """Run the command line: a mistake ends in one line on standard error and exit code 1, not in a trace."""
     try:
-        app(standalone_mode=False)
+        app()
     except MatineeError as error:
         fail(str(error))
         sys.exit(1)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         fail("interrupted")
         sys.exit(130)
     except BrokenPipeError:
-        sys.exit(141)
+        os._exit(141)  # whoever read our output has gone, and there is nothing left to flush to

@@ -24,9 +24,9 @@ OnStep = Callable[[str], None]
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 
-def say(text: object = "") -> None:
+def say(text: object) -> None:
     """A line, table or picture of text, for people."""
-    Console(highlight=False, soft_wrap=True).print(text)
+    Console(highlight=False).print(text, soft_wrap=isinstance(text, str))
 
 
 def warn(text: str) -> None:

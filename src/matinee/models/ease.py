@@ -17,6 +17,8 @@ from matinee.models.base import Recommender, Run
 BLOCK_ROWS = 1024
 SPARSE_COST = 300.0
 """How many times longer a multiplication takes in a sparse product than in a dense one (measured: 200 to 400)."""
+FEW_USERS = 0.7
+"""Below this many users an item the system of users is the cheaper one."""
 
 
 class EASEConfig(Config):
@@ -38,7 +40,8 @@ class EASE(Recommender[csr_array]):
     G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal.
     Source: Steck 2019, eq. 8. EDLAE adds dropout / (1 - dropout) · diag(XᵀX) to the diagonal of G:
     Steck 2020, "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal kept zero.
-    X is binary. G is counted in float32, exact below 2^24 shared users, and solved in place by Cholesky.
+    X is binary and all algebra in float32. With many users G is counted (exactly, below 2^24 of them) and inverted in
+    place by Cholesky, I³ operations. With fewer users than items P comes from a U-by-U system instead.
     """
 
     name = "ease"
@@ -50,11 +53,11 @@ class EASE(Recommender[csr_array]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the catalogue is too large for memory."""
         _require_memory(train.n_items, run.memory)
-        gram = _gram(self._scaled(train))  # [I, I], its lower triangle
-        diagonal = np.einsum("ii->i", gram)
-        diagonal *= 1 + self.config.dropout / (1 - self.config.dropout)
-        diagonal += self.config.l2
-        self.weights = _invert(gram)  # P
+        matrix = self._scaled(train)  # [U, I]
+        counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
+        added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
+        few_users = train.n_users < FEW_USERS * train.n_items
+        self.weights = _inverse_of_few(matrix, added) if few_users else _inverse(_gram(matrix), added)  # P
         spread = -1 / np.diag(self.weights)
         self.weights *= spread  # by column
         np.fill_diagonal(self.weights, 0)
@@ -111,20 +114,44 @@ def _gram(matrix: csr_array) -> FloatArray:
     return gram
 
 
-def _invert(gram: FloatArray) -> FloatArray:
-    """The inverse of a positive definite matrix given by its lower triangle (Fortran order), in its own memory."""
+def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
+    """(G + diag(added))⁻¹ in the memory of G, which is given by its lower triangle (Fortran order). [I, I]."""
+    diagonal = np.einsum("ii->i", gram)
+    diagonal += added
     factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
     if not failed:
         factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:
         raise MatineeError("ease: the Gram matrix is not positive definite in float32; raise l2")
-    inverse: FloatArray = factor.T  # C order; the upper triangle is valid
-    for start in range(0, len(inverse), BLOCK_ROWS):
+    return _mirrored(factor)
+
+
+def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:
+    """(XᵀX + D)⁻¹ for fewer users than items: D⁻¹ - ZᵀZ with Z = L⁻¹ X D⁻¹ and L Lᵀ = I + X D⁻¹ Xᵀ. [I, I].
+
+    The Woodbury identity: U I² operations in place of I³, and no inverse that loses digits.
+    """
+    scaled = (matrix @ diags_array(1 / added)).tocsr()  # X D⁻¹
+    small = (scaled @ matrix.T).toarray(order="F")  # [U, U]
+    np.einsum("ii->i", small)[:] += 1
+    factor, failed = lapack.spotrf(small, lower=1, clean=1, overwrite_a=1)
+    if failed:
+        raise MatineeError("ease: the system of users is not positive definite in float32; raise l2")
+    projected = blas.strsm(1.0, factor, scaled.toarray(order="F"), lower=1, overwrite_b=1)  # Z [U, I]
+    inverse = np.zeros((matrix.shape[1], matrix.shape[1]), dtype=np.float32, order="F")
+    np.einsum("ii->i", inverse)[:] = 1 / added
+    return _mirrored(blas.ssyrk(-1.0, projected, beta=1.0, c=inverse, trans=1, lower=1, overwrite_c=1))
+
+
+def _mirrored(lower: FloatArray) -> FloatArray:
+    """A symmetric matrix from its lower triangle in Fortran order, in its own memory, in C order."""
+    whole: FloatArray = lower.T  # its upper triangle is valid
+    for start in range(0, len(whole), BLOCK_ROWS):
         stop = start + BLOCK_ROWS
-        inverse[stop:, start:stop] = inverse[start:stop, stop:].T
-        square = inverse[start:stop, start:stop]
+        whole[stop:, start:stop] = whole[start:stop, stop:].T
+        square = whole[start:stop, start:stop]
         square[:] = np.triu(square) + np.triu(square, 1).T
-    return inverse
+    return whole
 
 
 def _require_memory(n_items: int, memory: int | None) -> None:

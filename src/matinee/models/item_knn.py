@@ -34,9 +34,9 @@ class ItemKNNConfig(Config):
     """Similar items kept for each item."""
     similarity: Similarity = "cosine"
     """`cosine`, `jaccard` (which counts users and knows no weighting), or `dot` (with bm25)."""
-    weighting: Weighting = "none"
+    weighting: Weighting = "tf-idf"
     """How much a user counts in an item's description: all alike, or less the more items they have."""
-    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
+    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 50.0
     """Added to the denominator (dot has none): mistrusts similarities that rest on few users."""
 
     @model_validator(mode="after")

@@ -29,9 +29,9 @@ class UserKNNConfig(Config):
 
     neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
     """Similar training users asked."""
-    similarity: Similarity = "cosine"
+    similarity: Similarity = "jaccard"
     """`cosine`, `jaccard` (which counts items and knows no weighting), or `dot` (with bm25)."""
-    weighting: Weighting = "tf-idf"
+    weighting: Weighting = "none"
     """How much an item counts in a user's description: all alike, or less the more people have it."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
     """Added to the denominator (dot has none): mistrusts similarities that rest on few items."""

@@ -14,7 +14,7 @@ from matinee.comparison import Comparison
 from matinee.evaluation import Report, format_interval
 from matinee.lists import MovieList
 
-COLUMNS = ("ndcg", "recall", "coverage")
+COLUMNS = ("ndcg", "recall")
 """What a comparison shows of each model beside the metric that decides."""
 VERDICTS = {"best": "bold green", "tied": "yellow", "worse": "dim"}
 
@@ -47,25 +47,26 @@ def segment_table(report: Report, k: int) -> Table:
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """A comparison: a row a model, best first, with times, metrics, the paired difference and the verdict.
+    """A comparison: a row a model, best first, with metrics, time, the paired difference and the verdict.
 
-    Intervals stand under their figures, so that the table fits a terminal.
+    Intervals stand under their figures, so that the table fits 80 columns.
     """
     metrics = _columns(comparison)
-    table = Table(title=_title(comparison), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("model")
-    for heading in ("fit s", "rank s", *metrics, "difference", "p", "verdict"):
+    table = Table(title=_title(comparison), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", overflow="fold")
+    for heading in (*metrics, "fit s", "difference", "verdict"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row, report in zip(comparison.rows, comparison.reports, strict=True):
         is_best = row.verdict == "best"
+        deciding, *others = (format_interval(report.metrics[metric], metric) for metric in metrics)
+        verdict = Text(row.verdict, style=VERDICTS[row.verdict])
         table.add_row(
             row.label,
+            _stacked(deciding),
+            *(other.partition(" ")[0] for other in others),
             _seconds(report.fit_seconds),
-            _seconds(report.rank_seconds),
-            *(_stacked(format_interval(report.metrics[metric], metric)) for metric in metrics),
             "" if is_best else _stacked(format_difference(row.difference)),
-            "" if is_best else format_p(row.p_adjusted),
-            Text(row.verdict, style=VERDICTS[row.verdict]),
+            verdict if is_best else Text.assemble(verdict, (f"\np {format_p(row.p_adjusted)}", "dim")),
         )
     below = [
         f"Difference: from the best in {comparison.metric}, paired by user, {comparison.samples:,} bootstrap samples. "
