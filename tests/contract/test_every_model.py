@@ -24,7 +24,7 @@ from matinee.store.sql import SqlEvents
 
 NAMES = sorted(MODELS)
 COLLABORATIVE = [name for name in NAMES if model_class(name).reads_history]
-FLOORS = {"popularity": 0.150, "item-knn": 0.245, "user-knn": 0.255, "ease": 0.275}
+FLOORS = {"popularity": 0.150, "item-knn": 0.275, "user-knn": 0.262, "ease": 0.300}
 """NDCG@10 on the bundled data, split at random with seed 42: a little under what was measured."""
 
 
@@ -230,7 +230,8 @@ def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommend
     parts = model.explain(some_histories, listed.items)  # [N, k]
     sums = np.zeros(listed.items.shape)
     np.add.at(sums, some_histories.owners, parts)
-    np.testing.assert_allclose(sums, listed.scores, rtol=1e-5, atol=1e-6)
+    # one history here holds 2,000 events: a float32 sum of as many terms is off by a few units in the sixth place
+    np.testing.assert_allclose(sums, listed.scores, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)

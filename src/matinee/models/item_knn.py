@@ -3,46 +3,32 @@
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
-from scipy.sparse import csr_array, vstack
+from pydantic import NonNegativeFloat
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.config import Config, Search
+from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.weighting import (
-    Similarity,
+    KNNConfig,
     Weighting,
     entries,
     inverse_document_frequency,
-    keep_best,
     mean_length,
-    require_weighting_fits,
-    similarities,
+    nearest,
     squared_lengths,
     weigh,
 )
 
-BLOCK_ENTRIES = 2**23
-"""Similarities held densely at once while the neighbours are chosen."""
 
+class ItemKNNConfig(KNNConfig):
+    """Settings of ItemKNN: a document is an item, a term a user."""
 
-class ItemKNNConfig(Config):
-    """Settings of ItemKNN."""
-
-    neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
-    """Similar items kept for each item."""
-    similarity: Similarity = "cosine"
-    """`cosine`, `jaccard` (which counts users and knows no weighting), or `dot` (with bm25)."""
     weighting: Weighting = "tf-idf"
     """How much a user counts in an item's description: all alike, or less the more items they have."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 50.0
     """Added to the denominator (dot has none): mistrusts similarities that rest on few users."""
-
-    @model_validator(mode="after")
-    def _jaccard_counts(self) -> Self:
-        require_weighting_fits(self.similarity, self.weighting)
-        return self
 
 
 class ItemKNN(Recommender[csr_array]):
@@ -60,22 +46,11 @@ class ItemKNN(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed by blocks of items and never all held."""
-        config = self.config
         by_item = train.matrix().T.tocsr()  # [I, U]
-        if config.weighting != "none":
-            by_item = weigh(by_item, config.weighting, inverse_document_frequency(by_item), mean_length(by_item))
-        by_user = by_item.T.tocsr()  # [U, I]
-        lengths = squared_lengths(by_item)
-        size = max(1, BLOCK_ENTRIES // max(train.n_items, 1))
-        blocks = []
-        for start in range(0, train.n_items, size):
-            stop = min(start + size, train.n_items)
-            products = by_item[start:stop] @ by_user  # [b, I]
-            block = similarities(products, lengths[start:stop], lengths, config.similarity, config.shrinkage)
-            own = np.repeat(np.arange(start, stop), np.diff(block.indptr)) == block.indices
-            block.data[own] = 0
-            blocks.append(keep_best(block, config.neighbours))
-        self.similarities = vstack(blocks, format="csr").T.tocsr()
+        idf = inverse_document_frequency(by_item)
+        by_item = weigh(by_item, self.config.weighting, idf, mean_length(by_item))
+        near = nearest(by_item, by_item.T.tocsr(), squared_lengths(by_item), self.config, others=True)  # [I, I]
+        self.similarities = near.T.tocsr()
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:

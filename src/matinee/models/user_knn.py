@@ -1,45 +1,30 @@
 """UserKNN: an item scores by the people like this one who have it (Herlocker et al. 1999, for implicit data)."""
 
-from typing import Annotated, Self
+from typing import Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.weighting import (
+    KNNConfig,
     Similarity,
-    Weighting,
     entries,
     inverse_document_frequency,
-    keep_best,
     mean_length,
-    require_weighting_fits,
-    similarities,
+    nearest,
     squared_lengths,
     weigh,
 )
 
 
-class UserKNNConfig(Config):
-    """Settings of UserKNN."""
+class UserKNNConfig(KNNConfig):
+    """Settings of UserKNN: a document is a training user, a term an item."""
 
-    neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
-    """Similar training users asked."""
     similarity: Similarity = "jaccard"
-    """`cosine`, `jaccard` (which counts items and knows no weighting), or `dot` (with bm25)."""
-    weighting: Weighting = "none"
-    """How much an item counts in a user's description: all alike, or less the more people have it."""
-    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
-    """Added to the denominator (dot has none): mistrusts similarities that rest on few items."""
-
-    @model_validator(mode="after")
-    def _jaccard_counts(self) -> Self:
-        require_weighting_fits(self.similarity, self.weighting)
-        return self
+    """`cosine`, `jaccard` (which counts shared items and knows no weighting), or `dot` (with bm25)."""
 
 
 class UserKNN(Recommender[csr_array]):
@@ -71,7 +56,7 @@ class UserKNN(Recommender[csr_array]):
     def fold_in(self, histories: Histories) -> csr_array:
         """The nearest training users and how near they are. [B, U]."""
         people = self._weigh(histories.matrix(self.known.shape[1]))
-        return keep_best(self._similarities(people), self.config.neighbours)
+        return nearest(people, self.profiles, self.lengths, self.config)
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
@@ -86,7 +71,7 @@ class UserKNN(Recommender[csr_array]):
         """
         people = self._weigh(histories.matrix(self.known.shape[1]))
         products = (people @ self.profiles).sorted_indices()  # [B, U]
-        near = keep_best(self._similarities(people), self.config.neighbours)
+        near = nearest(people, self.profiles, self.lengths, self.config)
         owners = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
         near.data /= entries(products, owners, near.indices)  # similarity for each unit of inner product
         weights = entries(people, histories.owners, histories.items)
@@ -96,11 +81,6 @@ class UserKNN(Recommender[csr_array]):
             pull = (have @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
             contributions[:, place] = weights * entries(pull, histories.owners, histories.items)
         return contributions
-
-    def _similarities(self, people: csr_array) -> csr_array:
-        config = self.config
-        products = people @ self.profiles
-        return similarities(products, squared_lengths(people), self.lengths, config.similarity, config.shrinkage)
 
     def _weigh(self, matrix: csr_array) -> csr_array:
         return weigh(matrix, self.config.weighting, self.idf, self.mean_length)
