@@ -9,7 +9,7 @@ from typing import cast
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
@@ -168,7 +168,8 @@ def _answer_errors(app: FastAPI, pages: Pages) -> None:
     async def validation(request: Request, error: Exception) -> Response:
         problem = cast(RequestValidationError, error)
         if _is_api(request):
-            return await request_validation_exception_handler(request, problem)
+            keep = ("loc", "msg", "type")  # not what was sent: it may hold NaN, which no JSON answer can
+            return JSONResponse({"detail": [{key: one[key] for key in keep} for one in problem.errors()]}, 422)
         field = problem.errors()[0]
         message = f"The form's {field['loc'][-1]} cannot be used: {field['msg'].lower()}."
         return pages.error(request, 422, "That did not work", message)

@@ -52,15 +52,34 @@ class TitleSearch:
         asked = _asked(query)
         if not asked or len(self._watched) == 0:
             return []
-        total = self._match(asked, loose=False)
-        if not total.any():
-            total = self._match(asked, loose=True)  # "forest gump": forest is a word, but not of that title
+        total = self._match(self._split(asked), loose=False)
+        if not total.any():  # "forest gump": forest is a word, but not of that title; "men n black"
+            total = self._match([word for word in asked if len(word) > 2] or asked, loose=True)
         found = np.flatnonzero(total)
         begins = np.char.startswith(self._first[found], asked[0]) if len(found) else np.zeros(0, dtype=bool)
         whole = self._n_words[found] <= len(asked)
         gain = total[found] / len(asked) + BEGINS * begins + WHOLE * whole * begins + WATCHED * self._watched[found]
         order = np.lexsort((found, -gain))[:k]
         return [int(row) for row in found[order]]
+
+    def _split(self, asked: Sequence[str]) -> list[str]:
+        """The words asked for, each that begins no word of the catalogue cut in two that do: toystory."""
+        words: list[str] = []
+        for word in asked:
+            cuts = [(word[:end], word[end:]) for end in range(2, len(word) - 1)] if not self._begins(word) else []
+            known = [(left, right) for left, right in cuts if self._holds(left) and self._begins(right)]
+            both = [(left, right) for left, right in known if self._match([left, right], loose=False).any()]
+            words += both[0] if both else (word,)
+        return words
+
+    def _begins(self, text: str) -> bool:
+        """Whether some word begins so."""
+        low, high = np.searchsorted(self._words, [text, text + "\U0010ffff"])
+        return bool(low < high)
+
+    def _holds(self, word: str) -> bool:
+        place = int(np.searchsorted(self._words, word))
+        return place < len(self._words) and self._words[place] == word
 
     def _match(self, asked: Sequence[str], *, loose: bool) -> FloatArray:
         """The sum over the words asked for of how well a title matches; 0 where one of them does not. [I]."""
@@ -88,7 +107,8 @@ class TitleSearch:
             strength[low] = EXACT
         if loose or high == low or (strength[low] != EXACT and len(word) >= 5 and high - low < 3):
             slips, in_prefix = _distances(self._letters, self._lengths, word)
-            allowed = 0 if len(word) < 4 or word.isdigit() else 1 if len(word) < 8 else 2
+            shortest = 3 if loose else 4
+            allowed = 0 if len(word) < shortest or word.isdigit() else 1 if len(word) < 8 else 2
             near = (slips <= allowed) & (strength == 0)
             far = ~near & (in_prefix <= allowed) & (strength == 0) & (self._lengths > len(word))
             strength[near] = SLIP - 0.05 * (slips[near] - 1)

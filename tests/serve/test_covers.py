@@ -1,0 +1,72 @@
+"""Covers are well-formed, the same for the same movie, and keep their titles inside."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from matinee.catalogue import Catalogue
+from matinee.events import Dataset
+from matinee.serve.cover_art import DRAWINGS
+from matinee.serve.covers import MARGIN, PALETTES, WIDTH, draw_cover, spoken_title
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "other"),
+    [
+        ("Matrix, The (1999)", "The Matrix", ""),
+        ("City of God (Cidade de Deus) (2002)", "City of God", "Cidade de Deus"),
+        ("Seven (a.k.a. Se7en) (1995)", "Seven", "Se7en"),
+        ("Avventura, L' (Adventure, The) (1960)", "L'Avventura", "The Adventure"),
+        ("(500) Days of Summer (2009)", "(500) Days of Summer", ""),
+        ("Good, the Bad and the Ugly, The (Buono, il brutto, il cattivo, Il) (1966)",
+         "The Good, the Bad and the Ugly", "Il Buono, il brutto, il cattivo"),
+        ("2001: A Space Odyssey (1968)", "2001: A Space Odyssey", ""),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_titles_as_people_say_them(title: str, name: str, other: str) -> None:
+    assert (spoken_title(title).name, spoken_title(title).other) == (name, other)
+
+
+def test_every_bundled_movie_gets_a_cover_of_its_own(bundled: Dataset) -> None:
+    catalogue = bundled.catalogue
+    drawn = set()
+    for row in range(0, len(catalogue), 11):
+        cover = draw_cover(catalogue.titles[row], catalogue.years[row], catalogue.genres[row])
+        ElementTree.fromstring(cover)
+        assert "style=" not in cover
+        assert "<script" not in cover
+        for width in re.findall(r'textLength="([\d.]+)"', cover):
+            assert float(width) <= WIDTH - 2 * MARGIN + 0.1
+        drawn.add(str(cover))
+    assert len(drawn) == len(range(0, len(catalogue), 11))
+
+
+def test_the_same_movie_looks_the_same() -> None:
+    assert draw_cover("Alien (1979)", 1979, ("Horror", "Sci-Fi")) == draw_cover(
+        "Alien (1979)", 1979, ("Horror", "Sci-Fi")
+    )
+
+
+@pytest.mark.parametrize(
+    "title", ["", "<script>alert('x')</script>", '"><img src=x onerror=y>', "가나다 🎬", "x" * 400, "a " * 90]
+)
+@pytest.mark.parametrize("genres", [(), ("Nonsense",), ("Drama", "<b>")])
+def test_any_text_is_harmless(title: str, genres: tuple[str, ...]) -> None:
+    root = ElementTree.fromstring(draw_cover(title, 0, genres))
+    assert {element.tag for element in root.iter()} <= {
+        "svg",
+        "rect",
+        "g",
+        "text",
+        "circle",
+        "path",
+        "polygon",
+        "ellipse",
+    }
+
+
+def test_every_genre_has_colours_and_drawings(bundled: Dataset) -> None:
+    assert set(bundled.catalogue.genre_names) <= set(PALETTES) == set(DRAWINGS)
+    assert Catalogue.of(["x"]).genre_names == ()
