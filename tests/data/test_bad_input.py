@@ -4,6 +4,7 @@ import gzip
 import io
 import zipfile
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -131,9 +132,13 @@ def test_kept_repeats_lose_only_those_of_the_same_time(tmp_path):
     assert data.events.values.tolist() == [1, 5, 3, 6, 4]
 
 
-def test_repeats_are_found_in_a_catalogue_too_large_for_a_table(tmp_path, monkeypatch):
-    monkeypatch.setattr("matinee.data.log._BITMAP", 0)
-    assert load(put(tmp_path, REPEATS), now=NOW).events.values.tolist() == [5, 6, 4]
+def test_repeats_are_found_where_users_times_items_pass_32_bits():
+    users = np.repeat(np.arange(60_000), 2)
+    items = np.arange(120_000) // 2 * 2 + np.tile([0, 1], 60_000)
+    items[-1] = items[-2]
+    data = events_from_frame({"user": users, "item": items})
+    assert data.notes == ("1 repeated events: the last of each kept",)
+    assert len(data.events) == 119_999
 
 
 def zipped(tmp_path, members, name="set.zip"):

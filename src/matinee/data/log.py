@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,6 @@ from matinee.vocab import UNKNOWN, IdArray, Vocab, as_ids
 Repeats = Literal["last", "keep"]
 Locate = Callable[[int], str]
 """From the place of an event in its log to words such as `line 7`."""
-_BITMAP = 2**27  # bytes; finding repeats by a table of users by items beats a sort up to about here
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,10 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
     users, user_rows = index(_join([log.users for log in logs]))
     items, item_rows = index(_join([log.items for log in logs]))
     parts = np.repeat(np.arange(len(logs), dtype=np.int8), list(map(len, logs)))
-    values = _numbers(logs, [log.values for log in logs], "values", np.ones(n_events, dtype=np.float32))
-    times = _numbers(logs, [log.times for log in logs], "times", np.zeros(n_events, dtype=np.int64))
+    values = _numbers(logs, [log.values for log in logs], "values")
+    values = np.ones(n_events, dtype=np.float32) if values is None else values
+    times = _numbers(logs, [log.times for log in logs], "times")
+    times = np.zeros(n_events, dtype=np.int64) if times is None else times
     order = event_order(user_rows, times)
     events = Events(
         user_rows[order],
@@ -135,12 +136,11 @@ def _join(columns: list[pl.Series]) -> pl.Series:
     return columns[0] if len(columns) == 1 else pl.concat(columns)
 
 
-def _numbers(
-    logs: Sequence[Log], columns: list[FloatArray | None] | list[IntArray | None], what: str, absent: np.ndarray
-) -> np.ndarray:
+def _numbers(logs: Sequence[Log], columns: list[Any], what: str) -> Any:  # noqa: ANN401 - array or None, as given
+    """The columns of all logs as one; None where none has it. Raises DataError where only some have it."""
     present = [column for column in columns if column is not None]
     if not present:
-        return absent
+        return None
     if len(present) < len(columns):
         having = next(log.where for log, column in zip(logs, columns, strict=True) if column is not None)
         lacking = next(log.where for log, column in zip(logs, columns, strict=True) if column is None)
@@ -151,16 +151,15 @@ def _numbers(
 def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -> BoolArray | None:
     """Which of the ordered events a later one of the same part repeats; None where there are no such events."""
     n_parts = int(parts.max()) + 1
-    keys = events.user_rows.astype(np.int64) * n_items
-    keys += events.item_rows
-    if n_parts > 1:
-        keys = keys * n_parts + parts
     n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
-    if n_keys <= _BITMAP:
-        seen = np.zeros(n_keys, dtype=bool)
-        seen[keys] = True
-        if np.count_nonzero(seen) == len(keys):
-            return None
+    keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
+    keys *= n_items
+    keys += events.item_rows
+    keys *= n_parts
+    keys += parts
+    ascending = np.sort(keys)
+    if not (ascending[1:] == ascending[:-1]).any():
+        return None
     order = np.argsort(keys, kind="stable")
     same = np.diff(keys[order]) == 0
     if repeats == "keep":

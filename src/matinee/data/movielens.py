@@ -107,7 +107,7 @@ def _read_numbers(raw: bytes, where: str, form: _Form, now: Instant) -> Log | No
     width = 3 * form.step + 1
     names = [f"column {place}" for place in range(width)]
     kept = list(range(0, width, form.step))
-    kinds: list[type[pl.DataType]] = [pl.Int64] * width
+    kinds: list[type[pl.DataType]] = [pl.Int32] * width  # what is larger goes to the patient reader
     kinds[kept[2]] = pl.Float32
     try:
         frame = pl.read_csv(
