@@ -1,5 +1,6 @@
 """Histories: all that a model ever sees of people."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -109,6 +110,14 @@ class TrainingData:
     def n_users(self) -> int:
         """Users with at least one event."""
         return len(self.histories)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of all of it: 16 hex digits."""
+        digest = hashlib.blake2b(str(self.n_items).encode(), digest_size=8)
+        for column in (self.histories.starts, self.histories.items, self.histories.weights, self.histories.times):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
 
     @property
     def end(self) -> Instant:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
@@ -23,7 +24,8 @@ class Run:
 
     rng: the only source of chance; device: where tensors live; threads: None leaves it to the library;
     on_epoch: told of progress; validation: the metric that early stopping watches, higher is better;
-    memory: bytes that a fit may use, None asks the machine.
+    memory: bytes that a fit may use, None asks the machine; checkpoint: the file that a fit by epochs writes what it
+    needs to go on to, every so many seconds, and with `resume` goes on from.
     """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
@@ -32,6 +34,9 @@ class Run:
     on_epoch: OnEpoch | None = None
     validation: Callable[["Recommender[Any]"], float] | None = None
     memory: int | None = None
+    checkpoint: Path | None = None
+    checkpoint_seconds: float = 10.0
+    resume: bool = False
 
     @classmethod
     def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":
@@ -53,6 +58,8 @@ class Recommender(ABC, Generic[StateT]):
     """Whether scores are on the scale of the events' values, so that RMSE and MAE mean something."""
     reads_history: ClassVar[bool] = True
     """Whether the list depends on the history at all."""
+    curves: tuple[dict[str, float], ...] = ()
+    """Figures of each epoch of the last fit, of models that train by epochs."""
 
     def __init__(self, **settings: object) -> None:
         self.config = configure(self.Config, settings, f"model {self.name}")

@@ -1,0 +1,1 @@
+"""Parts that networks share. Imported only by models that need torch."""

@@ -1,0 +1,273 @@
+"""The epoch loop, on a model so small that every number can be worked by hand, and on torch's Adam."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+
+from matinee.checkpoints import read_checkpoint
+from matinee.config import Config
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.training import EpochsConfig, GradientConfig, NotFinite, rate_of, train_epochs
+
+TRAIN = TrainingData(Histories.of([[0, 1], [2]]), 3)
+
+
+class WalkConfig(GradientConfig):
+    epochs: int = 12
+    stop_at: int = 0
+    """Epoch whose loss is NaN."""
+
+
+class Walk(Recommender[np.ndarray]):
+    """A random walk: each epoch adds a draw times the rate."""
+
+    name = "walk"
+    Config: type[Config] = WalkConfig
+    learned = ("place", "visited")
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        train_epochs(self, Steps(self.config, run), train, run)
+        return self
+
+    def fold_in(self, histories: Histories) -> np.ndarray:
+        return np.zeros(len(histories))
+
+    def score(self, state: np.ndarray) -> np.ndarray:
+        return np.zeros((len(state), 3))
+
+
+class Steps:
+    def __init__(self, config: WalkConfig, run: Run) -> None:
+        self.config, self.run = config, run
+        self.place, self.epochs = np.zeros(4), np.zeros((), dtype=np.int64)
+
+    def epoch(self, rate: float) -> dict[str, float]:
+        self.epochs = self.epochs + 1
+        self.place = self.place + rate * self.run.rng.normal(size=4)
+        if self.config.stop_at == self.epochs:
+            raise NotFinite(7, float("nan"))
+        return {"loss": float(self.place.sum())}
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"place": self.place.copy(), "epochs": self.epochs.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self.place, self.epochs = state["place"].copy(), state["epochs"].copy()
+
+    def learned(self) -> dict[str, object]:
+        return {"place": self.place.copy(), "visited": int(self.epochs)}
+
+
+def interrupt_after(epochs: int) -> object:
+    def on_epoch(epoch: int, total: int, figures: dict[str, float]) -> None:
+        if epoch > epochs:  # in the midst of the next: its work is lost
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+def figures_of(values: list[float]) -> object:
+    left = iter(values)
+    return lambda model: next(left)
+
+
+def test_all_epochs_are_trained_and_told() -> None:
+    told = []
+    run = replace(Run.seeded(1), on_epoch=lambda epoch, total, figures: told.append((epoch, total, set(figures))))
+    model = Walk(epochs=3).fit(TRAIN, run)
+    expected = np.random.default_rng(1).normal(size=(3, 4)).cumsum(axis=0)
+    np.testing.assert_allclose(model.place, expected[-1])
+    assert told == [(1, 3, {"loss"}), (2, 3, {"loss"}), (3, 3, {"loss"})]
+    assert [row["epoch"] for row in model.curves] == [1, 2, 3]
+    np.testing.assert_allclose([row["loss"] for row in model.curves], expected.sum(axis=1))
+
+
+def test_early_stopping_keeps_the_best_epoch() -> None:
+    valid = figures_of([0.1, 0.5, 0.4, 0.45, 0.3, 0.9])
+    model = Walk(patience=3).fit(TRAIN, replace(Run.seeded(1), validation=valid))
+    assert len(model.curves) == 5
+    assert model.visited == 2
+    np.testing.assert_allclose(model.place, np.random.default_rng(1).normal(size=(2, 4)).sum(axis=0))
+
+
+def test_min_delta_and_epochs_between_two_looks() -> None:
+    valid = figures_of([0.1, 0.15, 0.3, 0.3])
+    model = Walk(epochs=8, patience=4, min_delta=0.1, validate_every=2).fit(
+        TRAIN, replace(Run.seeded(1), validation=valid)
+    )
+    assert model.visited == 6  # looked at epochs 2, 4, 6, 8; 0.15 is no better than 0.1
+    assert ["valid" in row for row in model.curves] == [False, True] * 4
+    stopped = Walk(epochs=8, patience=4, min_delta=0.5, validate_every=2).fit(
+        TRAIN, replace(Run.seeded(1), validation=figures_of([0.1, 0.15, 0.3, 0.3]))
+    )
+    assert (stopped.visited, len(stopped.curves)) == (2, 6)
+
+
+def test_without_validation_patience_waits_for_nothing() -> None:
+    assert Walk(patience=2).fit(TRAIN, Run.seeded(1)).visited == 12
+
+
+@pytest.mark.parametrize("after", [1, 5, 11])
+@pytest.mark.parametrize("patience", [0, 9])
+def test_interrupted_and_resumed_is_uninterrupted(after: int, patience: int, tmp_path: Path) -> None:
+    figures = [0.1, 0.3, 0.2, 0.25, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+    settings = {"patience": patience, "schedule": "plateau", "schedule_epochs": 2}
+    whole = Walk(**settings).fit(TRAIN, replace(Run.seeded(4), validation=figures_of(figures)))
+    run = replace(Run.seeded(4), checkpoint=tmp_path / "walk.checkpoint")
+    first = replace(run, validation=figures_of(figures), on_epoch=interrupt_after(after), checkpoint_seconds=3600)
+    if patience and after == 11:  # stopped early before
+        return
+    with pytest.raises(KeyboardInterrupt):
+        Walk(**settings).fit(TRAIN, first)
+    rest = replace(run, rng=np.random.default_rng(4), validation=figures_of(figures[after:]), resume=True)
+    resumed = Walk(**settings).fit(TRAIN, rest)
+    np.testing.assert_array_equal(resumed.place, whole.place)
+    assert resumed.visited == whole.visited
+    assert [row["loss"] for row in resumed.curves] == [row["loss"] for row in whole.curves]
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    path = tmp_path / "walk.checkpoint"
+    run = replace(Run.seeded(4), checkpoint=path, checkpoint_seconds=0)
+    Walk(epochs=2).fit(TRAIN, run)
+    again = replace(run, resume=True)
+    with pytest.raises(MatineeError, match=r"its epochs is 2, here it is 5.*without --resume"):
+        Walk(epochs=5).fit(TRAIN, replace(again, rng=np.random.default_rng(4)))
+    with pytest.raises(MatineeError, match="its data have the fingerprint"):
+        Walk(epochs=2).fit(TrainingData(Histories.of([[0, 1], [1]]), 3), replace(again, rng=np.random.default_rng(4)))
+    with pytest.raises(MatineeError, match="its seed is another"):
+        Walk(epochs=2).fit(TRAIN, replace(again, rng=np.random.default_rng(5)))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(MatineeError, match="is damaged"):
+        Walk(epochs=2).fit(TRAIN, replace(again, rng=np.random.default_rng(4)))
+
+
+def test_without_resume_a_checkpoint_is_not_looked_at(tmp_path: Path) -> None:
+    run = replace(Run.seeded(4), checkpoint=tmp_path / "walk.checkpoint", checkpoint_seconds=0)
+    Walk(epochs=2).fit(TRAIN, run)
+    anew = Walk(epochs=3).fit(TRAIN, replace(run, rng=np.random.default_rng(4)))
+    assert anew.visited == 3
+    assert list(tmp_path.iterdir()) == [tmp_path / "walk.checkpoint"]
+
+
+def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_last_good_epoch(tmp_path: Path) -> None:
+    model = Walk(stop_at=4)
+    run = replace(Run.seeded(1), checkpoint=tmp_path / "walk.checkpoint", checkpoint_seconds=0)
+    with pytest.raises(MatineeError, match="the loss is nan at step 7 of epoch 4; use a smaller learning_rate"):
+        model.fit(TRAIN, run)
+    np.testing.assert_allclose(model.place, np.random.default_rng(1).normal(size=(3, 4)).sum(axis=0))
+    assert len(model.curves) == 3
+
+
+def rates(epochs: int, **settings: object) -> list[float]:
+    config = GradientConfig(epochs=epochs, **settings)
+    return [rate_of(config, [{"epoch": n + 1, "loss": 1.0} for n in range(done)]) for done in range(epochs)]
+
+
+def test_schedules() -> None:
+    assert rates(3) == [1, 1, 1]
+    assert rates(5, schedule="step", schedule_epochs=2, schedule_factor=0.1) == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert rates(4, schedule="cosine") == pytest.approx([1, 0.5 + 0.5 * 2**-0.5, 0.5, 0.5 - 0.5 * 2**-0.5])
+    assert rates(4, warm_up=3) == pytest.approx([0.25, 0.5, 0.75, 1])
+    # the loss never falls: after two epochs without a better one the rate halves
+    assert rates(6, schedule="plateau", schedule_epochs=2) == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25])
+    assert rate_of(EpochsConfig(), []) == 1
+
+
+QUADRATIC = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+import torch
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.nn.steps import GradientSteps, drop, torch_generator
+from matinee.training import GradientConfig, train_epochs
+
+class Quadratic(Recommender):
+    name, Config, learned = "quadratic", GradientConfig, ("weights",)
+
+    def fit(self, train, run):
+        chance = torch_generator(run)
+        weights = torch.empty(50).normal_(generator=chance)
+        mean = torch.zeros(50)
+
+        def losses():
+            for _ in range(20):
+                mean.mul_(0.9).add_(weights.detach(), alpha=0.1)
+                target = torch.from_numpy(run.rng.normal(size=50).astype(np.float32))
+                yield ((drop(weights, 0.3, chance) - target + mean) ** 2).mean()
+
+        steps = GradientSteps(
+            {"weights": weights}, losses, lambda: {"weights": weights.numpy().copy()}, self.config,
+            buffers={"mean": mean}, generator=chance,
+        )
+        train_epochs(self, steps, train, run)
+        return self
+
+    def fold_in(self, histories): ...
+    def score(self, state): ...
+
+def fitted(checkpoint=None, resume=False, on_epoch=None):
+    run = replace(Run.seeded(3), checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, checkpoint_seconds=0)
+    settings = {"epochs": 40, "learning_rate": 0.05, "schedule": "cosine", "warm_up": 3, "clip_norm": 0.5}
+    return Quadratic(**settings).fit(TrainingData(Histories.of([[0, 1], [2]]), 3), run)
+
+if __name__ == "__main__":
+    import time
+    def slowly(epoch, total, figures):
+        print(epoch, flush=True)
+        time.sleep(0.05)
+    model = fitted(Path(sys.argv[1]), len(sys.argv) > 2, slowly)
+    np.save(sys.argv[1] + ".npy", model.weights)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_killed_at_any_step_and_resumed_is_uninterrupted(kill: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "quadratic.py"
+    script.write_text(QUADRATIC)
+    space: dict[str, object] = {"__name__": "quadratic"}
+    exec(compile(QUADRATIC, script, "exec"), space)
+    whole = space["fitted"]()
+    checkpoint = tmp_path / "quadratic.checkpoint"
+    for resume, after in ((False, 6), (True, 15)):
+        arguments = [sys.executable, str(script), str(checkpoint), *(["resume"] if resume else [])]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+            assert child.stdout is not None
+            for line in lines_of(child.stdout):
+                if int(line) == after:
+                    os.kill(child.pid, kill)
+                    break
+            child.wait()
+        assert child.returncode != 0
+    done = [row["epoch"] for row in read_about(checkpoint)]
+    assert done[-1] >= 14
+    resumed = space["fitted"](checkpoint, True)
+    np.testing.assert_array_equal(resumed.weights, whole.weights)
+
+
+def lines_of(stream: Iterator[str]) -> Iterator[str]:
+    yield from stream
+
+
+def read_about(path: Path) -> list[dict[str, float]]:
+    import json
+
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        about = json.loads(file.metadata()["json"])["about"]
+    return read_checkpoint(path, about).curves
