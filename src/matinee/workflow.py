@@ -1,6 +1,7 @@
 """From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,15 +26,16 @@ from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
 from matinee.errors import MatineeError
-from matinee.evaluation import Report, peak_memory_mb
+from matinee.evaluation import Report, peak_memory_mb, validation
 from matinee.evaluation import evaluate as measure
 from matinee.events import Dataset
 from matinee.histories import Histories
 from matinee.lists import Movie, MovieList
 from matinee.models import create
-from matinee.models.base import OnEpoch, Run
+from matinee.models.base import OnEpoch, Recommender, Run
 from matinee.serve.engine import Engine, Recommendation
 from matinee.store.artefact import Artefact
+from matinee.training import EpochsConfig
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 OnStep = Callable[[str], None]
@@ -74,11 +76,15 @@ def fit(
     seed: int = 42,
     refit: Shown = "train",
     on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
     **settings: object,
 ) -> Artefact:
     """Fit a model of the registry on the training part of a split, or on a whole data set.
 
-    settings: the model's hyper-parameters. Raises MatineeError for an unknown model, key or value.
+    checkpoint: the file that a long fit keeps, and with resume goes on from; settings: the model's hyper-parameters.
+    Early stopping watches the valid part of the split; with refit or a whole data set it has nothing to watch.
+    Raises MatineeError for an unknown model, key or value.
     """
     learner = create(model, **settings)
     data = on.data if isinstance(on, Split) else on
@@ -87,13 +93,23 @@ def fit(
         raise MatineeError(
             "there is nothing to learn from: the training part is empty; loosen the filters or the split"
         )
+    watched = _watched(learner, on, refit) if isinstance(on, Split) else None
+    run = replace(Run.seeded(seed, on_epoch), validation=watched, checkpoint=checkpoint, resume=resume)
     started = perf_counter()
-    learner.fit(train, Run.seeded(seed, on_epoch))
+    learner.fit(train, run)
     seconds = perf_counter() - started
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
     return Artefact.of(learner, data, train, about)
+
+
+def _watched(learner: Recommender[Any], over: Split, refit: Shown) -> Callable[[Recommender[Any]], float] | None:
+    """What early stopping watches; None where it is off, or valid is learned from or empty."""
+    config = learner.config
+    if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":
+        return None
+    return validation(over, config.watch) if len(over.targets("valid")) else None
 
 
 def whole(data: Dataset) -> Split:

@@ -1,6 +1,7 @@
 """train, evaluate, compare."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,16 @@ def train(
         done = _finished(path, about, data.fingerprint) if resume else None
         if done is None:
             on_step(f"fitting {name}")
+            checkpoint = path.with_name(f"{path.name}.checkpoint")
             seed = experiment.split.seed
-            fitted = workflow.fit(name, on, seed=seed, on_epoch=on_epoch, **experiment.settings)
+            with _told_how_to_go_on(checkpoint):
+                fitted = workflow.fit(
+                    name, on, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, resume=resume, **experiment.settings
+                )
             on_step(f"saving {path}")
             done = artefact.save(fitted.with_manifest(about), path)
+            _save_curves(done, path)
+            checkpoint.unlink(missing_ok=True)
     _show_trained(done, data.notes, json)
 
 
@@ -198,6 +205,30 @@ def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact 
         found.manifest.get("experiment") == about["experiment"] and found.manifest["data"]["fingerprint"] == fingerprint
     )
     return found if same else None
+
+
+@contextmanager
+def _told_how_to_go_on(checkpoint: Path) -> Iterator[None]:
+    """Whoever interrupts a training is told that it can go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            warn(f"interrupted; the same command with --resume goes on from {checkpoint}")
+        raise
+
+
+def _save_curves(fitted: "Artefact", path: Path) -> None:
+    """The figures of each epoch, of a model that trains by epochs: curves.json and curves.png in the artefact."""
+    curves = fitted.model.curves
+    if not curves:
+        return
+    from json import dumps
+
+    from matinee.report.plots import draw_curves
+
+    (path / "curves.json").write_text(dumps(list(curves)) + "\n", "utf-8")
+    draw_curves({fitted.name: curves}, path / "curves.png", getattr(fitted.model.config, "watch", "valid"))
 
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:

@@ -1,6 +1,6 @@
 """Figures. They are drawn through Matplotlib's objects, without its global state or a window."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -41,6 +41,31 @@ def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] |
     )
     figure.text(0.01, -0.03, _legend(comparison), fontsize=8, color=COLOURS["worse"])
     figure.savefig(path, dpi=160, bbox_inches="tight")
+
+
+def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, watched: str = "valid") -> None:
+    """Draw trainings by epoch: the loss, and where it was looked at the figure on valid. path: .png, .svg or .pdf.
+
+    runs: label -> one mapping an epoch with `epoch`, `loss` and perhaps `valid`; watched: the metric that valid is.
+    """
+    looked = any("valid" in row for rows in runs.values() for row in rows)
+    names = ["loss", "valid"] if looked else ["loss"]
+    figure = Figure(figsize=(4.6 * len(names), 3.1), layout="constrained", facecolor="white")
+    for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for label, rows in runs.items():
+            known = [row for row in rows if name in row]
+            panel.plot([row["epoch"] for row in known], [row[name] for row in known], label=label, linewidth=1.8)
+        panel.set_title("loss" if name == "loss" else f"{watched} on valid", fontsize=10, loc="left")
+        panel.set_xlabel("epoch", fontsize=9)
+        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        panel.grid(color=GRID)
+        panel.set_axisbelow(True)
+        panel.tick_params(length=0, labelsize=9)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    if len(runs) > 1:
+        figure.axes[0].legend(fontsize=8.5, frameon=False)
+    figure.savefig(path, dpi=160)
 
 
 def _draw_panel(panel: Axes, comparison: Comparison, name: str) -> None:
