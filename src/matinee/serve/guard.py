@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,10 +23,6 @@ HEADERS = {
 PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
 
 
-class TooLarge(Exception):
-    """A body beyond the bound, noticed while it was read."""
-
-
 class Guard:
     """ASGI middleware around the whole site."""
 
@@ -37,16 +34,13 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answered = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal answered
             if message["type"] == "http.response.start":
-                answered = True
-                headers = MutableHeaders(scope=message)
+                answer_headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", _cache(scope))
+                    answer_headers[name] = value
+                answer_headers.setdefault("Cache-Control", _cache(scope))
             await send(message)
 
         headers = Headers(scope=scope)
@@ -54,13 +48,7 @@ class Guard:
             refusal = PlainTextResponse("This request came from another site and was not carried out.\n", 403)
             await refusal(scope, receive, send_with_headers)
             return
-        try:
-            await self._app(scope, _bounded(receive, headers), send_with_headers)
-        except TooLarge:
-            if answered:
-                raise
-            refusal = PlainTextResponse(f"A request may have at most {MAX_BODY_BYTES} bytes.\n", 413)
-            await refusal(scope, receive, send_with_headers)
+        await self._app(scope, _bounded(receive, headers), send_with_headers)
 
 
 def comes_from_here(headers: Headers) -> bool:
@@ -81,7 +69,7 @@ def _bounded(receive: Receive, headers: Headers) -> Receive:
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise TooLarge
+            raise HTTPException(413, f"A request may have at most {MAX_BODY_BYTES:,} bytes.")
         return message
 
     return read

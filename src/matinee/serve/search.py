@@ -66,7 +66,7 @@ class TitleSearch:
         """The words asked for, each that begins no word of the catalogue cut in two that do: toystory."""
         words: list[str] = []
         for word in asked:
-            cuts = [(word[:end], word[end:]) for end in range(2, len(word) - 1)] if not self._begins(word) else []
+            cuts = [(word[:end], word[end:]) for end in range(3, len(word) - 2)] if not self._begins(word) else []
             known = [(left, right) for left, right in cuts if self._holds(left) and self._begins(right)]
             both = [(left, right) for left, right in known if self._match([left, right], loose=False).any()]
             words += both[0] if both else (word,)

@@ -1,0 +1,194 @@
+"""A person with a browser: opens the site, searches, rates three movies, sees the list change and the reason."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from conftest import require
+from matinee.serve.app import create_app
+from site_fixtures import NOW
+
+pytestmark = pytest.mark.browser
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+ALIEN, MATRIX = "1214", "2571"
+
+
+@pytest.fixture(scope="module")
+def address(artefact_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server on a free port."""
+    db = tmp_path_factory.mktemp("browser") / "site.db"
+    app = create_app(artefact_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    require(path is not None, "Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def opened(context: BrowserContext, address: str) -> tuple[Page, list[str]]:
+    """A page that notes whatever goes wrong or leaves the site."""
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(f"out: {request.url}"))
+    page.goto(address)
+    return page, wrong
+
+
+def listed(page: Page, section: str) -> list[str]:
+    found: list[str] = page.locator(f"#{section} [data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
+    return found
+
+
+def rate(page: Page, section: str, item_id: str, stars: int) -> None:
+    page.locator(f'#{section} [data-item="{item_id}"] button[value="{stars}"]').click()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_open_search_rate_three_see_the_list_and_the_reason(browser: Browser, address: str, javascript: bool) -> None:
+    context = browser.new_context(java_script_enabled=javascript)
+    page, wrong = opened(context, address)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Tell us three")
+    expect(page.locator("#for-you")).to_have_count(0)
+
+    page.get_by_label("Search movies by title").fill("the matrx")
+    if javascript:
+        page.get_by_role("option").first.wait_for()
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    if not javascript:
+        page.locator("#results a.poster").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The Matrix")
+    page.get_by_role("button", name="Rate The Matrix 5 of 5").click()
+    expect(page.get_by_role("heading", name="You gave it 5 of 5")).to_be_visible()
+
+    page.get_by_role("link", name="Matinee").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("2 more")
+    expect(page.locator("#for-you .because").first).to_contain_text("Because you liked The Matrix")
+    one = listed(page, "for-you")
+    start = listed(page, "start")
+    rate(page, "start", start[0], 5)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("1 more")
+    two = listed(page, "for-you")
+    assert two != one
+    assert start[0] not in two
+    rate(page, "for-you", two[0], 4)
+    expect(page.locator("#my-link")).to_contain_text("3")
+    expect(page.get_by_role("heading", level=1)).to_have_text("For you")
+    three = listed(page, "for-you")
+    assert three != two
+    assert two[0] not in three
+    assert listed(page, "recent") == [two[0], start[0], MATRIX]
+
+    page.get_by_role("link", name="ItemKNN").click()
+    expect(page.locator("#for-you .choices [aria-current]")).to_have_text("ItemKNN")
+    assert page.url.endswith("?model=item-knn")
+    assert listed(page, "for-you") != three
+
+    page.locator("#my-link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("My movies")
+    page.get_by_role("button", name="Remove The Matrix from my movies").click()
+    expect(page.locator("#my-link")).to_contain_text("2")
+    assert listed(page, "mine") == [two[0], start[0]]
+    page.get_by_role("button", name="Delete everything about me").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Tell us three")
+    assert wrong == []
+    context.close()
+
+
+def test_by_keyboard_alone_and_focus_stays(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the movies")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    button = page.locator("#start [data-item] button").first
+    expect(button).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#my-link")).to_contain_text("1")
+    expect(page.locator('#start [data-item] button[value="2"]').first).to_be_focused()
+    expect(page.locator("#status")).to_contain_text("rated 2 of 5")
+    assert wrong == []
+    context.close()
+
+
+def test_back_and_forward_between_models(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    rate(page, "start", listed(page, "start")[1], 5)
+    ease = page.locator("#for-you .choices [aria-current]")
+    expect(ease).to_have_text("EASE")
+    page.get_by_role("link", name="Popularity").click()
+    expect(page.locator("#for-you .choices [aria-current]")).to_have_text("Popularity")
+    page.go_back()
+    expect(page.locator("#for-you .choices [aria-current]")).to_have_text("EASE")
+    assert wrong == []
+    context.close()
+
+
+def test_two_tabs_and_a_double_click(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    one, _ = opened(context, address)
+    other, _ = opened(context, address)
+    first, second = listed(one, "start")[:2]
+    one.locator(f'#start [data-item="{first}"] button[value="4"]').dblclick()
+    expect(one.locator("#my-link")).to_contain_text("1")
+    rate(other, "start", second, 3)
+    expect(other.locator("#my-link")).to_contain_text("2")
+    one.reload()
+    assert listed(one, "recent") == [second, first]
+    context.close()
+
+
+def test_a_title_never_becomes_code(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    page.on("dialog", lambda dialog: wrong.append("dialog"))
+    page.goto(f"{address}/search?q=%3Cimg src=x onerror=alert(1)%3E")
+    page.get_by_label("Search movies by title").fill("<img src=x onerror=alert(1)>")
+    page.get_by_text("No title matches.").wait_for()
+    assert wrong == []
+    context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1360])
+def test_nothing_sticks_out_at_any_width(browser: Browser, address: str, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800})
+    page, wrong = opened(context, address)
+    rate(page, "start", listed(page, "start")[0], 5)
+    expect(page.locator("#for-you")).to_be_visible()
+    for path in ("/", f"/movie/{ALIEN}", "/my", "/about", "/api/docs"):
+        page.goto(address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert wrong == []
+    context.close()

@@ -1,0 +1,373 @@
+"""The pages, as a browser without JavaScript sees them."""
+
+import re
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from markupsafe import escape
+from sqlalchemy import event as sql_event
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from matinee.errors import MatineeError
+from matinee.events import Dataset
+from matinee.serve.api import Api
+from matinee.serve.app import create_app, serve
+from matinee.serve.guard import HEADERS, MAX_BODY_BYTES
+from matinee.serve.pages import ENOUGH, FOR_YOU, Pages
+from matinee.serve.site import Site
+from matinee.serve.visitors import COOKIE
+from matinee.vocab import Vocab
+from site_fixtures import NOW, train
+
+ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
+PROJECT = Path(__file__).parents[2]
+
+
+def mark(client: TestClient, item_id: object, what: str, **more: str) -> str:
+    answer = client.post("/mark", data={"item_id": str(item_id), "mark": what, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section[^>]*id="{name}".*?</section>', page, re.DOTALL)
+    return found.group(0) if found else ""
+
+
+def items(page: str) -> list[int]:
+    return [int(found) for found in re.findall(r'data-item="(\d+)"', page)]
+
+
+def test_a_guest_is_invited_and_sees_what_is_popular(client: TestClient) -> None:
+    answer = client.get("/")
+    assert "set-cookie" not in answer.headers
+    assert "Tell us three" in answer.text
+    assert len(items(section(answer.text, "start"))) == 12
+    assert len(items(section(answer.text, "popular"))) == 24
+    assert section(answer.text, "for-you") == ""
+
+
+def test_rating_changes_the_list_at_once_and_says_why(client: TestClient) -> None:
+    page = mark(client, ALIEN, "5", next="/#for-you")
+    first = section(page, "for-you")
+    assert len(items(first)) == FOR_YOU
+    assert ALIEN not in items(first)
+    assert "Because you liked" in first
+    assert 'href="/movie/1214">Alien</a>' in first
+    assert items(section(page, "recent")) == [ALIEN]
+    assert "2 more" in page
+    page = mark(client, TOY_STORY, "5")
+    assert items(section(page, "for-you")) != items(first)
+    page = mark(client, MATRIX, "1")
+    assert "Tell us three" not in page
+    assert section(page, "start") == ""
+    assert items(section(page, "recent")) == [MATRIX, TOY_STORY, ALIEN]
+
+
+def test_a_low_rating_and_a_mere_watched_are_not_called_liked(client: TestClient) -> None:
+    for what in ("1", "watched"):
+        page = mark(client, ALIEN, what)
+        assert "Because you watched" in section(page, "for-you")
+        assert "Because you liked" not in page
+
+
+def test_what_is_removed_no_longer_counts(client: TestClient) -> None:
+    one = items(section(mark(client, ALIEN, "5"), "for-you"))
+    mark(client, TOY_STORY, "4")
+    page = mark(client, TOY_STORY, "removed")
+    assert items(section(page, "for-you")) == one
+    page = mark(client, ALIEN, "removed")
+    assert "Tell us three" in page
+
+
+def test_models_are_switched_by_a_link(client: TestClient) -> None:
+    mark(client, ALIEN, "5")
+    lists = {}
+    for model, label in (("ease", "EASE"), ("item-knn", "ItemKNN"), ("popularity", "Popularity")):
+        page = client.get("/", params={"model": model}).text
+        assert f'<a href="/?model={model}" aria-current="true"' in page
+        assert label in page
+        lists[model] = items(section(page, "for-you"))
+    assert len({tuple(found) for found in lists.values()}) == 3
+    assert lists["ease"] == items(section(client.get("/").text, "for-you"))
+
+
+def test_what_was_done_on_a_list_is_written_with_it(client: TestClient, app: FastAPI) -> None:
+    page = mark(client, ALIEN, "5")
+    form = re.search(r'<form class="marks".*?</form>', section(page, "for-you"), re.DOTALL)
+    assert form is not None
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form.group(0).partition("<span")[0]))
+    client.post("/mark", data=fields | {"mark": "4"})
+    site: Site = app.state.site
+    with site.database.read() as connection:
+        row = connection.exec_driver_sql("SELECT * FROM events ORDER BY seq DESC").first()
+    assert row is not None
+    assert (row.item_id, row.kind, row.value, row.at) == (fields["item_id"], "rating", 4.0, NOW)
+    assert (row.model, row.list_id, row.position) == ("ease", fields["list_id"], 1)
+
+
+def test_a_movie_page(client: TestClient) -> None:
+    page = client.get(f"/movie/{MATRIX}").text
+    assert "<h1>The Matrix</h1>" in page
+    assert "Matrix, The (1999)" in page
+    assert "Action · Sci-Fi · Thriller" in page
+    near = items(section(page, "similar"))
+    assert len(near) == 12
+    assert MATRIX not in near
+    assert items(section(client.get(f"/movie/{MATRIX}?model=ease").text, "similar")) != near
+    rated = mark(client, MATRIX, "4", next=f"/movie/{MATRIX}")
+    assert "You gave it 4 of 5" in rated
+    assert 'aria-label="Rate The Matrix 4 of 5" aria-pressed="true"' in rated
+
+
+def test_my_movies_shows_changes_and_forgets(client: TestClient, app: FastAPI) -> None:
+    assert "Nothing yet" in client.get("/my").text
+    mark(client, ALIEN, "5")
+    page = mark(client, MATRIX, "watched", next="/my")
+    assert items(page) == [MATRIX, ALIEN]
+    assert "15 June 2025" in page
+    assert items(mark(client, ALIEN, "removed", next="/my")) == [MATRIX]
+    assert "Tell us three" in client.post("/forget").text
+    assert COOKIE not in client.cookies
+    site: Site = app.state.site
+    assert site.log.counts().events == 0
+    with site.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM visitors").scalar() == 0
+
+
+def test_search_with_and_without_a_match(client: TestClient) -> None:
+    assert items(client.get("/search", params={"q": "the matrx"}).text)[0] == MATRIX
+    nothing = client.get("/search", params={"q": "zzzzqqqq"})
+    assert "Nothing found" in nothing.text
+    assert len(items(nothing.text)) == 6
+    assert client.get("/search").status_code == 200
+    options = client.get("/search/suggest", params={"q": "alien"}).text
+    assert '<a role="option" id="option-1"' in options
+    assert "<html" not in options
+
+
+def test_about_names_the_data_and_its_licence(client: TestClient) -> None:
+    page = client.get("/about").text
+    for words in ("GroupLens", "MovieLens", "Harper", "Konstan", "2015", "non-commercial"):
+        assert words in page
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/movie/99999999", "There is no movie &#39;99999999&#39;"),
+        ("/movie/the matrx", "/movie/2571"),
+        ("/movie/-1", "Not in this programme"),
+        ("/movie/%F0%9F%8E%AC/../x", "Not in this programme"),
+        ("/nothing/here", "There is no page"),
+        ("/?model=eaze", "popularity, item-knn, ease"),
+        ("/movie/1?model=eaze", "No model"),
+        ("/movie/<script>alert(1)</script>", "Not in this programme"),
+        ("/static/none.css", "Not in this programme"),
+    ],
+)
+def test_what_is_not_there_is_a_kind_404(client: TestClient, path: str, says: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert says in answer.text
+    assert len(items(answer.text)) >= 1
+    assert "<script>alert" not in answer.text
+
+
+ODD = [
+    "<script>alert(1)</script>",
+    "'; DROP TABLE events; --",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7*7 }}",
+    "한국 🎬",
+]
+ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nX: y"]
+PATHS = ["/", "/movie/1", "/my", "/about", "/search?q=x", "/movie/none", "/api/v1/items", "/static/site.css"]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_any_text_in_any_field_is_harmless(client: TestClient, app: FastAPI, text: str) -> None:
+    pages = [
+        client.get("/search", params={"q": text}),
+        client.get("/search/suggest", params={"q": text}),
+        client.get("/", params={"model": text}),
+        *(
+            client.post("/mark", data={"item_id": str(ALIEN), "mark": "3"} | {field: text})
+            for field in ("item_id", "mark", "next", "model", "list_id", "position")
+        ),
+    ]
+    for page in pages:
+        assert page.status_code in {200, 404, 422}
+        assert "<script>alert" not in page.text
+        assert "<img src=x" not in page.text
+    assert str(escape(text)) in pages[0].text
+    site: Site = app.state.site
+    assert site.log.counts().events <= 3
+
+
+@pytest.mark.parametrize("field", ["item_id", "mark"])
+def test_a_form_without_its_fields_is_refused(client: TestClient, field: str) -> None:
+    fields = {"item_id": str(ALIEN), "mark": "3"}
+    del fields[field]
+    assert client.post("/mark", data=fields).status_code == 422
+
+
+@pytest.mark.parametrize("target", ELSEWHERE)
+def test_a_form_leads_nowhere_else(client: TestClient, target: str) -> None:
+    answer = client.post("/mark", data={"item_id": str(ALIEN), "mark": "3", "next": target}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
+
+
+def test_the_cookie_is_random_hidden_and_kept_only_as_a_hash(client: TestClient, app: FastAPI) -> None:
+    answer = client.post("/mark", data={"item_id": str(ALIEN), "mark": "3"}, follow_redirects=False)
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert "Secure" not in cookie
+    token = client.cookies[COOKIE]
+    site: Site = app.state.site
+    with site.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT token_hash, user_id FROM visitors").all()
+    assert len(rows) == 1
+    assert token not in str(rows)
+    assert rows[0].user_id not in client.get("/my").text
+    secure = TestClient(app, base_url="https://testserver")
+    answer = secure.post("/mark", data={"item_id": str(ALIEN), "mark": "3"}, follow_redirects=False)
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "'; DROP TABLE visitors; --", "a" * 4000, "%00"])
+def test_a_bad_cookie_is_a_new_visitor(app: FastAPI, cookie: str) -> None:
+    client = TestClient(app, headers={"cookie": f"{COOKIE}={cookie}"})
+    assert "Tell us three" in client.get("/").text
+    answer = client.post("/mark", data={"item_id": str(ALIEN), "mark": "3"}, follow_redirects=False)
+    assert cookie == "" or f"{COOKIE}={cookie};" not in answer.headers["set-cookie"]
+
+
+def test_visitors_do_not_see_each_other(app: FastAPI) -> None:
+    one, other = TestClient(app), TestClient(app)
+    mark(one, ALIEN, "5")
+    mark(other, TOY_STORY, "5")
+    assert items(one.get("/my").text) == [ALIEN]
+    mark(other, ALIEN, "removed")
+    assert items(one.get("/my").text) == [ALIEN]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_strict_headers(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"].startswith("public" if "static" in path else "private")
+
+
+@pytest.mark.parametrize("path", ["/", "/movie/1", "/my", "/about", "/search?q=star", "/api/docs"])
+def test_no_page_asks_elsewhere_or_holds_inline_code(client: TestClient, path: str) -> None:
+    mark(client, ALIEN, "5")
+    page = client.get(path).text
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', page)
+    assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page)
+    for found in re.findall(r'(?:src|href)="(/static/[^"]+)"', page):
+        assert client.get(found).status_code == 200
+    css = client.get("/static/site.css").text
+    assert "http" not in css
+    for found in re.findall(r"url\(([^)]+)\)", css):
+        assert client.get(f"/static/{found}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 303),
+        ({"origin": "http://testserver"}, 303),
+        ({"sec-fetch-site": "same-origin"}, 303),
+        ({"sec-fetch-site": "none"}, 303),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "origin": "http://testserver"}, 403),
+    ],
+)
+def test_only_our_own_pages_may_post(client: TestClient, app: FastAPI, headers: dict[str, str], status: int) -> None:
+    fields = {"item_id": str(ALIEN), "mark": "3"}
+    assert client.post("/mark", data=fields, headers=headers, follow_redirects=False).status_code == status
+    site: Site = app.state.site
+    assert site.log.counts().events == (status == 303)
+
+
+def test_a_body_has_a_bound_whether_or_not_it_says_its_size(client: TestClient) -> None:
+    large = b"x" * (MAX_BODY_BYTES + 1)
+    headers = {"content-type": "application/json"}
+    assert client.post("/api/v1/events", content=large, headers=headers).status_code == 413
+    assert client.post("/api/v1/events", content=iter([large[:1000], large]), headers=headers).status_code == 413
+
+
+def test_a_page_asks_the_database_three_times_whatever_the_history(client: TestClient, app: FastAPI) -> None:
+    for item_id in (ALIEN, MATRIX, TOY_STORY):
+        mark(client, item_id, "5")
+    site: Site = app.state.site
+    queries: list[str] = []
+    sql_event.listen(site.database._reader, "before_cursor_execute", lambda *call: queries.append(call[2]))
+    client.get("/")
+    assert len(queries) == 3
+
+
+def test_a_failure_of_ours_says_nothing_of_it(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(Site, "watched", fail)
+    answer = TestClient(app, raise_server_exceptions=False).get("/")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.headers["content-security-policy"]
+
+
+def test_ids_of_any_kind_have_pages(known_movies: Dataset, tmp_path: Path) -> None:
+    kinds = ("a/b", "ü &?#", "x")
+    names = sorted(f"{kinds[row % 3]} {row:04}" for row in range(len(known_movies.items)))
+    path = train("item-knn", replace(known_movies, items=Vocab.of(names)), tmp_path)
+    with TestClient(create_app([path], db_url=f"sqlite:///{tmp_path}/ids.db", clock=lambda: NOW)) as client:
+        page = client.get("/").text
+        links = sorted(set(re.findall(r'href="(/movie/[^"?]+)"', page)))
+        assert len(links) > 20
+        for link in links:
+            assert client.get(link).status_code == 200
+        assert "more" in mark(client, names[0], "5")
+        assert client.get(f"/api/v1/items/{names[0]}/similar").status_code == 200
+
+
+def test_a_port_in_use_says_so_with_the_mend(artefact_paths: list[Path], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(MatineeError, match=f"127.0.0.1:{port}.*--port"):
+            serve(artefact_paths, port=port, db=f"sqlite:///{tmp_path}/x.db")
+
+
+def test_every_route_stands_in_the_documentation(app: FastAPI) -> None:
+    text = (PROJECT / "docs" / "serving.md").read_text("utf-8")
+    site: Site = app.state.site
+    routes = [route for part in (Pages(site), Api(site)) for route in part.router().routes if isinstance(route, Route)]
+    assert len(routes) > 12
+    documented = {"GET /api/openapi.json", "GET /static"}
+    for route in routes:
+        documented |= {
+            f"{method} {route.path.replace(':path}', '}')}" for method in (route.methods or set()) - {"HEAD"}
+        }
+    for name in sorted(documented):
+        assert f"| `{name}` |" in text
+    assert len(re.findall(r"^\| `(?:GET|POST) /", text, re.MULTILINE)) == len(documented)
+
+
+def test_the_invitation_ends_after_enough(client: TestClient) -> None:
+    for n, item_id in enumerate((ALIEN, MATRIX, TOY_STORY)):
+        page = mark(client, item_id, "4")
+        assert (section(page, "start") == "") == (n + 1 >= ENOUGH)
