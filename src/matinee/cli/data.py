@@ -12,6 +12,8 @@ from matinee.config import Experiment
 from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from matinee.events import Dataset
 
 Rows = tuple[list[str], list[tuple[object, ...]]]
@@ -63,9 +65,6 @@ def import_(
     json: bool = Json,
 ) -> None:
     """Check a log, filter it if asked, and keep it under a name as Parquet, quick to read again."""
-    import polars as pl
-
-    from matinee.catalogue import join_genres
     from matinee.data.fetch import cache_folder
     from matinee.workflow import read
 
@@ -78,17 +77,7 @@ def import_(
     part = folder.with_name(f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    events, catalogue = data.events, data.catalogue
-    columns = {
-        "user": data.users.ids[events.user_rows].tolist(),
-        "item": data.items.ids[events.item_rows].tolist(),
-    }
-    columns |= {"value": events.values} if data.kind == "rating" else {}
-    columns |= {"at": events.times} if data.timed else {}
-    pl.DataFrame(columns).write_parquet(part / "events.parquet")
-    genres = list(map(join_genres, catalogue.genres))
-    movies = {"movieId": data.items.ids.tolist(), "title": catalogue.titles, "genres": genres}
-    pl.DataFrame(movies).write_csv(part / "movies.csv")
+    _frame(data).write_parquet(part / "events.parquet")
     part.rename(folder)
     if json:
         print_json({"path": str(folder), "notes": list(data.notes)} | data.describe() | {"name": name})
@@ -152,6 +141,24 @@ def show(
         return
     _warn(data)
     say(table(f"{data.name}: {_counts(data)}", columns, rows, right="" if user else "034"))
+
+
+def _frame(data: "Dataset") -> "pl.DataFrame":
+    """A data set as one table that reads as it was: a row an event, titles and genres repeated."""
+    import polars as pl
+
+    from matinee.catalogue import join_genres
+
+    events, items = data.events, data.events.item_rows
+    columns = {
+        "user": pl.Series(data.users.ids.tolist()).gather(events.user_rows),
+        "item": pl.Series(data.items.ids.tolist()).gather(items),
+        "title": pl.Series(data.catalogue.titles, dtype=pl.String).gather(items),
+        "genres": pl.Series(list(map(join_genres, data.catalogue.genres)), dtype=pl.String).gather(items),
+    }
+    columns |= {"rating": pl.Series(events.values)} if data.kind == "rating" else {}
+    columns |= {"timestamp": pl.Series(events.times)} if data.timed else {}
+    return pl.DataFrame(columns)
 
 
 def _most_watched(data: "Dataset", k: int) -> "Rows":

@@ -1,0 +1,353 @@
+"""The command line as a person uses it, mistakes included."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from matinee.cli import main
+from matinee.models import MODELS
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        """The one JSON object on standard output, and nothing else there."""
+        assert self.code == 0, self.err
+        assert self.out.count("\n") == 1
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    """Run `matinee ...` in this process, in an empty folder, with empty caches, 200 columns wide."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("MATINEE_DATA", raising=False)
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["matinee", *arguments])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A small log: 30 users, two tastes, some of it shared."""
+    path = tmp_path / "log.csv"
+    rows = [
+        f"{user},{item},{1 + (user + item) % 5},{1_500_000_000 + 1000 * user + item}"
+        for user in range(30)
+        for item in range(20)
+        if item % 2 == user % 2 or (user + item) % 7 == 0
+    ]
+    path.write_text("user,item,rating,timestamp\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def test_train_recommend_similar(cli: Cli, log: Path) -> None:
+    trained = cli("train", "ease", "--data", str(log), "--set", "l2=5", "--out", "model", "--json").json
+    assert trained["artefact"] == "model"
+    assert trained["config"]["l2"] == 5
+    assert trained["data"]["users"] == 30
+    assert trained["split"] is None
+    listed = cli("recommend", "model", "--user", "3", "-k", "4", "--json").json
+    assert len(listed["movies"]) == 4
+    by_history = cli("recommend", "model", "--history", "1,3,5", "--explain", "--json").json
+    assert all(int(movie["item_id"]) % 2 == 1 for movie in by_history["movies"][:4])
+    assert by_history["movies"][0]["because"]
+    table = cli("recommend", "model", "--history", "1,3,5", "--explain").out
+    assert "because of" in table
+    near = cli("similar", "model", "--item", "4", "--json").json
+    assert near["of"] == "4"
+    assert "like 4, says ease" in cli("similar", "model", "--item", "4").out
+
+
+def test_recommend_takes_exactly_one_of_three_and_names_what_is_unknown(cli: Cli, log: Path) -> None:
+    cli("train", "item-knn", "--data", str(log), "--out", "model")
+    none = cli("recommend", "model")
+    assert none.code == 1
+    assert "one of user, history or liked" in none.err
+    assert cli("recommend", "model", "--user", "1", "--history", "2").code == 1
+    unknown = cli("recommend", "model", "--user", "99")
+    assert "no user '99' among the 30 known to item-knn" in unknown.err
+    assert "no movie with id '99'" in cli("recommend", "model", "--history", "99").err
+    assert "no movie titled 'Alien'" in cli("recommend", "model", "--liked", "Alien").err
+    assert "no artefact at nowhere" in cli("recommend", "nowhere", "--user", "1").err
+    cli("train", "popularity", "--data", str(log), "--out", "p")
+    assert "knows similar items; add item-knn" in cli("similar", "p", "--item", "1").err
+
+
+def test_evaluate_prints_the_whole_object(cli: Cli, log: Path) -> None:
+    report = cli(
+        "evaluate", "ease", "--data", str(log), "--set", "l2=5", "-k", "3,5", "--samples", "100", "--json"
+    ).json
+    assert report["model"] == "ease"
+    assert set(report["data"]) == {"name", "users", "items", "events", "fingerprint"}
+    assert report["split"]["train"] + report["split"]["valid"] + report["split"]["test"] == report["data"]["events"]
+    assert set(report["metrics"]["recall@5"]) == {"mean", "low", "high"}
+    for key in ("users", "users_without_targets", "fit_seconds", "rank_seconds", "peak_memory_mb", "config"):
+        assert report[key] is not None
+    again = cli("evaluate", "ease", "--data", str(log), "--set", "l2=5", "-k", "3,5", "--samples", "100", "--json").json
+    assert again["metrics"] == report["metrics"]
+
+
+def test_evaluate_options_change_what_they_say(cli: Cli, log: Path) -> None:
+    base = ["evaluate", "ease", "--data", str(log), "-k", "5", "--samples", "100", "--json"]
+    figure = {
+        name: cli(*base, *extra).json["metrics"]["ndcg@5"]["mean"]
+        for name, extra in {
+            "plain": (),
+            "inputs": ("--inputs", "train"),
+            "refit": ("--refit", "train+valid"),
+            "valid": ("--on", "valid"),
+        }.items()
+    }
+    assert len(set(figure.values())) == 4
+
+
+@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold"])
+def test_every_split_runs(cli: Cli, log: Path, method: str) -> None:
+    report = cli(
+        "evaluate", "item-knn", "--data", str(log), "--split", method, "-k", "5", "--samples", "100", "--json"
+    ).json
+    assert report["split"]["method"] == method
+    assert 0 <= report["metrics"]["recall@5"]["low"] <= report["metrics"]["recall@5"]["high"] <= 1
+
+
+def test_k_fold_pools_its_folds(cli: Cli, log: Path) -> None:
+    base = ["evaluate", "item-knn", "--data", str(log), "--split", "k-fold", "--folds", "3", "-k", "5", "--json"]
+    every = cli(*base).json
+    folds = [cli(*base, "--fold", str(fold)).json for fold in range(3)]
+    assert every["split"]["fold"] is None
+    assert every["targets"] == sum(fold["targets"] for fold in folds)
+    assert every["users"] == 30
+    means = [fold["metrics"]["ndcg@5"]["mean"] for fold in folds]
+    assert min(means) <= every["metrics"]["ndcg@5"]["mean"] <= max(means)
+    coverage = [fold["metrics"]["coverage@5"]["mean"] for fold in folds]
+    assert every["metrics"]["coverage@5"]["mean"] == pytest.approx(sum(coverage) / 3)
+
+
+def test_split_files(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "train.txt").write_text("0 0 1 2\n1 1 2 3\n2 0 2 3\n")
+    (tmp_path / "parts" / "test.txt").write_text("0 3\n1 0\n2 1\n")
+    report = cli("evaluate", "item-knn", "--split", "files:parts", "-k", "2", "--samples", "100", "--json").json
+    assert (report["split"]["train"], report["split"]["test"], report["users"]) == (9, 3, 3)
+    assert report["metrics"]["hit-rate@2"]["mean"] == 1
+
+
+def test_an_experiment_file_and_options_over_it(cli: Cli, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text(
+        f'model = "ease"\ndata = "{log}"\n[split]\nsplit = "leave-last"\n'
+        "[settings]\nl2 = 7.0\n[evaluation]\nk = [5]\nsamples = 100\n"
+    )
+    whole = cli("evaluate", "--config", "e.toml", "--json").json
+    assert (whole["config"]["l2"], whole["split"]["method"], next(iter(whole["metrics"]))) == (
+        7,
+        "leave-last",
+        "precision@5",
+    )
+    over = cli("evaluate", "--config", "e.toml", "--set", "l2=9", "-k", "3", "--split", "random", "--json").json
+    assert (over["config"]["l2"], over["split"]["method"], next(iter(over["metrics"]))) == (9, "random", "precision@3")
+    other = cli("evaluate", "item-knn", "--config", "e.toml", "--json").json
+    assert "l2" not in other["config"]
+    (tmp_path / "bad.toml").write_text('model = "ease"\n[split]\nmetod = "time"\n')
+    bad = cli("evaluate", "--config", "bad.toml")
+    assert bad.code == 1
+    assert "unknown key 'split.metod'" in bad.err
+    assert "no config file nowhere.toml" in cli("evaluate", "--config", "nowhere.toml").err
+
+
+def test_an_artefact_is_evaluated_on_its_own_split(cli: Cli, log: Path) -> None:
+    common = ["--data", str(log), "--split", "random", "--seed", "7", "--set", "l2=5"]
+    cli("train", "ease", *common, "--out", "model", "--json")
+    direct = cli("evaluate", "ease", *common, "-k", "5", "--json").json
+    from_artefact = cli("evaluate", "model", "-k", "5", "--json")
+    assert from_artefact.json["metrics"] == direct["metrics"]
+    assert "may have learned" not in from_artefact.err
+    elsewhere = cli("evaluate", "model", "--data", str(log), "--split", "leave-last", "-k", "5")
+    assert "may have learned what it is now asked to find" in elsewhere.err
+    assert "fitted on 20 items" in cli("evaluate", "model", "--data", "bundled", "--split", "random").err
+
+
+def test_train_resume_keeps_what_is_finished(cli: Cli, log: Path) -> None:
+    common = ["train", "ease", "--data", str(log), "--out", "model", "--json"]
+    first = cli(*common).json
+    assert cli(*common, "--resume").json["fit_seconds"] == first["fit_seconds"]
+    assert cli(*common, "--resume", "--set", "l2=9").json["config"]["l2"] == 9
+
+
+def test_compare_says_best_tied_worse_and_draws(cli: Cli, log: Path, tmp_path: Path) -> None:
+    compared = cli(
+        "compare", "ease", "item-knn", "popularity", "--data", str(log), "-k", "5", "--metric", "ndcg@5",
+        "--figure", "figure.png", "--json",
+    ).json  # fmt: skip
+    verdicts = [row["verdict"] for row in compared["models"]]
+    assert verdicts[0] == "best"
+    assert set(verdicts[1:]) <= {"tied", "worse"}
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    assert "verdict" in cli("compare", "ease", "popularity", "--data", str(log), "-k", "5", "--metric", "ndcg@5").out
+    assert "did you mean 'ease'" in cli("compare", "ease", "eas", "--data", str(log)).err
+    assert "two models or more" in cli("compare", "ease", "--data", str(log)).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "lightgnc"], "no model 'lightgnc'"),
+        (["train"], "no model is named"),
+        (["evaluate", "ease", "--set", "l3=1"], "unknown key 'l3'"),
+        (["evaluate", "ease", "--set", "l2"], "--set 'l2' is not key=value"),
+        (["evaluate", "ease", "--set", "l2=much"], "l2 = 'much'"),
+        (["evaluate", "ease", "--split", "rndom"], "split = 'rndom'"),
+        (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
+        (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),
+        (["evaluate", "ease", "-k", "0"], "k = [0]"),
+        (["evaluate", "ease", "--since", "yesterday"], "yesterday"),
+        (["evaluate", "ease", "--data", "bundeld"], "did you mean 'bundled'"),
+        (["evaluate", "ease", "--data", "ml-1m"], "matinee data fetch ml-1m"),
+        (["evaluate", "some/folder"], "neither a model nor an artefact"),
+        (["data", "fetch", "ml-1k"], "no data set 'ml-1k' to fetch"),
+        (["data", "show", "bundled", "--of", "9999"], "no user '9999'"),
+        (["tarin"], "No such command 'tarin'"),
+        (["evaluate", "ease", "--min-user-evnts", "3"], "--min-user-events"),
+    ],
+)
+def test_a_mistake_gets_one_clear_error_and_no_trace(cli: Cli, arguments: list[str], said: str) -> None:
+    done = cli(*arguments)
+    assert done.code in (1, 2)
+    assert said in " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.err).split())
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_data_commands(cli: Cli, log: Path, tmp_path: Path) -> None:
+    listed = cli("data", "list", "--json").json
+    assert listed["here"][0]["name"] == "bundled"
+    assert "ml-1m" in listed["to_fetch"]
+    assert "bundled" in cli("data", "list").out
+    shown = cli("data", "show", str(log), "-k", "3", "--json").json
+    assert [row["events"] for row in shown["rows"]] == sorted((row["events"] for row in shown["rows"]), reverse=True)
+    of_one = cli("data", "show", str(log), "--of", "3", "-k", "2", "--json").json
+    assert of_one["rows"][0]["at"] == "2017-07-14 03:30"
+    assert "Forrest Gump (1994)" in cli("data", "show").out
+    imported = cli("data", "import", str(log), "--name", "mine", "--min-value", "3", "--json").json
+    assert imported["name"] == "mine"
+    again = cli("data", "show", "mine", "--json").json
+    assert (again["events"], again["users"], again["fingerprint"]) == (
+        imported["events"], imported["users"], imported["fingerprint"],
+    )  # fmt: skip
+    assert "already" in cli("data", "import", str(log), "--name", "mine").err
+    assert "plain letters" in cli("data", "import", str(log), "--name", "../mine").err
+
+
+def test_import_keeps_titles_and_what_has_no_rating_or_time(cli: Cli, tmp_path: Path) -> None:
+    cli("data", "import", "bundled", "--name", "small", "--min-item-events", "100")
+    assert "Forrest Gump (1994)" in cli("data", "show", "small").out
+    (tmp_path / "clicks.csv").write_text("user,item\na,x\nb,y\na,y\n")
+    cli("data", "import", "clicks.csv", "--name", "clicks")
+    shown = cli("data", "show", "clicks", "--of", "a", "--json").json
+    assert [row["id"] for row in shown["rows"]] == ["y", "x"]
+    assert shown["rows"][0]["at"] == ""
+
+
+def test_audit(cli: Cli, log: Path, tmp_path: Path) -> None:
+    audit = cli("data", "audit", str(log), "--figure", "audit.png", "--json").json
+    assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")
+    assert audit["problems"] == []
+    strict = cli("data", "audit", str(log), "--strict")
+    assert strict.code == 1
+    assert "leaks under --strict" in strict.err
+    assert cli("data", "audit", str(log), "--split", "time", "--strict").code == 0
+
+
+def test_doctor(cli: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = cli("doctor", "--port", str(port), "--json")
+    checks = {check["check"]: check for check in json.loads(done.out)["checks"]}
+    assert done.code == 1
+    assert not checks[f"port {port}"]["ok"]
+    assert f"--port {port + 1}" in checks[f"port {port}"]["mend"]
+    assert checks["bundled data"]["found"] == "100,004 events"
+    assert "what to do" in cli("doctor", "--port", str(port)).out
+
+
+def test_a_taken_port_is_said_before_any_training(cli: Cli, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = cli("demo", "--port", str(taken.getsockname()[1]), "--no-browser")
+    assert done.code == 1
+    assert "--port" in done.err
+    assert not (tmp_path / "share").exists()
+
+
+def test_help_is_quick_and_imports_no_torch() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", "from matinee.cli import main; main()", "--help"],
+            capture_output=True, text=True, env=environment, check=False,
+        )  # fmt: skip
+        seconds.append(time.perf_counter() - started)
+    assert done.returncode == 0
+    for command in ("demo", "data", "train", "evaluate", "compare", "recommend", "similar", "serve", "doctor"):
+        assert command in done.stdout
+    trace = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import matinee"],
+        capture_output=True, text=True, env=environment, check=True,
+    ).stderr  # fmt: skip
+    assert "matinee" in trace
+    for heavy in ("torch", "numpy", "polars", "scipy"):
+        assert not re.search(rf"\| +{heavy}\b", trace)
+    assert min(seconds) < 2  # 0.3 s where nothing else runs; benchmarks/backbone.py measures it
+
+
+def test_served_models_that_need_no_network_run_without_torch(cli: Cli, log: Path) -> None:
+    cli("train", "ease", "--data", str(log), "--out", "model")
+    script = (
+        "import sys; from pathlib import Path; from matinee.store.artefact import load; from matinee import workflow;"
+        "workflow.recommend(load(Path('model')), history=[1, 3]); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_model_of_the_registry_has_its_experiments() -> None:
+    from matinee.config import read_experiment
+
+    project = Path(__file__).parents[1]
+    for name in MODELS:
+        for protocol in ("a", "b"):
+            experiment = read_experiment(project / "configs" / protocol / f"{name}.toml")
+            assert experiment.model == name
