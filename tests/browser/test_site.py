@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from conftest import require
 from matinee.serve.app import create_app
@@ -48,6 +48,11 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def left(request: Request) -> bool:
+    """Whether a request was given up because the next page was asked for."""
+    return request.failure == "net::ERR_ABORTED"
+
+
 def opened(context: BrowserContext, address: str) -> tuple[Page, list[str]]:
     """A page that notes whatever goes wrong or leaves the site."""
     page = context.new_page()
@@ -55,7 +60,7 @@ def opened(context: BrowserContext, address: str) -> tuple[Page, list[str]]:
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("requestfailed", lambda request: left(request) or wrong.append(f"failed: {request.url}"))
     page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(f"out: {request.url}"))
     page.goto(address)
     return page, wrong

@@ -138,3 +138,9 @@ box.addEventListener("keydown", (event) => {
 });
 addEventListener("click", (event) => event.target.closest(".search") || close());
 box.form.addEventListener("focusout", (event) => event.relatedTarget && !box.form.contains(event.relatedTarget) && close());
+
+// Chromium scrolls to the fragment but leaves the focus where it was.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
