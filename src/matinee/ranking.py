@@ -11,8 +11,8 @@ from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.vocab import UNKNOWN
 
-BLOCK_BYTES = 64 * 2**20
-"""Memory for the scores of one block of users."""
+BLOCK_BYTES = 16 * 2**20
+"""Memory for the scores of one block of users: what a processor keeps close to it (measured: 8 to 16 MB are quickest)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

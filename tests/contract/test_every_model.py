@@ -50,10 +50,20 @@ def bundled_split(bundled: Dataset) -> Split:
     return split(bundled, SplitConfig())
 
 
+class Fitted(dict[str, Recommender]):
+    """Each model fitted on the bundled data when it is first asked for."""
+
+    def __init__(self, train: TrainingData) -> None:
+        self.train = train
+
+    def __missing__(self, name: str) -> Recommender:
+        self[name] = create(name).fit(self.train, Run.seeded(1))
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def fitted(bundled_split: Split) -> dict[str, Recommender]:
-    train = bundled_split.training()
-    return {name: create(name).fit(train, Run.seeded(1)) for name in NAMES}
+    return Fitted(bundled_split.training())
 
 
 @pytest.fixture(scope="module")
