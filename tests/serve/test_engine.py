@@ -96,10 +96,13 @@ def test_artefacts_of_other_data_do_not_go_together(
 ) -> None:
     other = known_movies.keep(known_movies.events.item_rows % 2 == 0)
     stranger = train("item-knn", other, tmp_path)
-    artefacts = [load(artefact_paths[0]), load(stranger)]
+    half = known_movies.keep(known_movies.events.user_rows % 2 == 0)  # the same movies, other people
+    assert len(half.items) == len(known_movies.items)
+    for path in (stranger, train("ease", half, tmp_path)):
+        with pytest.raises(MatineeError, match=r"was fitted on other data .* than .*popularity"):
+            Engine([load(artefact_paths[0]), load(path)], EventSource(other.events, other.users))
+    artefacts = [load(artefact_paths[0])]
     source = EventSource(other.events, other.users)
-    with pytest.raises(MatineeError, match=r"item-knn.*other .* than .*popularity"):
-        Engine(artefacts, source)
     with pytest.raises(MatineeError, match="at least one artefact"):
         Engine([], source)
     with pytest.raises(MatineeError, match="two artefacts"):

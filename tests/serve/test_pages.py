@@ -371,3 +371,20 @@ def test_the_invitation_ends_after_enough(client: TestClient) -> None:
     for n, item_id in enumerate((ALIEN, MATRIX, TOY_STORY)):
         page = mark(client, item_id, "4")
         assert (section(page, "start") == "") == (n + 1 >= ENOUGH)
+
+
+def test_places_without_evidence_go_to_popular_movies_not_watched(client: TestClient, app: FastAPI) -> None:
+    for item_id in (ALIEN, MATRIX):
+        mark(client, item_id, "5")
+    site: Site = app.state.site
+    found = site.for_you(user_of(site), len(site.engine.items), "item-knn")
+    rows = [item.item_row for item in found]
+    assert sorted(rows + site.engine.items.rows([ALIEN, MATRIX]).tolist()) == list(range(len(site.engine.items)))
+    by_model = [item.model for item in found]
+    assert by_model == sorted(by_model)  # item-knn first, then popularity
+    assert {"item-knn", "popularity"} == set(by_model)
+
+
+def user_of(site: Site) -> str:
+    with site.database.read() as connection:
+        return str(connection.exec_driver_sql("SELECT user_id FROM visitors").scalar_one())

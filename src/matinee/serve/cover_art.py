@@ -1,61 +1,19 @@
 """Drawings for covers: each a function from chance and four colours to SVG shapes on a field of 240 by 240."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from random import Random
 
-SIZE = 240
-
-
-@dataclass(frozen=True, slots=True)
-class Colours:
-    """field: what is drawn on; one, two, three: what is drawn with, boldest first."""
-
-    field: str
-    one: str
-    two: str
-    three: str
-
+from matinee.serve.cover_shapes import SIZE, Colours, box, circle, half, path, polar, polygon, ring, star
 
 Drawing = Callable[[Random, Colours], list[str]]
-
-
-def circle(x: float, y: float, r: float, fill: str, extra: str = "") -> str:
-    """A filled circle."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{fill}"{extra}/>'
-
-
-def ring(x: float, y: float, r: float, colour: str, width: float) -> str:
-    """A circle's outline."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>'
-
-
-def box(x: float, y: float, width: float, height: float, fill: str) -> str:
-    """A filled rectangle."""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
-
-
-def polygon(points: Iterable[tuple[float, float]], fill: str) -> str:
-    """A filled polygon."""
-    return f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="{fill}"/>'
-
-
-def path(commands: str, fill: str, extra: str = "") -> str:
-    """A filled path."""
-    return f'<path d="{commands}" fill="{fill}"{extra}/>'
-
-
-def polar(x: float, y: float, r: float, turn: float) -> tuple[float, float]:
-    """The point at distance r from (x, y); turn in whole turns, clockwise from the right."""
-    return x + r * math.cos(math.tau * turn), y + r * math.sin(math.tau * turn)
 
 
 def orbits(chance: Random, c: Colours) -> list[str]:
     """A planet among its orbits."""
     x, y, r = chance.uniform(85, 155), chance.uniform(95, 145), chance.uniform(36, 56)
     shapes = [ring(x, y, r + 20 * n, c.two if n % 2 else c.three, 1.5) for n in range(1, 9)]
-    shapes += [circle(x, y, r, c.one), path(_half(x, y, r, chance.choice([0.05, 0.3])), c.field, ' fill-opacity=".35"')]
+    shapes += [circle(x, y, r, c.one), path(half(x, y, r, chance.choice([0.05, 0.3])), c.field, ' fill-opacity=".35"')]
     for n in (1, 3, 5):
         shapes.append(circle(*polar(x, y, r + 20 * n, chance.random()), 4 + n, chance.choice([c.one, c.two])))
     return shapes
@@ -119,7 +77,7 @@ def bowls(chance: Random, c: Colours) -> list[str]:
         for column in range(3):
             x, y, r = 40 + 80 * column, 40 + 80 * row, 34
             turn = chance.choice([0, 0.25, 0.5, 0.75])
-            shapes.append(path(_half(x, y, r, turn), chance.choice([c.one, c.two, c.three])))
+            shapes.append(path(half(x, y, r, turn), chance.choice([c.one, c.two, c.three])))
             if chance.random() < 0.35:
                 shapes.append(circle(*polar(x, y, 17, turn - 0.25), 7, c.field))
     return shapes
@@ -129,7 +87,7 @@ def smile(chance: Random, c: Colours) -> list[str]:
     """One broad grin under two dots."""
     tilt = chance.uniform(-0.05, 0.05)
     eyes = [polar(120, 120, 48, 0.635 + tilt), polar(120, 120, 48, 0.865 + tilt)]
-    shapes = [circle(120, 120, 104, c.one), path(_half(120, 126, 68, tilt), c.field)]
+    shapes = [circle(120, 120, 104, c.one), path(half(120, 126, 68, tilt), c.field)]
     shapes += [circle(*eyes[0], 14, c.field), circle(*eyes[1], 14, c.field)]
     return [*shapes, circle(*polar(120, 126, 42, 0.25 + tilt), 22, c.two)]
 
@@ -175,7 +133,7 @@ def crescent(chance: Random, c: Colours) -> list[str]:
     x, y, r = chance.uniform(90, 150), chance.uniform(80, 105), chance.uniform(48, 62)
     shapes = [circle(x, y, r, c.two), circle(x + r * 0.42, y - r * 0.16, r * 0.84, c.field)]
     for _ in range(16):
-        shapes.append(_star(chance.uniform(8, 232), chance.uniform(8, 170), chance.uniform(2.5, 8), c.one))
+        shapes.append(star(chance.uniform(8, 232), chance.uniform(8, 170), chance.uniform(2.5, 8), c.one))
     for level, colour in enumerate((c.one, c.three)):
         rise = 165 + 34 * level
         left, right = rise + chance.uniform(0, 25), rise + chance.uniform(0, 25)
@@ -296,7 +254,7 @@ def chevrons(chance: Random, c: Colours) -> list[str]:
             (-5, y + thick),
         ]
         shapes.append(polygon(points, (c.one, c.one, c.two)[k % 3]))
-    return [*shapes, _star(120, 120, 30, c.three)]
+    return [*shapes, star(120, 120, 30, c.three)]
 
 
 def searchlights(chance: Random, c: Colours) -> list[str]:
@@ -397,12 +355,12 @@ def confetti(chance: Random, c: Colours) -> list[str]:
                 case 0:
                     shapes.append(circle(x, y, chance.uniform(6, 12), colour))
                 case 1:
-                    shapes.append(path(_half(x, y, 14, chance.random()), colour))
+                    shapes.append(path(half(x, y, 14, chance.random()), colour))
                 case 2:
                     turn = f' transform="rotate({chance.randrange(180)} {x:.0f} {y:.0f})"'
                     shapes.append(box(x - 14, y - 4, 28, 8, colour).replace("/>", f"{turn}/>"))
                 case _:
-                    shapes.append(_star(x, y, 13, colour))
+                    shapes.append(star(x, y, 13, colour))
     return shapes
 
 
@@ -474,15 +432,3 @@ DRAWINGS: dict[str, tuple[Drawing, ...]] = {
     "Western": (mesa, horizon),
 }
 WITHOUT_GENRE: tuple[Drawing, ...] = (projector,)
-
-
-def _half(x: float, y: float, r: float, turn: float) -> str:
-    """Half a disc, its flat side first turned by `turn`."""
-    (x1, y1), (x2, y2) = polar(x, y, r, turn), polar(x, y, r, turn + 0.5)
-    return f"M{x1:.1f} {y1:.1f}A{r:.1f} {r:.1f} 0 0 1 {x2:.1f} {y2:.1f}z"
-
-
-def _star(x: float, y: float, r: float, fill: str) -> str:
-    """A star of four points."""
-    near = r * 0.3
-    return polygon([polar(x, y, near if k % 2 else r, k / 8) for k in range(8)], fill)

@@ -15,7 +15,8 @@ from random import Random
 from markupsafe import Markup, escape
 
 from matinee.catalogue import Catalogue
-from matinee.serve.cover_art import DRAWINGS, WITHOUT_GENRE, Colours
+from matinee.serve.cover_art import DRAWINGS, WITHOUT_GENRE
+from matinee.serve.cover_shapes import Colours
 
 WIDTH, HEIGHT, MARGIN = 240, 360, 16
 LARGEST, SMALLEST, SUBTITLE = 58, 17, 15
@@ -106,8 +107,8 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...]) -> Markup:
     small = f"{year or ''}", " / ".join(genres[:2])
     shapes = "".join(drawing(chance, colours))
     x, y, width, height = {
-        "below": (0, 0, WIDTH, HEIGHT - panel),
-        "above": (0, panel, WIDTH, HEIGHT - panel),
+        "below": (-1, -1, WIDTH + 2, HEIGHT - panel + 1),
+        "above": (-1, panel, WIDTH + 2, HEIGHT - panel + 1),
         "framed": (MARGIN, MARGIN, WIDTH - 2 * MARGIN, HEIGHT - panel - MARGIN),
     }[layout]
     top = 0 if layout == "above" else HEIGHT - panel

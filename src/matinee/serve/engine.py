@@ -177,13 +177,16 @@ def _require_same_items(artefacts: Sequence[Artefact]) -> None:
     for position, artefact in enumerate(artefacts):
         if any(other.name == artefact.name for other in artefacts[:position]):
             raise MatineeError(f"two artefacts hold the model {artefact.name!r}; serve one of them ({artefact.path})")
-        if not np.array_equal(artefact.items.ids, first.items.ids):
+        if not np.array_equal(artefact.items.ids, first.items.ids) or _fingerprint(artefact) != _fingerprint(first):
             raise MatineeError(
-                f"{artefact.path} ({artefact.name}) was fitted on other items ({_data(artefact)}) than {first.path} "
+                f"{artefact.path} ({artefact.name}) was fitted on other data ({_data(artefact)}) than {first.path} "
                 f"({first.name}, {_data(first)}); train them on the same data"
             )
 
 
 def _data(artefact: Artefact) -> str:
-    data = artefact.manifest.get("data", {})
-    return f"data {data.get('name', '?')}, fingerprint {data.get('fingerprint', '?')}"
+    return f"{artefact.manifest.get('data', {}).get('name', '?')}, fingerprint {_fingerprint(artefact)}"
+
+
+def _fingerprint(artefact: Artefact) -> str:
+    return str(artefact.manifest.get("data", {}).get("fingerprint", "?"))

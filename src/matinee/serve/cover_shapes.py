@@ -1,0 +1,59 @@
+"""The few SVG shapes that covers are made of."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SIZE = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """field: what is drawn on; one, two, three: what is drawn with, boldest first."""
+
+    field: str
+    one: str
+    two: str
+    three: str
+
+
+def circle(x: float, y: float, r: float, fill: str, extra: str = "") -> str:
+    """A filled circle."""
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{fill}"{extra}/>'
+
+
+def ring(x: float, y: float, r: float, colour: str, width: float) -> str:
+    """A circle's outline."""
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>'
+
+
+def box(x: float, y: float, width: float, height: float, fill: str) -> str:
+    """A filled rectangle."""
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
+
+
+def polygon(points: Iterable[tuple[float, float]], fill: str) -> str:
+    """A filled polygon."""
+    return f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="{fill}"/>'
+
+
+def path(commands: str, fill: str, extra: str = "") -> str:
+    """A filled path."""
+    return f'<path d="{commands}" fill="{fill}"{extra}/>'
+
+
+def polar(x: float, y: float, r: float, turn: float) -> tuple[float, float]:
+    """The point at distance r from (x, y); turn in whole turns, clockwise from the right."""
+    return x + r * math.cos(math.tau * turn), y + r * math.sin(math.tau * turn)
+
+
+def half(x: float, y: float, r: float, turn: float) -> str:
+    """Half a disc, its flat side first turned by `turn`."""
+    (x1, y1), (x2, y2) = polar(x, y, r, turn), polar(x, y, r, turn + 0.5)
+    return f"M{x1:.1f} {y1:.1f}A{r:.1f} {r:.1f} 0 0 1 {x2:.1f} {y2:.1f}z"
+
+
+def star(x: float, y: float, r: float, fill: str) -> str:
+    """A star of four points."""
+    near = r * 0.3
+    return polygon([polar(x, y, near if k % 2 else r, k / 8) for k in range(8)], fill)
