@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from matinee.errors import MatineeError
 from matinee.events import Dataset
 from matinee.serve.api import Api
-from matinee.serve.app import create_app, serve
+from matinee.serve.app import create_app, require_free, serve
 from matinee.serve.guard import HEADERS, MAX_BODY_BYTES
 from matinee.serve.pages import ENOUGH, FOR_YOU, Pages
 from matinee.serve.site import Site
@@ -350,6 +350,9 @@ def test_a_port_in_use_says_so_with_the_mend(artefact_paths: list[Path], tmp_pat
         port = taken.getsockname()[1]
         with pytest.raises(MatineeError, match=f"127.0.0.1:{port}.*--port"):
             serve(artefact_paths, port=port, db=f"sqlite:///{tmp_path}/x.db")
+        with pytest.raises(MatineeError, match="--port"):
+            require_free("127.0.0.1", port)
+    require_free("127.0.0.1", port)
 
 
 def test_every_route_stands_in_the_documentation(app: FastAPI) -> None:

@@ -29,7 +29,7 @@ from matinee.serve.visitors import Visitors
 from matinee.store.artefact import load
 from matinee.store.sql import SqlDatabase, SqlEvents, SqlVisitors
 
-DEFAULT_DB = "sqlite:///matinee.db"
+DEFAULT_DB = "sqlite:///matinee.sqlite3"
 
 
 def create_app(
@@ -123,6 +123,11 @@ def serve(
 
 def require_free(host: str, port: int) -> None:
     """Raises MatineeError if the port is taken."""
+    _listen(host, port).close()
+
+
+def require_free(host: str, port: int) -> None:
+    """Raises MatineeError if the port is taken, before anything long is begun."""
     _listen(host, port).close()
 
 

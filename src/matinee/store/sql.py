@@ -280,10 +280,12 @@ def _parse(url: str) -> URL:
         parsed = make_url(url if "://" in url else f"sqlite:///{url}")
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError):
-        raise MatineeError(f"{url!r} is no database URL; for example --db sqlite:///matinee.db") from None
+        raise MatineeError(f"{url!r} is no database URL; for example --db sqlite:///matinee.sqlite3") from None
     if _is_sqlite(parsed):
         if parsed.database in (None, "", ":memory:"):
-            raise MatineeError("a SQLite database in memory has no readers; name a file: --db sqlite:///matinee.db")
+            raise MatineeError(
+                "a SQLite database in memory has no readers; name a file: --db sqlite:///matinee.sqlite3"
+            )
         folder = Path(str(parsed.database)).absolute().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
