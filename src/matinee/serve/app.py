@@ -126,11 +126,6 @@ def require_free(host: str, port: int) -> None:
     _listen(host, port).close()
 
 
-def require_free(host: str, port: int) -> None:
-    """Raises MatineeError if the port is taken, before anything long is begun."""
-    _listen(host, port).close()
-
-
 class _Server(uvicorn.Server):
     """A server that says when it can be asked."""
 
