@@ -1,0 +1,97 @@
+"""What the documents show runs, and what they link to is there."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    path for path in [*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")] if ".venv" not in path.parts
+)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def run_python(path: Path, monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """The Python of a document, block after block, as one module of its own."""
+    module = types.ModuleType("the_document")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for code in blocks(path, "python"):
+        exec(compile(code, path.name, "exec"), vars(module))
+    return module
+
+
+def test_the_readme_has_what_it_promises() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert len(blocks(PROJECT / "README.md", "python")) == 1
+    assert len(blocks(PROJECT / "README.md", "sh")[0].splitlines()) == 5
+    assert "make demo" in text
+    assert "make test" in text
+    assert "@" not in re.sub(r"@\d+|`[^`]*`", "", text), "a figure is not filled in"
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python(PROJECT / "README.md", monkeypatch)
+    out = capsys.readouterr().out
+    assert "ndcg" in out
+    assert "Aliens (1986)" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", blocks(PROJECT / "README.md", "sh")[0].splitlines())
+def test_the_commands_of_the_readme(line: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "readme"  # shared, for one command uses what another made
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", "from matinee.cli import main; main()", *shlex.split(line)[1:]]
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_the_model_of_adding_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matinee.models import MODELS
+
+    monkeypatch.setitem(MODELS, "bias", "")  # so that it goes again
+    module = run_python(PROJECT / "docs" / "adding-a-model.md", monkeypatch)
+    assert module.report.metrics["rmse"].mean == pytest.approx(0.895, abs=0.01)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
+
+
+def test_every_command_and_option_is_told_by_help() -> None:
+    import typer
+
+    from matinee.cli import app
+
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        assert command.help, name
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name} {parameter.name}"
+
+
+def test_every_model_has_its_section() -> None:
+    from matinee.models import MODELS
+
+    headings = re.findall(r"^## (.+)$", (PROJECT / "docs" / "models.md").read_text(encoding="utf-8"), flags=re.M)
+    assert set(MODELS) - {"bias"} <= set(headings)
