@@ -60,12 +60,15 @@ def serve(
     host: str = Host,
     port: int = Port,
     db: str = Database,
+    api_open: bool = typer.Option(
+        False, "--api-open", help="Let the API read and write any user's events, not one's own."
+    ),
 ) -> None:
     """Serve artefacts as a site and an API; the first of them is what the default list comes from."""
     from matinee.serve.app import serve as serve_site
     from matinee.store.artefact import load
 
-    serve_site(artefacts, host, port, db, _announce, default=load(artefacts[0]).name)
+    serve_site(artefacts, host, port, db, _announce, default=load(artefacts[0]).name, api_open=api_open)
 
 
 def doctor(port: int = Port, json: bool = Json) -> None:
