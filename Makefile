@@ -9,7 +9,7 @@ help:
 	@echo "make demo    train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test    run every test"
 	@echo "make check   format, lint, types, layers, dependencies"
-	@echo "make bench   measure speed, memory and quality; results as JSON in benchmarks/results/"
+	@echo "make bench   measure speed, memory and quality; figures as JSON beside the scripts"
 	@echo "make clean   remove the virtual environment and caches"
 
 $(VENV)/.runs: pyproject.toml constraints.txt
