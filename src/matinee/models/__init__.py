@@ -11,6 +11,9 @@ MODELS = {
     "item-knn": "matinee.models.item_knn:ItemKNN",
     "user-knn": "matinee.models.user_knn:UserKNN",
     "ease": "matinee.models.ease:EASE",
+    "ials": "matinee.models.ials:IALS",
+    "movie-pairs": "matinee.models.movie_pairs:MoviePairs",
+    "lightgcn": "matinee.models.lightgcn:LightGCN",
 }
 
 

@@ -1,0 +1,199 @@
+"""How often two items meet in a history: counted once, in blocks, all that pair models need of the data."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array, diags_array
+
+from matinee.arrays import FloatArray, IntArray, gather, rows_of
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+
+PairWeight = Literal["pair", "user"]
+BLOCK_PAIRS = 2**20
+"""Pairs written out at once."""
+DENSE_CELLS = 2**26
+"""Windowed counts with fewer cells than this are added up in a full table."""
+
+
+def user_weights(lengths: IntArray, pair_weight: PairWeight) -> FloatArray:
+    """What one ordered pair of each user counts. lengths [U] -> [U].
+
+    pair: 1, so that a user of n items owns n(n - 1) pairs; user: 1/(n - 1), so that they own n.
+    """
+    if pair_weight == "pair":
+        return np.ones(len(lengths), dtype=np.float32)
+    return (1 / np.maximum(lengths - 1, 1)).astype(np.float32)
+
+
+def count_pairs(matrix: csr_array, pair_weight: PairWeight = "pair") -> csr_array:
+    """Ordered pairs of different items that one user has, over all users. matrix [U, I], binary -> [I, I].
+
+    Symmetric, with an empty diagonal. Counted by blocks of items.
+    """
+    weights = user_weights(np.diff(matrix.indptr), pair_weight)
+    weighed = (diags_array(weights) @ matrix).tocsr()
+    by_item = matrix.T.tocsr()  # [I, U]
+    blocks = []
+    for start, stop in _item_blocks(matrix):
+        blocks.append(_without_diagonal((by_item[start:stop] @ weighed).tocsr(), start))
+    return _stacked(blocks, matrix.shape[1])
+
+
+def split_pairs(
+    matrix: csr_array, ratios: tuple[float, ...], rng: np.random.Generator, pair_weight: PairWeight = "pair"
+) -> list[csr_array]:
+    """The counts of `count_pairs`, each single pair thrown into one of some parts by chance. One [I, I] a part.
+
+    ratios: the parts' shares, summing to 1. Exactly as if all pairs were written out, drawn for and counted: they are,
+    but only BLOCK_PAIRS of them at a time. A pair's reverse is drawn for on its own.
+    """
+    weights = user_weights(np.diff(matrix.indptr), pair_weight)
+    limits = np.cumsum(ratios)[:-1]
+    by_item = matrix.T.tocsr()
+    parts: list[list[csr_array]] = [[] for _ in ratios]
+    for start, stop in _item_blocks(matrix):
+        if pair_weight == "pair":  # pairs of one cell are alike: it is enough to know how many there are
+            whole = _without_diagonal((by_item[start:stop] @ matrix).tocsr(), start)
+            split = _thinned(whole, limits, rng)
+        else:
+            split = [
+                _without_diagonal(part, start) for part in _drawn(by_item[start:stop], matrix, weights, limits, rng)
+            ]
+        for part, block in zip(parts, split, strict=True):
+            part.append(block)
+    return [_stacked(parts.pop(0), matrix.shape[1]) for _ in ratios]
+
+
+def _thinned(counts: csr_array, limits: FloatArray, rng: np.random.Generator) -> list[csr_array]:
+    """Each unit of each count thrown into one of some parts."""
+    sizes = counts.data.astype(np.int64)
+    firsts = np.cumsum(sizes) - sizes
+    drawn = rng.integers(2**16, size=int(sizes.sum()), dtype=np.uint16)
+    below = [np.zeros(len(sizes), dtype=np.int64)]
+    for limit in limits:
+        hits = drawn < np.uint16(round(limit * 2**16))
+        below.append(np.add.reduceat(hits, firsts, dtype=np.uint16) if len(sizes) else below[0])
+    below.append(sizes)
+    return [
+        _nonzero(csr_array((np.subtract(high, low, dtype=np.float32), counts.indices, counts.indptr), counts.shape))
+        for low, high in itertools.pairwise(below)
+    ]
+
+
+def _drawn(
+    block: csr_array, matrix: csr_array, weights: FloatArray, limits: FloatArray, rng: np.random.Generator
+) -> list[csr_array]:
+    """The pairs of some items, written out with their users' weights and thrown into parts. block [b, U]."""
+    n_items, n_parts = matrix.shape[1], len(limits) + 1
+    starts, places = gather(matrix.indptr, block.indices)  # each holder's items
+    entries = rows_of(starts)
+    cells = rows_of(block.indptr)[entries] * n_items + matrix.indices[places]
+    cells += np.searchsorted(limits, rng.random(len(cells)), side="right") * (block.shape[0] * n_items)
+    counts = np.bincount(cells, weights[block.indices][entries], minlength=n_parts * block.shape[0] * n_items)
+    return [csr_array(table) for table in counts.astype(np.float32).reshape(n_parts, block.shape[0], n_items)]
+
+
+def _nonzero(matrix: csr_array) -> csr_array:
+    kept = matrix.data != 0
+    starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    columns = matrix.indices[kept].astype(np.int32)
+    return csr_array((matrix.data[kept], columns, starts.astype(np.int32)), shape=matrix.shape)  # a block is small
+
+
+def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight: PairWeight = "pair") -> csr_array:
+    """Ordered pairs of events at most `window` apart in one history, nearer ones counting more. [I, I].
+
+    A pair at distance d counts (window - d + 1) / window: what word2vec's randomly shortened windows come to on
+    average. Symmetric. The diagonal holds repeats of an item within the window; without repeats it is empty.
+    """
+    items = histories.items.astype(np.int64)
+    owners = histories.owners
+    lengths = np.diff(histories.starts)
+    weights = user_weights(lengths, pair_weight)
+    dense = np.zeros(n_items**2) if n_items**2 <= DENSE_CELLS else None
+    total: csr_array = csr_array((n_items, n_items), dtype=np.float32)
+    for distance in range(1, min(window, int(lengths.max(initial=0)) - 1) + 1):
+        same = np.flatnonzero(owners[:-distance] == owners[distance:])
+        near, far = items[same], items[same + distance]
+        weight = weights[owners[same]] * np.float32((window - distance + 1) / window)
+        if dense is not None:
+            dense += np.bincount(near * n_items + far, weight, minlength=n_items**2)
+        else:
+            total = csr_array(total + coo_array((weight, (near, far)), shape=total.shape).tocsr())
+    if dense is not None:
+        table = dense.reshape(n_items, n_items).astype(np.float32)
+        return csr_array(table + table.T)
+    return csr_array(total + total.T)
+
+
+def sample_pairs(
+    histories: Histories, n_pairs: int, rng: np.random.Generator, pair_weight: PairWeight = "pair"
+) -> tuple[IntArray, IntArray]:
+    """Ordered pairs of different places of one history, drawn with replacement: for catalogues whose counts do not fit.
+
+    A user is drawn as their pairs weigh, then two places. Their expected counts are those of `count_pairs`.
+    Raises MatineeError where nobody has two events. [n_pairs], [n_pairs] item rows.
+    """
+    lengths = np.diff(histories.starts)
+    mass = np.cumsum(lengths * (lengths - 1) * user_weights(lengths, pair_weight).astype(np.float64))
+    require_pairs(float(mass[-1]) if len(mass) else 0.0)
+    users = np.searchsorted(mass, rng.random(n_pairs) * mass[-1], side="right")
+    first = (rng.random(n_pairs) * lengths[users]).astype(np.int64)
+    second = (rng.random(n_pairs) * (lengths[users] - 1)).astype(np.int64)
+    second += second >= first
+    starts = histories.starts[users]
+    return histories.items[starts + first], histories.items[starts + second]
+
+
+def require_pairs(total: float) -> None:
+    """Raises MatineeError where there is no pair to learn from."""
+    if total == 0:
+        raise MatineeError(
+            "no user has two different movies, so there are no pairs to learn from; use users with more events"
+        )
+
+
+def shared_users(train: TrainingData, item_row: int, others: IntArray) -> IntArray:
+    """How many users have an item and each of some others. others [n] -> [n]."""
+    by_item = train.matrix().T.tocsr()
+    shared: FloatArray = (by_item[others] @ by_item[[item_row]].T).toarray()[:, 0]
+    return shared.astype(np.int64)
+
+
+def _item_blocks(matrix: csr_array) -> Iterator[tuple[int, int]]:
+    """Ranges of items with at most BLOCK_PAIRS pairs (or one item) each."""
+    lengths = np.diff(matrix.indptr)
+    pairs = np.bincount(matrix.indices, np.repeat(lengths, lengths), minlength=matrix.shape[1])
+    before = np.concatenate([[0], np.cumsum(np.maximum(pairs, matrix.shape[1]))])  # empty rows cost memory too
+    start = 0
+    while start < matrix.shape[1]:
+        stop = int(np.searchsorted(before, before[start] + BLOCK_PAIRS, side="right")) - 1
+        stop = min(max(stop, start + 1), matrix.shape[1])
+        yield start, stop
+        start = stop
+
+
+def _without_diagonal(block: csr_array, first_row: int) -> csr_array:
+    """Rows first_row, first_row + 1, ... of a square matrix without their diagonal entries."""
+    data = block.data.astype(np.float32)
+    data[block.indices == rows_of(block.indptr) + first_row] = 0
+    return _nonzero(csr_array((data, block.indices, block.indptr), shape=block.shape))
+
+
+def _stacked(blocks: list[csr_array], n_items: int) -> csr_array:
+    """Blocks of rows as one matrix with indices as short as they can be; the blocks are given up on the way."""
+    counts = np.concatenate([[0], *(np.diff(block.indptr) for block in blocks)])
+    starts = np.cumsum(counts)
+    narrow = np.int32 if starts[-1] < 2**31 else np.int64
+    data = np.empty(starts[-1], dtype=np.float32)
+    columns = np.empty(starts[-1], dtype=narrow)
+    stop = int(starts[-1])
+    while blocks:
+        block = blocks.pop().sorted_indices()
+        start = stop - block.nnz
+        data[start:stop], columns[start:stop] = block.data, block.indices
+        stop = start
+    return csr_array((data, columns, starts.astype(narrow)), shape=(len(starts) - 1, n_items))

@@ -1,0 +1,141 @@
+"""MoviePairs: a network reads one movie and names another of the same person; trained on counts of pairs."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Search
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.models.cooccurrence import PairWeight, count_pairs, require_pairs, split_pairs
+from matinee.models.vectors import cosines, fitting_dim, mean_vectors, unit
+from matinee.training import GradientConfig, train_epochs
+
+BLOCK_ROWS = 256
+"""Items whose held-out cross-entropy is computed at once."""
+
+
+class MoviePairsConfig(GradientConfig):
+    """Settings of MoviePairs."""
+
+    dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
+    """Length of the vectors."""
+    epochs: PositiveInt = 12
+    """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
+    learning_rate: Annotated[PositiveFloat, Search(0.005, 0.1, log=True)] = 0.05
+    """Step size of Adam."""
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
+    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    hidden: Literal["none", "linear", "relu"] = "linear"
+    """What lies between the movie read and the movies named: nothing, a D-by-D matrix, or a residual ReLU layer."""
+    pair_weight: PairWeight = "user"
+    """Whether each pair counts alike, or each person's pairs count as many as they have movies."""
+    ratios: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    """Shares of the pairs that are learned from, kept for valid, and for test; 0.6, 0.2, 0.2 is the classic."""
+    pairs: Literal["counts", "sampled"] = "counts"
+    """Learn from all counts exactly, or, where they do not fit in memory, from pairs drawn as it goes."""
+    sampled_pairs: PositiveInt = 1_000_000
+    """sampled: pairs of an epoch."""
+    batch_size: PositiveInt = 256
+    """Movies read a step (counts), or pairs (sampled)."""
+    row_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    """counts: a movie is read in a step with a chance that grows with its pairs^row_power; weights make up for it."""
+    score_by: Literal["cosine", "logit"] = "logit"
+    """Lists by cosine of the mean vector with each movie's, or by the mean of what the network says."""
+    hidden_dim: NonNegativeInt = 0
+    """relu: width of the hidden layer; 0 takes dim."""
+
+    @model_validator(mode="after")
+    def _ratios_fit(self) -> Self:
+        if self.ratios[0] <= 0 or min(self.ratios) < 0 or abs(sum(self.ratios) - 1) > 1e-6:
+            raise ValueError("ratios are three shares that sum to 1, the first above 0, such as [0.6, 0.2, 0.2]")
+        if self.pairs == "sampled" and self.ratios[0] < 1:
+            raise ValueError("pairs = 'sampled' holds nothing out; leave out ratios")
+        return self
+
+
+class MoviePairs(Recommender[FloatArray]):
+    """p(j | i) = softmax over j of f(e_i) · e_j + b_j; minimises - sum C_ij log p(j | i) over the counts C of pairs.
+
+    f(e) = e, e M, or e + W₂ relu(W₁ layer_norm(e)); input and output share their vectors. A pair's reverse is a pair
+    too. Each step takes rows of C, the softmax and its gradient over all movies exact, no pair drawn; rows are drawn
+    with unequal chances and weighed so that the gradient is unbiased.
+    A user is the mean of the vectors of their movies (cosine), or the mean of f of them (logit).
+    """
+
+    name = "movie-pairs"
+    Config = MoviePairsConfig
+    learned = ("items", "readings", "bias")
+    config: MoviePairsConfig
+    items: FloatArray  # [I, D], e
+    readings: FloatArray  # [I, D], f(e)
+    bias: FloatArray  # [I], b
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender. Raises MatineeError where there are no pairs, or fewer items than dim.
+
+        With shares held out, `curves` ends with their mean cross-entropy: `valid_cross_entropy`, `test_cross_entropy`.
+        """
+        from matinee.models.pair_network import PairNetwork
+
+        config = self.config
+        dim = fitting_dim(self, train.n_items)
+        parts = [] if config.pairs == "sampled" else self._counts(train, run)
+        network = PairNetwork(config.model_copy(update={"dim": dim}), train, parts[0] if parts else None, run)
+        train_epochs(self, network.trainer, train, run)
+        for name, held in zip(("valid", "test"), parts[1:], strict=False):
+            last = self.curves[-1] | {f"{name}_cross_entropy": self.cross_entropy(held)}
+            self.curves = (*self.curves[:-1], last)
+        return self
+
+    def _counts(self, train: TrainingData, run: Run) -> list[csr_array]:
+        config, matrix = self.config, train.matrix()
+        if config.ratios[0] == 1:
+            parts = [count_pairs(matrix, config.pair_weight)]
+        else:
+            parts = split_pairs(matrix, config.ratios, run.rng, config.pair_weight)
+        require_pairs(float(parts[0].sum()))
+        return parts
+
+    def cross_entropy(self, counts: csr_array) -> float:
+        """Mean of -log p(j | i) in nats over counted pairs. counts [I, I]. Raises MatineeError without pairs."""
+        total = float(counts.sum(dtype=np.float64))
+        require_pairs(total)
+        loss = 0.0
+        for start in range(0, len(self.items), BLOCK_ROWS):
+            block = counts[start : start + BLOCK_ROWS]
+            logits = self.readings[start : start + BLOCK_ROWS] @ self.items.T + self.bias  # [b, I]
+            peak = logits.max(axis=1)
+            said = logits[np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices]
+            sizes = np.log(np.exp(logits - peak[:, None]).sum(axis=1)) + peak
+            loss += float(np.asarray(block.sum(axis=1)).ravel() @ sizes) - float(block.data @ said)
+        return loss / total
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """The mean of the history's vectors; with score_by = logit also the weight 1 of the bias. [B, D or D + 1]."""
+        if self.config.score_by == "cosine":
+            return unit(mean_vectors(histories, self.items))
+        means = mean_vectors(histories, self.readings)
+        return np.concatenate([means, np.ones((len(means), 1), dtype=np.float32)], axis=1)
+
+    def score(self, state: FloatArray) -> FloatArray:
+        """See Recommender."""
+        scores: FloatArray = state @ self.item_vectors().T
+        return scores
+
+    def item_vectors(self) -> FloatArray:
+        """See HasItemVectors."""
+        if self.config.score_by == "cosine":
+            return unit(self.items)
+        return np.concatenate([self.items, self.bias[:, None]], axis=1)
+
+    def user_vectors(self, state: FloatArray) -> FloatArray:
+        """See HasItemVectors."""
+        return state
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """Cosine of the movies' vectors. [n] -> [n, I]."""
+        return cosines(self.items, item_rows)

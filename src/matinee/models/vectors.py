@@ -1,0 +1,53 @@
+"""Item vectors and means of them: shared by the models that describe a person by their movies."""
+
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.errors import MatineeError
+from matinee.histories import Histories
+from matinee.models.base import Recommender
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Rows scaled to length 1; zero rows stay. [n, D] -> [n, D]."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: FloatArray = vectors / np.where(lengths > 0, lengths, 1)
+    return scaled
+
+
+def cosines(vectors: FloatArray, rows: IntArray) -> FloatArray:
+    """Cosine of some rows with all. vectors [I, D], rows [n] -> [n, I]."""
+    directions = unit(vectors)
+    return directions[rows] @ directions.T
+
+
+def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+    """The mean of the vectors of each history's items, weighted per event [N] if asked; zeros for none. [B, D].
+
+    Events of items whose vector is zero count as absent.
+    """
+    known = (vectors[histories.items] != 0).any(axis=1)
+    counted = known.astype(np.float32) if weights is None else known * weights
+    matrix = histories.matrix(len(vectors))
+    owners = histories.owners
+    matrix.data[:] = 0
+    keys = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr)) * len(vectors) + matrix.indices
+    np.add.at(matrix.data, np.searchsorted(keys, owners * len(vectors) + histories.items), counted)
+    totals = np.asarray(matrix.sum(axis=1)).reshape(-1, 1)
+    means: FloatArray = (matrix @ vectors) / np.where(totals > 0, totals, 1)
+    return means.astype(np.float32)
+
+
+def fitting_dim(model: Recommender[Any], n_items: int) -> int:
+    """The model's dim, or the number of items where its default is more.
+
+    Raises MatineeError where a dim that was asked for is more: vectors cannot be longer than there is to tell apart.
+    """
+    dim: int = model.config.dim  # type: ignore[attr-defined]
+    if dim > n_items and "dim" in model.config.model_fields_set:
+        raise MatineeError(
+            f"{model.name}: dim = {dim} is more than the {n_items} items there are; set it to {n_items} or less"
+        )
+    return min(dim, n_items)
