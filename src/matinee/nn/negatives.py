@@ -1,0 +1,72 @@
+"""Negatives as arrays: which items a positive is told apart from, and how likely each was drawn."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.nn.settings import NegativeKind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Negatives:
+    """Negatives of P positives.
+
+    items: [P, n], or [n] if all positives share them; left_out: [P, n], where one is no negative;
+    log_q: the logarithm of how likely each item was drawn, of the shape of items; zeros where all were alike.
+    """
+
+    items: IntArray
+    left_out: BoolArray
+    log_q: FloatArray
+
+
+class NegativeSampler:
+    """Draws negatives of one kind.
+
+    matrix: users by items, what they have [U, I]; n: how many for each positive (in-batch: all of the batch).
+    """
+
+    def __init__(self, kind: NegativeKind, matrix: csr_array, n: int, rng: np.random.Generator) -> None:
+        self.kind, self.n, self.rng = kind, n, rng
+        self.n_items = matrix.shape[1]
+        owners = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+        self.keys = np.sort(owners * self.n_items + matrix.indices)
+        popularity = np.bincount(matrix.indices, minlength=self.n_items)
+        self.cumulative = np.cumsum(popularity)
+        self.log_popularity = np.log(np.maximum(popularity, 1) / max(len(self.keys), 1)).astype(np.float32)
+
+    def draw(self, user_rows: IntArray, item_rows: IntArray) -> Negatives:
+        """Negatives of a batch of positives, each a user and an item. [P], [P]."""
+        drawn = self._items(item_rows)
+        return Negatives(drawn, self.has(user_rows[:, None], drawn), self.log_chance(drawn))
+
+    def log_chance(self, item_rows: IntArray) -> FloatArray:
+        """How likely each item is drawn, as a logarithm; zeros where all are alike. Any shape."""
+        chance = self.log_popularity[item_rows]
+        if self.kind == "mixed":  # from either half: Yang et al. 2020, section 3.2
+            return np.log(0.5 * np.exp(chance) + 0.5 / self.n_items).astype(np.float32)
+        return np.zeros_like(chance) if self.kind == "uniform" else chance
+
+    def has(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
+        """Whether users have items. Shapes that broadcast."""
+        wanted = user_rows * np.int64(self.n_items) + item_rows
+        if len(self.keys) == 0:
+            return np.zeros(wanted.shape, dtype=bool)
+        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: BoolArray = self.keys[places] == wanted
+        return found
+
+    def _items(self, item_rows: IntArray) -> IntArray:
+        """[P, n], or [n] for all: the batch's own positives, with as many drawn uniformly if mixed."""
+        n_pairs = len(item_rows)
+        if self.kind == "in-batch":
+            return item_rows
+        if self.kind == "mixed":
+            return np.concatenate([item_rows, self.rng.integers(self.n_items, size=n_pairs)])
+        if self.kind == "uniform":
+            return self.rng.integers(self.n_items, size=(n_pairs, self.n))
+        places = self.rng.integers(self.cumulative[-1], size=(n_pairs, self.n))
+        drawn: IntArray = np.searchsorted(self.cumulative, places, "right")
+        return drawn
