@@ -151,8 +151,8 @@ def _threads() -> Iterator[Finding]:
         found,
         f"set OMP_NUM_THREADS to {cores} at most: more threads than cores slow each other down",
     )
-    core = os.environ.get("OPENBLAS_CORETYPE", "")
-    yield "blas", not core, f"OPENBLAS_CORETYPE {core or 'unset'}", "unset OPENBLAS_CORETYPE: it forces an older kernel"
+    kernel = os.environ.get("OPENBLAS_CORETYPE")
+    yield "blas", True, f"OPENBLAS_CORETYPE {kernel}: a forced kernel, maybe slower" if kernel else "its own choice", ""
 
 
 def _data() -> Iterator[Finding]:

@@ -1,0 +1,66 @@
+"""`matinee demo`, whole: from nothing to a site that answers, and quicker the second time."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_demo(folder: Path) -> tuple[float, dict, str]:
+    """Seconds until the site is ready, what it then recommends for a history, and what the command printed."""
+    port = free_port()
+    environment = os.environ | {"XDG_DATA_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+    command = [
+        sys.executable,
+        "-c",
+        "from matinee.cli import main; main()",
+        "demo",
+        "--no-browser",
+        "--port",
+        str(port),
+    ]
+    started = time.monotonic()
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        try:
+            ready = False
+            while not ready and time.monotonic() - started < 120:
+                assert demo.poll() is None, demo.stderr.read() if demo.stderr else ""
+                try:
+                    ready = httpx2.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+                except httpx2.TransportError:
+                    time.sleep(0.1)
+            seconds = time.monotonic() - started
+            found = httpx2.get(
+                f"http://127.0.0.1:{port}/api/v1/recommendations?history=1214,541&k=5&explain=true"
+            ).json()
+        finally:
+            demo.send_signal(signal.SIGINT)
+            out, err = demo.communicate(timeout=30)
+    assert "Traceback" not in err
+    return seconds, found, out
+
+
+@pytest.mark.slow
+def test_the_demo_trains_serves_and_remembers(tmp_path: Path) -> None:
+    first, found, out = run_demo(tmp_path)
+    assert first < 60
+    assert "Matinee is at http://" in out
+    titles = [item["title"] for item in found["items"]]
+    assert "Aliens (1986)" in titles
+    again, _, _ = run_demo(tmp_path)
+    assert again < first
+    assert sorted(path.name for path in (tmp_path / "matinee" / "demo").iterdir() if path.is_dir()) == [
+        "ease", "item-knn", "popularity",
+    ]  # fmt: skip
