@@ -186,7 +186,10 @@ def test_an_experiment_file_and_options_over_it(cli: Cli, log: Path, tmp_path: P
 
 def test_an_artefact_is_evaluated_on_its_own_split(cli: Cli, log: Path) -> None:
     common = ["--data", str(log), "--split", "random", "--seed", "7", "--set", "l2=5"]
-    cli("train", "ease", *common, "--out", "model", "--json")
+    trained = cli("train", "ease", *common, "--out", "model", "--json").json
+    on_valid = cli("evaluate", "ease", *common, "--on", "valid", "--json").json
+    assert trained["metrics"]["ndcg@10"] == on_valid["metrics"]["ndcg@10"]
+    assert trained["measured"]["on"] == "valid"
     direct = cli("evaluate", "ease", *common, "-k", "5", "--json").json
     from_artefact = cli("evaluate", "model", "-k", "5", "--json")
     assert from_artefact.json["metrics"] == direct["metrics"]

@@ -140,6 +140,15 @@ def evaluate(
     return measure(model.model, over, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
 
 
+def quality(report: Report) -> dict[str, Any]:
+    """What an artefact keeps of a report: its metrics, and on what and whom they were measured."""
+    found = report.to_json()
+    return {
+        "metrics": found["metrics"],
+        "measured": {"on": found["evaluation"]["on"], "users": report.users, "split": found["split"]},
+    }
+
+
 def compare(
     models: Sequence[Artefact],
     over: Split,

@@ -36,13 +36,11 @@ def train(
     experiment = with_model(experiment, model)
     name = _named(experiment)
     path = out or Path("artefacts") / name
-    with progress(4) as (on_step, on_epoch):
-        if any(field.startswith("split.") and field != "split.seed" for field in chosen):
-            on: Any = workflow.prepare(experiment, on_step)
-            data = on.data
-        else:
-            on = data = workflow.read(experiment, on_step)
-        about = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
+    with progress(5) as (on_step, on_epoch):
+        is_cut = any(field.startswith("split.") and field != "split.seed" for field in chosen)
+        split = workflow.prepare(experiment, on_step) if is_cut else None
+        data = split.data if split is not None else workflow.read(experiment, on_step)
+        about: dict[str, Any] = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
         done = _finished(path, about, data.fingerprint) if resume else None
         if done is None:
             on_step(f"fitting {name}")
@@ -50,8 +48,17 @@ def train(
             seed = experiment.split.seed
             with _told_how_to_go_on(checkpoint):
                 fitted = workflow.fit(
-                    name, on, seed=seed, on_epoch=on_epoch, checkpoint=checkpoint, resume=resume, **experiment.settings
+                    name,
+                    split or data,
+                    seed=seed,
+                    on_epoch=on_epoch,
+                    checkpoint=checkpoint,
+                    resume=resume,
+                    **experiment.settings,
                 )
+            if split is not None and len(split.targets("valid")):
+                on_step(f"measuring {name} on valid")
+                about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
             on_step(f"saving {path}")
             done = artefact.save(fitted.with_manifest(about), path)
             _save_curves(done, path)
@@ -239,10 +246,12 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
     for note in notes:
         warn(note)
     data = manifest["data"]
+    figures = [manifest["metrics"]["ndcg@10"]] if "metrics" in manifest else []
     rows = [
         ("data", f"{data['name']}: {data['users']:,} users, {data['items']:,} items, {data['events']:,} events"),
         ("settings", ", ".join(f"{key}={value}" for key, value in manifest["config"].items())),
         ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
+        *(("valid", f"NDCG@10 {figure['mean']:.4f} ({figure['low']:.4f}–{figure['high']:.4f})") for figure in figures),
         ("artefact", fitted.path),
         ("next", f'matinee recommend {fitted.path} --liked "Alien (1979)" --explain'),
     ]

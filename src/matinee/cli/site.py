@@ -101,6 +101,7 @@ def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["A
     from matinee.store import artefact
 
     data = workflow.read(Experiment(), on_step)
+    parts = workflow.split(data)
     for name, settings in DEMO_MODELS.items():
         on_step(f"training {name}")
         path = folder / name
@@ -112,7 +113,9 @@ def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["A
                 continue
         except MatineeError:
             pass  # not there, or damaged: it is made anew
-        yield artefact.save(workflow.fit(name, data, **settings).with_manifest(same), path)
+        report = workflow.evaluate(workflow.fit(name, parts, **settings), parts)  # then once more, on everything
+        about = same | workflow.quality(report)
+        yield artefact.save(workflow.fit(name, data, **settings).with_manifest(about), path)
 
 
 Finding = tuple[str, bool, str, str]
