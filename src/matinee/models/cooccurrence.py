@@ -114,7 +114,7 @@ def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight
     lengths = np.diff(histories.starts)
     weights = user_weights(lengths, pair_weight)
     dense = np.zeros(n_items**2) if n_items**2 <= DENSE_CELLS else None
-    total: csr_array = csr_array((n_items, n_items), dtype=np.float32)
+    total = coo_array((n_items, n_items), dtype=np.float32).tocsr()
     for distance in range(1, min(window, int(lengths.max(initial=0)) - 1) + 1):
         same = np.flatnonzero(owners[:-distance] == owners[distance:])
         near, far = items[same], items[same + distance]
@@ -130,20 +130,31 @@ def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight
 
 
 def sample_pairs(
-    histories: Histories, n_pairs: int, rng: np.random.Generator, pair_weight: PairWeight = "pair"
+    histories: Histories,
+    n_pairs: int,
+    rng: np.random.Generator,
+    pair_weight: PairWeight = "pair",
+    window: int | None = None,
 ) -> tuple[IntArray, IntArray]:
     """Ordered pairs of different places of one history, drawn with replacement: for catalogues whose counts do not fit.
 
-    A user is drawn as their pairs weigh, then two places. Their expected counts are those of `count_pairs`.
+    Their expected counts are in proportion to those of `count_pairs`, with a window to those of `windowed_counts`.
     Raises MatineeError where nobody has two events. [n_pairs], [n_pairs] item rows.
     """
     lengths = np.diff(histories.starts)
-    mass = np.cumsum(lengths * (lengths - 1) * user_weights(lengths, pair_weight).astype(np.float64))
+    weights = user_weights(lengths, pair_weight).astype(np.float64)
+    mass = np.cumsum(lengths * (weights if window else weights * (lengths - 1)) * (lengths > 1))
     require_pairs(float(mass[-1]) if len(mass) else 0.0)
     users = np.searchsorted(mass, rng.random(n_pairs) * mass[-1], side="right")
     first = (rng.random(n_pairs) * lengths[users]).astype(np.int64)
-    second = (rng.random(n_pairs) * (lengths[users] - 1)).astype(np.int64)
-    second += second >= first
+    if window:  # the shorter of two draws is as likely as word2vec's shortened windows make it
+        steps = 1 + np.minimum(*rng.integers(window, size=(2, n_pairs)))
+        second = first + np.where(rng.random(n_pairs) < 0.5, steps, -steps)
+        inside = (second >= 0) & (second < lengths[users])  # others would pair with nothing
+        users, first, second = users[inside], first[inside], second[inside]
+    else:
+        second = (rng.random(n_pairs) * (lengths[users] - 1)).astype(np.int64)
+        second += second >= first
     starts = histories.starts[users]
     return histories.items[starts + first], histories.items[starts + second]
 

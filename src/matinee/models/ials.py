@@ -102,8 +102,7 @@ class IALS(Recommender[FloatArray]):
         owners = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr))
         found = np.searchsorted(owners * len(self.items) + matrix.indices, keys)
         repeats = np.bincount(found, minlength=matrix.nnz)
-        contributions: FloatArray = parts[found] / repeats[found, None].astype(np.float32)
-        return contributions
+        return np.asarray(parts[found] / repeats[found, None], dtype=np.float32)
 
     def _systems(self, matrix: csr_array) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
         """Blocks of users of like length: their rows [b], their systems [b, D, D], their items' vectors [b, L, D]."""

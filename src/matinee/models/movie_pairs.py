@@ -1,48 +1,30 @@
 """MoviePairs: a network reads one movie and names another of the same person; trained on counts of pairs."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import NonNegativeInt, model_validator
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.cooccurrence import PairWeight, count_pairs, require_pairs, split_pairs
+from matinee.models.cooccurrence import count_pairs, require_pairs, split_pairs
+from matinee.models.pair_batches import PairBatches, PairsConfig
 from matinee.models.vectors import cosines, fitting_dim, mean_vectors, unit
-from matinee.training import GradientConfig, train_epochs
+from matinee.training import train_epochs
 
 BLOCK_ROWS = 256
 """Items whose held-out cross-entropy is computed at once."""
 
 
-class MoviePairsConfig(GradientConfig):
+class MoviePairsConfig(PairsConfig):
     """Settings of MoviePairs."""
 
-    dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
-    """Length of the vectors."""
-    epochs: PositiveInt = 12
-    """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
-    learning_rate: Annotated[PositiveFloat, Search(0.005, 0.1, log=True)] = 0.05
-    """Step size of Adam."""
-    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
     hidden: Literal["none", "linear", "relu"] = "linear"
     """What lies between the movie read and the movies named: nothing, a D-by-D matrix, or a residual ReLU layer."""
-    pair_weight: PairWeight = "user"
-    """Whether each pair counts alike, or each person's pairs count as many as they have movies."""
     ratios: tuple[float, float, float] = (1.0, 0.0, 0.0)
     """Shares of the pairs that are learned from, kept for valid, and for test; 0.6, 0.2, 0.2 is the classic."""
-    pairs: Literal["counts", "sampled"] = "counts"
-    """Learn from all counts exactly, or, where they do not fit in memory, from pairs drawn as it goes."""
-    sampled_pairs: PositiveInt = 1_000_000
-    """sampled: pairs of an epoch."""
-    batch_size: PositiveInt = 256
-    """Movies read a step (counts), or pairs (sampled)."""
-    row_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
-    """counts: a movie is read in a step with a chance that grows with its pairs^row_power; weights make up for it."""
     score_by: Literal["cosine", "logit"] = "logit"
     """Lists by cosine of the mean vector with each movie's, or by the mean of what the network says."""
     hidden_dim: NonNegativeInt = 0
@@ -84,7 +66,8 @@ class MoviePairs(Recommender[FloatArray]):
         config = self.config
         dim = fitting_dim(self, train.n_items)
         parts = [] if config.pairs == "sampled" else self._counts(train, run)
-        network = PairNetwork(config.model_copy(update={"dim": dim}), train, parts[0] if parts else None, run)
+        batches = PairBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
+        network = PairNetwork(config.model_copy(update={"dim": dim}), batches, run)
         train_epochs(self, network.trainer, train, run)
         for name, held in zip(("valid", "test"), parts[1:], strict=False):
             last = self.curves[-1] | {f"{name}_cross_entropy": self.cross_entropy(held)}

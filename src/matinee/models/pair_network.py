@@ -10,10 +10,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import FloatArray, IntArray
-from matinee.histories import TrainingData
 from matinee.models.base import Run
-from matinee.models.cooccurrence import sample_pairs
+from matinee.models.pair_batches import PairBatches
 from matinee.nn.steps import GradientSteps, torch_generator
 
 if TYPE_CHECKING:
@@ -24,26 +22,19 @@ NEGATIVE_AXES = 4
 
 
 class PairNetwork:
-    """Parameters and losses of an epoch. counts: [I, I], None draws pairs from the histories."""
+    """Parameters, and the losses of an epoch."""
 
-    def __init__(self, config: "MoviePairsConfig", train: TrainingData, counts: csr_array | None, run: Run) -> None:
+    def __init__(self, config: "MoviePairsConfig", batches: PairBatches, run: Run) -> None:
         self.config = config
-        self.counts = counts
-        self.train = train
-        self.rng = run.rng
-        generator = torch_generator(run)
-        self.parameters = self._first_values(generator, counts)
+        self.batches = batches
+        self.parameters = self._first_values(torch_generator(run))
         self.trainer = GradientSteps(self.parameters, self._losses, self._learned, config)
-        if counts is not None:
-            self.mass = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-            self.chances = inclusion(self.mass**config.row_power * (self.mass > 0), config.batch_size)
 
-    def _first_values(self, generator: torch.Generator, counts: csr_array | None) -> dict[str, Tensor]:
-        config = self.config
-        popularity = self.train.popularity if counts is None else np.asarray(counts.sum(axis=0)).ravel()
-        smoothed = popularity + 0.5 * popularity.sum() / max(np.count_nonzero(popularity), 1) / 1000
+    def _first_values(self, generator: torch.Generator) -> dict[str, Tensor]:
+        config, popularity = self.config, self.batches.popularity
+        smoothed = popularity + popularity.sum() / len(popularity) / 2000  # nothing is impossible
         parameters = {
-            "items": torch.randn(self.train.n_items, config.dim, generator=generator) * 0.1,
+            "items": torch.randn(len(popularity), config.dim, generator=generator) * 0.1,
             "bias": torch.from_numpy(np.log(smoothed / smoothed.sum()).astype(np.float32)),
         }
         if config.hidden == "linear":
@@ -68,36 +59,10 @@ class PairNetwork:
         return vectors
 
     def _losses(self) -> Iterator[Tensor]:
-        batches = self._sampled_rows() if self.counts is None else self._rows()
         items, bias = self.parameters["items"], self.parameters["bias"]
-        for rows, targets in batches:
+        for rows, targets in self.batches:
             vectors = items[torch.from_numpy(rows)]
             yield CountedCrossEntropy.apply(self._read(vectors), items, bias, targets)  # type: ignore[no-untyped-call]
-
-    def _rows(self) -> Iterator[tuple[IntArray, csr_array]]:
-        """Rows of the counts, drawn one after the other along a shuffled line on which each is its chance long."""
-        assert self.counts is not None
-        shares = self.mass / self.mass.sum() / np.maximum(self.chances, 1e-300)  # the weight of a drawn row
-        n_steps = max(1, round(np.count_nonzero(self.mass) / max(self.chances.sum(), 1)))
-        for _ in range(n_steps):
-            order = self.rng.permutation(len(self.mass))
-            ends = np.cumsum(self.chances[order])
-            points = np.arange(self.rng.random(), ends[-1], 1.0)
-            rows = np.sort(order[np.searchsorted(ends, points, side="right")])
-            targets = self.counts[rows]
-            scale = (shares[rows] / self.mass[rows]).astype(np.float32)
-            targets.data *= np.repeat(scale, np.diff(targets.indptr))
-            yield rows, targets
-
-    def _sampled_rows(self) -> Iterator[tuple[IntArray, csr_array]]:
-        """Batches of drawn pairs, as counts of the movies that are read in them."""
-        config, n_items = self.config, self.train.n_items
-        for start in range(0, config.sampled_pairs, config.batch_size):
-            size = min(config.batch_size, config.sampled_pairs - start)
-            read, named = sample_pairs(self.train.histories, size, self.rng, config.pair_weight)
-            rows, places = np.unique(read, return_inverse=True)
-            shares = np.full(size, 1 / size, dtype=np.float32)
-            yield rows, csr_array((shares, (places, named)), shape=(len(rows), n_items))
 
     def _learned(self) -> Mapping[str, Any]:
         items = self.parameters["items"]
@@ -141,17 +106,3 @@ class CountedCrossEntropy(torch.autograd.Function):
         """See the class."""
         read, items, bias = ctx.saved_tensors
         return read * outer[0], items * outer[0], bias * outer[0], None
-
-
-def inclusion(sizes: FloatArray, n_drawn: int) -> FloatArray:
-    """Chances in proportion to sizes that sum to n_drawn (or to how many sizes are above 0), none above 1. [R]."""
-    present = int(np.count_nonzero(sizes))
-    if present <= n_drawn:
-        return np.where(sizes > 0, 1.0, 0.0)
-    chances: FloatArray = sizes * (n_drawn / sizes.sum())
-    while (chances > 1).any():
-        sure = chances >= 1
-        chances[sure] = 1
-        rest = sizes[~sure].sum()
-        chances[~sure] = sizes[~sure] * ((n_drawn - sure.sum()) / rest)
-    return chances
