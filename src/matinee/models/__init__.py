@@ -13,7 +13,10 @@ MODELS = {
     "ease": "matinee.models.ease:EASE",
     "ials": "matinee.models.ials:IALS",
     "movie-pairs": "matinee.models.movie_pairs:MoviePairs",
+    "pmi": "matinee.models.pmi:PMI",
+    "item2vec": "matinee.models.item2vec:Item2Vec",
     "lightgcn": "matinee.models.lightgcn:LightGCN",
+    "ngcf": "matinee.models.ngcf:NGCF",
 }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.nn.settings import GraphConfig
 
 
 def unit(vectors: FloatArray) -> FloatArray:
@@ -35,12 +36,24 @@ def solve_directions(
     return vectors
 
 
-def stored_places(rows: IntArray, wanted: IntArray) -> tuple[IntArray, BoolArray]:
-    """Where wanted user rows stand among stored ones, and whether they do. rows [U] ascending; wanted [B] -> [B], [B].
+def solved(
+    vectors: FloatArray, known: BoolArray, matrix: csr_array, items: FloatArray, config: GraphConfig
+) -> FloatArray:
+    """What users hear [B, D], solved further for those whose own vector is not known [B] and who have a history."""
+    rest = np.flatnonzero(~known & (np.diff(matrix.indptr) > 0))
+    if len(rest) and config.solve_steps:
+        vectors[rest] = solve_directions(
+            vectors[rest], matrix[rest], items, config.solve_temperature, config.solve_steps
+        )
+    return unit(vectors) if config.similarity == "cosine" else vectors
 
-    UNKNOWN is never found.
+
+def stored_places(rows: IntArray, wanted: IntArray, user_state: str) -> tuple[IntArray, BoolArray]:
+    """Where wanted user rows stand among stored ones, and whether they do; nowhere with user_state = "history".
+
+    rows [U] ascending; wanted [B] -> [B], [B]. UNKNOWN is never found.
     """
-    if len(rows) == 0:
+    if len(rows) == 0 or user_state == "history":
         return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
     places = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
     return places, (rows[places] == wanted) & (wanted >= 0)

@@ -1,46 +1,23 @@
 """LightGCN: embeddings smoothed over the graph of users and items (He et al. 2020)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
-from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.fold_in import rank_isolated, solve_directions, stored_places, unit
-from matinee.nn.settings import FirstEmbeddings, ObjectiveConfig
+from matinee.models.fold_in import rank_isolated, solved, stored_places, unit
+from matinee.nn.settings import GraphConfig
 from matinee.training import train_epochs
 
 
-class LightGCNConfig(ObjectiveConfig):
+class LightGCNConfig(GraphConfig):
     """Settings of LightGCN."""
 
-    dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
-    """Length of a vector."""
-    layers: NonNegativeInt = 2
-    """Hops over the graph; 0 is matrix factorisation."""
     layer_weights: Literal["mean", "learned"] = "mean"
     """What each layer counts: all alike, or as training finds."""
-    user_state: Literal["history", "stored"] = "history"
-    """Layer 0 of a user: solved from the history, or for known users as it was trained."""
-    solve_steps: NonNegativeInt = 10
-    """Gradient steps of that solve; 0 leaves layer 0 zero, and the lists come from the propagation alone."""
-    solve_temperature: Annotated[PositiveFloat, Search(0.1, 1, log=True)] = 0.25
-    """Temperature of that solve; above that of training, since a visitor's solution must not overfit."""
-    epochs: PositiveInt = 100
-    """Passes over the data, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.2, log=True)] = 0.02
-    """Step size of Adam."""
-    temperature: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.17
-    """Scores are divided by it."""
-    user_power: Annotated[float, Search(0, 1)] = 0.3
-    """softmax: a user counts n^-user_power of their n events: 0 every event alike, 1 every user alike."""
-    initialiser: FirstEmbeddings = "svd"
-    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
 
 
 class LightGCN(Recommender[FloatArray]):
@@ -106,15 +83,12 @@ class LightGCN(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The users' vectors. [B, D]; zero without a history."""
-        matrix = histories.matrix(len(self.items))
+        config, matrix = self.config, histories.matrix(len(self.items))
         roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)
         vectors: FloatArray = (matrix @ self.heard) / roots[:, None]  # [B, D]
-        places, known = self._stored(histories)
+        places, known = stored_places(self.own_rows, histories.user_rows, config.user_state)
         vectors[known] += self.own[places[known]]
-        rest = np.flatnonzero(~known & (np.diff(matrix.indptr) > 0))
-        if len(rest) and self.config.solve_steps:
-            vectors[rest] = self._solved(vectors[rest], matrix[rest])
-        return unit(vectors) if self.config.similarity == "cosine" else vectors
+        return solved(vectors, known, matrix, self.items, config)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -127,12 +101,3 @@ class LightGCN(Recommender[FloatArray]):
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
-
-    def _stored(self, histories: Histories) -> tuple[IntArray, np.ndarray]:
-        if self.config.user_state == "history":
-            return np.zeros(len(histories), dtype=np.int64), np.zeros(len(histories), dtype=bool)
-        return stored_places(self.own_rows, histories.user_rows)
-
-    def _solved(self, vectors: FloatArray, matrix: csr_array) -> FloatArray:
-        config = self.config
-        return solve_directions(vectors, matrix, self.items, config.solve_temperature, config.solve_steps)

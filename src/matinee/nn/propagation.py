@@ -1,14 +1,18 @@
 """One hop over the bipartite graph of users and items, in CSR, forward and backward without autograd inside."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array, diags_array
 from torch import Tensor
+from torch.nn import functional
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.nn.settings import SLOPE
+from matinee.nn.steps import drop
 
 
 def inverse_roots(degrees: FloatArray | IntArray) -> FloatArray:
@@ -78,3 +82,29 @@ def propagate(graph: Graph, users: Tensor, items: Tensor, layer_weights: Tensor)
         users, items = hop(graph, users, items)
         whole_users, whole_items = whole_users + weight * users, whole_items + weight * items
     return whole_users, whole_items
+
+
+def transform(
+    graph: Graph,
+    nodes: tuple[Tensor, Tensor],
+    weights: Mapping[str, Tensor],
+    dropout: float,
+    generator: torch.Generator,
+) -> list[tuple[Tensor, Tensor]]:
+    """The layers 0..K of NGCF for users [U, D] and items [I, D]: aggregated first, then transformed.
+
+    weights: `near` and `across` [K, D, D], from the right, and `bias` [K, D].
+    Source: Wang et al. 2019, eq. 7 (the matrix form).
+    """
+    layers = [nodes]
+    for near, across, bias in zip(weights["near"], weights["across"], weights["bias"], strict=True):
+        heard = hop(graph, *layers[-1])
+        layers.append(
+            tuple(  # type: ignore[arg-type]
+                drop(
+                    functional.leaky_relu((own + told) @ near + (own * told) @ across + bias, SLOPE), dropout, generator
+                )
+                for own, told in zip(layers[-1], heard, strict=True)
+            )
+        )
+    return layers
