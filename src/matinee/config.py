@@ -1,5 +1,6 @@
 """What can be set: a model's hyper-parameters, and a whole experiment as TOML."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,7 +159,12 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
     field = ".".join(path) or "value"
     if problem["type"] == "extra_forbidden":
         return f"unknown key {field!r}{did_you_mean(path[-1], _fields_at(kind, path[:-1]))}"
-    return f"{field} = {problem.get('input')!r}: {problem['msg']}"
+    given = problem.get("input")
+    if problem["type"] == "literal_error" and isinstance(given, str):
+        return (
+            f"{field} = {given!r} is unknown{did_you_mean(given, re.findall("'([^']*)'", problem['ctx']['expected']))}"
+        )
+    return f"{field} = {given!r}: {problem['msg']}"
 
 
 def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
