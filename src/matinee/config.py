@@ -161,9 +161,8 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
         return f"unknown key {field!r}{did_you_mean(path[-1], _fields_at(kind, path[:-1]))}"
     given = problem.get("input")
     if problem["type"] == "literal_error" and isinstance(given, str):
-        return (
-            f"{field} = {given!r} is unknown{did_you_mean(given, re.findall("'([^']*)'", problem['ctx']['expected']))}"
-        )
+        options = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return f"{field} = {given!r} is unknown{did_you_mean(given, options)}"
     return f"{field} = {given!r}: {problem['msg']}"
 
 
