@@ -1,4 +1,4 @@
-"""Negatives as arrays: which items a positive is told apart from, and how likely each was drawn."""
+"""Negatives as arrays: which items a positive is told apart from, and how often to expect each."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Negatives:
     """Negatives of P positives.
 
     items: [P, n], or [n] if all positives share them; left_out: [P, n], where one is no negative;
-    log_q: the logarithm of how likely each item was drawn, of the shape of items; zeros where all were alike.
+    log_q: the logarithm of how often each item was to be expected among them, of the shape of items.
     """
 
     items: IntArray
@@ -35,19 +35,12 @@ class NegativeSampler:
         self.keys = np.sort(owners * self.n_items + matrix.indices)
         popularity = np.bincount(matrix.indices, minlength=self.n_items)
         self.cumulative = np.cumsum(popularity)
-        self.log_popularity = np.log(np.maximum(popularity, 1) / max(len(self.keys), 1)).astype(np.float32)
+        self.popularity = popularity / max(len(self.keys), 1)  # [I], sums to 1
 
     def draw(self, user_rows: IntArray, item_rows: IntArray) -> Negatives:
         """Negatives of a batch of positives, each a user and an item. [P], [P]."""
         drawn = self._items(item_rows)
-        return Negatives(drawn, self.has(user_rows[:, None], drawn), self.log_chance(drawn))
-
-    def log_chance(self, item_rows: IntArray) -> FloatArray:
-        """How likely each item is drawn, as a logarithm; zeros where all are alike. Any shape."""
-        chance = self.log_popularity[item_rows]
-        if self.kind == "mixed":  # from either half: Yang et al. 2020, section 3.2
-            return np.log(0.5 * np.exp(chance) + 0.5 / self.n_items).astype(np.float32)
-        return np.zeros_like(chance) if self.kind == "uniform" else chance
+        return Negatives(drawn, self.has(user_rows[:, None], drawn), self._log_expected(drawn, len(item_rows)))
 
     def has(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
         """Whether users have items. Shapes that broadcast."""
@@ -57,6 +50,13 @@ class NegativeSampler:
         places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         found: BoolArray = self.keys[places] == wanted
         return found
+
+    def _log_expected(self, drawn: IntArray, n_pairs: int) -> FloatArray:
+        """How often each item is expected among a positive's negatives, as a logarithm. Of the shape of drawn."""
+        by_popularity = {"in-batch": n_pairs - 1, "mixed": n_pairs - 1, "popularity": self.n}.get(self.kind, 0)
+        uniformly = {"mixed": n_pairs, "uniform": self.n}.get(self.kind, 0)
+        expected = by_popularity * self.popularity[drawn] + uniformly / self.n_items
+        return np.log(np.maximum(expected, 1e-12)).astype(np.float32)
 
     def _items(self, item_rows: IntArray) -> IntArray:
         """[P, n], or [n] for all: the batch's own positives, with as many drawn uniformly if mixed."""

@@ -74,7 +74,6 @@ def _sampled_losses(
         candidates = _rows(items, drawn.items)  # [P, n, D], or [n, D] for all
         negatives = own @ candidates.T if candidates.ndim == 2 else (candidates @ own[:, :, None])[:, :, 0]  # [P, n]
         if config.log_q:
-            positives = positives - torch.from_numpy(sampler.log_chance(item_rows))
             negatives = negatives - torch.from_numpy(drawn.log_q)
         left_out = drawn.left_out if config.mask_seen else drawn.items == item_rows[:, None]
         yield sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(left_out), -torch.inf))

@@ -77,9 +77,10 @@ def propagate(graph: Graph, users: Tensor, items: Tensor, layer_weights: Tensor)
 
     Source: He et al. 2020, eq. 7 and 8 (weights 1 / (K + 1)).
     """
-    whole_users, whole_items = layer_weights[0] * users, layer_weights[0] * items
-    for weight in layer_weights[1:]:
-        users, items = hop(graph, users, items)
+    whole_users, whole_items = torch.zeros_like(users), torch.zeros_like(items)
+    for layer, weight in enumerate(layer_weights):
+        if layer:
+            users, items = hop(graph, users, items)
         whole_users, whole_items = whole_users + weight * users, whole_items + weight * items
     return whole_users, whole_items
 

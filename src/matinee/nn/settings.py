@@ -26,8 +26,8 @@ class ObjectiveConfig(GradientConfig):
     """Where sampled negatives come from: all items alike, by popularity, the batch's other positives, or half each."""
     n_negatives: PositiveInt = 6
     """Negatives of each positive; in-batch takes the whole batch."""
-    log_q: bool = True
-    """in-batch, popularity and mixed: correct the scores for how often an item is drawn (popular items too often)."""
+    log_q: bool = False
+    """infonce: lower negatives by the logarithm of how often they are drawn, which makes it the softmax on average."""
     mask_seen: bool = True
     """Leave out negatives that the user has in truth."""
     similarity: Similarity = "cosine"
@@ -49,6 +49,8 @@ class ObjectiveConfig(GradientConfig):
     def _batch_bounds_memory(self) -> Self:
         if self.loss != "softmax" and not self.batch_size:
             raise ValueError(f"loss = {self.loss} draws negatives for pairs; set batch_size, for example 512")
+        if self.loss in ("bpr", "bce") and self.log_q:
+            raise ValueError(f"log_q corrects a sampled softmax, and loss = {self.loss} is none; use infonce")
         return self
 
 

@@ -1,0 +1,383 @@
+"""The graph models against dense algebra, loops over edges, torch's own gradients and losses written out."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Run
+from matinee.models.fold_in import solve_directions
+from matinee.nn import losses
+from matinee.nn.initialisers import singular_vectors
+from matinee.nn.losses import catalogue_softmax, sampled_loss
+from matinee.nn.negatives import NegativeSampler
+from matinee.nn.objective import losses_of
+from matinee.nn.propagation import Graph, hop, normalised, propagate, transform
+from matinee.nn.settings import ObjectiveConfig
+from matinee.ranking import rank
+
+N_USERS, N_ITEMS, DIM = 14, 9, 4
+SLOPE = 0.2
+
+
+@pytest.fixture
+def chance() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+@pytest.fixture(scope="module")
+def watched() -> list[list[int]]:
+    """The last item has no event."""
+    rng = np.random.default_rng(5)
+    return [sorted(rng.choice(N_ITEMS - 1, rng.integers(1, 6), replace=False).tolist()) for _ in range(N_USERS)]
+
+
+@pytest.fixture(scope="module")
+def matrix(watched: list[list[int]]) -> csr_array:
+    return Histories.of(watched).matrix(N_ITEMS)
+
+
+@pytest.fixture
+def nodes(chance: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    users, items = (torch.randn((n, DIM), generator=chance, dtype=torch.float64) for n in (N_USERS, N_ITEMS))
+    return users, items
+
+
+def dense_adjacency(matrix: csr_array) -> np.ndarray:
+    """D^-1/2 A D^-1/2 of all nodes, users first: He et al. 2020, eq. 8."""
+    ratings = matrix.toarray().astype(np.float64)
+    whole = np.block([[np.zeros((N_USERS, N_USERS)), ratings], [ratings.T, np.zeros((N_ITEMS, N_ITEMS))]])
+    degrees = whole.sum(axis=1)
+    roots = np.diag(np.where(degrees > 0, np.maximum(degrees, 1) ** -0.5, 0))
+    return roots @ whole @ roots
+
+
+def double_graph(matrix: csr_array) -> Graph:
+    return Graph(csr_array(dense_adjacency(matrix)[:N_USERS, N_USERS:]), torch.float64)
+
+
+def test_normalisation_is_the_dense_one(matrix: csr_array) -> None:
+    np.testing.assert_allclose(normalised(matrix).toarray(), dense_adjacency(matrix)[:N_USERS, N_USERS:], atol=1e-7)
+
+
+def test_propagation_equals_powers_of_the_dense_adjacency(matrix: csr_array, nodes: tuple) -> None:
+    adjacency, first = dense_adjacency(matrix), torch.cat(nodes).numpy()
+    weights = [0.4, 0.3, 0.2, 0.1]
+    expected = sum(w * np.linalg.matrix_power(adjacency, k) @ first for k, w in enumerate(weights))
+    found = torch.cat(propagate(Graph(normalised(matrix), torch.float64), *nodes, torch.tensor(weights).double()))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_propagation_equals_a_loop_over_edges(matrix: csr_array, nodes: tuple, watched: list[list[int]]) -> None:
+    """Two layers, each edge a message of its own, with the mean over the three layers."""
+    users, items = (side.numpy() for side in nodes)
+    degree = [sum(item in row for row in watched) for item in range(N_ITEMS)]
+    layers = [(users, items)]
+    for _ in range(2):
+        to_users, to_items = np.zeros_like(users), np.zeros_like(items)
+        for user, row in enumerate(watched):
+            for item in row:
+                share = 1 / (math.sqrt(len(row)) * math.sqrt(degree[item]))
+                to_users[user] += share * layers[-1][1][item]
+                to_items[item] += share * layers[-1][0][user]
+        layers.append((to_users, to_items))
+    found = propagate(Graph(normalised(matrix), torch.float64), *nodes, torch.full((3,), 1 / 3, dtype=torch.float64))
+    for side in (0, 1):
+        np.testing.assert_allclose(found[side], sum(layer[side] for layer in layers) / 3, atol=1e-6)
+
+
+def ngcf_weights(chance: torch.Generator, layers: int = 2) -> dict[str, torch.Tensor]:
+    shapes = {"near": (layers, DIM, DIM), "across": (layers, DIM, DIM), "bias": (layers, DIM)}
+    return {name: torch.randn(shape, generator=chance, dtype=torch.float64) for name, shape in shapes.items()}
+
+
+def test_ngcf_layers_equal_messages_along_edges(
+    matrix: csr_array, nodes: tuple, watched: list[list[int]], chance: torch.Generator
+) -> None:
+    """Wang et al. 2019, eq. 3 to 6: a message from each neighbour, and one from the node to itself."""
+    weights = ngcf_weights(chance)
+    degree = [sum(item in row for row in watched) for item in range(N_ITEMS)]
+    users, items = (side.numpy() for side in nodes)
+    for layer in range(2):
+        near, across, bias = (weights[name][layer].numpy() for name in ("near", "across", "bias"))
+        to_users, to_items = users @ near + bias, items @ near + bias
+        for user, row in enumerate(watched):
+            for item in row:
+                share = 1 / math.sqrt(len(row) * degree[item])
+                to_users[user] += share * (items[item] @ near + (items[item] * users[user]) @ across)
+                to_items[item] += share * (users[user] @ near + (items[item] * users[user]) @ across)
+        users, items = (np.where(side > 0, side, SLOPE * side) for side in (to_users, to_items))
+    found = transform(double_graph(matrix), nodes, weights, 0.0, chance)
+    np.testing.assert_allclose(found[2][0], users, atol=1e-6)
+    np.testing.assert_allclose(found[2][1], items, atol=1e-6)
+
+
+def test_gradients_of_hop_propagation_and_ngcf(matrix: csr_array, nodes: tuple, chance: torch.Generator) -> None:
+    graph = double_graph(matrix)
+    users, items = (side.requires_grad_() for side in nodes)
+    weights = torch.rand(3, generator=chance, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda u, i: hop(graph, u, i), (users, items))
+    assert torch.autograd.gradcheck(lambda u, i, w: propagate(graph, u, i, w), (users, items, weights))
+    tensors = {name: value.requires_grad_() for name, value in ngcf_weights(chance, 1).items()}
+
+    def last(u: torch.Tensor, i: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return transform(graph, (u, i), dict(zip(tensors, values, strict=True)), 0.0, chance)[-1]
+
+    assert torch.autograd.gradcheck(last, (users, items, *tensors.values()))
+
+
+@pytest.mark.parametrize("block", [2**22, 20])
+def test_catalogue_softmax_is_the_mean_log_likelihood(
+    block: int, monkeypatch: pytest.MonkeyPatch, matrix: csr_array, nodes: tuple, watched: list[list[int]]
+) -> None:
+    monkeypatch.setattr(losses, "BLOCK_SCORES", block)
+    users, items = (side.requires_grad_() for side in nodes)
+    events = matrix.nnz
+    seen = Graph((matrix / events).astype(np.float64), torch.float64)
+    shares = torch.tensor([len(row) / events for row in watched], dtype=torch.float64)
+    scores = (users @ items.T).detach().numpy()
+    expected = 0.0
+    for user, row in enumerate(watched):
+        for item in row:
+            expected -= math.log(math.exp(scores[user, item]) / sum(map(math.exp, scores[user]))) / events
+    assert catalogue_softmax(users, items, seen, shares).item() == pytest.approx(expected)
+    assert torch.autograd.gradcheck(lambda u, i: catalogue_softmax(u, i, seen, shares), (users, items))
+
+
+def test_sampled_losses_are_those_of_the_papers() -> None:
+    positives, negatives = [0.3, -1.0], [[0.1, 2.0], [0.5, -math.inf]]
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    pairs = [(p, n) for p, row in zip(positives, negatives, strict=True) for n in row if n > -math.inf]
+    expected = {
+        "bpr": -sum(math.log(sigmoid(p - n)) for p, n in pairs) / 3,
+        "bce": -(sum(math.log(sigmoid(p)) for p in positives) + sum(math.log(sigmoid(-n)) for _, n in pairs)) / 5,
+        "infonce": -sum(
+            math.log(math.exp(p) / (math.exp(p) + sum(map(math.exp, row))))
+            for p, row in zip(positives, negatives, strict=True)
+        )
+        / 2,
+    }
+    for kind, value in expected.items():
+        tensors = torch.tensor(positives, requires_grad=True), torch.tensor(negatives, requires_grad=True)
+        found = sampled_loss(kind, *tensors)
+        assert found.item() == pytest.approx(value, rel=1e-6)
+        found.backward()
+        assert all(torch.isfinite(tensor.grad).all() for tensor in tensors)
+    with pytest.raises(ValueError, match="no sampled loss 'hinge'"):
+        sampled_loss("hinge", torch.zeros(1), torch.zeros((1, 1)))
+
+
+def test_negatives_are_drawn_as_often_as_they_should_be(matrix: csr_array, watched: list[list[int]]) -> None:
+    users = np.repeat(np.arange(N_USERS), np.diff(matrix.indptr))
+    counts = np.bincount(matrix.indices, minlength=N_ITEMS)
+    for kind, chance in (("uniform", np.full(N_ITEMS, 1 / N_ITEMS)), ("popularity", counts / counts.sum())):
+        drawn = NegativeSampler(kind, matrix, 3000, np.random.default_rng(1)).draw(users, matrix.indices)
+        shares = np.bincount(drawn.items.ravel(), minlength=N_ITEMS) / drawn.items.size
+        np.testing.assert_allclose(shares, chance, atol=0.005)
+        if kind == "popularity":
+            np.testing.assert_allclose(np.exp(drawn.log_q), 3000 * chance[drawn.items], rtol=1e-5)
+        for place in range(0, len(users), 5):
+            seen = [item in watched[users[place]] for item in drawn.items[place, :50]]
+            np.testing.assert_array_equal(drawn.left_out[place, :50], seen)
+
+
+def test_negatives_of_the_batch_are_its_positives_without_the_false_ones(
+    matrix: csr_array, watched: list[list[int]]
+) -> None:
+    users = np.repeat(np.arange(N_USERS), np.diff(matrix.indptr))[::3]
+    items = matrix.indices[::3]
+    batch = NegativeSampler("in-batch", matrix, 1, np.random.default_rng(1)).draw(users, items)
+    np.testing.assert_array_equal(batch.items, items)
+    expected = [[item in watched[user] for item in items] for user in users]
+    np.testing.assert_array_equal(batch.left_out, expected)
+    counts = np.bincount(matrix.indices, minlength=N_ITEMS)
+    others = len(items) - 1
+    np.testing.assert_allclose(np.exp(batch.log_q), others * counts[items] / counts.sum(), rtol=1e-5)
+    mixed = NegativeSampler("mixed", matrix, 1, np.random.default_rng(1)).draw(users, items)
+    assert mixed.items.shape == (2 * len(items),)
+    np.testing.assert_array_equal(mixed.items[: len(items)], items)
+    expected = others * counts[mixed.items] / counts.sum() + len(items) / N_ITEMS
+    np.testing.assert_allclose(np.exp(mixed.log_q), expected, rtol=1e-5)
+
+
+def test_log_q_makes_a_sampled_softmax_learn_the_whole_one() -> None:
+    """Negatives by popularity, scores corrected: at the minimum u · v is the log chance up to a constant."""
+    rng = np.random.default_rng(3)
+    chances = np.array([0.5, 0.25, 0.15, 0.1])
+    matrix = csr_array(_one_each(rng, chances, 1000))
+    config = ObjectiveConfig(
+        loss="infonce", negatives="popularity", n_negatives=50, similarity="dot", temperature=1.0, batch_size=1000,
+        log_q=True, mask_seen=False,
+    )  # fmt: skip
+    users, items = torch.ones((1000, 1)), torch.zeros((4, 1), requires_grad=True)
+    epoch = losses_of(config, matrix, lambda: (users, items), rng)
+    optimizer = torch.optim.Adam([items], lr=0.05)
+    tail = []
+    for step in range(160):
+        for loss in epoch():
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if step >= 100:
+            tail.append(torch.softmax(items.detach()[:, 0], dim=0).numpy())
+    np.testing.assert_allclose(np.mean(tail, axis=0), chances, atol=0.03)
+
+
+def _one_each(rng: np.random.Generator, chances: np.ndarray, n_users: int) -> np.ndarray:
+    dense = np.zeros((n_users, len(chances)), dtype=np.float32)
+    dense[np.arange(n_users), rng.choice(len(chances), n_users, p=chances)] = 1
+    return dense
+
+
+def test_singular_vectors_span_the_best_low_rank_matrix(matrix: csr_array, chance: torch.Generator) -> None:
+    edges = normalised(matrix)
+    left, right = (side.numpy().astype(np.float64) for side in singular_vectors(edges, 3, chance))
+    u, s, v = np.linalg.svd(edges.toarray().astype(np.float64), full_matrices=False)
+    np.testing.assert_allclose(left @ right.T, (u[:, :3] * s[:3]) @ v[:3], atol=1e-5)
+
+
+def test_a_solved_direction_is_where_the_gradient_along_the_sphere_vanishes(matrix: csr_array) -> None:
+    rng = np.random.default_rng(2)
+    items = rng.normal(size=(N_ITEMS, DIM)).astype(np.float32)
+    items /= np.linalg.norm(items, axis=1, keepdims=True)
+    start = rng.normal(size=(N_USERS, DIM)).astype(np.float32)
+    solved = torch.from_numpy(solve_directions(start, matrix, items, 0.5, 400)).double().requires_grad_()
+    logits = torch.nn.functional.normalize(solved, dim=1) @ torch.from_numpy(items).double().T / 0.5
+    dense = torch.from_numpy(matrix.toarray()).double()
+    likelihood = (torch.log_softmax(logits, dim=1) * dense / dense.sum(dim=1, keepdim=True)).sum()
+    likelihood.backward()
+    assert solved.grad.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+def test_the_fold_in_of_a_stored_user_is_the_user_of_the_graph(name: str, watched: list[list[int]]) -> None:
+    """The row that training ends with, recomputed densely from layer 0, scores as the folded history does."""
+    train = trained_on(watched)
+    model = create(name, dim=4, epochs=5, user_state="stored", similarity="dot", temperature=1.0).fit(
+        train, Run.seeded(1)
+    )
+    adjacency = dense_adjacency(train.matrix())
+    folded = model.fold_in(train.histories)
+    if name == "lightgcn":
+        # own is a third of layer 0; heard / roots gives back layers 0 and 1 of items, each a third
+        roots = np.where(train.popularity > 0, np.maximum(train.popularity, 1) ** -0.5, 0)[:, None]
+        lower = np.divide(model.heard, roots, out=np.zeros_like(model.heard), where=roots > 0)
+        expected = model.own + adjacency[:N_USERS, N_USERS:] @ lower
+    else:
+        layer, expected = model.own.astype(np.float64), [model.own]
+        for heard, near, across, bias in zip(model.heard, model.near, model.across, model.bias, strict=True):
+            told = train.matrix() @ heard / np.sqrt(np.diff(train.histories.starts))[:, None]
+            layer = (layer + told) @ near + (layer * told) @ across + bias
+            layer = np.where(layer > 0, layer, SLOPE * layer)
+            expected.append(layer / np.linalg.norm(layer, axis=1, keepdims=True))
+        expected = np.concatenate(expected, axis=1)
+    np.testing.assert_allclose(folded, expected, atol=1e-5)
+
+
+def trained_on(watched: list[list[int]]) -> TrainingData:
+    histories = Histories.of(watched)
+    return TrainingData(replace(histories, user_rows=np.arange(len(watched), dtype=np.int32)), N_ITEMS)
+
+
+def test_without_layers_lightgcn_is_matrix_factorisation(watched: list[list[int]]) -> None:
+    """Gradient steps on a plain U Vᵀ with the same start reach the same vectors."""
+    train = trained_on(watched)
+    settings = {"layers": 0, "dim": 4, "similarity": "dot", "temperature": 1.0, "user_power": 0.0, "epochs": 7}
+    model = create("lightgcn", **settings, user_state="stored").fit(train, Run.seeded(1))
+    start = create("lightgcn", **settings, learning_rate=1e-30, user_state="stored").fit(train, Run.seeded(1))
+    users, items = (torch.from_numpy(side.copy()).requires_grad_() for side in (start.own, start.items))
+    optimizer = torch.optim.Adam([users, items], lr=0.02)
+    dense = torch.from_numpy(train.matrix().toarray())
+    for _ in range(7):
+        loss = -(torch.log_softmax(users @ items.T, dim=1) * dense).sum() / dense.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    scores = model.score(model.fold_in(train.histories))
+    expected = (users @ items.T).detach().numpy()
+    np.testing.assert_allclose(scores[:, :-1], expected[:, :-1], rtol=1e-3, atol=1e-4)
+
+
+ALL = [
+    {"loss": "softmax"},
+    *(
+        {"loss": loss, "negatives": negatives, "batch_size": 16}
+        for loss in ("infonce", "bpr", "bce")
+        for negatives in ("uniform", "popularity", "in-batch", "mixed")
+    ),
+]
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+@pytest.mark.parametrize("settings", ALL, ids=lambda s: "-".join(map(str, s.values())))
+def test_every_loss_with_every_kind_of_negative_lowers_its_loss(
+    settings: dict, similarity: str, watched: list[list[int]]
+) -> None:
+    model = create("lightgcn", dim=4, epochs=30, similarity=similarity, initialiser="normal", **settings)
+    model.fit(trained_on(watched), Run.seeded(1))
+    values = [row["loss"] for row in model.curves]
+    assert np.mean(values[-5:]) < np.mean(values[:5])
+    assert np.isfinite(model.items).all()
+
+
+def odd(rows: list[list[int]]) -> TrainingData:
+    return TrainingData(replace(Histories.of(rows), user_rows=np.arange(len(rows), dtype=np.int32)), N_ITEMS)
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+@pytest.mark.parametrize(
+    "settings", [ALL[0], ALL[1], ALL[3], ALL[7], ALL[11]], ids=lambda s: "-".join(map(str, s.values()))
+)
+@pytest.mark.parametrize(
+    "rows",
+    [[[0, 1], [0, 1], [0, 1]], [list(range(N_ITEMS)), [0]], [[2]], [[0, 0, 1], [1, 1]]],
+    ids=["all alike", "one has seen everything", "one event", "duplicates"],
+)
+def test_odd_graphs_train_and_rank(name: str, settings: dict, rows: list[list[int]]) -> None:
+    train = odd(rows)
+    model = create(name, dim=4, epochs=3, **settings).fit(train, Run.seeded(1))
+    listed = rank(model, Histories.of([[0], [], [N_ITEMS - 1]]), 4)
+    assert (listed.items >= 0).all()
+    isolated = np.flatnonzero(train.popularity == 0)
+    if N_ITEMS - len(isolated) - 1 >= 4:
+        assert not np.isin(listed.items, isolated).any()
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+def test_isolated_items_come_last_and_isolated_users_by_popularity(name: str, watched: list[list[int]]) -> None:
+    model = create(name, dim=4, epochs=5).fit(trained_on(watched), Run.seeded(1))
+    everything = rank(model, Histories.of([[0], [N_ITEMS - 1], []]), N_ITEMS)
+    assert everything.items[0, -2] == N_ITEMS - 1  # the last place is the seen item's, left empty
+    popularity = trained_on(watched).popularity
+    order = sorted(range(N_ITEMS), key=lambda item: (-popularity[item], item))
+    assert everything.items[2].tolist() == order
+    assert np.isfinite(everything.scores[1, :-1]).all()
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+def test_duplicate_edges_count_once(name: str, watched: list[list[int]]) -> None:
+    one = create(name, dim=4, epochs=3).fit(trained_on(watched), Run.seeded(1))
+    two = create(name, dim=4, epochs=3).fit(trained_on([row + row[:1] for row in watched]), Run.seeded(1))
+    np.testing.assert_array_equal(one.items[:-1], two.items[:-1])
+
+
+def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
+    with pytest.raises(MatineeError, match="temperature = 0: Input should be greater than 0"):
+        create("lightgcn", temperature=0)
+    with pytest.raises(MatineeError, match="loss = bpr draws negatives for pairs; set batch_size, for example 512"):
+        create("ngcf", loss="bpr")
+    with pytest.raises(MatineeError, match="log_q corrects a sampled softmax, and loss = bce is none"):
+        create("ngcf", loss="bce", batch_size=64, log_q=True)
+    with pytest.raises(MatineeError, match="layers = -1"):
+        create("lightgcn", layers=-1)
+    with pytest.raises(MatineeError, match="unknown key 'negative'; did you mean 'negatives'"):
+        create("lightgcn", negative="uniform")
