@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matinee.data.loading import load
-from matinee.events import Dataset
+from matinee.dataset import Dataset
 
 PROJECT = Path(__file__).parents[1]
 pytest_plugins = ("site_fixtures",)

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from matinee.events import Dataset
+from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Run

@@ -13,9 +13,9 @@ from matinee.config import Config, EvaluationConfig, FilterConfig, SplitConfig
 from matinee.data.filters import apply_filters
 from matinee.data.loading import load
 from matinee.data.splits import TEST, TRAIN, VALID, Split, split
+from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
 from matinee.evaluation import evaluate, peak_memory_mb, validation
-from matinee.events import Dataset, Events
 from matinee.histories import Histories
 from matinee.metrics import PerUser
 from matinee.models import create

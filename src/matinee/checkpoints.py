@@ -45,7 +45,9 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.array(value, order="C") for name, value in arrays.items()}, part, {"json": json.dumps(rest)})
+        save_file(
+            {name: np.array(value, order="C") for name, value in arrays.items()}, part, {"json": json.dumps(rest)}
+        )
         part.replace(path)
     except OSError as error:
         raise MatineeError(f"checkpoint {path} cannot be written: {error.strerror or error}") from None

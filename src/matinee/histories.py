@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray, gather, rows_of, starts_of
-from matinee.events import Events
+from matinee.dataset import Events
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 UserId: TypeAlias = Id

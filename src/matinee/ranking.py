@@ -12,7 +12,7 @@ from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
-"""Memory for the scores of one block of users: what a processor keeps close to it (measured: 8 to 16 MB are quickest)."""
+"""Memory for the scores of one block of users, small enough for a processor's cache (measured: 8 to 16 MB are best)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,10 +25,10 @@ from matinee.data.loading import load as load_data
 from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation import Report, peak_memory_mb, validation
 from matinee.evaluation import evaluate as measure
-from matinee.events import Dataset
 from matinee.histories import Histories
 from matinee.lists import Movie, MovieList
 from matinee.models import create

@@ -12,9 +12,9 @@ from matinee import ranking
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.splits import Split, split
 from matinee.data.synthetic import missing_item, two_groups
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation import evaluate
-from matinee.events import Dataset
 from matinee.histories import EventSource, Histories, TrainingData
 from matinee.models import MODELS, create, model_class
 from matinee.models.base import Explains, Recommender, Run

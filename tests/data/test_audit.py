@@ -15,7 +15,7 @@ from matinee.data.sessions import session_starts
 from matinee.data.splits import split
 from matinee.data.spread import Spread, counted, gini, rank_correlation, top_share
 from matinee.data.synthetic import cycle, missing_item, two_groups, zipf_log
-from matinee.events import Dataset, Events
+from matinee.dataset import Dataset, Events
 from matinee.vocab import Vocab
 
 HOUR = 3600

@@ -13,8 +13,8 @@ from matinee.data.filters import apply_filters
 from matinee.data.moments import iso, moment
 from matinee.data.splits import split
 from matinee.data.synthetic import zipf_log
+from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
-from matinee.events import Dataset, Events
 from matinee.vocab import Vocab
 
 RNG = np.random.default_rng(0)

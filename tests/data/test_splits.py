@@ -12,8 +12,8 @@ from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
 from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Leaked, split
 from matinee.data.synthetic import zipf_log
+from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
-from matinee.events import Dataset, Events
 from matinee.vocab import Vocab
 
 

@@ -10,8 +10,8 @@ from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
 from matinee.data.sessions import session_starts
 from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Split, split
+from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
-from matinee.events import Dataset, Events
 from matinee.vocab import Vocab
 
 METHODS = ("random", "leave-last", "time", "new-users", "k-fold")

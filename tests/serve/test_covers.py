@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from matinee.catalogue import Catalogue
-from matinee.events import Dataset
+from matinee.dataset import Dataset
 from matinee.serve.cover_art import DRAWINGS
 from matinee.serve.covers import MARGIN, PALETTES, WIDTH, draw_cover, spoken_title
 

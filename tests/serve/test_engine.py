@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.events import Dataset
 from matinee.histories import EventSource, Histories
 from matinee.models.base import Explains
 from matinee.ranking import rank

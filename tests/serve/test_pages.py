@@ -12,8 +12,8 @@ from sqlalchemy import event as sql_event
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.events import Dataset
 from matinee.serve.api import Api
 from matinee.serve.app import create_app, require_free, serve
 from matinee.serve.guard import HEADERS, MAX_BODY_BYTES

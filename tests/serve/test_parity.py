@@ -10,7 +10,7 @@ import pytest
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.moments import iso
 from matinee.data.splits import split
-from matinee.events import Dataset
+from matinee.dataset import Dataset
 from matinee.histories import EventSource
 from matinee.models import MODELS, create
 from matinee.models.base import Run

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matinee.catalogue import Catalogue
-from matinee.events import Dataset
+from matinee.dataset import Dataset
 from matinee.serve.search import TitleSearch, _distances, _letters
 
 TITLES = [

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event as sql_event
 
+from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
-from matinee.events import Dataset, Events
 from matinee.histories import END_OF_TIME, EventSource, Histories
 from matinee.store.protocols import Counts, LiveEvent
 from matinee.store.sql import SqlDatabase, SqlEvents, SqlVisitors

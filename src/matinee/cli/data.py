@@ -14,7 +14,7 @@ from matinee.errors import MatineeError
 if TYPE_CHECKING:
     import polars as pl
 
-    from matinee.events import Dataset
+    from matinee.dataset import Dataset
 
 Rows = tuple[list[str], list[tuple[object, ...]]]
 """Column headings and rows."""

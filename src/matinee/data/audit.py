@@ -14,7 +14,7 @@ from matinee.data.moments import iso
 from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.spread import Spread, counted, gini, rank_correlation, top_share
-from matinee.events import Dataset, Events
+from matinee.dataset import Dataset, Events
 
 _DAY = 86_400
 _SPANS = 60

@@ -8,8 +8,8 @@ import numpy as np
 from matinee.arrays import BoolArray, IntArray
 from matinee.config import FilterConfig
 from matinee.data.moments import iso, moment
+from matinee.dataset import Dataset
 from matinee.errors import DataError
-from matinee.events import Dataset
 
 
 def apply_filters(data: Dataset, config: FilterConfig, *, rng: np.random.Generator) -> Dataset:

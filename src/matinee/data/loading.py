@@ -18,8 +18,8 @@ from matinee.data.places import available as available
 from matinee.data.roles import SNIFFED
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.data.tables import log_of, read_frame, read_log
+from matinee.dataset import Dataset
 from matinee.errors import DataError
-from matinee.events import Dataset
 from matinee.histories import Instant
 
 _LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")

@@ -9,8 +9,8 @@ import polars as pl
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue, split_genres
+from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import DataError
-from matinee.events import Dataset, Events, event_order
 from matinee.histories import Instant
 from matinee.vocab import UNKNOWN, IdArray, Vocab, as_ids
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from matinee.arrays import BoolArray
-from matinee.events import Events
+from matinee.dataset import Events
 
 HOUR = 3600
 """Seconds."""

@@ -9,8 +9,8 @@ from matinee.arrays import IntArray
 from matinee.config import SplitConfig
 from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Labels
 from matinee.data.moments import iso, moment
+from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
-from matinee.events import Dataset
 
 Notes = tuple[str, ...]
 Method = Callable[[Dataset, SplitConfig], tuple[Labels, Notes]]

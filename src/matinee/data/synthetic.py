@@ -4,7 +4,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.catalogue import Catalogue
-from matinee.events import Dataset, Events
+from matinee.dataset import Dataset, Events
 from matinee.vocab import Vocab
 
 _START = 1_000_000_000

@@ -16,8 +16,8 @@ from matinee.data.delimited import decode, read_text
 from matinee.data.log import Locate, Log, Repeats, Titles, assemble, check_times, check_values, titles_of
 from matinee.data.roles import SNIFFED, find_roles, is_header, numbered_roles, plain_name
 from matinee.data.times import MICROS, to_micros
+from matinee.dataset import Dataset
 from matinee.errors import DataError
-from matinee.events import Dataset
 from matinee.histories import Instant
 
 _INTEGER = r"^(0|-?[1-9]\d{0,17})$"

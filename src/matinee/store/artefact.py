@@ -24,8 +24,8 @@ from scipy.sparse import csr_array
 import matinee
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres, split_genres
+from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
-from matinee.events import Dataset, Events
 from matinee.histories import EventSource, TrainingData
 from matinee.models import model_class
 from matinee.models.base import Recommender

@@ -1,0 +1,121 @@
+"""Events: a log as columns of rows, and the data set that they belong to."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.catalogue import Catalogue
+from matinee.vocab import Vocab
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """N events, ordered by user row, then time, then their order in the log.
+
+    user_rows, item_rows: [N] int32; values: [N] float32, the rating, 1 for a click;
+    times: [N] int64, UTC seconds, 0 throughout where the log has none.
+    """
+
+    user_rows: IntArray
+    item_rows: IntArray
+    values: FloatArray
+    times: IntArray
+
+    @classmethod
+    def ordered(cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray) -> "Events":
+        """Events in the order of the log -> events in our order; equal times keep the log's order."""
+        order = event_order(user_rows, times)
+        return cls(
+            user_rows[order].astype(np.int32, copy=False),
+            item_rows[order].astype(np.int32, copy=False),
+            values[order].astype(np.float32, copy=False),
+            times[order].astype(np.int64, copy=False),
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    def take(self, keep: IntArray | np.ndarray | slice) -> "Events":
+        """Some events, by ascending position, mask or slice."""
+        return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
+
+
+def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
+    """The places of a log's events by user row, then time, then place in the log. [N]."""
+    n = len(user_rows)
+    if n == 0:
+        return np.empty(0, dtype=np.int64)
+    first, last = int(times.min()), int(times.max())
+    place_bits, time_bits = n.bit_length(), (last - first).bit_length()
+    if int(user_rows.max()).bit_length() + time_bits + place_bits > 63:
+        return np.lexsort((times, user_rows))
+    keys = user_rows.astype(np.int64)  # all three in one number: a plain sort of it beats sorts by index tenfold
+    keys <<= time_bits
+    keys += times  # in place: fresh memory costs as much as the sums
+    keys -= first
+    keys <<= place_bits
+    keys |= np.arange(n, dtype=np.int64)
+    keys.sort()
+    keys &= (1 << place_bits) - 1
+    return keys
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A log with its vocabularies and catalogue.
+
+    kind: what an event means (`rating` where the log has values, else `click`).
+    timed: whether the log has times; without them the order is that of the log.
+    notes: what reading and filtering changed, one sentence each, for people.
+    """
+
+    name: str
+    users: Vocab
+    items: Vocab
+    events: Events
+    catalogue: Catalogue
+    kind: str = "rating"
+    timed: bool = True
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def user_starts(self) -> IntArray:
+        """Where each user's events begin. [U + 1]."""
+        return starts_of(self.events.user_rows, len(self.users))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when any event or id does."""
+        digest = hashlib.sha256()
+        for ids in (self.users.ids, self.items.ids):
+            digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
+        for column in (self.events.user_rows, self.events.item_rows, self.events.values, self.events.times):
+            digest.update(np.ascontiguousarray(column).data)
+        return digest.hexdigest()[:16]
+
+    def describe(self) -> dict[str, str | int]:
+        """Name, sizes and fingerprint."""
+        return {
+            "name": self.name,
+            "users": len(self.users),
+            "items": len(self.items),
+            "events": len(self.events),
+            "fingerprint": self.fingerprint,
+        }
+
+    def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
+        """The data set of some of its events; users and items left without events go too."""
+        kept = self.events.take(events)
+        users, user_rows = Vocab.index(kept.user_rows)
+        items, item_rows = Vocab.index(kept.item_rows)
+        return replace(
+            self,
+            users=self.users.take(users.ids),
+            items=self.items.take(items.ids),
+            events=Events(user_rows, item_rows, kept.values, kept.times),
+            catalogue=self.catalogue.take(items.ids),
+            notes=(*self.notes, note) if note else self.notes,
+        )
