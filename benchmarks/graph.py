@@ -1,0 +1,283 @@
+"""The graph models on one core: quality, time to quality, fold-in, against the loop as usually written.
+
+Prints one JSON object; `python benchmarks/graph.py PART ...` runs some parts only. Run it as `make bench` does.
+
+    quality  lightgcn and ngcf on protocols A and B, three seeds: recall@10, NDCG@10, seconds of the fit
+    fold_in  protocol B: NDCG@10 from the history against the stored row; a visitor's list, p50 and p99 of 500; users
+             never trained on, with EASE on the same split
+    usual    protocol A, InfoNCE: per-edge messages, propagated for the positives and again for the negatives, candidates in
+             Python, evaluation user by user; seconds an epoch, and times faster to recall@10 0.155 (the loop's
+             epochs are counted by ours, which computes the same)
+    append   10,538 users, 25,139 items, a million edges: append the visitor and train NGCF for ten epochs, per-edge and
+             aggregated first, against one fold-in
+"""
+
+import json
+import os
+import random
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from matinee import workflow
+from matinee.config import EvaluationConfig, Experiment, SplitConfig, read_experiment
+from matinee.data.splits import Split
+from matinee.data.splits import split as cut
+from matinee.data.synthetic import zipf_log
+from matinee.evaluation import evaluate, validation
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.nn.propagation import Graph, normalised, transform
+from matinee.nn.steps import torch_generator
+from matinee.ranking import rank
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SEEDS = (1, 2, 3)
+os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+
+
+def figures(model: Recommender, over: Split, config: EvaluationConfig | None = None) -> dict[str, float]:
+    config = config or EvaluationConfig(k=(10,), samples=100)
+    report = evaluate(model, over, config, rng=np.random.default_rng(1))
+    return {name: report.metrics[name].mean for name in ("recall@10", "ndcg@10")}
+
+
+def fitted(experiment: Experiment, over: Split, seed: int, **settings: Any) -> tuple[Recommender, float]:
+    model = create(experiment.model, **(experiment.settings | settings))
+    watched = validation(over, model.config.watch) if model.config.patience else None
+    started = time.perf_counter()
+    model.fit(over.training(experiment.evaluation.refit), replace(Run.seeded(seed), validation=watched))
+    return model, time.perf_counter() - started
+
+
+def quality() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in ("a/lightgcn", "a/lightgcn-refit", "a/ngcf", "b/lightgcn", "b/ngcf"):
+        experiment = read_experiment(CONFIGS / f"{name}.toml")
+        over = workflow.prepare(experiment)
+        rows = []
+        for seed in SEEDS:
+            model, seconds = fitted(experiment, over, seed)
+            rows.append(figures(model, over) | {"fit_seconds": seconds})
+        found[name] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} | {"seeds": rows}
+        found[name]["peak_memory_mb_so_far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return found
+
+
+def fold_in() -> dict[str, Any]:
+    experiment = read_experiment(CONFIGS / "b" / "lightgcn.toml")
+    over = workflow.prepare(experiment)
+    model, _ = fitted(experiment, over, 1)
+    found: dict[str, Any] = {}
+    for label, change in (
+        ("history", {}),
+        ("stored", {"user_state": "stored"}),
+        ("history, layer 0 zero", {"solve_steps": 0}),
+    ):
+        model.config = create("lightgcn", **(experiment.settings | change)).config
+        found[label] = figures(model, over)
+        found[f"{label}, inputs train"] = figures(model, over, EvaluationConfig(k=(10,), inputs="train", samples=100))
+    model.config = create("lightgcn", **experiment.settings).config
+    histories = over.training().histories
+    rank(model, histories.take(np.array([0])), 10)
+    milliseconds = []
+    for place in np.random.default_rng(1).choice(len(histories), 500, replace=False):
+        one = histories.take(np.array([place]))
+        started = time.perf_counter()
+        rank(model, one, 10)
+        milliseconds.append(1000 * (time.perf_counter() - started))
+    found["list_ms"] = {f"p{q}": float(np.percentile(milliseconds, q)) for q in (50, 99)}
+    strangers = cut(over.data, SplitConfig(split="new-users", ratios=(0.8, 0.1, 0.1)))
+    for name, settings in (("lightgcn", experiment.settings), ("ease", {"l2": 500.0})):
+        found[f"new users, {name}"] = figures(
+            create(name, **settings).fit(strangers.training(), Run.seeded(1)), strangers
+        )
+    return found
+
+
+def usual() -> dict[str, Any]:
+    experiment = read_experiment(CONFIGS / "lightgcn-infonce-uniform.toml")
+    over = workflow.prepare(experiment)
+    train = over.training()
+    seconds = {kind: usual_epoch(train, kind) for kind in ("uniform", "in-batch")}
+    started = time.perf_counter()
+    usual_evaluation(train, over)
+    evaluation_seconds = time.perf_counter() - started
+    recipe = experiment.settings | {"patience": 0}
+    epochs, recipe_seconds = epochs_to(0.155, recipe, over, (5, 10, 15, 20, 30, 40, 60, 80, 100))
+    best = read_experiment(CONFIGS / "a" / "lightgcn.toml").settings
+    _, best_seconds = epochs_to(0.155, best, over, (2, 4, 6, 8, 10, 15, 20, 30))
+    usual_seconds = (seconds["uniform"] + evaluation_seconds) * (epochs or 100)
+    return {
+        "seconds_an_epoch": seconds,
+        "evaluation_seconds": evaluation_seconds,
+        "epochs_to_recall_0.155": epochs,
+        "usual_seconds_to_recall_0.155": usual_seconds,
+        "same_recipe_here_seconds": recipe_seconds,
+        "lightgcn_default_seconds": best_seconds,
+        "times_faster": usual_seconds / best_seconds if best_seconds else None,
+    }
+
+
+def epochs_to(recall: float, settings: dict[str, Any], over: Split, tried: tuple[int, ...]) -> tuple[Any, Any]:
+    """The first of some numbers of epochs whose model reaches a recall@10 at test, and the seconds of its fit."""
+    for epochs in tried:
+        model = create("lightgcn", **(settings | {"epochs": epochs}))
+        started = time.perf_counter()
+        model.fit(over.training(), Run.seeded(1))
+        seconds = time.perf_counter() - started
+        if figures(model, over)["recall@10"] >= recall:
+            return epochs, seconds
+    return None, None
+
+
+class UsualLightGCN(torch.nn.Module):
+    """Message passing as it is usually written: a message for each edge, both ways, summed where it arrives."""
+
+    def __init__(self, n_users: int, n_items: int, users: torch.Tensor, items: torch.Tensor) -> None:
+        super().__init__()
+        self.n_users, self.n_nodes = n_users, n_users + n_items
+        self.embedding = torch.nn.Embedding(self.n_nodes, 64)
+        torch.nn.init.xavier_uniform_(self.embedding.weight)
+        self.source = torch.cat([users, items + n_users])
+        self.target = torch.cat([items + n_users, users])
+
+    def forward(self) -> torch.Tensor:
+        """All nodes, users first."""
+        layers = [self.embedding.weight]
+        for _ in range(2):
+            degree = torch.zeros(self.n_nodes).index_add(0, self.target, torch.ones(len(self.target)))
+            norm = degree[self.source].rsqrt() * degree[self.target].rsqrt()
+            messages = layers[-1][self.source] * norm[:, None]
+            layers.append(torch.zeros_like(layers[-1]).index_add(0, self.target, messages))
+        return torch.stack(layers).mean(dim=0)
+
+
+def usual_epoch(train: TrainingData, kind: str, most_batches: int = 12) -> float:
+    """Seconds of an epoch, from its first batches."""
+    users = torch.from_numpy(train.histories.owners.astype(np.int64))
+    items = torch.from_numpy(train.histories.items.astype(np.int64))
+    seen = [set(row.tolist()) for row in np.split(train.histories.items, train.histories.starts[1:-1])]
+    model = UsualLightGCN(train.n_users, train.n_items, users, items)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001, weight_decay=1e-4)
+    order = torch.randperm(len(users))
+    batches = [order[start : start + 512] for start in range(0, len(order), 512)]
+    started, done = time.perf_counter(), 0
+    for batch in batches[:most_batches]:
+        of_users, positives = users[batch], items[batch]
+        rows: list[list[int]] = []
+        for user, positive in zip(of_users.tolist(), positives.tolist(), strict=True):
+            if kind == "uniform":
+                drawn: list[int] = []
+                while len(drawn) < 6:
+                    item = random.randrange(train.n_items)
+                    if item not in seen[user]:
+                        drawn.append(item)
+            else:
+                others = [item for item in positives.tolist() if item != positive and item not in seen[user]]
+                drawn = (others + [random.randrange(train.n_items) for _ in range(511)])[:511]
+            rows.append(drawn)
+        negatives = torch.tensor(rows)
+        nodes = torch.nn.functional.normalize(model(), dim=1)
+        positive_scores = (nodes[of_users] * nodes[positives + model.n_users]).sum(dim=1, keepdim=True)
+        again = torch.nn.functional.normalize(model(), dim=1)
+        negative_scores = (again[of_users][:, None] * again[negatives + model.n_users]).sum(dim=2)
+        scores = torch.cat([positive_scores, negative_scores], dim=1) / 0.2
+        loss = torch.nn.functional.cross_entropy(scores, torch.zeros(len(scores), dtype=torch.int64))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        done += 1
+    return (time.perf_counter() - started) / done * len(batches)
+
+
+def usual_evaluation(train: TrainingData, over: Split) -> float:
+    """Recall@10 user by user in Python."""
+    rng = np.random.default_rng(1)
+    users, items = rng.normal(size=(train.n_users, 64)), rng.normal(size=(train.n_items, 64))
+    valid = over.targets("valid")
+    wanted = {int(user): set(valid.item_rows[valid.user_rows == user].tolist()) for user in np.unique(valid.user_rows)}
+    recalls = []
+    for user, targets in wanted.items():
+        scores = users[user] @ items.T
+        histories = train.histories
+        scores[histories.items[histories.starts[user] : histories.starts[user + 1]]] = -np.inf
+        best = sorted(range(len(scores)), key=lambda item: -scores[item])[:10]
+        recalls.append(len(targets & set(best)) / len(targets))
+    return float(np.mean(recalls))
+
+
+def append() -> dict[str, Any]:
+    data = zipf_log(10_538, 25_139, 1_000_000, np.random.default_rng(1))
+    rows = np.arange(len(data.users), dtype=np.int32)
+    train = TrainingData(Histories.from_events(data.events, rows), len(data.items))
+    matrix = train.matrix()
+    chance = torch_generator(Run.seeded(1))
+    found: dict[str, Any] = {"users": train.n_users, "items": train.n_items, "edges": int(matrix.nnz)}
+    for kind in ("aggregated first", "per edge"):
+        users, items = (torch.randn((n, 64), generator=chance).mul_(0.1).requires_grad_() for n in matrix.shape)
+        weights = {
+            name: torch.randn(shape, generator=chance).mul_(0.1).requires_grad_()
+            for name, shape in {"near": (2, 64, 64), "across": (2, 64, 64), "bias": (2, 64)}.items()
+        }
+        optimizer = torch.optim.Adam([users, items, *weights.values()], lr=0.001)
+        edges = normalised(matrix)
+        started = time.perf_counter()
+        graph = Graph(edges)
+        steps = 10 if kind == "aggregated first" else 1
+        for _ in range(steps):
+            if kind == "aggregated first":
+                last = transform(graph, (users, items), weights, 0.0, chance)[-1]
+            else:
+                last = per_edge(edges, users, items, weights)
+            chosen = torch.from_numpy(np.random.default_rng(1).integers(len(train.histories.items), size=1024))
+            owners = torch.from_numpy(train.histories.owners)[chosen]
+            positives = torch.from_numpy(train.histories.items.astype(np.int64))[chosen]
+            negatives = torch.randint(len(items), (1024,), generator=chance)
+            gap = (last[0][owners] * (last[1][positives] - last[1][negatives])).sum(dim=1)
+            loss = torch.nn.functional.softplus(-gap).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        found[kind] = {"ten_epochs_seconds": (time.perf_counter() - started) * 10 / steps, "epochs_timed": steps}
+        found[kind]["peak_memory_mb_so_far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    model = create("ngcf", epochs=1, batch_size=1024).fit(train, Run.seeded(1))
+    times = []
+    for user in range(50):
+        started = time.perf_counter()
+        rank(model, train.histories.take(np.array([user])), 10)
+        times.append(1000 * (time.perf_counter() - started))
+    found["fold_in_ms_median"] = float(np.median(times))
+    return found
+
+
+def per_edge(edges: Any, users: torch.Tensor, items: torch.Tensor, weights: dict[str, torch.Tensor]) -> tuple:
+    """NGCF with a message for each edge (an epoch is one step on the whole graph)."""
+    of_users = torch.from_numpy(np.repeat(np.arange(edges.shape[0]), np.diff(edges.indptr)))
+    of_items, norm = torch.from_numpy(edges.indices.astype(np.int64)), torch.from_numpy(edges.data)[:, None]
+    for near, across, bias in zip(weights["near"], weights["across"], weights["bias"], strict=True):
+        left, right = users[of_users], items[of_items]
+        both = (left * right) @ across
+        to_users = (users @ near + bias).index_add(0, of_users, norm * (right @ near + both))
+        to_items = (items @ near + bias).index_add(0, of_items, norm * (left @ near + both))
+        users, items = (torch.nn.functional.leaky_relu(side, 0.2) for side in (to_users, to_items))
+    return users, items
+
+
+PARTS = {"quality": quality, "fold_in": fold_in, "usual": usual, "append": append}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    json.dump({name: PARTS[name]() for name in sys.argv[1:] or PARTS}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
