@@ -115,7 +115,7 @@ def serve(
     """
     with _listen(host, port) as listener:
         app = create_app(artefacts, db_url=db, default=default, api_open=api_open)
-        shown = "localhost" if host in {"127.0.0.1", "localhost"} else f"[{host}]" if ":" in host else host
+        shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/"
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         _Server(config, (lambda: on_ready(url)) if on_ready else None).run(sockets=[listener])
