@@ -14,6 +14,7 @@ from matinee.models import create
 from matinee.models.base import Run
 from matinee.models.fold_in import solve_directions
 from matinee.nn import losses
+from matinee.nn import negatives as negatives_module
 from matinee.nn.initialisers import singular_vectors
 from matinee.nn.losses import catalogue_softmax, sampled_loss
 from matinee.nn.negatives import NegativeSampler
@@ -176,7 +177,11 @@ def test_sampled_losses_are_those_of_the_papers() -> None:
         sampled_loss("hinge", torch.zeros(1), torch.zeros((1, 1)))
 
 
-def test_negatives_are_drawn_as_often_as_they_should_be(matrix: csr_array, watched: list[list[int]]) -> None:
+@pytest.mark.parametrize("cells", [2**26, 0], ids=["table", "binary search"])
+def test_negatives_are_drawn_as_often_as_they_should_be(
+    cells: int, monkeypatch: pytest.MonkeyPatch, matrix: csr_array, watched: list[list[int]]
+) -> None:
+    monkeypatch.setattr(negatives_module, "TABLE_CELLS", cells)
     users = np.repeat(np.arange(N_USERS), np.diff(matrix.indptr))
     counts = np.bincount(matrix.indices, minlength=N_ITEMS)
     for kind, chance in (("uniform", np.full(N_ITEMS, 1 / N_ITEMS)), ("popularity", counts / counts.sum())):

@@ -8,6 +8,9 @@ from scipy.sparse import csr_array
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.nn.settings import NegativeKind
 
+TABLE_CELLS = 2**26
+"""Up to so many users times items, who has what is looked up in a table (64 MB), else by binary search."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Negatives:
@@ -33,6 +36,10 @@ class NegativeSampler:
         self.n_items = matrix.shape[1]
         owners = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
         self.keys = np.sort(owners * self.n_items + matrix.indices)
+        self.table = None
+        if matrix.shape[0] * self.n_items <= TABLE_CELLS:
+            self.table = np.zeros(matrix.shape, dtype=bool)
+            self.table[owners, matrix.indices] = True
         popularity = np.bincount(matrix.indices, minlength=self.n_items)
         self.cumulative = np.cumsum(popularity)
         self.popularity = popularity / max(len(self.keys), 1)  # [I], sums to 1
@@ -44,6 +51,8 @@ class NegativeSampler:
 
     def has(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
         """Whether users have items. Shapes that broadcast."""
+        if self.table is not None:
+            return np.asarray(self.table[user_rows, item_rows])
         wanted = user_rows * np.int64(self.n_items) + item_rows
         if len(self.keys) == 0:
             return np.zeros(wanted.shape, dtype=bool)

@@ -1,0 +1,165 @@
+"""LightGCN's losses and negatives on protocol A, one core.
+
+Prints one JSON object, and draws docs/images/. Run it as `make bench` does;
+`python benchmarks/graph_losses.py PART ...` runs some parts only.
+
+    infonce   the recipe of the original experiment with uniform and with in-batch negatives, three seeds: means at
+              k = 5, 10, 20, a paired test, the curves; and what masking, logQ, temperature and batch size change
+    ablation  configs/graph-ablation.toml: every loss, kind of negative and similarity
+"""
+
+import json
+import os
+import sys
+import time
+import tomllib
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from matinee import workflow
+from matinee.comparison import compare
+from matinee.config import EvaluationConfig, Experiment, read_experiment
+from matinee.data.splits import Split
+from matinee.evaluation import Report, evaluate, validation
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.report.plots import draw_comparison, draw_curves
+
+PROJECT = Path(__file__).parents[1]
+IMAGES = PROJECT / "docs" / "images"
+os.environ.setdefault("MATINEE_DATA", str(PROJECT.parent / "shared" / "data"))
+SEEDS = (1, 2, 3)
+VARIANTS: dict[str, dict[str, Any]] = {
+    "in-batch, false negatives not masked": {"mask_seen": False},
+    "in-batch, logQ": {"log_q": True},
+    "in-batch, temperature 0.5": {"temperature": 0.5},
+    "in-batch, temperature 1": {"temperature": 1.0},
+    "in-batch, batches of 2048": {"batch_size": 2048, "learning_rate": 0.004},
+    "uniform, 64 negatives": {"negatives": "uniform", "n_negatives": 64},
+}
+
+
+def trained(settings: dict[str, Any], over: Split, seed: int) -> tuple[Recommender, float]:
+    model = create("lightgcn", **settings)
+    started = time.process_time()
+    model.fit(over.training(), replace(Run.seeded(seed), validation=validation(over, model.config.watch)))
+    return model, time.process_time() - started
+
+
+def measured(model: Recommender, over: Split, on: str = "test", ks: tuple[int, ...] = (5, 10, 20)) -> Report:
+    return evaluate(model, over, EvaluationConfig(k=ks, on=on), rng=np.random.default_rng(1))
+
+
+def row(report: Report) -> dict[str, float]:
+    names = [f"{base}@{k}" for base in ("precision", "recall", "ndcg") for k in (5, 10, 20)]
+    return {name: report.metrics[name].mean for name in (*names, "coverage@10", "novelty@10") if name in report.metrics}
+
+
+def infonce() -> dict[str, Any]:
+    kinds = ("uniform", "in-batch")
+    configs = {kind: read_experiment(PROJECT / "configs" / f"lightgcn-infonce-{kind}.toml") for kind in kinds}
+    over = workflow.prepare(configs["uniform"])
+    found: dict[str, Any] = {}
+    reports: dict[str, list[Report]] = {}
+    curves = {}
+    for kind in kinds:
+        rows = []
+        for seed in SEEDS:
+            model, seconds = trained(configs[kind].settings, over, seed)
+            reports.setdefault(kind, []).append(measured(model, over))
+            rows.append(row(reports[kind][-1]) | {"fit_seconds": seconds, "epochs": len(model.curves)})
+            curves.setdefault(kind, model.curves)
+        found[kind] = {key: float(np.mean([each[key] for each in rows])) for key in rows[0]} | {"seeds": rows}
+    draw_curves(curves, IMAGES / "lightgcn-infonce-curves.png", "recall@10")
+    merged = [replace(averaged(reports[kind]), model=f"InfoNCE, {kind}") for kind in kinds]
+    for metric in ("recall@10", "ndcg@10"):
+        comparison = compare(merged, metric, rng=np.random.default_rng(1))
+        found[f"paired test, {metric}"] = comparison.to_json()["rows"]
+        if metric == "ndcg@10":
+            draw_comparison(comparison, IMAGES / "lightgcn-infonce.png", ["recall@10", "ndcg@10", "coverage@10"])
+    for label, change in VARIANTS.items():
+        model, seconds = trained(configs["in-batch"].settings | change, over, 1)
+        found[label] = row(measured(model, over)) | {"fit_seconds": seconds, "epochs": len(model.curves)}
+    return found
+
+
+def averaged(reports: list[Report]) -> Report:
+    """One report whose values of each user are the means over seeds."""
+    first = reports[0]
+    per_user = {
+        name: replace(column, values=np.mean([report.per_user[name].values for report in reports], axis=0))
+        for name, column in first.per_user.items()
+    }
+    return replace(first, per_user=per_user)
+
+
+def ablation() -> list[dict[str, Any]]:
+    text = tomllib.loads((PROJECT / "configs" / "graph-ablation.toml").read_text())
+    grid = text.pop("grid")
+    experiment = Experiment.model_validate(text)
+    over = workflow.prepare(experiment)
+    found = []
+    for loss, negatives, similarity in product(grid["loss"], grid["negatives"], grid["similarity"]):
+        if loss == "softmax" and negatives != grid["negatives"][0]:
+            continue
+        settings = experiment.settings | {
+            "loss": loss, "negatives": negatives, "similarity": similarity,
+            "temperature": grid["temperature"][similarity],
+        }  # fmt: skip
+        if loss == "softmax":
+            settings["batch_size"] = 0
+        tried = []
+        for rate in grid["learning_rates"]:
+            model, seconds = trained(settings | {"learning_rate": rate}, over, 1)
+            on_valid = measured(model, over, "valid", (10,)).metrics["ndcg@10"].mean
+            tried.append((on_valid, rate, seconds, measured(model, over, "test", (10,))))
+        on_valid, rate, seconds, report = max(tried, key=lambda each: each[0])
+        found.append(
+            {"loss": loss, "negatives": "all" if loss == "softmax" else negatives, "similarity": similarity}
+            | {"learning_rate": rate, "valid ndcg@10": on_valid, "fit_seconds": seconds}
+            | {name: report.metrics[name].mean for name in ("recall@10", "ndcg@10", "coverage@10")}
+        )
+        print(found[-1], file=sys.stderr, flush=True)
+    draw_ablation(found)
+    return found
+
+
+def draw_ablation(found: list[dict[str, Any]]) -> None:
+    """A row for each loss and kind of negative, a dot for each similarity."""
+    names = list(dict.fromkeys((each["loss"], each["negatives"]) for each in found))
+    figure = Figure(figsize=(7.2, 0.8 + 0.3 * len(names)), layout="constrained", facecolor="white")
+    panel = figure.subplots()
+    for similarity, colour in (("cosine", "#1b7837"), ("dot", "#c28a00")):
+        rows = [each for each in found if each["similarity"] == similarity]
+        places = [names.index((each["loss"], each["negatives"])) for each in rows]
+        panel.plot([each["ndcg@10"] for each in rows], places, "o", color=colour, label=similarity, markersize=6)
+    panel.set_yticks(range(len(names)), [f"{loss} · {negatives}" for loss, negatives in names], fontsize=9)
+    panel.invert_yaxis()
+    panel.set_title(
+        "LightGCN on protocol A: NDCG@10 at test by loss, negatives and similarity", fontsize=10, loc="left"
+    )
+    panel.grid(color="#e3e6ea")
+    panel.set_axisbelow(True)
+    panel.legend(fontsize=9, frameon=False)
+    for side in ("top", "right", "left"):
+        panel.spines[side].set_visible(False)
+    panel.tick_params(length=0)
+    figure.savefig(IMAGES / "graph-ablation.png", dpi=150)
+
+
+PARTS = {"infonce": infonce, "ablation": ablation}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    json.dump({name: PARTS[name]() for name in sys.argv[1:] or PARTS}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Early stopping, curves and resumption from the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from matinee import workflow
+from matinee.cli import app
+from matinee.config import SplitConfig
+from matinee.data.splits import Split, split
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.models.lightgcn import LightGCN
+from matinee.store.artefact import load
+
+SETTINGS = ["--set", "dim=8", "--set", "epochs=4"]
+
+
+def train(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["train", "lightgcn", "--split", "random", *SETTINGS, *arguments])
+
+
+@pytest.fixture(scope="module")
+def bundled_split(bundled: Dataset) -> Split:
+    return split(bundled, SplitConfig())
+
+
+def test_curves_stand_beside_the_artefact_and_the_checkpoint_is_gone(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    done = train("--out", str(out), "--set", "patience=2", "--set", "watch=recall@10")
+    assert done.exit_code == 0, done.output
+    curves = json.loads((out / "curves.json").read_text())
+    assert [row["epoch"] for row in curves] == [1, 2, 3, 4]
+    assert all(0 < row["valid"] < 1 and row["loss"] > 0 for row in curves)
+    assert (out / "curves.png").stat().st_size > 1000
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_an_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "model"
+    assert train("--out", str(whole)).exit_code == 0
+    fit = LightGCN.fit
+
+    def interrupted(self: LightGCN, data: Any, run: Any) -> LightGCN:
+        from dataclasses import replace
+
+        def stop(epoch: int, epochs: int, figures: dict[str, float]) -> None:
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+        return fit(self, data, replace(run, on_epoch=stop))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LightGCN, "fit", interrupted)
+        stopped = train("--out", str(out))
+    assert stopped.exit_code != 0
+    assert not out.exists()
+    assert (tmp_path / "model.checkpoint").is_file()
+    refused = train("--out", str(out), "--resume", "--set", "dim=9")
+    assert isinstance(refused.exception, MatineeError)
+    assert "its dim is 8, here it is 9" in str(refused.exception)
+    assert train("--out", str(out), "--resume").exit_code == 0
+    one, two = load(whole).model, load(out).model
+    for name in one.learned:
+        assert (getattr(one, name) == getattr(two, name)).all()
+
+
+def test_early_stopping_watches_valid_and_not_what_is_learned_from(bundled_split: Split) -> None:
+    settings: dict[str, Any] = {"dim": 8, "epochs": 2, "patience": 1}
+    watched = workflow.fit("lightgcn", bundled_split, **settings)
+    assert all("valid" in row for row in watched.model.curves)
+    refitted = workflow.fit("lightgcn", bundled_split, refit="train+valid", **settings)
+    assert not any("valid" in row for row in refitted.model.curves)
+    everything = workflow.fit("lightgcn", bundled_split.data, **settings)
+    assert not any("valid" in row for row in everything.model.curves)
+    with pytest.raises(MatineeError, match="recal@10"):
+        workflow.fit("lightgcn", bundled_split, watch="recal@10", **settings)
