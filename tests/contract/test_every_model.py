@@ -34,7 +34,10 @@ FLOORS = {
     "lightgcn": 0.303,
     "ngcf": 0.302,
     "ials": 0.305,
-    "movie-pairs": 0.245,
+    "movie-pairs": 0.262,
+    "pmi": 0.235,
+    "item2vec": 0.270,
+    "bpr": 0.190,
 }
 """NDCG@10 on the bundled data, split at random with seed 42: a little under what was measured."""
 
@@ -210,7 +213,6 @@ def test_5_save_load_in_a_fresh_process_same_ranking(name: str, tmp_path: Path) 
     np.savez(tmp_path / "here.npz", items=here.items, scores=here.scores)
     script = f"""
 import sys
-from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from matinee.histories import Histories
@@ -220,7 +222,7 @@ loaded = load(Path({str(tmp_path / "model")!r}))
 there = rank(loaded.model, Histories.of([[0, 2], [1], []]), 5)
 here = np.load({str(tmp_path / "here.npz")!r})
 assert np.array_equal(there.items, here["items"]) and np.array_equal(there.scores, here["scores"])
-assert not any(name.startswith("matinee.data") for name in sys.modules), "the data readers were imported"
+assert not any(name.split(".")[:2] == ["matinee", "data"] for name in sys.modules), "the data readers were imported"
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,8 @@
 """The graph models against dense algebra, loops over edges, torch's own gradients and losses written out."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -386,3 +388,8 @@ def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
         create("lightgcn", layers=-1)
     with pytest.raises(MatineeError, match="unknown key 'negative'; did you mean 'negatives'"):
         create("lightgcn", negative="uniform")
+
+
+def test_lists_are_made_without_torch() -> None:
+    script = "import sys; from matinee.models import lightgcn, ngcf; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
