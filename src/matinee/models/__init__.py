@@ -15,6 +15,7 @@ MODELS = {
     "movie-pairs": "matinee.models.movie_pairs:MoviePairs",
     "pmi": "matinee.models.pmi:PMI",
     "item2vec": "matinee.models.item2vec:Item2Vec",
+    "bpr": "matinee.models.bpr:BPR",
     "lightgcn": "matinee.models.lightgcn:LightGCN",
     "ngcf": "matinee.models.ngcf:NGCF",
 }

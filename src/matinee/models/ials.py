@@ -1,6 +1,6 @@
 """iALS: matrix factorisation of who has what, every missing pair counting a little (Hu, Koren and Volinsky 2008)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -12,13 +12,12 @@ from matinee.arrays import FloatArray, IntArray, gather
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
+from matinee.models.half_steps import blocks, solve, systems
 from matinee.models.vectors import fitting_dim
 from matinee.training import EpochsConfig, train_epochs
 
 BLOCK_VALUES = 2**18
 """Values of item vectors gathered at once: 1 MB, so that they stay in the cache over the steps of a solve."""
-SYSTEM_VALUES = 2**22
-"""Values of D-by-D systems solved at once where the solve is exact."""
 
 
 class IALSConfig(EpochsConfig):
@@ -65,11 +64,8 @@ class IALS(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The vectors that minimise the objective with the items fixed, exactly. [B, D]."""
-        vectors = np.zeros((len(histories), self.items.shape[1]), dtype=np.float32)
-        for rows, systems, gathered in self._systems(histories.matrix(len(self.items))):
-            found: FloatArray = np.linalg.solve(systems, gathered.sum(axis=1)[..., None])
-            vectors[rows] = found[..., 0]
-        return vectors
+        matrix = histories.matrix(len(self.items))
+        return solve(matrix, self.items, self.config.unobserved, self._ridge_of(matrix))
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -91,9 +87,10 @@ class IALS(Recommender[FloatArray]):
         """
         matrix = histories.matrix(len(self.items))
         parts = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=np.float32)
-        for rows, systems, gathered in self._systems(matrix):
+        ridge = self._ridge_of(matrix)
+        for rows, lefts, gathered in systems(matrix, self.items, self.config.unobserved, ridge):
             listed = self.items[item_rows[rows]]  # [b, k, D]
-            weighed: NDArray[Any] = np.linalg.solve(systems, listed.transpose(0, 2, 1))  # [b, D, k]
+            weighed: NDArray[Any] = np.linalg.solve(lefts, listed.transpose(0, 2, 1))  # [b, D, k]
             starts, places = gather(matrix.indptr, rows)
             filled = np.arange(gathered.shape[1]) < np.diff(starts)[:, None]
             pulls = gathered @ weighed  # [b, L, k]
@@ -104,17 +101,8 @@ class IALS(Recommender[FloatArray]):
         repeats = np.bincount(found, minlength=matrix.nnz)
         return np.asarray(parts[found] / repeats[found, None], dtype=np.float32)
 
-    def _systems(self, matrix: csr_array) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-        """Blocks of users of like length: their rows [b], their systems [b, D, D], their items' vectors [b, L, D]."""
-        dim = self.items.shape[1]
-        gram = np.float32(self.config.unobserved) * (self.items.T @ self.items)
-        ridge = _ridge(self.config, np.diff(matrix.indptr), len(self.items))
-        for rows, gathered in _blocks(matrix, self.items, max(BLOCK_VALUES, SYSTEM_VALUES // dim)):
-            for start in range(0, len(rows), max(1, SYSTEM_VALUES // dim**2)):
-                part = slice(start, start + max(1, SYSTEM_VALUES // dim**2))
-                systems = gathered[part].transpose(0, 2, 1) @ gathered[part] + gram
-                np.einsum("bdd->bd", systems)[:] += ridge[rows[part], None]
-                yield rows[part], systems, gathered[part]
+    def _ridge_of(self, matrix: csr_array) -> FloatArray:
+        return _ridge(self.config, np.diff(matrix.indptr), len(self.items))
 
 
 class _Passes:
@@ -165,7 +153,7 @@ class _Passes:
         gram = np.float32(self.config.unobserved) * (fixed.T @ fixed)
         ridge = _ridge(self.config, counts, len(fixed))
         loss = 0.0
-        for rows, gathered in _blocks(matrix, fixed, BLOCK_VALUES):
+        for rows, gathered in blocks(matrix, fixed, BLOCK_VALUES):
             moving[rows], missed = self._descend(gathered, gram, ridge[rows, None], moving[rows])
             loss += missed
         return moving, fixed, loss
@@ -210,27 +198,3 @@ def _ridge(config: IALSConfig, counts: IntArray, n_other: int) -> FloatArray:
     """The ridge of each row of one side. counts [R] -> [R]."""
     ridge: FloatArray = config.l2 * (counts + config.unobserved * n_other) ** config.l2_power
     return ridge.astype(np.float32)
-
-
-def _blocks(matrix: csr_array, table: FloatArray, values: int) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Rows of like length with the vectors of their columns, zeros where a row is shorter: [b], [b, L, D].
-
-    Rows without entries are left out. A block holds at most `values` values, or one row.
-    """
-    lengths = np.diff(matrix.indptr)
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    padded = np.concatenate([table, np.zeros((1, table.shape[1]), dtype=table.dtype)])
-    start = 0
-    while start < len(order):
-        room = max(1, values // (table.shape[1] * int(lengths[order[start]])))
-        stop = min(start + room, len(order))
-        # as lengths ascend, fewer rows may fit than the first one's length says
-        room = max(1, values // (table.shape[1] * int(lengths[order[stop - 1]])))
-        stop = min(start + room, stop)
-        rows = order[start:stop]
-        places = matrix.indptr[rows][:, None] + np.arange(lengths[rows[-1]])
-        filled = places < matrix.indptr[rows + 1][:, None]
-        columns = np.where(filled, matrix.indices[np.where(filled, places, 0)], len(table))
-        yield rows, padded[columns]
-        start = stop

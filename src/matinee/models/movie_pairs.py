@@ -1,12 +1,13 @@
 """MoviePairs: a network reads one movie and names another of the same person; trained on counts of pairs."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import count_pairs, require_pairs, split_pairs
@@ -21,12 +22,16 @@ BLOCK_ROWS = 256
 class MoviePairsConfig(PairsConfig):
     """Settings of MoviePairs."""
 
+    epochs: PositiveInt = 6
+    """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
     hidden: Literal["none", "linear", "relu"] = "linear"
     """What lies between the movie read and the movies named: nothing, a D-by-D matrix, or a residual ReLU layer."""
     ratios: tuple[float, float, float] = (1.0, 0.0, 0.0)
     """Shares of the pairs that are learned from, kept for valid, and for test; 0.6, 0.2, 0.2 is the classic."""
     score_by: Literal["cosine", "logit"] = "logit"
     """Lists by cosine of the mean vector with each movie's, or by the mean of what the network says."""
+    bias_share: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.7
+    """logit: how much of the named movie's bias, its popularity, counts in a list; 1 is the mean of the logits."""
     hidden_dim: NonNegativeInt = 0
     """relu: width of the hidden layer; 0 takes dim."""
 
@@ -98,11 +103,11 @@ class MoviePairs(Recommender[FloatArray]):
         return loss / total
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The mean of the history's vectors; with score_by = logit also the weight 1 of the bias. [B, D or D + 1]."""
+        """The mean of the history's vectors; with score_by = logit also the weight of the bias. [B, D or D + 1]."""
         if self.config.score_by == "cosine":
             return unit(mean_vectors(histories, self.items))
         means = mean_vectors(histories, self.readings)
-        return np.concatenate([means, np.ones((len(means), 1), dtype=np.float32)], axis=1)
+        return np.concatenate([means, np.full((len(means), 1), self.config.bias_share, dtype=np.float32)], axis=1)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""

@@ -1,0 +1,201 @@
+"""Factor and embedding models against their peers, each on one core: quality, seconds, memory.
+
+    python benchmarks/run.py embeddings            or, some of it: python benchmarks/embeddings.py pairs ials bpr skip
+
+pairs: MoviePairs on MovieLens small of 9/2018 against the loop over written-out pairs. ials: implicit and irspack.
+bpr: cornac. skip: gensim's Word2Vec. The peers live in an environment of their own that this script makes in the cache
+folder. Seconds are wall clock of one process with one thread; cpu_seconds are what it got of the core.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import matinee as mt
+from matinee.config import EvaluationConfig
+from matinee.data.fetch import cache_folder
+from matinee.data.splits import Split
+from matinee.evaluation import evaluate
+from matinee.histories import Histories
+from matinee.metrics import accuracy, find_hits
+from matinee.models import create
+from matinee.models.base import Run
+from matinee.task import Task
+
+PEERS = ("gensim==4.4.0", "implicit==0.7.3", "cornac==3.0.1", "irspack==0.5.2")
+WINDOW, NEGATIVES, DIM = 100, 5, 100
+
+
+def protocol(name: str) -> Split:
+    data = (
+        mt.load("ml-1m")
+        if name == "b"
+        else mt.keep(
+            mt.load("movielens-small-2016-01"), filter_order="fixed-point", min_user_events=30, min_item_events=10
+        )
+    )
+    return mt.split(data, "random", ratios=(0.70, 0.15, 0.15), seed=42)
+
+
+def ndcg(lists: np.ndarray, task: Task) -> float:
+    hits = find_hits(lists, task.targets.starts, task.targets.items, task.n_items)
+    return round(float(accuracy(hits, task.n_relevant, [10])["ndcg@10"].mean()), 4)
+
+
+def peer(name: str, split: Split, task: Task, **settings: Any) -> dict[str, Any]:
+    folder = cache_folder() / "benchmark-peers"
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS], check=True, stdout=sys.stderr)
+        (folder / ".ready").touch()
+    train = split.training().histories
+    train = train.take(np.searchsorted(train.user_rows, task.user_rows))  # the users of the task, in its order
+    with tempfile.TemporaryDirectory() as place:
+        data, out = Path(place) / "data.npz", Path(place) / "out.npz"
+        shown = task.histories
+        np.savez(
+            data,
+            n_items=task.n_items,
+            starts=train.starts,
+            items=train.items,
+            shown_starts=shown.starts,
+            shown_items=shown.items,
+        )
+        script = Path(__file__).parent / "peers" / "peer.py"
+        subprocess.run([python, script, name, data, out, json.dumps(settings)], check=True, stdout=sys.stderr)
+        found = np.load(out)
+        figures = [ndcg(lists, task) for lists in found["lists"]]
+    at = int(np.argmax(figures))
+    return {
+        "settings": settings,
+        "ndcg@10": figures[at],
+        "seconds_to_it": round(float(found["seconds"][at]), 2),
+        "seconds": round(float(found["seconds"][-1]), 2),
+        "curve": figures if len(figures) > 1 else None,
+    }
+
+
+def ours(name: str, split: Split, **settings: Any) -> dict[str, Any]:
+    at: list[float] = []
+    started, cpu = time.perf_counter(), time.process_time()
+    model = create(name, **settings)
+    model.fit(split.training(), Run.seeded(42, lambda epoch, epochs, figures: at.append(time.perf_counter())))
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    report = evaluate(model, split, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
+    epochs = np.diff(at)
+    return {
+        "settings": settings,
+        "ndcg@10": round(report.metrics["ndcg@10"].mean, 4),
+        "recall@10": round(report.metrics["recall@10"].mean, 4),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "seconds_an_epoch": round(float(np.median(epochs)), 4) if len(epochs) else None,
+    }
+
+
+def pairs() -> dict[str, Any]:
+    data = mt.keep(mt.load("movielens-small-2018"), min_user_events=50)
+    train = mt.workflow.whole(data).training()
+    lengths = np.diff(train.histories.starts)
+    n_pairs = int((lengths * (lengths - 1)).sum())
+    found: dict[str, Any] = {"users": train.n_users, "items": train.n_items, "pairs": n_pairs}
+    for epochs, rate in ((5, 0.04), (20, 0.03)):
+        started, cpu = time.perf_counter(), time.process_time()
+        settings = {"epochs": epochs, "learning_rate": rate, "ratios": (0.6, 0.2, 0.2), "pair_weight": "pair"}
+        model = create("movie-pairs", dim=64, **settings).fit(train, Run.seeded(42))
+        last = model.curves[-1]
+        found[f"{epochs} epochs"] = {
+            "test_cross_entropy": round(last["test_cross_entropy"], 4),
+            "valid_cross_entropy": round(last["valid_cross_entropy"], 4),
+            "seconds": round(time.perf_counter() - started, 2),
+            "cpu_seconds": round(time.process_time() - cpu, 2),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 10**6,
+        }
+    found["loop"] = loop(train.histories, train.n_items, found["pairs"])
+    found["times faster"] = round(found["loop"]["two epochs, seconds"] / found["5 epochs"]["seconds"])
+    return found
+
+
+def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
+    """The usual way: pairs through a DataLoader, embedding, softmax over all movies, Adam; timed on 500 batches."""
+    from matinee.models.cooccurrence import sample_pairs
+
+    size, n_batches = 512, 500
+    read, named = sample_pairs(histories, size * n_batches, np.random.default_rng(0))
+    dataset = torch.utils.data.TensorDataset(
+        torch.from_numpy(read.astype(np.int64)), torch.from_numpy(named.astype(np.int64))
+    )
+    table = torch.nn.Embedding(n_items, 64)
+    bias = torch.nn.Parameter(torch.zeros(n_items))
+    optimizer = torch.optim.Adam([table.weight, bias], lr=1e-3)
+    started = time.perf_counter()
+    for one, other in torch.utils.data.DataLoader(dataset, batch_size=size, shuffle=True):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(table(one) @ table.weight.T + bias, other).backward()
+        optimizer.step()
+    batch = (time.perf_counter() - started) / n_batches
+    return {"seconds a batch": round(batch, 4), "two epochs, seconds": round(batch * 2 * 0.6 * n_pairs / size)}
+
+
+def ials() -> dict[str, Any]:
+    b, a = protocol("b"), protocol("a")
+    task = Task.of(b, EvaluationConfig())
+    found: dict[str, Any] = {"a": {"ours": ours("ials", a, l2=0.02)}, "b": {}}
+    for dim in (64, 128):
+        found["b"][f"dim {dim}"] = {
+            "ours": ours("ials", b, dim=dim),
+            "implicit": peer("implicit", b, task, dim=dim, l2=0.1, alpha=5.0, epochs=16),
+            "irspack": peer("irspack", b, task, dim=dim, l2=0.01, alpha0=0.3, epochs=16),
+        }
+    return found
+
+
+def bpr() -> dict[str, Any]:
+    b = protocol("b")
+    task = Task.of(b, EvaluationConfig())
+    return {
+        "ours": ours("bpr", b),
+        "cornac": peer("cornac", b, task, dim=64, epochs=200, learning_rate=0.01, l2=0.001),
+    }
+
+
+def skip() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, limit in (("a", 600), ("b", 300)):
+        split = protocol(name)
+        task = Task.of(split, EvaluationConfig())
+        settings = {"dim": DIM, "window": WINDOW, "negatives": NEGATIVES}
+        found[name] = {
+            "ours": ours("item2vec", split, **settings),
+            "ours, whole histories": ours("item2vec", split),
+            "gensim": peer("gensim", split, task, **settings, epochs=20, sample=0.0, seconds=limit),
+        }
+    return found
+
+
+PARTS = {"pairs": pairs, "ials": ials, "bpr": bpr, "skip": skip}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="which; without any, all")
+    chosen = parser.parse_args().parts or list(PARTS)
+    torch.set_num_threads(1)
+    cores = len(os.sched_getaffinity(0))
+    print(json.dumps({"cores": cores} | {name: PARTS[name]() for name in chosen}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
