@@ -147,8 +147,9 @@ def sample_pairs(
     require_pairs(float(mass[-1]) if len(mass) else 0.0)
     users = np.searchsorted(mass, rng.random(n_pairs) * mass[-1], side="right")
     first = (rng.random(n_pairs) * lengths[users]).astype(np.int64)
-    if window:  # the shorter of two draws is as likely as word2vec's shortened windows make it
-        steps = 1 + np.minimum(*rng.integers(window, size=(2, n_pairs)))
+    if window:  # a distance d is as likely as word2vec's shortened windows make it: in proportion to window - d + 1
+        chances = np.cumsum(np.arange(window, 0, -1))
+        steps = 1 + np.searchsorted(chances, rng.random(n_pairs) * chances[-1], side="right")
         second = first + np.where(rng.random(n_pairs) < 0.5, steps, -steps)
         inside = (second >= 0) & (second < lengths[users])  # others would pair with nothing
         users, first, second = users[inside], first[inside], second[inside]

@@ -1,12 +1,13 @@
 """MoviePairs: a network reads one movie and names another of the same person; trained on counts of pairs."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
@@ -74,9 +75,9 @@ class MoviePairs(Recommender[FloatArray]):
         batches = PairBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
         network = PairNetwork(config.model_copy(update={"dim": dim}), batches, run)
         train_epochs(self, network.trainer, train, run)
-        for name, held in zip(("valid", "test"), parts[1:], strict=False):
-            last = self.curves[-1] | {f"{name}_cross_entropy": self.cross_entropy(held)}
-            self.curves = (*self.curves[:-1], last)
+        if len(parts) > 1:
+            figures = zip(("valid_cross_entropy", "test_cross_entropy"), self.cross_entropies(parts[1:]), strict=False)
+            self.curves = (*self.curves[:-1], self.curves[-1] | dict(figures))
         return self
 
     def _counts(self, train: TrainingData, run: Run) -> list[csr_array]:
@@ -90,17 +91,22 @@ class MoviePairs(Recommender[FloatArray]):
 
     def cross_entropy(self, counts: csr_array) -> float:
         """Mean of -log p(j | i) in nats over counted pairs. counts [I, I]. Raises MatineeError without pairs."""
-        total = float(counts.sum(dtype=np.float64))
-        require_pairs(total)
-        loss = 0.0
+        return self.cross_entropies([counts])[0]
+
+    def cross_entropies(self, parts: Sequence[csr_array]) -> list[float]:
+        """As `cross_entropy`, for several counts at once."""
+        totals = [float(part.sum(dtype=np.float64)) for part in parts]
+        require_pairs(min(totals))
+        losses = np.zeros(len(parts))
         for start in range(0, len(self.items), BLOCK_ROWS):
-            block = counts[start : start + BLOCK_ROWS]
             logits = self.readings[start : start + BLOCK_ROWS] @ self.items.T + self.bias  # [b, I]
+            said = [logits[rows_of(block.indptr), block.indices] @ block.data for block in _rows(parts, start)]
             peak = logits.max(axis=1)
-            said = logits[np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices]
-            sizes = np.log(np.exp(logits - peak[:, None]).sum(axis=1)) + peak
-            loss += float(np.asarray(block.sum(axis=1)).ravel() @ sizes) - float(block.data @ said)
-        return loss / total
+            logits -= peak[:, None]
+            sizes = np.log(np.exp(logits, out=logits).sum(axis=1)) + peak
+            heard = [np.asarray(block.sum(axis=1)).ravel() @ sizes for block in _rows(parts, start)]
+            losses += np.subtract(heard, said, dtype=np.float64)
+        return [float(loss / total) for loss, total in zip(losses, totals, strict=True)]
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The mean of the history's vectors; with score_by = logit also the weight of the bias. [B, D or D + 1]."""
@@ -127,3 +133,7 @@ class MoviePairs(Recommender[FloatArray]):
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the movies' vectors. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
+
+
+def _rows(parts: Sequence[csr_array], start: int) -> list[csr_array]:
+    return [part[start : start + BLOCK_ROWS] for part in parts]
