@@ -113,7 +113,7 @@ def ablation() -> list[dict[str, Any]]:
             "temperature": grid["temperature"][similarity],
         }  # fmt: skip
         if loss == "softmax":
-            settings["batch_size"] = 0
+            settings["batch_size"] = 16  # users, 33 steps an epoch
         tried = []
         for rate in grid["learning_rates"]:
             model, seconds = trained(settings | {"learning_rate": rate}, over, 1)
