@@ -152,7 +152,7 @@ def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
 def ials() -> dict[str, Any]:
     b, a = protocol("b"), protocol("a")
     task = Task.of(b, EvaluationConfig())
-    found: dict[str, Any] = {"a": {"ours": ours("ials", a, l2=0.02)}, "b": {}}
+    found: dict[str, Any] = {"a": {"ours": ours("ials", a, unobserved=0.15, l2=0.06, l2_power=0.8)}, "b": {}}
     for dim in (64, 128):
         found["b"][f"dim {dim}"] = {
             "ours": ours("ials", b, dim=dim),
@@ -166,7 +166,7 @@ def bpr() -> dict[str, Any]:
     b = protocol("b")
     task = Task.of(b, EvaluationConfig())
     return {
-        "ours": ours("bpr", b),
+        "ours": ours("bpr", b, dim=128, epochs=60, n_negatives=64, l2=0.01),
         "cornac": peer("cornac", b, task, dim=64, epochs=200, learning_rate=0.01, l2=0.001),
     }
 

@@ -191,12 +191,29 @@ def recommend(
     return _movies(model, found, explain=explain)
 
 
-def similar(model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10) -> MovieList:
-    """The k movies most like one, given by id or by title. Raises MatineeError where there is no such movie."""
+def similar(
+    model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10, explain: bool = False
+) -> MovieList:
+    """The k movies most like one, given by id or by title; explain: with how many people have each, and both.
+
+    Raises MatineeError where there is no such movie.
+    """
     if (item is None) == (title is None):
         raise MatineeError("say which movie: either item (its id) or title")
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
-    return _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
+    found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
+    return _with_shared_people(model, row, found) if explain else found
+
+
+def _with_shared_people(model: Artefact, item_row: int, movies: MovieList) -> MovieList:
+    """A list with, as reasons, how many people have each movie and how many of them have `item_row` too."""
+    events = model.known.events
+    both = np.isin(events.user_rows, events.user_rows[events.item_rows == item_row])
+    shared = np.bincount(events.item_rows[both], minlength=len(model.items))
+    rows = [model.items.row(movie.item_id) for movie in movies]
+    reasons = [(("people have it", float(model.popularity[row])), ("have both", float(shared[row]))) for row in rows]
+    explained = (replace(movie, because=reason) for movie, reason in zip(movies, reasons, strict=True))
+    return replace(movies, movies=tuple(explained))
 
 
 def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset:

@@ -24,6 +24,7 @@ app.command()(models.evaluate)
 app.command()(models.compare)
 app.command()(lists.recommend)
 app.command()(lists.similar)
+app.command("map")(lists.map_)
 app.command()(site.serve)
 app.command()(site.doctor)
 

@@ -37,13 +37,27 @@ def similar(
     item: str | None = typer.Option(None, "--item", help="A movie by its id.", metavar="ID"),
     title: str | None = typer.Option(None, "--title", help="A movie by its title.", metavar="TITLE"),
     k: int = Length,
+    explain: bool = typer.Option(False, "--explain", help="Say for each movie how many people have both."),
     json: bool = Json,
 ) -> None:
     """Movies like one movie."""
     from matinee import workflow
     from matinee.store.artefact import load
 
-    _print(workflow.similar(load(artefact), item=item, title=title, k=k), json)
+    _print(workflow.similar(load(artefact), item=item, title=title, k=k, explain=explain), json)
+
+
+def map_(
+    artefact: Path = ArtefactPath,
+    out: Path = typer.Option(Path("map.html"), "--out", help="A .html page to move about in, or .png, .svg, .pdf."),
+    movies: int = typer.Option(1500, "--movies", min=3, help="How many of the best known movies."),
+) -> None:
+    """A map of the movies: those alike to the model lie close, coloured by genre."""
+    from matinee.report.map import draw_map, movie_map
+    from matinee.store.artefact import load
+
+    draw_map(movie_map(load(artefact), movies), out)
+    say(f"drawn in {out}")
 
 
 def _print(movies: "MovieList", json: bool) -> None:

@@ -31,7 +31,7 @@ class MoviePairsConfig(PairsConfig):
     """Shares of the pairs that are learned from, kept for valid, and for test; 0.6, 0.2, 0.2 is the classic."""
     score_by: Literal["cosine", "logit"] = "logit"
     """Lists by cosine of the mean vector with each movie's, or by the mean of what the network says."""
-    bias_share: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.7
+    bias_share: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
     """logit: how much of the named movie's bias, its popularity, counts in a list; 1 is the mean of the logits."""
     hidden_dim: NonNegativeInt = 0
     """relu: width of the hidden layer; 0 takes dim."""

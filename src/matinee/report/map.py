@@ -1,0 +1,144 @@
+"""A map of the movies: item vectors in two dimensions, as a picture and as a page of its own."""
+
+import json
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from matinee.arrays import FloatArray
+from matinee.errors import MatineeError
+from matinee.models.base import HasItemVectors
+from matinee.models.vectors import unit
+from matinee.store.artefact import Artefact
+
+COLOURS = (
+    "#2f6f9f", "#c2542d", "#3f8f4f", "#8a5aa8", "#b8860b", "#c04f7a", "#3a9a9a", "#7a6a55", "#6b7fd0", "#8c9440",
+)  # fmt: skip
+OTHER = "#9aa3ab"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Map:
+    """Places of M movies, best known first: places [M, 2] within -1..1, titles, first genres, events each [M]."""
+
+    places: FloatArray
+    titles: list[str]
+    genres: list[str]
+    events: list[int]
+    model: str
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colours of the commonest genres; the others share OTHER."""
+        names, counts = np.unique(np.array(self.genres), return_counts=True)
+        commonest = names[np.argsort(-counts, kind="stable")][: len(COLOURS)].tolist()
+        return dict(zip(commonest, COLOURS, strict=False))
+
+
+def movie_map(artefact: Artefact, n_movies: int = 1500) -> Map:
+    """The best known movies by the first two principal axes of their vectors' directions.
+
+    Axes are ranked evenly (each coordinate is the movie's rank along it), so that a dense middle stays legible.
+    Raises MatineeError for a model without item vectors.
+    """
+    model = artefact.model
+    if not isinstance(model, HasItemVectors):
+        raise MatineeError(f"model {model.name} has no vectors to draw; use one that has, such as ials or item2vec")
+    vectors = getattr(model, "items", None)  # without the bias that item_vectors may carry
+    vectors = model.item_vectors() if vectors is None else vectors
+    known = np.argsort(-artefact.popularity, kind="stable")[:n_movies]
+    known = known[artefact.popularity[known] > 0]
+    directions = unit(np.asarray(vectors, dtype=np.float64)[known])
+    weights = np.sqrt(artefact.popularity[known])[:, None]
+    centred = directions - (directions * weights).sum(axis=0) / weights.sum()
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    flat = centred @ axes[:2].T  # [M, 2]
+    ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0, kind="stable")
+    places = 2 * ranks / max(len(known) - 1, 1) - 1
+    catalogue = artefact.catalogue
+    genres = [(catalogue.genres[row] or ("no genre",))[0] for row in known.tolist()]
+    titles = [catalogue.titles[row] for row in known.tolist()]
+    return Map(places, titles, genres, artefact.popularity[known].tolist(), model.name)
+
+
+def draw_map(drawn: Map, path: Path, n_titles: int = 40) -> None:
+    """Write a map as .png, .svg or .pdf with the titles of the best known, or as .html to move about in."""
+    if path.suffix == ".html":
+        path.write_text(_page(drawn), encoding="utf-8")
+        return
+    figure = Figure(figsize=(13, 9), facecolor="white", layout="constrained")
+    panel = figure.subplots()
+    colours = drawn.colours
+    sizes = 6 + 60 * np.array(drawn.events) / max(drawn.events)
+    across, up = drawn.places.T
+    panel.scatter(across, up, s=sizes, c=[colours.get(genre, OTHER) for genre in drawn.genres], alpha=0.75, lw=0)
+    for place, title in zip(drawn.places[:n_titles], drawn.titles[:n_titles], strict=True):
+        panel.annotate(title, tuple(place), fontsize=7, xytext=(3, 3), textcoords="offset points")
+    for genre, colour in colours.items():
+        panel.scatter([], [], c=colour, label=genre, s=30)
+    panel.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+    panel.set_axis_off()
+    panel.set_title(f"{len(drawn.titles):,} movies by {drawn.model}", loc="left", fontsize=11)
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise MatineeError(f"{path} cannot be drawn: {error}; name a .png, .svg, .pdf or .html file") from None
+
+
+def _page(drawn: Map) -> str:
+    """One page with its data, style and script inside."""
+    colours = drawn.colours
+    rows = [
+        [round(float(x), 4), round(float(y), 4), title, genre, events, colours.get(genre, OTHER)]
+        for (x, y), title, genre, events in zip(drawn.places, drawn.titles, drawn.genres, drawn.events, strict=True)
+    ]
+    data = json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c")
+    legend = "".join(
+        f'<li><i style="background:{colour}"></i>{escape(genre)}</li>' for genre, colour in colours.items()
+    )
+    return PAGE.substitute(data=data, legend=legend, model=escape(drawn.model), count=f"{len(rows):,}")
+
+
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$count movies by $model</title>
+<style>
+body{margin:0;font:14px/1.4 system-ui,sans-serif;color:#1d2730;background:#fff;overflow:hidden}
+canvas{display:block;width:100vw;height:100vh;cursor:grab}
+aside{position:fixed;top:12px;left:12px;background:#fffd;padding:10px 14px;border-radius:8px;box-shadow:0 1px 6px #0002}
+ul{list-style:none;margin:8px 0 0;padding:0}i{display:inline-block;width:10px;height:10px;border-radius:5px;
+margin-right:8px}input{font:inherit;width:15em;padding:4px 6px}#tip{position:fixed;pointer-events:none;
+background:#1d2730;color:#fff;padding:4px 8px;border-radius:4px;display:none}
+</style></head><body><canvas aria-label="Map of movies"></canvas>
+<aside><label>Find <input id="find" type="search" placeholder="a title"></label><ul>$legend</ul></aside>
+<div id="tip"></div>
+<script>
+const movies=$data,canvas=document.querySelector("canvas"),pen=canvas.getContext("2d"),
+tip=document.getElementById("tip"),
+find=document.getElementById("find"),most=Math.max(...movies.map(m=>m[4]));let zoom=1,dx=0,dy=0,from=null;
+const at=m=>{const s=Math.min(innerWidth,innerHeight)*.47*zoom;
+return[innerWidth/2+dx+m[0]*s*1.4,innerHeight/2+dy-m[1]*s]};
+function draw(){const d=devicePixelRatio||1;canvas.width=innerWidth*d;canvas.height=innerHeight*d;pen.scale(d,d);
+const wanted=find.value.trim().toLowerCase();let named=0;
+movies.forEach((m,n)=>{const[x,y]=at(m),hit=wanted&&m[2].toLowerCase().includes(wanted);
+pen.globalAlpha=wanted&&!hit?.15:.8;pen.fillStyle=m[5];pen.beginPath();
+pen.arc(x,y,2.5+6*Math.sqrt(m[4]/most)*Math.sqrt(zoom),0,7);pen.fill();
+if(hit||(!wanted&&n<30*zoom*zoom&&x>0&&y>0&&x<innerWidth&&y<innerHeight&&named++<150)){
+pen.globalAlpha=1;pen.fillStyle="#1d2730";pen.font="12px system-ui,sans-serif";pen.fillText(m[2],x+8,y+4)}})}
+canvas.onwheel=e=>{e.preventDefault();const f=Math.exp(-e.deltaY/500),
+x=e.clientX-innerWidth/2,y=e.clientY-innerHeight/2;
+dx=x-(x-dx)*f;dy=y-(y-dy)*f;zoom*=f;draw()};
+canvas.onpointerdown=e=>{from=[e.clientX-dx,e.clientY-dy];canvas.setPointerCapture(e.pointerId)};
+canvas.onpointerup=()=>{from=null};
+canvas.onpointermove=e=>{if(from){dx=e.clientX-from[0];dy=e.clientY-from[1];draw();return}
+let best=null,near=144;for(const m of movies){
+const[x,y]=at(m),d=(x-e.clientX)**2+(y-e.clientY)**2;if(d<near){near=d;best=m}}
+tip.style.display=best?"block":"none";if(best){tip.textContent=best[2]+" · "+best[3]+" · "+best[4]+" events";
+tip.style.left=e.clientX+12+"px";tip.style.top=e.clientY+12+"px"}};
+find.oninput=draw;onresize=draw;draw();
+</script></body></html>
+""")
