@@ -37,7 +37,7 @@ class Item2VecConfig(PairsConfig):
     """Only events of at least this value (liked = 4 of 5) are learned from; None takes all."""
     negatives: Annotated[PositiveInt, Search(1, 20)] = 1
     """Negatives of each pair, in expectation."""
-    negative_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.75
+    negative_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
     """An item is a negative with a chance in proportion to its pairs^negative_power."""
     sub_sampling: NonNegativeFloat = 0.0
     """A share t of all events above which an item's events are left out with chance 1 - (√(t/f) + t/f); 0 keeps all."""
