@@ -173,13 +173,13 @@ def bpr() -> dict[str, Any]:
 
 def skip() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, limit in (("a", 600), ("b", 300)):
+    for name, limit, power in (("a", 600, 0.5), ("b", 1800, 0.75)):
         split = protocol(name)
         task = Task.of(split, EvaluationConfig())
         settings = {"dim": DIM, "window": WINDOW, "negatives": NEGATIVES}
         found[name] = {
-            "ours": ours("item2vec", split, **settings),
-            "ours, whole histories": ours("item2vec", split),
+            "ours": ours("item2vec", split, **settings, epochs=16, negative_power=power),
+            "ours, whole histories": ours("item2vec", split, epochs=16, negative_power=power),
             "gensim": peer("gensim", split, task, **settings, epochs=20, sample=0.0, seconds=limit),
         }
     return found

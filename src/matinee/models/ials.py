@@ -16,8 +16,8 @@ from matinee.models.half_steps import blocks, solve, systems
 from matinee.models.vectors import fitting_dim
 from matinee.training import EpochsConfig, train_epochs
 
-BLOCK_VALUES = 2**18
-"""Values of item vectors gathered at once: 1 MB, so that they stay in the cache over the steps of a solve."""
+BLOCK_VALUES = 2**19
+"""Values of item vectors gathered at once: 2 MB, so that they stay in the cache over the steps of a solve."""
 
 
 class IALSConfig(EpochsConfig):
@@ -152,19 +152,25 @@ class _Passes:
         fixed, moving = fixed @ axes, moving @ axes
         gram = np.float32(self.config.unobserved) * (fixed.T @ fixed)
         ridge = _ridge(self.config, counts, len(fixed))
+        wanted = matrix @ fixed  # [R, D], right sides
+        scale = 1 / (matrix @ (fixed * fixed) + np.diag(gram) + ridge[:, None])  # [R, D], inverse diagonals
         loss = 0.0
         for rows, gathered in blocks(matrix, fixed, BLOCK_VALUES):
-            moving[rows], missed = self._descend(gathered, gram, ridge[rows, None], moving[rows])
+            system = gathered, gram, ridge[rows, None]
+            moving[rows], missed = self._descend(system, wanted[rows], scale[rows], moving[rows])
             loss += missed
         return moving, fixed, loss
 
     def _descend(
-        self, gathered: FloatArray, gram: FloatArray, ridge: FloatArray, start: FloatArray
+        self, system: tuple[FloatArray, ...], wanted: FloatArray, scale: FloatArray, start: FloatArray
     ) -> tuple[FloatArray, float]:
-        """Preconditioned conjugate gradient steps on b systems at once. gathered [b, L, D], start [b, D].
+        """Preconditioned conjugate gradient steps on b systems at once: gathered [b, L, D], gram [D, D], ridge [b, 1].
+
+        wanted [b, D] are their right sides, scale [b, D] the inverse diagonals, start [b, D].
 
         Returns the solutions [b, D], and the sum of their w·Aw - 2 w·r for systems A w = r.
         """
+        gathered, gram, ridge = system
 
         def apply(vectors: FloatArray) -> FloatArray:
             seen = np.matmul(gathered, vectors[:, :, None])  # [b, L, 1]
@@ -173,9 +179,7 @@ class _Passes:
             product += ridge * vectors
             return product
 
-        scale = 1 / (np.einsum("bld,bld->bd", gathered, gathered) + np.diag(gram) + ridge)
         solution = start.copy()
-        wanted = gathered.sum(axis=1)
         residual = wanted - apply(solution)
         steered = scale * residual
         direction = steered
