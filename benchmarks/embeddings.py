@@ -152,7 +152,7 @@ def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
 def ials() -> dict[str, Any]:
     b, a = protocol("b"), protocol("a")
     task = Task.of(b, EvaluationConfig())
-    found: dict[str, Any] = {"a": {"ours": ours("ials", a, unobserved=0.15, l2=0.06, l2_power=0.8)}, "b": {}}
+    found: dict[str, Any] = {"a": {"ours": ours("ials", a, unobserved=0.3, l2=0.06, l2_power=0.8)}, "b": {}}
     for dim in (64, 128):
         found["b"][f"dim {dim}"] = {
             "ours": ours("ials", b, dim=dim),
