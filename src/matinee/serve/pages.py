@@ -32,6 +32,13 @@ IN_WORDS = {
     "item-knn": "movies that the same people watched",
     "user-knn": "what people like you watched",
     "ease": "every movie weighed against all you watched",
+    "ials": "movies that lie near your taste, in a space learned from everyone's",
+    "bpr": "what would rank above the rest for someone like you",
+    "item2vec": "movies watched around the same time as yours",
+    "movie-pairs": "movies that people watch as well as yours",
+    "pmi": "movies met more often beside yours than chance would have it",
+    "lightgcn": "what you reach from your movies over the people who watched them",
+    "ngcf": "what you reach from your movies over the people who watched them, layer by layer",
 }
 
 
