@@ -134,12 +134,12 @@ def evaluate(
     if not config.k or min(config.k) < 1:
         raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
     task = Task.of(split, config)
-    started = perf_counter()
+    train = split.training("train")
     # what is served falls back on popularity where there is no history, so what is measured does too
-    cold = split.training(config.refit).popularity
+    cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
+    started = perf_counter()
     items = rank(model, task.histories, max(config.k), hidden=task.hidden, cold=cold).items
     rank_seconds = perf_counter() - started
-    train = split.training("train")
     n_holders = holders(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
     values = accuracy(hits, task.n_relevant, config.k)

@@ -7,7 +7,10 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from matinee.arrays import FloatArray
 from matinee.errors import MatineeError
@@ -65,7 +68,7 @@ def movie_map(artefact: Artefact, n_movies: int = 1500) -> Map:
     return Map(places, titles, genres, artefact.popularity[known].tolist(), model.name)
 
 
-def draw_map(drawn: Map, path: Path, n_titles: int = 40) -> None:
+def draw_map(drawn: Map, path: Path, n_titles: int = 60) -> None:
     """Write a map as .png, .svg or .pdf with the titles of the best known, or as .html to move about in."""
     if path.suffix == ".html":
         path.write_text(_page(drawn), encoding="utf-8")
@@ -76,17 +79,32 @@ def draw_map(drawn: Map, path: Path, n_titles: int = 40) -> None:
     sizes = 6 + 60 * np.array(drawn.events) / max(drawn.events)
     across, up = drawn.places.T
     panel.scatter(across, up, s=sizes, c=[colours.get(genre, OTHER) for genre in drawn.genres], alpha=0.75, lw=0)
-    for place, title in zip(drawn.places[:n_titles], drawn.titles[:n_titles], strict=True):
-        panel.annotate(title, tuple(place), fontsize=7, xytext=(3, 3), textcoords="offset points")
     for genre, colour in colours.items():
         panel.scatter([], [], c=colour, label=genre, s=30)
     panel.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
     panel.set_axis_off()
     panel.set_title(f"{len(drawn.titles):,} movies by {drawn.model}", loc="left", fontsize=11)
+    _name_movies(figure, panel, drawn, n_titles)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
         raise MatineeError(f"{path} cannot be drawn: {error}; name a .png, .svg, .pdf or .html file") from None
+
+
+def _name_movies(figure: Figure, panel: Axes, drawn: Map, n_titles: int) -> None:
+    """Write titles beside the best known movies, each only where it covers no better known one's."""
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    figure.draw_without_rendering()  # where things stand on the paper is known only then
+    written: list[Bbox] = []
+    for place, title in zip(drawn.places, drawn.titles, strict=True):
+        if len(written) == n_titles:
+            break
+        label = panel.annotate(title, (place[0], place[1]), fontsize=7, xytext=(4, 3), textcoords="offset points")
+        covered = label.get_window_extent(renderer).padded(3)
+        if any(covered.overlaps(other) for other in written):
+            label.remove()
+        else:
+            written.append(covered)
 
 
 def _page(drawn: Map) -> str:

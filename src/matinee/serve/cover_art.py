@@ -1,4 +1,7 @@
-"""Drawings for covers: each a function from chance and four colours to SVG shapes on a field of 240 by 240."""
+"""Drawings for covers: each a function from chance and four colours to SVG shapes on a field of 240 by 240.
+
+A long file with a reason: many short drawings of one kind, none of which knows another.
+"""
 
 import math
 from collections.abc import Callable
