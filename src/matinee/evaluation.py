@@ -153,7 +153,7 @@ def evaluate(
     return Report(
         model=model.name,
         config=model.config.model_dump(mode="json"),
-        data=describe_data(split),
+        data=split.data.describe(),
         split=describe_split(split),
         evaluation=config.model_dump(mode="json"),
         metrics=intervals(measured, Exposures(items, task.n_items, config.k), config.samples, rng),
@@ -190,18 +190,6 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
 
     return figure
-
-
-def describe_data(split: Split) -> dict[str, Any]:
-    """The data set in a few plain values."""
-    data = split.data
-    return {
-        "name": data.name,
-        "users": len(data.users),
-        "items": len(data.items),
-        "events": len(data.events),
-        "fingerprint": data.fingerprint,
-    }
 
 
 def describe_split(split: Split) -> dict[str, Any]:

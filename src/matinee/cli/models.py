@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from matinee.cli.options import Json, experiment_options, with_model
-from matinee.cli.output import print_json, progress, say, table, warn
+from matinee.cli.output import OnEpoch, OnStep, print_json, progress, say, table, warn
 from matinee.config import Experiment, configure
 from matinee.errors import MatineeError
 
@@ -136,7 +136,7 @@ def _reports(
     experiment: Experiment,
     models: Sequence[str | None],
     fitted: "Artefact | None",
-    hooks: Any,  # noqa: ANN401
+    hooks: tuple[OnStep, OnEpoch],
 ) -> list["Report"]:
     """A report for each model, on the same split; k-fold runs every fold and pools them by user."""
     import numpy as np

@@ -55,7 +55,8 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
 
         def called(**given: Any) -> None:  # noqa: ANN401 - typer's own values
             asked = {name: given.pop(name) for name in names}
-            command(experiment=_experiment(asked), chosen=_chosen(asked), **given)
+            base = read_experiment(asked["config"]) if asked["config"] is not None else Experiment()
+            command(experiment=_experiment(base, asked), chosen=_chosen(base, asked), **given)
 
         called.__name__, called.__doc__ = command.__name__, command.__doc__
         parameters = [*own, *shared]
@@ -122,22 +123,17 @@ def _shown(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _chosen(asked: Mapping[str, Any]) -> frozenset[str]:
+def _chosen(base: Experiment, asked: Mapping[str, Any]) -> frozenset[str]:
     """Which fields were set, by option or in the file."""
     chosen = {name.replace("_", ".", 1) for name, value in asked.items() if value is not None}
-    if asked["config"] is not None:
-        experiment = read_experiment(asked["config"])
-        for section in experiment.model_fields_set:
-            value = getattr(experiment, section)
-            chosen |= (
-                {f"{section}.{name}" for name in value.model_fields_set} if isinstance(value, Config) else {section}
-            )
+    for section in base.model_fields_set:
+        value = getattr(base, section)
+        chosen |= {f"{section}.{name}" for name in value.model_fields_set} if isinstance(value, Config) else {section}
     return frozenset(chosen)
 
 
-def _experiment(asked: Mapping[str, Any]) -> Experiment:
+def _experiment(base: Experiment, asked: Mapping[str, Any]) -> Experiment:
     """The experiment in the file, if one is given, with the options over it. Raises MatineeError."""
-    base = read_experiment(asked["config"]) if asked["config"] is not None else Experiment()
     values = base.model_dump(exclude_unset=True)
     if asked["data"] is not None:
         values["data"] = asked["data"]
