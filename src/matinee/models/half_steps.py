@@ -43,20 +43,34 @@ def blocks(matrix: csr_array, table: FloatArray, values: int) -> Iterator[tuple[
 
     Rows without entries are left out. A block holds at most `values` values, or one row.
     """
+    padded = with_zeros(table)
+    for rows, columns in columns_of_blocks(matrix, values // table.shape[1]):
+        yield rows, padded[columns]
+
+
+def with_zeros(table: FloatArray) -> FloatArray:
+    """A table with one row more, of zeros: where shorter rows of `columns_of_blocks` point. [I + 1, D]."""
+    return np.concatenate([table, np.zeros((1, table.shape[1]), dtype=table.dtype)])
+
+
+def columns_of_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows of like length with their columns, I where a row of matrix [B, I] is shorter: [b], [b, L] of int32.
+
+    Rows without entries are left out. A block has at most `cells` cells, or one row.
+    """
     lengths = np.diff(matrix.indptr)
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
-    padded = np.concatenate([table, np.zeros((1, table.shape[1]), dtype=table.dtype)])
     start = 0
     while start < len(order):
-        room = max(1, values // (table.shape[1] * int(lengths[order[start]])))
+        room = max(1, cells // int(lengths[order[start]]))
         stop = min(start + room, len(order))
         # as lengths ascend, fewer rows may fit than the first one's length says
-        room = max(1, values // (table.shape[1] * int(lengths[order[stop - 1]])))
+        room = max(1, cells // int(lengths[order[stop - 1]]))
         stop = min(start + room, stop)
         rows = order[start:stop]
         places = matrix.indptr[rows][:, None] + np.arange(lengths[rows[-1]])
         filled = places < matrix.indptr[rows + 1][:, None]
-        columns = np.where(filled, matrix.indices[np.where(filled, places, 0)], len(table))
-        yield rows, padded[columns]
+        columns = np.where(filled, matrix.indices[np.where(filled, places, 0)], matrix.shape[1])
+        yield rows, columns.astype(np.int32)
         start = stop

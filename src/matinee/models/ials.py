@@ -12,7 +12,7 @@ from matinee.arrays import FloatArray, IntArray, gather
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.half_steps import blocks, solve, systems
+from matinee.models.half_steps import columns_of_blocks, solve, systems, with_zeros
 from matinee.models.vectors import fitting_dim
 from matinee.training import EpochsConfig, train_epochs
 
@@ -47,7 +47,7 @@ class IALS(Recommender[FloatArray]):
 
     Source: Hu, Koren and Volinsky 2008, with the parametrisation and scaled ridge of Rendle, Krichene, Zhang and Koren
     2022, eq. 3 to 5. The half passes are not solved exactly but by conjugate gradients (Takács, Pilászy and Tikk 2011),
-    preconditioned by the diagonal of each system in the principal axes of the other side, where it is nearly diagonal.
+    preconditioned in the principal axes of the other side, where a system of average entries is diagonal but for gram.
     Fold-in is the exact half step: no approximation, and the same for people never trained on.
     """
 
@@ -110,19 +110,20 @@ class _Passes:
 
     def __init__(self, config: IALSConfig, dim: int, train: TrainingData, run: Run) -> None:
         self.config = config
-        self.by_user = train.matrix()  # [U, I]
-        self.by_item = self.by_user.T.tocsr()
+        matrix = train.matrix()  # [U, I]
+        self.by_user, self.by_item = _Side(matrix, dim), _Side(matrix.T.tocsr(), dim)
         deviation = config.spread / np.sqrt(dim)
         self.items = run.rng.normal(0, deviation, (train.n_items, dim)).astype(np.float32)
+        self.items[self.by_item.counts == 0] = 0  # no entry ever moves them
         self.users = np.zeros((train.n_users, dim), dtype=np.float32)
 
     def epoch(self, rate: float) -> dict[str, float]:
         """See Trainer. The loss is the objective for each watched pair."""
         self.users, self.items, _ = self._half_pass(self.by_user, self.items, self.users)
         self.items, self.users, loss = self._half_pass(self.by_item, self.users, self.items)
-        ridge = _ridge(self.config, np.diff(self.by_user.indptr), len(self.items))
+        ridge = _ridge(self.config, self.by_user.counts, len(self.items))
         loss += float(ridge @ np.einsum("ud,ud->u", self.users, self.users))
-        return {"loss": 1 + loss / max(self.by_user.nnz, 1)}
+        return {"loss": 1 + loss / max(float(self.by_user.counts.sum(dtype=np.float64)), 1)}
 
     def state(self) -> dict[str, FloatArray]:
         """See Trainer."""
@@ -136,69 +137,85 @@ class _Passes:
         """See Trainer."""
         return {"items": self.items.copy()}
 
-    def _half_pass(
-        self, matrix: csr_array, fixed: FloatArray, moving: FloatArray
-    ) -> tuple[FloatArray, FloatArray, float]:
-        """Move one side towards the solution for the other. matrix [R, C], fixed [C, D], moving [R, D].
+    def _half_pass(self, side: "_Side", fixed: FloatArray, moving: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+        """Move one side towards the solution for the other. fixed [C, D], moving [R, D].
 
         Returns the moved side and the fixed one, both turned into the principal axes of the fixed one, which leaves
         scores as they are; and the objective less one for each entry and the ridge of the fixed side.
         """
-        counts = np.diff(matrix.indptr)
-        popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
-        # the axes of what a row sees on average: its system is alpha · gram + the sum over its entries
-        typical = (fixed * (popularity / max(matrix.nnz, 1))[:, None]).T @ fixed
-        _, axes = np.linalg.eigh(typical)
+        # the axes of what a row sees on average: its system is unobserved · gram + the sum over its entries
+        lengths, axes = np.linalg.eigh((fixed * side.popularity[:, None]).T @ fixed)
         fixed, moving = fixed @ axes, moving @ axes
         gram = np.float32(self.config.unobserved) * (fixed.T @ fixed)
-        ridge = _ridge(self.config, counts, len(fixed))
-        wanted = matrix @ fixed  # [R, D], right sides
-        scale = 1 / (matrix @ (fixed * fixed) + np.diag(gram) + ridge[:, None])  # [R, D], inverse diagonals
-        loss = 0.0
-        for rows, gathered in blocks(matrix, fixed, BLOCK_VALUES):
+        ridge = _ridge(self.config, side.counts, len(fixed))
+        # each system's diagonal, as if its n entries were average ones: in these axes, n times the axes' lengths
+        scale = 1 / (side.counts[:, None] * np.maximum(lengths, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
+        padded, loss = with_zeros(fixed), 0.0
+        for rows, columns in side.blocks:
+            gathered = side.room[: columns.size * fixed.shape[1]].reshape(*columns.shape, -1)  # [b, L, D]
+            np.take(padded, columns, axis=0, out=gathered, mode="clip")  # any other mode copies once more
             system = gathered, gram, ridge[rows, None]
-            moving[rows], missed = self._descend(system, wanted[rows], scale[rows], moving[rows])
+            moving[rows], missed = _descend(system, scale[rows], moving[rows], self.config.steps)
             loss += missed
         return moving, fixed, loss
 
-    def _descend(
-        self, system: tuple[FloatArray, ...], wanted: FloatArray, scale: FloatArray, start: FloatArray
-    ) -> tuple[FloatArray, float]:
-        """Preconditioned conjugate gradient steps on b systems at once: gathered [b, L, D], gram [D, D], ridge [b, 1].
 
-        wanted [b, D] are their right sides, scale [b, D] the inverse diagonals, start [b, D].
+class _Side:
+    """One side's entries, arranged once: what its half passes need that does not change. matrix [R, C]."""
 
-        Returns the solutions [b, D], and the sum of their w·Aw - 2 w·r for systems A w = r.
-        """
-        gathered, gram, ridge = system
+    def __init__(self, matrix: csr_array, dim: int) -> None:
+        self.counts = np.diff(matrix.indptr).astype(np.float32)  # [R]
+        self.popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)  # [C]
+        self.popularity /= max(matrix.nnz, 1)
+        self.blocks = list(columns_of_blocks(matrix, BLOCK_VALUES // dim))
+        self.room = np.empty(max((columns.size for _, columns in self.blocks), default=0) * dim, dtype=np.float32)
 
-        def apply(vectors: FloatArray) -> FloatArray:
-            seen = np.matmul(gathered, vectors[:, :, None])  # [b, L, 1]
-            product: FloatArray = np.matmul(seen.transpose(0, 2, 1), gathered)[:, 0]
-            product += vectors @ gram
-            product += ridge * vectors
-            return product
 
-        solution = start.copy()
-        residual = wanted - apply(solution)
+def _descend(
+    system: tuple[FloatArray, FloatArray, FloatArray], scale: FloatArray, start: FloatArray, steps: int
+) -> tuple[FloatArray, float]:
+    """Preconditioned conjugate gradient steps on b systems (gathered gatheredᵀ + gram + ridge) w = r, at once.
+
+    system: gathered [b, L, D], gram [D, D], ridge [b, 1]; r is the sum of gathered over L. scale [b, D] are the inverse
+    diagonals or near them, start [b, D].
+
+    Returns the solutions [b, D], and the sum of their w·Aw - 2 w·r.
+    """
+    gathered, gram, ridge = system
+
+    def seen(vectors: FloatArray) -> FloatArray:
+        found: FloatArray = np.matmul(gathered, vectors[:, :, None])
+        return found[:, :, 0]  # [b, L]
+
+    def pulled(values: FloatArray, vectors: FloatArray) -> FloatArray:
+        """What the entries pull at by some values [b, L], less the pull of gram and ridge. [b, D]."""
+        product: FloatArray = np.matmul(values[:, None, :], gathered)[:, 0]
+        product -= vectors @ gram
+        product -= ridge * vectors
+        return product
+
+    solution, scores = start.copy(), seen(start)
+    residual = pulled(1 - scores, solution)
+    reached = float(scores.sum(dtype=np.float64))  # w·r: what the entries' scores sum to
+    steered = scale * residual
+    direction, size = steered, np.einsum("bd,bd->b", residual, steered)
+    for step in range(steps):
+        scores = seen(direction)
+        pushed = pulled(-scores, direction)  # -A direction
+        length = size / np.maximum(-np.einsum("bd,bd->b", direction, pushed), 1e-20)
+        reached += float(length @ scores.sum(axis=1))
+        solution += length[:, None] * direction
+        residual += length[:, None] * pushed
+        if step + 1 == steps:
+            break
         steered = scale * residual
-        direction = steered
-        size = np.einsum("bd,bd->b", residual, steered)
-        for step in range(self.config.steps):
-            pushed = apply(direction)
-            length = (size / np.maximum(np.einsum("bd,bd->b", direction, pushed), 1e-20))[:, None]
-            solution += length * direction
-            residual -= length * pushed
-            if step + 1 == self.config.steps:
-                break
-            steered = scale * residual
-            fresh = np.einsum("bd,bd->b", residual, steered)
-            direction = steered + (fresh / np.maximum(size, 1e-20))[:, None] * direction
-            size = fresh
-        return solution, -float(np.einsum("bd,bd->", solution, wanted + residual))
+        fresh = np.einsum("bd,bd->b", residual, steered)
+        direction = steered + (fresh / np.maximum(size, 1e-20))[:, None] * direction
+        size = fresh
+    return solution, -reached - float(np.einsum("bd,bd->", solution, residual))
 
 
-def _ridge(config: IALSConfig, counts: IntArray, n_other: int) -> FloatArray:
+def _ridge(config: IALSConfig, counts: IntArray | FloatArray, n_other: int) -> FloatArray:
     """The ridge of each row of one side. counts [R] -> [R]."""
     ridge: FloatArray = config.l2 * (counts + config.unobserved * n_other) ** config.l2_power
     return ridge.astype(np.float32)
