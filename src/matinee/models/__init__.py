@@ -18,6 +18,7 @@ MODELS = {
     "bpr": "matinee.models.bpr:BPR",
     "lightgcn": "matinee.models.lightgcn:LightGCN",
     "ngcf": "matinee.models.ngcf:NGCF",
+    "markov": "matinee.models.markov:Markov",
 }
 
 

@@ -58,6 +58,8 @@ class Recommender(ABC, Generic[StateT]):
     """Whether scores are on the scale of the events' values, so that RMSE and MAE mean something."""
     reads_history: ClassVar[bool] = True
     """Whether the list depends on the history at all."""
+    ordered: ClassVar[bool] = False
+    """Whether the list depends on the order of the history's events: a model of what comes next (protocols C)."""
     curves: tuple[dict[str, float], ...] = ()
     """Figures of each epoch of the last fit, of models that train by epochs."""
 
@@ -89,13 +91,23 @@ class Recommender(ABC, Generic[StateT]):
 
 @runtime_checkable
 class Explains(Protocol):
-    """A model whose scores are a sum over the events of the history."""
+    """A model whose scores are a sum over the events of the history, and of the items' shares where it has them."""
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """What each event adds to a score. histories of B users, N events; item_rows [B, k] -> [N, k].
 
-        Column j of event n belongs to item_rows[user of n, j]. Summed over a user's events it is that score.
+        Column j of event n belongs to item_rows[user of n, j]. Summed over a user's events it is that score, less
+        the item's share where the model is one that HasItemShares.
         """
+        ...
+
+
+@runtime_checkable
+class HasItemShares(Protocol):
+    """A model that explains, and whose scores have a part that belongs to no event, such as a bias."""
+
+    def item_shares(self, item_rows: IntArray) -> FloatArray:
+        """What items get whatever the history. [B, k] -> [B, k]."""
         ...
 
 
