@@ -26,8 +26,9 @@ N_USERS, K = 200, 10
 @pytest.fixture(scope="module")
 def log_in_sql(bundled: Dataset, tmp_path_factory: pytest.TempPathFactory) -> SqlEvents:
     events = bundled.events
-    order = np.random.default_rng(0).permutation(len(events))  # a live log does not come sorted by user
-    order = order[np.argsort(events.times[order], kind="stable")]
+    # a live log does not come sorted by user, but each user's events come in their order, equal times included
+    users = np.random.default_rng(0).permutation(len(bundled.users))[events.user_rows]
+    order = np.lexsort((np.arange(len(events)), users, events.times))
     source = SqlEvents(f"sqlite:///{tmp_path_factory.mktemp('parity') / 'log.sqlite3'}", bundled.items, bundled.users)
     user_ids, item_ids = bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows]
     source.bulk_import([user_ids[order], item_ids[order], events.values[order], events.times[order]])

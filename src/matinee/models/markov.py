@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import Config, Search
@@ -88,12 +88,12 @@ class Markov(Recommender[csr_array]):
 def count_transitions(histories: Histories, n_items: int, steps: int, decay: float) -> csr_array:
     """How often i came d = 1..steps events after j in a history, each counting decay^(d - 1). [I, I], rows are j."""
     owners, items = histories.owners, histories.items
-    total = csr_array((n_items, n_items), dtype=np.float32)
+    total: csr_array = csr_array((n_items, n_items), dtype=np.float32)
     for distance in range(1, min(steps, len(items) - 1) + 1):
         within = owners[distance:] == owners[:-distance]
         if not within.any():
             break
         pair = (items[:-distance][within], items[distance:][within])
         weights = np.full(len(pair[0]), decay ** (distance - 1), dtype=np.float32)
-        total = total + coo_array((weights, pair), shape=(n_items, n_items)).tocsr()
+        total = total + csr_array((weights, pair), shape=(n_items, n_items))
     return total
