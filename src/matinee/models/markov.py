@@ -88,7 +88,8 @@ class Markov(Recommender[csr_array]):
 def count_transitions(histories: Histories, n_items: int, steps: int, decay: float) -> csr_array:
     """How often i came d = 1..steps events after j in a history, each counting decay^(d - 1). [I, I], rows are j."""
     owners, items = histories.owners, histories.items
-    total: csr_array = csr_array((n_items, n_items), dtype=np.float32)
+    nothing = np.zeros(n_items + 1, dtype=np.int32)
+    total: csr_array = csr_array((np.zeros(0, np.float32), nothing[:0], nothing), shape=(n_items, n_items))
     for distance in range(1, min(steps, len(items) - 1) + 1):
         within = owners[distance:] == owners[:-distance]
         if not within.any():
