@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from matinee.errors import MatineeError, did_you_mean
 
-SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "files"]
+SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "session", "files"]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
 Shown = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
+Predicted = Literal["every", "last"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class SplitConfig(Config):
     split: SplitMethod = "random"
     """The method."""
     ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
-    """Shares of train, valid and test: of each user's events (random), of all events (time), of users (new-users)."""
+    """Shares of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
+    of sessions (session)."""
     seed: int = 42
     """Decides every draw."""
     at: tuple[str, ...] = ()
@@ -69,8 +71,57 @@ class SplitConfig(Config):
     """k-fold: how many."""
     fold: int = Field(0, ge=0)
     """k-fold: which fold is test; the next one is valid."""
+    gap: str = "1h"
+    """session: a longer pause of a user ends a session; a number of s, m, h or d."""
+    min_length: int = Field(2, ge=2)
+    """session: shorter sessions are left out."""
+    earlier: bool = False
+    """session: whether a user's earlier sessions are part of their histories, or each session stands alone."""
     path: str | None = None
     """files: the folder that holds train, valid and test tables."""
+
+
+class Steering(Config):
+    """What a person asks of a list beside their history. Its defaults change nothing."""
+
+    genres: tuple[str, ...] = ()
+    """Only items with at least one of these."""
+    from_year: int | None = Field(None, ge=0, le=9999)
+    """Only items of this year or later."""
+    to_year: int | None = Field(None, ge=0, le=9999)
+    """Only items of this year or earlier."""
+    adventurous: float = Field(0.0, ge=-1, le=1)
+    """Above 0 little known items come up, below 0 familiar ones; at 1 and -1 nothing else counts."""
+    variety: float = Field(0.0, ge=0, le=1)
+    """How much an item's likeness to those above it counts against it; at 1 nothing else counts."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return parse_steering(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _years_in_order(self) -> "Steering":
+        if self.from_year is not None and self.to_year is not None and self.from_year > self.to_year:
+            raise ValueError(f"from_year {self.from_year} lies after to_year {self.to_year}")
+        return self
+
+    @property
+    def filters(self) -> bool:
+        """Whether any item is ruled out."""
+        return bool(self.genres) or self.from_year is not None or self.to_year is not None
+
+    @property
+    def reorders(self) -> bool:
+        """Whether the order of items changes."""
+        return bool(self.adventurous or self.variety)
+
+    def __str__(self) -> str:
+        """As given on the command line; only what differs from the defaults."""
+        values = self.model_dump(exclude_defaults=True)
+        if self.genres:
+            values["genres"] = "|".join(self.genres)
+        return ",".join(f"{key}={value}" for key, value in values.items())
 
 
 class EvaluationConfig(Config):
@@ -86,6 +137,12 @@ class EvaluationConfig(Config):
     """What a model learns from before the test."""
     samples: int = Field(1000, ge=100)
     """Bootstrap samples behind each interval."""
+    predict: Predicted = "every"
+    """session: every event after the first of a session is to be found from those before it, or only the last."""
+    repeat: bool = False
+    """Whether lists may hold what was seen, and targets be seen before."""
+    steer: Steering | None = None
+    """Lists steered as on the site, such as adventurous=0.5,variety=0.3,genres=Comedy|Drama,from_year=1980."""
 
 
 class ColumnsConfig(Config):
@@ -144,6 +201,15 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
             raise MatineeError(f"--set {pair!r} is not key=value; for example --set l2=200")
         settings[key.strip().replace("-", "_")] = _parse_value(text.strip())
     return settings
+
+
+def parse_steering(text: str) -> dict[str, object]:
+    """`adventurous=0.5,genres=Comedy|Drama` -> `{"adventurous": "0.5", "genres": ("Comedy", "Drama")}`."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    found: dict[str, object] = {key.strip().replace("-", "_"): value.strip() for key, _, value in pairs}
+    if "genres" in found:
+        found["genres"] = tuple(genre.strip() for genre in str(found["genres"]).split("|") if genre.strip())
+    return found
 
 
 def _parse_value(text: str) -> object:

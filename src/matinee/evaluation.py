@@ -31,6 +31,7 @@ from matinee.metrics import (
 from matinee.models.base import Recommender
 from matinee.ranking import BLOCK_BYTES, rank
 from matinee.segments import Segment, by_activity, by_popularity
+from matinee.steering import Steerer
 from matinee.task import Task
 
 DEFAULT = EvaluationConfig()
@@ -138,7 +139,8 @@ def evaluate(
     # what is served falls back on popularity where there is no history, so what is measured does too
     cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
     started = perf_counter()
-    items = rank(model, task.histories, max(config.k), hidden=task.hidden, cold=cold).items
+    steerer = Steerer(split.data.catalogue, cold)
+    items = steerer.rank(model, task.histories, max(config.k), config.steer, hidden=task.hidden, cold=cold).items
     rank_seconds = perf_counter() - started
     n_holders = holders(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)

@@ -17,6 +17,7 @@ from matinee.config import (
     FilterConfig,
     Shown,
     SplitConfig,
+    Steering,
     configure,
 )
 from matinee.data.filters import apply_filters
@@ -171,9 +172,11 @@ def recommend(
     liked: Sequence[str] | None = None,
     k: int = 10,
     explain: bool = False,
+    steer: Steering | None = None,
 ) -> MovieList:
     """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
 
+    steer: genres, years, and how adventurous and varied the list is.
     Raises MatineeError unless exactly one of the three is given, and for an unknown user, id or title.
     """
     if sum(given is not None for given in (user, history, liked)) != 1:
@@ -187,7 +190,7 @@ def recommend(
         rows = [_item_row(model, item) for item in history or ()]
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
-    found = Engine([model], model.known).recommend_for(past, k)
+    found = Engine([model], model.known).recommend_for(past, k, steering=steer)
     return _movies(model, found, explain=explain)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say
+from matinee.config import Steering, configure, parse_steering
 
 if TYPE_CHECKING:
     from matinee.lists import MovieList
@@ -15,13 +16,19 @@ ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `ma
 Length = typer.Option(10, "-k", min=1, help="How many movies.")
 
 
-def recommend(
+def recommend(  # noqa: PLR0913 - one for each option
     artefact: Path = ArtefactPath,
     user: str | None = typer.Option(None, "--user", help="Someone the model was fitted on.", metavar="ID"),
     history: str | None = typer.Option(None, "--history", help="What was watched, oldest first.", metavar="ID,ID,..."),
     liked: list[str] | None = typer.Option(None, "--liked", help="A title; may be repeated.", metavar="TITLE"),
     k: int = Length,
     explain: bool = typer.Option(False, "--explain", help="Say for each movie which of the history speak for it."),
+    steer: str | None = typer.Option(
+        None,
+        "--steer",
+        help="Such as adventurous=0.5,variety=0.3,genres=Comedy|Drama,from_year=1980.",
+        metavar="KEY=X,...",
+    ),
     json: bool = Json,
 ) -> None:
     """Recommend movies to a known user, or to whoever liked some movies."""
@@ -29,7 +36,11 @@ def recommend(
     from matinee.store.artefact import load
 
     ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
-    _print(workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain), json)
+    steering = configure(Steering, parse_steering(steer), "--steer") if steer else None
+    found = workflow.recommend(
+        load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, steer=steering
+    )
+    _print(found, json)
 
 
 def similar(

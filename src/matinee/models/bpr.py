@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.fold_in import stored_places
-from matinee.models.half_steps import solve
+from matinee.models.half_steps import explained, solve
 from matinee.models.vectors import cosines, fitting_dim
 from matinee.training import GradientConfig, train_epochs
 
@@ -98,12 +98,28 @@ class BPR(Recommender[FloatArray]):
         """See HasItemVectors."""
         return state
 
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """Each event's term of the solve, turned and multiplied with each listed item's vector. [N, k].
+
+        For a user whose vector comes from the history; a stored vector has no parts.
+        """
+        wanted = self.items[item_rows].astype(np.float64) @ self.turn.T.astype(np.float64)  # [B, k, D]
+        return explained(histories, *self._system(len(histories)), wanted)
+
+    def item_shares(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemShares: the bias."""
+        return self.bias[item_rows]
+
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the vectors, their biases aside. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
 
     def _solved(self, matrix: csr_array) -> FloatArray:
         """The ridge regressions of the class. [B, D]."""
-        ridge = np.full(matrix.shape[0], self.config.fold_in_l2, dtype=np.float32)
+        return solve(matrix, *self._system(matrix.shape[0]))
+
+    def _system(self, n_users: int) -> tuple[FloatArray, float, FloatArray]:
+        """Items, weight of what is not in a history, and ridges [B] of the solve."""
+        ridge = np.full(n_users, self.config.fold_in_l2, dtype=np.float32)
         # in float64, as biases make scores large and a batch must give what its users give alone
-        return solve(matrix, self.items.astype(np.float64), self.config.fold_in_unobserved, ridge)
+        return self.items.astype(np.float64), self.config.fold_in_unobserved, ridge

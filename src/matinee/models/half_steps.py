@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, gather, rows_of
+from matinee.histories import Histories
 
 SYSTEM_VALUES = 2**22
 """Values of D-by-D systems held at once."""
@@ -36,6 +37,28 @@ def systems(
             lefts = gathered[part].transpose(0, 2, 1) @ gathered[part] + gram
             np.einsum("bdd->bd", lefts)[:] += ridge[rows[part], None]
             yield rows[part], lefts, gathered[part]
+
+
+def explained(
+    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, wanted: FloatArray
+) -> FloatArray:
+    """h_j · A⁻¹ t for each event's item j and each wanted vector t of its user, A the user's system. [N, k].
+
+    items H [I, D], ridge [B], wanted [B, k, D]. Summed over a user's events it is the product of t with the solution.
+    Source: Hu et al. 2008, eq. 7. An item that is in a history twice counts once, in each of its events by half.
+    """
+    matrix = histories.matrix(len(items))
+    parts = np.zeros((matrix.nnz, wanted.shape[1]), dtype=items.dtype)
+    for rows, lefts, gathered in systems(matrix, items, unobserved, ridge):
+        weighed: FloatArray = np.linalg.solve(lefts, wanted[rows].transpose(0, 2, 1))  # [b, D, k]
+        _, places = gather(matrix.indptr, rows)
+        filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
+        pulls = gathered @ weighed  # [b, L, k]
+        parts[places] = pulls[filled]
+    keys = histories.owners * len(items) + histories.items
+    found = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
+    repeats = np.bincount(found, minlength=matrix.nnz)
+    return np.asarray(parts[found] / repeats[found, None], dtype=np.float32)
 
 
 def blocks(matrix: csr_array, table: FloatArray, values: int) -> Iterator[tuple[IntArray, FloatArray]]:

@@ -1,18 +1,17 @@
 """iALS: matrix factorisation of who has what, every missing pair counting a little (Hu, Koren and Volinsky 2008)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray, gather
+from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.half_steps import columns_of_blocks, solve, systems, with_zeros
+from matinee.models.half_steps import columns_of_blocks, explained, solve, with_zeros
 from matinee.models.vectors import fitting_dim
 from matinee.training import EpochsConfig, train_epochs
 
@@ -85,21 +84,8 @@ class IALS(Recommender[FloatArray]):
 
         Source: Hu et al. 2008, eq. 7. An item that is in a history twice counts once, in each of its events by half.
         """
-        matrix = histories.matrix(len(self.items))
-        parts = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=np.float32)
-        ridge = self._ridge_of(matrix)
-        for rows, lefts, gathered in systems(matrix, self.items, self.config.unobserved, ridge):
-            listed = self.items[item_rows[rows]]  # [b, k, D]
-            weighed: NDArray[Any] = np.linalg.solve(lefts, listed.transpose(0, 2, 1))  # [b, D, k]
-            starts, places = gather(matrix.indptr, rows)
-            filled = np.arange(gathered.shape[1]) < np.diff(starts)[:, None]
-            pulls = gathered @ weighed  # [b, L, k]
-            parts[places] = pulls[filled]
-        keys = histories.owners * len(self.items) + histories.items
-        owners = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr))
-        found = np.searchsorted(owners * len(self.items) + matrix.indices, keys)
-        repeats = np.bincount(found, minlength=matrix.nnz)
-        return np.asarray(parts[found] / repeats[found, None], dtype=np.float32)
+        ridge = self._ridge_of(histories.matrix(len(self.items)))
+        return explained(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
 
     def _ridge_of(self, matrix: csr_array) -> FloatArray:
         return _ridge(self.config, np.diff(matrix.indptr), len(self.items))

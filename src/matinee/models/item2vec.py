@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import count_pairs, require_pairs, windowed_counts
 from matinee.models.pair_batches import PairBatches, PairsConfig
-from matinee.models.vectors import cosines, fitting_dim, mean_vectors, unit
+from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit
 from matinee.training import train_epochs
 
 NEVER = -1e4
@@ -125,12 +125,7 @@ class Item2Vec(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The mean of the in vectors of the history, and a 1. [B, D + 1]."""
-        weights = None
-        if self.config.recency_half_life is not None:
-            ends = histories.starts[1:][histories.owners]
-            ages = ends - 1 - np.arange(len(histories.items))
-            weights = (0.5 ** (ages / self.config.recency_half_life)).astype(np.float32)
-        means = mean_vectors(histories, self.items, weights)
+        means = mean_vectors(histories, self.items, self._weights(histories))
         return np.concatenate([means, np.ones((len(means), 1), dtype=np.float32)], axis=1)
 
     def score(self, state: FloatArray) -> FloatArray:
@@ -148,6 +143,24 @@ class Item2Vec(Recommender[FloatArray]):
         """See HasItemVectors."""
         return state
 
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """The product of each event's in vector, as it counts in the mean, with each listed item's. [N, k]."""
+        wanted = unit(self.items) if self.config.score_by == "cosine" else self.contexts
+        return explained_means(histories, self.items, item_rows, wanted, self._weights(histories))
+
+    def item_shares(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemShares: what keeps items without a vector last."""
+        shares: FloatArray = self.item_vectors()[item_rows, -1]
+        return shares
+
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the in vectors. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
+
+    def _weights(self, histories: Histories) -> FloatArray | None:
+        """What each event counts in its user's mean, None where all count alike. [N]."""
+        if self.config.recency_half_life is None:
+            return None
+        ends = histories.starts[1:][histories.owners]
+        ages = ends - 1 - np.arange(len(histories.items))
+        return np.asarray(0.5 ** (ages / self.config.recency_half_life), dtype=np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.fold_in import rank_isolated, solved, stored_places, unit
+from matinee.models.fold_in import explained_solve, rank_isolated, solved, stored_places, unit
 from matinee.nn.settings import GraphConfig
 from matinee.training import train_epochs
 
@@ -101,3 +101,12 @@ class LightGCN(Recommender[FloatArray]):
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """Each event's part in the user's vector, as heard and as the solve took it, times listed items. [N, k].
+
+        Of a vector that comes from the history; a stored layer 0 belongs to no event. See explained_solve.
+        """
+        roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
+        heard = self.heard[histories.items] / roots[histories.owners, None]
+        return explained_solve(heard, histories, item_rows, self.items, self.config)

@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import count_pairs, require_pairs, split_pairs
 from matinee.models.pair_batches import PairBatches, PairsConfig
-from matinee.models.vectors import cosines, fitting_dim, mean_vectors, unit
+from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit
 from matinee.training import train_epochs
 
 BLOCK_ROWS = 256
@@ -129,6 +129,22 @@ class MoviePairs(Recommender[FloatArray]):
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """The product of each event's vector, as it counts in the mean, with each listed item's. [N, k].
+
+        Under cosine the mean's length counts as given.
+        """
+        if self.config.score_by == "logit":
+            return explained_means(histories, self.readings, item_rows, self.items)
+        lengths = np.linalg.norm(mean_vectors(histories, self.items), axis=1)
+        parts = explained_means(histories, self.items, item_rows, unit(self.items))
+        return parts / np.where(lengths > 0, lengths, 1)[histories.owners, None]
+
+    def item_shares(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemShares: the movie's bias, as much of it as counts in a list."""
+        share = 0.0 if self.config.score_by == "cosine" else self.config.bias_share
+        return self.bias[item_rows] * np.float32(share)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the movies' vectors. [n] -> [n, I]."""

@@ -10,7 +10,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.fold_in import rank_isolated, solved, stored_places, unit
+from matinee.models.fold_in import explained_solve, rank_isolated, solved, stored_places, unit
 from matinee.nn.settings import SLOPE, GraphConfig
 from matinee.training import train_epochs
 
@@ -127,3 +127,27 @@ class NGCF(Recommender[FloatArray]):
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """Each event's part in the user's vector, through the layers and the solve, times listed items. [N, k].
+
+        The layers' slopes and lengths count as given, each factor of a product gets half of it, and the biases are
+        borne by all events alike. See explained_solve; of a vector that comes from the history.
+        """
+        owners, lengths = histories.owners, np.diff(histories.starts)
+        roots = np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[owners, None]
+        layer = np.zeros((len(histories), self.own.shape[1]), dtype=np.float32)
+        part = np.zeros((len(owners), layer.shape[1]), dtype=np.float32)
+        parts = [part]
+        for heard, near, across, bias in zip(self.heard, self.near, self.across, self.bias, strict=True):
+            own = heard[histories.items] / roots  # [N, D]
+            told = np.zeros_like(layer)
+            np.add.at(told, owners, own)
+            part = (part + own) @ near + (part * told[owners] + layer[owners] * own) @ (across / 2)
+            part += bias / np.maximum(lengths, 1)[owners, None]
+            layer = (layer + told) @ near + (layer * told) @ across + bias
+            slopes = np.where(layer > 0, 1, np.float32(SLOPE))
+            layer, part = slopes * layer, slopes[owners] * part
+            reach = np.linalg.norm(layer, axis=1, keepdims=True)
+            parts.append((part / np.where(reach > 0, reach, 1)[owners]).astype(np.float32))
+        return explained_solve(np.concatenate(parts, axis=1), histories, item_rows, self.items, self.config)

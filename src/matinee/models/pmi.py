@@ -11,8 +11,8 @@ from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import PairWeight, count_pairs, require_pairs
-from matinee.models.vectors import cosines, fitting_dim
-from matinee.models.weighting import keep_best
+from matinee.models.vectors import cosines, fitting_dim, products
+from matinee.models.weighting import entries, keep_best
 
 BLOCK_ENTRIES = 2**23
 """Values held densely at once."""
@@ -99,6 +99,16 @@ class PMI(Recommender[csr_array]):
             return scores
         lengths = np.maximum(np.diff(state.indptr), 1).astype(np.float32)
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """The weight from each event's item to each listed item, or its vector's term of the mean. [N, k]."""
+        wanted = item_rows[histories.owners]  # [N, k]
+        if self.config.form == "neighbours":
+            sources = np.repeat(histories.items, item_rows.shape[1])
+            return entries(self.weights, sources, wanted.ravel()).reshape(wanted.shape)
+        shares = 1 / np.diff(histories.starts)[histories.owners]
+        own = self.vectors[histories.items] * shares[:, None].astype(np.float32)
+        return products(own, histories.owners, item_rows, self.vectors) * self.popularity[wanted]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the vectors, or of the weighed columns of M: alike are those led to by the same. [n] -> [n, I]."""

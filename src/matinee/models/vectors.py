@@ -40,6 +40,35 @@ def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray 
     return means.astype(np.float32)
 
 
+def explained_means(
+    histories: Histories,
+    vectors: FloatArray,
+    item_rows: IntArray,
+    items: FloatArray,
+    weights: FloatArray | None = None,
+) -> FloatArray:
+    """What each event adds to the product of `mean_vectors` with the vectors of listed items. [N, k].
+
+    vectors [I, D] are those of the mean, items [I, D] those it meets; item_rows [B, k]; weights [N].
+    """
+    known = (vectors[histories.items] != 0).any(axis=1)
+    counted = known.astype(np.float64) if weights is None else known * weights
+    totals = np.bincount(histories.owners, counted, minlength=len(histories))
+    shares = counted / np.where(totals > 0, totals, 1)[histories.owners]
+    own = vectors[histories.items] * shares[:, None].astype(np.float32)  # [N, D]
+    return products(own, histories.owners, item_rows, items)
+
+
+def products(own: FloatArray, owners: IntArray, item_rows: IntArray, items: FloatArray) -> FloatArray:
+    """Products of each event's vector with the vectors of its user's listed items. own [N, D], items [I, D] -> [N, k].
+
+    A place of all lists at a time, so that no [N, k, D] is held.
+    """
+    places = (np.einsum("nd,nd->n", own, items[column[owners]]) for column in item_rows.T)
+    found = np.stack(list(places), axis=1) if item_rows.shape[1] else np.zeros((len(own), 0))
+    return found.astype(np.float32)
+
+
 def fitting_dim(model: Recommender[Any], n_items: int) -> int:
     """The model's dim, or the number of items where its default is more.
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.config import Steering
 from matinee.errors import MatineeError, did_you_mean
+from matinee.explanation import Explanation, explain
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
-from matinee.models.base import Explains
-from matinee.ranking import Ranking, rank, similar
+from matinee.ranking import Ranking, similar
+from matinee.steering import Steerer
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id
 
@@ -17,6 +19,8 @@ POPULAR = "popularity"
 """The name under which lists for people without a history go, whichever models are served."""
 PREFERRED = ("ease", "item-knn")
 """The default model is the first of these that is there."""
+LISTED_EVENTS, WHY_EVENTS = 10, 200
+"""Of models that cannot say what an event adds: the last events left out in turn, for a list and for one movie."""
 MAX_REASONS = 2
 REASON_SHARE = 0.4
 """A second reason is given only if it counts at least this much of the first."""
@@ -58,6 +62,7 @@ class Engine:
         self.default = self._known(default) if default else next((n for n in PREFERRED if n in self.models), first.name)
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
+        self._steerer = Steerer(first.catalogue, first.popularity)
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
         self._by_popularity = order[self.popularity[order] > 0]
 
@@ -68,32 +73,55 @@ class Engine:
         model: str | None = None,
         *,
         before: Instant = END_OF_TIME,
-        allowed: BoolArray | None = None,
+        steering: Steering | None = None,
+        hidden: IntArray | None = None,
     ) -> list[Recommendation]:
         """The k best items for what a user did before a moment; popular ones for whoever did nothing.
 
-        allowed: [I], items that may be listed. Raises MatineeError for a model that is not served.
+        steering: what they ask of the list; hidden: rows of items not to be listed.
+        Raises MatineeError for a model that is not served, or a genre that the catalogue does not have.
         """
-        return self.recommend_for(self._source.histories([user_id], before=before), k, model, allowed=allowed)
+        history = self._source.histories([user_id], before=before)
+        return self.recommend_for(history, k, model, steering=steering, hidden=hidden)
 
     def recommend_for(
-        self, history: Histories, k: int, model: str | None = None, *, allowed: BoolArray | None = None
+        self,
+        history: Histories,
+        k: int,
+        model: str | None = None,
+        *,
+        steering: Steering | None = None,
+        hidden: IntArray | None = None,
     ) -> list[Recommendation]:
         """As recommend, for a history at hand (B = 1)."""
         name = self._known(model or self.default)
         if len(history.items) == 0:
-            return self.popular(k, allowed=allowed)
+            return self.popular(k, allowed=self.allowed(steering, hidden))
         chosen = self.artefacts[name].model
-        ranking = rank(chosen, history, k, allowed=allowed)
-        found = self._listed(ranking, name)
-        if not found or not isinstance(chosen, Explains):
+        masked = Histories.of([hidden.tolist()]) if hidden is not None and len(hidden) else None
+        found = self._listed(self._steerer.rank(chosen, history, k, steering, hidden=masked), name)
+        if not found:
             return found
-        rows = np.array([[item.item_row for item in found]], dtype=np.int32)  # [1, k]
-        parts = chosen.explain(history, rows)  # [N, k]
+        rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
+        scores = np.array([item.score for item in found], dtype=np.float32)
+        parts = explain(chosen, history, rows, LISTED_EVENTS, scores=scores).parts  # [N, k]
         return [
             Recommendation(item.item_row, item.item_id, item.score, name, self._reasons(history, parts[:, place]))
             for place, item in enumerate(found)
         ]
+
+    def allowed(self, steering: Steering | None, hidden: IntArray | None = None) -> BoolArray | None:
+        """Which items pass the filters and are not hidden, None where all do. [I]."""
+        passes = self._steerer.allowed(steering) if steering else None
+        if hidden is not None and len(hidden):
+            passes = np.ones(len(self.items), dtype=bool) if passes is None else passes
+            passes[hidden] = False
+        return passes
+
+    def why(self, history: Histories, item_row: int, model: str | None = None) -> Explanation:
+        """What each event of a history (B = 1) adds to one item's score. k = 1. Raises MatineeError as recommend."""
+        chosen = self.artefacts[self._known(model or self.default)].model
+        return explain(chosen, history, np.array([item_row], dtype=np.int32), WHY_EVENTS)
 
     def similar(self, item_row: int, k: int, model: str | None = None) -> list[Recommendation]:
         """At most k items that a model finds similar; none without any likeness.

@@ -1,0 +1,204 @@
+"""Steering against plain loops, and against answers known by construction."""
+
+import numpy as np
+import pytest
+
+from matinee.catalogue import Catalogue
+from matinee.config import Config, EvaluationConfig, Steering, configure, parse_steering
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.ranking import Ranking, rank
+from matinee.steering import POOL, Steerer, reorder
+
+GENRES = ("Action", "Comedy", "Drama", "Horror")
+
+
+class Table(Recommender[np.ndarray]):
+    """Scores by the first item of the history."""
+
+    name = "table"
+    Config = Config
+    learned = ("scores",)
+
+    def __init__(self, scores: np.ndarray) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def fit(self, train: TrainingData, run: Run) -> "Table":
+        return self
+
+    def fold_in(self, histories: Histories) -> np.ndarray:
+        return histories.items[histories.starts[:-1]]
+
+    def score(self, state: np.ndarray) -> np.ndarray:
+        return self.scores[state].copy()
+
+
+class Vectors(Table):
+    """The same with item vectors."""
+
+    def item_vectors(self) -> np.ndarray:
+        return np.random.default_rng(3).normal(size=(self.scores.shape[1], 6)).astype(np.float32)
+
+    def user_vectors(self, state: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+def world(n_items: int = 300, n_users: int = 7, seed: int = 0) -> tuple[np.ndarray, Steerer, Histories]:
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(n_items, n_items)).astype(np.float32).round(1)  # rounded, so that many are equal
+    genres = [tuple(g for g in GENRES if rng.random() < 0.4) for _ in range(n_items)]
+    titles = [f"Film {n} ({1950 + n % 60})" if n % 11 else f"Film {n}" for n in range(n_items)]
+    popularity = rng.integers(0, 500, n_items)
+    return scores, Steerer(Catalogue.of(titles, genres), popularity), Histories.of([[n, n + 9] for n in range(n_users)])
+
+
+def scaled(values: list[float]) -> list[float]:
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) if high > low else 0.0 for value in values]
+
+
+def plain(
+    pool: list[int], scores: list[float], fame: list[float], likeness: np.ndarray, steering: Steering, k: int
+) -> list[int]:
+    """One user's list by the formulas of the module, one item at a time."""
+    worth = scaled(scores)
+    a, v = steering.adventurous, steering.variety
+    if a:
+        known = scaled(fame)
+        worth = [(1 - abs(a)) * w + abs(a) * (1 - f if a > 0 else f) for w, f in zip(worth, known, strict=True)]
+    order = sorted(range(len(pool)), key=lambda n: (-worth[n], n))
+    if not v:
+        return [pool[n] for n in order[:k]]
+    worth = scaled(worth)
+    clipped = np.clip(likeness, 0, 1)
+    largest = max((clipped[i, j] for i in pool for j in pool if i != j), default=0) or 1
+    listed: list[int] = []
+    while order and len(listed) < k:
+        values = [
+            (1 - v) * worth[n] - v * max((clipped[pool[n], pool[m]] / largest for m in listed), default=0)
+            for n in order
+        ]
+        listed.append(order.pop(values.index(max(values))))
+    return [pool[n] for n in listed]
+
+
+def cosine(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = vectors / np.where(lengths > 0, lengths, 1)
+    return directions @ directions.T
+
+
+@pytest.mark.parametrize("model", [Table, Vectors])
+@pytest.mark.parametrize("adventurous", [-1.0, -0.4, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("variety", [0.0, 0.3, 0.8, 1.0])
+def test_the_batch_is_the_plain_loop(model: type[Table], adventurous: float, variety: float) -> None:
+    scores, steerer, histories = world()
+    chosen = model(scores)
+    steering = Steering(adventurous=adventurous, variety=variety)
+    found = steerer.rank(chosen, histories, 12, steering)
+    pool = rank(chosen, histories, POOL)
+    vectors = chosen.item_vectors() if isinstance(chosen, Vectors) else steerer.catalogue.genre_matrix.astype(float)
+    likeness, fame = cosine(vectors), np.log1p(steerer.popularity)
+    for user in range(len(histories)):
+        items = pool.items[user].tolist()
+        wanted = plain(items, pool.scores[user].tolist(), fame[items].tolist(), likeness, steering, 12)
+        assert found.items[user].tolist() == wanted
+        own = scores[histories.items[histories.starts[user]]]
+        np.testing.assert_array_equal(found.scores[user], own[found.items[user]])
+
+
+@pytest.mark.parametrize("steering", [None, Steering(), Steering(adventurous=0, variety=0)])
+def test_no_strength_is_rank_bit_for_bit(steering: Steering | None) -> None:
+    scores, steerer, histories = world()
+    hidden, cold = Histories.of([[n + 20] for n in range(7)]), steerer.popularity
+    found = steerer.rank(Table(scores), histories, 30, steering, hidden=hidden, cold=cold)
+    wanted = rank(Table(scores), histories, 30, hidden=hidden, cold=cold)
+    assert found.items.tobytes() == wanted.items.tobytes()
+    assert found.scores.tobytes() == wanted.scores.tobytes()
+
+
+def test_full_strength_knows_only_fame() -> None:
+    scores, steerer, histories = world(150)
+    seen = [set(histories.items[histories.starts[u] : histories.starts[u + 1]].tolist()) for u in range(7)]
+    rare = steerer.rank(Table(scores), histories, 20, Steering(adventurous=1))
+    known = steerer.rank(Table(scores), histories, 20, Steering(adventurous=-1))
+    for user in range(7):
+        left = [row for row in range(150) if row not in seen[user]]
+        by_fame = sorted(steerer.popularity[left].tolist())
+        assert steerer.popularity[rare.items[user]].tolist() == by_fame[:20]
+        assert steerer.popularity[known.items[user]].tolist() == by_fame[::-1][:20]
+
+
+def test_full_variety_takes_one_of_each_kind_first() -> None:
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(40)], [(GENRES[n % 4],) for n in range(40)])
+    scores = np.zeros((40, 40), dtype=np.float32)
+    scores[0] = np.where(np.arange(40) % 4 == 1, 10, 0) - np.arange(40) / 100  # all comedies lead
+    steerer = Steerer(catalogue, np.ones(40, dtype=np.int64))
+    histories = Histories.of([[0]])
+    plainly = steerer.rank(Table(scores), histories, 4)
+    varied = steerer.rank(Table(scores), histories, 4, Steering(variety=1))
+    assert {catalogue.genres[row] for row in plainly.items[0]} == {("Comedy",)}
+    assert varied.items[0].tolist() == [1, 2, 3, 4]  # the best of each genre, comedy first
+
+
+def test_filters_and_items_without_a_year() -> None:
+    scores, steerer, histories = world()
+    steering = Steering(genres=("Horror", "Comedy"), from_year=1960, to_year=1979, adventurous=0.5, variety=0.5)
+    found = steerer.rank(Table(scores), histories, 40, steering)
+    listed = set(found.items[found.items >= 0].tolist())
+    assert listed
+    for row in listed:
+        assert set(steerer.catalogue.genres[row]) & {"Horror", "Comedy"}
+        assert 1960 <= steerer.catalogue.years[row] <= 1979
+    allowed = steerer.allowed(Steering(to_year=2050))
+    assert allowed is not None
+    assert not allowed[::11].any()
+    assert steerer.allowed(Steering(variety=1)) is None
+
+
+def test_hidden_and_seen_stay_out_and_short_lists_are_well_formed() -> None:
+    scores, steerer, histories = world(30)
+    hidden = Histories.of([list(range(10, 26))] * 7)
+    found = steerer.rank(Table(scores), histories, 20, Steering(adventurous=0.7, variety=0.7), hidden=hidden)
+    for user, row in enumerate(found.items):
+        left = set(range(30)) - set(range(10, 26)) - {user, user + 9}
+        assert set(row[: len(left)].tolist()) == left
+        assert (row[len(left) :] == -1).all()
+        assert np.isneginf(found.scores[user][len(left) :]).all()
+    everything = Histories.of([list(range(30))])
+    nothing = steerer.rank(Table(scores), everything, 5, Steering(variety=1, adventurous=1))
+    assert nothing.items.tolist() == [[-1] * 5]
+
+
+def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, steerer, histories = world()
+    whole = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
+    monkeypatch.setattr("matinee.steering.BLOCK_PAIRS", 250**2)
+    parts = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
+    np.testing.assert_array_equal(whole.items, parts.items)
+
+
+def test_reorder_by_hand() -> None:
+    """Relevance 1, 0.5, 0; fame 1, 0, 0.5 (scaled). At 0.5 adventurous: worth 0.5, 0.75, 0.25."""
+    pool = Ranking(np.array([[2, 0, 1]]), np.array([[3.0, 2.0, 1.0]], dtype=np.float32))
+    fame = np.array([0.0, 1.0, 2.0])
+    order = reorder(pool, fame, Steering(adventurous=0.5), 3)
+    assert order.tolist() == [[1, 0, 2]]
+
+
+def test_a_steering_is_read_from_text_and_wrong_ones_name_the_mend() -> None:
+    text = "adventurous=0.5, variety=0.3,genres=Comedy|Drama,from-year=1980"
+    steering = configure(Steering, parse_steering(text), "--steer")
+    assert steering == Steering(adventurous=0.5, variety=0.3, genres=("Comedy", "Drama"), from_year=1980)
+    assert configure(Steering, parse_steering(str(steering)), "x") == steering
+    assert EvaluationConfig(steer=text).steer == steering  # type: ignore[arg-type]
+    with pytest.raises(MatineeError, match="unknown key 'varety'; did you mean 'variety'"):
+        configure(Steering, parse_steering("varety=1"), "--steer")
+    with pytest.raises(MatineeError, match="variety = '2'"):
+        configure(Steering, parse_steering("variety=2"), "--steer")
+    with pytest.raises(MatineeError, match="from_year 1990 lies after to_year 1980"):
+        configure(Steering, parse_steering("from_year=1990,to_year=1980"), "--steer")
+    with pytest.raises(MatineeError, match="no genre 'Comdy' in the catalogue; did you mean 'Comedy'"):
+        world()[1].allowed(Steering(genres=("Comdy",)))
