@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, diags_array
 
 from matinee.arrays import FloatArray, IntArray, gather, rows_of
@@ -70,12 +71,18 @@ def split_pairs(
 def _thinned(counts: csr_array, limits: FloatArray, rng: np.random.Generator) -> list[csr_array]:
     """Each unit of each count thrown into one of some parts."""
     sizes = counts.data.astype(np.int64)
-    firsts = np.cumsum(sizes) - sizes
-    drawn = rng.integers(2**16, size=int(sizes.sum()), dtype=np.uint16)
-    below = [np.zeros(len(sizes), dtype=np.int64)]
+    several = np.flatnonzero(sizes > 1)
+    ends = np.cumsum(sizes[several])
+    # most counts are 1: whoever draws for those needs no sums
+    alone = rng.integers(2**16, size=len(sizes), dtype=np.uint16)
+    drawn = rng.integers(2**16, size=int(ends[-1]) if len(ends) else 0, dtype=np.uint16)
+    below: list[IntArray | NDArray[np.uint16]] = [np.zeros(len(sizes), dtype=np.uint16)]
     for limit in limits:
-        hits = drawn < np.uint16(round(limit * 2**16))
-        below.append(np.add.reduceat(hits, firsts, dtype=np.uint16) if len(sizes) else below[0])
+        highest = np.uint16(round(limit * 2**16))
+        hits = (alone < highest).astype(np.uint16)
+        if len(several):
+            hits[several] = np.add.reduceat(drawn < highest, ends - sizes[several], dtype=np.uint16)
+        below.append(hits)
     below.append(sizes)
     return [
         _nonzero(csr_array((np.subtract(high, low, dtype=np.float32), counts.indices, counts.indptr), counts.shape))
@@ -97,10 +104,11 @@ def _drawn(
 
 
 def _nonzero(matrix: csr_array) -> csr_array:
-    kept = matrix.data != 0
-    starts = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
-    columns = matrix.indices[kept].astype(np.int32)
-    return csr_array((matrix.data[kept], columns, starts.astype(np.int32)), shape=matrix.shape)  # a block is small
+    """The entries that are not 0, in their order."""
+    kept = np.flatnonzero(matrix.data)
+    starts = np.searchsorted(kept, matrix.indptr).astype(np.int32)
+    columns = matrix.indices[kept].astype(np.int32, copy=False)  # a block is small
+    return csr_array((matrix.data[kept], columns, starts), shape=matrix.shape)
 
 
 def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight: PairWeight = "pair") -> csr_array:
@@ -189,14 +197,15 @@ def _item_blocks(matrix: csr_array) -> Iterator[tuple[int, int]]:
 
 
 def _without_diagonal(block: csr_array, first_row: int) -> csr_array:
-    """Rows first_row, first_row + 1, ... of a square matrix without their diagonal entries."""
+    """Rows first_row, first_row + 1, ... of a square matrix without their diagonal entries, columns ascending."""
+    block.sort_indices()
     data = block.data.astype(np.float32)
     data[block.indices == rows_of(block.indptr) + first_row] = 0
     return _nonzero(csr_array((data, block.indices, block.indptr), shape=block.shape))
 
 
 def _stacked(blocks: list[csr_array], n_items: int) -> csr_array:
-    """Blocks of rows as one matrix with indices as short as they can be; the blocks are given up on the way."""
+    """Blocks of rows, sorted, as one matrix with short indices; the blocks are given up on the way."""
     counts = np.concatenate([[0], *(np.diff(block.indptr) for block in blocks)])
     starts = np.cumsum(counts)
     narrow = np.int32 if starts[-1] < 2**31 else np.int64
@@ -204,7 +213,7 @@ def _stacked(blocks: list[csr_array], n_items: int) -> csr_array:
     columns = np.empty(starts[-1], dtype=narrow)
     stop = int(starts[-1])
     while blocks:
-        block = blocks.pop().sorted_indices()
+        block = blocks.pop()
         start = stop - block.nnz
         data[start:stop], columns[start:stop] = block.data, block.indices
         stop = start

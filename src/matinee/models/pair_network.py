@@ -77,28 +77,22 @@ class PairNetwork:
 class CountedCrossEntropy(torch.autograd.Function):
     """sum of w_i log sum_j exp(x_i · e_j + b_j) - sum of T_ij (x_i · e_j + b_j), w_i the sum of row i of T.
 
-    x [b, D], e [I, D], b [I], T [b, I] sparse. The gradient is computed on the way forward, while the only [b, I] table
-    is in the cache. Logits stay far below the 88 that
-    float32 overflows at, so no maximum is taken off; were one to pass it, the loss is infinite and training stops.
+    x [b, D], e [I, D], b [I], T [b, I] sparse, written out here: next to the products of the softmax that costs little,
+    and counts of pairs are not sparse enough for products of their own. The gradient is computed on the way forward,
+    while the tables are in the cache. Logits stay far below the 88 that float32 overflows at, so no maximum is taken
+    off; were one to pass it, the loss is infinite and training stops.
     """
 
     @staticmethod
     def forward(ctx: Any, read: Tensor, items: Tensor, bias: Tensor, targets: csr_array) -> Tensor:  # noqa: ANN401
         """See the class."""
-        table = torch.addmm(bias, read, items.T).exp_()  # [b, I]
-        sizes = table.sum(1)
-        weights = torch.from_numpy(np.asarray(targets.sum(axis=1), dtype=np.float32).reshape(-1))
-        pull = read.numpy(), items.numpy()
-        for_read = torch.from_numpy(targets @ pull[1])  # [b, D]
-        for_items = torch.from_numpy(targets.T @ pull[0])  # [I, D]
-        for_bias = torch.from_numpy(np.asarray(targets.sum(axis=0), dtype=np.float32).reshape(-1))
-        loss = weights @ sizes.log() - (read * for_read).sum() - bias @ for_bias
-        share = weights / sizes  # [b]
-        ctx.save_for_backward(
-            (table @ items) * share[:, None] - for_read,
-            table.T @ (read * share[:, None]) - for_items,
-            table.T @ share - for_bias,
-        )
+        wanted = torch.from_numpy(targets.toarray())  # [b, I]
+        table = torch.addmm(bias, read, items.T)  # [b, I]
+        named = torch.dot(wanted.view(-1), table.view(-1))
+        sizes, weights = table.exp_().sum(1), wanted.sum(1)
+        loss = weights @ sizes.log() - named
+        table.mul_((weights / sizes)[:, None]).sub_(wanted)
+        ctx.save_for_backward(table @ items, table.T @ read, table.sum(0))
         return loss
 
     @staticmethod
