@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.models import MODELS
 from matinee.serve.api import Api
 from matinee.serve.app import create_app, require_free, serve
 from matinee.serve.guard import HEADERS, MAX_BODY_BYTES
-from matinee.serve.pages import ENOUGH, FOR_YOU, IN_WORDS, Pages
+from matinee.serve.pages import Pages
+from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
 from matinee.serve.visitors import COOKIE
 from matinee.vocab import Vocab
@@ -392,7 +392,3 @@ def test_places_without_evidence_go_to_popular_movies_not_watched(client: TestCl
 def user_of(site: Site) -> str:
     with site.database.read() as connection:
         return str(connection.exec_driver_sql("SELECT user_id FROM visitors").scalar_one())
-
-
-def test_every_model_is_said_in_words() -> None:
-    assert set(MODELS) <= set(IN_WORDS)

@@ -21,13 +21,16 @@ from matinee.errors import MatineeError
 from matinee.serve.api import Api
 from matinee.serve.covers import Covers
 from matinee.serve.engine import Engine
+from matinee.serve.frame import HERE, Frame, PageError
 from matinee.serve.guard import HEADERS, Guard
-from matinee.serve.pages import HERE, Pages
+from matinee.serve.pages import Pages
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
+from matinee.serve.texts import texts_for
 from matinee.serve.visitors import Visitors
+from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import load
-from matinee.store.sql import SqlDatabase, SqlEvents, SqlVisitors
+from matinee.store.sql import SqlDatabase, SqlEvents
 
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
 
@@ -67,7 +70,7 @@ def create_app(
     app.include_router(pages.router())
     app.include_router(Api(site).router())
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    _answer_errors(app, pages)
+    _answer_errors(app, pages.frame)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Guard)
     return app
@@ -88,7 +91,7 @@ def build_site(
             Engine(artefacts, log, default),
             log,
             database,
-            Visitors(SqlVisitors(database)),
+            Visitors(SqlAccounts(database), clock),
             TitleSearch(first.catalogue, first.popularity),
             Covers(first.catalogue),
             clock,
@@ -153,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _answer_errors(app: FastAPI, pages: Pages) -> None:
+def _answer_errors(app: FastAPI, frame: Frame) -> None:
     """Mistakes are answered in kind: JSON to the API, a page to people."""
 
     async def http(request: Request, error: Exception) -> Response:
@@ -162,8 +165,10 @@ def _answer_errors(app: FastAPI, pages: Pages) -> None:
             return await http_exception_handler(request, problem)
         if problem.status_code == 404:
             path = request.url.path
-            return pages.missing(request, f"There is no page {path[:100]!r} on this site.", path.rpartition("/")[2])
-        return pages.error(request, problem.status_code, "That did not work", str(problem.detail))
+            return frame.problem(
+                request, PageError("error.no_page", 404, wanted=path.rpartition("/")[2], name=path[:100])
+            )
+        return frame.error(request, problem.status_code, str(problem.detail))
 
     async def validation(request: Request, error: Exception) -> Response:
         problem = cast(RequestValidationError, error)
@@ -171,16 +176,17 @@ def _answer_errors(app: FastAPI, pages: Pages) -> None:
             keep = ("loc", "msg", "type")  # not what was sent: it may hold NaN, which no JSON answer can
             return JSONResponse({"detail": [{key: one[key] for key in keep} for one in problem.errors()]}, 422)
         field = problem.errors()[0]
-        message = f"The form's {field['loc'][-1]} cannot be used: {field['msg'].lower()}."
-        return pages.error(request, 422, "That did not work", message)
+        return frame.problem(request, PageError("error.bad_field", name=field["loc"][-1], reason=field["msg"].lower()))
 
     async def known(request: Request, error: Exception) -> Response:
         if _is_api(request):
             return JSONResponse({"detail": str(error)}, 422)
-        return pages.error(request, 404, "Not in this programme", str(error))
+        if isinstance(error, PageError):
+            return frame.problem(request, error)
+        return frame.error(request, 404, str(error))
 
     async def unknown(request: Request, error: Exception) -> Response:
-        return PlainTextResponse("Something broke on our side. It has been noted; please try again.\n", 500, HEADERS)
+        return PlainTextResponse(texts_for(request)("error.ours") + "\n", 500, HEADERS)
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, validation)

@@ -61,10 +61,10 @@ main.addEventListener("submit", async (event) => {
       if (now.pathname !== location.pathname) history.replaceState({}, "", now.pathname + now.search);
       back(at);
     }
-    say(button.dataset.said || "Saved");
+    say(button.dataset.said || status_.dataset.saved);
   } catch {
     form.classList.remove("busy");
-    say("That was not saved. Please try again.");
+    say(status_.dataset.failed);
   }
 });
 
@@ -81,7 +81,7 @@ main.addEventListener("click", async (event) => {
       history.pushState({}, "", link.href);
       [...main.querySelectorAll("a[data-swap]")].find((one) => one.textContent === name)?.focus({ preventScroll: true });
     }
-    say(`By ${name}`);
+    say(link.dataset.said);
   } catch {
     location.href = link.href;
   }

@@ -1,0 +1,83 @@
+"""One movie: what it is, what the visitor thinks of it, and what is like it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from matinee.serve.frame import Frame, PageError, own_path
+from matinee.store.protocols import LiveEvent
+
+SIMILAR = 12
+MARKS = {"1", "2", "3", "4", "5", "watched", "removed"}
+
+
+class MoviePages:
+    """A movie's page, and the form that every card carries."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._site = frame.site
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add its routes."""
+        router.get("/movie/{item_id:path}")(self.movie)
+        router.post("/mark")(self.mark)
+
+    def movie(self, request: Request, item_id: str, model: str = "") -> Response:
+        """One movie, and those that are similar by a model."""
+        engine, cards = self._site.engine, self._frame.cards
+        row = self._frame.row_of(item_id)
+        watched = self._frame.watched(request)
+        able = engine.similar_models
+        name = model or (engine.similar_default if able else "")
+        if model in engine.models and model not in able:
+            name = engine.similar_default if able else ""  # popularity is a choice for lists, not for likeness
+        elif model:
+            self._frame.require_served(name, able)
+        near = engine.similar(row, SIMILAR, name) if name else []
+        events = int(engine.popularity[row])
+        return self._frame.page(
+            request,
+            "movie.html",
+            model=name,
+            card=cards.card(row, watched),
+            events=events,
+            place=int((engine.popularity > events).sum()) + 1,
+            people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
+            similar=cards.listed(near, watched),
+            n_watched=len(watched),
+        )
+
+    def mark(
+        self,
+        request: Request,
+        item_id: Annotated[str, Form(max_length=200)],
+        mark: Annotated[str, Form(max_length=10)],
+        next: Annotated[str, Form(max_length=500)] = "/",
+        model: Annotated[str, Form(max_length=100)] = "",
+        list_id: Annotated[str, Form(max_length=100)] = "",
+        position: Annotated[int, Form(ge=0, le=1000)] = 0,
+    ) -> Response:
+        """Rate (1 to 5), mark as watched, or remove; then back to the page it was done on."""
+        row = self._frame.row_of(item_id)
+        if mark not in MARKS:
+            raise PageError("error.no_rating")
+        response = RedirectResponse(own_path(next), status_code=303)
+        user_id = self._site.visitors.open(request, response, self._site.now())
+        known_id = self._site.engine.items.id(row)
+        if mark == "removed":
+            self._site.log.remove(user_id, known_id)
+            return response
+        event = LiveEvent(
+            user_id,
+            known_id,
+            "rating" if mark.isdecimal() else "watched",
+            float(mark) if mark.isdecimal() else 1.0,
+            self._site.now(),
+            model=model or None,
+            list_id=list_id or None,
+            position=position or None,
+        )
+        self._site.log.append([event])
+        return response

@@ -1,0 +1,108 @@
+"""Every text of the site, in one folder per language: `languages/en/*.toml`, `languages/ko/*.toml`.
+
+A text is named by its tables and key: `home.title`. It is a string, or a table of the plural forms `one` and `other`
+that the value `n` chooses between. `{name}` takes a value; whole numbers are written as the language writes them.
+"""
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+from starlette.requests import Request
+
+FOLDER = Path(__file__).parent / "languages"
+LANGUAGES = tuple(sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir()))
+DEFAULT = "en"
+COOKIE = "matinee_language"
+FORMS = {"one", "other"}
+
+
+class Texts:
+    """The texts of one language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.entries = read(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """A text with its values. Raises KeyError for a key or value that is missing: a mistake of ours."""
+        return self._form(key, values).format(**{name: self._shown(value) for name, value in values.items()})
+
+    def html(self, key: str, **values: object) -> Markup:
+        """The same for a text that holds tags; values are escaped unless they are Markup themselves."""
+        shown = {name: escape(self._shown(value)) for name, value in values.items()}
+        return Markup(self._form(key, values)).format(**shown)
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a text."""
+        return key in self.entries
+
+    def genre(self, name: str) -> str:
+        """A genre in this language; as in the data where it has no name here."""
+        return self(f"genre.{name}") if self.has(f"genre.{name}") else name
+
+    def date(self, at: int) -> str:
+        """The day of a moment in UTC seconds."""
+        day = datetime.fromtimestamp(at, UTC)
+        month = self(f"date.month_{day.month}")
+        return self("date.day", day=str(day.day), month=month, year=str(day.year))
+
+    def number(self, value: float, digits: int = 0) -> str:
+        """A number with its thousands apart, as English and Korean both write it."""
+        return f"{value:,.{digits}f}"
+
+    def _form(self, key: str, values: dict[str, Any]) -> str:
+        entry = self.entries[key]
+        if isinstance(entry, str):
+            return entry
+        return entry["one"] if values["n"] == 1 else entry["other"]
+
+    def _shown(self, value: object) -> object:
+        return self.number(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def read(language: str) -> dict[str, str | dict[str, str]]:
+    """All texts of a language by their full name. Raises ValueError where two files name the same one."""
+    entries: dict[str, str | dict[str, str]] = {}
+    for path in sorted((FOLDER / language).glob("*.toml")):
+        found = _flat(tomllib.loads(path.read_text("utf-8")), "")
+        if twice := entries.keys() & found.keys():
+            raise ValueError(f"{path}: {sorted(twice)[0]!r} stands in another file too")
+        entries |= found
+    return entries
+
+
+def _flat(table: dict[str, Any], prefix: str) -> dict[str, str | dict[str, str]]:
+    found: dict[str, str | dict[str, str]] = {}
+    for key, value in table.items():
+        if isinstance(value, dict) and set(value) != FORMS:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+TEXTS = {language: Texts(language) for language in LANGUAGES}
+
+
+def texts_for(request: Request) -> Texts:
+    """The texts a visitor reads: chosen by cookie, else what the browser asks for, else English."""
+    chosen = request.cookies.get(COOKIE, "")
+    return TEXTS[chosen if chosen in TEXTS else preferred(request.headers.get("accept-language", ""))]
+
+
+def preferred(header: str) -> str:
+    """The language of ours that an Accept-Language header likes best."""
+    best, liked = DEFAULT, 0.0
+    for part in header[:500].split(","):
+        tag, _, weight = part.partition(";")
+        name = tag.strip().partition("-")[0].lower()
+        try:
+            quality = float(weight.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+        if name in TEXTS and quality > liked:
+            best, liked = name, quality
+    return best
