@@ -135,6 +135,8 @@ class EvaluationConfig(Config):
     """What a model is shown at test time. Valid items stay masked either way."""
     refit: Shown = "train"
     """What a model learns from before the test."""
+    refresh: bool = False
+    """Rebuild a graph model's graph from what is shown, all users' at once, before it ranks; nothing is learned."""
     samples: int = Field(1000, ge=100)
     """Bootstrap samples behind each interval."""
     predict: Predicted = "every"

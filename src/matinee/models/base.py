@@ -112,6 +112,15 @@ class HasItemShares(Protocol):
 
 
 @runtime_checkable
+class PredictsValues(Protocol):
+    """A model with predicts_values whose scores are not yet its predictions, say as these keep within a scale."""
+
+    def predict_values(self, histories: Histories) -> FloatArray:
+        """The value of every item for every user, in the unit of the log. [B, I]."""
+        ...
+
+
+@runtime_checkable
 class HasItemVectors(Protocol):
     """A model that gives every item a vector; the score is the product of the two."""
 
@@ -130,4 +139,13 @@ class HasSimilarity(Protocol):
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """How similar every item is to each of some. [n] -> [n, I]."""
+        ...
+
+
+@runtime_checkable
+class Refreshes(Protocol):
+    """A model that rests on the log itself as well as on what it learned from it: the graph models."""
+
+    def refreshed(self, known: TrainingData) -> "Recommender[Any]":
+        """What was learned, set upon a newer log of the same items: a new model, nothing is learned. Deterministic."""
         ...

@@ -1,10 +1,11 @@
 """NGCF: messages between users and items, transformed layer by layer (Wang et al. 2019)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
@@ -13,6 +14,9 @@ from matinee.models.base import Recommender, Run
 from matinee.models.fold_in import explained_solve, rank_isolated, solved, stored_places, unit
 from matinee.nn.settings import SLOPE, GraphConfig
 from matinee.training import train_epochs
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NGCFConfig(GraphConfig):
@@ -30,12 +34,13 @@ class NGCF(Recommender[FloatArray]):
     W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of an edge is ever held. Bias, slope and the normalisation of layers
     are those of the authors' code.
     A visitor's layers come from the history and a zero layer 0; the whole vector is then solved as LightGCN's is.
+    `refreshed` sends what was learned over the graph of a newer log.
     The scores of items without events are the lowest of the row; who has no history is scored by popularity.
     """
 
     name = "ngcf"
     Config = NGCFConfig
-    learned = ("items", "heard", "near", "across", "bias", "own", "own_rows", "popularity")
+    learned = ("items", "heard", "near", "across", "bias", "own", "own_rows", "first", "popularity")
     fold_in_tolerance: ClassVar[float] = 0.03
     """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
     config: NGCFConfig
@@ -46,6 +51,7 @@ class NGCF(Recommender[FloatArray]):
     bias: FloatArray  # [K, D]
     own: FloatArray  # [U, D] layer 0 of users
     own_rows: IntArray  # [U] ascending
+    first: FloatArray  # [I, D] layer 0 of items
     popularity: FloatArray  # [I]
 
     def fit(self, train: TrainingData, run: Run) -> Self:
@@ -54,7 +60,7 @@ class NGCF(Recommender[FloatArray]):
 
         from matinee.nn.initialisers import initial, initial_embeddings
         from matinee.nn.objective import losses_of
-        from matinee.nn.propagation import Graph, inverse_roots, normalised, transform
+        from matinee.nn.propagation import Graph, normalised, transform
         from matinee.nn.steps import GradientSteps, torch_generator
 
         config, matrix = self.config, train.matrix()
@@ -71,23 +77,12 @@ class NGCF(Recommender[FloatArray]):
 
         def embed(dropout: float = config.message_dropout) -> tuple[torch.Tensor, torch.Tensor]:
             layers = transform(graph, (users, items), weights, dropout, chance)
-            return joined([layer[0] for layer in layers]), joined([layer[1] for layer in layers])
-
-        def joined(layers: list[torch.Tensor]) -> torch.Tensor:
-            directed = [torch.nn.functional.normalize(layer, dim=1) for layer in layers[1:]]
-            return torch.cat([layers[0], *directed], dim=1)
+            return _joined([layer[0] for layer in layers]), _joined([layer[1] for layer in layers])
 
         def learned() -> Mapping[str, FloatArray]:
-            layers = [layer[1] for layer in transform(graph, (users, items), weights, 0.0, chance)]
-            whole = joined(layers).numpy()
-            roots = inverse_roots(matrix.sum(axis=0))[:, None]
-            heard = [layer.numpy() * roots for layer in layers[:-1]]
-            return {
-                "items": unit(whole) if config.similarity == "cosine" else whole.copy(),
-                "heard": np.stack(heard) if heard else np.zeros((0, *items.shape), dtype=np.float32),
-                "own": users.numpy().copy(),
-                **{name: value.numpy().copy() for name, value in weights.items()},
-            }
+            found = {"own": users, "first": items, **weights}
+            copies = {name: value.numpy().copy() for name, value in found.items()}
+            return copies | self._propagated(matrix, users, items, weights)
 
         self.own_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
@@ -96,6 +91,41 @@ class NGCF(Recommender[FloatArray]):
         steps = GradientSteps(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
+
+    def refreshed(self, known: TrainingData) -> Self:
+        """See Refreshes: layer 0 and the weights stay, a user of `known` who was not trained on has a zero layer 0."""
+        import torch
+
+        users = np.zeros((len(known.histories), self.own.shape[1]), dtype=np.float32)
+        places, trained = stored_places(self.own_rows, known.histories.user_rows, "stored")
+        users[trained] = self.own[places[trained]]
+        model = type(self)(**self.config.model_dump())
+        model.own, model.own_rows = users, known.histories.user_rows.astype(np.int32)
+        model.first, model.popularity = self.first, known.popularity.astype(np.float32)
+        model.near, model.across, model.bias = self.near, self.across, self.bias
+        weights = {name: torch.from_numpy(getattr(self, name)) for name in ("near", "across", "bias")}
+        layers = torch.from_numpy(users), torch.from_numpy(self.first)
+        for name, value in self._propagated(known.matrix(), *layers, weights).items():
+            setattr(model, name, value)
+        return model
+
+    def _propagated(
+        self, matrix: csr_array, users: "Tensor", items: "Tensor", weights: Mapping[str, "Tensor"]
+    ) -> dict[str, FloatArray]:
+        """What follows from layer 0, the weights and the graph: items and heard. matrix [U, I], users [U, D]."""
+        import torch
+
+        from matinee.nn.propagation import Graph, inverse_roots, normalised, transform
+
+        graph = Graph(normalised(matrix))
+        layers = [layer[1] for layer in transform(graph, (users, items), weights, 0.0, torch.Generator())]
+        whole = _joined(layers).numpy()
+        roots = inverse_roots(matrix.sum(axis=0))[:, None]
+        heard = [layer.numpy() * roots for layer in layers[:-1]]
+        return {
+            "items": unit(whole) if self.config.similarity == "cosine" else whole.copy(),
+            "heard": np.stack(heard) if heard else np.zeros((0, *items.shape), dtype=np.float32),
+        }
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The users' vectors. [B, (K + 1) D]; zero without a history."""
@@ -151,3 +181,11 @@ class NGCF(Recommender[FloatArray]):
             reach = np.linalg.norm(layer, axis=1, keepdims=True)
             parts.append((part / np.where(reach > 0, reach, 1)[owners]).astype(np.float32))
         return explained_solve(np.concatenate(parts, axis=1), histories, item_rows, self.items, self.config)
+
+
+def _joined(layers: "list[Tensor]") -> "Tensor":
+    """Layers 0..K one after the other, all but the first of length 1. [n, (K + 1) D]."""
+    from torch import cat
+    from torch.nn.functional import normalize
+
+    return cat([layers[0], *(normalize(layer, dim=1) for layer in layers[1:])], dim=1)
