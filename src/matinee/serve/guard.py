@@ -8,6 +8,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 256 * 1024
+LARGER_BODIES = {"/my/import": 5 * 1024 * 1024 + 64 * 1024}
+"""Paths that take more, with what a form adds to its file."""
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 HEADERS = {
     "Content-Security-Policy": (
@@ -21,6 +23,9 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
+PERSONAL = "no-store"
+"""What a member sees, and everyone's own data: the back button must not bring it back after logging out."""
+PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up")
 
 
 class Guard:
@@ -40,6 +45,8 @@ class Guard:
                 answer_headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer_headers[name] = value
+                if _is_a_members(scope):
+                    answer_headers["Cache-Control"] = PERSONAL
                 answer_headers.setdefault("Cache-Control", _cache(scope))
             await send(message)
 
@@ -48,35 +55,43 @@ class Guard:
             refusal = PlainTextResponse("This request came from another site and was not carried out.\n", 403)
             await refusal(scope, receive, send_with_headers)
             return
-        await self._app(scope, _bounded(receive, headers), send_with_headers)
+        most = LARGER_BODIES.get(scope["path"], MAX_BODY_BYTES)
+        await self._app(scope, _bounded(receive, headers, most), send_with_headers)
 
 
 def comes_from_here(headers: Headers) -> bool:
     """Whether a request was sent by one of our own pages, or by no browser at all."""
-    fetch_site = headers.get("sec-fetch-site")
-    if fetch_site is not None:
-        return fetch_site in {"same-origin", "none"}
+    if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        return False
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _bounded(receive: Receive, headers: Headers) -> Receive:
+def _bounded(receive: Receive, headers: Headers, most: int) -> Receive:
     length = headers.get("content-length", "0")
-    left = MAX_BODY_BYTES if not length.isdecimal() or int(length) <= MAX_BODY_BYTES else -1
+    left = most if not length.isdecimal() or int(length) <= most else -1
 
     async def read() -> Message:
         nonlocal left
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise HTTPException(413, f"A request may have at most {MAX_BODY_BYTES:,} bytes.")
+            raise HTTPException(413, f"A request may have at most {most:,} bytes.")
         return message
 
     return read
 
 
+def _is_a_members(scope: Scope) -> bool:
+    """Whether the answer was made for a member: `visitors.Visit` tells, where the request was looked up."""
+    who = getattr(scope.get("state", {}).get("visit"), "who", None)
+    return who is not None and who.session_id is not None and not scope["path"].startswith("/static/")
+
+
 def _cache(scope: Scope) -> str:
     path: str = scope["path"]
+    if path.startswith(PERSONAL_PATHS):
+        return PERSONAL
     if not path.startswith("/static/"):
         return PRIVATE
     return FOREVER if path.startswith("/static/fonts/") or b"v=" in scope["query_string"] else AN_HOUR

@@ -127,6 +127,12 @@ def title_words(text: str) -> list[str]:
     return [word[:MAX_LETTERS] for word in words]
 
 
+def title_key(text: str) -> str:
+    """What makes titles the same: no case, accents, signs, articles or `and`. `Fast & Furious, The` -> fastfurious."""
+    words = _WORD.findall(_plain(text))
+    return "".join([word for word in words if word not in ARTICLES | {"and"}] or words)
+
+
 def _asked(query: str) -> list[str]:
     words = [word[:MAX_LETTERS] for word in _WORD.findall(_plain(query))][:MAX_WORDS]
     return [word for word in words if word not in ARTICLES] or words

@@ -1,0 +1,97 @@
+"""Everything that is kept of one visitor, as JSON or CSV, piece by piece while it is read."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from matinee.histories import Instant
+from matinee.store.protocols import Member, Session
+
+CSV_COLUMNS = (
+    "record", "at", "kind", "item_id", "title", "value", "model", "list_id", "position", "event_id", "detail",
+)  # fmt: skip
+"""record: event, account, password (when it was set) or session."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet would compute if a cell began with it."""
+PIECE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a visitor.
+
+    member: None for a guest; events: as `AccountBook.everything` gives them; title: of an item id, empty if unknown.
+    """
+
+    user_id: str
+    member: Member | None
+    sessions: Sequence[Session]
+    events: Iterable[Mapping[str, Any]]
+    title: Callable[[str], str]
+
+
+def as_json(kept: Kept) -> Iterator[str]:
+    """One JSON object; times are UTC in ISO 8601."""
+    member = kept.member
+    account = member and {"name": member.name, "created": iso(member.created), "password_set": iso(member.changed)}
+    sessions = [
+        {"session_id": one.session_id, "device": one.device, "created": iso(one.created), "last_used": iso(one.seen)}
+        for one in kept.sessions
+    ]
+    about = {"user_id": kept.user_id, "account": account, "sessions": sessions}
+    yield json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "events": ['
+    comma = "\n  "
+    for event in kept.events:
+        shown = {**event, "at": iso(event["at"]), "title": kept.title(event["item_id"])}
+        yield comma + json.dumps(shown, ensure_ascii=False)
+        comma = ",\n  "
+    yield "\n ]\n}\n"
+
+
+def as_csv(kept: Kept) -> Iterator[str]:
+    """One table with a column that says what each row is; importing it again brings back what was watched and rated."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(kept):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+
+
+def in_pieces(parts: Iterable[str]) -> Iterator[bytes]:
+    """Joined to pieces worth sending."""
+    waiting: list[str] = []
+    size = 0
+    for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= PIECE:
+            yield "".join(waiting).encode()
+            waiting, size = [], 0
+    yield "".join(waiting).encode()
+
+
+def iso(at: Instant) -> str:
+    """UTC seconds as ISO 8601."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _rows(kept: Kept) -> Iterator[dict[str, Any]]:
+    if kept.member is not None:
+        yield {"record": "account", "at": iso(kept.member.created), "detail": kept.member.name}
+        yield {"record": "password", "at": iso(kept.member.changed)}
+    for session in kept.sessions:
+        used = f"{session.device}, last used {iso(session.seen)}"
+        yield {"record": "session", "at": iso(session.created), "detail": used, "event_id": session.session_id}
+    for event in kept.events:
+        yield {**event, "record": "event", "at": iso(event["at"]), "title": kept.title(event["item_id"])}
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else "" if value is None else value

@@ -1,0 +1,230 @@
+"""Members, sessions and guests in a SQL database. Of a session's token only the hash comes here.
+
+A guest is a session without a member: a row of `visitors`. When a guest becomes a member, their events get the member's
+user id in one transaction with the end of the guest, so that nothing can be moved twice or half.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    String,
+    Table,
+    delete,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from matinee.histories import Instant, UserId
+from matinee.store.protocols import Member, Session, Who
+from matinee.store.sql import SqlDatabase, events_table, metadata
+
+PAGE = 1000
+"""Rows read at a time where all are wanted: no connection is held while they are sent."""
+
+visitors_table = Table(
+    "visitors",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", String(200), nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+)
+members_table = Table(
+    "members",
+    metadata,
+    Column("user_id", String(200), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("name_key", String(64), nullable=False, unique=True),
+    Column("password", String(200), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+)
+sessions_table = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("session_id", String(32), nullable=False, unique=True),
+    Column("user_id", String(200), nullable=False, index=True),
+    Column("device", String(60), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+moved_table = Table(
+    "moved_guests",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+)
+_TABLES = (visitors_table, members_table, sessions_table, moved_table)
+_event, _visitor = events_table.c, visitors_table.c
+_member, _session, _moved = members_table.c, sessions_table.c, moved_table.c
+
+
+class SqlAccounts:
+    """An AccountBook in SQL."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+        with database.write() as connection:
+            metadata.create_all(connection, tables=_TABLES)
+
+    def who(self, token_hash: str) -> Who | None:
+        """See AccountBook."""
+        guest = select(_visitor.user_id, null().label("name"), null().label("session_id"), literal(0).label("seen"))
+        member = select(_session.user_id, _member.name, _session.session_id, _session.seen)
+        asked = union_all(
+            guest.where(_visitor.token_hash == token_hash),
+            member.join(members_table, _member.user_id == _session.user_id).where(_session.token_hash == token_hash),
+        )
+        with self._database.read() as connection:
+            found = connection.execute(asked).first()
+        return None if found is None else Who(*found)
+
+    def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:
+        """See AccountBook."""
+        asked = select(_visitor.user_id).where(_visitor.token_hash == token_hash)
+        new = insert(visitors_table).values(token_hash=token_hash, user_id=str(user_id), created=at)
+        try:
+            with self._database.write() as connection:
+                found = connection.execute(asked).scalar()
+                if found is None:
+                    connection.execute(new)
+        except IntegrityError:  # another process opened it between the two
+            with self._database.read() as connection:
+                found = connection.execute(asked).scalar()
+        return str(user_id if found is None else found)
+
+    def was_moved(self, token_hash: str, since: Instant) -> bool:
+        """See AccountBook."""
+        asked = select(_moved.at).where(_moved.token_hash == token_hash, _moved.at >= since)
+        with self._database.read() as connection:
+            return connection.execute(asked).first() is not None
+
+    def member_named(self, name_key: str) -> Member | None:
+        """See AccountBook."""
+        return self._member(_member.name_key == name_key)
+
+    def member(self, user_id: UserId) -> Member | None:
+        """See AccountBook."""
+        return self._member(_member.user_id == str(user_id))
+
+    def add_member(self, member: Member, name_key: str, session: Session, guest_hash: str | None) -> bool:
+        """See AccountBook."""
+        row = {
+            "user_id": member.user_id,
+            "name": member.name,
+            "name_key": name_key,
+            "password": member.password,
+            "created": member.created,
+            "changed": member.changed,
+        }
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert(members_table).values(row))
+                _open(connection, session, guest_hash)
+        except IntegrityError:
+            return False
+        return True
+
+    def open_session(self, session: Session, guest_hash: str | None, expired: Instant) -> None:
+        """See AccountBook."""
+        with self._database.write() as connection:
+            connection.execute(delete(sessions_table).where(_session.seen < expired))
+            connection.execute(delete(moved_table).where(_moved.at < expired))
+            _open(connection, session, guest_hash)
+
+    def touch(self, session_id: str, at: Instant) -> None:
+        """See AccountBook."""
+        with self._database.write() as connection:
+            connection.execute(update(sessions_table).where(_session.session_id == session_id).values(seen=at))
+
+    def sessions(self, user_id: UserId) -> list[Session]:
+        """See AccountBook."""
+        columns = (_session.user_id, _session.session_id, _session.device, _session.created, _session.seen)
+        asked = (
+            select(*columns).where(_session.user_id == str(user_id)).order_by(_session.seen.desc(), _session.created)
+        )
+        with self._database.read() as connection:
+            return [Session(*row) for row in connection.execute(asked)]
+
+    def close_sessions(self, user_id: UserId, *, only: str | None = None, but: str | None = None) -> int:
+        """See AccountBook."""
+        gone = delete(sessions_table).where(_session.user_id == str(user_id))
+        if only is not None:
+            gone = gone.where(_session.session_id == only)
+        if but is not None:
+            gone = gone.where(_session.session_id != but)
+        with self._database.write() as connection:
+            return connection.execute(gone).rowcount
+
+    def set_password(self, user_id: UserId, password: str, at: Instant | None = None) -> None:
+        """See AccountBook."""
+        new = update(members_table).where(_member.user_id == str(user_id)).values(password=password)
+        with self._database.write() as connection:
+            connection.execute(new if at is None else new.values(changed=at))
+
+    def forget(self, user_id: UserId) -> int:
+        """See AccountBook."""
+        with self._database.write() as connection:
+            gone = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
+            for table in (visitors_table, sessions_table, members_table):
+                connection.execute(delete(table).where(table.c.user_id == str(user_id)))
+        return gone
+
+    def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+        """See AccountBook."""
+        after = 0
+        columns = [column for column in events_table.columns if column.name != "user_id"]
+        while True:
+            asked = select(*columns).where(_event.user_id == str(user_id), _event.seq > after)
+            with self._database.read() as connection:
+                rows = connection.execute(asked.order_by(_event.seq).limit(PAGE)).all()
+            for row in rows:
+                yield {name: value for name, value in row._mapping.items() if name != "seq"}
+            if len(rows) < PAGE:
+                return
+            after = rows[-1].seq
+
+    def _member(self, condition: Any) -> Member | None:  # noqa: ANN401 - SQLAlchemy's own expression
+        columns = (_member.user_id, _member.name, _member.password, _member.created, _member.changed)
+        with self._database.read() as connection:
+            found = connection.execute(select(*columns).where(condition)).first()
+        return None if found is None else Member(*found)
+
+
+def _open(connection: Connection, session: Session, guest_hash: str | None) -> None:
+    """Write a member's new session, and let the guest whose it was until now become the member."""
+    connection.execute(
+        insert(sessions_table).values(
+            token_hash=session.token_hash,
+            session_id=session.session_id,
+            user_id=session.user_id,
+            device=session.device,
+            created=session.created,
+            seen=session.seen,
+        )
+    )
+    if guest_hash is None:
+        return
+    asked = select(_visitor.user_id).where(_visitor.token_hash == guest_hash).with_for_update()
+    guest_id = connection.execute(asked).scalar()
+    if guest_id is not None:
+        connection.execute(delete(visitors_table).where(_visitor.user_id == guest_id))
+        connection.execute(insert(moved_table).values(token_hash=guest_hash, at=session.created))
+        _move(connection, guest_id, session.user_id)
+
+
+def _move(connection: Connection, from_id: str, to_id: str) -> None:
+    """Give one user's events to another; an event that both have under one event id is one event, and stays once."""
+    both = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
+    twins = select(both.c.event_id)  # a table of its own: MariaDB does not delete from what it reads
+    connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(twins)))
+    connection.execute(update(events_table).where(_event.user_id == from_id).values(user_id=to_id))
