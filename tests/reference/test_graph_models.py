@@ -275,10 +275,10 @@ def test_the_fold_in_of_a_stored_user_is_the_user_of_the_graph(name: str, watche
     adjacency = dense_adjacency(train.matrix())
     folded = model.fold_in(train.histories)
     if name == "lightgcn":
-        # own is a third of layer 0; heard / roots gives back layers 0 and 1 of items, each a third
+        # heard / roots gives back layers 0 and 1 of items, each a third
         roots = np.where(train.popularity > 0, np.maximum(train.popularity, 1) ** -0.5, 0)[:, None]
         lower = np.divide(model.heard, roots, out=np.zeros_like(model.heard), where=roots > 0)
-        expected = model.own + adjacency[:N_USERS, N_USERS:] @ lower
+        expected = model.own / 3 + adjacency[:N_USERS, N_USERS:] @ lower
     else:
         layer, expected = model.own.astype(np.float64), [model.own]
         for heard, near, across, bias in zip(model.heard, model.near, model.across, model.bias, strict=True):
@@ -293,6 +293,44 @@ def test_the_fold_in_of_a_stored_user_is_the_user_of_the_graph(name: str, watche
 def trained_on(watched: list[list[int]]) -> TrainingData:
     histories = Histories.of(watched)
     return TrainingData(replace(histories, user_rows=np.arange(len(watched), dtype=np.int32)), N_ITEMS)
+
+
+def logged(rows: list[list[int]], user_rows: list[int]) -> TrainingData:
+    return TrainingData(replace(Histories.of(rows), user_rows=np.array(user_rows, dtype=np.int32)), N_ITEMS)
+
+
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+def test_set_upon_the_log_it_learned_from_a_model_is_itself(name: str, watched: list[list[int]]) -> None:
+    train = logged(watched, list(range(N_USERS)))
+    model = create(name, dim=DIM, epochs=3, user_state="stored").fit(train, Run.seeded(1))
+    again = model.refreshed(train)
+    assert again is not model
+    for attribute in model.learned:
+        np.testing.assert_allclose(getattr(again, attribute), getattr(model, attribute), atol=1e-6, err_msg=attribute)
+
+
+def test_set_upon_a_newer_log_lightgcn_sends_what_it_learned_over_the_new_graph(watched: list[list[int]]) -> None:
+    model = create("lightgcn", dim=DIM, epochs=3, layers=2).fit(logged(watched, list(range(N_USERS))), Run.seeded(1))
+    before = {name: np.copy(getattr(model, name)) for name in model.learned}
+    # user 3 is gone, user 20 is new, user 0 has the item that had no event
+    rows = [sorted({*watched[0], N_ITEMS - 1}), *watched[1:3], *watched[4:], [0, 1, N_ITEMS - 1]]
+    known = logged(rows, [0, 1, 2, *range(4, N_USERS), 20])
+    newer = model.refreshed(known)
+    ratings = np.zeros((N_USERS, N_ITEMS))
+    for row, items in enumerate(rows):
+        ratings[row, items] = 1
+    first = np.concatenate([np.delete(model.own, 3, axis=0), np.zeros((1, DIM)), model.first]).astype(np.float64)
+    adjacency = dense_adjacency(csr_array(ratings))
+    layers = [first, adjacency @ first, adjacency @ adjacency @ first]
+    nodes = sum(layers) / 3
+    nodes /= np.linalg.norm(nodes, axis=1, keepdims=True)
+    np.testing.assert_allclose(newer.items, nodes[N_USERS:], atol=1e-6)
+    stored = create("lightgcn", **(newer.config.model_dump() | {"user_state": "stored"}))
+    for name in newer.learned:
+        setattr(stored, name, getattr(newer, name))
+    np.testing.assert_allclose(stored.fold_in(known.histories), nodes[:N_USERS], atol=1e-5)
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(model, name), value)
 
 
 def test_without_layers_lightgcn_is_matrix_factorisation(watched: list[list[int]]) -> None:
