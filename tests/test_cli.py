@@ -229,7 +229,7 @@ def test_compare_says_best_tied_worse_and_draws(cli: Cli, log: Path, tmp_path: P
         (["evaluate", "ease", "--set", "l2"], "--set 'l2' is not key=value"),
         (["evaluate", "ease", "--set", "l2=much"], "l2 = 'much'"),
         (["evaluate", "ease", "--split", "rndom"], "split = 'rndom' is unknown; did you mean 'random'?"),
-        (["evaluate", "ease", "--split", "xyz"], "known are: files, k-fold, leave-last, new-users, random, time"),
+        (["evaluate", "ease", "--split", "xyz"], "known are: files, k-fold, leave-last, new-users, random, session, time"),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),
         (["evaluate", "ease", "-k", "0"], "k = [0]"),

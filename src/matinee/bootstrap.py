@@ -57,7 +57,7 @@ def intervals(
     the same, moved so that the resamples' mean is the figure itself, for drawing users twice shows fewer items.
     """
     drawn: list[FloatArray] = []
-    for counts in resample(len(lists.items), samples, rng, lists.n_items):
+    for counts in resample(lists.n_users, samples, rng, lists.n_items):
         means = resampled_means(counts, list(measured.values()))
         drawn.append(np.hstack([means, lists.resampled(counts)]))
     draws = np.concatenate(drawn)  # [R, metrics]
@@ -81,11 +81,14 @@ def percentiles(figure: float, draws: FloatArray, confidence: float = 0.95) -> I
 class Exposures:
     """Coverage and Gini of all lists together, at several k, of all users or of a resample.
 
-    items: [B, K] item rows, UNKNOWN where a list is short.
+    items: [B, K] item rows, UNKNOWN where a list is short; owners: [B], ascending, the user of each list where some
+    have several.
     """
 
-    def __init__(self, items: IntArray, n_items: int, ks: Sequence[int]) -> None:
+    def __init__(self, items: IntArray, n_items: int, ks: Sequence[int], owners: IntArray | None = None) -> None:
         self.items, self.n_items = items, n_items
+        self.owners = np.arange(len(items)) if owners is None else owners
+        self.n_users = int(self.owners[-1]) + 1 if len(items) else 0
         self.ks = sorted(set(ks))
         self.names = [f"{metric}@{k}" for k in self.ks for metric in ("coverage", "gini")]
         # one matrix [I, B] for the places that each k adds to the one before
@@ -108,7 +111,7 @@ class Exposures:
         return np.column_stack(columns)
 
     def _places(self, low: int, high: int) -> csr_array:
-        users, places = np.nonzero(self.items[:, low:high] != UNKNOWN)
-        ones = np.ones(len(users), dtype=np.float32)
-        shape = (self.n_items, len(self.items))
-        return csr_array((ones, (self.items[users, places + low], users)), shape=shape)
+        lists, places = np.nonzero(self.items[:, low:high] != UNKNOWN)
+        ones = np.ones(len(lists), dtype=np.float32)
+        shape = (self.n_items, self.n_users)
+        return csr_array((ones, (self.items[lists, places + low], self.owners[lists])), shape=shape)

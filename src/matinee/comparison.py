@@ -153,6 +153,7 @@ def _require_comparable(reports: Sequence[Report], metric: str) -> None:
         for part, same in (
             ("data", report.data["fingerprint"] == first.data["fingerprint"]),
             ("splits", report.split == first.split),
+            ("targets", all(report.evaluation.get(key) == first.evaluation.get(key) for key in ("predict", "repeat"))),
         ):
             if not same:
                 raise MatineeError(

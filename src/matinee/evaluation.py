@@ -15,6 +15,7 @@ from matinee.bootstrap import Exposures, Interval, intervals
 from matinee.config import EvaluationConfig, PartName
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
 from matinee.metrics import (
     LOWER_IS_BETTER,
     OF_ALL_LISTS,
@@ -28,7 +29,7 @@ from matinee.metrics import (
     novelty,
     parse_metric,
 )
-from matinee.models.base import Recommender
+from matinee.models.base import PredictsValues, Recommender, Refreshes
 from matinee.ranking import BLOCK_BYTES, rank
 from matinee.segments import Segment, by_activity, by_popularity
 from matinee.steering import Steerer
@@ -95,6 +96,18 @@ class Report:
         """What a reader of the figures must know: what the split leaks, and what was left out."""
         other = {"valid": "test:", "test": "valid:"}[self.evaluation["on"]]
         notes = [f"the split leaks: {leak}" for leak in self.split["leaks"] if not leak.startswith(other)]
+        if self.split["method"] == "session":
+            which = (
+                "every event after the first of a session"
+                if self.evaluation["predict"] == "every"
+                else "the last of each session"
+            )
+            shown = "the user's events" if self.split["earlier"] else "the events of the session"
+            notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
+        if self.evaluation["refresh"]:
+            notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
+        if self.evaluation["repeat"]:
+            notes.append("lists may hold what was seen before")
         if self.targets_seen_before:
             notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
         return notes
@@ -134,13 +147,21 @@ def evaluate(
     """
     if not config.k or min(config.k) < 1:
         raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
+    if (config.on, config.refit) == ("valid", "train+valid"):
+        raise MatineeError("refit train+valid learns what is to be found on valid; use --refit train with --on valid")
     task = Task.of(split, config)
     train = split.training("train")
+    if config.refresh:
+        model = refreshed(model, split, config)
     # what is served falls back on popularity where there is no history, so what is measured does too
     cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
     started = perf_counter()
     steerer = Steerer(split.data.catalogue, cold)
-    items = steerer.rank(model, task.histories, max(config.k), config.steer, hidden=task.hidden, cold=cold).items
+    lists = [
+        steerer.rank(model, shown, max(config.k), config.steer, hidden=hidden, cold=cold, repeat=config.repeat).items
+        for shown, hidden in task.batches()
+    ]
+    items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
     n_holders = holders(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
@@ -150,15 +171,17 @@ def evaluate(
     measured = {name: PerUser(column) for name, column in values.items()}
     if model.predicts_values:
         measured |= errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)
-    segments = by_activity(np.diff(task.histories.starts), measured)
-    segments += by_popularity(items, hits, task.targets, n_holders, config.k)
+    of = "users" if task.owners is None else "predictions"
+    segments = by_activity(task.lengths, measured, of)
+    segments += by_popularity(items, hits, task.targets, n_holders, config.k, of)
+    measured = {name: task.of_users(each) for name, each in measured.items()}
     return Report(
         model=model.name,
         config=model.config.model_dump(mode="json"),
         data=split.data.describe(),
         split=describe_split(split),
         evaluation=config.model_dump(mode="json"),
-        metrics=intervals(measured, Exposures(items, task.n_items, config.k), config.samples, rng),
+        metrics=intervals(measured, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
         users=len(task.user_rows),
         users_without_targets=len(split.data.users) - len(task.user_rows),
         targets=len(task.targets.items),
@@ -172,22 +195,31 @@ def evaluate(
     )
 
 
+def refreshed(model: Recommender[Any], split: Split, config: EvaluationConfig) -> Recommender[Any]:
+    """The model set upon all that is shown, as a nightly job would. Raises MatineeError for one that cannot be."""
+    if not isinstance(model, Refreshes):
+        raise MatineeError(f"{model.name} has no graph to rebuild; leave out refresh, or use lightgcn or ngcf")
+    shown = split.inputs(config.on, config.inputs)
+    histories = Histories.from_events(shown, np.unique(shown.user_rows))
+    return model.refreshed(TrainingData(histories, len(split.data.items)))
+
+
 def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") -> Callable[[Recommender[Any]], float]:
     """A function that gives a model one figure on a part, higher is better: what early stopping and tuning watch.
 
-    The same lists and formulas as `evaluate`, without intervals. Raises MatineeError for a metric that has no value
-    for one user.
+    The same lists and formulas as `evaluate`, without intervals; of a session only the last event is predicted.
+    Raises MatineeError for a metric that has no value for one user.
     """
     base, k = parse_metric(metric)
     if base in OF_ALL_LISTS | {"novelty", "diversity"}:
         raise MatineeError(f"{metric} does not say how well a model finds targets; watch one such as 'ndcg@10'")
-    task = Task.of(split, EvaluationConfig(on=on))
+    task = Task.of(split, EvaluationConfig(on=on, predict="last"))
     sign = -1.0 if base in LOWER_IS_BETTER else 1.0
 
     def figure(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
             return sign * errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)[base].mean
-        items = rank(model, task.histories, k or 1, hidden=task.hidden).items
+        items = np.concatenate([rank(model, shown, k or 1, hidden=hidden).items for shown, hidden in task.batches()])
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
 
@@ -203,6 +235,7 @@ def describe_split(split: Split) -> dict[str, Any]:
         "time": ("at",) if split.config.at else ("ratios",),
         "new-users": ("ratios", "seed", "shown"),
         "k-fold": ("folds", "fold", "seed"),
+        "session": ("ratios", "gap", "min_length", "earlier"),
         "files": ("path",),
     }[method]
     settings = split.config.model_dump(mode="json", include=set(decided))
@@ -235,7 +268,9 @@ def _predict(model: Recommender[Any], task: Task) -> FloatArray:
     size = max(1, BLOCK_BYTES // (8 * task.n_items))
     for start in range(0, len(task.targets), size):
         stop = min(start + size, len(task.targets))
-        scores = model.score(model.fold_in(task.histories.block(start, stop)))  # [b, I]
+        shown = task.histories.block(start, stop)
+        told = isinstance(model, PredictsValues)
+        scores = model.predict_values(shown) if told else model.score(model.fold_in(shown))  # [b, I]
         wanted = task.targets.block(start, stop)
         predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[wanted.owners, wanted.items]
     return predicted

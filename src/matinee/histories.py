@@ -23,7 +23,8 @@ class Histories:
     """What B users did, oldest first: user b's items are `items[starts[b]:starts[b+1]]`.
 
     starts: [B + 1]; items: [N] item rows, all known; weights: [N], the event's value; times: [N] UTC seconds;
-    user_rows: [B], UNKNOWN for a visitor; only stored-user models may read it.
+    user_rows: [B], UNKNOWN for a visitor, repeated where a row is one of a user's sessions; only stored-user models
+    may read it.
     """
 
     starts: IntArray
@@ -68,6 +69,11 @@ class Histories:
     def owners(self) -> IntArray:
         """The place in the batch of each event's user. [N]."""
         return rows_of(self.starts)
+
+    @property
+    def lengths(self) -> IntArray:
+        """Events of each. [B]."""
+        return np.diff(self.starts)
 
     def take(self, rows: IntArray) -> "Histories":
         """The histories of some users of the batch, by their place in it."""

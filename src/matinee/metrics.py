@@ -59,6 +59,11 @@ class PerUser:
         """The same of some users, by place or mask."""
         return PerUser(self.values[users], None if self.weights is None else self.weights[users], self.root)
 
+    def pooled(self, owners: IntArray, n_owners: int) -> "PerUser":
+        """The same mean over fewer: each owner's weighted mean, weighing what their values weighed. [B] -> [U]."""
+        above, below = (np.bincount(owners, column, n_owners).astype(np.float64) for column in self.sums)
+        return PerUser(_divide(above, below), below, self.root)
+
     @property
     def mean(self) -> float:
         """The figure reported. NaN where no user has a value."""

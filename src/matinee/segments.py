@@ -18,7 +18,7 @@ SHARES = (0.5, 0.8)
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Figures of a part of the users or items. of: `users` or `items`; size: how many; about: what they share."""
+    """Figures of a part of the users, predictions or items (`of`). size: how many; about: what they share."""
 
     of: str
     name: str
@@ -27,8 +27,8 @@ class Segment:
     metrics: dict[str, float]
 
 
-def by_activity(lengths: IntArray, measured: Mapping[str, PerUser]) -> list[Segment]:
-    """Every metric for the quarters of users by length of input [B]. Equal lengths stay together."""
+def by_activity(lengths: IntArray, measured: Mapping[str, PerUser], of: str = "users") -> list[Segment]:
+    """Every metric for the quarters of lists by length of input [B]. Equal lengths stay together."""
     quarter = np.searchsorted(np.quantile(lengths, [0.25, 0.5, 0.75]), lengths)
     segments: list[Segment] = []
     for place, name in enumerate(QUARTERS):
@@ -36,12 +36,12 @@ def by_activity(lengths: IntArray, measured: Mapping[str, PerUser]) -> list[Segm
         if inside.any():
             about = f"{lengths[inside].min():,} to {lengths[inside].max():,} events of input"
             means = {metric: values.take(inside).mean for metric, values in measured.items()}
-            segments.append(Segment("users", name, int(inside.sum()), about, means))
+            segments.append(Segment(of, name, int(inside.sum()), about, means))
     return segments
 
 
 def by_popularity(
-    items: IntArray, hits: BoolArray, targets: Histories, n_holders: IntArray, ks: Iterable[int]
+    items: IntArray, hits: BoolArray, targets: Histories, n_holders: IntArray, ks: Iterable[int], of: str = "users"
 ) -> list[Segment]:
     """Recall at each k of the targets in each class of items, a mean over the users who have such a target.
 
@@ -56,7 +56,7 @@ def by_popularity(
         inside = wanted > 0
         found = np.cumsum(hits & (of_list == place), axis=1)[inside]
         means = {f"recall@{k}": _mean(found[:, min(k, items.shape[1]) - 1] / wanted[inside]) for k in ks}
-        about = f"{wanted.sum():,} targets of {inside.sum():,} users"
+        about = f"{wanted.sum():,} targets of {inside.sum():,} {of}"
         segments.append(Segment("items", name, int((classes == place).sum()), about, means))
     return segments
 

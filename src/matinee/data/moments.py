@@ -1,11 +1,14 @@
-"""Moments: from what people write to UTC seconds, and back."""
+"""Moments and durations: from what people write to UTC seconds, and back."""
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 
 from matinee.errors import MatineeError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def moment(text: str, where: str) -> int:
@@ -28,3 +31,26 @@ def iso(seconds: int) -> str:
         return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError:
         return str(seconds)
+
+
+def duration(text: str, where: str) -> int:
+    """Seconds of a duration such as `90s`, `30m`, `1.5h`, `1d`, `1h30m` or a plain number of seconds.
+
+    Raises MatineeError naming `where` if the text is none, or no time at all.
+    """
+    plain = text.strip().lower().replace(" ", "")
+    if not re.fullmatch(rf"({_NUMBER}[smhdw])+|{_NUMBER}", plain):
+        raise MatineeError(f"{where} = {text!r} is no duration; write a number of s, m, h or d, such as 1h or 30m")
+    parts = re.findall(rf"({_NUMBER})([smhdw]?)", plain)
+    seconds = math.floor(sum(float(number) * _UNITS[unit or "s"] for number, unit in parts))
+    if seconds < 1:
+        raise MatineeError(f"{where} = {text!r} is no time at all; give a pause such as 1h or 30m")
+    return seconds
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest fitting unit: `45 seconds`, `1.5 hours`, `12 days`."""
+    for name, unit in (("days", "d"), ("hours", "h"), ("minutes", "m")):
+        if seconds >= 2 * _UNITS[unit]:
+            return f"{seconds / _UNITS[unit]:.3g} {name}"
+    return f"{seconds:.3g} seconds"

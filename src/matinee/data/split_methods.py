@@ -7,8 +7,9 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.config import SplitConfig
-from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Labels
+from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
 from matinee.data.moments import iso, moment
+from matinee.data.sessions import find_sessions
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
 
@@ -100,12 +101,44 @@ def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     return labels, ()
 
 
+def session(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
+    """Whole sessions by the moment they begin: the first share is train, the next valid, the latest ones test.
+
+    The first event of a session of valid and test is shown, the others are to be found. Events of sessions that are
+    too short are unused.
+    """
+    found = find_sessions(data, config)
+    kept = np.flatnonzero(found.kept)
+    order = kept[np.argsort(found.begun[kept], kind="stable")]
+    first_valid, first_test = (int(cut[0]) for cut in _cuts(np.array([len(order)]), config))
+    part: Labels = np.full(len(found), UNUSED, dtype=np.int8)
+    part[order] = TRAIN
+    part[order[first_valid:]] = VALID
+    part[order[first_test:]] = TEST
+    labels = np.repeat(part, found.lengths)
+    firsts = found.starts[:-1]
+    labels[firsts[part == VALID]] = VALID_SHOWN
+    labels[firsts[part == TEST]] = TEST_SHOWN
+    counts = [int((part == label).sum()) for label in (TRAIN, VALID, TEST)]
+    notes = [f"session: {counts[0]:,} sessions in train, {counts[1]:,} in valid, {counts[2]:,} in test"]
+    if counts[2]:
+        notes.append(f"session: test begins at {iso(int(found.begun[order[first_test]]))}")
+    if not found.kept.all():
+        short = ~found.kept
+        notes.append(
+            f"session: {int(short.sum()):,} of {len(found):,} sessions have fewer than {config.min_length} events "
+            f"({int(found.lengths[short].sum()):,} events) and are left out"
+        )
+    return labels, tuple(notes)
+
+
 METHODS: dict[str, Method] = {
     "random": random,
     "leave-last": leave_last,
     "time": time,
     "new-users": new_users,
     "k-fold": k_fold,
+    "session": session,
 }
 
 

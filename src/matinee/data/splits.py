@@ -8,6 +8,7 @@ import numpy as np
 from matinee.arrays import IntArray
 from matinee.config import PartName, Shown, SplitConfig
 from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
+from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS, from_files
 from matinee.data.spread import counted
 from matinee.dataset import Dataset, Events
@@ -61,9 +62,15 @@ class Split:
     notes: tuple[str, ...] = ()
 
     def training(self, refit: Shown = "train") -> TrainingData:
-        """What a model learns from: train, or train and all of valid."""
+        """What a model learns from: train, or train and all of valid. A history for each user, or for each session."""
         parts = [TRAIN] if refit == "train" else [TRAIN, VALID_SHOWN, VALID]
         events = self._events(parts)
+        if self.sessions is not None and not self.config.earlier:
+            chosen = np.isin(self.labels[self.sessions.starts[:-1]], parts)
+            starts = np.concatenate([[0], np.cumsum(self.sessions.lengths[chosen])])
+            owners = self.sessions.user_rows[chosen]
+            alone = Histories(starts, events.item_rows, events.values, events.times, owners)
+            return TrainingData(alone, len(self.data.items))
         users = np.unique(events.user_rows)
         return TrainingData(Histories.from_events(events, users), len(self.data.items))
 
@@ -81,6 +88,11 @@ class Split:
     def targets(self, part: PartName) -> Events:
         """What a model must find."""
         return self._events([VALID if part == "valid" else TEST])
+
+    @cached_property
+    def sessions(self) -> Sessions | None:
+        """The sessions that were cut, None where the method is another."""
+        return find_sessions(self.data, self.config) if self.config.split == "session" else None
 
     def sizes(self) -> dict[str, int]:
         """Events in train, valid and test; those shown of held-out users are counted with their part."""
@@ -103,7 +115,8 @@ class Split:
         events, targets = self.data.events, self.targets(part)
         train = events.times[self.labels == TRAIN]
         shown = VALID_SHOWN if part == "valid" else TEST_SHOWN
-        given = self._events([TRAIN, shown])
+        # of a session only what stands before a target is shown
+        given = self._events([TRAIN] if self.sessions is not None else [TRAIN, shown])
         latest = np.full(len(self.data.users), _LONG_AGO)
         np.maximum.at(latest, given.user_rows, given.times)
         return Leaked(
@@ -154,7 +167,7 @@ def _checked(cut: Split) -> Split:
     what = f"split {config.split} of {data.name} ({len(data.events):,} events, {len(data.users):,} users)"
     if not (labels == TRAIN).any():
         raise DataError(f"{what} leaves nothing to learn from; use more data, a larger share of train or another split")
-    all_train = config.split in {"random", "time", "new-users"} and config.ratios[0] == 1 and not config.at
+    all_train = config.split in {"random", "time", "new-users", "session"} and config.ratios[0] == 1 and not config.at
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
         raise DataError(f"{what} leaves nothing to find; use more data or another split")
     return replace(cut, leaks=_leaks(cut))
