@@ -15,7 +15,7 @@ from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, EventSource, Histories
 from matinee.store.protocols import Counts, LiveEvent
-from matinee.store.sql import SqlDatabase, SqlEvents, SqlVisitors
+from matinee.store.sql import SqlDatabase, SqlEvents
 from matinee.vocab import Vocab
 
 ITEMS = Vocab.of([10, 20, 30, 40])
@@ -131,17 +131,6 @@ def test_writers_at_once_lose_nothing(log: SqlEvents) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: log.append([rated(f"u{n % 5}", 10, 1, n, f"e{n % 60}")]), range(240)))
     assert log.counts().events == 60
-
-
-def test_a_visitor_is_found_by_the_hash_until_forgotten(tmp_path: Path) -> None:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/v.db")
-    book = SqlVisitors(database)
-    book.add("hash", "visitor-1", 5)
-    assert book.find("hash") == "visitor-1"
-    assert book.find("other") is None
-    assert book.forget("visitor-1") == 1
-    assert book.find("hash") is None
-    database.close()
 
 
 @pytest.mark.parametrize(

@@ -5,31 +5,32 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.exception_handlers import http_exception_handler
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from starlette.exceptions import HTTPException
+from argon2 import PasswordHasher
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 import matinee
 from matinee.errors import MatineeError
+from matinee.serve.accounts import Accounts
 from matinee.serve.api import Api
 from matinee.serve.covers import Covers
+from matinee.serve.csrf import require_token
 from matinee.serve.engine import Engine
-from matinee.serve.frame import HERE, Frame, PageError
-from matinee.serve.guard import HEADERS, Guard
+from matinee.serve.frame import HERE
+from matinee.serve.guard import Guard
+from matinee.serve.importing import Importer
+from matinee.serve.mistakes import answer_errors
 from matinee.serve.pages import Pages
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
-from matinee.serve.texts import texts_for
 from matinee.serve.visitors import Visitors
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import load
+from matinee.store.protocols import Kind
+from matinee.store.shown import SqlLists
 from matinee.store.sql import SqlDatabase, SqlEvents
 
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
@@ -42,14 +43,15 @@ def create_app(
     clock: Callable[[], float] = time.time,
     default: str | None = None,
     api_open: bool = False,
+    hasher: PasswordHasher | None = None,
 ) -> FastAPI:
     """The site over these artefacts and this database.
 
     clock: UTC seconds; default: the model of "for you"; api_open: whether the API reads and writes for any user id,
-    not only for the session that asks.
+    not only for the session that asks; hasher: of passwords, argon2id with its authors' settings unless given.
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts do not belong together.
     """
-    site = build_site([Path(path) for path in artefact_paths], db_url, clock, default, api_open)
+    site = build_site([Path(path) for path in artefact_paths], db_url, clock, default, api_open, hasher)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,17 +69,22 @@ def create_app(
     )
     app.state.site = site
     pages = Pages(site)
-    app.include_router(pages.router())
+    app.include_router(pages.router(), dependencies=[Depends(require_token)])
     app.include_router(Api(site).router())
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    _answer_errors(app, pages.frame)
+    answer_errors(app, pages.frame)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Guard)
     return app
 
 
 def build_site(
-    paths: Sequence[Path], db_url: str, clock: Callable[[], float], default: str | None, api_open: bool
+    paths: Sequence[Path],
+    db_url: str,
+    clock: Callable[[], float],
+    default: str | None,
+    api_open: bool,
+    hasher: PasswordHasher | None = None,
 ) -> Site:
     """Load what the site stands on. Raises MatineeError as create_app."""
     artefacts = [load(path) for path in paths]
@@ -86,16 +93,21 @@ def build_site(
     first = artefacts[0]
     database = SqlDatabase(db_url)
     try:
-        log = SqlEvents(database, first.items, first.users)
+        book = SqlAccounts(database)
+        clicks: tuple[Kind, ...] = ("click",) if first.manifest.get("kind") == "click" else ()
+        log = SqlEvents(database, first.items, first.users, ("rating", "watched", *clicks))
         return Site(
             Engine(artefacts, log, default),
             log,
             database,
-            Visitors(SqlAccounts(database), clock),
+            Visitors(book, clock),
             TitleSearch(first.catalogue, first.popularity),
             Covers(first.catalogue),
             clock,
             api_open,
+            SqlLists(database),
+            Accounts(book, clock, hasher),
+            Importer(first.items, first.catalogue),
         )
     except MatineeError:
         database.close()
@@ -154,45 +166,3 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         raise MatineeError(f"{host}:{port} cannot be listened on ({reason}); choose another --port") from None
     return listener
-
-
-def _answer_errors(app: FastAPI, frame: Frame) -> None:
-    """Mistakes are answered in kind: JSON to the API, a page to people."""
-
-    async def http(request: Request, error: Exception) -> Response:
-        problem = cast(HTTPException, error)
-        if _is_api(request):
-            return await http_exception_handler(request, problem)
-        if problem.status_code == 404:
-            path = request.url.path
-            return frame.problem(
-                request, PageError("error.no_page", 404, wanted=path.rpartition("/")[2], name=path[:100])
-            )
-        return frame.error(request, problem.status_code, str(problem.detail))
-
-    async def validation(request: Request, error: Exception) -> Response:
-        problem = cast(RequestValidationError, error)
-        if _is_api(request):
-            keep = ("loc", "msg", "type")  # not what was sent: it may hold NaN, which no JSON answer can
-            return JSONResponse({"detail": [{key: one[key] for key in keep} for one in problem.errors()]}, 422)
-        field = problem.errors()[0]
-        return frame.problem(request, PageError("error.bad_field", name=field["loc"][-1], reason=field["msg"].lower()))
-
-    async def known(request: Request, error: Exception) -> Response:
-        if _is_api(request):
-            return JSONResponse({"detail": str(error)}, 422)
-        if isinstance(error, PageError):
-            return frame.problem(request, error)
-        return frame.error(request, 404, str(error))
-
-    async def unknown(request: Request, error: Exception) -> Response:
-        return PlainTextResponse(texts_for(request)("error.ours") + "\n", 500, HEADERS)
-
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, validation)
-    app.add_exception_handler(MatineeError, known)
-    app.add_exception_handler(Exception, unknown)
-
-
-def _is_api(request: Request) -> bool:
-    return request.url.path.startswith(("/api/v1/", "/health/"))

@@ -1,7 +1,7 @@
 """Movies as pages show them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -35,6 +35,7 @@ class Card:
     position: int = 0
     model: str = ""
     score: float = 0.0
+    list_id: str = ""
 
     @property
     def stars(self) -> int:
@@ -52,9 +53,12 @@ class Cards:
     def __init__(self, site: Site) -> None:
         self._site = site
 
-    def listed(self, items: Sequence[Recommendation], watched: Watched) -> list[Card]:
-        """The cards of a list, with positions from 1."""
-        return [self.card(item.item_row, watched, item, place) for place, item in enumerate(items, start=1)]
+    def listed(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
+        """The cards of a list, with positions from 1. list_id: as `Showing.add` gave it; links then tell of it."""
+        cards = (self.card(item.item_row, watched, item, place) for place, item in enumerate(items, start=1))
+        if not list_id:
+            return list(cards)
+        return [replace(card, list_id=list_id, url=f"{card.url}?list={list_id}") for card in cards]
 
     def plain(self, rows: Sequence[int], watched: Watched) -> list[Card]:
         """The cards of item rows that no model put there."""

@@ -63,6 +63,7 @@ class Engine:
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
         self._steerer = Steerer(first.catalogue, first.popularity)
+        self._versions = {POPULAR: first.version} | {name: found.version for name, found in self.artefacts.items()}
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
         self._by_popularity = order[self.popularity[order] > 0]
 
@@ -155,6 +156,10 @@ class Engine:
             picked.append(best)
             nearest = np.maximum(nearest, closeness[best])
         return [int(pool[place]) for place in picked]
+
+    def version(self, name: str) -> str:
+        """The version of the artefact behind a model's lists; without one for popularity, of the first one."""
+        return self._versions.get(name, "")
 
     def history(self, user_id: UserId, *, before: Instant = END_OF_TIME) -> Histories:
         """What a user did before a moment, B = 1."""

@@ -12,7 +12,8 @@ from jinja2.runtime import Context
 
 from matinee.errors import MatineeError
 from matinee.serve.cards import Cards
-from matinee.serve.site import MAX_QUERY, Site, new_list_id
+from matinee.serve.csrf import page_token
+from matinee.serve.site import MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.serve.texts import DEFAULT, LANGUAGES, TEXTS, Texts, texts_for
 from matinee.store.protocols import LiveEvent
 
@@ -64,7 +65,10 @@ class Frame:
         if "n_watched" not in values:
             shared["n_watched"] = len(self.watched(request))
         html = self.render(request, template, shared | self.visitor_values(request) | values)
-        return HTMLResponse(html, status, {"Vary": "Cookie, Accept-Language"})
+        self.showing(request).write()
+        response = HTMLResponse(html, status, {"Vary": "Cookie, Accept-Language"})
+        self.site.visitors.keep(request, response)
+        return response
 
     def render(self, request: Request, template: str, values: Mapping[str, Any]) -> str:
         """A template in the visitor's language; without the page's own values, for parts of pages."""
@@ -80,16 +84,31 @@ class Frame:
         return self._templates.get_template(template).render(said | dict(values))
 
     def visitor_values(self, request: Request) -> dict[str, Any]:
-        """What every page knows of whoever asks: the token that forms carry."""
-        return {"csrf": ""}
+        """What every page knows of whoever asks: the token that forms carry, and a member's name."""
+        who = self.site.visitors.who(request)
+        return {"csrf": page_token(request), "member": who.name if who else None}
 
     def visitor(self, request: Request) -> str | None:
         """The user id of whoever asks, None before the first thing they do."""
         return self.site.visitors.find(request)
 
+    def seen(self, request: Request) -> Seen:
+        """What whoever asks did: history, watched, hidden. The log is asked once a request."""
+        found: Seen | None = getattr(request.state, "seen", None)
+        if found is None:
+            found = request.state.seen = self.site.seen(self.visitor(request))
+        return found
+
     def watched(self, request: Request) -> dict[int, LiveEvent]:
         """What whoever asks watched, by item row, newest first."""
-        return self.site.watched(self.visitor(request))
+        return self.seen(request).watched
+
+    def showing(self, request: Request) -> Showing:
+        """The lists of this page; `add` names one, and `page` writes them before it is sent."""
+        found: Showing | None = getattr(request.state, "showing", None)
+        if found is None:
+            found = request.state.showing = Showing(self.site, self.visitor(request))
+        return found
 
     def label(self, name: str) -> str:
         """A model's name as in its paper."""

@@ -7,6 +7,7 @@ items.parquet         id, title, year, genres and events of each item
 users.parquet         id of each known user
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -81,6 +82,13 @@ class Artefact:
     def name(self) -> str:
         """The model's name in the registry."""
         return self.model.name
+
+    @property
+    def version(self) -> str:
+        """Twelve hex digits that another fit does not have: data, settings, seed and time of this one."""
+        keys = ("matinee", "model", "config", "data", "split", "seed", "fit_seconds")
+        told = json.dumps({key: self.manifest.get(key) for key in keys}, sort_keys=True)
+        return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
 
     def with_manifest(self, about: Mapping[str, Any]) -> "Artefact":
         """The same with further keys in the manifest."""

@@ -1,4 +1,4 @@
-"""The event log and the book of visitors in a SQL database.
+"""The event log in a SQL database.
 
 SQLite is written through one connection, one transaction at a time, and read through many (WAL). Any other
 database that SQLAlchemy speaks to works the same way through its own pool.
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Column,
     Connection,
@@ -38,7 +39,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from matinee.arrays import starts_of
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
-from matinee.store.protocols import Counts, Kind, LiveEvent
+from matinee.store.protocols import KINDS, Activity, Counts, Kind, LiveEvent
+from matinee.store.schema import bring_up_to_date
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 BUSY_SECONDS = 5
@@ -46,6 +48,10 @@ BUSY_SECONDS = 5
 MAX_USERS_A_QUERY = 10_000
 """SQLite takes at most 32,766 values in a statement."""
 IMPORT_ROWS = 50_000
+RECENT_EVENTS = 20_000
+"""Events that what is popular now is counted over, at most."""
+FLAGS: tuple[Kind, ...] = ("hidden", "shown")
+"""Of these the last counts, and neither is history."""
 
 metadata = MetaData()
 events_table = Table(
@@ -61,19 +67,23 @@ events_table = Table(
     Column("model", String(100)),
     Column("list_id", String(100)),
     Column("position", Integer),
+    Column("version", String(40)),
     UniqueConstraint("user_id", "event_id"),
     Index("events_by_user", "user_id", "at", "seq"),
     sqlite_autoincrement=True,  # a seq is never given out twice, even after the last event was removed
 )
-visitors_table = Table(
-    "visitors",
+lists_table = Table(
+    "lists",
     metadata,
-    Column("token_hash", String(64), primary_key=True),
+    Column("list_id", String(100), primary_key=True),
     Column("user_id", String(200), nullable=False, index=True),
-    Column("created", BigInteger, nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("model", String(100), nullable=False),
+    Column("version", String(40), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("items", JSON, nullable=False),
 )
 _event = events_table.c
-_visitor = visitors_table.c
 
 
 class SqlDatabase:
@@ -89,7 +99,10 @@ class SqlDatabase:
                 event.listen(self._writer, "connect", _begin_by_hand)
                 event.listen(self._writer, "begin", _begin_immediate)
             with self.write() as connection:
-                metadata.create_all(connection)
+                bring_up_to_date(connection, metadata)
+        except MatineeError:
+            self.close()
+            raise
         except (SQLAlchemyError, OSError) as error:
             self.close()
             shown = parsed.render_as_string(hide_password=True)
@@ -127,18 +140,41 @@ class SqlEvents:
 
     items: the vocabulary that item ids are read with; events of other items stay in the log and count for nothing.
     users: the rows of users whom a model was trained on, for models that keep a vector for each.
+    counted: the kinds that are history.
     """
 
-    def __init__(self, database: SqlDatabase | str, items: Vocab, users: Vocab | None = None) -> None:
+    def __init__(
+        self,
+        database: SqlDatabase | str,
+        items: Vocab,
+        users: Vocab | None = None,
+        counted: Sequence[Kind] = ("rating", "watched"),
+    ) -> None:
         self._database = SqlDatabase(database) if isinstance(database, str) else database
         self._items = items
         self._users = users
+        self._counted = tuple(counted)
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource; one query for up to 10,000 users."""
         names = [str(user) for user in users]
         place = {name: row for row, name in enumerate(dict.fromkeys(names))}
-        found = self._events_of(list(place), before)
+        found = self._events_of(list(place), before, self._counted)
+        once = self._histories_of(found, list(place))
+        return once.take(np.array([place[name] for name in names], dtype=np.int64))
+
+    def activity(self, user_id: UserId) -> Activity:
+        """See EventLog."""
+        found = self._events_of([str(user_id)], END_OF_TIME, (*self._counted, *FLAGS))
+        flags = {row.item_id: row.kind for row in found if row.kind in FLAGS}  # the last one wins
+        hidden = self._items.rows([item_id for item_id, kind in flags.items() if kind == "hidden"])
+        counted = [row for row in found if row.kind in self._counted]
+        history = self._histories_of(counted, [str(user_id)])
+        return Activity(history, tuple(_last_of_each(counted)), hidden[hidden != UNKNOWN])
+
+    def _histories_of(self, found: "Sequence[_Row]", names: list[str]) -> Histories:
+        """The histories of users from their events, oldest first."""
+        place = {name: row for row, name in enumerate(names)}
         owners = np.array([place[row.user_id] for row in found], dtype=np.int64)
         rows = self._items.rows([row.item_id for row in found])
         known = rows != UNKNOWN
@@ -148,11 +184,11 @@ class SqlEvents:
             rows[order],
             np.array([row.value for row in found], dtype=np.float32)[order],
             np.array([row.at for row in found], dtype=np.int64)[order],
-            np.full(len(place), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(list(place)),
+            np.full(len(place), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )
-        return last_of_each(once).take(np.array([place[name] for name in names], dtype=np.int64))
+        return last_of_each(once)
 
-    def append(self, events: Sequence[LiveEvent]) -> int:
+    def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
         wanted = {(str(item.user_id), item.event_id or ("", place)): item for place, item in enumerate(events)}
         keys = [key for key in wanted if isinstance(key[1], str)]
@@ -161,7 +197,8 @@ class SqlEvents:
             for start in range(0, len(keys), MAX_USERS_A_QUERY):
                 some = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_USERS_A_QUERY])
                 there |= {tuple(row) for row in connection.execute(select(_event.user_id, _event.event_id).where(some))}
-            new = [_values(item) for key, item in wanted.items() if key not in there]
+            fresh = (item for key, item in wanted.items() if key not in there)
+            new = [_values(item) for item in fresh if not (repeat_after and _repeats(connection, item, repeat_after))]
             if new:
                 connection.execute(insert(events_table), new)
         return len(new)
@@ -191,18 +228,13 @@ class SqlEvents:
         if item_id is not None:
             gone = gone.where(_event.item_id == str(item_id))
         with self._database.write() as connection:
+            if item_id is None:
+                connection.execute(delete(lists_table).where(lists_table.c.user_id == str(user_id)))
             return connection.execute(gone).rowcount
 
     def recent(self, user_id: UserId, limit: int = 1000, *, before: Instant = END_OF_TIME) -> list[LiveEvent]:
         """See EventLog."""
-        found = reversed(self._events_of([str(user_id)], before))
-        last: dict[str, LiveEvent] = {}
-        for row in found:
-            if row.item_id not in last:
-                last[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
-            if len(last) == limit:
-                break
-        return list(last.values())
+        return _last_of_each(self._events_of([str(user_id)], before, self._counted))[:limit]
 
     def counts(self) -> Counts:
         """See EventLog."""
@@ -210,41 +242,27 @@ class SqlEvents:
             row = connection.execute(select(func.count(), func.count(_event.user_id.distinct()))).one()
         return Counts(events=row[0], users=row[1])
 
+    def watched_since(self, since: Instant, least: int) -> list[tuple[str, int]]:
+        """See EventLog; looks at the last RECENT_EVENTS of the log, so that its length does not matter."""
+        last = select(_event).order_by(_event.seq.desc()).limit(RECENT_EVENTS).subquery().c
+        people = func.count(last.user_id.distinct())
+        counted = last.kind.in_(self._counted)
+        asked = select(last.item_id, people).where(last.at >= since, counted).group_by(last.item_id)
+        with self._database.read() as connection:
+            found = connection.execute(asked.having(people >= least).order_by(people.desc(), last.item_id)).all()
+        return [(row[0], row[1]) for row in found]
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _events_of(self, users: list[str], before: Instant) -> "Sequence[_Row]":
-        """Every event of these users before a moment, oldest first; equal times in the order they came in."""
+    def _events_of(self, users: list[str], before: Instant, kinds: Sequence[Kind]) -> "Sequence[_Row]":
+        """Every event of these users and kinds before a moment, oldest first; equal times in the order they came in."""
         rows: list[Any] = []
         with self._database.read() as connection:
             for start in range(0, len(users), MAX_USERS_A_QUERY):
-                rows += connection.execute(_of_users(users[start : start + MAX_USERS_A_QUERY], before)).all()
+                rows += connection.execute(_of_users(users[start : start + MAX_USERS_A_QUERY], before, kinds)).all()
         return rows
-
-
-class SqlVisitors:
-    """A VisitorBook in SQL."""
-
-    def __init__(self, database: SqlDatabase) -> None:
-        self._database = database
-
-    def add(self, token_hash: str, user_id: UserId, at: Instant) -> None:
-        """See VisitorBook."""
-        with self._database.write() as connection:
-            connection.execute(insert(visitors_table).values(token_hash=token_hash, user_id=str(user_id), created=at))
-
-    def find(self, token_hash: str) -> str | None:
-        """See VisitorBook."""
-        with self._database.read() as connection:
-            found = connection.execute(select(_visitor.user_id).where(_visitor.token_hash == token_hash)).scalar()
-        return None if found is None else str(found)
-
-    def forget(self, user_id: UserId) -> int:
-        """See VisitorBook."""
-        with self._database.write() as connection:
-            gone = delete(visitors_table).where(_visitor.user_id == str(user_id))
-            return connection.execute(gone).rowcount
 
 
 class _Row(Protocol):
@@ -255,10 +273,29 @@ class _Row(Protocol):
     at: int
 
 
-def _of_users(users: list[str], before: Instant) -> Select[Any]:
+def _of_users(users: list[str], before: Instant, kinds: Sequence[Kind]) -> Select[Any]:
     columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
     asked = _event.user_id == users[0] if len(users) == 1 else _event.user_id.in_(users)
-    return select(*columns).where(asked, _event.at < before).order_by(_event.at, _event.seq)
+    return select(*columns).where(asked, _event.at < before, _event.kind.in_(kinds)).order_by(_event.at, _event.seq)
+
+
+def _last_of_each(found: "Sequence[_Row]") -> list[LiveEvent]:
+    """The last event with each item, newest first; events come oldest first."""
+    last: dict[str, LiveEvent] = {}
+    for row in reversed(found):
+        if row.item_id not in last:
+            last[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
+    return list(last.values())
+
+
+def _repeats(connection: Connection, item: LiveEvent, within: int) -> bool:
+    """Whether an event says again what the user's last one of its kind said of the item, not long before."""
+    group = FLAGS if item.kind in FLAGS else tuple(kind for kind in KINDS if kind not in FLAGS and kind != "click")
+    asked = select(_event.kind, _event.value, _event.at).where(
+        _event.user_id == str(item.user_id), _event.item_id == str(item.item_id), _event.kind.in_(group)
+    )
+    last = connection.execute(asked.order_by(_event.at.desc(), _event.seq.desc()).limit(1)).first()
+    return last is not None and (last.kind, last.value) == (item.kind, item.value) and abs(item.at - last.at) <= within
 
 
 def _values(item: LiveEvent) -> dict[str, Any]:
@@ -272,6 +309,7 @@ def _values(item: LiveEvent) -> dict[str, Any]:
         "model": item.model,
         "list_id": item.list_id,
         "position": item.position,
+        "version": item.version,
     }
 
 
@@ -300,7 +338,7 @@ def _is_sqlite(url: URL) -> bool:
 
 def _connect(url: URL, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's own options
     try:
-        engine = create_engine(url, pool_pre_ping=not _is_sqlite(url), **options)
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not _is_sqlite(url), **options)
     except ImportError as error:
         raise MatineeError(f"the driver of {url.drivername} is not installed: {error}; pip install it") from None
     if _is_sqlite(url):

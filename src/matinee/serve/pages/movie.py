@@ -5,11 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from matinee.serve.engine import POPULAR
 from matinee.serve.frame import Frame, PageError, own_path
-from matinee.store.protocols import LiveEvent
+from matinee.serve.site import Place
+from matinee.store.protocols import Kind
 
 SIMILAR = 12
-MARKS = {"1", "2", "3", "4", "5", "watched", "removed"}
+MAX_LIST_ID = 100
+MARKS = {"1", "2", "3", "4", "5", "watched", "removed", "hidden", "shown"}
 
 
 class MoviePages:
@@ -24,11 +27,14 @@ class MoviePages:
         router.get("/movie/{item_id:path}")(self.movie)
         router.post("/mark")(self.mark)
 
-    def movie(self, request: Request, item_id: str, model: str = "") -> Response:
-        """One movie, and those that are similar by a model."""
+    def movie(self, request: Request, item_id: str, model: str = "", list: str = "") -> Response:
+        """One movie, and those that are similar by a model. list: the one it was opened from, which is noted."""
         engine, cards = self._site.engine, self._frame.cards
         row = self._frame.row_of(item_id)
-        watched = self._frame.watched(request)
+        seen = self._frame.seen(request)
+        watched = seen.watched
+        if list and seen.user_id is not None:
+            self._site.record_click(seen.user_id, row, list[:MAX_LIST_ID])
         able = engine.similar_models
         name = model or (engine.similar_default if able else "")
         if model in engine.models and model not in able:
@@ -36,6 +42,7 @@ class MoviePages:
         elif model:
             self._frame.require_served(name, able)
         near = engine.similar(row, SIMILAR, name) if name else []
+        list_id = self._frame.showing(request).add("similar", name, near)
         events = int(engine.popularity[row])
         return self._frame.page(
             request,
@@ -45,7 +52,8 @@ class MoviePages:
             events=events,
             place=int((engine.popularity > events).sum()) + 1,
             people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
-            similar=cards.listed(near, watched),
+            similar=cards.listed(near, watched, list_id),
+            hidden=row in seen.hidden,
             n_watched=len(watched),
         )
 
@@ -59,25 +67,21 @@ class MoviePages:
         list_id: Annotated[str, Form(max_length=100)] = "",
         position: Annotated[int, Form(ge=0, le=1000)] = 0,
     ) -> Response:
-        """Rate (1 to 5), mark as watched, or remove; then back to the page it was done on."""
+        """Rate (1 to 5), mark as watched, remove, hide or show again; then back to the page it was done on."""
         row = self._frame.row_of(item_id)
         if mark not in MARKS:
             raise PageError("error.no_rating")
         response = RedirectResponse(own_path(next), status_code=303)
         user_id = self._site.visitors.open(request, response, self._site.now())
-        known_id = self._site.engine.items.id(row)
         if mark == "removed":
-            self._site.log.remove(user_id, known_id)
+            self._site.log.remove(user_id, self._site.engine.items.id(row))
             return response
-        event = LiveEvent(
-            user_id,
-            known_id,
-            "rating" if mark.isdecimal() else "watched",
-            float(mark) if mark.isdecimal() else 1.0,
-            self._site.now(),
-            model=model or None,
-            list_id=list_id or None,
-            position=position or None,
-        )
-        self._site.log.append([event])
+        place = self._site.place(user_id, row, list_id)
+        if place is None and model in {POPULAR, *self._site.engine.models}:  # a guest's first: no list was noted
+            place = Place(list_id, position, model, self._site.engine.version(model))
+        kind: Kind = "hidden" if mark == "hidden" else "shown" if mark == "shown" else "watched"
+        if mark.isdecimal():
+            self._site.record(user_id, row, "rating", float(mark), place)
+        else:
+            self._site.record(user_id, row, kind, place=place)
         return response
