@@ -1,4 +1,4 @@
-"""Made-up logs: two whose right answer is known by construction, and one of any size that is shaped like life."""
+"""Made-up logs: three whose right answer is known by construction, and one of any size that is shaped like life."""
 
 import numpy as np
 
@@ -24,6 +24,19 @@ def two_groups(n_users: int = 24, n_items: int = 12) -> Dataset:
     users, items = np.meshgrid(np.arange(n_users), np.arange(n_items), indexing="ij")
     watched = (users % 2 == items % 2) & (items != missing_item(users, n_items))
     return _dataset("two-groups", users[watched], items[watched], ("Comedy", "Horror"))
+
+
+def two_tastes(n_users: int = 24, n_items: int = 12) -> Dataset:
+    """Ratings of the same two groups: 5 for what two_groups has them watch, 1 for every other item of the other group.
+
+    The one item of their own that is left, `missing_item(user_row, n_items)`, must lead that user's list.
+    """
+    liked = two_groups(n_users, n_items).events
+    users, items = np.meshgrid(np.arange(n_users), np.arange(n_items), indexing="ij")
+    other = (users % 2 != items % 2) & ((users // 2 + items // 2) % 2 == 0)
+    rows = np.concatenate([liked.user_rows, users[other]]), np.concatenate([liked.item_rows, items[other]])
+    values = np.repeat(np.array([5, 1], dtype=np.float32), [len(liked), int(other.sum())])
+    return _dataset("two-tastes", *rows, ("Comedy", "Horror"), values)
 
 
 def missing_item(user_rows: IntArray, n_items: int) -> IntArray:
@@ -95,14 +108,17 @@ def _session_times(users: IntArray, n_users: int, rng: np.random.Generator) -> I
     return (_START + joined[users] + elapsed - elapsed[firsts][users]).astype(np.int64)
 
 
-def _dataset(name: str, users: IntArray, items: IntArray, genres: tuple[str, ...]) -> Dataset:
-    """Clicks a minute apart, in the order given; item i has genre i % len(genres)."""
+def _dataset(
+    name: str, users: IntArray, items: IntArray, genres: tuple[str, ...], values: FloatArray | None = None
+) -> Dataset:
+    """Clicks, or ratings, a minute apart, in the order given; item i has genre i % len(genres)."""
     n_users, n_items = int(users.max()) + 1, int(items.max()) + 1
     times = _START + 60 * np.arange(len(users))
-    ones: FloatArray = np.ones(len(users), dtype=np.float32)
+    kind = "click" if values is None else "rating"
+    values = np.ones(len(users), dtype=np.float32) if values is None else values
     catalogue = Catalogue.of(
         [f"Movie {row} ({2000 + row % 20})" for row in range(n_items)],
         [(genres[row % len(genres)],) for row in range(n_items)],
     )
-    events = Events.ordered(users, items, ones, times)
-    return Dataset(name, Vocab(np.arange(n_users)), Vocab(np.arange(n_items)), events, catalogue, kind="click")
+    events = Events.ordered(users, items, values, times)
+    return Dataset(name, Vocab(np.arange(n_users)), Vocab(np.arange(n_items)), events, catalogue, kind=kind)

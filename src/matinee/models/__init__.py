@@ -18,6 +18,9 @@ MODELS = {
     "bpr": "matinee.models.bpr:BPR",
     "lightgcn": "matinee.models.lightgcn:LightGCN",
     "ngcf": "matinee.models.ngcf:NGCF",
+    "autorec": "matinee.models.autorec:AutoRec",
+    "cdae": "matinee.models.cdae:CDAE",
+    "mult-vae": "matinee.models.mult_vae:MultVAE",
     "markov": "matinee.models.markov:Markov",
 }
 

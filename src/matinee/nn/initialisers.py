@@ -1,5 +1,6 @@
 """First values of parameters."""
 
+from collections.abc import Mapping
 from math import sqrt
 
 import numpy as np
@@ -29,6 +30,18 @@ def initial(
     inputs = fan_in if fan_in is not None else shape[-1]
     bound = sqrt(6 / (inputs + shape[0])) if kind == "xavier" else sqrt(6 / inputs)
     return values.uniform_(-bound, bound, generator=generator)
+
+
+def initial_layers(
+    shapes: Mapping[str, tuple[int, int]], kind: Initialiser, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Weights by name, for `inputs @ weights` of shape [in, out], and a bias of zeros `NAME_bias` [out] for each."""
+    layers: dict[str, Tensor] = {}
+    for name, (n_inputs, n_outputs) in shapes.items():
+        fan_in = n_inputs if kind == "he" else None  # xavier counts inputs and outputs alike
+        layers[name] = initial((n_inputs, n_outputs), kind, generator, fan_in=fan_in)
+        layers[f"{name}_bias"] = torch.zeros(n_outputs)
+    return layers
 
 
 def initial_embeddings(
