@@ -94,9 +94,15 @@ def audit(
     source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
     figure: Path | None = typer.Option(None, "--figure", help="Draw it as a picture (png, svg, pdf)."),
     strict: bool = typer.Option(False, "--strict", help="Fail if the split lets through anything from the future."),
+    sessions: bool = typer.Option(
+        False, "--sessions", help="Of the sessions alone, as --gap and --min-length cut them."
+    ),
     json: bool = Json,
 ) -> None:
     """What is in a log and its split: counts, spread, sessions, drift, cold users and items, leaks."""
+    if sessions:
+        _audit_sessions(_of(experiment, source), figure, json)
+        return
     from matinee.data.audit import audit as inspect
     from matinee.data.audit import draw, strict_problems
     from matinee.workflow import prepare
@@ -119,6 +125,23 @@ def audit(
             say(f"drawn in {figure}")
     if problems:
         raise MatineeError(f"{len(problems)} leaks under --strict: {'; '.join(problems)}; split by time instead")
+
+
+def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> None:
+    from matinee.data.session_audit import audit_sessions, draw_sessions
+    from matinee.workflow import read
+
+    found = audit_sessions(read(experiment), experiment.split)
+    if figure is not None:
+        draw_sessions(found, figure)
+    if json:
+        print_json(found.to_json())
+        return
+    for note in found.notes:
+        warn(note)
+    say(table(f"{found.name}, sessions", ["", ""], found.rows()))
+    if figure is not None:
+        say(f"drawn in {figure}")
 
 
 @app.command()

@@ -1,22 +1,19 @@
 """The figure of an audit: six panels on one page."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from matinee.arrays import IntArray
 from matinee.data.audit import Audit
+from matinee.data.moments import span
+from matinee.data.panels import AMBER, BLUE, GREY, INK, LINE, RED, dates, put_dates, put_key, put_title, short
 from matinee.data.spread import percent
 
-INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
-BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
 PART_COLOURS = {"events": BLUE, "train": BLUE, "train and shown": BLUE, "valid": AMBER, "test": RED}
 
 _NONE = 0.5
@@ -73,30 +70,26 @@ def _counts(axes: Axes, found: Audit) -> None:
         share = 1 - np.arange(len(ordered)) / len(ordered)
         axes.step(np.maximum(ordered, 1), share, where="pre", color=colour, lw=2)
     axes.set(xscale="log", yscale="log", xlabel="at least this many events")
-    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.xaxis.set_major_formatter(FuncFormatter(short))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
-    _title(axes, "Events per user and per item", "")
+    put_title(axes, "Events per user and per item", "")
     user, item = found.user_events.median, found.item_events.median
-    _key(axes, [(f"users, median {user:,.0f}", BLUE), (f"items, median {item:,.0f}", RED)])
+    put_key(axes, [(f"users, median {user:,.0f}", BLUE), (f"items, median {item:,.0f}", RED)])
 
 
 def _over_time(axes: Axes, found: Audit) -> None:
-    edges = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(edge)) for edge in found.curves.edges]
+    edges = found.curves.edges
     base = np.zeros(len(edges) - 1)
     for name, counts in found.curves.over_time.items():
-        axes.stairs(base + counts, _dates(edges), baseline=base, fill=True, color=PART_COLOURS[name], lw=0)
+        axes.stairs(base + counts, dates(edges), baseline=base, fill=True, color=PART_COLOURS[name], lw=0)
         base = base + counts
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis_date()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
-    axes.yaxis.set_major_formatter(FuncFormatter(_short))
+    put_dates(axes)
+    axes.yaxis.set_major_formatter(FuncFormatter(short))
     axes.set_ylim(0, float(base.max()) * 1.05)
-    span = timedelta(seconds=int(found.curves.edges[1] - found.curves.edges[0]))
-    axes.set_ylabel(f"in {_span(span)}")
-    _title(axes, "Events over time", "")
+    axes.set_ylabel(f"in {span(int(edges[1] - edges[0]))}")
+    put_title(axes, "Events over time", "")
     if len(found.curves.over_time) > 1:
-        _key(axes, [(name, PART_COLOURS[name]) for name in found.curves.over_time])
+        put_key(axes, [(name, PART_COLOURS[name]) for name in found.curves.over_time])
 
 
 def _values(axes: Axes, found: Audit) -> None:
@@ -110,7 +103,7 @@ def _values(axes: Axes, found: Audit) -> None:
         axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.bar(values, counts / counts.sum(), width=0.82 * width, color=BLUE)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-    _title(axes, "Values", f"share of events; mean {mean:.2f}")
+    put_title(axes, "Values", f"share of events; mean {mean:.2f}")
 
 
 def _drift(axes: Axes, found: Audit) -> None:
@@ -123,14 +116,14 @@ def _drift(axes: Axes, found: Audit) -> None:
     )
     ticks = [_NONE, *(10**power for power in range(1 + int(np.log10(most))))]
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(ticks, ["0", *(_short(tick, 0) for tick in ticks[1:])])
+        axis.set_ticks(ticks, ["0", *(short(tick, 0) for tick in ticks[1:])])
         axis.set_ticks([], minor=True)
     said = []
     if found.time and found.time.drift_correlation is not None:
         said.append(f"Spearman {found.time.drift_correlation:.2f}")
     if found.time and found.time.drift_unseen is not None:
         said.append(f"{percent(found.time.drift_unseen)} of the second half on new items")
-    _title(axes, "Popularity drift", "; ".join(said))
+    put_title(axes, "Popularity drift", "; ".join(said))
 
 
 def _sizes(axes: Axes, found: Audit) -> None:
@@ -145,7 +138,7 @@ def _sizes(axes: Axes, found: Audit) -> None:
     axes.spines[["bottom"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     shown = any(part.events > part.targets for part in found.parts)
-    _title(axes, "Events of each part", "targets and what is shown of held-out users" if shown else "")
+    put_title(axes, "Events of each part", "targets and what is shown of held-out users" if shown else "")
 
 
 def _dangers(axes: Axes, found: Audit) -> None:
@@ -167,8 +160,8 @@ def _dangers(axes: Axes, found: Audit) -> None:
     axes.xaxis.set_visible(False)
     axes.spines[["bottom"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    _title(axes, "Cold starts and leaks", "")
-    _key(axes, [(part.name, PART_COLOURS[part.name]) for part in found.parts])
+    put_title(axes, "Cold starts and leaks", "")
+    put_key(axes, [(part.name, PART_COLOURS[part.name]) for part in found.parts])
 
 
 def _concentration(axes: Axes, found: Audit) -> None:
@@ -179,7 +172,7 @@ def _concentration(axes: Axes, found: Audit) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     axes.set(xlabel="of the items, most popular first", ylabel="of the events")
-    _title(axes, "Concentration", f"top 1% of items: {found.top1_share:.0%} of events; Gini {found.gini:.2f}")
+    put_title(axes, "Concentration", f"top 1% of items: {found.top1_share:.0%} of events; Gini {found.gini:.2f}")
 
 
 def _sessions(axes: Axes, found: Audit) -> None:
@@ -188,52 +181,6 @@ def _sessions(axes: Axes, found: Audit) -> None:
     counts, _ = np.histogram(lengths, edges)
     axes.stairs(counts / len(lengths), edges, fill=True, color=BLUE)
     axes.set(xscale="log", xlabel="events in a session")
-    axes.xaxis.set_major_formatter(FuncFormatter(_short))
+    axes.xaxis.set_major_formatter(FuncFormatter(short))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-    _title(axes, "Sessions", f"{len(lengths):,}, median length {np.median(lengths):,.0f}")
-
-
-def _title(axes: Axes, title: str, said: str) -> None:
-    axes.set_title(title, loc="left", pad=25, size=12, weight="bold", color=INK)
-    axes.annotate(said, (0, 1), (0, 9), "axes fraction", "offset points", size=9.5, color=GREY)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-    axes.tick_params(which="both", color=LINE, labelcolor=GREY, labelsize=9)
-    axes.tick_params(which="minor", labelbottom=False, labelleft=False)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=GREY, size=9.5)
-
-
-def _key(axes: Axes, names: list[tuple[str, str]]) -> None:
-    """The names of the colours, in their colours, where the subtitle stands."""
-    after: Any = axes
-    for place, (name, colour) in enumerate(names):
-        after = axes.annotate(
-            name,
-            (0 if place == 0 else 1, 1),
-            (0 if place == 0 else 12, 9),
-            "axes fraction" if place == 0 else (after, "axes fraction"),
-            "offset points",
-            size=9.5,
-            weight="bold",
-            color=colour,
-        )
-
-
-def _dates(moments: list[datetime]) -> np.ndarray:
-    return np.array([(at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(days=1) for at in moments])
-
-
-def _span(span: timedelta) -> str:
-    for unit, seconds in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if span.total_seconds() >= 2 * seconds:
-            return f"{span.total_seconds() / seconds:,.0f} {unit}"
-    return f"{span.total_seconds():,.0f} seconds"
-
-
-def _short(value: float, _: int) -> str:
-    """1200000 -> 1.2M."""
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:g}{unit}"
-    return f"{value:g}"
+    put_title(axes, "Sessions", f"{len(lengths):,}, median length {np.median(lengths):,.0f}")

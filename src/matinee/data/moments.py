@@ -49,8 +49,9 @@ def duration(text: str, where: str) -> int:
 
 
 def span(seconds: float) -> str:
-    """A duration in its largest fitting unit: `45 seconds`, `1.5 hours`, `12 days`."""
-    for name, unit in (("days", "d"), ("hours", "h"), ("minutes", "m")):
-        if seconds >= 2 * _UNITS[unit]:
-            return f"{seconds / _UNITS[unit]:.3g} {name}"
-    return f"{seconds:.3g} seconds"
+    """A duration in its largest fitting unit: `45 seconds`, `1 hour`, `1.5 hours`, `12 days`."""
+    name, unit = next(
+        (each for each in (("day", 86_400), ("hour", 3600), ("minute", 60)) if seconds >= each[1]), ("second", 1)
+    )
+    count = f"{seconds / unit:,.3g}" if seconds < 1000 * unit else f"{seconds / unit:,.0f}"
+    return f"{count} {name}" if count == "1" else f"{count} {name}s"
