@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from matinee.dataset import Dataset
@@ -13,9 +16,13 @@ from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Run
 from matinee.serve.app import create_app
+from matinee.serve.csrf import FIELD, form_token
+from matinee.serve.visitors import COOKIE, SECURE_COOKIE
 from matinee.store.artefact import Artefact, save
 
 NOW = 1_750_000_000
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""For tests alone: a password takes a moment."""
 MODELS = ("popularity", "item-knn", "ease")
 
 
@@ -43,19 +50,38 @@ def artefact_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
     """The site with an empty database, at NOW."""
-    return create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/site.db", clock=lambda: NOW)
+    return create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/site.db", clock=lambda: NOW, hasher=CHEAP)
 
 
 @pytest.fixture
 def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
     """The same with an open API."""
-    return create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/open.db", clock=lambda: NOW, api_open=True)
+    return create_app(
+        artefact_paths, db_url=f"sqlite:///{tmp_path}/open.db", clock=lambda: NOW, api_open=True, hasher=CHEAP
+    )
+
+
+class SiteClient(TestClient):
+    """A browser, as far as cookies and redirects go: it has looked at a page, and sends what the form there holds."""
+
+    def post(self, url: str, *, data: dict[str, str] | None = None, **more: Any) -> Response:
+        """Post a form with its token; anything else as it is."""
+        if not str(url).startswith("/api/") and FIELD not in (data or {}):
+            if not self.token:
+                self.get("/about")
+            data = {FIELD: form_token(self.token), **(data or {})}
+        return super().post(url, data=data, **more)
+
+    @property
+    def token(self) -> str:
+        """The session's token, empty before the first page."""
+        return self.cookies.get(SECURE_COOKIE) or self.cookies.get(COOKIE) or ""
 
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
     """A browser, as far as cookies and redirects go."""
-    with TestClient(app) as client:
+    with SiteClient(app) as client:
         yield client
 
 

@@ -6,13 +6,15 @@ What is refused is told as a key of the texts (`account.refused.KEY`).
 import secrets
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
+from matinee.histories import UserId
 from matinee.serve.throttle import Throttle, network_of
 from matinee.serve.visitors import hashed
 from matinee.store.protocols import AccountBook, Member, Session, Who
@@ -148,6 +150,14 @@ class Accounts:
             return self.log_in(name, password, caller)
         except RefusedError as error:
             raise RefusedError("name_taken" if error.key == "wrong" else error.key, error.seconds) from None
+
+    def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+        """Every event that is kept of a guest or member."""
+        return self._book.everything(user_id)
+
+    def lists(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+        """Every list that a guest or member was shown."""
+        return self._book.lists(user_id)
 
     def _check(self, key: str, password: str, caller: Caller) -> Member:
         """The member with this name and password. Raises RefusedError: wrong, too_often or busy."""

@@ -12,9 +12,10 @@ from matinee.histories import Instant
 from matinee.store.protocols import Member, Session
 
 CSV_COLUMNS = (
-    "record", "at", "kind", "item_id", "title", "value", "model", "list_id", "position", "event_id", "detail",
+    "record", "at", "kind", "item_id", "title", "value",
+    "model", "version", "list_id", "position", "event_id", "detail",
 )  # fmt: skip
-"""record: event, account, password (when it was set) or session."""
+"""record: event, list (that was shown), account, password (when it was set) or session."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would compute if a cell began with it."""
 PIECE = 64 * 1024
@@ -24,13 +25,14 @@ PIECE = 64 * 1024
 class Kept:
     """What is kept of a visitor.
 
-    member: None for a guest; events: as `AccountBook.everything` gives them; title: of an item id, empty if unknown.
+    member: None for a guest; events, lists: as `AccountBook` gives them; title: of an item id, empty if unknown.
     """
 
     user_id: str
     member: Member | None
     sessions: Sequence[Session]
     events: Iterable[Mapping[str, Any]]
+    lists: Iterable[Mapping[str, Any]]
     title: Callable[[str], str]
 
 
@@ -44,11 +46,10 @@ def as_json(kept: Kept) -> Iterator[str]:
     ]
     about = {"user_id": kept.user_id, "account": account, "sessions": sessions}
     yield json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "events": ['
-    comma = "\n  "
-    for event in kept.events:
-        shown = {**event, "at": iso(event["at"]), "title": kept.title(event["item_id"])}
-        yield comma + json.dumps(shown, ensure_ascii=False)
-        comma = ",\n  "
+    events = ({**event, "at": iso(event["at"]), "title": kept.title(event["item_id"])} for event in kept.events)
+    yield from _joined(events)
+    yield '\n ],\n "lists": ['
+    yield from _joined({**shown, "at": iso(shown["at"])} for shown in kept.lists)
     yield "\n ]\n}\n"
 
 
@@ -82,6 +83,11 @@ def iso(at: Instant) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _joined(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for n, part in enumerate(parts):
+        yield (",\n  " if n else "\n  ") + json.dumps(part, ensure_ascii=False)
+
+
 def _rows(kept: Kept) -> Iterator[dict[str, Any]]:
     if kept.member is not None:
         yield {"record": "account", "at": iso(kept.member.created), "detail": kept.member.name}
@@ -91,6 +97,10 @@ def _rows(kept: Kept) -> Iterator[dict[str, Any]]:
         yield {"record": "session", "at": iso(session.created), "detail": used, "event_id": session.session_id}
     for event in kept.events:
         yield {**event, "record": "event", "at": iso(event["at"]), "title": kept.title(event["item_id"])}
+    for shown in kept.lists:
+        items = " ".join(str(item_id) for item_id in shown["items"])
+        known = {name: shown[name] for name in ("list_id", "model", "version")}
+        yield {**known, "record": "list", "at": iso(shown["at"]), "kind": shown["name"], "detail": items}
 
 
 def _cell(value: object) -> object:

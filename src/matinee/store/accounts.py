@@ -15,9 +15,9 @@ from sqlalchemy import (
     Table,
     delete,
     insert,
-    literal,
     null,
     select,
+    tuple_,
     union_all,
     update,
 )
@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 
 from matinee.histories import Instant, UserId
 from matinee.store.protocols import Member, Session, Who
-from matinee.store.sql import SqlDatabase, events_table, metadata
+from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
 
 PAGE = 1000
 """Rows read at a time where all are wanted: no connection is held while they are sent."""
@@ -64,7 +64,7 @@ moved_table = Table(
     Column("at", BigInteger, nullable=False, index=True),
 )
 _TABLES = (visitors_table, members_table, sessions_table, moved_table)
-_event, _visitor = events_table.c, visitors_table.c
+_event, _list, _visitor = events_table.c, lists_table.c, visitors_table.c
 _member, _session, _moved = members_table.c, sessions_table.c, moved_table.c
 
 
@@ -78,7 +78,9 @@ class SqlAccounts:
 
     def who(self, token_hash: str) -> Who | None:
         """See AccountBook."""
-        guest = select(_visitor.user_id, null().label("name"), null().label("session_id"), literal(0).label("seen"))
+        guest = select(
+            _visitor.user_id, null().label("name"), null().label("session_id"), _visitor.created.label("seen")
+        )
         member = select(_session.user_id, _member.name, _session.session_id, _session.seen)
         asked = union_all(
             guest.where(_visitor.token_hash == token_hash),
@@ -175,23 +177,31 @@ class SqlAccounts:
         """See AccountBook."""
         with self._database.write() as connection:
             gone = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
-            for table in (visitors_table, sessions_table, members_table):
+            for table in (lists_table, visitors_table, sessions_table, members_table):
                 connection.execute(delete(table).where(table.c.user_id == str(user_id)))
         return gone
 
     def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """See AccountBook."""
-        after = 0
-        columns = [column for column in events_table.columns if column.name != "user_id"]
+        for row in self._all(events_table, str(user_id), (_event.seq,)):
+            yield {name: value for name, value in row.items() if name not in ("seq", "user_id")}
+
+    def lists(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+        """See AccountBook."""
+        for row in self._all(lists_table, str(user_id), (_list.at, _list.list_id)):
+            yield {name: value for name, value in row.items() if name != "user_id"}
+
+    def _all(self, table: Table, user_id: str, order: tuple[Column[Any], ...]) -> Iterator[dict[str, Any]]:
+        """A user's rows of a table, a page at a time; order: columns that tell its rows apart."""
+        asked = select(table).where(table.c.user_id == user_id).order_by(*order).limit(PAGE)
+        page = asked
         while True:
-            asked = select(*columns).where(_event.user_id == str(user_id), _event.seq > after)
             with self._database.read() as connection:
-                rows = connection.execute(asked.order_by(_event.seq).limit(PAGE)).all()
-            for row in rows:
-                yield {name: value for name, value in row._mapping.items() if name != "seq"}
+                rows = [dict(row) for row in connection.execute(page).mappings()]
+            yield from rows
             if len(rows) < PAGE:
                 return
-            after = rows[-1].seq
+            page = asked.where(tuple_(*order) > tuple_(*(rows[-1][column.name] for column in order)))
 
     def _member(self, condition: Any) -> Member | None:  # noqa: ANN401 - SQLAlchemy's own expression
         columns = (_member.user_id, _member.name, _member.password, _member.created, _member.changed)
@@ -223,8 +233,9 @@ def _open(connection: Connection, session: Session, guest_hash: str | None) -> N
 
 
 def _move(connection: Connection, from_id: str, to_id: str) -> None:
-    """Give one user's events to another; an event that both have under one event id is one event, and stays once."""
+    """Give one user's events and lists to another; what both have under one event id is one event, and stays once."""
     both = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
     twins = select(both.c.event_id)  # a table of its own: MariaDB does not delete from what it reads
     connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(twins)))
     connection.execute(update(events_table).where(_event.user_id == from_id).values(user_id=to_id))
+    connection.execute(update(lists_table).where(_list.user_id == from_id).values(user_id=to_id))

@@ -129,7 +129,7 @@ class AccountPages:
     ) -> Response:
         if refused is None and self._member(request):
             return RedirectResponse(_inside(next, "/account"), status_code=303)
-        values = {"door": door, "next": _inside(next), "name": name, "refused": self._said(request, refused)}
+        values = {"door": door, "next": _inside(next), "name": name, "said": self._said(request, refused)}
         return self._answer(request, "account_door.html", refused, **values)
 
     def _account(self, request: Request, who: Who, form: str = "", refused: RefusedError | None = None) -> Response:
@@ -141,7 +141,7 @@ class AccountPages:
             who=who,
             sessions=self._accounts.sessions(who),
             form=form,
-            refused=self._said(request, refused),
+            said=self._said(request, refused),
             done=request.query_params.get("done", ""),
         )
 

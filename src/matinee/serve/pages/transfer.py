@@ -116,7 +116,7 @@ class TransferPages:
     def _table(self, plan: Plan, texts: Texts) -> Response:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["row", "what it says", "in", "what became of it", "item_id"])
+        writer.writerow(["row", "said", "kept", "outcome", "item_id"])
         for outcome in plan.outcomes:
             item_id = "" if outcome.item_row is None else self._site.engine.items.id(outcome.item_row)
             said = [texts(f"transfer.reason.{outcome.reason}"), item_id]
@@ -126,11 +126,11 @@ class TransferPages:
     def _kept(self, request: Request) -> Kept:
         site, who = self._site, self._site.visitors.who(request)
         if who is None:
-            return Kept("", None, [], [], lambda item_id: "")
-        member = site.accounts.member(who) if who.session_id else None
-        return Kept(
-            who.user_id, member, site.accounts.sessions(who), site.accounts.everything(who.user_id), self._title
-        )
+            return Kept("", None, [], [], [], self._title)
+        accounts, user_id = site.accounts, who.user_id
+        member = accounts.member(who) if who.session_id else None
+        events, lists = accounts.everything(user_id), accounts.lists(user_id)
+        return Kept(user_id, member, accounts.sessions(who), events, lists, self._title)
 
     def _title(self, item_id: str) -> str:
         row = self._site.engine.items.row(item_id)
