@@ -106,7 +106,7 @@ class Report:
             notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
         if self.evaluation["refresh"]:
             notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
-        if self.evaluation["repeat"]:
+        if self.evaluation.get("repeat"):
             notes.append("lists may hold what was seen before")
         if self.targets_seen_before:
             notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
