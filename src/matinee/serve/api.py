@@ -1,6 +1,7 @@
 """The JSON API, version 1. Speaks of users and items; ids go in, ids and titles come out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -8,10 +9,12 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
+from matinee.config import Steering, configure, parse_steering
 from matinee.errors import MatineeError
+from matinee.explanation import Method
 from matinee.histories import Histories
 from matinee.serve.engine import Recommendation
-from matinee.serve.site import MAX_K, MAX_QUERY, Site, new_list_id
+from matinee.serve.site import MAX_K, MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.store.protocols import Kind, LiveEvent
 from matinee.vocab import UNKNOWN, Id
 
@@ -75,6 +78,21 @@ class ListOut(_Strict):
     items: list[RecommendationOut]
 
 
+class WhyOut(_Strict):
+    """Why an item scores as it does."""
+
+    item_id: int | str
+    model: str
+    method: Method
+    """exact: contributions and share add up to the score; left-out: how far it falls without the event."""
+    score: float
+    share: float
+    """What the item gets whatever the history."""
+    looked_at: int
+    """Of how many events, the last ones."""
+    because: list[BecauseOut]
+
+
 class EventIn(_Strict):
     """Something a user did with an item."""
 
@@ -130,6 +148,7 @@ class Api:
         router.post("/api/v1/events", status_code=201, tags=["events"])(self.events)
         get("/api/v1/items", tags=["items"])(self.items)
         get("/api/v1/items/{item_id:path}/similar", response_model_exclude_none=True, tags=["lists"])(self.similar)
+        get("/api/v1/items/{item_id:path}/why", tags=["lists"])(self.why)
         get("/api/v1/items/{item_id:path}", tags=["items"])(self.item)
         get("/health/live", tags=["health"])(self.live)
         get("/health/ready", tags=["health"])(self.ready)
@@ -143,25 +162,56 @@ class Api:
         k: Length = 10,
         model: Model = None,
         explain: bool = False,
+        steer: Annotated[str, Query(max_length=500, description="adventurous=0.5,variety=0.3,genres=A|B")] = "",
     ) -> ListOut:
         """The best items for a history, for a user id, or else for the visitor whose session this is."""
         engine = self._site.engine
-        if user_id is not None and history is not None:
-            raise HTTPException(UNPROCESSABLE, "user_id and history were both given; give one of them")
-        if history is not None:
-            seen = self._history(history)
-        elif user_id is not None:
-            self._require_open()
-            seen = engine.history(user_id)
-        else:
-            visitor = self._site.visitors.find(request)
-            seen = engine.history(visitor) if visitor else Histories.of([[]])
-        found = self._lists(lambda: engine.recommend_for(seen, k, model))
+        seen = self._seen(request, user_id, history)
+
+        def listed() -> list[Recommendation]:
+            steering = configure(Steering, parse_steering(steer), "steer")
+            return engine.recommend_for(seen.history, k, model, steering=steering, hidden=seen.hidden)
+
+        found = self._lists(listed)
+        showing = Showing(self._site, seen.user_id)
+        list_id = showing.add("api", found[0].model if found else model or engine.default, found)
+        showing.write()
         return ListOut(
-            list_id=new_list_id(),
+            list_id=list_id,
             model=model or engine.default,
-            history_length=len(seen.items),
+            history_length=len(seen.history.items),
             items=[self._place(item, rank, explain) for rank, item in enumerate(found, start=1)],
+        )
+
+    def why(
+        self,
+        request: Request,
+        item_id: str,
+        user_id: Annotated[str | None, Query(max_length=200, description="Where the API is open.")] = None,
+        history: Annotated[str | None, Query(max_length=20_000, description="Item ids: 1,2,3, oldest first.")] = None,
+        model: Model = None,
+    ) -> WhyOut:
+        """What each event of a history adds to an item's score, the strongest first; whose history as for a list."""
+        engine = self._site.engine
+        row = self._row(item_id, HTTP_404_NOT_FOUND)
+        past = self._seen(request, user_id, history).history
+        try:
+            found = engine.why(past, row, model)
+        except MatineeError as error:
+            raise HTTPException(UNPROCESSABLE, str(error)) from None
+        adds = found.parts[:, 0]
+        return WhyOut(
+            item_id=engine.items.id(row),
+            model=model or engine.default,
+            method=found.method,
+            score=float(found.scores[0]),
+            share=float(found.shares[0]),
+            looked_at=found.looked_at,
+            because=[
+                self._because(int(past.items[n]), float(past.weights[n]), float(adds[n]))
+                for n in np.argsort(-np.abs(adds), kind="stable")
+                if adds[n] != 0
+            ],
         )
 
     def events(self, request: Request, response: Response, sent: EventIn | list[EventIn]) -> EventsOut:
@@ -225,6 +275,16 @@ class Api:
         engine = self._site.engine
         return Health(status="ready" if ready else "not ready", models=list(engine.models), items=len(engine.items))
 
+    def _seen(self, request: Request, user_id: str | None, history: str | None) -> Seen:
+        """What a list is made of: a given history, a user's, or that of the visitor whose session this is."""
+        if user_id is not None and history is not None:
+            raise HTTPException(UNPROCESSABLE, "user_id and history were both given; give one of them")
+        if history is not None:
+            return replace(self._site.seen(None), history=self._history(history))
+        if user_id is not None:
+            self._require_open()
+        return self._site.seen(user_id if user_id is not None else self._site.visitors.find(request))
+
     def _require_open(self) -> None:
         if not self._site.api_open:
             raise HTTPException(
@@ -267,15 +327,7 @@ class Api:
 
     def _place(self, item: Recommendation, rank: int, explain: bool) -> RecommendationOut:
         catalogue = self._site.catalogue
-        because = [
-            BecauseOut(
-                item_id=reason.item_id,
-                title=catalogue.titles[reason.item_row],
-                value=reason.value,
-                contribution=reason.contribution,
-            )
-            for reason in item.reasons
-        ]
+        because = [self._because(reason.item_row, reason.value, reason.contribution) for reason in item.reasons]
         return RecommendationOut(
             rank=rank,
             item_id=item.item_id,
@@ -286,3 +338,7 @@ class Api:
             model=item.model,
             because=because if explain else None,
         )
+
+    def _because(self, row: int, value: float, contribution: float) -> BecauseOut:
+        title = self._site.catalogue.titles[row]
+        return BecauseOut(item_id=self._site.engine.items.id(row), title=title, value=value, contribution=contribution)

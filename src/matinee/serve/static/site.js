@@ -88,6 +88,35 @@ main.addEventListener("click", async (event) => {
 });
 addEventListener("popstate", () => location.reload());
 
+// Steering: a change asks for the list at once; what was left as it is stays out of the address.
+async function steer(form, control) {
+  const mine = ++turn;
+  const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "" && Number(value) !== 0));
+  const address = form.getAttribute("action") + (asked.size ? `?${asked}` : "");
+  try {
+    const response = await fetch(address);
+    if (!response.ok) return form.submit(); // the page that says what is wrong
+    if (await show(response, mine)) {
+      history.replaceState({}, "", address);
+      document.getElementById("steering")?.setAttribute("open", "");
+      const same = control && [...main.querySelectorAll("[data-steer] input")].find((one) => one.name === control.name && (one.type !== "checkbox" || one.value === control.value));
+      (same || main.querySelector("[data-steer] button"))?.focus({ preventScroll: true });
+    }
+    say(form.dataset.said);
+  } catch {
+    form.submit();
+  }
+}
+main.addEventListener("change", (event) => {
+  const form = event.target.closest("form[data-steer]");
+  if (form) steer(form, event.target);
+});
+main.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-steer]")) return;
+  event.preventDefault();
+  steer(event.target, null);
+});
+
 // Suggestions -----------------------------------------------------------
 const box = document.getElementById("q");
 const list = document.getElementById("suggestions");
