@@ -133,7 +133,8 @@ class AutoRec(Recommender[FloatArray]):
 
     def predict_values(self, histories: Histories) -> FloatArray:
         """See PredictsValues."""
-        return np.clip(self.score(self.fold_in(histories)), self.lowest, self.highest)
+        values: FloatArray = np.clip(self.score(self.fold_in(histories)), self.lowest, self.highest)
+        return values
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the items' codes less their mean (item-based) or rows of W. [n] -> [n, I]."""
@@ -178,7 +179,7 @@ class AutoRec(Recommender[FloatArray]):
 
     def _solved(self, items: IntArray, values: FloatArray) -> FloatArray:
         """The ridge regression of a user's values [n] on the codes of their items. [K + 1]."""
-        middle = self.axes[-1]
+        middle: FloatArray = self.axes[-1]
         if len(items) == 0:
             return middle
         codes = self.items[items].astype(np.float64)

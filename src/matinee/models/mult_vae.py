@@ -150,7 +150,7 @@ class MultVAE(Recommender[FloatArray]):
         return cosines(self.output, item_rows)
 
     def _widths(self, n_items: int) -> tuple[int, int]:
-        """dim and hidden; a default wider than the catalogue is cut to it."""
+        """Widths of the code and of the hidden layer; a default wider than the catalogue is cut to it."""
         hidden = self.config.hidden
         if hidden > n_items:
             raise MatineeError(

@@ -237,7 +237,7 @@ def observed_square(hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows
 
 
 def observed(hidden: Tensor, weights: Tensor, cells: Rows) -> Tensor:
-    """hidden · weightsᵀ at the stored cells. hidden [B, D]; weights [I, D]; cells [B, I] with n stored -> [n]."""
+    """The scores hidden · weightsᵀ at the n stored cells. hidden [B, D]; weights [I, D]; cells [B, I] -> [n]."""
     found = torch.empty(len(cells.columns), dtype=hidden.dtype)
     starts, size = cells.starts.tolist(), max(1, BLOCK_SCORES // max(1, len(weights)))
     owners = torch.from_numpy(rows_of(cells.starts.numpy().astype(np.int64)))

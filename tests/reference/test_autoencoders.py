@@ -1,0 +1,374 @@
+"""The autoencoders against plain loops, torch's own layers, losses and distributions, and solves written out."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+from torch.nn import functional
+
+from matinee.data.synthetic import two_groups, two_tastes
+from matinee.dataset import Dataset
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import PredictsValues, Recommender, Run
+from matinee.nn import autoencoder
+from matinee.nn.autoencoder import (
+    Rows,
+    catalogue_loss,
+    gaussian_kl,
+    noisy_product,
+    observed,
+    observed_square,
+    product,
+    sparse_product,
+)
+from matinee.nn.initialisers import initial_layers
+from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
+
+N_USERS, N_ITEMS, DIM = 7, 11, 3
+
+
+@pytest.fixture
+def counts() -> csr_array:
+    """Targets of 7 users, the third without any, on 11 items; the values differ from 1."""
+    rng = np.random.default_rng(3)
+    dense = (rng.random((N_USERS, N_ITEMS)) < 0.4) * rng.integers(1, 5, (N_USERS, N_ITEMS)).astype(np.float64)
+    dense[2] = 0
+    return csr_array(dense)
+
+
+@pytest.fixture
+def layers() -> tuple[Tensor, Tensor, Tensor]:
+    """hidden [B, D], weights [I, D], bias [I], in float64."""
+    chance = torch.Generator().manual_seed(5)
+    drawn = [
+        torch.randn(shape, generator=chance, dtype=torch.float64)
+        for shape in ((N_USERS, DIM), (N_ITEMS, DIM), (N_ITEMS,))
+    ]
+    return tuple(tensor.requires_grad_() for tensor in drawn)  # type: ignore[return-value]
+
+
+@pytest.fixture(params=[2**22, 30], ids=["one block", "blocks of two rows"])
+def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autoencoder, "BLOCK_SCORES", request.param)
+
+
+def loop(kind: str, layers: tuple[Tensor, Tensor, Tensor], counts: csr_array, unobserved: float) -> float:
+    """The losses of catalogue_loss cell by cell."""
+    hidden, weights, bias = (tensor.detach().numpy() for tensor in layers)
+    total, targets = 0.0, counts.toarray()
+    for user in range(N_USERS):
+        scores = [sum(hidden[user, d] * weights[item, d] for d in range(DIM)) + bias[item] for item in range(N_ITEMS)]
+        whole = np.log(sum(np.exp(score) for score in scores))
+        for item in range(N_ITEMS):
+            score, target = scores[item], targets[user, item]
+            if kind == "softmax":
+                total -= target * (score - whole)
+            elif kind == "logistic":
+                total += target * np.log1p(np.exp(-score)) if target else unobserved * np.log1p(np.exp(score))
+            else:
+                total += (target - score) ** 2 if target else unobserved * score**2
+    return total
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
+def test_losses_of_the_catalogue_equal_a_loop(kind: str, layers: tuple, counts: csr_array) -> None:
+    found = catalogue_loss(kind, *layers, Rows.of(counts, torch.float64), 0.3)
+    assert found.item() == pytest.approx(loop(kind, layers, counts, 0.3), rel=1e-9)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
+def test_gradients_of_the_catalogue_are_those_of_finite_differences(
+    kind: str, layers: tuple, counts: csr_array
+) -> None:
+    targets = Rows.of(counts, torch.float64)
+    assert torch.autograd.gradcheck(lambda *given: 1.7 * catalogue_loss(kind, *given, targets, 0.3), layers)
+
+
+def test_the_multinomial_likelihood_is_that_of_torch(layers: tuple, counts: csr_array) -> None:
+    """torch.distributions' log-probability, less what does not depend on the scores."""
+    hidden, weights, bias = (tensor.detach() for tensor in layers)
+    scores, dense = hidden @ weights.T + bias, torch.from_numpy(counts.toarray())
+    expected = 0.0
+    for logits, target in zip(scores, dense, strict=True):
+        n = int(target.sum())
+        if n:
+            whole = torch.distributions.Multinomial(n, logits=logits).log_prob(target)
+            ways = torch.lgamma(torch.tensor(n + 1.0, dtype=torch.float64)) - torch.lgamma(target + 1).sum()
+            expected -= float(whole - ways)
+    found = catalogue_loss("softmax", hidden, weights, bias, Rows.of(counts, torch.float64))
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_likelihood_holds_where_scores_are_huge() -> None:
+    hidden, weights = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
+    targets = Rows.of(csr_array(np.array([[0.0, 1.0]], dtype=np.float32)))
+    assert catalogue_loss("softmax", hidden, weights, torch.zeros(2), targets).item() == 2000
+
+
+@pytest.mark.usefixtures("blocks")
+def test_the_masked_loss_equals_a_loop_over_ratings(layers: tuple, counts: csr_array) -> None:
+    hidden, weights, bias = (tensor.detach().numpy() for tensor in layers)
+    expected = 0.0
+    for row, column, value in zip(*counts.nonzero(), counts.data, strict=True):
+        expected += (value - sum(hidden[row, d] * weights[column, d] for d in range(DIM)) - bias[column]) ** 2
+    targets = Rows.of(counts, torch.float64)
+    assert observed_square(*layers, targets).item() == pytest.approx(expected, rel=1e-9)
+    assert torch.autograd.gradcheck(lambda *given: 1.7 * observed_square(*given, targets), layers)
+    values = observed(*(tensor.detach() for tensor in layers[:2]), targets)
+    np.testing.assert_allclose(values, (hidden @ weights.T)[counts.nonzero()], atol=1e-12)
+
+
+def test_a_value_of_zero_is_observed_too() -> None:
+    """A rating that equals the mean is 0 once the mean is taken off, and still a rating."""
+    targets = csr_array((np.array([0.0, 2.0]), np.array([1, 2]), np.array([0, 1, 2])), shape=(2, 3))
+    ones = torch.ones((2, 1), dtype=torch.float64), torch.ones((3, 1), dtype=torch.float64)
+    loss = observed_square(*ones, torch.zeros(3, dtype=torch.float64), Rows.of(targets, torch.float64))
+    assert loss.item() == 1.0 + 1.0
+
+
+def test_sparse_and_dense_products_are_those_of_torch(layers: tuple, counts: csr_array) -> None:
+    rows, (hidden, weights, _) = Rows.of(counts, torch.float64), layers
+    np.testing.assert_allclose(sparse_product(rows, weights).detach(), counts.toarray() @ weights.detach().numpy())
+    assert torch.autograd.gradcheck(lambda table: sparse_product(rows, table), (weights,))
+    np.testing.assert_allclose(product(hidden, weights.T).detach(), (hidden @ weights.T).detach())
+    assert torch.autograd.gradcheck(lambda left, right: product(left, right.T), (hidden, weights))
+    still = noisy_product(rows, weights, 0.0, torch.Generator())
+    assert torch.equal(still, sparse_product(rows, weights))
+
+
+def test_gaussian_noise_is_on_every_input(layers: tuple, counts: csr_array) -> None:
+    rows, table = Rows.of(counts, torch.float64), torch.eye(N_ITEMS, dtype=torch.float64)
+    chance = torch.Generator().manual_seed(1)
+    noise = torch.stack([noisy_product(rows, table, 0.5, chance) for _ in range(400)])
+    noise -= torch.from_numpy(counts.toarray())
+    assert abs(float(noise.mean())) < 0.01
+    np.testing.assert_allclose(noise.std(dim=0).numpy(), 0.5, atol=0.08)
+    generator = torch.Generator().manual_seed(2)
+    first = generator.get_state()
+
+    def again(weights: Tensor) -> Tensor:
+        generator.set_state(first)
+        return noisy_product(rows, weights, 0.5, generator)
+
+    assert torch.autograd.gradcheck(again, (layers[1],))
+
+
+def test_the_kl_term_is_that_of_torch() -> None:
+    mean, log_variance = (
+        torch.randn((4, 5), dtype=torch.float64, generator=torch.Generator().manual_seed(n)) for n in (1, 2)
+    )
+    ours = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
+    prior = torch.distributions.Normal(torch.zeros_like(mean), torch.ones_like(mean))
+    expected = torch.distributions.kl_divergence(ours, prior).sum().item()
+    assert gaussian_kl(mean, log_variance).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_dropout_keeps_the_mean_and_scaling_the_length(counts: csr_array) -> None:
+    assert dropped(counts, 0.0, np.random.default_rng(1)) is counts
+    rng = np.random.default_rng(1)
+    draws = [dropped(counts, 0.4, rng).toarray() for _ in range(2000)]
+    np.testing.assert_allclose(np.mean(draws, axis=0), counts.toarray(), atol=0.35)
+    kept = draws[0][draws[0] > 0]
+    np.testing.assert_allclose(kept, counts.toarray()[draws[0] > 0] / 0.6)
+    dense = counts.toarray()
+    lengths = np.linalg.norm(dense, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit_rows(counts).toarray(), dense / np.where(lengths > 0, lengths, 1))
+    weighed = weighed_users(counts, 0.5)
+    events = np.diff(counts.indptr)
+    np.testing.assert_allclose(
+        weighed.toarray(), dense * (np.maximum(events, 1) / np.maximum(events, 1).mean())[:, None] ** -0.5
+    )
+    assert weighed_users(counts, 0.0) is counts
+
+
+def test_first_weights_have_the_spread_of_their_papers() -> None:
+    for kind, variance in (("xavier", 2 / 500), ("he", 2 / 300), ("normal", 0.01**2)):
+        layers = initial_layers({"first": (300, 200)}, kind, torch.Generator().manual_seed(1))
+        assert float(layers["first"].var()) == pytest.approx(variance, rel=0.05)
+        assert not layers["first_bias"].any()
+
+
+@pytest.fixture(scope="module")
+def tastes() -> TrainingData:
+    return everything(two_tastes(24, 12))
+
+
+def everything(data: Dataset) -> TrainingData:
+    users = np.arange(len(data.users), dtype=np.int32)
+    return TrainingData(Histories.from_events(data.events, users), len(data.items))
+
+
+def weights_after(model: Recommender, train: TrainingData, monkeypatch: pytest.MonkeyPatch) -> tuple[Recommender, dict]:
+    """The model after its fit, and all of its tensors, those that serving leaves out too."""
+    from matinee.nn import steps
+
+    made = []
+    begin = steps.GradientSteps.__init__
+
+    def remembered(self: steps.GradientSteps, *given: object, **named: object) -> None:
+        begin(self, *given, **named)  # type: ignore[arg-type]
+        made.append(self)
+
+    monkeypatch.setattr(steps.GradientSteps, "__init__", remembered)
+    model.fit(train, Run.seeded(1))
+    return model, {name: tensor.detach() for name, tensor in made[0].parameters.items()}
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+@pytest.mark.parametrize("variational", [True, False])
+def test_mult_vae_serves_the_network_it_trained(
+    hidden: int, variational: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores against the whole forward pass in torch, on dense rows: Liang et al. 2018, section 2.1 and figure 2b."""
+    train = everything(two_groups(24, 12))
+    model = create("mult-vae", dim=4, hidden=hidden, variational=variational, epochs=5)
+    model, weights = weights_after(model, train, monkeypatch)
+    rows = functional.normalize(torch.from_numpy(train.matrix().toarray()), dim=1)
+    codes = rows @ weights["encoder"] + weights["encoder_bias"]
+    if hidden:
+        codes = torch.tanh(codes) @ weights["middle"] + weights["middle_bias"]
+    codes = codes[:, :4] if variational else torch.tanh(codes)
+    if hidden:
+        codes = torch.tanh(codes @ weights["decoder"] + weights["decoder_bias"])
+    expected = codes @ weights["output"].T + weights["output_bias"]
+    state = model.fold_in(train.histories)
+    np.testing.assert_allclose(model.score(state), expected, atol=1e-6)
+    assert isinstance(model.user_vectors(state) @ model.item_vectors().T, np.ndarray)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(
+        model.user_vectors(state) @ model.item_vectors().T,
+        model.score(state),
+        atol=1e-6,  # type: ignore[attr-defined]
+    )
+
+
+def test_mult_vae_goes_down_the_evidence_bound_and_raises_its_kl_term(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step on all users, without dropout: the loss is written out on dense rows, with torch's distributions."""
+    train = everything(two_groups(24, 12))
+    settings = {"dim": 4, "dropout": 0.0, "user_power": 0.0, "epochs": 2, "kl_epochs": 4, "kl_weight": 0.8}
+    first = create("mult-vae", **(settings | {"learning_rate": 1e-12}))
+    model, weights = weights_after(first, train, monkeypatch)
+    chance = torch.Generator().manual_seed(int(np.random.default_rng(1).integers(2**63)))
+    torch.empty((12, 8)).uniform_(generator=chance), torch.empty((12, 4)).uniform_(generator=chance)
+    dense = torch.from_numpy(train.matrix().toarray())
+    codes = functional.normalize(dense, dim=1) @ weights["encoder"] + weights["encoder_bias"]
+    posterior = torch.distributions.Normal(codes[:, :4], (0.5 * codes[:, 4:]).exp())
+    prior = torch.distributions.Normal(torch.zeros(4), torch.ones(4))
+    kl = torch.distributions.kl_divergence(posterior, prior).sum()
+    for epoch in (1, 2):  # one step each: the weight of the KL term is a quarter of its cap, then half
+        drawn = posterior.mean + torch.empty((24, 4)).normal_(generator=chance) * posterior.stddev
+        scores = drawn @ weights["output"].T + weights["output_bias"]
+        fit = -(dense * functional.log_softmax(scores, dim=1)).sum()
+        expected = (fit + 0.8 * epoch / 4 * kl) / 24
+        assert model.curves[epoch - 1]["loss"] == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_cdae_serves_the_network_it_trained_with_and_without_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wu et al. 2016, eq. 3 and 4, on dense rows."""
+    train = everything(two_groups(24, 12))
+    model, weights = weights_after(create("cdae", dim=5, epochs=8), train, monkeypatch)
+    inputs = functional.normalize(torch.from_numpy(train.matrix().toarray()), dim=1) @ weights["encoder"]
+    for state, nodes in (("history", 0), ("stored", weights["nodes"])):
+        model.config = model.config.model_copy(update={"user_state": state})
+        expected = torch.tanh(inputs + nodes + weights["encoder_bias"]) @ weights["output"].T + weights["output_bias"]
+        np.testing.assert_allclose(model.score(model.fold_in(train.histories)), expected, atol=1e-6)
+    assert weights["nodes"].abs().max() > 0
+    stranger = Histories.of([[0, 2], []])
+    assert np.isfinite(model.score(model.fold_in(stranger))).all()
+
+
+@pytest.mark.parametrize(("corruption", "noise"), [("dropout", 0.0), ("gaussian", 0.0)])
+@pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
+def test_cdae_goes_down_the_loss_of_its_choice(
+    kind: str, corruption: str, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = everything(two_groups(24, 12))
+    settings = {"dim": 5, "epochs": 1, "learning_rate": 1e-12, "user_power": 0.0, "noise": noise}
+    model, weights = weights_after(
+        create("cdae", loss=kind, corruption=corruption, unobserved=0.3, **settings), train, monkeypatch
+    )
+    dense = torch.from_numpy(train.matrix().toarray())
+    hidden = torch.tanh(functional.normalize(dense, dim=1) @ weights["encoder"])  # nodes begin at zero
+    scores = hidden @ weights["output"].T + weights["output_bias"]
+    each = {
+        "softmax": -dense * functional.log_softmax(scores, dim=1),
+        "logistic": torch.where(dense > 0, functional.softplus(-scores), 0.3 * functional.softplus(scores)),
+        "square": torch.where(dense > 0, (1 - scores) ** 2, 0.3 * scores**2),
+    }[kind]
+    assert model.curves[0]["loss"] == pytest.approx(each.sum().item() / 24, rel=1e-5)
+
+
+@pytest.mark.parametrize("based_on", ["item", "user"])
+def test_autorec_goes_down_the_error_of_the_observed(
+    based_on: str, tastes: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sedhain et al. 2015, eq. 1 and 2, rating by rating; and what is served is what was trained."""
+    settings = {"dim": 5, "epochs": 1, "learning_rate": 1e-12, "user_state": "stored"}
+    model, weights = weights_after(create("autorec", based_on=based_on, **settings), tastes, monkeypatch)
+    ratings = tastes.matrix(weighted=True)
+    known, mean = ratings.toarray() > 0, ratings.data.mean()
+    rows, shown = ratings.toarray() - mean, known
+    if based_on == "item":
+        rows, shown = rows.T, known.T
+    inputs = torch.from_numpy(np.where(shown, rows, 0).astype(np.float32))
+    hidden = torch.sigmoid(inputs @ weights["encoder"] + weights["encoder_bias"])
+    predicted = (hidden @ weights["output"].T + weights["output_bias"]).numpy()
+    errors = [(rows[row, column] - predicted[row, column]) ** 2 for row, column in zip(*np.nonzero(shown), strict=True)]
+    assert model.curves[0]["loss"] == pytest.approx(np.mean(errors), rel=1e-5)
+    served = model.score(model.fold_in(tastes.histories)) - mean
+    np.testing.assert_allclose(served, predicted.T if based_on == "item" else predicted, atol=1e-6)
+    assert isinstance(model, PredictsValues)
+    clipped = model.predict_values(tastes.histories)
+    np.testing.assert_allclose(clipped, np.clip(served + mean, 1, 5), atol=1e-6)
+
+
+def test_autorec_solves_a_visitor_by_the_ridge_regression_written_out(tastes: TrainingData) -> None:
+    model = create("autorec", dim=3, epochs=30, learning_rate=0.05, fold_in_l2=0.7).fit(tastes, Run.seeded(1))
+    items, values = [0, 2, 5], [5.0, 4.0, 1.0]
+    codes = model.items[items].astype(np.float64)
+    users = model.users.astype(np.float64)
+    middle, covariance = users.mean(axis=0), np.cov(users.T, bias=True)
+    # argmin over w of |values - mean - codes w|² + 0.7 (w - middle)ᵀ covariance⁻¹ (w - middle)
+    precision = codes.T @ codes + 0.7 * np.linalg.pinv(covariance, rcond=1e-9)
+    pull = codes.T @ (np.array(values) - model.mean - codes @ middle)
+    expected = middle + np.linalg.solve(precision, pull)
+    found = model.fold_in(Histories.of([items, []], [values, []]))
+    np.testing.assert_allclose(model.items @ found[0], model.items @ expected, atol=2e-4)
+    np.testing.assert_allclose(found[1], middle, atol=1e-6)
+    many = Histories.of([list(range(12))], [[5.0, 1.0] * 6])  # more ratings than axes: the other of the two systems
+    codes = model.items.astype(np.float64)
+    precision = codes.T @ codes + 0.7 * np.linalg.pinv(covariance, rcond=1e-9)
+    expected = middle + np.linalg.solve(precision, codes.T @ (many.weights - model.mean - codes @ middle))
+    np.testing.assert_allclose(model.items @ model.fold_in(many)[0], model.items @ expected, atol=2e-4)
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from matinee.histories import Histories
+from matinee.ranking import rank
+from matinee.store.artefact import load
+rank(load(Path(sys.argv[1])).model, Histories.of([[0, 2]]), 3)
+assert "torch" not in sys.modules, "torch was imported"
+"""
+
+
+@pytest.mark.parametrize("name", ["mult-vae", "cdae", "autorec"])
+def test_serving_needs_no_torch(name: str, tmp_path: Path) -> None:
+    from matinee.store import artefact
+    from matinee.store.artefact import Artefact
+
+    data = (two_tastes if name == "autorec" else two_groups)(24, 12)
+    model = create(name, epochs=1).fit(everything(data), Run.seeded(1))
+    artefact.save(Artefact.of(model, data, everything(data)), tmp_path / "model")
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, str(tmp_path / "model")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
