@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from matinee.errors import MatineeError, did_you_mean
 
@@ -154,6 +154,15 @@ class ColumnsConfig(Config):
     item: str | None = None
     value: str | None = None
     at: str | None = None
+    scale: tuple[float, float] | None = None
+    """The lowest and the highest value that the log may hold; one outside is an error."""
+
+    @field_validator("scale")
+    @classmethod
+    def _rises(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and not scale[0] < scale[1]:
+            raise ValueError("a scale goes from its lowest value to a higher one, such as 0.5,5")
+        return scale
 
 
 class Experiment(Config):

@@ -107,6 +107,11 @@ def _parameter(
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 
+def _is_tuple(annotation: Any) -> bool:  # noqa: ANN401 - any annotation
+    """Whether a field holds several values: `tuple[...]`, or that or nothing."""
+    return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
+
+
 def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
     if get_origin(annotation) is Literal:
@@ -116,6 +121,8 @@ def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any annotation
             [_metavar(a) for a in arguments if a is not Ellipsis] + ["..." for a in arguments if a is Ellipsis]
         )
     kind = arguments[0] if arguments else annotation
+    if get_origin(kind) is tuple:
+        return _metavar(kind)
     return {int: "N", float: "X", str: "TEXT"}.get(kind, "VALUE")
 
 
@@ -146,7 +153,7 @@ def _experiment(base: Experiment, asked: Mapping[str, Any]) -> Experiment:
         if section == "split" and method.startswith("files:"):
             given |= {"split": "files", "path": method.removeprefix("files:")}
         for name, value in given.items():
-            if get_origin(kind.model_fields[name].annotation) is tuple:
+            if _is_tuple(kind.model_fields[name].annotation):
                 given[name] = [part.strip() for part in str(value).split(",")]
         if given:
             configure(kind, values.get(section, {}) | given, "options")  # so that the message names the option alone

@@ -11,7 +11,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.archives import Archive, Folder, Zip, base, open_archive, read_bytes
 from matinee.data.graph import is_graph_text, read_graph_text
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
-from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, titles_of
+from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.movielens import RATINGS, movie_frame, read_movielens
 from matinee.data.places import BUNDLED, find, is_table, stem
 from matinee.data.places import available as available
@@ -42,9 +42,10 @@ def load(
     """
     moment = int(time.time()) if now is None else now
     if data == BUNDLED:
-        return assemble(_read_bundled(moment), BUNDLED, repeats=repeats)
+        return assemble(check_scale(_read_bundled(moment), columns.scale), BUNDLED, repeats=repeats)
     path = find(data)
-    return assemble(_read(path, columns, moment), stem(path), repeats=repeats)
+    log = _read(path, columns.model_copy(update={"scale": None}), moment)
+    return assemble(check_scale(log, columns.scale), stem(path), repeats=repeats)
 
 
 def load_parts(
@@ -59,7 +60,9 @@ def load_parts(
     moment = int(time.time()) if now is None else now
     archive = open_archive(find(path))
     names = _part_names(archive)
-    logs = [_read_table(archive, name, columns, moment, part=True) for name in names.values()]
+    named = columns.model_copy(update={"scale": None})
+    logs = [_read_table(archive, name, named, moment, part=True) for name in names.values()]
+    logs = [check_scale(log, columns.scale) for log in logs]
     if (titles := _titles(archive)) is not None:
         logs[0] = replace(logs[0], titles=titles)
     data, parts = assemble_parts(logs, stem(archive.path))

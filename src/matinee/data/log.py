@@ -62,6 +62,23 @@ def check_values(where: str, values: FloatArray, locate: Locate) -> None:
         raise DataError(f"{where}, {locate(place)}: the value is {values[place]}; give a number or drop the line")
 
 
+def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
+    """The log itself. Raises DataError naming the first event whose value is outside a declared scale."""
+    if scale is None:
+        return log
+    said = f"the declared scale {scale[0]:g} to {scale[1]:g}"
+    if log.values is None:
+        raise DataError(f"{log.where} has no values that could lie on {said}; leave the scale out")
+    outside = (log.values < scale[0]) | (log.values > scale[1])
+    if outside.any():
+        place = int(np.argmax(outside))
+        raise DataError(
+            f"{log.where}, event {place + 1:,}: the value {log.values[place]:g} of user {log.users[place]} for item "
+            f"{log.items[place]} is outside {said}; mend it, drop the event or declare another scale"
+        )
+    return log
+
+
 def check_times(where: str, times: IntArray, now: Instant, locate: Locate) -> None:
     """Raises DataError naming the first time before 1970 or more than a day past now."""
     if len(times) == 0:

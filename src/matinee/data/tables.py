@@ -13,7 +13,17 @@ import polars as pl
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import ColumnsConfig
 from matinee.data.delimited import decode, read_text
-from matinee.data.log import Locate, Log, Repeats, Titles, assemble, check_times, check_values, titles_of
+from matinee.data.log import (
+    Locate,
+    Log,
+    Repeats,
+    Titles,
+    assemble,
+    check_scale,
+    check_times,
+    check_values,
+    titles_of,
+)
 from matinee.data.roles import SNIFFED, find_roles, is_header, numbered_roles, plain_name
 from matinee.data.times import MICROS, to_micros
 from matinee.dataset import Dataset
@@ -63,7 +73,8 @@ def events_from_frame(
     there. now: times more than a day past it are an error. Raises DataError.
     """
     moment = int(time.time()) if now is None else now
-    return assemble(log_of(as_frame(frame), name, columns, moment), name, repeats=repeats)
+    log = log_of(as_frame(frame), name, columns.model_copy(update={"scale": None}), moment)
+    return assemble(check_scale(log, columns.scale), name, repeats=repeats)
 
 
 def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
