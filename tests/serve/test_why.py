@@ -1,0 +1,114 @@
+"""Why a movie is recommended: the page and the API say what the model's own arrays say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from matinee.dataset import Dataset
+from matinee.histories import Histories
+from matinee.serve.app import create_app
+from matinee.serve.site import Site
+from site_fixtures import CHEAP, NOW, SiteClient, train
+
+ALIEN, MATRIX, TOY_STORY, PULP = 1214, 2571, 1, 296
+
+
+def rate(client: TestClient, item_id: int, mark: str) -> str:
+    return client.post("/mark", data={"item_id": str(item_id), "mark": mark}).text
+
+
+def rows_of(page: str) -> list[tuple[str, float]]:
+    table = page.partition('<table class="parts">')[2]
+    found = re.findall(r'<th scope="row"><a href="/movie/(\d+)">.*?class="amount">([+-][\d.]+)<', table, re.DOTALL)
+    return [(item_id, float(amount)) for item_id, amount in found]
+
+
+def test_the_page_holds_the_models_own_weights(client: TestClient, app: FastAPI) -> None:
+    for item_id, mark in ((ALIEN, "5"), (TOY_STORY, "4"), (PULP, "2")):
+        rate(client, item_id, mark)
+    page = client.get(f"/why/{MATRIX}", params={"model": "ease"}).text
+    site: Site = app.state.site
+    weights = site.engine.artefacts["ease"].model.weights
+    row = site.engine.items.row
+    wanted = {str(item): float(weights[row(item), row(MATRIX)]) for item in (ALIEN, TOY_STORY, PULP)}
+    shown = rows_of(page)
+    assert [item for item, _ in shown] == sorted(wanted, key=lambda item: -abs(wanted[item]))
+    for item, amount in shown:
+        assert amount == pytest.approx(wanted[item], abs=5e-5)
+    score = float(re.search(r"<dt>Score</dt><dd>([-\d.]+)", page).group(1))  # type: ignore[union-attr]
+    assert score == pytest.approx(sum(wanted.values()), abs=5e-5)
+    assert "Exact: with EASE" in page
+    assert "style=" not in page
+
+
+def test_each_recommendation_has_a_sentence_and_a_link_to_its_detail(client: TestClient) -> None:
+    rate(client, ALIEN, "5")
+    page = client.get("/", params={"model": "item-knn"}).text
+    listed = re.search(r'<section id="for-you">.*?</section>', page, re.DOTALL).group(0)  # type: ignore[union-attr]
+    cards = re.findall(r'<li class="card".*?</li>', listed, re.DOTALL)
+    assert cards
+    for card in cards:
+        assert re.search(r'<p class="because">(Because you|Popular)', card)
+    detail = re.search(r'href="(/why/\d+\?model=item-knn)"', listed).group(1)  # type: ignore[union-attr]
+    assert "Because you liked" in client.get(detail).text
+
+
+def test_other_models_say_how(artefact_paths: list[Path], known_movies: Dataset, tmp_path: Path) -> None:
+    paths = [*artefact_paths, train("user-knn", known_movies, tmp_path)]
+    app = create_app(paths, db_url=f"sqlite:///{tmp_path}/w.db", clock=lambda: NOW, hasher=CHEAP)
+    with SiteClient(app) as client:
+        page = client.get(f"/why/{MATRIX}").text
+        assert "You have not told us of a movie yet" in page
+        rate(client, ALIEN, "5")
+        assert "no movie of yours adds anything" in client.get(f"/why/{MATRIX}?model=popularity").text
+        assert "Exact: with UserKNN" in client.get(f"/why/{MATRIX}?model=user-knn").text
+
+
+def test_a_model_that_cannot_say_leaves_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    rate(client, ALIEN, "5")
+    rate(client, TOY_STORY, "5")
+    exact = client.get(f"/api/v1/items/{MATRIX}/why").json()
+    monkeypatch.setattr("matinee.explanation.Explains", type("Nobody", (), {}))
+    left_out = client.get(f"/api/v1/items/{MATRIX}/why").json()
+    assert (exact["method"], left_out["method"], left_out["looked_at"]) == ("exact", "left-out", 2)
+    for one, other in zip(exact["because"], left_out["because"], strict=True):  # of a linear model they are the same
+        assert one["item_id"] == other["item_id"]
+        assert one["contribution"] == pytest.approx(other["contribution"], abs=1e-6)
+    assert "when one of your last 2 movies is left out" in client.get(f"/why/{MATRIX}").text
+    assert "Because you liked" in client.get("/").text  # lists leave out too
+
+
+def test_the_api_takes_a_history_and_adds_up(client: TestClient) -> None:
+    answer = client.get(f"/api/v1/items/{MATRIX}/why", params={"history": f"{ALIEN},{TOY_STORY}", "model": "item-knn"})
+    found = answer.json()
+    assert found["method"] == "exact"
+    assert sum(part["contribution"] for part in found["because"]) + found["share"] == pytest.approx(found["score"])
+    assert {part["item_id"] for part in found["because"]} <= {ALIEN, TOY_STORY}
+    sizes = [abs(part["contribution"]) for part in found["because"]]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_what_is_not_there_is_answered_in_kind(client: TestClient) -> None:
+    assert client.get("/why/999999").status_code == 404
+    page = client.get(f"/why/{MATRIX}?model=eaze")
+    assert page.status_code == 404
+    assert "eaze" in page.text
+    assert client.get("/api/v1/items/999999/why").status_code == 404
+    assert client.get(f"/api/v1/items/{MATRIX}/why?model=eaze&history=1").status_code == 422
+    assert client.get(f"/api/v1/items/{MATRIX}/why?user_id=1").status_code == 403
+    odd = client.get("/why/<script>alert(1)</script>")
+    assert odd.status_code == 404
+    assert "<script>alert" not in odd.text
+
+
+def test_engine_why_is_explain(app: FastAPI) -> None:
+    site: Site = app.state.site
+    rows = site.engine.items.rows([ALIEN, TOY_STORY])
+    history = Histories.of([rows.tolist()])
+    found = site.engine.why(history, site.engine.items.row(MATRIX), "ease")
+    weights = site.engine.artefacts["ease"].model.weights
+    np.testing.assert_allclose(found.parts[:, 0], weights[rows, site.engine.items.row(MATRIX)])
