@@ -131,7 +131,7 @@ def test_evaluate_options_change_what_they_say(cli: Cli, log: Path) -> None:
     assert len(set(figure.values())) == 4
 
 
-@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold"])
+@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold", "session"])
 def test_every_split_runs(cli: Cli, log: Path, method: str) -> None:
     report = cli(
         "evaluate", "item-knn", "--data", str(log), "--split", method, "-k", "5", "--samples", "100", "--json"
@@ -229,7 +229,10 @@ def test_compare_says_best_tied_worse_and_draws(cli: Cli, log: Path, tmp_path: P
         (["evaluate", "ease", "--set", "l2"], "--set 'l2' is not key=value"),
         (["evaluate", "ease", "--set", "l2=much"], "l2 = 'much'"),
         (["evaluate", "ease", "--split", "rndom"], "split = 'rndom' is unknown; did you mean 'random'?"),
-        (["evaluate", "ease", "--split", "xyz"], "known are: files, k-fold, leave-last, new-users, random, session, time"),
+        (
+            ["evaluate", "ease", "--split", "xyz"],
+            "known are: files, k-fold, leave-last, new-users, random, session, time",
+        ),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),
         (["evaluate", "ease", "-k", "0"], "k = [0]"),
@@ -289,6 +292,18 @@ def test_audit(cli: Cli, log: Path, tmp_path: Path) -> None:
     assert strict.code == 1
     assert "leaks under --strict" in strict.err
     assert cli("data", "audit", str(log), "--split", "time", "--strict").code == 0
+
+
+def test_audit_of_sessions(cli: Cli, log: Path, tmp_path: Path) -> None:
+    arguments = ["data", "audit", str(log), "--sessions", "--figure", "sessions.png"]
+    audit = cli(*arguments, "--json").json
+    assert (audit["sessions"], audit["users"], audit["gap_seconds"]) == (30, 30, 3600)  # a user stays for 20 seconds
+    assert (tmp_path / "sessions.png").read_bytes().startswith(b"\x89PNG")
+    assert "30, 342 events" in cli(*arguments).out
+    assert cli(*arguments, "--gap", "1s", "--min-length", "3", "--json").json["sessions"] < 30
+    wrong = cli("data", "audit", str(log), "--sessions", "--gap", "400d")
+    assert wrong.code == 1
+    assert "gap = 400d is longer than all of log" in wrong.err
 
 
 def test_doctor(cli: Cli) -> None:

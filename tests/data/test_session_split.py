@@ -1,0 +1,330 @@
+"""The split by session, and what is shown and asked of a session, against plain loops."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from matinee.bootstrap import Exposures, intervals
+from matinee.catalogue import Catalogue
+from matinee.config import EvaluationConfig, SplitConfig
+from matinee.data.prefixes import Prefixes
+from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Split, split
+from matinee.data.synthetic import zipf_log
+from matinee.dataset import Dataset, Events
+from matinee.errors import DataError, MatineeError
+from matinee.evaluation import evaluate, validation
+from matinee.histories import Histories, last_of_each
+from matinee.metrics import PerUser
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.ranking import rank
+from matinee.task import Task
+from matinee.vocab import Vocab
+
+HOUR = 3600
+RATIOS = (0.6, 0.2, 0.2)
+
+
+def dataset(users, items, times, timed=True) -> Dataset:
+    known_users, user_rows = Vocab.index(np.asarray(users))
+    known_items, item_rows = Vocab.index(np.asarray(items))
+    events = Events.ordered(user_rows, item_rows, np.ones(len(user_rows)), np.asarray(times))
+    titles = Catalogue.of([f"Movie {i}" for i in known_items.ids.tolist()])
+    return Dataset("made", known_users, known_items, events, titles, timed=timed)
+
+
+def log(repeats: bool = False) -> Dataset:
+    """People with several sessions; with repeats some items come again, in a session and in a later one."""
+    data = zipf_log(60, 40, 500, np.random.default_rng(3))
+    if not repeats:
+        return data
+    events, rng = data.events, np.random.default_rng(0)
+    items = np.where(rng.random(len(events)) < 0.3, rng.integers(5, size=len(events)), events.item_rows)
+    return replace(data, events=Events(events.user_rows, items.astype(np.int32), events.values, events.times))
+
+
+def cut(data: Dataset, **settings) -> Split:
+    return split(data, SplitConfig(split="session", ratios=RATIOS, gap="1h", **settings))
+
+
+def sessions_of(data: Dataset) -> list[list[int]]:
+    """Every session as places of events, by a loop."""
+    found: list[list[int]] = []
+    events = data.events
+    for place in range(len(events)):
+        same = place > 0 and events.user_rows[place] == events.user_rows[place - 1]
+        if same and events.times[place] - events.times[place - 1] <= HOUR:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def parts_of(data: Dataset) -> dict[int, list[list[int]]]:
+    """Sessions of 2 events or more in the order of their begin, cut by RATIOS: floor, floor, rest."""
+    kept = [session for session in sessions_of(data) if len(session) >= 2]
+    kept.sort(key=lambda session: (data.events.times[session[0]], session[0]))
+    n_train, n_valid = int(len(kept) * RATIOS[0]), int(len(kept) * RATIOS[1])
+    return {TRAIN: kept[:n_train], VALID: kept[n_train : n_train + n_valid], TEST: kept[n_train + n_valid :]}
+
+
+def points_of(data: Dataset, part: int, *, earlier: bool, last: bool, repeat: bool) -> list[tuple[int, list[int], int]]:
+    """(user row, item rows shown, item row to be found) of every prediction, by a loop."""
+    events, parts = data.events, parts_of(data)
+    usable = [session for label in (TRAIN, VALID, TEST) for session in parts[label] if label <= part]
+    found = []
+    for session in sorted(parts[part]):
+        user = events.user_rows[session[0]]
+        before = [
+            place
+            for other in sorted(usable)
+            if earlier and other[0] < session[0] and events.user_rows[other[0]] == user
+            for place in other
+        ]
+        for number in range(1, len(session)):
+            shown = [int(events.item_rows[place]) for place in before + session[:number]]
+            target = int(events.item_rows[session[number]])
+            if (not last or number == len(session) - 1) and (repeat or target not in shown):
+                found.append((int(user), shown, target))
+    return found
+
+
+def last_only(items: list[int]) -> list[int]:
+    """Of an item that comes more than once its last place."""
+    return [item for place, item in enumerate(items) if item not in items[place + 1 :]]
+
+
+def test_labels_against_a_loop() -> None:
+    data = log()
+    found = cut(data)
+    wanted = np.full(len(data.events), UNUSED)
+    parts = parts_of(data)
+    for label, shown in ((TRAIN, TRAIN), (VALID, VALID_SHOWN), (TEST, TEST_SHOWN)):
+        assert len(parts[label]) > 10
+        for session in parts[label]:
+            wanted[session] = label
+            wanted[session[0]] = shown
+    np.testing.assert_array_equal(found.labels, wanted)
+    assert (wanted == UNUSED).sum() > 5
+    counts = [len(parts[label]) for label in (TRAIN, VALID, TEST)]
+    assert found.notes[0] == f"session: {counts[0]} sessions in train, {counts[1]} in valid, {counts[2]} in test"
+    assert found.notes[2].endswith(f"have fewer than 2 events ({(wanted == UNUSED).sum()} events) and are left out")
+
+
+def test_no_session_is_torn_and_later_ones_are_tested() -> None:
+    data = log()
+    found = cut(data)
+    sessions = found.sessions
+    assert sessions is not None
+    part = found.labels[sessions.starts[1:] - 1]  # of each session's last event
+    begun = {label: sessions.begun[part == label] for label in (TRAIN, VALID, TEST)}
+    assert begun[TRAIN].max() <= begun[VALID].min() <= begun[VALID].max() <= begun[TEST].min()
+    for start, stop in zip(sessions.starts[:-1], sessions.starts[1:], strict=True):
+        assert len({(label + 1) // 2 for label in found.labels[start:stop].tolist()}) == 1
+
+
+@pytest.mark.parametrize("refit", ["train", "train+valid"])
+def test_a_model_learns_from_sessions_as_if_each_were_a_user(refit: str) -> None:
+    data = log()
+    histories = cut(data).training(refit).histories
+    parts = parts_of(data)
+    wanted = sorted(parts[TRAIN] + (parts[VALID] if refit == "train+valid" else []))
+    assert len(histories) == len(wanted)
+    for place, session in enumerate(wanted):
+        mine = histories.take(np.array([place]))
+        assert mine.items.tolist() == data.events.item_rows[session].tolist()
+        assert mine.times.tolist() == data.events.times[session].tolist()
+        assert mine.user_rows.tolist() == [data.events.user_rows[session[0]]]
+
+
+def test_with_earlier_sessions_a_model_learns_from_users() -> None:
+    data = log()
+    histories = cut(data, earlier=True).training().histories
+    wanted: dict[int, list[int]] = {}
+    for session in sorted(parts_of(data)[TRAIN]):
+        wanted.setdefault(int(data.events.user_rows[session[0]]), []).extend(data.events.item_rows[session].tolist())
+    assert histories.user_rows.tolist() == sorted(wanted)
+    for place, user in enumerate(sorted(wanted)):
+        assert histories.take(np.array([place])).items.tolist() == wanted[user]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("predict", ["every", "last"])
+@pytest.mark.parametrize("repeat", [False, True])
+@pytest.mark.parametrize(("on", "part"), [("valid", VALID), ("test", TEST)])
+def test_what_is_shown_and_asked_against_a_loop(earlier: bool, predict: str, repeat: bool, on: str, part: int) -> None:
+    data = log(repeats=True)
+    config = EvaluationConfig(on=on, predict=predict, repeat=repeat)
+    task = Task.of(cut(data, earlier=earlier), config)
+    wanted = points_of(data, part, earlier=earlier, last=predict == "last", repeat=repeat)
+    every = points_of(data, part, earlier=earlier, last=predict == "last", repeat=True)
+    assert task.n_seen == len(every) - len(wanted)
+    assert (task.n_seen > 0) != repeat
+    assert task.targets.items.tolist() == [target for _, _, target in wanted]
+    assert task.user_rows.tolist() == sorted({user for user, _, _ in wanted})
+    assert [task.user_rows[owner] for owner in task.owners] == [user for user, _, _ in wanted]
+    assert isinstance(task.histories, Prefixes)
+    shown = task.histories.block(0, len(task.histories))
+    for place, (user, items, _) in enumerate(wanted):
+        assert shown.items[shown.starts[place] : shown.starts[place + 1]].tolist() == last_only(items)
+        assert shown.user_rows[place] == user
+
+
+@pytest.mark.parametrize("n_events", [1, 7, 100, 10**6])
+def test_blocks_hold_all_prefixes_once(n_events: int) -> None:
+    task = Task.of(cut(log()), EvaluationConfig())
+    prefixes = task.histories
+    assert isinstance(prefixes, Prefixes)
+    blocks = list(prefixes.blocks(n_events))
+    assert [start for start, _ in blocks] == [0, *(stop for _, stop in blocks)][:-1]
+    assert blocks[-1][1] == len(prefixes)
+    for start, stop in blocks:
+        block = prefixes.block(start, stop)
+        assert len(block.items) <= n_events or stop - start == 1
+        assert np.diff(block.starts).tolist() == prefixes.lengths[start:stop].tolist()
+
+
+def lists_by_loop(model: Recommender, points, k: int, repeat: bool) -> list[list[int]]:
+    return [
+        rank(model, last_of_each(Histories.of([shown])), k, repeat=repeat).items[0].tolist() for _, shown, _ in points
+    ]
+
+
+@pytest.mark.parametrize("name", ["markov", "ease", "popularity"])
+@pytest.mark.parametrize(("predict", "earlier", "repeat"), [("every", False, False), ("last", True, True)])
+def test_figures_against_a_loop(name: str, predict: str, earlier: bool, repeat: bool) -> None:
+    data = log(repeats=True)
+    over = cut(data, earlier=earlier)
+    model = create(name).fit(over.training(), Run.seeded(1))
+    config = EvaluationConfig(k=(3, 10), samples=100, predict=predict, repeat=repeat)
+    report = evaluate(model, over, config, rng=np.random.default_rng(1))
+    points = points_of(data, TEST, earlier=earlier, last=predict == "last", repeat=repeat)
+    assert report.targets == len(points)
+    lists = lists_by_loop(model, points, 10, repeat)
+    places = [
+        items.index(target) + 1 if target in items else np.inf
+        for items, (_, _, target) in zip(lists, points, strict=True)
+    ]
+    for k in (3, 10):
+        hit = np.array([place <= k for place in places])
+        gain = np.array([1 / np.log2(place + 1) if place <= k else 0.0 for place in places])
+        reciprocal = np.array([1 / place if place <= k else 0.0 for place in places])
+        assert report.metrics[f"hit-rate@{k}"].mean == pytest.approx(hit.mean())
+        assert report.metrics[f"recall@{k}"].mean == pytest.approx(hit.mean())
+        assert report.metrics[f"ndcg@{k}"].mean == pytest.approx(gain.mean())
+        assert report.metrics[f"mrr@{k}"].mean == pytest.approx(reciprocal.mean())
+        shown = {item for items in lists for item in items[:k] if item >= 0}
+        assert report.metrics[f"coverage@{k}"].mean == pytest.approx(len(shown) / len(data.items))
+    users = np.array([user for user, _, _ in points])
+    of_user = report.per_user["hit-rate@10"]
+    for place, user in enumerate(report.user_rows):  # a user's value is the mean over their predictions
+        assert of_user.values[place] == pytest.approx(hit[users == user].mean())
+        assert of_user.weights[place] == (users == user).sum()
+    assert report.users == len(np.unique(users))
+    assert ("lists may hold what was seen before" in report.notes()) == repeat
+    assert any(f"({len(points)} predictions)" in note for note in report.notes())
+
+
+def test_blocks_change_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = cut(log(repeats=True))
+    model = create("markov").fit(over.training(), Run.seeded(1))
+    whole = evaluate(model, over, rng=np.random.default_rng(1))
+    monkeypatch.setattr(Prefixes.blocks, "__defaults__", (50,))
+    blocked = evaluate(model, over, rng=np.random.default_rng(1))
+    assert blocked.metrics == whole.metrics
+
+
+def test_what_comes_later_changes_no_earlier_prediction() -> None:
+    data = log()
+    over = cut(data, earlier=True)
+    model = create("markov").fit(over.training(), Run.seeded(1))
+    task = Task.of(over, EvaluationConfig())
+    shown, _ = next(task.batches())
+    middle = len(shown) // 2
+    place = int(task.histories.lasts[middle])  # of the event to be found there, and all after it
+    events = task.histories.events
+    items = events.item_rows.copy()
+    items[place:] = items[place:][::-1]
+    changed = replace(task.histories, events=replace(events, item_rows=items)).block(0, len(shown))
+    before = task.histories.lasts <= place
+    np.testing.assert_array_equal(
+        rank(model, shown.take(np.flatnonzero(before)), 5).items,
+        rank(model, changed.take(np.flatnonzero(before)), 5).items,
+    )
+
+
+def test_a_user_who_watches_a_lot_does_not_narrow_the_interval() -> None:
+    """Predictions of one user hang together: the bootstrap draws users."""
+    rng = np.random.default_rng(0)
+    good = rng.random(40) < 0.5  # each user is either always found or never
+    owners = np.repeat(np.arange(40), 50)
+    by_list = PerUser(good[owners].astype(float))
+    by_user = by_list.pooled(owners, 40)
+    assert by_user.mean == pytest.approx(by_list.mean)
+    items = (owners % 9).astype(np.int32)[:, None]
+    of_lists = intervals({"hit-rate@1": by_list}, Exposures(items, 9, [1]), 2000, rng)
+    of_users = intervals({"hit-rate@1": by_user}, Exposures(items, 9, [1], owners), 2000, rng)
+    for name in ("hit-rate@1", "gini@1"):
+        width = [found[name].high - found[name].low for found in (of_lists, of_users)]
+        assert width[1] / width[0] > 3, name  # 40 people, not 2,000: 7 times as wide, were it not for bounds
+        assert of_lists[name].mean == pytest.approx(of_users[name].mean)
+
+
+def test_validation_watches_the_last_event_of_each_session() -> None:
+    over = cut(log())
+    model = create("markov").fit(over.training(), Run.seeded(1))
+    config = EvaluationConfig(k=(10,), on="valid", predict="last", samples=100)
+    wanted = evaluate(model, over, config, rng=np.random.default_rng(1)).metrics["ndcg@10"].mean
+    assert validation(over)(model) == pytest.approx(wanted)
+
+
+def test_valid_is_not_learned_before_it_is_asked() -> None:
+    over = cut(log())
+    model = create("popularity").fit(over.training("train+valid"), Run.seeded(1))
+    with pytest.raises(MatineeError, match="use --refit train with --on valid"):
+        evaluate(model, over, EvaluationConfig(on="valid", refit="train+valid"), rng=np.random.default_rng(1))
+
+
+def test_a_session_cannot_be_shown_without_what_came_before() -> None:
+    with pytest.raises(MatineeError, match="inputs train\\+valid is the only choice"):
+        Task.of(cut(log(), earlier=True), EvaluationConfig(inputs="train"))
+
+
+def test_nothing_to_find() -> None:
+    # the test session holds one item twice, and lists do not repeat
+    data = dataset([1, 1, 2, 2, 3, 3], [1, 2, 2, 1, 3, 3], [0, 1, 9000, 9001, 99_000, 99_001])
+    with pytest.raises(MatineeError, match="no session of data made has an event in test that its user did not have"):
+        Task.of(split(data, SplitConfig(split="session", ratios=(0.7, 0.0, 0.3))), EvaluationConfig())
+
+
+def test_leaks_are_those_of_prefixes() -> None:
+    # sessions do not overlap: nothing leaks, though a user's later test session is newer than their first one's targets
+    users, items = [1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6]
+    times = np.repeat([0, 10_000, 20_000], 2) + np.tile([0, 1], 3)
+    found = split(dataset(users, items, times), SplitConfig(split="session", ratios=(0.4, 0.0, 0.6)))
+    assert found.labels.tolist() == [TRAIN, TRAIN, TEST_SHOWN, TEST, TEST_SHOWN, TEST]
+    assert found.leaks == ()
+    # user 1's session of train goes on while user 2's of test is over
+    over = dataset([1, 1, 1, 2, 2], [1, 2, 3, 1, 2], [0, 3000, 6000, 10, 20])
+    assert split(over, SplitConfig(split="session", ratios=(0.5, 0.0, 0.5))).leaks == (
+        "test: 1 of 1 (100%) targets are older than something in train",
+    )
+
+
+@pytest.mark.parametrize("ratios", [(1.0, 0.0, 0.0), (0.8, 0.2, 0.0), (0.8, 0.0, 0.2)])
+def test_shares(ratios: tuple[float, float, float]) -> None:
+    found = split(log(), SplitConfig(split="session", ratios=ratios))
+    sizes = found.sizes()
+    assert [size > 0 for size in sizes.values()] == [share > 0 for share in ratios]
+
+
+def test_untimed_logs_go_in_the_order_of_the_file() -> None:
+    data = dataset([1, 2, 1, 2, 1, 2], [5, 1, 3, 2, 4, 3], np.zeros(6, dtype=np.int64), timed=False)
+    with pytest.raises(DataError, match="made has no times"):
+        cut(data)
+    last = split(data, SplitConfig(split="leave-last"))
+    assert last.notes == ("leave-last: the log has no times, so each user's last event is the last in the log",)
+    shown = Task.of(last, EvaluationConfig()).histories
+    assert data.items.ids[shown.items].tolist() == [5, 3, 1, 2]  # train, then valid
+    assert data.items.ids[last.targets("test").item_rows].tolist() == [4, 3]
