@@ -98,7 +98,7 @@ def test_every_text_that_a_template_names_is_there(path: Path) -> None:
     source = path.read_text("utf-8")
     calls = re.findall(r"\b[th]\((.*?)\)", source)
     named = {key for call in calls for key in re.findall(r"""["']([a-z_]+(?:\.[a-z0-9_-]+)+)["']""", call)}
-    assert {key for key in named if not TEXTS["en"].has(key)} == set()
+    assert {key for key in named if not key.endswith("_") and not TEXTS["en"].has(key)} == set()
 
 
 def test_every_form_that_posts_carries_the_token() -> None:

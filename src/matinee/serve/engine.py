@@ -93,14 +93,15 @@ class Engine:
         *,
         steering: Steering | None = None,
         hidden: IntArray | None = None,
+        repeat: bool = False,
     ) -> list[Recommendation]:
-        """As recommend, for a history at hand (B = 1)."""
+        """As recommend, for a history at hand (B = 1). repeat: list what is in the history too."""
         name = self._known(model or self.default)
         if len(history.items) == 0:
             return self.popular(k, allowed=self.allowed(steering, hidden))
         chosen = self.artefacts[name].model
         masked = Histories.of([hidden.tolist()]) if hidden is not None and len(hidden) else None
-        found = self._listed(self._steerer.rank(chosen, history, k, steering, hidden=masked), name)
+        found = self._listed(self._steerer.rank(chosen, history, k, steering, hidden=masked, repeat=repeat), name)
         if not found:
             return found
         rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]

@@ -129,16 +129,27 @@ class Frame:
 
     def problem(self, request: Request, error: PageError) -> Response:
         """The page for a mistake, in the visitor's language."""
-        return self.error(request, error.status, texts_for(request)(error.key, **error.values), error.wanted)
+        message = texts_for(request)(error.key, **error.values)
+        return self.error(request, error.status, message, error.wanted, offer_models=error.key == "error.no_model")
 
-    def error(self, request: Request, status: int, message: str, wanted: str = "") -> Response:
+    def error(
+        self, request: Request, status: int, message: str, wanted: str = "", *, offer_models: bool = False
+    ) -> Response:
         """A page that says what went wrong, and where to go: what was meant, perhaps, or what others watch."""
         watched = self.watched(request)
         rows = self.site.search.find(wanted[:MAX_QUERY], STRIP) if wanted and not wanted.isdecimal() else []
         rows = rows or [item.item_row for item in self.site.engine.popular(STRIP)]
         heading = texts_for(request)(f"error.heading_{status}" if status in HEADED else "error.heading")
-        values = {"heading": heading, "message": message, "cards": self.cards.plain(rows, watched)}
-        return self.page(request, "error.html", status, **values, n_watched=len(watched))
+        return self.page(
+            request,
+            "error.html",
+            status,
+            heading=heading,
+            message=message,
+            cards=self.cards.plain(rows, watched),
+            offer_models=offer_models,
+            n_watched=len(watched),
+        )
 
 
 def in_words(texts: Texts, name: str) -> str:

@@ -244,7 +244,7 @@ class SqlEvents:
 
     def watched_since(self, since: Instant, least: int) -> list[tuple[str, int]]:
         """See EventLog; looks at the last RECENT_EVENTS of the log, so that its length does not matter."""
-        last = select(_event).order_by(_event.seq.desc()).limit(RECENT_EVENTS).subquery().c
+        last = select(events_table).order_by(_event.seq.desc()).limit(RECENT_EVENTS).subquery().c
         people = func.count(last.user_id.distinct())
         counted = last.kind.in_(self._counted)
         asked = select(last.item_id, people).where(last.at >= since, counted).group_by(last.item_id)

@@ -10,11 +10,15 @@ from fastapi.responses import HTMLResponse
 
 from matinee.serve.frame import Frame
 from matinee.serve.pages.about import AboutPages
+from matinee.serve.pages.account import AccountPages
 from matinee.serve.pages.home import HomePages
 from matinee.serve.pages.language import LanguagePages
 from matinee.serve.pages.mine import MinePages
+from matinee.serve.pages.models import ModelPages
 from matinee.serve.pages.movie import MoviePages
 from matinee.serve.pages.search import SearchPages
+from matinee.serve.pages.transfer import TransferPages
+from matinee.serve.pages.why import WhyPages
 from matinee.serve.site import Site
 
 
@@ -32,7 +36,11 @@ SUBJECTS: tuple[type[Subject], ...] = (
     HomePages,
     SearchPages,
     MoviePages,
+    ModelPages,
+    WhyPages,
     MinePages,
+    AccountPages,
+    TransferPages,
     AboutPages,
     LanguagePages,
 )

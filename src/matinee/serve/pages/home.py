@@ -8,6 +8,7 @@ from matinee.serve.engine import Recommendation
 from matinee.serve.frame import STRIP, Frame
 from matinee.serve.popular_now import PopularNow
 from matinee.serve.rows import Row, Rows
+from matinee.serve.steering_form import steering_of
 
 FOR_YOU, STARTERS, ROW, SHORT = 24, 12, 12, 6
 """Movies in each list; divisible by the 2, 3, 4 or 6 columns of the grid."""
@@ -41,7 +42,8 @@ class HomePages:
         engine, cards = self._site.engine, self._frame.cards
         name = model or engine.default
         self._frame.require_served(name, engine.models)
-        found = self._site.for_you(seen, FOR_YOU, name) if watched else []
+        steering = steering_of(request, self._site.catalogue)
+        found = self._site.for_you(seen, FOR_YOU, name, steering.asked) if watched else []
         rows = Rows(self._frame, request)
         listed = [row for row in self._rows(rows, found, guest=not watched) if row.cards]
         starters = self._starters[more * STARTERS : (more + 1) * STARTERS]
@@ -49,6 +51,7 @@ class HomePages:
             request,
             "home.html",
             model=name,
+            steering=steering,
             for_you=rows.of("for-you", "", "", found).cards,
             starters=cards.plain(starters, watched) if len(watched) < ENOUGH else [],
             more=(more + 1) % max(1, len(self._starters) // STARTERS),

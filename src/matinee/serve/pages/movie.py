@@ -7,10 +7,11 @@ from fastapi.responses import RedirectResponse, Response
 
 from matinee.serve.engine import POPULAR
 from matinee.serve.frame import Frame, PageError, own_path
+from matinee.serve.liked_too import LikedToo
 from matinee.serve.site import Place
 from matinee.store.protocols import Kind
 
-SIMILAR = 12
+SIMILAR, LIKED_TOO = 12, 6
 MAX_LIST_ID = 100
 MARKS = {"1", "2", "3", "4", "5", "watched", "removed", "hidden", "shown"}
 
@@ -21,6 +22,7 @@ class MoviePages:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._site = frame.site
+        self._liked = LikedToo(frame.site)
 
     def add_to(self, router: APIRouter) -> None:
         """Add its routes."""
@@ -54,6 +56,8 @@ class MoviePages:
             people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
             similar=cards.listed(near, watched, list_id),
             hidden=row in seen.hidden,
+            liked_too=cards.listed(self._liked.listed(row, LIKED_TOO, seen.out), watched),
+            fans=self._liked.people(row),
             n_watched=len(watched),
         )
 

@@ -1,0 +1,145 @@
+"""What each model is, how good it is, and what it would show this visitor; and several of them side by side."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from matinee.serve.cards import Card
+from matinee.serve.engine import POPULAR, Recommendation
+from matinee.serve.formulas import FORMULAS
+from matinee.serve.frame import Frame
+from matinee.serve.model_art import draw_family
+from matinee.serve.papers import PAPERS
+from matinee.serve.quality import CURVE_HEIGHT, CURVE_WIDTH, YARDSTICKS, Figure, curves, figures
+from matinee.serve.site import Seen
+
+LISTED, COMPARED = 20, 12
+LEAST, MOST = 2, 4
+"""Models side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place of a model's list. strength: its score from 0 (the lowest of the list) to 1 (the highest)."""
+
+    card: Card
+    strength: float
+    shared: int = 0
+    """Lists that hold the movie, where several stand side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One model's list beside others."""
+
+    model: str
+    places: list[Place]
+
+
+class ModelPages:
+    """The models, one by one and side by side."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._site = frame.site
+        engine = frame.site.engine
+        self._names = engine.models if POPULAR in engine.models else (*engine.models, POPULAR)
+        self._figures = {figure.model: figure for figure in figures(list(engine.artefacts.values()))}
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add its routes."""
+        router.get("/models")(self.index)
+        router.get("/models/{name:path}")(self.model)
+        router.get("/compare")(self.compare)
+
+    def index(self, request: Request) -> Response:
+        """Every model with its picture and its figure, the best first."""
+        names = sorted(self._names, key=lambda name: -self._figures[name].mean if name in self._figures else 0.0)
+        art = {name: draw_family(name) for name in names}
+        scale = self._scale(names)
+        return self._frame.page(request, "models.html", names=names, art=art, figures=self._figures, scale=scale)
+
+    def model(self, request: Request, name: str, seen: bool = False) -> Response:
+        """One model: its list for this visitor, what it is, and how good it is. seen: list watched movies too."""
+        self._frame.require_served(name, self._names)
+        artefact = self._site.engine.artefacts.get(name)
+        did = self._frame.seen(request)
+        items = self._list(did, name, LISTED, repeat=seen)
+        list_id = self._frame.showing(request).add("model", name, items)
+        beside = [name, *(other for other in YARDSTICKS if other != name)]
+        return self._frame.page(
+            request,
+            "model.html",
+            model=name,
+            names=self._names,
+            places=self._places(items, self._frame.cards.listed(items, did.watched, list_id)),
+            repeat=seen and bool(did.watched),
+            formulas=FORMULAS.get(name, ()),
+            art=draw_family(name),
+            paper=PAPERS.get(name, ""),
+            figures=[self._figures[other] for other in beside if other in self._figures],
+            scale=self._scale(beside),
+            curves=curves(artefact) if artefact else [],
+            curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
+            n_watched=len(did.watched),
+        )
+
+    def compare(self, request: Request, models: Annotated[list[str] | None, Query()] = None) -> Response:
+        """Two to four models' lists for this visitor, with what they share."""
+        asked = list(dict.fromkeys(name.strip() for part in models or [] for name in part.split(",") if name.strip()))
+        for name in asked:
+            self._frame.require_served(name, self._names)
+        chosen = (asked if len(asked) >= LEAST else self._filled(asked))[:MOST]
+        did, showing, cards = self._frame.seen(request), self._frame.showing(request), self._frame.cards
+        lists = {name: self._list(did, name, COMPARED) for name in chosen}
+        rows = {name: {item.item_row for item in items} for name, items in lists.items()}
+        holds = {row: sum(row in found for found in rows.values()) for found in rows.values() for row in found}
+        columns = [
+            Column(
+                name, self._places(items, cards.listed(items, did.watched, showing.add("compare", name, items)), holds)
+            )
+            for name, items in lists.items()
+        ]
+        return self._frame.page(
+            request,
+            "compare.html",
+            names=self._names,
+            chosen=chosen,
+            columns=columns,
+            overlaps=[(a, b, len(rows[a] & rows[b])) for a, b in combinations(chosen, 2)],
+            in_all=sum(count == len(chosen) for count in holds.values()),
+            length=COMPARED,
+            most=MOST,
+            figures=self._figures,
+            n_watched=len(did.watched),
+        )
+
+    def _filled(self, asked: list[str]) -> list[str]:
+        """The models asked for and the best measured others, up to three."""
+        best = sorted(self._names, key=lambda name: -self._figures[name].mean if name in self._figures else 0.0)
+        return list(dict.fromkeys([*asked, self._site.engine.default, *best, *self._names]))[:3]
+
+    def _list(self, did: Seen, name: str, k: int, *, repeat: bool = False) -> list[Recommendation]:
+        engine = self._site.engine
+        if name not in engine.models:
+            return engine.popular(k, allowed=engine.allowed(None, did.history.items if not repeat else did.hidden))
+        if repeat and did.watched:
+            return engine.recommend_for(did.history, k, name, hidden=did.hidden, repeat=True)
+        return self._site.for_you(did, k, name)
+
+    def _places(
+        self, items: list[Recommendation], cards: list[Card], holds: dict[int, int] | None = None
+    ) -> list[Place]:
+        """Scores of one model are scaled over its list; places that it left to popularity have none."""
+        own = [item.score for item in items if item.model == items[0].model]
+        low, span = min(own, default=0.0), (max(own, default=0.0) - min(own, default=0.0)) or 1.0
+        strengths = [(item.score - low) / span if item.model == items[0].model else 0.0 for item in items]
+        shared = [holds.get(item.item_row, 0) if holds else 0 for item in items]
+        return [Place(*place) for place in zip(cards, strengths, shared, strict=True)]
+
+    def _scale(self, names: list[str]) -> float:
+        """What a bar of full length stands for."""
+        known: list[Figure] = [self._figures[name] for name in names if name in self._figures]
+        return max((figure.high for figure in known), default=1.0) * 1.05
