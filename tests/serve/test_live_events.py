@@ -1,0 +1,330 @@
+"""What visitors do and are shown is written once, in full, before the answer; hidden movies stay out of every list."""
+
+import re
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import event as sql_event
+from starlette.testclient import TestClient
+
+from matinee.errors import MatineeError
+from matinee.serve.app import create_app
+from matinee.serve.site import DOUBLE_SECONDS, Site
+from matinee.store.protocols import LiveEvent, ShownList
+from matinee.store.schema import CURRENT
+from matinee.store.shown import SqlLists
+from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.vocab import Vocab
+from site_fixtures import CHEAP, NOW, SiteClient
+
+ALIEN, MATRIX, TOY_STORY, PULP = 1214, 2571, 1, 296
+ITEMS = Vocab.of([10, 20, 30])
+OLD = """
+CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id VARCHAR(100), user_id VARCHAR(200) NOT NULL,
+  item_id VARCHAR(200) NOT NULL, kind VARCHAR(20) NOT NULL, value FLOAT NOT NULL, at BIGINT NOT NULL,
+  model VARCHAR(100), list_id VARCHAR(100), position INTEGER, UNIQUE (user_id, event_id));
+CREATE INDEX events_by_user ON events (user_id, at, seq);
+CREATE TABLE visitors (token_hash VARCHAR(64) NOT NULL PRIMARY KEY, user_id VARCHAR(200) NOT NULL,
+  created BIGINT NOT NULL);
+INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '10', 'rating', 4, 5);
+"""
+"""The tables of the first site, with an event."""
+
+
+def mark(client: TestClient, item_id: object, what: str, **more: str) -> str:
+    answer = client.post("/mark", data={"item_id": str(item_id), "mark": what, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def table(app: FastAPI, name: str) -> list[Any]:
+    site: Site = app.state.site
+    with site.database.read() as connection:
+        return list(connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1"))
+
+
+def section(page: str, name: str) -> str:
+    found = re.search(rf'<section[^>]*id="{name}".*?</section>', page, re.DOTALL)
+    return found.group(0) if found else ""
+
+
+def items(page: str) -> list[int]:
+    return [int(found) for found in re.findall(r'data-item="(\d+)"', page)]
+
+
+def links(page: str) -> list[str]:
+    return [unescape(found) for found in re.findall(r'class="poster" href="([^"]+)"', page)]
+
+
+# Lists shown ---------------------------------------------------------------
+
+
+def test_looking_alone_leaves_nothing_behind(client: TestClient, app: FastAPI) -> None:
+    for path in ("/", "/search?q=star", f"/movie/{MATRIX}", f"/why/{MATRIX}"):
+        client.get(path)
+    assert table(app, "lists") == []
+    assert table(app, "events") == []
+
+
+def test_a_list_is_written_as_it_was_shown(client: TestClient, app: FastAPI) -> None:
+    page = section(mark(client, ALIEN, "5"), "for-you")
+    site: Site = app.state.site
+    list_id = re.search(r'name="list_id" value="([^"]+)"', page).group(1)  # type: ignore[union-attr]
+    shown = SqlLists(site.database).find(list_id)
+    assert shown is not None
+    assert (shown.name, shown.model, shown.at) == ("for-you", "ease", NOW)
+    assert shown.version == site.engine.artefacts["ease"].version
+    assert len(shown.version) == 12
+    assert list(shown.item_ids) == items(page)
+    assert shown.user_id == site.log.recent(shown.user_id)[0].user_id
+
+
+def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
+    page = mark(client, ALIEN, "5")
+    client.get(links(section(page, "for-you"))[0])
+    site: Site = app.state.site
+    user_id = table(app, "lists")[0].user_id
+    assert len(site.engine.history(user_id).items) == 1
+    assert [event.item_id for event in site.log.recent(user_id)] == [str(ALIEN)]
+    assert site.seen(user_id).hidden.tolist() == []
+
+
+def test_every_row_of_the_page_is_one_insert(client: TestClient, app: FastAPI) -> None:
+    for item_id in (ALIEN, TOY_STORY, PULP):
+        mark(client, item_id, "5")
+    site: Site = app.state.site
+    before = len(table(app, "lists"))
+    written: list[str] = []
+    sql_event.listen(site.database._writer, "before_cursor_execute", lambda *call: written.append(call[2]))
+    page = client.get("/").text
+    assert sum(statement.startswith("INSERT INTO lists") for statement in written) == 1
+    names = {row.name for row in table(app, "lists")[before:]} | {row.name for row in table(app, "lists")}
+    assert "for-you" in names
+    linked = {link.partition("?list=")[2] for link in links(page) if "?list=" in link}
+    assert linked <= {row.list_id for row in table(app, "lists")}
+    assert len(linked) >= 2
+
+
+# Clicks --------------------------------------------------------------------
+
+
+def test_a_click_on_a_list_is_noted_once_with_its_place(client: TestClient, app: FastAPI) -> None:
+    page = section(mark(client, ALIEN, "5"), "for-you")
+    link, third = links(page)[2], items(page)[2]
+    client.get(link)
+    client.get(link)  # again, or from the history of the browser
+    clicks = [row for row in table(app, "events") if row.kind == "click"]
+    assert len(clicks) == 1
+    site: Site = app.state.site
+    shown = site.lists.find(clicks[0].list_id)
+    assert shown is not None
+    assert (clicks[0].item_id, clicks[0].position, clicks[0].at) == (str(third), 3, NOW)
+    assert (clicks[0].model, clicks[0].version) == ("ease", site.engine.version("ease"))
+    assert shown.item_ids[2] == third
+
+
+def test_a_click_that_no_list_of_theirs_explains_is_none(client: TestClient, app: FastAPI) -> None:
+    page = section(mark(client, ALIEN, "5"), "for-you")
+    list_id = links(page)[0].partition("?list=")[2]
+    other = SiteClient(app)
+    mark(other, TOY_STORY, "5")
+    other.get(links(page)[0])  # someone else's list
+    client.get(f"/movie/{ALIEN}?list={list_id}")  # a movie that is not on it
+    client.get(f"/movie/{MATRIX}?list=no-such-list")
+    client.get(f"/movie/{MATRIX}")  # from nowhere
+    SiteClient(app).get(links(page)[1])  # nobody
+    assert not [row for row in table(app, "events") if row.kind == "click"]
+    assert client.get(f"/movie/{MATRIX}?list=" + "x" * 5000).status_code == 200
+
+
+def test_a_mark_believes_the_list_and_not_the_form(client: TestClient, app: FastAPI) -> None:
+    page = section(mark(client, ALIEN, "5"), "for-you")
+    list_id, second = links(page)[0].partition("?list=")[2], items(page)[1]
+    mark(client, second, "4", list_id=list_id, position="999", model="item-knn")
+    row = table(app, "events")[-1]
+    assert (row.model, row.position, row.list_id) == ("ease", 2, list_id)
+    mark(client, MATRIX, "3", list_id="made-up", position="7", model="no such model")
+    row = table(app, "events")[-1]
+    assert (row.model, row.position, row.list_id, row.version) == (None, None, None, None)
+
+
+# Twice, and at once --------------------------------------------------------
+
+
+def test_a_double_click_is_one_event_and_another_word_is_another(artefact_paths: list[Path], tmp_path: Path) -> None:
+    now = [NOW]
+    app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/d.db", clock=lambda: now[0], hasher=CHEAP)
+    with SiteClient(app) as client:
+        for what in ("4", "4", "5", "4", "4", "watched", "watched", "hidden", "hidden", "4"):
+            mark(client, ALIEN, what)
+        marks = [(row.kind, row.value) for row in table(app, "events")]
+        assert marks == [
+            ("rating", 4), ("rating", 5), ("rating", 4), ("watched", 1), ("hidden", 1), ("rating", 4),
+        ]  # fmt: skip
+        now[0] += DOUBLE_SECONDS + 1
+        mark(client, ALIEN, "4")
+        assert len(table(app, "events")) == 7
+
+
+def test_two_tabs_rating_at_once_the_last_to_arrive_wins(client: TestClient, app: FastAPI) -> None:
+    mark(client, TOY_STORY, "3")
+    site: Site = app.state.site
+    user_id = table(app, "events")[0].user_id
+    row = site.engine.items.row(ALIEN)
+    start = threading.Barrier(8)
+
+    def tab(n: int) -> None:
+        start.wait()
+        for stars in range(1, 6):
+            site.record(user_id, row, "rating", float((stars + n) % 5 + 1))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(tab, range(8)))
+    last = [event for event in table(app, "events") if event.item_id == str(ALIEN)][-1]
+    assert site.seen(user_id).watched[row].value == last.value
+    assert len(site.seen(user_id).history.items) == 2
+
+
+def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
+    database = SqlDatabase(f"sqlite:///{tmp_path}/t.db")
+    log = SqlEvents(database, ITEMS)
+    lists = SqlLists(database)
+    start = threading.Barrier(6)
+
+    def send(n: int) -> int:
+        start.wait()
+        new = 0
+        for k in range(30):
+            new += log.append([LiveEvent("a", 10, "click", 1, 5, f"e{k}")])
+            lists.write([ShownList(f"{n}-{k}", "a", "for-you", "ease", "v", 5, (10, 20))])
+        return new
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(send, range(6))) == 30
+    assert log.counts().events == 30
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM lists").scalar() == 180
+    database.close()
+
+
+def test_the_last_by_time_then_arrival_counts(tmp_path: Path) -> None:
+    log = SqlEvents(f"sqlite:///{tmp_path}/o.db", ITEMS)
+    log.append([LiveEvent("a", 10, "rating", 5, 9), LiveEvent("a", 10, "rating", 2, 7)])  # the older one came later
+    log.append(
+        [LiveEvent("a", 20, "hidden", 1, 9), LiveEvent("a", 20, "shown", 1, 9), LiveEvent("a", 30, "hidden", 1, 3)]
+    )
+    found = log.activity("a")
+    assert found.history.weights.tolist() == [5]
+    assert [event.value for event in found.recent] == [5]
+    assert found.hidden.tolist() == [2]
+    log.close()
+
+
+# Not interested ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["ease", "item-knn", "popularity"])
+def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app: FastAPI, model: str) -> None:
+    page = client.get("/", params={"model": model}).text
+    mark(client, ALIEN, "5")
+    first = items(section(client.get("/", params={"model": model}).text, "for-you"))
+    mark(client, first[0], "hidden")
+    page = client.get("/", params={"model": model}).text
+    assert first[0] not in items(section(page, "for-you"))
+    assert items(section(page, "for-you"))[:5] == first[1:6]
+    assert first[0] not in items(section(page, "popular"))
+    listed = client.get("/api/v1/recommendations", params={"model": model, "k": 100}).json()["items"]
+    assert first[0] not in [item["item_id"] for item in listed]
+    assert "You are not interested" in client.get(f"/movie/{first[0]}").text
+    assert len(table(app, "events")) == 2
+    mark(client, first[0], "shown")
+    assert items(section(client.get("/", params={"model": model}).text, "for-you")) == first
+    site: Site = app.state.site
+    assert len(site.engine.history(table(app, "events")[0].user_id).items) == 1  # never history
+
+
+def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastAPI) -> None:
+    mark(client, ALIEN, "hidden")
+    site: Site = app.state.site
+    seen = site.seen(table(app, "events")[0].user_id)
+    assert (len(seen.history.items), seen.watched) == (0, {})
+    assert "Tell us three" in client.get("/").text
+    mark(client, ALIEN, "4")
+    seen = site.seen(table(app, "events")[0].user_id)
+    assert len(seen.history.items) == 1
+
+
+# Older and newer databases -------------------------------------------------
+
+
+def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(OLD)
+    connection.close()
+    log = SqlEvents(f"sqlite:///{path}", ITEMS)
+    assert log.histories(["a"]).weights.tolist() == [4]
+    log.append([LiveEvent("a", 20, "rating", 5, 6, version="abc")])
+    log.close()
+    log = SqlEvents(f"sqlite:///{path}", ITEMS)  # once more: nothing is left to do
+    assert log.histories(["a"]).weights.tolist() == [4, 5]
+    log.close()
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT version FROM schema_version").fetchall() == [(CURRENT,)]
+    assert connection.execute("SELECT version FROM events ORDER BY seq").fetchall() == [(None,), ("abc",)]
+    connection.close()
+
+
+def test_a_database_of_a_newer_matinee_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    SqlDatabase(f"sqlite:///{path}").close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE schema_version SET version = 99")
+    connection.commit()
+    connection.close()
+    with pytest.raises(MatineeError, match=r"tables of version 99, this Matinee reads .*update Matinee"):
+        SqlDatabase(f"sqlite:///{path}")
+
+
+def test_clicks_are_history_where_clicks_are_the_data(tmp_path: Path) -> None:
+    log = SqlEvents(f"sqlite:///{tmp_path}/c.db", ITEMS, None, ("rating", "watched", "click"))
+    log.append([LiveEvent("a", 10, "click", 1, 1)])
+    assert log.histories(["a"]).items.tolist() == [0]
+    log.close()
+
+
+# Queries -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/", 3), ("/?model=item-knn&adventurous=0.5&variety=0.5&genre=Drama", 3), ("/search?q=star", 2),
+        (f"/movie/{MATRIX}", 3), (f"/why/{MATRIX}", 2), ("/my", 3), ("/about", 2), ("/search/suggest?q=st", 0),
+        ("/api/v1/recommendations?k=50&explain=true", 3),
+    ],
+)  # fmt: skip
+def test_no_page_asks_more_with_a_longer_history(client: TestClient, app: FastAPI, path: str, most: int) -> None:
+    """Whose session, what they did, and one insert for all lists shown: however much they did."""
+    site: Site = app.state.site
+    asked: list[str] = []
+    for engine in (site.database._reader, site.database._writer):
+        sql_event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+
+    def count() -> int:
+        asked.clear()
+        assert client.get(path).status_code == 200
+        return sum(not statement.startswith("BEGIN") for statement in asked)
+
+    rows = site.engine.starters(40)
+    mark(client, site.engine.items.id(rows[0]), "5")
+    few = count()
+    user_id = table(app, "events")[0].user_id
+    site.log.append([LiveEvent(user_id, site.engine.items.id(row), "rating", 4, NOW) for row in rows[1:]])
+    assert count() == few <= most
