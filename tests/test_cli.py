@@ -300,7 +300,7 @@ def test_audit_of_sessions(cli: Cli, log: Path, tmp_path: Path) -> None:
     assert (audit["sessions"], audit["users"], audit["gap_seconds"]) == (30, 30, 3600)  # a user stays for 20 seconds
     assert (tmp_path / "sessions.png").read_bytes().startswith(b"\x89PNG")
     assert "30, 342 events" in cli(*arguments).out
-    assert cli(*arguments, "--gap", "1s", "--min-length", "3", "--json").json["sessions"] < 30
+    assert cli(*arguments, "--gap", "1m", "--min-length", "12", "--json").json["sessions"] < 30
     wrong = cli("data", "audit", str(log), "--sessions", "--gap", "400d")
     assert wrong.code == 1
     assert "gap = 400d is longer than all of log" in wrong.err

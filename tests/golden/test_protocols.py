@@ -1,13 +1,15 @@
-"""The published figures of protocols A and B, from the experiments in configs/: another implementation's numbers."""
+"""The published figures of the protocols, from the experiments in configs/: another implementation's numbers."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from matinee import workflow
 from matinee.config import EvaluationConfig, Experiment, read_experiment
-from matinee.data.splits import Split
+from matinee.data.splits import TEST, VALID, Split
+from matinee.task import Task
 
 PROJECT = Path(__file__).parents[2]
 SharedData = Callable[[str], Path]
@@ -72,3 +74,48 @@ def test_protocol_b(protocol_b: Split, shared_data: SharedData) -> None:
     assert figures("b/ease", protocol_b, shared_data) == pytest.approx((0.1874, 0.3853), abs=2e-4)
     _, denoising = figures("b/edlae", protocol_b, shared_data)
     assert 0.385 <= denoising < 0.395
+
+
+@pytest.mark.parametrize(
+    ("protocol", "users", "movies", "events"), [("c", 6040, 3416, 999_611), ("c-small", 610, 3650, 90_274)]
+)
+def test_protocol_c_is_cut_as_described(
+    protocol: str, users: int, movies: int, events: int, shared_data: SharedData
+) -> None:
+    cut = workflow.prepare(experiment(f"{protocol}/markov", shared_data))
+    data = cut.data
+    assert (len(data.users), len(data.items), len(data.events)) == (users, movies, events)
+    assert cut.sizes() == {"train": events - 2 * users, "valid": users, "test": users}
+    last = data.user_starts[1:] - 1  # ties in time in file order: the split does not sort again
+    assert (np.flatnonzero(cut.labels == TEST) == last).all()
+    assert (np.flatnonzero(cut.labels == VALID) == last - 1).all()
+    shown = Task.of(cut, EvaluationConfig()).histories
+    assert len(shown.items) == events - users  # the valid event is part of the inputs at test
+    assert (shown.items[shown.starts[1:] - 1] == data.events.item_rows[last - 1]).all()
+
+
+def test_ties_on_ml_1m_stay_in_file_order(shared_data: SharedData) -> None:
+    """Some users of ratings.dat, read here line by line; the times of those before them were made up, without ties."""
+    data = workflow.load(shared_data("ml-1m"))
+    lines = (shared_data("ml-1m") / "ratings.dat").read_text(encoding="latin-1").splitlines()[100_000:120_000]
+    rows = [tuple(map(int, line.split("::"))) for line in lines]
+    n_tied = 0
+    for user in range(rows[0][0] + 1, rows[-1][0]):
+        own = [row for row in rows if row[0] == user]
+        in_order = [item for _, item, _, at in sorted(own, key=lambda row: row[3])]  # Python's sort is stable
+        ours = data.events.item_rows[data.user_starts[user - 1] : data.user_starts[user]]
+        assert data.items.ids[ours].tolist() == in_order
+        n_tied += len(own) - len({at for *_, at in own})
+    assert n_tied > 1000
+
+
+@pytest.mark.slow
+def test_first_order_markov_and_ease_over_sessions(shared_data: SharedData) -> None:
+    """The figures that another implementation has on these sessions: HR@20 / MRR@20 of the last movie of each."""
+    cut = workflow.prepare(experiment("session/markov", shared_data))
+    assert cut.data.name == "ml-1m"
+    for name, published in (("session/markov", (0.113, 0.038)), ("session/ease", (0.109, 0.036))):
+        _, report = workflow.run(experiment(name, shared_data), cut)
+        found = (report.metrics["hit-rate@20"].mean, report.metrics["mrr@20"].mean)
+        assert report.targets == 3058
+        assert found == pytest.approx(published, abs=0.002)
