@@ -97,6 +97,11 @@ def test_recommend_takes_exactly_one_of_three_and_names_what_is_unknown(cli: Cli
     unknown = cli("recommend", "model", "--user", "99")
     assert "no user '99' among the 30 known to item-knn" in unknown.err
     assert "no movie with id '99'" in cli("recommend", "model", "--history", "99").err
+    some = cli("recommend", "model", "--history", "99,1,98,3", "--json")
+    assert some.json["skipped"] == 2
+    assert "2 movies of the history are unknown to item-knn: skipped" in some.err
+    known = cli("recommend", "model", "--history", "1,3", "--json")
+    assert (known.json["movies"], known.json["skipped"], known.err) == (some.json["movies"], 0, "")
     assert "no movie titled 'Alien'" in cli("recommend", "model", "--liked", "Alien").err
     assert "no artefact at nowhere" in cli("recommend", "nowhere", "--user", "1").err
     cli("train", "popularity", "--data", str(log), "--out", "p")

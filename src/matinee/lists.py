@@ -21,11 +21,15 @@ class Movie:
 
 @dataclass(frozen=True, slots=True)
 class MovieList:
-    """Movies, best first; a notebook shows it as a table. of: the movie that they are like, if one was asked for."""
+    """Movies, best first; a notebook shows it as a table.
+
+    of: the movie that they are like, if one was asked for; skipped: movies of the given history that are unknown.
+    """
 
     model: str
     movies: tuple[Movie, ...]
     of: str | None = None
+    skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.movies)

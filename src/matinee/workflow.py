@@ -176,22 +176,27 @@ def recommend(
 ) -> MovieList:
     """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
 
-    steer: genres, years, and how adventurous and varied the list is.
-    Raises MatineeError unless exactly one of the three is given, and for an unknown user, id or title.
+    steer: genres, years, and how adventurous and varied the list is. Unknown ids among known ones of a history are
+    skipped, and counted in the list.
+    Raises MatineeError unless exactly one of the three is given, and for an unknown user or title or only unknown ids.
     """
     if sum(given is not None for given in (user, history, liked)) != 1:
         raise MatineeError("say whom the list is for: one of user, history or liked")
+    skipped = 0
     if user is not None:
         if model.users.row(user) == UNKNOWN:
             ids = model.users
             raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
         past = model.known.histories([user])
     else:
-        rows = [_item_row(model, item) for item in history or ()]
+        rows = [model.items.row(item) for item in history or ()]
+        if history and all(row == UNKNOWN for row in rows):
+            _item_row(model, history[0])  # tells that it is unknown
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
+        skipped = rows.count(UNKNOWN)
     found = Engine([model], model.known).recommend_for(past, k, steering=steer)
-    return _movies(model, found, explain=explain)
+    return replace(_movies(model, found, explain=explain), skipped=skipped)
 
 
 def similar(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from matinee.cli.options import Json
-from matinee.cli.output import print_json, say
+from matinee.cli.output import print_json, say, warn
 from matinee.config import Steering, configure, parse_steering
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ def map_(
 
 
 def _print(movies: "MovieList", json: bool) -> None:
+    if movies.skipped:
+        known = "movie of the history is" if movies.skipped == 1 else "movies of the history are"
+        warn(f"{movies.skipped} {known} unknown to {movies.model}: skipped")
     if json:
         print_json(movies.to_json())
     else:
