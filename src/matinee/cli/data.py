@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Rows = tuple[list[str], list[tuple[object, ...]]]
 """Column headings and rows."""
 
+LEAST_EVENTS = 10
+"""Of a movie in --pairs: two movies that one person alone has seen are as alike as can be."""
+
 app = typer.Typer(help="Logs: what is here, how to get more, and what is in them.", no_args_is_help=True)
 
 
@@ -151,10 +154,22 @@ def show(
     chosen: frozenset[str],
     source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
     user: str | None = typer.Option(None, "--of", metavar="ID", help="Show one user's history, newest first."),
+    pairs: Path | None = typer.Option(
+        None,
+        "--pairs",
+        metavar="ARTEFACT",
+        help="Show a model's most similar pairs; --min-item-events leaves out more.",
+    ),
     k: int = typer.Option(10, "-k", min=1, help="How many rows."),
     json: bool = Json,
 ) -> None:
-    """The most watched movies of a log, or one user's history."""
+    """The most watched movies of a log, one user's history, or the most similar pairs of a model."""
+    if pairs is not None:
+        if source is not None or user is not None or "data" in chosen:
+            raise MatineeError("--pairs shows what a model learned; leave out the data and --of")
+        least = experiment.filters.min_item_events if "filters.min_item_events" in chosen else LEAST_EVENTS
+        _show_pairs(pairs, k, least, json)
+        return
     from matinee.workflow import read
 
     data = read(_of(experiment, source))
@@ -164,6 +179,24 @@ def show(
         return
     _warn(data)
     say(table(f"{data.name}: {_counts(data)}", columns, rows, right="" if user else "034"))
+
+
+def _show_pairs(artefact: Path, k: int, min_events: int, json: bool) -> None:
+    from matinee.report.pairs import closest_pairs
+    from matinee.store.artefact import load
+
+    model = load(artefact)
+    found = closest_pairs(model, k, min_events)
+    if json:
+        pairs = [pair.to_json() for pair in found]
+        print_json({"model": model.name, "data": model.manifest["data"], "min_item_events": min_events, "pairs": pairs})
+        return
+    rows = [
+        (pair.one, pair.other, f"{pair.similarity:.3f}", pair.one_events, pair.other_events, pair.shared_users)
+        for pair in found
+    ]
+    title = f"{model.name}, most similar pairs among movies with at least {min_events} events"
+    say(table(title, ["movie", "and", "similarity", "have it", "have that", "have both"], rows, right="2345"))
 
 
 def _frame(data: "Dataset") -> "pl.DataFrame":

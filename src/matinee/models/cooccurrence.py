@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 
 from matinee.arrays import FloatArray, IntArray, gather, rows_of
 from matinee.errors import MatineeError
-from matinee.histories import Histories, TrainingData
+from matinee.histories import Histories
 
 PairWeight = Literal["pair", "user"]
 BLOCK_PAIRS = 2**20
@@ -174,13 +174,6 @@ def require_pairs(total: float) -> None:
         raise MatineeError(
             "no user has two different movies, so there are no pairs to learn from; use users with more events"
         )
-
-
-def shared_users(train: TrainingData, item_row: int, others: IntArray) -> IntArray:
-    """How many users have an item and each of some others. others [n] -> [n]."""
-    by_item = train.matrix().T.tocsr()
-    shared: FloatArray = (by_item[others] @ by_item[[item_row]].T).toarray()[:, 0]
-    return shared.astype(np.int64)
 
 
 def _item_blocks(matrix: csr_array) -> Iterator[tuple[int, int]]:
