@@ -105,8 +105,11 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return result
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    return torch.from_numpy(left.detach().numpy() @ right.detach().numpy())
+def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    out = left.new_empty((len(left), right.shape[1])) if out is None else out
+    with np.errstate(invalid="ignore", over="ignore"):  # the epoch loop says so itself, and at which step
+        np.matmul(left.detach().numpy(), right.detach().numpy(), out=out.numpy())
+    return out
 
 
 class _Output(torch.autograd.Function):
@@ -135,7 +138,7 @@ class _Output(torch.autograd.Function):
             cells = (owners[events] - start) * len(weights) + targets.columns[events]
             scores = _product(block, weights.T).add_(bias)  # [b, I]
             total += turn(scores, (cells, targets.values[events]))  # scores are the gradient now
-            np.matmul(scores.numpy(), weights.detach().numpy(), out=by_hidden[start:stop].numpy())
+            _product(scores, weights, out=by_hidden[start:stop])
             by_bias += scores.sum(dim=0)
             part = _product(scores.T, block)
             by_weights = part if by_weights is None else by_weights.add_(part)
