@@ -62,7 +62,16 @@ def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
 
 
 class SiteClient(TestClient):
-    """A browser, as far as cookies and redirects go: it has looked at a page, and sends what the form there holds."""
+    """A browser, as far as cookies and redirects go: it has looked at a page, and sends what the form there holds.
+
+    token: of the session it begins with, if any.
+    """
+
+    def __init__(self, app: FastAPI, token: str = "", **more: Any) -> None:
+        super().__init__(app, **more)
+        if token:
+            name = SECURE_COOKIE if str(self.base_url).startswith("https") else COOKIE
+            self.cookies.set(name, token, domain="testserver.local")
 
     def post(self, url: str, *, data: dict[str, str] | None = None, **more: Any) -> Response:
         """Post a form with its token; anything else as it is."""

@@ -50,8 +50,10 @@ async def require_token(request: Request) -> None:
     if request.method in SAFE_METHODS:
         return
     token = visit_of(request).token
-    sent = (await request.form()).get(FIELD)
+    form = await request.form()
+    sent = form.get(FIELD)
     if token is None or not isinstance(sent, str) or not is_genuine(sent, token):
+        await form.close()
         raise StaleForm("this form is from an earlier visit; open the page again and send it once more")
 
 

@@ -48,7 +48,7 @@ class AccountPages:
         """The form for members."""
         return self._door(request, "log-in", next)
 
-    def sign_up(self, request: Request, name: Name, password: Password, next: Next = "/") -> Response:
+    def sign_up(self, request: Request, name: Name = "", password: Password = "", next: Next = "/") -> Response:
         """Become a member, with all that was done as a guest."""
         try:
             opened = self._accounts.sign_up(name, password, caller_of(request))
@@ -56,7 +56,7 @@ class AccountPages:
             return self._door(request, "sign-up", next, name, error)
         return self._let_in(request, opened, next)
 
-    def log_in(self, request: Request, name: Name, password: Password, next: Next = "/") -> Response:
+    def log_in(self, request: Request, name: Name = "", password: Password = "", next: Next = "/") -> Response:
         """Open a session."""
         try:
             opened = self._accounts.log_in(name, password, caller_of(request))
@@ -78,7 +78,7 @@ class AccountPages:
         who = self._member(request)
         return self._account(request, who) if who else _to_log_in()
 
-    def change_password(self, request: Request, old: Password, new: Password) -> Response:
+    def change_password(self, request: Request, old: Password = "", new: Password = "") -> Response:
         """Set a new password; every other session ends."""
         who = self._member(request)
         if who is None:
@@ -102,7 +102,7 @@ class AccountPages:
             self._accounts.revoke(who, session)
         return RedirectResponse("/account?done=sessions", status_code=303)
 
-    def delete(self, request: Request, password: Password) -> Response:
+    def delete(self, request: Request, password: Password = "") -> Response:
         """Delete the member and everything they did."""
         who = self._member(request)
         if who is None:

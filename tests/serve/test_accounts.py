@@ -1,0 +1,487 @@
+"""Members and guests: nothing a guest did is lost, and nothing happens twice."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from sqlalchemy import event as sql_event
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from matinee.errors import MatineeError
+from matinee.serve.accounts import (
+    Accounts,
+    Caller,
+    RefusedError,
+    device_of,
+    name_key,
+    name_of,
+)
+from matinee.serve.site import Site
+from matinee.serve.throttle import Throttle, network_of
+from matinee.serve.visitors import IDLE_SECONDS, SEEN_EVERY, hashed
+from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
+from matinee.store.protocols import LiveEvent, Session, Who
+from matinee.store.sql import SqlDatabase, SqlEvents, metadata
+from matinee.vocab import Vocab
+from site_fixtures import CHEAP, NOW, SiteClient
+
+ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
+PASSWORD = "correct horse battery"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+    database = SqlDatabase(f"sqlite:///{tmp_path}/accounts.db")
+    yield database
+    database.close()
+
+
+def sign_up(client: SiteClient, name: str = "Ada", password: str = PASSWORD) -> str:
+    answer = client.post("/sign-up", data={"name": name, "password": password, "next": "/about"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def log_in(client: SiteClient, name: str = "Ada", password: str = PASSWORD) -> str:
+    answer = client.post("/log-in", data={"name": name, "password": password, "next": "/about"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def mark(client: SiteClient, item_id: int, what: str) -> str:
+    return client.post("/mark", data={"item_id": str(item_id), "mark": what, "next": "/my"}).text
+
+
+def mine(client: SiteClient) -> list[int]:
+    return [int(found) for found in re.findall(r'data-item="(\d+)"', client.get("/my").text)]
+
+
+def rows(app: FastAPI, query: str) -> list[tuple[object, ...]]:
+    site: Site = app.state.site
+    with site.database.read() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+def test_a_guest_signs_up_and_finds_everything_still_there(client: SiteClient, app: FastAPI) -> None:
+    mark(client, ALIEN, "5")
+    mark(client, MATRIX, "watched")
+    before = rows(app, "SELECT item_id, kind, value, at, model, list_id, position FROM events ORDER BY seq")
+    page = sign_up(client)
+    assert '<a href="/account" class="member">Ada</a>' in page
+    assert mine(client) == [MATRIX, ALIEN]
+    assert rows(app, "SELECT item_id, kind, value, at, model, list_id, position FROM events ORDER BY seq") == before
+    assert rows(app, "SELECT DISTINCT user_id FROM events") == rows(app, "SELECT user_id FROM members")
+    assert rows(app, "SELECT count(*) FROM visitors") == [(0,)]
+
+
+def test_a_member_logs_in_elsewhere_and_brings_along_what_was_done_there(app: FastAPI) -> None:
+    one, other = SiteClient(app), SiteClient(app)
+    mark(one, ALIEN, "5")
+    sign_up(one)
+    mark(other, TOY_STORY, "4")
+    log_in(other)
+    assert mine(other) == mine(one)
+    assert sorted(mine(one)) == [TOY_STORY, ALIEN]
+    log_in(other)  # once more: nothing is left to bring along
+    assert rows(app, "SELECT count(*) FROM events") == [(2,)]
+    assert len(rows(app, "SELECT * FROM sessions")) == 2
+
+
+def test_after_logging_out_nothing_is_shown_and_a_new_guest_begins(client: SiteClient) -> None:
+    mark(client, ALIEN, "5")
+    sign_up(client)
+    page = client.post("/log-out").text
+    assert "Tell us three" in page
+    assert "Ada" not in page
+    assert mine(client) == []
+    mark(client, MATRIX, "5")
+    assert mine(client) == [MATRIX]
+    log_in(client)
+    assert sorted(mine(client)) == [ALIEN, MATRIX]
+
+
+def test_a_guest_who_logs_out_stays_a_guest(client: SiteClient) -> None:
+    mark(client, ALIEN, "5")
+    client.post("/log-out")
+    assert mine(client) == [ALIEN]
+
+
+def test_two_clicks_on_signing_up_make_one_member(app: FastAPI) -> None:
+    client = SiteClient(app)
+    mark(client, ALIEN, "5")
+    token = client.token
+
+    def click(_: int) -> int:
+        tab = SiteClient(app, token)
+        data = {"name": "Ada", "password": PASSWORD}
+        return tab.post("/sign-up", data=data, follow_redirects=False).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(click, range(4))) == [303] * 4
+    assert rows(app, "SELECT name FROM members") == [("Ada",)]
+    assert rows(app, "SELECT item_id FROM events") == [(str(ALIEN),)]
+    assert rows(app, "SELECT DISTINCT user_id FROM events") == rows(app, "SELECT user_id FROM members")
+
+
+def test_two_tabs_of_a_new_guest_that_rate_at_once_are_one_guest(app: FastAPI) -> None:
+    first = SiteClient(app)
+    first.get("/")
+
+    def rate(item_id: int) -> int:
+        tab = SiteClient(app, first.token)
+        answer = tab.post("/mark", data={"item_id": str(item_id), "mark": "5"}, follow_redirects=False)
+        return answer.status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(rate, [ALIEN, MATRIX, TOY_STORY])) == [303] * 3
+    assert len(rows(app, "SELECT DISTINCT user_id FROM events")) == 1
+    assert sorted(mine(first)) == [TOY_STORY, ALIEN, MATRIX]
+
+
+def test_a_rating_sent_under_the_guests_cookie_after_signing_up_is_not_lost_on_nobody(app: FastAPI) -> None:
+    client = SiteClient(app)
+    mark(client, ALIEN, "5")
+    old_tab = SiteClient(app, client.token)
+    sign_up(client)
+    answer = old_tab.post("/mark", data={"item_id": str(MATRIX), "mark": "5"}, follow_redirects=False)
+    assert answer.status_code == 409
+    assert "another tab" in answer.text
+    assert "set-cookie" not in answer.headers  # it would log the member out
+    event = {"item_id": MATRIX, "kind": "watched"}
+    answer = old_tab.post("/api/v1/events", json=event)
+    assert (answer.status_code, "set-cookie" in answer.headers) == (409, False)
+    assert mine(client) == [ALIEN]
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "says"),
+    [
+        ("", PASSWORD, "1 to 40 characters"),
+        (" \t ", PASSWORD, "1 to 40 characters"),
+        ("x" * 41, PASSWORD, "1 to 40 characters"),
+        ("--", PASSWORD, "a letter or a digit"),
+        ("a\u202eb", PASSWORD, "invisible"),
+        ("a\x00b", PASSWORD, "invisible"),
+        ("Ada", "short", "too short"),
+        ("Ada", "x" * 201, "too long"),
+        ("Ada Lovelace", "ada LOVELACE", "no secret"),
+    ],
+)
+def test_names_and_passwords_that_cannot_be(
+    client: SiteClient, app: FastAPI, name: str, password: str, says: str
+) -> None:
+    answer = client.post("/sign-up", data={"name": name, "password": password})
+    assert answer.status_code == 422
+    assert says in answer.text
+    assert rows(app, "SELECT * FROM members") == []
+
+
+def test_the_limits_of_a_password_are_bytes_after_composition() -> None:
+    accounts = Accounts(_NoBook(), lambda: NOW, CHEAP)
+    for wrong in ("1234567", "e\u0301" * 3, "x" * 201, "가" * 67):
+        with pytest.raises(RefusedError, match="password_"):
+            accounts.sign_up("Ada", wrong, Caller(None, "", ""))
+    for right in ("12345678", "e\u0301" * 4, "x" * 200, "가" * 66, "가나다"):
+        accounts.sign_up("Ada", right, Caller(None, "", ""))
+
+
+class _NoBook(SqlAccounts):
+    """A book in which every member is new and nothing is kept."""
+
+    def __init__(self) -> None:
+        pass
+
+    def member_named(self, name_key: str) -> None:
+        return None
+
+    def add_member(self, *_: object) -> bool:
+        return True
+
+
+def test_names_are_the_same_without_case_width_and_spaces(app: FastAPI) -> None:
+    assert name_of("  Ada \t Lovelace ") == "Ada Lovelace"
+    alike = {name_key(name) for name in ("Ada", "ADA", "ａｄａ", " ada ")}
+    assert len(alike) == 1
+    assert name_key("Straße") == name_key("STRASSE")
+    assert name_key("Ada") != name_key("Adah")
+    sign_up(SiteClient(app), "Ada")
+    answer = SiteClient(app).post("/sign-up", data={"name": "aDA", "password": "another password"})
+    assert answer.status_code == 422
+    assert "taken" in answer.text
+    log_in(SiteClient(app), "ADA ")
+
+
+def test_signing_up_again_with_the_right_password_is_logging_in(app: FastAPI) -> None:
+    sign_up(SiteClient(app))
+    assert "Ada" in sign_up(SiteClient(app))
+    assert len(rows(app, "SELECT * FROM members")) == 1
+
+
+def test_a_password_is_changed_and_every_other_device_logged_out(app: FastAPI) -> None:
+    one, other = SiteClient(app), SiteClient(app)
+    sign_up(one)
+    log_in(other)
+    before = one.token
+    wrong = one.post("/account/password", data={"old": "not it at all", "new": "a new password"})
+    assert wrong.status_code == 422
+    done = one.post("/account/password", data={"old": PASSWORD, "new": "a new password"})
+    assert "has been changed" in done.text
+    assert one.token != before
+    assert "Log in" in other.get("/account").text
+    assert SiteClient(app).post("/log-in", data={"name": "Ada", "password": PASSWORD}).status_code == 422
+    log_in(SiteClient(app), "Ada", "a new password")
+
+
+def test_sessions_are_listed_with_their_device_and_ended_one_by_one(app: FastAPI) -> None:
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605 Version/18.0 Safari/604"
+    one, two, three = (SiteClient(app, headers={"user-agent": agent}) for agent in (firefox, phone, "curl"))
+    sign_up(one)
+    log_in(two)
+    log_in(three)
+    page = one.get("/account").text
+    assert page.count("This device") == 1
+    assert "Firefox, Linux" in page
+    assert "Safari, iPhone" in page
+    assert "Unknown device" in page
+    ids = dict(rows(app, "SELECT device, session_id FROM sessions"))
+    done = one.post("/account/sessions", data={"session": str(ids["Safari, iPhone"])})
+    assert "Logged out there" in done.text
+    assert "Safari, iPhone" not in done.text
+    assert "Log in" in two.get("/").text
+    three.post("/account/sessions", data={"session": "others"})
+    assert "Log in" in one.get("/").text
+    assert "Ada" in three.get("/").text
+    three.post("/account/sessions", data={"session": str(ids[""])})  # one's own: that is logging out
+    assert rows(app, "SELECT * FROM sessions") == []
+
+
+def test_devices_in_two_words() -> None:
+    chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
+    assert device_of(chrome) == "Chrome, Windows"
+    assert device_of(chrome + " Edg/140.0") == "Edge, Windows"
+    assert device_of("Mozilla/5.0 (Linux; Android 15) Chrome/140 Mobile Safari/537.36") == "Chrome, Android"
+    assert device_of("<script>alert(1)</script>") == ""
+
+
+def test_a_session_is_seen_now_and_then_and_ends_when_it_is_not(artefact_paths: list[Path], tmp_path: Path) -> None:
+    from matinee.serve.app import create_app
+
+    clock = Clock()
+    app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/idle.db", clock=clock, hasher=CHEAP)
+    client = SiteClient(app)
+    sign_up(client)
+    clock.now += SEEN_EVERY - 1
+    client.get("/")
+    assert rows(app, "SELECT seen FROM sessions") == [(NOW,)]
+    clock.now += 1
+    client.get("/")
+    assert rows(app, "SELECT seen FROM sessions") == [(NOW + SEEN_EVERY,)]
+    clock.now += IDLE_SECONDS
+    assert "Ada" in client.get("/").text
+    clock.now += IDLE_SECONDS + 1
+    assert "Ada" not in client.get("/").text
+    log_in(client)
+    assert len(rows(app, "SELECT * FROM sessions")) == 1  # the old one was cleared away
+
+
+def test_a_member_who_leaves_takes_everything_along(app: FastAPI) -> None:
+    one, other = SiteClient(app), SiteClient(app)
+    mark(one, ALIEN, "5")
+    sign_up(one)
+    log_in(other)
+    one.get("/")
+    assert one.post("/forget").url.path == "/account"  # a member is asked for the password
+    assert one.post("/account/delete", data={"password": "not it at all"}).status_code == 422
+    assert mine(one) == [ALIEN]
+    assert "Tell us three" in one.post("/account/delete", data={"password": PASSWORD}).text
+    for table in ("events", "lists", "members", "sessions", "visitors"):
+        assert rows(app, f"SELECT * FROM {table}") == [], table
+    assert "Log in" in other.get("/").text
+    sign_up(SiteClient(app))  # the name is free again
+
+
+def test_every_table_that_knows_of_a_user_is_forgotten_and_moved(database: SqlDatabase) -> None:
+    """A table added later fails here until SqlAccounts deletes from it, and moves a guest's rows to the member."""
+    book = SqlAccounts(database)
+    about_users = [table for table in metadata.sorted_tables if "user_id" in table.c]
+    seen: list[str] = []
+
+    def note(_: object, __: object, statement: str, *rest: object) -> None:
+        seen.append(statement.split("WHERE")[0])
+
+    with database.write() as connection:
+        sql_event.listen(connection.engine, "before_cursor_execute", note)
+    book.open_guest("guest", "visitor-1", 1)
+    book.open_session(Session("member-1", "s1", "", 2, 2, "hash"), "guest", 0)
+    moved = " ".join(seen)
+    for table in about_users:
+        if table not in (members_table, sessions_table, visitors_table):
+            assert f"UPDATE {table.name} " in moved, table.name
+    seen.clear()
+    book.forget("member-1")
+    for table in about_users:
+        assert any(statement.startswith(f"DELETE FROM {table.name}") for statement in seen), table.name
+
+
+def test_a_guests_events_move_once_and_twins_by_event_id_stay_one(database: SqlDatabase) -> None:
+    log, book = SqlEvents(database, Vocab.of([10, 20, 30])), SqlAccounts(database)
+    book.open_guest("g", "visitor-1", 1)
+    log.append([LiveEvent("member-1", 10, "rating", 5, 1, "same"), LiveEvent("member-1", 20, "rating", 5, 1)])
+    log.append([LiveEvent("visitor-1", 10, "rating", 5, 1, "same"), LiveEvent("visitor-1", 20, "rating", 5, 1)])
+    log.append([LiveEvent("visitor-1", 30, "rating", 4, 2, "own"), LiveEvent("visitor-2", 10, "rating", 4, 2, "same")])
+    for n in range(2):
+        book.open_session(Session("member-1", f"s{n}", "", 3, 3, f"hash{n}"), "g", 0)
+        kept = [(event["item_id"], event["event_id"]) for event in book.everything("member-1")]
+        assert kept == [("10", "same"), ("20", None), ("20", None), ("30", "own")]
+    assert list(book.everything("visitor-1")) == []
+    assert len(list(book.everything("visitor-2"))) == 1
+    assert book.was_moved("g", 3)
+    assert not book.was_moved("g", 4)
+    assert not book.was_moved("other", 0)
+
+
+def test_everything_is_read_in_pages_and_nothing_twice(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.store.accounts.PAGE", 7)
+    log, book = SqlEvents(database, Vocab.of(range(50))), SqlAccounts(database)
+    for n in (6, 7, 8, 14, 15):
+        log.append([LiveEvent(f"u{n}", item, "rating", 3, 5) for item in range(n)])
+        assert [event["item_id"] for event in book.everything(f"u{n}")] == [str(item) for item in range(n)]
+
+
+def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
+    book = SqlAccounts(database)
+    assert book.open_guest("g", "visitor-1", 1) == "visitor-1"
+    assert book.open_guest("g", "visitor-2", 2) == "visitor-1"
+    assert book.who("g") == Who("visitor-1", None, None, 1)
+    assert book.who("nobody") is None
+
+
+def test_who_asks_is_one_query(database: SqlDatabase) -> None:
+    book = SqlAccounts(database)
+    book.open_guest("g", "visitor-1", 1)
+    asked: list[str] = []
+    with database.read() as connection:
+        sql_event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    book.who("g")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect(), mysql.dialect()], ids=lambda d: d.name)
+def test_the_tables_can_be_made_on_every_database(dialect: object) -> None:
+    for table in (members_table, sessions_table, visitors_table, moved_table):
+        made = str(CreateTable(table).compile(dialect=dialect))  # type: ignore[arg-type]
+        assert "PRIMARY KEY" in made
+        assert "NULL" in made
+
+
+def test_a_hash_with_old_settings_is_made_anew_at_the_next_log_in(database: SqlDatabase) -> None:
+    book, caller = SqlAccounts(database), Caller(None, "", "")
+    Accounts(book, lambda: NOW, CHEAP).sign_up("Ada", PASSWORD, caller)
+    before = book.member_named(name_key("Ada"))
+    stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
+    opened = Accounts(book, lambda: NOW, stronger).log_in("Ada", PASSWORD, caller)
+    after = book.member_named(name_key("Ada"))
+    assert before is not None
+    assert after is not None
+    assert before.password.startswith("$argon2id$v=19$m=8,t=1,p=1$")
+    assert after.password.startswith("$argon2id$v=19$m=16,t=2,p=1$")
+    assert (after.created, after.changed, opened.who.user_id) == (before.created, before.changed, before.user_id)
+
+
+def test_by_default_passwords_are_hashed_as_argon2s_authors_say() -> None:
+    hasher = Accounts(_NoBook(), lambda: NOW)._hasher
+    # RFC 9106, section 4, the second recommended option: 64 MiB, 3 passes, 4 lanes, 128 bits of salt, 256 of tag
+    assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)
+    assert (hasher.salt_len, hasher.hash_len, hasher.type.name) == (16, 32, "ID")
+
+
+def test_a_throttle_counts_tries_in_a_window_and_forgets() -> None:
+    clock = Clock()
+    throttle = Throttle(clock, limit=3, seconds=60)
+    assert [throttle.take("a") for _ in range(3)] == [0, 0, 0]
+    clock.now += 20
+    assert throttle.take("a") == 40
+    assert throttle.take("b") == 0
+    clock.now += 39.5
+    assert throttle.take("a") == 1  # what was refused did not count
+    clock.now += 0.5
+    assert throttle.take("a") == 0
+    throttle.forgive("a")
+    assert [throttle.take("a") for _ in range(4)] == [0, 0, 0, 60]
+
+
+def test_a_throttle_remembers_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.serve.throttle.CAPACITY", 100)
+    throttle = Throttle(Clock(), limit=1, seconds=60)
+    for n in range(1000):
+        throttle.take(str(n))
+    assert len(throttle._tries) == 100
+    assert throttle.take("999") == 60
+
+
+def test_tries_at_the_same_moment_all_count() -> None:
+    throttle = Throttle(Clock(), limit=5, seconds=60)
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(lambda _: throttle.take("a") == 0, range(40))) == [False] * 35 + [True] * 5
+
+
+def test_addresses_of_one_household_count_as_one() -> None:
+    assert network_of("203.0.113.9") == "203.0.113.9"
+    assert network_of("2001:db8:1:2:3:4:5:6") == network_of("2001:db8:1:2::9") != network_of("2001:db8:1:3::9")
+    assert network_of("::ffff:203.0.113.9") == "203.0.113.9"
+    assert network_of("testclient") == "testclient"
+
+
+def test_a_guest_has_no_account(client: SiteClient) -> None:
+    for path in ("/account", "/account/password", "/account/sessions", "/account/delete"):
+        fields = {"old": PASSWORD, "new": PASSWORD, "session": "others", "password": PASSWORD}
+        answer = client.get(path) if path == "/account" else client.post(path, data=fields)
+        assert answer.url.path == "/log-in"
+
+
+def test_a_member_needs_no_door(client: SiteClient) -> None:
+    sign_up(client)
+    assert client.get("/log-in").url.path == "/account"
+    assert client.get("/sign-up?next=/my").url.path == "/my"
+
+
+@pytest.mark.parametrize("next", ["https://evil.example/", "//evil.example", "/\\evil.example", "/log-in", "/log-out"])
+def test_after_a_door_one_stays_on_the_site(client: SiteClient, next: str) -> None:
+    data = {"name": "Ada", "password": PASSWORD, "next": next}
+    answer = client.post("/sign-up", data=data, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_korean_throughout(client: SiteClient) -> None:
+    client.headers["accept-language"] = "ko"
+    assert "가입하기" in client.get("/sign-up").text
+    page = client.post("/log-in", data={"name": "누구", "password": "모르는비밀번호"}).text
+    assert "이름과 비밀번호가 맞는 회원이 없습니다" in page
+    assert "누구" in sign_up(client, "누구", "가나다라마")
+    page = client.get("/account").text
+    assert "2025년 6월 15일부터 회원" in page
+    assert "로그인한 기기" in page
+
+
+def test_an_account_book_refuses_nothing_silently(database: SqlDatabase) -> None:
+    accounts = Accounts(SqlAccounts(database), lambda: NOW, CHEAP)
+    with pytest.raises(RefusedError, match="no_member"):
+        accounts.member(Who("visitor-1", None, None, 0))
+    assert not issubclass(RefusedError, MatineeError)  # each page says it in its own place
+    assert hashed("x") != hashed("y")
