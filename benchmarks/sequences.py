@@ -1,8 +1,8 @@
 """What comes next: every model of the protocols of sequences, paired by user, on one core.
 
 Prints one JSON object; `python benchmarks/sequences.py PART[:NAME,NAME] ...` runs some parts, or some experiments of
-one. Run it as `make bench` does. Seconds are of the processor, on one thread, fit and evaluation together: what else the
-machine does is not counted.
+one. Run it as `make bench` does. Seconds are of the processor, on one thread, fit and evaluation together: what else
+the machine does is not counted.
 
     c-small, c  protocols C-small and C: each user's last event
     session     sessions of MovieLens 1M: the last movie of each (configs/session/, configs/session-*.toml)
