@@ -151,6 +151,13 @@ def test_ials_folds_in_exactly(train: TrainingData) -> None:
     np.testing.assert_allclose(model.fold_in(Histories.of([seen]))[0], expected, rtol=1e-4)
 
 
+def test_an_item_without_events_has_no_vector_in_ials(watched: list[list[int]]) -> None:
+    with_two_more = TrainingData(Histories.of(watched), N_ITEMS + 2)
+    model = create("ials", dim=6, epochs=3).fit(with_two_more, Run.seeded(0))
+    assert not model.items[N_ITEMS:].any()
+    assert model.items[:N_ITEMS].any(axis=1).all()
+
+
 def test_counted_cross_entropy_equals_that_of_written_out_pairs() -> None:
     generator = torch.Generator().manual_seed(1)
     read, items = torch.randn(4, 6, generator=generator), torch.randn(9, 6, generator=generator)
@@ -292,6 +299,96 @@ def test_bpr_loss_equals_a_plain_loop(
                 loss += math.log1p(math.exp(-gap)) / len(valid)
     found = next(network._losses())
     assert found.item() == pytest.approx((loss + 0.05 * ridge) / n, rel=1e-5)
+
+
+def test_bpr_folds_in_by_a_ridge_regression_turned_towards_what_was_learned(train: TrainingData) -> None:
+    model = create("bpr", dim=4, epochs=15, fold_in_l2=2.0, fold_in_unobserved=0.3).fit(train, Run.seeded(0))
+    items, users = model.items.astype(np.float64), model.users.astype(np.float64)
+
+    def solution(seen: list[int]) -> np.ndarray:
+        left = 0.3 * items.T @ items + items[seen].T @ items[seen] + 2.0 * np.eye(4)
+        return np.linalg.solve(left, items[seen].sum(axis=0))
+
+    past = np.split(train.histories.items, train.histories.starts[1:-1])
+    solutions = np.stack([solution(seen.tolist()) for seen in past])
+    # the ridge of the turn as extra rows of a least squares problem
+    size = math.sqrt(1e-3 * (solutions**2).sum() / 4)
+    turn = np.linalg.lstsq(np.vstack([solutions, size * np.eye(4)]), np.vstack([users, np.zeros((4, 4))]))[0]
+    folded = model.fold_in(Histories.of([[3, 0, 9]]))[0]
+    np.testing.assert_allclose(folded[:4], solution([3, 0, 9]) @ turn, rtol=2e-3, atol=1e-4)
+    scores = model.score(folded[None])[0]
+    np.testing.assert_allclose(scores, items @ folded[:4] + model.bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch"])
+def test_negatives_of_bpr_are_drawn_as_often_as_they_should_be(kind: str, train: TrainingData) -> None:
+    network = Pairwise(create("bpr", negatives=kind, n_negatives=500).config, train, Run.seeded(0))
+    positives = train.matrix()[:6].indices
+    drawn = np.bincount(network._negatives(positives, 200).ravel(), minlength=N_ITEMS) / 100_000
+    expected = {
+        "uniform": np.full(N_ITEMS, 1 / N_ITEMS),
+        "popularity": train.popularity / train.popularity.sum(),
+        "in-batch": np.bincount(positives, minlength=N_ITEMS) / len(positives),
+    }[kind]
+    assert np.abs(drawn - expected).max() < 5 * math.sqrt(0.25 / 100_000)
+
+
+def test_a_list_of_movie_pairs_is_the_mean_of_what_the_network_says(train: TrainingData) -> None:
+    model = create("movie-pairs", dim=6, epochs=5, bias_share=0.3).fit(train, Run.seeded(0))
+    said = [model.readings[seen].astype(np.float64) @ model.items.T for seen in (2, 5, 11)]
+    scores = model.score(model.fold_in(Histories.of([[2, 5, 11]])))[0]
+    np.testing.assert_allclose(scores, np.mean(said, axis=0) + 0.3 * model.bias, rtol=1e-4, atol=1e-5)
+    by_cosine = create("movie-pairs", dim=6, epochs=5, score_by="cosine").fit(train, Run.seeded(0))
+    mean, items = by_cosine.items[[2, 5, 11]].mean(axis=0), by_cosine.items
+    scores = by_cosine.score(by_cosine.fold_in(Histories.of([[2, 5, 11]])))[0]
+    lengths = np.linalg.norm(items, axis=1) * np.linalg.norm(mean)
+    np.testing.assert_allclose(scores, items @ mean / lengths, rtol=1e-4, atol=1e-5)
+
+
+def test_item2vec_learns_from_sessions_of_what_was_liked() -> None:
+    """Two people; the first pauses for an hour before item 4, likes all but item 2, and item 9 occurs once."""
+    past = Histories(
+        np.array([0, 5, 9]),
+        np.array([1, 2, 3, 4, 5, 3, 1, 4, 9], dtype=np.int32),
+        np.array([5, 2, 4, 5, 4, 5, 4, 4, 5], dtype=np.float32),
+        np.array([0, 60, 120, 3720, 3780, 0, 60, 120, 180]),
+        np.array([0, 1], dtype=np.int32),
+    )
+    train = TrainingData(past, 10)
+    model = create("item2vec", gap=1800, min_value=4, min_count=2, pair_weight="pair")
+    sentences = np.split(model._sentences(train).items, model._sentences(train).starts[1:-1])
+    assert [sentence.tolist() for sentence in sentences] == [[1, 3], [4], [3, 1, 4]]
+    counts = model._counts(model._sentences(train), 10).toarray()
+    assert (counts[1, 3], counts[3, 1], counts[1, 4], counts[4, 5]) == (2, 2, 1, 0)
+    rarer = create("item2vec", gap=1800, min_value=4, min_count=2, pair_weight="pair", sub_sampling=0.1)
+    kept = math.sqrt(0.1 / (2 / 6)) + 0.1 / (2 / 6)  # items 1, 3 and 4 are two of six events each
+    np.testing.assert_allclose(rarer._counts(model._sentences(train), 10).toarray(), counts * kept**2, rtol=1e-5)
+
+
+def test_newer_events_count_more_in_a_mean_of_item2vec(train: TrainingData) -> None:
+    model = create("item2vec", dim=5, epochs=2, recency_half_life=2.0).fit(train, Run.seeded(0))
+    weights = np.array([0.25, 0.5**1.5, 0.5, 0.5**0.5, 1.0])  # half after every two events
+    mean = weights @ model.items[[8, 3, 0, 6, 2]] / weights.sum()
+    folded = model.fold_in(Histories.of([[8, 3, 0, 6, 2]]))[0]
+    np.testing.assert_allclose(folded[:5], mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.score(folded[None])[0], model.contexts @ mean, rtol=1e-4, atol=1e-5)
+
+
+def test_pmi_keeps_the_best_neighbours_or_the_leading_axes(train: TrainingData) -> None:
+    whole = positive_pmi(count_pairs(train.matrix()), 1.0, 1.0).toarray()
+    model = create("pmi", shift=1.0, smoothing=1.0, shrinkage=0.0, popularity_power=0.0, neighbours=2)
+    found = model.fit(train, Run.seeded(0)).weights.toarray()
+    for column in range(N_ITEMS):
+        best = np.sort(whole[:, column])[::-1][:2]
+        np.testing.assert_allclose(np.sort(found[:, column])[::-1][:2], best, rtol=1e-6)
+        assert np.count_nonzero(found[:, column]) <= 2
+    settings = {"shift": 1.0, "smoothing": 1.0, "shrinkage": 0.0, "popularity_power": 0.0}
+    model = create("pmi", form="vectors", dim=3, eigenvalue_power=0.5, **settings).fit(train, Run.seeded(0))
+    values, axes = np.linalg.eigh((whole + whole.T) / 2)
+    leading = np.argsort(-np.abs(values))[:3]
+    vectors = axes[:, leading] * np.abs(values[leading]) ** 0.5
+    scores = model.score(model.fold_in(Histories.of([[1, 4]])))[0]
+    np.testing.assert_allclose(scores, vectors @ vectors[[1, 4]].mean(axis=0), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ials", "bpr", "item2vec", "movie-pairs"])
