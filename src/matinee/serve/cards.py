@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import quote
-
-from markupsafe import Markup
 
 from matinee.serve.covers import MovieTitle, spoken_title
 from matinee.serve.engine import Reason, Recommendation
@@ -12,6 +11,8 @@ from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
 from matinee.vocab import Id
 
+KEPT = 4096
+"""Movies of which what everyone sees is kept at hand: 20 MB with their covers."""
 LIKED = 3.0
 """From this rating on a reason says liked, below it watched."""
 
@@ -26,7 +27,6 @@ class Card:
     full_title: str
     year: int
     genres: tuple[str, ...]
-    cover: Markup
     url: str
     value: float | None = None
     at: int = 0
@@ -52,23 +52,44 @@ class Cards:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self.facts = lru_cache(maxsize=KEPT)(self._facts)
 
     def listed(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
         """The cards of a list, with positions from 1. list_id: as `Showing.add` gave it; links then tell of it."""
-        cards = (self.card(item.item_row, watched, item, place) for place, item in enumerate(items, start=1))
-        if not list_id:
-            return list(cards)
-        return [replace(card, list_id=list_id, url=f"{card.url}?list={list_id}") for card in cards]
+        return [self.card(item.item_row, watched, item, place, list_id) for place, item in enumerate(items, start=1)]
 
     def plain(self, rows: Sequence[int], watched: Watched) -> list[Card]:
         """The cards of item rows that no model put there."""
         return [self.card(row, watched, position=place) for place, row in enumerate(rows, start=1)]
 
-    def card(self, row: int, watched: Watched, item: Recommendation | None = None, position: int = 0) -> Card:
+    def card(
+        self,
+        row: int,
+        watched: Watched,
+        item: Recommendation | None = None,
+        position: int = 0,
+        list_id: str = "",
+    ) -> Card:
         """One card."""
-        catalogue, event = self._site.catalogue, watched.get(row)
-        item_id = self._site.engine.items.id(row)
+        facts, event = self.facts(row), watched.get(row)
         reasons = item.reasons if item else ()
+        return replace(
+            facts,
+            url=f"{facts.url}?list={list_id}" if list_id else facts.url,
+            value=None if event is None else event.value if event.kind == "rating" else 0.0,
+            at=event.at if event else 0,
+            reasons=tuple(self.facts(reason.item_row) for reason in reasons),
+            liked=_liked(reasons),
+            position=position,
+            model=item.model if item else "",
+            score=item.score if item else 0.0,
+            list_id=list_id,
+        )
+
+    def _facts(self, row: int) -> Card:
+        """What a card says to everyone."""
+        catalogue = self._site.catalogue
+        item_id = self._site.engine.items.id(row)
         return Card(
             item_row=row,
             item_id=item_id,
@@ -76,15 +97,7 @@ class Cards:
             full_title=catalogue.titles[row],
             year=catalogue.years[row],
             genres=catalogue.genres[row],
-            cover=self._site.covers.draw(row),
             url=movie_url(item_id),
-            value=None if event is None else event.value if event.kind == "rating" else 0.0,
-            at=event.at if event else 0,
-            reasons=tuple(self.card(reason.item_row, {}) for reason in reasons),
-            liked=_liked(reasons),
-            position=position,
-            model=item.model if item else "",
-            score=item.score if item else 0.0,
         )
 
 

@@ -86,16 +86,20 @@ class Covers:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self.draw = lru_cache(maxsize=2048)(self._draw)
+        self.draw = lru_cache(maxsize=4096)(self._draw)
 
-    def _draw(self, item_row: int) -> Markup:
-        """The cover of an item as inline SVG, hidden from screen readers: its title stands beside it."""
+    def _draw(self, item_row: int, names: tuple[str, ...] | None = None) -> Markup:
+        """The cover of an item as inline SVG, hidden from screen readers: its title stands beside it.
+
+        names: its genres as they are to be read.
+        """
         catalogue = self._catalogue
-        return draw_cover(catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row])
+        title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
+        return draw_cover(title, year, genres, names)
 
 
-def draw_cover(title: str, year: int, genres: tuple[str, ...]) -> Markup:
-    """One cover, 240 by 360 units."""
+def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None) -> Markup:
+    """One cover, 240 by 360 units. names: the genres as they are to be read, if not as in the data."""
     chance = Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
     known = [genre for genre in genres if genre in PALETTES]
     paper, ink, one, two = chance.choice(PALETTES[chance.choice(known[:2])] if known else PLAIN)
@@ -104,7 +108,7 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...]) -> Markup:
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
     text, panel = _set_title(spoken_title(title).name, ink)
     layout = "framed" if panel < 130 and chance.random() < 0.3 else chance.choice(["below", "below", "above"])
-    small = f"{year or ''}", " / ".join(genres[:2])
+    small = f"{year or ''}", " / ".join((names or genres)[:2])
     shapes = "".join(drawing(chance, colours))
     x, y, width, height = {
         "below": (-1, -1, WIDTH + 2, HEIGHT - panel + 1),

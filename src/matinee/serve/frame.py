@@ -1,6 +1,7 @@
 """What every page stands in: templates, texts in the visitor's language, the header, and pages for mistakes."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 from matinee.errors import MatineeError
-from matinee.serve.cards import Cards
+from matinee.serve.cards import KEPT, Card, Cards
 from matinee.serve.csrf import page_token
 from matinee.serve.site import MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.serve.texts import DEFAULT, LANGUAGES, TEXTS, Texts, texts_for
@@ -56,6 +58,8 @@ class Frame:
             "n_items": len(site.engine.items),
         }
         self._templates.filters["genre"] = _genre
+        self._buttons = lru_cache(maxsize=KEPT)(self._draw_buttons)
+        self._templates.globals["buttons"] = self._buttons_of
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
         """A whole page. It needs `n_watched` where the visitor is known already; else the log is asked."""
@@ -80,8 +84,19 @@ class Frame:
             "date": texts.date,
             "number": texts.number,
             "in_words": lambda name: in_words(texts, name),
+            "cover": lambda card: self.site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
         }
         return self._templates.get_template(template).render(said | dict(values))
+
+    @pass_context
+    def _buttons_of(self, context: Context, card: Card, words: bool = False) -> Markup:
+        """The buttons of a card's form: most of a page's bytes, and the same for all who said the same of a movie."""
+        unseen = card.value is None
+        return self._buttons(context["lang"], card.title.name, card.stars, unseen, bool(card.list_id), words)
+
+    def _draw_buttons(self, language: str, title: str, stars: int, unseen: bool, listed: bool, words: bool) -> Markup:
+        values = {"title": title, "stars": stars, "unseen": unseen, "listed": listed, "words": words}
+        return Markup(self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]}))
 
     def visitor_values(self, request: Request) -> dict[str, Any]:
         """What every page knows of whoever asks: the token that forms carry, and a member's name."""
