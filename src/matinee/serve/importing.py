@@ -23,8 +23,8 @@ EVENTS_A_MOVIE = 5
 LEAST, MOST = 0.5, 5.0
 CLOCK_SLACK = 86_400
 """Seconds by which a row may lie ahead: its date is of another time zone."""
-_RATING = re.compile(r"\d{1,2}(?:[.,]\d{1,6})?")
-_SECONDS = re.compile(r"\d{1,13}")
+_RATING = re.compile(r"\d{1,2}(?:[.,]\d{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"\d{1,13}", re.ASCII)
 _MILLISECONDS_FROM = 10**11
 
 
@@ -94,7 +94,7 @@ class Importer:
         plan = Plan([], [])
         for row, item_row in zip(rows, found, strict=True):
             if isinstance(item_row, str):
-                plan.outcomes.append(Outcome(row, item_row))
+                plan.outcomes.append(Outcome(row, item_row if _speaks_of_watching(row) else "no_event"))
                 continue
             made = _event(user_id, self._items.id(item_row), row, now)
             reason = made if isinstance(made, str) else _judged(made, log)
@@ -106,7 +106,7 @@ class Importer:
 
 def _event(user_id: UserId, item_id: Id, row: Row, now: Instant) -> LiveEvent | str:
     """The event that a row means, or why it means none: no_event, rating, date (keys of texts)."""
-    if row.record not in ("", "event") or row.kind not in ("", "rating", "watched"):
+    if not _speaks_of_watching(row):
         return "no_event"
     kind: Kind = "rating" if row.rating and row.kind != "watched" else "watched"
     value = _rating(row.rating) if kind == "rating" else 1.0
@@ -118,6 +118,11 @@ def _event(user_id: UserId, item_id: Id, row: Row, now: Instant) -> LiveEvent | 
     return LiveEvent(
         user_id, item_id, kind, value, min(at, now), _name_of(item_id, kind, value, at if row.at else None)
     )
+
+
+def _speaks_of_watching(row: Row) -> bool:
+    """Whether a row of our own download is an event that is history; any other table's rows are."""
+    return row.record in ("", "event") and row.kind in ("", "rating", "watched")
 
 
 def _name_of(item_id: Id, kind: str, value: float, at: Instant | None) -> str:

@@ -4,8 +4,9 @@ import csv
 import io
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response, StreamingResponse
+from starlette.datastructures import UploadFile
 
 from matinee.serve.cards import Card
 from matinee.serve.export import Kept, as_csv, as_json, in_pieces
@@ -21,6 +22,15 @@ HINTS = 20
 PATIENCE = 10.0
 """Seconds that an import waits for the one before it."""
 FILES = 5
+
+
+async def uploaded(request: Request) -> list[UploadFile]:
+    """The files of a form; a browser sends an empty text where none was chosen."""
+    sent = (await request.form()).getlist("files")
+    return [file for file in sent if isinstance(file, UploadFile) and file.filename][:FILES]
+
+
+Files = Annotated[list[UploadFile], Depends(uploaded)]
 
 
 class TransferPages:
@@ -42,13 +52,13 @@ class TransferPages:
         return self._frame.page(request, "import.html", refused="", report=None)
 
     def import_files(
-        self, request: Request, files: list[UploadFile], report: Annotated[str, Form(max_length=10)] = "page"
+        self, request: Request, files: Files, report: Annotated[str, Form(max_length=10)] = "page"
     ) -> Response:
         """Write what the files say, and tell of each row what became of it; sent twice, it is written once."""
         texts = texts_for(request)
         rows: list[Row] = []
         try:
-            for file in [file for file in files if file.filename][:FILES]:
+            for file in files:
                 rows += self._read(file, texts)
             if not rows:
                 raise PageError("transfer.refused.nothing")
