@@ -7,6 +7,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,22 @@ from matinee.config import Experiment
 from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
+    from matinee.data.splits import Split
+    from matinee.dataset import Dataset
     from matinee.store.artefact import Artefact
 
 DEMO_MODELS: dict[str, dict[str, Any]] = {
     "popularity": {},
     "item-knn": {},
+    "user-knn": {},
     "ease": {},
+    "ials": {},
+    "lightgcn": {},
+    "markov": {},
 }
-"""What the demo trains, with the settings that differ from the defaults."""
+"""What the demo trains unless --models says otherwise, with the settings that differ from the defaults."""
+YARDSTICKS = ("popularity", "item-knn", "ease")
+"""What stands beside a model of what comes next, measured on its own split."""
 
 Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
 Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
@@ -35,15 +44,17 @@ Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help
 def demo(
     port: int = Port,
     no_browser: bool = typer.Option(False, "--no-browser", help="Do not open the site in a browser."),
+    models: str = typer.Option("", "--models", metavar="A,B,...", help=f"Instead of {', '.join(DEMO_MODELS)}."),
 ) -> None:
-    """Train popularity, item-knn and ease on the bundled MovieLens and open a site that recommends movies to you."""
+    """Train some models on the bundled MovieLens, measure them, and open a site that recommends movies to you."""
     from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
 
+    names = _demo_names(models)
     require_free("127.0.0.1", port)  # said before the training, not after it
     folder = _demo_folder()
-    with progress(1 + len(DEMO_MODELS)) as (on_step, _):
-        artefacts = list(_demo_artefacts(folder, on_step))
+    with progress(1 + len(names)) as (on_step, _):
+        artefacts = list(_demo_artefacts(folder, names, on_step))
     paths = [artefact.path for artefact in artefacts if artefact.path is not None]
 
     def on_ready(url: str) -> None:
@@ -52,7 +63,8 @@ def demo(
             webbrowser.open(url)
 
     db = f"sqlite:///{folder / 'visitors.sqlite3'}"
-    serve_site(paths, "127.0.0.1", port, db, on_ready, default="ease", api_open=True)
+    default = "ease" if "ease" in names else names[0]
+    serve_site(paths, "127.0.0.1", port, db, on_ready, default=default, api_open=True)
 
 
 def serve(
@@ -94,17 +106,27 @@ def _demo_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "matinee" / "demo"
 
 
-def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["Artefact"]:
+def _demo_names(models: str) -> list[str]:
+    """The models asked for, each once. Raises MatineeError for one that there is not."""
+    from matinee.models import model_class
+
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or list(DEMO_MODELS)
+    for name in names:
+        model_class(name)
+    return names
+
+
+def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], None]) -> Iterator["Artefact"]:
     """The demo's artefacts: those of an earlier run where data, settings and version are the same."""
     import matinee
     from matinee import workflow
     from matinee.store import artefact
 
     data = workflow.read(Experiment(), on_step)
-    parts = workflow.split(data)
-    for name, settings in DEMO_MODELS.items():
+    trials = _Trials(data)
+    for name in names:
         on_step(f"training {name}")
-        path = folder / name
+        path, settings = folder / name, DEMO_MODELS.get(name, {})
         same = {"demo": True, "settings": settings, "matinee": matinee.__version__}
         try:
             found = artefact.load(path)
@@ -113,9 +135,36 @@ def _demo_artefacts(folder: Path, on_step: Callable[[str], None]) -> Iterator["A
                 continue
         except MatineeError:
             pass  # not there, or damaged: it is made anew
-        report = workflow.evaluate(workflow.fit(name, parts, **settings), parts)  # then once more, on everything
-        about = same | workflow.quality(report)
-        yield artefact.save(workflow.fit(name, data, **settings).with_manifest(about), path)
+        about = same | trials.quality(name)
+        fitted = workflow.fit(name, data, **settings).with_manifest(about)  # once more, on everything
+        yield artefact.save(fitted, path)
+        if fitted.model.curves:
+            (path / "curves.json").write_text(dumps(list(fitted.model.curves)) + "\n", "utf-8")
+
+
+class _Trials:
+    """The demo's models on test: a random split; of what comes next the last event, beside others on the same."""
+
+    def __init__(self, data: "Dataset") -> None:
+        self._data = data
+        self._splits: dict[str, Split] = {}
+        self._yardsticks: dict[str, dict[str, Any]] = {}
+
+    def quality(self, name: str) -> dict[str, Any]:
+        """What an artefact keeps of it."""
+        from matinee.models import model_class
+
+        if not model_class(name).ordered:
+            return self._measure(name, "random")
+        if not self._yardsticks:
+            self._yardsticks = {other: self._measure(other, "leave-last")["metrics"] for other in YARDSTICKS}
+        return self._measure(name, "leave-last") | {"yardsticks": self._yardsticks}
+
+    def _measure(self, name: str, method: str) -> dict[str, Any]:
+        from matinee import workflow
+
+        parts = self._splits.setdefault(method, workflow.split(self._data, method))
+        return workflow.quality(workflow.evaluate(workflow.fit(name, parts, **DEMO_MODELS.get(name, {})), parts))
 
 
 Finding = tuple[str, bool, str, str]

@@ -1,7 +1,7 @@
 """What is known of how good a model is: figures that its artefact was saved with, and how it was trained."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ class Figure:
     high: float
     users: int
     on: str
+    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,32 @@ class Curve:
     epochs: int
 
 
-def figures(artefacts: Sequence[Artefact], metric: str = METRIC) -> list[Figure]:
-    """The figures of those that were measured, in this order."""
-    found = []
-    for artefact in artefacts:
-        figure = artefact.manifest.get("metrics", {}).get(metric)
-        measured = artefact.manifest.get("measured", {})
-        if figure and all(isinstance(figure.get(key), int | float) for key in ("mean", "low", "high")):
-            values = (float(figure["mean"]), float(figure["low"]), float(figure["high"]))
-            found.append(Figure(artefact.name, *values, int(measured.get("users", 0)), str(measured.get("on", ""))))
-    return found
+def figures(artefacts: Sequence[Artefact]) -> dict[str, Figure]:
+    """The figures of those that were measured, by model."""
+    found = {
+        artefact.name: _figure(artefact.name, artefact.manifest.get("metrics"), artefact) for artefact in artefacts
+    }
+    return {name: figure for name, figure in found.items() if figure}
+
+
+def beside(artefact: Artefact, known: Mapping[str, Figure]) -> list[Figure]:
+    """A model's figure and the yardsticks', as far as they were measured on the same split; none without its own."""
+    own = known.get(artefact.name)
+    if own is None:
+        return []
+    on_its_split = artefact.manifest.get("yardsticks", {})
+    others = [_figure(name, on_its_split.get(name), artefact) or known.get(name) for name in YARDSTICKS]
+    return [own, *(other for other in others if other and other.split == own.split and other.model != own.model)]
+
+
+def _figure(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact) -> Figure | None:
+    """One figure as a manifest holds it."""
+    figure, measured = (metrics or {}).get(METRIC), artefact.manifest.get("measured", {})
+    if not figure or not all(isinstance(figure.get(key), int | float) for key in ("mean", "low", "high")):
+        return None
+    split = str((measured.get("split") or {}).get("method", ""))
+    values = (float(figure["mean"]), float(figure["low"]), float(figure["high"]))
+    return Figure(name, *values, int(measured.get("users", 0)), str(measured.get("on", "")), split)
 
 
 def curves(artefact: Artefact) -> list[Curve]:

@@ -1,5 +1,6 @@
 """What each model is, how good it is, and what it would show this visitor; and several of them side by side."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Annotated
@@ -12,7 +13,7 @@ from matinee.serve.formulas import FORMULAS
 from matinee.serve.frame import Frame
 from matinee.serve.model_art import draw_family
 from matinee.serve.papers import PAPERS
-from matinee.serve.quality import CURVE_HEIGHT, CURVE_WIDTH, YARDSTICKS, Figure, curves, figures
+from matinee.serve.quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
 from matinee.serve.site import Seen
 
 LISTED, COMPARED = 20, 12
@@ -46,7 +47,7 @@ class ModelPages:
         self._site = frame.site
         engine = frame.site.engine
         self._names = engine.models if POPULAR in engine.models else (*engine.models, POPULAR)
-        self._figures = {figure.model: figure for figure in figures(list(engine.artefacts.values()))}
+        self._figures = figures(list(engine.artefacts.values()))
 
     def add_to(self, router: APIRouter) -> None:
         """Add its routes."""
@@ -56,10 +57,10 @@ class ModelPages:
 
     def index(self, request: Request) -> Response:
         """Every model with its picture and its figure, the best first."""
-        names = sorted(self._names, key=lambda name: -self._figures[name].mean if name in self._figures else 0.0)
+        names = self._best_first()
         art = {name: draw_family(name) for name in names}
-        scale = self._scale(names)
-        return self._frame.page(request, "models.html", names=names, art=art, figures=self._figures, scale=scale)
+        scales = {figure.split: _scale(self._on(figure.split)) for figure in self._figures.values()}
+        return self._frame.page(request, "models.html", names=names, art=art, figures=self._figures, scales=scales)
 
     def model(self, request: Request, name: str, seen: bool = False) -> Response:
         """One model: its list for this visitor, what it is, and how good it is. seen: list watched movies too."""
@@ -68,7 +69,7 @@ class ModelPages:
         did = self._frame.seen(request)
         items = self._list(did, name, LISTED, repeat=seen)
         list_id = self._frame.showing(request).add("model", name, items)
-        beside = [name, *(other for other in YARDSTICKS if other != name)]
+        compared = beside(artefact, self._figures) if artefact else []
         return self._frame.page(
             request,
             "model.html",
@@ -79,8 +80,8 @@ class ModelPages:
             formulas=FORMULAS.get(name, ()),
             art=draw_family(name),
             paper=PAPERS.get(name, ""),
-            figures=[self._figures[other] for other in beside if other in self._figures],
-            scale=self._scale(beside),
+            figures=compared,
+            scale=_scale(compared),
             curves=curves(artefact) if artefact else [],
             curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
             n_watched=len(did.watched),
@@ -118,8 +119,20 @@ class ModelPages:
 
     def _filled(self, asked: list[str]) -> list[str]:
         """The models asked for and the best measured others, up to three."""
-        best = sorted(self._names, key=lambda name: -self._figures[name].mean if name in self._figures else 0.0)
-        return list(dict.fromkeys([*asked, self._site.engine.default, *best, *self._names]))[:3]
+        return list(dict.fromkeys([*asked, self._site.engine.default, *self._best_first()]))[:3]
+
+    def _best_first(self) -> list[str]:
+        """The models by their figures; those measured on another split than most, or not at all, come after."""
+        splits = Counter(figure.split for figure in self._figures.values())
+
+        def place(name: str) -> tuple[int, float]:
+            figure = self._figures.get(name)
+            return (-splits[figure.split], -figure.mean) if figure else (1, 0.0)
+
+        return sorted(self._names, key=place)
+
+    def _on(self, split: str) -> list[Figure]:
+        return [figure for figure in self._figures.values() if figure.split == split]
 
     def _list(self, did: Seen, name: str, k: int, *, repeat: bool = False) -> list[Recommendation]:
         engine = self._site.engine
@@ -132,14 +145,18 @@ class ModelPages:
     def _places(
         self, items: list[Recommendation], cards: list[Card], holds: dict[int, int] | None = None
     ) -> list[Place]:
-        """Scores of one model are scaled over its list; places that it left to popularity have none."""
+        """Bars reach from 0 to the highest score, or where some are below 0 from the lowest of the list.
+
+        Places that a model left to popularity have none.
+        """
         own = [item.score for item in items if item.model == items[0].model]
-        low, span = min(own, default=0.0), (max(own, default=0.0) - min(own, default=0.0)) or 1.0
+        low = min(0.0, *own) if own else 0.0
+        span = (max(own) - low if own else 0.0) or 1.0
         strengths = [(item.score - low) / span if item.model == items[0].model else 0.0 for item in items]
         shared = [holds.get(item.item_row, 0) if holds else 0 for item in items]
         return [Place(*place) for place in zip(cards, strengths, shared, strict=True)]
 
-    def _scale(self, names: list[str]) -> float:
-        """What a bar of full length stands for."""
-        known: list[Figure] = [self._figures[name] for name in names if name in self._figures]
-        return max((figure.high for figure in known), default=1.0) * 1.05
+
+def _scale(known: list[Figure]) -> float:
+    """What a bar of full length stands for."""
+    return max((figure.high for figure in known), default=1.0) * 1.05

@@ -117,6 +117,25 @@ main.addEventListener("submit", (event) => {
   steer(event.target, null);
 });
 
+// The picker by keyboard: arrows walk between movies, 1 to 5 rate the one the focus is on, w marks it as watched.
+const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "row", ArrowUp: "-row" };
+main.addEventListener("keydown", (event) => {
+  const card = event.target.closest(".starters [data-item]");
+  if (!card || event.altKey || event.ctrlKey || event.metaKey) return;
+  const cards = [...card.parentElement.children];
+  const now = cards.indexOf(card);
+  if (event.key in STEPS) {
+    const across = cards.findIndex((one) => one.offsetTop > cards[0].offsetTop);
+    const step = STEPS[event.key] === "row" ? across : STEPS[event.key] === "-row" ? -across : STEPS[event.key];
+    const target = cards[now + step];
+    if (!target) return;
+    event.preventDefault();
+    target.querySelector("a").focus();
+  }
+  const mark = /^[1-5]$/.test(event.key) ? event.key : event.key.toLowerCase() === "w" ? "watched" : "";
+  if (mark) card.querySelector(`button[value="${mark}"]`)?.click();
+});
+
 // Suggestions -----------------------------------------------------------
 const box = document.getElementById("q");
 const list = document.getElementById("suggestions");
