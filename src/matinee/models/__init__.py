@@ -22,6 +22,8 @@ MODELS = {
     "cdae": "matinee.models.cdae:CDAE",
     "mult-vae": "matinee.models.mult_vae:MultVAE",
     "markov": "matinee.models.markov:Markov",
+    "gru4rec": "matinee.models.gru4rec:GRU4Rec",
+    "sasrec": "matinee.models.sasrec:SASRec",
 }
 
 
