@@ -7,11 +7,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from matinee.catalogue import Catalogue
-from matinee.config import SplitConfig
+from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.sessions import session_starts
-from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Split, split
+from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Split, split
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
+from matinee.task import Task
 from matinee.vocab import Vocab
 
 METHODS = ("random", "leave-last", "time", "new-users", "k-fold")
@@ -109,3 +110,32 @@ def test_sessions_end_with_users_and_pauses(rows, gap):
         wanted.append(previous is None or previous[0] != user or at - previous[1] > gap)
         previous = (user, at)
     assert session_starts(events, gap).tolist() == wanted
+
+
+many = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 60)), min_size=40, max_size=80)
+
+
+@given(many, ratios, st.integers(3, 10), st.integers(2, 3), st.booleans(), st.sampled_from(["every", "last"]))
+def test_sessions_stay_whole_and_what_is_shown_is_their_past(rows, ratios, gap, min_length, earlier, predict):
+    data = dataset(rows)
+    config = SplitConfig(split="session", ratios=ratios, gap=f"{gap}s", min_length=min_length, earlier=earlier)
+    cut = cut_or_skip(data, config)
+    assert cut.sessions is not None
+    parts = np.where(cut.labels == UNUSED, 0, (cut.labels + 3) // 2)  # 0 unused, 1 train, 2 valid, 3 test
+    for start, stop in zip(cut.sessions.starts[:-1], cut.sessions.starts[1:], strict=True):
+        assert len(set(parts[start:stop].tolist())) == 1
+        assert (parts[start] == 0) == (stop - start < min_length)
+    begun = cut.sessions.begun, parts[cut.sessions.starts[:-1]]
+    latest = [begun[0][begun[1] == part].max(initial=0) for part in (1, 2)]
+    assert all((begun[0][begun[1] > part] >= latest[part - 1]).all() for part in (1, 2))
+    learned = cut.training("train+valid").histories
+    assert len(learned.items) == np.isin(parts, [1, 2]).sum()
+    assert (np.diff(learned.starts) >= (1 if earlier else min_length)).all()
+    assume(len(cut.targets("test")))
+    task = Task.of(cut, EvaluationConfig(predict=predict))
+    shown = task.histories.block(0, len(task.histories))
+    assert (np.diff(shown.starts) > 0).all()
+    assert (shown.times <= task.targets.times[shown.owners]).all()
+    assert (shown.user_rows == task.targets.user_rows).all()
+    lasts = shown.times[shown.starts[1:] - 1]
+    assert (task.targets.times - lasts <= gap).all()  # what is to be found follows within the session
