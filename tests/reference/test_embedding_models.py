@@ -211,17 +211,18 @@ def test_held_out_cross_entropy_equals_a_plain_loop(hidden: str, train: Training
 
 
 def test_movie_pairs_from_counts_and_from_drawn_pairs_agree(train: TrainingData) -> None:
-    settings = {"dim": 8, "learning_rate": 0.02, "pair_weight": "pair"}
+    settings = {"dim": 8, "learning_rate": 0.05, "pair_weight": "pair"}
     counts = count_pairs(train.matrix())
     exact = create("movie-pairs", epochs=400, **settings).fit(train, Run.seeded(0))
-    drawn = create("movie-pairs", epochs=40, pairs="sampled", sampled_pairs=20_000, batch_size=2000, **settings).fit(
+    # large batches: in small ones what is rare drowns in noise, and Adam hardly moves it
+    drawn = create("movie-pairs", epochs=60, pairs="sampled", sampled_pairs=100_000, batch_size=10_000, **settings).fit(
         train, Run.seeded(0)
     )
     unigram = np.asarray(counts.sum(axis=0)) / counts.sum()
     start = -(np.asarray(counts.sum(axis=0)) * np.log(np.where(unigram > 0, unigram, 1))).sum() / counts.sum()
     gained = start - exact.cross_entropy(counts)
     assert gained > 0.1
-    assert drawn.cross_entropy(counts) == pytest.approx(exact.cross_entropy(counts), abs=0.25 * float(gained))
+    assert drawn.cross_entropy(counts) == pytest.approx(exact.cross_entropy(counts), abs=0.05 * float(gained))
 
 
 def test_item2vec_from_counts_and_from_drawn_pairs_agree(train: TrainingData) -> None:
