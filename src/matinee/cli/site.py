@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from matinee.cli.health import Finding, artefact_findings, database_findings, model_of
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, progress, say, table
 from matinee.config import Experiment
@@ -78,14 +79,18 @@ def serve(
 ) -> None:
     """Serve artefacts as a site and an API; the first of them is what the default list comes from."""
     from matinee.serve.app import serve as serve_site
-    from matinee.store.artefact import load
 
-    serve_site(artefacts, host, port, db, _announce, default=load(artefacts[0]).name, api_open=api_open)
+    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]), api_open=api_open)
 
 
-def doctor(port: int = Port, json: bool = Json) -> None:
-    """Check the installation, threads, data, artefacts and port, and say what to do."""
-    findings = list(_findings(port))
+def doctor(
+    artefacts: list[Path] = typer.Argument(None, metavar="[ARTEFACT...]", help="Those of a site; else artefacts/*."),
+    db: str = Database,
+    port: int = Port,
+    json: bool = Json,
+) -> None:
+    """Check the installation, threads, data, artefacts, database and port, and say what to do."""
+    findings = [*_findings(port), *artefact_findings(artefacts or []), *database_findings(db)]
     if json:
         print_json({"ok": all(ok for _, ok, _, _ in findings), "checks": [
             {"check": name, "ok": ok, "found": found, "mend": mend} for name, ok, found, mend in findings
@@ -167,10 +172,6 @@ class _Trials:
         return workflow.quality(workflow.evaluate(workflow.fit(name, parts, **DEMO_MODELS.get(name, {})), parts))
 
 
-Finding = tuple[str, bool, str, str]
-"""What was checked, whether it is well, what was found, and what to do where it is not."""
-
-
 def _findings(port: int) -> Iterator[Finding]:
     python = sys.version_info
     yield "python", (3, 11) <= python[:2] <= (3, 13), sys.version.split()[0], "install Python 3.11, 3.12 or 3.13"
@@ -181,7 +182,6 @@ def _findings(port: int) -> Iterator[Finding]:
             yield package, False, "missing", f"pip install {package}"
     yield from _threads()
     yield from _data()
-    yield from _artefacts()
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", port)) == 0
     yield (
@@ -228,15 +228,3 @@ def _data() -> Iterator[Finding]:
     )
     free = shutil.disk_usage(existing).free
     yield "disk", free > 2**30, f"{free / 2**30:.1f} GB free", "free 1 GB: the demo's artefacts take 350 MB"
-
-
-def _artefacts() -> Iterator[Finding]:
-    from matinee.store.artefact import load
-
-    for manifest in sorted(Path("artefacts").glob("*/manifest.json")):
-        try:
-            found = load(manifest.parent)
-            data = found.manifest["data"]
-            yield f"{manifest.parent}", True, f"{found.name} on {data['name']}, {data['items']:,} items", ""
-        except MatineeError as error:
-            yield f"{manifest.parent}", False, str(error), f"matinee train MODEL --out {manifest.parent}"

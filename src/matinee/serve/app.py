@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -26,9 +27,10 @@ from matinee.serve.mistakes import answer_errors
 from matinee.serve.pages import Pages
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
+from matinee.serve.usable import closed_app, usable
 from matinee.serve.visitors import Visitors
 from matinee.store.accounts import SqlAccounts
-from matinee.store.artefact import load
+from matinee.store.artefact import Artefact, load
 from matinee.store.protocols import Kind
 from matinee.store.shown import SqlLists
 from matinee.store.sql import SqlDatabase, SqlEvents
@@ -44,14 +46,21 @@ def create_app(
     default: str | None = None,
     api_open: bool = False,
     hasher: PasswordHasher | None = None,
+    strict: bool = True,
 ) -> FastAPI:
     """The site over these artefacts and this database.
 
     clock: UTC seconds; default: the model of "for you"; api_open: whether the API reads and writes for any user id,
     not only for the session that asks; hasher: of passwords, argon2id with its authors' settings unless given.
+    strict: whether one artefact that cannot be used keeps the site shut; else it is left out.
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts do not belong together.
     """
-    site = build_site([Path(path) for path in artefact_paths], db_url, clock, default, api_open, hasher)
+    paths = [Path(path) for path in artefact_paths]
+    artefacts, left_out = ([load(path) for path in paths], []) if strict else usable(paths)
+    if not strict and default not in {artefact.name for artefact in artefacts}:
+        default = None
+    site = build_site(artefacts, db_url, clock, default, api_open, hasher)
+    site = replace(site, left_out=tuple(left_out))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -79,15 +88,14 @@ def create_app(
 
 
 def build_site(
-    paths: Sequence[Path],
+    artefacts: Sequence[Artefact],
     db_url: str,
     clock: Callable[[], float],
     default: str | None,
     api_open: bool,
     hasher: PasswordHasher | None = None,
 ) -> Site:
-    """Load what the site stands on. Raises MatineeError as create_app."""
-    artefacts = [load(path) for path in paths]
+    """Put together what the site stands on. Raises MatineeError as create_app."""
     if not artefacts:
         raise MatineeError("a site needs at least one artefact; make one with `matinee train ease --out DIR`")
     first = artefacts[0]
@@ -126,10 +134,14 @@ def serve(
 ) -> None:
     """Run the site until it is interrupted. on_ready is told its address; port 0 takes a free one.
 
-    Raises MatineeError if the port is taken, or as create_app.
+    Artefacts that cannot be used are left out; without any, or without a database, every page says that it is shut.
+    Raises MatineeError if the port is taken.
     """
     with _listen(host, port) as listener:
-        app = create_app(artefacts, db_url=db, default=default, api_open=api_open)
+        try:
+            app = create_app(artefacts, db_url=db, default=default, api_open=api_open, strict=False)
+        except MatineeError as error:
+            app = closed_app(str(error))
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}/"
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)

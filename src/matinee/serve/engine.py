@@ -1,7 +1,8 @@
 """Lists for one user at a time, from any of several models. No HTTP, no SQL: what is served is what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,8 @@ PREFERRED = ("ease", "item-knn")
 """The default model is the first of these that is there."""
 LISTED_EVENTS, WHY_EVENTS = 10, 200
 """Of models that cannot say what an event adds: the last events left out in turn, for a list and for one movie."""
+NEAR, MAX_NEAR = 250, 2048
+"""Similar items that are kept for each of so many items at most: 4 MB. They do not depend on who asks."""
 MAX_REASONS = 2
 REASON_SHARE = 0.4
 """A second reason is given only if it counts at least this much of the first."""
@@ -54,7 +57,7 @@ class Engine:
     """
 
     def __init__(self, artefacts: Sequence[Artefact], source: HistorySource, default: str | None = None) -> None:
-        _require_same_items(artefacts)
+        require_same_items(artefacts)
         self.artefacts = {artefact.name: artefact for artefact in artefacts}
         first = artefacts[0]
         self.items, self.catalogue, self.popularity = first.items, first.catalogue, first.popularity
@@ -62,6 +65,7 @@ class Engine:
         self.default = self._known(default) if default else next((n for n in PREFERRED if n in self.models), first.name)
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
+        self._near = lru_cache(maxsize=MAX_NEAR)(self._find_near)
         self._steerer = Steerer(first.catalogue, first.popularity)
         self._versions = {POPULAR: first.version} | {name: found.version for name, found in self.artefacts.items()}
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
@@ -125,14 +129,18 @@ class Engine:
         chosen = self.artefacts[self._known(model or self.default)].model
         return explain(chosen, history, np.array([item_row], dtype=np.int32), WHY_EVENTS)
 
-    def similar(self, item_row: int, k: int, model: str | None = None) -> list[Recommendation]:
-        """At most k items that a model finds similar; none without any likeness.
+    def similar(
+        self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()
+    ) -> list[Recommendation]:
+        """At most k items that a model finds similar, less those of `out`; none without any likeness.
 
         Raises MatineeError for a model that is not served or knows no similar items.
         """
         name = self._known(model or self.similar_default)
-        ranking = similar(self.artefacts[name].model, np.array([item_row], dtype=np.int32), k)
-        return [item for item in self._listed(ranking, name) if item.score > 0]
+        near = self._near(name, item_row, NEAR if k + len(out) <= NEAR else k + len(out))
+        kept = [place for place, row in enumerate(near.items[0].tolist()) if row not in out][:k]
+        found = Ranking(near.items[:, kept], near.scores[:, kept])
+        return [item for item in self._listed(found, name) if item.score > 0]
 
     def popular(self, k: int, *, allowed: BoolArray | None = None) -> list[Recommendation]:
         """The k items with most training events; equal ones in the order of rows."""
@@ -175,6 +183,9 @@ class Engine:
             )
         return "item-knn" if "item-knn" in self.similar_models else self.similar_models[0]
 
+    def _find_near(self, name: str, item_row: int, k: int) -> Ranking:
+        return similar(self.artefacts[name].model, np.array([item_row], dtype=np.int32), k)
+
     def _known(self, name: str) -> str:
         if name not in self.artefacts:
             raise MatineeError(f"no model {name!r} is served{did_you_mean(name, self.artefacts)}")
@@ -203,7 +214,7 @@ class Engine:
         )
 
 
-def _require_same_items(artefacts: Sequence[Artefact]) -> None:
+def require_same_items(artefacts: Sequence[Artefact]) -> None:
     """Raises MatineeError unless all artefacts speak of the same items in the same rows, each under its own name."""
     if not artefacts:
         raise MatineeError("a site needs at least one artefact; make one with `matinee train ease`")

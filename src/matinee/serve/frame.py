@@ -22,6 +22,8 @@ from matinee.store.protocols import LiveEvent
 HERE = Path(__file__).parent
 STRIP = 6
 """Movies that a page for a mistake offers instead; divisible by the 2, 3 or 6 columns of the grid."""
+GAP = "\x01\x02"
+"""Where the kept buttons of a movie tell of the visitor's own stars."""
 HEADED = {400, 403, 404, 409, 413, 422, 429}
 """Statuses whose page has a heading of its own."""
 
@@ -56,9 +58,10 @@ class Frame:
             "similar_models": site.engine.similar_models,
             "default_model": site.engine.default,
             "n_items": len(site.engine.items),
+            "n_left_out": len(site.left_out),
         }
         self._templates.filters["genre"] = _genre
-        self._buttons = lru_cache(maxsize=KEPT)(self._draw_buttons)
+        self._buttons = lru_cache(maxsize=2 * KEPT)(self._draw_buttons)
         self._templates.globals["buttons"] = self._buttons_of
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
@@ -90,13 +93,21 @@ class Frame:
 
     @pass_context
     def _buttons_of(self, context: Context, card: Card, words: bool = False) -> Markup:
-        """The buttons of a card's form: most of a page's bytes, and the same for all who said the same of a movie."""
-        unseen = card.value is None
-        return self._buttons(context["lang"], card.title.name, card.stars, unseen, bool(card.list_id), words)
+        """The buttons of a card's form: most of a page's bytes, and kept, but for which stars are on."""
+        parts = self._buttons(
+            context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words
+        )
+        said = [parts[0]]
+        for star in range(1, 6):
+            said += ("true" if card.stars == star else "false", parts[2 * star - 1])
+            said += ('class="on" ' if card.stars >= star else "", parts[2 * star])
+        return Markup("".join(said))
 
-    def _draw_buttons(self, language: str, title: str, stars: int, unseen: bool, listed: bool, words: bool) -> Markup:
-        values = {"title": title, "stars": stars, "unseen": unseen, "listed": listed, "words": words}
-        return Markup(self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]}))
+    def _draw_buttons(self, language: str, title: str, unseen: bool, listed: bool, words: bool) -> tuple[str, ...]:
+        """Eleven parts; between them, star by star, comes whether it is pressed and how it looks."""
+        values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "gap": GAP}
+        drawn = self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]})
+        return tuple(drawn.split(GAP))
 
     def visitor_values(self, request: Request) -> dict[str, Any]:
         """What every page knows of whoever asks: the token that forms carry, and a member's name."""

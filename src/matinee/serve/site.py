@@ -30,7 +30,10 @@ DOUBLE_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything behind the pages. clock: UTC seconds; api_open: whether the API serves any user id."""
+    """Everything behind the pages. clock: UTC seconds; api_open: whether the API serves any user id.
+
+    left_out: folders of artefacts that cannot be served.
+    """
 
     engine: Engine
     log: EventLog
@@ -43,6 +46,7 @@ class Site:
     lists: ListLog
     accounts: Accounts
     importer: Importer
+    left_out: tuple[str, ...] = ()
 
     @property
     def catalogue(self) -> Catalogue:

@@ -29,7 +29,7 @@ def bring_up_to_date(connection: Connection, metadata: MetaData) -> None:
     Raises MatineeError for a database that a newer Matinee has written.
     """
     there = set(inspect(connection).get_table_names())
-    found = _version_of(connection, there)
+    found = version_of(connection, there)
     if found > CURRENT:
         raise MatineeError(
             f"the database has tables of version {found}, this Matinee reads {CURRENT}: it was written by a newer one; "
@@ -45,7 +45,7 @@ def bring_up_to_date(connection: Connection, metadata: MetaData) -> None:
         connection.execute(update(_version_table).values(version=CURRENT))
 
 
-def _version_of(connection: Connection, tables: set[str]) -> int:
+def version_of(connection: Connection, tables: set[str]) -> int:
     """The noted version; 1 for the first databases, which noted none; the present one where there is nothing yet."""
     if _version_table.name in tables:
         return int(connection.execute(select(_version_table.c.version)).scalar_one())

@@ -1,0 +1,54 @@
+"""What `doctor` finds out about a site: its artefacts, whether they belong together, and its database."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matinee.errors import MatineeError
+
+Finding = tuple[str, bool, str, str]
+"""What was checked, whether it is well, what was found, and what to do where it is not."""
+
+
+def model_of(path: Path) -> str | None:
+    """The model of an artefact, None where it cannot be read."""
+    try:
+        return str(json.loads((path / "manifest.json").read_text("utf-8"))["model"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
+    """Of each artefact, or of all in `artefacts`: that it loads, and is fitted on the same data as the first."""
+    from matinee.serve.engine import require_same_items
+    from matinee.store.artefact import load
+
+    chosen = list(paths) or [manifest.parent for manifest in sorted(Path("artefacts").glob("*/manifest.json"))]
+    first = None
+    for path in chosen:
+        try:
+            found = load(path)
+        except MatineeError as error:
+            model = model_of(path) or "MODEL"
+            yield f"{path}", False, str(error), f"train it again: matinee train {model} --out {path}"
+            continue
+        data = found.manifest.get("data", {})
+        shown = f"{found.name} on {data.get('name', '?')}, {len(found.items):,} items"
+        first = first or found
+        try:
+            if paths and found is not first:
+                require_same_items([first, found])
+            yield f"{path}", True, shown, ""
+        except MatineeError as error:
+            again = (
+                f"matinee train {found.name} --data {first.manifest.get('data', {}).get('name', 'DATA')} --out {path}"
+            )
+            yield f"{path}", False, f"{shown}: {error}", f"fit it on the data of the first: {again}, or leave it out"
+
+
+def database_findings(url: str) -> Iterator[Finding]:
+    """Whether the database is there, whole, of this version, and what it holds. Nothing is written or made."""
+    from matinee.store.checkup import check_up
+
+    state = check_up(url)
+    yield "database", state.well, state.found, state.mend

@@ -1,0 +1,197 @@
+"""A site whose artefacts or database are not as they should be: it says so, and doctor tells how to mend it."""
+
+import json
+import logging
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from matinee.cli.health import artefact_findings, model_of
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.serve.app import _Server, create_app, serve
+from matinee.serve.guard import HEADERS
+from matinee.serve.usable import closed_app, usable
+from matinee.store.checkup import check_up
+from matinee.store.protocols import LiveEvent
+from matinee.store.schema import CURRENT
+from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.vocab import Vocab
+from site_fixtures import CHEAP, NOW, train
+
+
+@pytest.fixture(scope="module")
+def odd(artefact_paths: list[Path], known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Artefacts that cannot stand beside EASE of known_movies, by what is the matter with them."""
+    folder = tmp_path_factory.mktemp("odd")
+    damaged = shutil.copytree(artefact_paths[1], folder / "damaged")
+    (damaged / "arrays.safetensors").write_bytes(b"\x00" * 100)
+    some = known_movies.events.item_rows % 2 == 0
+    other = train("item-knn", known_movies.keep(some), folder / "other")
+    return {"missing": folder / "nothing", "damaged": damaged, "other data": other, "twice": artefact_paths[2]}
+
+
+@pytest.mark.parametrize(
+    ("matter", "logged"),
+    [
+        ("missing", "no artefact at"),
+        ("damaged", "is damaged"),
+        ("other data", "was fitted on other data"),
+        ("twice", "two artefacts hold the model 'ease'"),
+    ],
+)
+def test_what_cannot_be_served_is_left_out_and_the_site_says_so(
+    artefact_paths: list[Path], odd: dict[str, Path], tmp_path: Path, caplog: Any, matter: str, logged: str
+) -> None:
+    paths = [artefact_paths[2], odd[matter]]
+    with pytest.raises(MatineeError):
+        create_app(paths, db_url=f"sqlite:///{tmp_path}/s.db", clock=lambda: NOW, hasher=CHEAP)
+    app = create_app(
+        paths, db_url=f"sqlite:///{tmp_path}/s.db", clock=lambda: NOW, default="item-knn", hasher=CHEAP, strict=False
+    )
+    assert logged in caplog.text
+    client = TestClient(app)
+    page = client.get("/about").text
+    assert "1 model of this site is not served at this moment" in page
+    assert str(tmp_path.parent) not in page  # no folder of the server is shown to visitors
+    assert client.get("/health/ready").json()["models"] == ["ease"]
+    assert client.get("/").status_code == 200
+
+
+def test_a_whole_site_says_nothing_of_the_kind(client: TestClient) -> None:
+    assert "not served at this moment" not in client.get("/about").text
+
+
+def test_the_first_that_can_be_used_decides_which_data_it_is(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
+    found, left_out = usable([odd["missing"], odd["other data"], *artefact_paths])
+    assert [artefact.name for artefact in found] == ["item-knn"]
+    assert left_out == ["nothing", *(path.name for path in artefact_paths)]
+
+
+def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCaptureFixture) -> None:
+    client = TestClient(closed_app("no artefact at /some/folder"))
+    assert "no artefact at /some/folder" in caplog.text
+    for path in ("/", "/my", "/movie/1", "/no/such/page"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert "Not open yet" in answer.text
+        assert "matinee doctor" in answer.text
+        assert "/some/folder" not in answer.text
+        for name, value in HEADERS.items():
+            assert answer.headers[name] == value
+    assert "아직 열지 않았습니다" in client.get("/", headers={"accept-language": "ko"}).text
+    assert client.post("/mark", data={"item_id": "1"}).status_code == 503
+    assert client.get("/api/v1/items").json()["status"] == "not ready"
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/static/site.css").status_code == 200
+
+
+def test_serving_nothing_usable_is_a_closed_site_and_no_crash(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(_Server, "run", lambda self, sockets: served.append(self.config.app))
+    serve([tmp_path / "none"], port=0, db=f"sqlite:///{tmp_path}/s.db")
+    assert TestClient(served[0]).get("/").status_code == 503
+    assert "no artefact at" in caplog.text
+    assert "the site cannot open: a site needs at least one artefact" in caplog.text
+
+
+def test_doctor_tells_how_to_mend_each_artefact(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
+    ease = artefact_paths[2]
+    findings = list(artefact_findings([ease, odd["missing"], odd["damaged"], odd["other data"], artefact_paths[0]]))
+    assert [ok for _, ok, _, _ in findings] == [True, False, False, False, True]
+    mends = [mend for _, _, _, mend in findings]
+    assert mends[1] == f"train it again: matinee train MODEL --out {odd['missing']}"
+    assert mends[2] == f"train it again: matinee train item-knn --out {odd['damaged']}"
+    assert "was fitted on other data" in findings[3][2]
+    assert f"matinee train item-knn --data {known_name(ease)} --out {odd['other data']}" in mends[3]
+    assert model_of(ease) == "ease"
+    assert model_of(odd["missing"]) is None
+
+
+def known_name(path: Path) -> str:
+    return str(json.loads((path / "manifest.json").read_text())["data"]["name"])
+
+
+def test_the_state_of_a_database_is_found_out_without_touching_it(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    missing = check_up(f"sqlite:///{path}")
+    assert missing.well
+    assert "none yet" in missing.found
+    assert not path.exists()
+    log = SqlEvents(SqlDatabase(f"sqlite:///{path}"), Vocab.of([1]))
+    log.append([LiveEvent("u", 1, "rating", 3, n) for n in range(3)])
+    log.close()
+    before = path.read_bytes()
+    state = check_up(f"sqlite:///{path}")
+    assert state.well
+    assert "3 events, 0 members" in state.found
+    assert path.read_bytes() == before
+
+
+def test_what_is_wrong_with_a_database_and_how_to_mend_it(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database, but long enough to be taken for one" * 20)
+    newer = tmp_path / "newer.db"
+    SqlDatabase(f"sqlite:///{newer}").close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute("UPDATE schema_version SET version = ?", (CURRENT + 5,))
+    connection.close()
+    broken = tmp_path / "broken.db"
+    log = SqlEvents(SqlDatabase(f"sqlite:///{broken}"), Vocab.of(range(50)))
+    log.append([LiveEvent(f"user {n}", n % 50, "rating", 3, n) for n in range(3000)])
+    log.close()
+    raw = bytearray(broken.read_bytes())
+    raw[8192 : 8192 + 30_000] = b"\xff" * 30_000
+    broken.write_bytes(raw)
+    for url, says, mend in (
+        (f"sqlite:///{text}", "not a database", "bring back a copy"),
+        (f"sqlite:///{newer}", "newer Matinee", "update Matinee"),
+        (f"sqlite:///{broken}", "broken.db", "bring back a copy"),
+        ("nonsense", "none yet", ""),
+        ("nonsense://x", "no database URL", "for example"),
+        ("sqlite:////proc/none/x.db", "cannot be written to", "make the folder writable"),
+        ("postgresql+psycopg://me:secret@127.0.0.1:1/none", "", "start the server"),
+    ):
+        state = check_up(url)
+        assert state.well == (url == "nonsense"), url
+        assert says in state.found
+        assert mend in state.mend or "pip install" in state.mend
+        assert "secret" not in state.found + state.mend
+        assert "\n" not in state.found
+
+
+def test_doctor_on_the_command_line(artefact_paths: list[Path], tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from matinee.cli import main; main()",
+        "doctor",
+        str(artefact_paths[2]),
+        str(tmp_path / "gone"),
+        "--json",
+    ]
+    command += ["--db", f"sqlite:///{tmp_path}/none.db"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks[str(artefact_paths[2])]["ok"]
+    assert not checks[str(tmp_path / "gone")]["ok"]
+    assert checks["database"]["ok"]
+    assert done.returncode == 1
+
+
+def test_an_empty_database_is_a_site_of_guests(client: TestClient) -> None:
+    for path in ("/", "/my", "/about", "/search?q=alien", "/my/data.json", "/log-in", "/sign-up"):
+        assert client.get(path).status_code == 200
+
+
+def test_the_reasons_are_logged_under_the_projects_own_name(odd: dict[str, Path], caplog: Any) -> None:
+    with caplog.at_level(logging.WARNING, logger="matinee"):
+        usable([odd["missing"]])
+    assert [record.name for record in caplog.records] == ["matinee"]
