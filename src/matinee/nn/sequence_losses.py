@@ -36,7 +36,7 @@ class SequenceLoss:
             self.sampler = NegativeSampler("uniform", train.matrix(), config.n_negatives, rng)
 
     def __call__(self, states: Tensor, table: Tensor, targets: IntArray, owners: IntArray) -> Tensor:
-        """Of states [P, D], table [I, D] of all items, targets [P] item rows, owners [P], whose transitions they are."""
+        """Of states [P, D], all items [I, D], targets [P] item rows, owners [P], whose transitions they are."""
         kind = self.config.loss
         own = functional.embedding(torch.from_numpy(targets.astype(np.int64)), table)  # [P, D]
         if kind == "softmax":
