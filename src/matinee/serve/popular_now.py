@@ -29,7 +29,8 @@ class PopularNow:
 
     def listed(self, k: int, out: set[int]) -> list[Recommendation]:
         """The k items watched most lately, without those of `out`; scored by place, for no single count orders them."""
-        rows = [int(row) for row in self._now() if int(row) not in out][:k]
+        known = self._now()[: k + len(out)].tolist()  # enough, whatever is left out
+        rows = [row for row in known if row not in out][:k]
         ids = self._site.engine.items
         return [Recommendation(row, ids.id(row), 1 / place, POPULAR) for place, row in enumerate(rows, start=1)]
 

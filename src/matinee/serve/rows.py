@@ -81,7 +81,7 @@ class Rows:
         liked = [row for row, event in self._seen.watched.items() if event.kind == "watched" or event.value > LIKED]
         rows = []
         for row in liked or list(self._seen.watched):
-            near = [item for item in engine.similar(row, k + len(self._out)) if item.item_row not in self._out][:k]
+            near = engine.similar(row, k, out=self._out)
             if len(near) < k // 2:
                 continue
             title = spoken_title(self._site.catalogue.titles[row]).name
