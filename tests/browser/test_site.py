@@ -1,78 +1,12 @@
 """A person with a browser: opens the site, searches, rates three movies, sees the list change and the reason."""
 
-import shutil
-import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from conftest import require
-from matinee.serve.app import create_app
-from site_fixtures import NOW
+from browser_fixtures import listed, opened, rate
 
 pytestmark = pytest.mark.browser
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 ALIEN, MATRIX = "1214", "2571"
-
-
-@pytest.fixture(scope="module")
-def address(artefact_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server on a free port."""
-    db = tmp_path_factory.mktemp("browser") / "site.db"
-    app = create_app(artefact_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until = time.monotonic() + 20
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    require(path is not None, "Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-def left(request: Request) -> bool:
-    """Whether a request was given up because the next page was asked for."""
-    return request.failure == "net::ERR_ABORTED"
-
-
-def opened(context: BrowserContext, address: str) -> tuple[Page, list[str]]:
-    """A page that notes whatever goes wrong or leaves the site."""
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: left(request) or wrong.append(f"failed: {request.url}"))
-    page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(f"out: {request.url}"))
-    page.goto(address)
-    return page, wrong
-
-
-def listed(page: Page, section: str) -> list[str]:
-    found: list[str] = page.locator(f"#{section} [data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
-    return found
-
-
-def rate(page: Page, section: str, item_id: str, stars: int) -> None:
-    page.locator(f'#{section} [data-item="{item_id}"] button[value="{stars}"]').click()
 
 
 @pytest.mark.parametrize("javascript", [True, False])
@@ -93,7 +27,7 @@ def test_open_search_rate_three_see_the_list_and_the_reason(browser: Browser, ad
     page.get_by_role("button", name="Rate The Matrix 5 of 5").click()
     expect(page.get_by_role("heading", name="You gave it 5 of 5")).to_be_visible()
 
-    page.get_by_role("link", name="Matinee").click()
+    page.get_by_role("link", name="Matinee", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("2 more")
     expect(page.locator("#for-you .because").first).to_contain_text("Because you liked The Matrix")
     one = listed(page, "for-you")
@@ -111,7 +45,7 @@ def test_open_search_rate_three_see_the_list_and_the_reason(browser: Browser, ad
     assert two[0] not in three
     assert listed(page, "recent") == [two[0], start[0], MATRIX]
 
-    page.get_by_role("link", name="ItemKNN").click()
+    page.locator("#for-you .choices a", has_text="ItemKNN").click()
     expect(page.locator("#for-you .choices [aria-current]")).to_have_text("ItemKNN")
     assert page.url.endswith("?model=item-knn")
     assert listed(page, "for-you") != three
@@ -153,7 +87,7 @@ def test_back_and_forward_between_models(browser: Browser, address: str) -> None
     rate(page, "start", listed(page, "start")[1], 5)
     ease = page.locator("#for-you .choices [aria-current]")
     expect(ease).to_have_text("EASE")
-    page.get_by_role("link", name="Popularity").click()
+    page.locator("#for-you .choices a", has_text="Popularity").click()
     expect(page.locator("#for-you .choices [aria-current]")).to_have_text("Popularity")
     page.go_back()
     expect(page.locator("#for-you .choices [aria-current]")).to_have_text("EASE")

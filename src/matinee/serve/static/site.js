@@ -160,6 +160,7 @@ async function suggest() {
     list.hidden = false;
     box.setAttribute("aria-expanded", "true");
     box.removeAttribute("aria-activedescendant");
+    status_.textContent = list.firstElementChild.dataset.said; // to those who do not see the list
   } catch {
     close();
   }
@@ -171,7 +172,7 @@ box.addEventListener("input", () => {
 });
 box.addEventListener("focus", () => box.value && suggest());
 box.addEventListener("keydown", (event) => {
-  const options = [...list.querySelectorAll("[role=option]")];
+  const options = [...list.querySelectorAll("a[role=option]")];
   const now = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
   if (event.key === "Escape") return close();
   if (event.key === "Enter" && now >= 0 && !list.hidden) {

@@ -1,0 +1,104 @@
+"""One real server and one real browser for all browser tests, and what the tests do with them."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from matinee import workflow
+from matinee.dataset import Dataset
+from matinee.serve.app import create_app
+from matinee.store.artefact import save
+from site_fixtures import CHEAP, NOW
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+MEASURED: dict[str, dict[str, Any]] = {
+    "popularity": {},
+    "item-knn": {},
+    "ease": {},
+    "bpr": {"epochs": 3, "dim": 8},
+    "markov": {},
+}
+"""A model with a curve, one of what comes next, and what all stand beside."""
+
+
+@pytest.fixture(scope="session")
+def measured_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Artefacts with their figures, as the demo makes them; of a few epochs where there are epochs."""
+    folder = tmp_path_factory.mktemp("measured")
+    parts = workflow.split(known_movies)
+    for name, settings in MEASURED.items():
+        fitted = workflow.fit(name, parts, **settings)
+        report = workflow.evaluate(fitted, parts, k=(10,), samples=100)
+        save(fitted.with_manifest(workflow.quality(report)), folder / name)
+        if fitted.model.curves:
+            (folder / name / "curves.json").write_text(dumps(list(fitted.model.curves)), "utf-8")
+    return [folder / name for name in MEASURED]
+
+
+@pytest.fixture(scope="session")
+def address(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server on a free port."""
+    db = tmp_path_factory.mktemp("browser") / "site.db"
+    app = create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium without a window; each test opens a context of its own."""
+    from conftest import require
+
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    require(path is not None, "Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def opened(context: BrowserContext, address: str, path: str = "") -> tuple[Page, list[str]]:
+    """A page that notes whatever goes wrong or leaves the site."""
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("requestfailed", lambda request: left(request) or wrong.append(f"failed: {request.url}"))
+    page.on("request", lambda request: None if request.url.startswith(address) else wrong.append(f"out: {request.url}"))
+    page.goto(address + path)
+    return page, wrong
+
+
+def left(request: Request) -> bool:
+    """Whether a request was given up because the next page was asked for."""
+    return request.failure == "net::ERR_ABORTED"
+
+
+def listed(page: Page, section: str) -> list[str]:
+    """The item ids of a section, in their order."""
+    found: list[str] = page.locator(f"#{section} [data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
+    return found
+
+
+def rate(page: Page, section: str, item_id: str, stars: int) -> None:
+    """Click on a star."""
+    page.locator(f'#{section} [data-item="{item_id}"] button[value="{stars}"]').click()
