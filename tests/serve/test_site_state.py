@@ -156,7 +156,7 @@ def test_what_is_wrong_with_a_database_and_how_to_mend_it(tmp_path: Path) -> Non
         (f"sqlite:///{broken}", "broken.db", "bring back a copy"),
         ("nonsense", "none yet", ""),
         ("nonsense://x", "no database URL", "for example"),
-        ("sqlite:////proc/none/x.db", "cannot be written to", "make the folder writable"),
+        (f"sqlite:///{text}/x.db", "cannot be written to", "make the folder writable"),
         ("postgresql+psycopg://me:secret@127.0.0.1:1/none", "", "start the server"),
     ):
         state = check_up(url)

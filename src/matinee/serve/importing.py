@@ -89,7 +89,7 @@ class Importer:
             log.add(event)
         found = self._finder.find(rows)
         for row, item_row in zip(rows, found, strict=True):
-            if isinstance(item_row, int) and _RATING.fullmatch(row.rating):
+            if isinstance(item_row, int) and row.kind != "watched" and _RATING.fullmatch(row.rating):
                 log.rated.add(str(self._items.id(item_row)))
         plan = Plan([], [])
         for row, item_row in zip(rows, found, strict=True):
