@@ -104,7 +104,7 @@ class Report:
             )
             shown = "the user's events" if self.split["earlier"] else "the events of the session"
             notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
-        if self.evaluation["refresh"]:
+        if self.evaluation.get("refresh"):
             notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
         if self.evaluation.get("repeat"):
             notes.append("lists may hold what was seen before")
