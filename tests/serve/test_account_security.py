@@ -11,6 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from matinee.serve.accounts import ACCOUNT_TRIES, ADDRESS_TRIES, SIGN_UPS, TRIES_SECONDS
 from matinee.serve.app import create_app
@@ -359,6 +360,15 @@ def test_the_address_is_not_what_a_header_claims(timed: FastAPI) -> None:
         for n in range(ADDRESS_TRIES + 1)
     ]
     assert answers[-1] == 429
+
+
+@pytest.mark.parametrize(("peer", "name"), [("127.0.0.1", SECURE_COOKIE), ("203.0.113.9", COOKIE)])
+def test_only_a_trusted_proxy_says_that_it_is_tls(app: FastAPI, peer: str, name: str) -> None:
+    """The server's own middleware stands before the site, as `serve` runs it."""
+    client = TestClient(ProxyHeadersMiddleware(app, trusted_hosts="127.0.0.1"), client=(peer, 1))
+    cookie = client.get("/log-in", headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
+    assert cookie.startswith(f"{name}=")
+    assert ("Secure" in cookie) == (name == SECURE_COOKIE)
 
 
 def test_changing_or_leaving_is_no_way_round_the_throttle(timed: FastAPI) -> None:
