@@ -11,6 +11,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from matinee.cli.site import DEMO_MODELS, _demo_names
+from matinee.errors import MatineeError
+from matinee.store.artefact import load
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -30,6 +34,8 @@ def run_demo(folder: Path) -> tuple[float, dict, str]:
         "--no-browser",
         "--port",
         str(port),
+        "--models",
+        "popularity,item-knn,ease,markov",
     ]
     started = time.monotonic()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
@@ -62,5 +68,16 @@ def test_the_demo_trains_serves_and_remembers(tmp_path: Path) -> None:
     again, _, _ = run_demo(tmp_path)
     assert again < first
     assert sorted(path.name for path in (tmp_path / "matinee" / "demo").iterdir() if path.is_dir()) == [
-        "ease", "item-knn", "popularity",
+        "ease", "item-knn", "markov", "popularity",
     ]  # fmt: skip
+    manifests = {name: load(tmp_path / "matinee" / "demo" / name).manifest for name in ("ease", "markov")}
+    assert manifests["ease"]["metrics"]["ndcg@10"]["low"] < manifests["ease"]["metrics"]["ndcg@10"]["mean"]
+    assert manifests["markov"]["measured"]["split"]["method"] == "leave-last"
+    assert set(manifests["markov"]["yardsticks"]) == {"popularity", "item-knn", "ease"}
+
+
+def test_a_model_that_there_is_not_is_said_before_anything_is_trained() -> None:
+    with pytest.raises(MatineeError, match="did you mean 'ease'"):
+        _demo_names("popularity,eaze")
+    assert _demo_names("ease, ease,markov") == ["ease", "markov"]
+    assert _demo_names("") == list(DEMO_MODELS)
