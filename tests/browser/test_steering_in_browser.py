@@ -1,0 +1,152 @@
+"""Steering, why and not interested in a browser, with JavaScript and without."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browser_fixtures import listed, opened, rate
+
+pytestmark = pytest.mark.browser
+ALIEN, TOY_STORY = "1214", "1"
+BOTH = pytest.mark.parametrize("javascript", [True, False])
+
+
+def liked_alien(page: Page, address: str) -> None:
+    page.goto(f"{address}/movie/{ALIEN}")
+    page.get_by_role("button", name="Rate Alien 5 of 5").click()
+    expect(page.get_by_role("heading", name="You gave it 5 of 5")).to_be_visible()
+    page.goto(address)
+
+
+def slide(page: Page, name: str, value: str) -> None:
+    """Move a slider as the keyboard does: to its left end, then step by step."""
+    slider = page.locator(f'#steering input[name="{name}"]')
+    slider.focus()
+    page.keyboard.press("Home")
+    steps = round((float(value) - float(slider.get_attribute("min") or 0)) / 0.25)
+    for _ in range(steps):
+        page.keyboard.press("ArrowRight")
+
+
+@BOTH
+def test_a_list_is_steered_and_set_back(browser: Browser, address: str, javascript: bool) -> None:
+    context = browser.new_context(java_script_enabled=javascript)
+    page, wrong = opened(context, address)
+    liked_alien(page, address)
+    plain = listed(page, "for-you")
+    page.locator("#steering summary").click()
+    page.get_by_label("Horror").check()
+    if not javascript:
+        page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#steering summary b")).to_have_text("Steered")
+    assert "genre=Horror" in page.url
+    horror = listed(page, "for-you")
+    assert horror != plain
+    page.goto(f"{address}/movie/{horror[0]}")
+    expect(page.locator(".kicker")).to_contain_text("Horror")
+    page.go_back()
+    page.get_by_role("link", name="As the model has it").click()
+    expect(page.locator("#steering summary b")).to_have_count(0)
+    assert listed(page, "for-you") == plain
+    assert wrong == []
+    context.close()
+
+
+def test_sliders_by_keyboard_keep_the_focus_and_change_the_list_at_once(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    liked_alien(page, address)
+    plain = listed(page, "for-you")
+    page.locator("#steering summary").click()
+    page.locator('#steering input[name="adventurous"]').focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#steering summary b")).to_have_text("Steered")
+    expect(page.locator('#steering input[name="adventurous"]')).to_be_focused()
+    expect(page.locator('#steering input[name="adventurous"]')).to_have_value("0.25")
+    page.keyboard.press("End")
+    expect(page.locator('#steering input[name="adventurous"]')).to_have_value("1")
+    page.wait_for_url("**adventurous=1*")
+    assert set(listed(page, "for-you")) != set(plain)
+    expect(page.locator("#steering")).to_have_attribute("open", "")
+    page.locator('#steering input[name="variety"]').focus()
+    page.keyboard.press("End")
+    page.wait_for_url("**variety=1*")
+    page.locator("#for-you .choices a", has_text="ItemKNN").click()  # another model, steered as before
+    page.wait_for_url("**model=item-knn**adventurous=1*")
+    expect(page.locator("#steering summary b")).to_have_text("Steered")
+    assert wrong == []
+    context.close()
+
+
+@BOTH
+def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javascript: bool) -> None:
+    context = browser.new_context(java_script_enabled=javascript)
+    page, _ = opened(context, address)
+    liked_alien(page, address)
+    if not javascript:
+        page.locator("#steering summary").click()
+        slide(page, "variety", "0.5")
+        page.get_by_label("from", exact=True).fill("1990")
+        page.get_by_label("to", exact=True).fill("1985")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.locator("main")).to_contain_text("lies after the last")
+        page.go_back()
+    page.goto(f"{address}/?from=1950&to=1955&genre=Documentary&genre=Horror")
+    expect(page.locator("#for-you")).to_be_visible()
+    expect(page.locator("#steering")).to_have_attribute("open", "")
+    context.close()
+
+
+@BOTH
+def test_why_tells_what_each_movie_adds(browser: Browser, address: str, javascript: bool) -> None:
+    context = browser.new_context(java_script_enabled=javascript)
+    page, wrong = opened(context, address)
+    liked_alien(page, address)
+    rate(page, "for-you", TOY_STORY if TOY_STORY in listed(page, "for-you") else listed(page, "for-you")[0], 4)
+    expect(page.locator("#my-link")).to_contain_text("2")
+    page.locator("#for-you .why").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Why ")
+    expect(page.locator(".why .sentence")).to_contain_text("Because you liked")
+    expect(page.locator("#parts tbody tr")).to_have_count(2)
+    expect(page.locator("#parts")).to_contain_text("Alien")
+    expect(page.locator("main")).to_contain_text("Exact: with EASE")
+    page.locator(".why .choices a", has_text="Popularity").click()
+    expect(page.locator("main")).to_contain_text("no movie of yours adds anything")
+    assert wrong == []
+    context.close()
+
+
+@BOTH
+def test_not_interested_hides_and_can_be_undone(browser: Browser, address: str, javascript: bool) -> None:
+    context = browser.new_context(java_script_enabled=javascript)
+    page, wrong = opened(context, address)
+    liked_alien(page, address)
+    first = listed(page, "for-you")
+    card = page.locator(f'#for-you [data-item="{first[0]}"]')
+    card.hover()
+    card.locator(".hide").click()
+    expect(page.locator(f'#for-you [data-item="{first[0]}"]')).to_have_count(0)
+    assert listed(page, "for-you")[:4] == first[1:5]
+    page.goto(f"{address}/movie/{first[0]}")
+    expect(page.locator(".hiding")).to_contain_text("You are not interested")
+    page.locator(".hiding button").click()
+    expect(page.locator(".hiding button")).to_have_text("Not interested")
+    page.goto(address)
+    assert listed(page, "for-you") == first
+    expect(page.locator("#my-link")).to_contain_text("1")  # hiding was never a rating
+    assert wrong == []
+    context.close()
+
+
+def test_in_korean(browser: Browser, address: str) -> None:
+    context = browser.new_context(locale="ko-KR")
+    page, wrong = opened(context, address)
+    page.goto(f"{address}/movie/{ALIEN}")
+    page.locator('.yours button[value="5"]').click()
+    expect(page.locator("#my-link")).to_contain_text("1")
+    page.goto(address)
+    page.locator("#steering summary").click()
+    expect(page.locator("#steering")).to_contain_text("목록 조절하기")
+    page.locator("#for-you .why").first.click()
+    expect(page.locator("main")).to_contain_text("정확한 값")
+    assert wrong == []
+    context.close()
