@@ -1,0 +1,224 @@
+"""GRU4Rec and SASRec: quality by time, layouts of batches, a peer, and how fast one list is. One core, one thread.
+
+Prints one JSON object and draws docs/images/; `python benchmarks/sequence_models.py PART ...` runs some parts only.
+Seconds are of the processor where not said otherwise: what else the machine does is not counted.
+
+    curves    configs/c/sasrec.toml and gru4rec.toml: figures at test, seconds, curves, the time to half of the goal
+    layouts   sessions of MovieLens 1M: packed and session-parallel batches, with and without attention, alike otherwise
+    rectools  SASRec against RecTools' at the same dim, blocks, length and batch, on C-small: seconds to a valid NDCG@10
+    latency   a list of ten of 3,706 movies for a history of 200 events, and one more click on carried states
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from matinee import workflow
+from matinee.config import EvaluationConfig, read_experiment
+from matinee.data.places import cache_folder
+from matinee.data.splits import Split
+from matinee.evaluation import evaluate, peak_memory_mb, validation
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.models.gru4rec import GRU4Rec
+from matinee.ranking import rank
+from matinee.report.plots import draw_curves
+
+PROJECT = Path(__file__).parents[1]
+CONFIGS = PROJECT / "configs"
+os.environ.setdefault("MATINEE_DATA", str(PROJECT.parent / "shared" / "data"))
+NDCG_GOALS = {"sasrec": 0.165, "gru4rec": 0.145}
+"""NDCG@10 at test that protocol C asks for."""
+ALIKE = {"dim": 64, "layers": 2, "max_length": 50, "dropout": 0.2}
+"""What both SASRecs share; a batch of theirs is 32 people, of whom the last 51 events count."""
+
+
+def trained(name: str, over: Split, settings: dict[str, Any], watch: str, every: int) -> tuple[Recommender, list[Any]]:
+    """A model, and (epoch, seconds of training until then, figure on valid) for every few epochs."""
+    spent, rows, look = 0.0, [], validation(over, watch)
+    model = create(name, **settings | {"patience": 1000, "validate_every": every})
+    began = time.process_time()
+
+    def timed(current: Recommender) -> float:
+        nonlocal began, spent
+        spent += time.process_time() - began
+        figure = look(current)
+        rows.append((round(spent, 1), round(figure, 4)))
+        print(name, len(rows) * every, *rows[-1], file=sys.stderr, flush=True)
+        began = time.process_time()
+        return figure
+
+    model.fit(over.training(), replace(Run.seeded(1), validation=timed))
+    return model, [(every * (place + 1), *row) for place, row in enumerate(rows)]
+
+
+def curves() -> dict[str, Any]:
+    found, drawn = {}, {}
+    for name, goal in NDCG_GOALS.items():
+        experiment = read_experiment(CONFIGS / "c" / f"{name}.toml")
+        over = workflow.prepare(experiment)
+        started, clock, rows = time.process_time(), time.perf_counter(), []
+
+        def tell(epoch: int, epochs: int, figures: dict[str, float], rows: list[Any] = rows, name: str = name) -> None:
+            rows.append({"epoch": epoch, "cpu_seconds": round(time.process_time() - started, 1), **figures})  # noqa: B023
+            print(name, rows[-1], file=sys.stderr, flush=True)
+
+        fitted = workflow.fit(experiment.model, over, seed=experiment.split.seed, on_epoch=tell, **experiment.settings)
+        seconds, wall = time.process_time() - started, time.perf_counter() - clock
+        report = evaluate(fitted.model, over, experiment.evaluation, rng=np.random.default_rng(42))
+        half = next(row["cpu_seconds"] for row in rows if row.get("valid", 0) >= goal / 2)
+        found[name] = {
+            **{metric: round(report.metrics[metric].mean, 4) for metric in ("hit-rate@10", "ndcg@10")},
+            "cpu_seconds": round(seconds, 1),
+            "seconds": round(wall, 1),
+            "peak_memory_mb": round(peak_memory_mb() or 0),
+            "cpu_seconds_to_half_the_goal": half,
+            "curves": [{key: value for key, value in row.items() if key != "best"} for row in rows],
+        }
+        drawn[name] = fitted.model.curves
+    draw_curves(drawn, PROJECT / "docs" / "images" / "sequence-curves.png", "ndcg@10")
+    return found
+
+
+def layouts() -> dict[str, Any]:
+    experiment = read_experiment(CONFIGS / "session-gru.toml")
+    over = workflow.prepare(experiment)
+    changes: dict[str, dict[str, Any]] = {
+        "packed": {},
+        "packed, attention": {"attention": 1},
+        "session-parallel, 50 events a step": {"batches": "session-parallel", "lane_steps": 50},
+    }
+    found = {}
+    for label, change in changes.items():
+        settings = experiment.settings | {"attention": 0} | change
+        model, rows = trained("gru4rec", over, settings, "mrr@20", 2)
+        config = EvaluationConfig(k=(20,), on="valid", predict="last")
+        report = evaluate(model, over, config, rng=np.random.default_rng(1))
+        found[label] = {
+            **{metric: round(report.metrics[metric].mean, 4) for metric in ("hit-rate@20", "mrr@20")},
+            "cpu_seconds_per_epoch": round(rows[-1][1] / rows[-1][0], 1),
+            "valid mrr@20": rows,
+        }
+        print(label, found[label], file=sys.stderr, flush=True)
+    return found
+
+
+def rectools() -> dict[str, Any]:
+    over = workflow.prepare(read_experiment(CONFIGS / "c-small" / "sasrec.toml"))
+    train = over.training().histories
+    found: dict[str, Any] = {}
+    for label, rate in (("RecTools", 0.002), ("RecTools, its own learning rate", 0.001)):
+        found[label] = peer(over, {**ALIKE, "learning_rate": rate, "batch_size": 32, "epochs": 60, "every": 4})
+    lengths = np.minimum(np.diff(train.starts) - 1, ALIKE["max_length"])
+    batch = round(32 * float(lengths.mean()))  # as many transitions as a batch of 32 people has there
+    for label, change in (
+        ("ours", {"loss": "sampled-softmax", "precision": "bfloat16"}),
+        ("ours, softmax, float32", {"loss": "softmax", "precision": "float32"}),
+        ("ours, softmax, float32, first vectors drawn", {"loss": "softmax", "initialiser": "normal"}),
+    ):
+        settings = ALIKE | {"batch_size": batch, "epochs": 16, "learning_rate": 0.003} | change
+        _, rows = trained("sasrec", over, settings, "ndcg@10", 1)
+        found[label] = {"settings": settings, "epoch, cpu seconds, valid ndcg@10": rows}
+    best = max(figure for _, _, figure in found["RecTools"]["epoch, cpu seconds, valid ndcg@10"])
+    for row in found.values():
+        points = row["epoch, cpu seconds, valid ndcg@10"]
+        row["cpu_seconds_per_epoch"] = round(points[-1][1] / points[-1][0], 2)
+        row["cpu_seconds_to"] = {
+            round(goal, 4): next((seconds for _, seconds, figure in points if figure >= goal), None)
+            for goal in (best / 2, 0.75 * best, best)
+        }
+    return found
+
+
+def peer(over: Split, settings: dict[str, Any]) -> dict[str, Any]:
+    """RecTools in an environment of its own, measured by our NDCG."""
+    folder = cache_folder() / "benchmark-rectools"
+    python = folder / "bin" / "python"
+    if not (folder / ".ready").exists():
+        venv.create(folder, with_pip=True, clear=True)
+        command = [python, "-m", "pip", "install", "-q", "rectools[torch]==0.19.0", "torch==2.13.0"]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        (folder / ".ready").touch()
+    train, wanted = over.training().histories, over.targets("valid")
+    target = np.full(int(train.user_rows.max()) + 1, -1)
+    target[wanted.user_rows] = wanted.item_rows
+    with tempfile.TemporaryDirectory() as place:
+        data, out = Path(place) / "data.npz", Path(place) / "out.npz"
+        np.savez(data, starts=train.starts, items=train.items)
+        script = PROJECT / "benchmarks" / "peers" / "rectools_sasrec.py"
+        subprocess.run([python, script, data, out, json.dumps(settings)], check=True, stdout=sys.stderr)
+        with np.load(out) as read:
+            lists, seconds, epochs = read["lists"], read["seconds"], read["epochs"]
+    hits = lists == target[train.user_rows][:, None]  # [checkpoints, U, 10]
+    figures = (hits / np.log2(np.arange(2, 12))).sum(axis=2).mean(axis=1)
+    rows = [
+        (int(epoch), round(float(spent), 1), round(float(figure), 4))
+        for epoch, spent, figure in zip(epochs, seconds, figures, strict=True)
+    ]
+    return {"settings": settings, "epoch, cpu seconds, valid ndcg@10": rows}
+
+
+def latency() -> dict[str, Any]:
+    rng, n_items = np.random.default_rng(1), 3706
+    train = TrainingData(Histories.of([rng.integers(n_items, size=30).tolist() for _ in range(60)]), n_items)
+    people = [Histories.of([rng.permutation(n_items)[:200].tolist()]) for _ in range(1000)]
+    long = [Histories.of([rng.integers(n_items, size=20_000).tolist()]) for _ in range(200)]
+    found: dict[str, Any] = {}
+    for label, name, settings in (
+        ("sasrec", "sasrec", {"max_length": 200}),
+        ("gru4rec, hidden 128", "gru4rec", {"max_length": 200}),
+        ("gru4rec, hidden 256", "gru4rec", {"max_length": 200, "hidden": 256}),
+        ("gru4rec, hidden 256, the default of 100 events", "gru4rec", {"hidden": 256}),
+    ):
+        model = create(name, epochs=1, **settings).fit(train, Run.seeded(1))
+        found[label] = {
+            "list": milliseconds(lambda history, model=model: rank(model, history, 10), people),
+            "list after 20,000 events": milliseconds(lambda history, model=model: rank(model, history, 10), long),
+        }
+        if isinstance(model, GRU4Rec):
+            carried = model.carry(people[0])
+
+            def click(history: Histories, model: GRU4Rec = model, carried: Any = carried) -> None:
+                model.score(model.carried_state(model.click(carried, history.items[:1]))).argmax()
+
+            found[label]["click on carried states"] = milliseconds(click, people)
+    return found
+
+
+def milliseconds(answer: Callable[[Histories], Any], asked: list[Histories]) -> dict[str, float]:
+    """Median and 99th percentile, of the processor and on the wall."""
+    walls, processor = [], []
+    for history in asked:
+        started, clock = time.process_time(), time.perf_counter()
+        answer(history)
+        processor.append(time.process_time() - started)
+        walls.append(time.perf_counter() - clock)
+    return {
+        f"{label} {name}": round(1000 * float(np.quantile(values, share)), 2)
+        for label, values in (("cpu", processor), ("wall", walls))
+        for name, share in (("median", 0.5), ("p99", 0.99))
+    }
+
+
+PARTS = {"curves": curves, "layouts": layouts, "rectools": rectools, "latency": latency}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    json.dump({name: PARTS[name]() for name in sys.argv[1:] or PARTS}, sys.stdout, indent=2)
+
+
+if __name__ == "__main__":
+    main()
