@@ -1,0 +1,172 @@
+"""Members, import and download with a real browser: with and without script, and for everyone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from browser_fixtures import opened
+
+pytestmark = pytest.mark.browser
+ALIEN, MATRIX = "1214", "2571"
+PASSWORD = "correct horse battery"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+RATINGS = "Date,Name,Year,Letterboxd URI,Rating\n2024-03-01,The Matrix,1999,x,4.5\n2024-03-02,No Such Movie,2001,x,4\n"
+
+
+@pytest.fixture(params=[True, False], ids=["script", "no script"])
+def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[tuple[Page, BrowserContext, str]]:
+    """A visitor who watched Alien; nothing may go wrong or leave the site."""
+    context = browser.new_context(java_script_enabled=request.param)
+    page, wrong = opened(context, address, f"/movie/{ALIEN}")
+    page.locator('.yours button[value="5"]').click()
+    expect(page.locator(".yours .remove")).to_be_visible()
+    yield page, context, address
+    assert [text for text in wrong if "422" not in text and "403" not in text] == []
+    context.close()
+
+
+def enter(page: Page, door: str, name: str, password: str = PASSWORD) -> None:
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.locator("form.account button").click()
+
+
+def sign_up(page: Page, address: str) -> str:
+    name = f"Ada {token_hex(4)}"
+    page.goto(f"{address}/sign-up?next=/my")
+    enter(page, "sign-up", name)
+    expect(page.locator("header .member")).to_have_text(name)
+    return name
+
+
+def mine(page: Page, address: str) -> list[str]:
+    page.goto(f"{address}/my")
+    found: list[str] = page.locator("#mine [data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
+    return found
+
+
+def test_a_guest_becomes_a_member_and_finds_everything_everywhere(
+    visit: tuple[Page, BrowserContext, str], browser: Browser
+) -> None:
+    page, _, address = visit
+    page.goto(address)
+    page.get_by_role("link", name="Log in").click()
+    page.get_by_role("main").get_by_role("link", name="Sign up").click()
+    name = sign_up(page, address)
+    assert mine(page, address) == [ALIEN]
+    elsewhere = browser.new_context()
+    other, wrong = opened(elsewhere, address, f"/movie/{MATRIX}")
+    other.locator('.yours button[value="4"]').click()
+    expect(other.locator(".yours .remove")).to_be_visible()
+    other.get_by_role("link", name="Log in").click()
+    enter(other, "log-in", name, "not my password")
+    expect(other.get_by_role("alert")).to_have_text("There is no member with this name and password.")
+    expect(other.get_by_label("Password")).to_have_value("")
+    enter(other, "log-in", name)
+    expect(other).to_have_url(f"{address}/movie/{MATRIX}")
+    assert sorted(mine(other, address)) == sorted([ALIEN, MATRIX])
+    assert sorted(mine(page, address)) == sorted([ALIEN, MATRIX])
+    page.goto(f"{address}/account")
+    expect(page.locator(".sessions li")).to_have_count(2)
+    page.get_by_role("button", name="Log out everywhere else").click()
+    expect(page.locator(".sessions li")).to_have_count(1)
+    other.reload()
+    expect(other.get_by_role("link", name="Log in")).to_be_visible()
+    assert [text for text in wrong if "422" not in text] == []
+    elsewhere.close()
+
+
+def test_after_logging_out_the_back_button_shows_nothing(visit: tuple[Page, BrowserContext, str]) -> None:
+    page, context, address = visit
+    name = sign_up(page, address)
+    for path in ("/", "/my", "/account"):
+        page.goto(address + path)
+    page.get_by_role("main").get_by_role("button", name="Log out", exact=True).first.click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    for _ in range(3):
+        page.go_back()
+        expect(page.get_by_text(name)).to_have_count(0)
+        expect(page.locator(f'#mine [data-item="{ALIEN}"]')).to_have_count(0)
+    assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in context.cookies(address))
+
+
+def test_a_form_from_before_logging_out_asks_to_be_sent_again(visit: tuple[Page, BrowserContext, str]) -> None:
+    page, context, address = visit
+    sign_up(page, address)
+    stale = context.new_page()
+    stale.goto(f"{address}/account")
+    page.goto(f"{address}/account")
+    page.get_by_role("button", name="Log out", exact=True).first.click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    stale.get_by_role("button", name="Log out", exact=True).first.click()
+    expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
+
+
+def test_import_report_download_and_delete(visit: tuple[Page, BrowserContext, str], tmp_path: Path) -> None:
+    page, _, address = visit
+    sign_up(page, address)
+    page.goto(f"{address}/my")
+    page.get_by_role("link", name="Import from another site").click()
+    page.get_by_label("Files").set_input_files({"name": "r.csv", "mimeType": "text/csv", "buffer": RATINGS.encode()})
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("1 event is new.")).to_be_visible()
+    expect(page.get_by_role("row", name="No Such Movie (2001)")).to_contain_text("no such movie here")
+    assert sorted(mine(page, address)) == sorted([ALIEN, MATRIX])
+    with page.expect_download() as started:
+        page.get_by_role("link", name="Download everything as JSON").click()
+    started.value.save_as(tmp_path / "mine.json")
+    kept = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    assert {event["item_id"] for event in kept["events"]} == {ALIEN, MATRIX}
+    page.goto(f"{address}/my")
+    page.get_by_role("link", name="Delete account").click()
+    page.locator("#delete").get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Delete everything about me").click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    assert mine(page, address) == []
+
+
+def test_a_double_click_on_signing_up_makes_one_member(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, _ = opened(context, address, "/sign-up?next=/account")
+    name = f"Ada {token_hex(4)}"
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("form.account button").dblclick()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible_and_within_every_width(browser: Browser, address: str, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+    page, wrong = opened(context, address)
+    pages = ["/sign-up", "/log-in", "/my/import", "/my"]
+    for path in [*pages, "member", "/account", "/my"]:
+        if path == "member":
+            sign_up(page, address)
+            continue
+        page.goto(address + path)
+        found = Axe().run(page, options=RULES).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], path
+        for width in (320, 768, 1360):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+    assert wrong == []
+    context.close()
+
+
+def test_in_korean(browser: Browser, address: str) -> None:
+    context = browser.new_context(locale="ko-KR")
+    page, wrong = opened(context, address, "/sign-up?next=/account")
+    page.get_by_label("이름").fill(f"영희 {token_hex(4)}")
+    page.get_by_label("비밀번호").fill("가나다라마바사")
+    page.get_by_role("button", name="가입하기").click()
+    expect(page.get_by_text("로그인한 기기")).to_be_visible()
+    assert wrong == []
+    context.close()
