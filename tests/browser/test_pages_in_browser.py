@@ -275,7 +275,7 @@ def test_korean_by_preference_and_by_choice(browser: Browser, address: str, java
     expect(page.locator("#for-you")).to_contain_text("추천")
     page.get_by_role("link", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en")
-    expect(page.get_by_role("heading", name="For you")).to_be_visible()
+    expect(page.get_by_role("heading", name="For you", exact=True)).to_be_visible()
     page.goto(f"{address}/models/ease")
     page.get_by_role("link", name="한국어").click()
     assert page.url == f"{address}/models/ease"
