@@ -107,6 +107,22 @@ def test_a_form_from_before_logging_out_asks_to_be_sent_again(visit: tuple[Page,
     expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
 
 
+def test_a_star_from_before_logging_out_says_so_too(visit: tuple[Page, BrowserContext, str]) -> None:
+    page, context, address = visit
+    sign_up(page, address)
+    stale = context.new_page()
+    stale.goto(f"{address}/movie/{MATRIX}")
+    page.goto(f"{address}/account")
+    page.get_by_role("button", name="Log out", exact=True).first.click()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    stale.locator('.yours button[value="4"]').click()
+    expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
+    stale.reload()
+    stale.goto(f"{address}/movie/{MATRIX}")
+    stale.locator('.yours button[value="4"]').click()  # now a guest's
+    expect(stale.locator(".yours .remove")).to_be_visible()
+
+
 def test_import_report_download_and_delete(visit: tuple[Page, BrowserContext, str], tmp_path: Path) -> None:
     page, _, address = visit
     sign_up(page, address)

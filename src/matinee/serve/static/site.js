@@ -55,6 +55,7 @@ main.addEventListener("submit", async (event) => {
   form.classList.add("busy");
   try {
     const response = await fetch(form.action, { method: "POST", body });
+    if ([403, 409].includes(response.status) && (await show(response, mine))) return main.focus(); // says why, and what to do
     if (!response.ok) throw new Error(response.statusText);
     if (await show(response, mine)) {
       const now = new URL(response.url);
