@@ -19,10 +19,11 @@ class MinePages:
         router.post("/forget")(self.forget)
 
     def mine(self, request: Request) -> Response:
-        """Everything the visitor watched or rated."""
-        watched = self._frame.watched(request)
-        cards = self._frame.cards.plain(list(watched), watched)
-        return self._frame.page(request, "mine.html", cards=cards, n_watched=len(watched))
+        """Everything the visitor watched or rated, and what they are not interested in."""
+        seen = self._frame.seen(request)
+        cards = self._frame.cards.plain(list(seen.watched), seen.watched)
+        hidden = self._frame.cards.plain([row for row in seen.hidden.tolist() if row not in seen.watched], {})
+        return self._frame.page(request, "mine.html", cards=cards, hidden=hidden, n_watched=len(cards))
 
     def forget(self, request: Request) -> Response:
         """Delete a guest and everything they did; a member is asked for the password first."""

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from matinee.config import Steering
 from matinee.serve.cards import Card
 from matinee.serve.engine import POPULAR, Recommendation
 from matinee.serve.formulas import FORMULAS
@@ -15,6 +17,7 @@ from matinee.serve.model_art import draw_family
 from matinee.serve.papers import PAPERS
 from matinee.serve.quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
 from matinee.serve.site import Seen
+from matinee.serve.steering_form import steering_of
 
 LISTED, COMPARED = 20, 12
 LEAST, MOST = 2, 4
@@ -67,7 +70,8 @@ class ModelPages:
         self._frame.require_served(name, self._names)
         artefact = self._site.engine.artefacts.get(name)
         did = self._frame.seen(request)
-        items = self._list(did, name, LISTED, repeat=seen)
+        steering = steering_of(request, self._site.catalogue)
+        items = self._list(did, name, LISTED, repeat=seen, steering=steering.asked)
         list_id = self._frame.showing(request).add("model", name, items)
         compared = beside(artefact, self._figures) if artefact else []
         return self._frame.page(
@@ -75,6 +79,7 @@ class ModelPages:
             "model.html",
             model=name,
             names=self._names,
+            steering=steering,
             places=self._places(items, self._frame.cards.listed(items, did.watched, list_id)),
             repeat=seen and bool(did.watched),
             formulas=FORMULAS.get(name, ()),
@@ -134,13 +139,16 @@ class ModelPages:
     def _on(self, split: str) -> list[Figure]:
         return [figure for figure in self._figures.values() if figure.split == split]
 
-    def _list(self, did: Seen, name: str, k: int, *, repeat: bool = False) -> list[Recommendation]:
+    def _list(
+        self, did: Seen, name: str, k: int, *, repeat: bool = False, steering: Steering | None = None
+    ) -> list[Recommendation]:
         engine = self._site.engine
         if name not in engine.models:
-            return engine.popular(k, allowed=engine.allowed(None, did.history.items if not repeat else did.hidden))
+            out = did.hidden if repeat else np.concatenate([did.history.items, did.hidden])
+            return engine.popular(k, allowed=engine.allowed(steering, out))
         if repeat and did.watched:
-            return engine.recommend_for(did.history, k, name, hidden=did.hidden, repeat=True)
-        return self._site.for_you(did, k, name)
+            return engine.recommend_for(did.history, k, name, steering=steering, hidden=did.hidden, repeat=True)
+        return self._site.for_you(did, k, name, steering)
 
     def _places(
         self, items: list[Recommendation], cards: list[Card], holds: dict[int, int] | None = None

@@ -1,0 +1,128 @@
+"""Steering on the site is steering offline; wrong addresses are told kindly."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from matinee.cli import app as commands
+from matinee.config import Steering
+from matinee.histories import Histories
+from matinee.serve.site import Site
+from matinee.steering import Steerer
+
+ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
+STRONG = "adventurous=0.5&variety=0.5&genre=Drama&genre=Comedy&from=1970&to=1995"
+ASKED = Steering(adventurous=0.5, variety=0.5, genres=("Drama", "Comedy"), from_year=1970, to_year=1995)
+
+
+def mark(client: TestClient, item_id: int, what: str) -> None:
+    assert client.post("/mark", data={"item_id": str(item_id), "mark": what}).status_code == 200
+
+
+def listed(page: str, name: str) -> list[int]:
+    found = re.search(rf'<section[^>]*id="{name}".*?</section>', page, re.DOTALL)
+    return [int(item) for item in re.findall(r'data-item="(\d+)"', found.group(0))] if found else []
+
+
+@pytest.mark.parametrize("model", ["ease", "item-knn"])
+def test_the_page_the_api_and_offline_give_one_list(client: TestClient, app: FastAPI, model: str) -> None:
+    for item_id in (ALIEN, TOY_STORY, MATRIX):
+        mark(client, item_id, "5")
+    site: Site = app.state.site
+    engine = site.engine
+    history = Histories.of([engine.items.rows([ALIEN, TOY_STORY, MATRIX]).tolist()])
+    steerer = Steerer(engine.catalogue, engine.popularity)
+    wanted = steerer.rank(engine.artefacts[model].model, history, 24, ASKED)
+    items = [engine.items.id(int(row)) for row, score in zip(wanted.items[0], wanted.scores[0], strict=True) if score]
+    assert len(items) > 12
+    assert listed(client.get(f"/?model={model}&{STRONG}").text, "for-you")[: len(items)] == items
+    assert listed(client.get(f"/models/{model}?{STRONG}").text, "list")[:10] == items[:10]
+    query = {"model": model, "k": 24, "steer": str(ASKED)}
+    answer = client.get("/api/v1/recommendations", params=query).json()["items"]
+    assert [item["item_id"] for item in answer] == [engine.items.id(int(row)) for row in wanted.items[0] if row >= 0]
+
+
+def test_the_form_holds_what_was_asked_and_links_keep_it(client: TestClient) -> None:
+    mark(client, ALIEN, "5")
+    page = client.get(f"/?model=ease&{STRONG}").text
+    assert '<details class="steering" id="steering" open>' in page
+    assert re.search(r'value="Drama" checked', page)
+    assert not re.search(r'value="Horror" checked', page)
+    assert re.search(r'name="adventurous"[^>]*value="0.5"', page)
+    assert re.search(r'name="from"[^>]*value="1970"', page)
+    assert "/?model=item-knn&amp;genre=Drama&amp;genre=Comedy&amp;from=1970&amp;to=1995&amp;adventurous=0.5" in page
+    plain = client.get("/").text
+    assert '<details class="steering" id="steering">' in plain
+    assert listed(client.get("/?adventurous=0&variety=0&from=&to=").text, "for-you") == listed(plain, "for-you")
+
+
+def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
+    mark(client, ALIEN, "5")
+    answer = client.get("/?to=1900")
+    assert answer.status_code == 200
+    assert "No movie is left with these filters" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("adventurous=2", "a number from -1 to 1"),
+        ("adventurous=nan", "a number from -1 to 1"),
+        ("variety=-0.1", "a number from 0 to 1"),
+        ("from=soon", "a number from 0 to 9999"),
+        ("from=1990&to=1980", "lies after the last"),
+        ("genre=Comdy", "There is no genre Comdy"),
+        ("genre=%3Cscript%3Ealert(1)%3C/script%3E", "There is no genre"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_told(client: TestClient, query: str, says: str) -> None:
+    answer = client.get(f"/?{query}")
+    assert answer.status_code == 422
+    assert says in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_the_api_names_the_mend(client: TestClient) -> None:
+    for steer, says in (("varity=1", "did you mean 'variety'"), ("genres=Comdy", "did you mean 'Comedy'")):
+        answer = client.get("/api/v1/recommendations", params={"steer": steer, "history": str(ALIEN)})
+        assert answer.status_code == 422
+        assert says in answer.json()["detail"]
+
+
+def test_hidden_and_popular_fill_stay_out_of_a_steered_list(client: TestClient, app: FastAPI) -> None:
+    mark(client, ALIEN, "5")
+    first = listed(client.get("/?genre=Drama").text, "for-you")
+    mark(client, first[0], "hidden")
+    after = listed(client.get("/?genre=Drama").text, "for-you")
+    assert first[0] not in after
+    assert after[:3] == first[1:4]
+    site: Site = app.state.site
+    catalogue, items = site.catalogue, site.engine.items
+    assert all("Drama" in catalogue.genres[items.row(item)] for item in after)
+    assert first[0] in listed(client.get("/my").text, "hidden")
+
+
+def test_the_commands_steer(artefact_paths: list[Path], app: FastAPI) -> None:
+    run = CliRunner()
+    path = str(next(path for path in artefact_paths if path.name == "ease"))
+    common = ["recommend", path, "--history", f"{ALIEN},{TOY_STORY}", "-k", "12", "--json"]
+    shown = run.invoke(commands, [*common, "--steer", str(ASKED)])
+    site: Site = app.state.site
+    history = Histories.of([site.engine.items.rows([ALIEN, TOY_STORY]).tolist()])
+    wanted = site.engine.recommend_for(history, 12, "ease", steering=ASKED)
+    found = json.loads(shown.stdout)
+    assert [movie["item_id"] for movie in found["movies"]] == [item.item_id for item in wanted]
+    reports = [
+        json.loads(run.invoke(commands, ["evaluate", "popularity", "--json", *extra]).stdout)
+        for extra in ([], ["--steer", "adventurous=1"])
+    ]
+    novelty, steered = (report["metrics"]["novelty@10"]["mean"] for report in reports)
+    assert steered > novelty + 1
+    assert reports[1]["evaluation"]["steer"]["adventurous"] == 1
+    assert np.isfinite(steered)
