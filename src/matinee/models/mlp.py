@@ -1,0 +1,51 @@
+"""MLP: a tower of hidden layers over the embeddings of a user and an item (He et al. 2017)."""
+
+from typing import ClassVar, Self
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender, Run
+from matinee.models.ncf import LEARNED, fit_pairs, pair_scores, user_parts
+from matinee.nn.pair_settings import TowerConfig
+
+
+class MLPConfig(TowerConfig):
+    """Settings of MLP."""
+
+
+class MLP(Recommender[FloatArray]):
+    """score = hᵀ tower([p_u, q_i]), the tower `layers` of ReLU, each half as wide as the one below.
+
+    Source: He et al. 2017, eq. 10; the sigmoid, which changes no order, is in the loss. The first layer is
+    W [p, q] + b = (W_u p + b) + W_i q: the items' parts are computed once for all users. A visitor's p is solved by
+    Newton steps (Gauss and Newton's curvature) on what training minimises, all else frozen.
+    The scores of items without events are the lowest of the row; who has no history is scored by popularity.
+    """
+
+    name = "mlp"
+    Config = MLPConfig
+    learned = LEARNED
+    has_product = False
+    fold_in_tolerance: ClassVar[float] = 0.05
+    """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
+    config: MLPConfig
+    users: FloatArray  # [U, E], p
+    user_rows: IntArray  # [U] ascending
+    items: FloatArray  # [I, W], W_i q
+    embeddings: FloatArray  # [I, E], q
+    weights: FloatArray  # of the tower, flat
+    popularity: FloatArray  # [I]
+    data: str
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender."""
+        fit_pairs(self, train, run)
+        return self
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """W_u p + b of each user. [B, W]; zero without a history."""
+        return user_parts(self, histories)
+
+    def score(self, state: FloatArray) -> FloatArray:
+        """See Recommender."""
+        return pair_scores(self, state)

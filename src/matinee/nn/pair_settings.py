@@ -1,0 +1,70 @@
+"""What can be set about networks that score pairs of a user and an item. No torch here: serving reads configs too."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from matinee.config import Search
+from matinee.nn.settings import FirstEmbeddings, Loss, NegativeKind
+from matinee.training import GradientConfig
+
+
+class PairConfig(GradientConfig):
+    """Settings of GMF, MLP and NeuMF."""
+
+    dim: Annotated[PositiveInt, Search(8, 128, log=True)] = 32
+    """Predictive factors: what the output layer reads of each half."""
+    epochs: PositiveInt = 60
+    """Passes over all users (or pairs), at most."""
+    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True)] = 0.02
+    """Step size of Adam."""
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
+    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    loss: Loss = "softmax"
+    """`softmax` over the catalogue; `bce`, the paper's; `infonce` or `bpr`."""
+    candidates: NonNegativeInt = 0
+    """Items that stand for the catalogue in a step, the same for all its users, half of them the most popular; 0: with
+    `softmax` the whole catalogue, with other losses negatives drawn for each positive, as in the paper."""
+    negatives: NegativeKind = "uniform"
+    """Without candidates: where negatives come from, all items alike, by popularity, the batch, or half each."""
+    n_negatives: PositiveInt = 4
+    """Negatives of each positive; in-batch takes the whole batch."""
+    batch_size: PositiveInt = 64
+    """Users a step (`softmax`, or with candidates), else pairs."""
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.28
+    """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
+    initialiser: FirstEmbeddings = "normal"
+    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
+    initial_std: PositiveFloat = 0.1
+    """Their spread, with `svd` and `normal`."""
+    user_state: Literal["history", "stored"] = "history"
+    """A user's vector: solved from their history, or the row that was learned (known users only)."""
+    fold_in_steps: NonNegativeInt = 5
+    """history: Newton steps of the solve."""
+    fold_in_items: PositiveInt = 1024
+    """history: items that stand for the catalogue in the solve, half of them the most popular."""
+    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 2.0
+    """history: ridge strength of the solve, in units of `l2`."""
+
+    @model_validator(mode="after")
+    def _candidates_serve_whole_rows(self) -> Self:
+        if self.candidates and self.loss in ("infonce", "bpr"):
+            raise ValueError(f"loss = {self.loss} compares pairs and takes no candidates; use softmax or bce, or set 0")
+        return self
+
+
+class TowerConfig(PairConfig):
+    """Settings of MLP and NeuMF."""
+
+    dim: Annotated[PositiveInt, Search(8, 64, log=True)] = 16
+    """Predictive factors: the width of the tower's top, and of the product."""
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.15
+    """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
+    layers: Annotated[PositiveInt, Search(1, 4)] = 1
+    """Hidden layers of the tower, each half as wide as the one below; embeddings are dim · 2^(layers - 1) long."""
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.3
+    """Share of each layer's inputs left out of a step."""
+    tower_l2: Annotated[NonNegativeFloat, Search(0.1, 10, log=True)] = 1.0
+    """Ridge strength on the tower's weights, in the units of `l2`."""
+    batch_norm: bool = False
+    """Whether hidden layers are normalised over the pairs of a step."""
