@@ -89,7 +89,7 @@ def test_gradients_of_the_catalogue_are_those_of_finite_differences(
     kind: str, layers: tuple, counts: csr_array
 ) -> None:
     targets = Rows.of(counts, torch.float64)
-    assert torch.autograd.gradcheck(lambda *given: 1.7 * catalogue_loss(kind, *given, targets, 0.3), layers)
+    assert torch.autograd.gradcheck(lambda *given: 1.7 * catalogue_loss(kind, *given, targets, 0.3, 0.4), layers)
 
 
 def test_the_multinomial_likelihood_is_that_of_torch(layers: tuple, counts: csr_array) -> None:
@@ -121,7 +121,7 @@ def test_the_masked_loss_equals_a_loop_over_ratings(layers: tuple, counts: csr_a
         expected += (value - sum(hidden[row, d] * weights[column, d] for d in range(DIM)) - bias[column]) ** 2
     targets = Rows.of(counts, torch.float64)
     assert observed_square(*layers, targets).item() == pytest.approx(expected, rel=1e-9)
-    assert torch.autograd.gradcheck(lambda *given: 1.7 * observed_square(*given, targets), layers)
+    assert torch.autograd.gradcheck(lambda *given: 1.7 * observed_square(*given, targets, 0.4), layers)
     values = observed(*(tensor.detach() for tensor in layers[:2]), targets)
     np.testing.assert_allclose(values, (hidden @ weights.T)[counts.nonzero()], atol=1e-12)
 

@@ -31,7 +31,7 @@ class AutoRecConfig(GradientConfig):
     """The chance that a rating is left out of the input in training; the paper's 0 leaves none out."""
     user_state: Literal["history", "stored"] = "history"
     """item-based: a user's weights, solved from their ratings, or as they were learned (known users only)."""
-    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 100, log=True)] = 2.0
+    fold_in_l2: Annotated[PositiveFloat, Search(0.03, 30, log=True)] = 0.3
     """item-based: ridge of that solve, in units of how users differ; higher stays closer to the mean user."""
     batch_size: PositiveInt = 512
     """Rows a step."""
@@ -100,8 +100,8 @@ class AutoRec(Recommender[FloatArray]):
             for batch in row_batches(matrix, config.batch_size, run.rng):
                 rows = Rows.of(dropped(batch, config.dropout, run.rng))
                 hidden = torch.sigmoid(sparse_product(rows, weights["encoder"]) + weights["encoder_bias"])
-                errors = observed_square(hidden, weights["output"], weights["output_bias"], Rows.of(batch))
-                yield errors / max(1, batch.nnz)
+                top = weights["output"], weights["output_bias"]
+                yield observed_square(hidden, *top, Rows.of(batch), 1 / max(1, batch.nnz))
 
         def learned() -> Mapping[str, FloatArray]:
             codes = torch.sigmoid(everything.times(weights["encoder"]) + weights["encoder_bias"]).numpy()

@@ -104,7 +104,7 @@ class CDAE(Recommender[FloatArray]):
         def losses() -> Iterator[torch.Tensor]:
             for rows in batches(matrix.shape[0], config.batch_size, run.rng):
                 top, wanted = (weights["output"], weights["output_bias"]), Rows.of(targets[rows])
-                yield catalogue_loss(config.loss, hidden(rows), *top, wanted, config.unobserved) / len(rows)
+                yield catalogue_loss(config.loss, hidden(rows), *top, wanted, config.unobserved, 1 / len(rows))
 
         def learned() -> Mapping[str, FloatArray]:
             return {name: tensor.numpy().copy() for name, tensor in weights.items()}

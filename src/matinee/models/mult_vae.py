@@ -102,7 +102,7 @@ class MultVAE(Recommender[FloatArray]):
                 extra = torch.zeros(())
                 if config.variational:
                     mean, log_variance = codes[:, :dim], codes[:, dim:]
-                    extra = self._kl_weight(int(done), n_steps) * gaussian_kl(mean, log_variance)
+                    extra = self._kl_weight(int(done), n_steps) / len(batch) * gaussian_kl(mean, log_variance)
                     noise = torch.empty(mean.shape).normal_(generator=chance)
                     codes = mean + noise * (0.5 * log_variance).exp()
                 else:
@@ -110,7 +110,8 @@ class MultVAE(Recommender[FloatArray]):
                 if hidden:
                     codes = torch.tanh(product(codes, weights["decoder"]) + weights["decoder_bias"])
                 top = weights["output"], weights["output_bias"]
-                yield (catalogue_loss("softmax", codes, *top, Rows.of(targets[batch])) + extra) / len(batch)
+                wanted = Rows.of(targets[batch])
+                yield catalogue_loss("softmax", codes, *top, wanted, share=1 / len(batch)) + extra
 
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: value.numpy().copy() for name, value in weights.items()}, dim, hidden)

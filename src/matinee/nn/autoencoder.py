@@ -147,14 +147,26 @@ class _Output(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401
-        by_hidden, by_weights, by_bias = ctx.saved_tensors
-        return gradients[0] * by_hidden, gradients[0] * by_weights, gradients[0] * by_bias, None, None
+        return *_scaled(gradients[0], ctx.saved_tensors), None, None
+
+
+def _scaled(gradient: Tensor, parts: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Each part times the gradient of the loss, which is 1 where the loss is the last step: then nothing is copied."""
+    if gradient.item() == 1:
+        return parts
+    return gradient * parts[0], gradient * parts[1], gradient * parts[2]
 
 
 def catalogue_loss(
-    kind: CatalogueLoss, hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows, unobserved: float = 1.0
+    kind: CatalogueLoss,
+    hidden: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    targets: Rows,
+    unobserved: float = 1.0,
+    share: float = 1.0,
 ) -> Tensor:
-    """The sum over users of the loss of scores s = hidden · weightsᵀ + bias against targets x >= 0. A scalar.
+    """`share` times the loss, summed over users, of scores s = hidden · weightsᵀ + bias for targets x >= 0. A scalar.
 
     softmax: -Σ_i x_i log softmax(s)_i, the multinomial log-likelihood: Liang et al. 2018, eq. 2.
     logistic: Σ x_i softplus(-s_i) + unobserved Σ softplus(s_i) over the other items: Wu et al. 2016, table 1.
@@ -163,12 +175,12 @@ def catalogue_loss(
     """
     turn = _TURNS[kind]
     loss: Tensor = _Output.apply(  # type: ignore[no-untyped-call]
-        hidden, weights, bias, targets, lambda scores, own: turn(scores, own, unobserved)
+        hidden, weights, bias, targets, lambda scores, own: turn(scores, own, unobserved, share)
     )
     return loss
 
 
-def _turn_softmax(scores: Tensor, own: Own, unobserved: float) -> Tensor:
+def _turn_softmax(scores: Tensor, own: Own, unobserved: float, share: float) -> Tensor:
     cells, counts = own
     flat = scores.view(-1)
     totals = torch.zeros(len(scores), dtype=scores.dtype).index_add_(0, cells // scores.shape[1], counts)  # [b]
@@ -178,33 +190,33 @@ def _turn_softmax(scores: Tensor, own: Own, unobserved: float) -> Tensor:
     scores.exp_()
     sums = scores.sum(dim=1)
     loss = (totals * sums.log()).sum() - gained
-    scores.mul_((totals / sums)[:, None])
-    flat.index_add_(0, cells, counts, alpha=-1)
-    return loss
+    scores.mul_((share * totals / sums)[:, None])
+    flat.index_add_(0, cells, counts, alpha=-share)
+    return share * loss
 
 
-def _turn_logistic(scores: Tensor, own: Own, unobserved: float) -> Tensor:
+def _turn_logistic(scores: Tensor, own: Own, unobserved: float, share: float) -> Tensor:
     cells, counts = own
     flat = scores.view(-1)
     chosen = flat[cells]
     loss = unobserved * (functional.softplus(scores).sum() - functional.softplus(chosen).sum())
     loss += (counts * functional.softplus(-chosen)).sum()
-    scores.sigmoid_().mul_(unobserved)
-    flat[cells] = -counts * torch.sigmoid(-chosen)
-    return loss
+    scores.sigmoid_().mul_(share * unobserved)
+    flat[cells] = -share * counts * torch.sigmoid(-chosen)
+    return share * loss
 
 
-def _turn_square(scores: Tensor, own: Own, unobserved: float) -> Tensor:
+def _turn_square(scores: Tensor, own: Own, unobserved: float, share: float) -> Tensor:
     cells, counts = own
     flat = scores.view(-1)
     chosen = flat[cells]
     loss = unobserved * (scores.square().sum() - chosen.square().sum()) + (chosen - counts).square().sum()
-    scores.mul_(2 * unobserved)
-    flat[cells] = 2 * (chosen - counts)
-    return loss
+    scores.mul_(2 * share * unobserved)
+    flat[cells] = 2 * share * (chosen - counts)
+    return share * loss
 
 
-_TURNS: dict[CatalogueLoss, Callable[[Tensor, Own, float], Tensor]] = {
+_TURNS: dict[CatalogueLoss, Callable[[Tensor, Own, float, float], Tensor]] = {
     "softmax": _turn_softmax,
     "logistic": _turn_logistic,
     "square": _turn_square,
@@ -215,27 +227,33 @@ class _ObservedSquare(torch.autograd.Function):
     """Dense blocks forward, of which only the observed cells are looked at; sparse products backward."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows) -> Tensor:  # noqa: ANN401
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        hidden: Tensor,
+        weights: Tensor,
+        bias: Tensor,
+        targets: Rows,
+        share: float,
+    ) -> Tensor:
         left = observed(hidden, weights, targets)
         left.add_(bias[targets.columns]).sub_(targets.values)
-        loss = left.square().sum()
-        errors = Rows(targets.starts, targets.columns, left.mul_(2), targets.width)
+        loss = share * left.square().sum()
+        errors = Rows(targets.starts, targets.columns, left.mul_(2 * share), targets.width)
         by_bias = torch.zeros_like(bias).index_add_(0, targets.columns, errors.values)
         ctx.save_for_backward(errors.times(weights), errors.transposed().times(hidden), by_bias)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
-        by_hidden, by_weights, by_bias = ctx.saved_tensors
-        return gradients[0] * by_hidden, gradients[0] * by_weights, gradients[0] * by_bias, None
+        return *_scaled(gradients[0], ctx.saved_tensors), None, None
 
 
-def observed_square(hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows) -> Tensor:
-    """Σ over the stored cells of targets of (hidden · weightsᵀ + bias - target)². A scalar.
+def observed_square(hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows, share: float = 1.0) -> Tensor:
+    """`share` times Σ over the stored cells of targets of (hidden · weightsᵀ + bias - target)². A scalar.
 
     hidden [B, D]; weights [I, D]; bias [I]; targets [B, I]. Source: Sedhain et al. 2015, eq. 2.
     """
-    loss: Tensor = _ObservedSquare.apply(hidden, weights, bias, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _ObservedSquare.apply(hidden, weights, bias, targets, share)  # type: ignore[no-untyped-call]
     return loss
 
 
