@@ -20,6 +20,7 @@ from matinee.serve.covers import spoken_title
 from matinee.serve.export import CSV_COLUMNS
 from matinee.serve.import_rows import Row, UnreadableError, read_rows
 from matinee.serve.importing import EVENTS_A_MOVIE, IN_THE_LOG, Importer
+from matinee.serve.pages.transfer import IMPORTS
 from matinee.serve.search import title_key
 from matinee.serve.site import Site
 from matinee.serve.texts import TEXTS
@@ -336,6 +337,11 @@ def test_no_file_is_said_kindly(client: SiteClient) -> None:
     assert answer.status_code == 422
     answer = client.post("/my/import", data={"report": "page"})
     assert answer.status_code == 422
+
+
+def test_imports_without_end_are_stopped(client: SiteClient) -> None:
+    answers = [send(client, ("r.csv", "title\n")).status_code for _ in range(IMPORTS + 1)]
+    assert answers == [422] * IMPORTS + [429]
 
 
 # Out ------------------------------------------------------------------------

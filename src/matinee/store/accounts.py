@@ -27,6 +27,8 @@ from matinee.histories import Instant, UserId
 from matinee.store.protocols import Member, Session, Who
 from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
 
+MOVED_SECONDS = 86_400
+"""How long it is known that a token was a guest's who became a member."""
 PAGE = 1000
 """Rows read at a time where all are wanted: no connection is held while they are sent."""
 
@@ -140,7 +142,7 @@ class SqlAccounts:
         """See AccountBook."""
         with self._database.write() as connection:
             connection.execute(delete(sessions_table).where(_session.seen < expired))
-            connection.execute(delete(moved_table).where(_moved.at < expired))
+            connection.execute(delete(moved_table).where(_moved.at < session.created - MOVED_SECONDS))
             _open(connection, session, guest_hash)
 
     def touch(self, session_id: str, at: Instant) -> None:

@@ -13,14 +13,18 @@ from matinee.serve.export import Kept, as_csv, as_json, in_pieces
 from matinee.serve.frame import Frame, PageError
 from matinee.serve.import_rows import Row, UnreadableError, read_rows
 from matinee.serve.importing import Outcome, Plan
+from matinee.serve.pages.account import caller_of
 from matinee.serve.texts import Texts, texts_for
+from matinee.serve.throttle import Throttle, network_of
 
 SHOWN_ROWS = 300
 """Rows of each kind on the page of the report; the report as CSV has all of them."""
 HINTS = 20
 """Titles without a match for which the nearest one is looked for."""
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that an import waits for the one before it."""
+IMPORTS, IMPORTS_SECONDS = 30, 3600
+"""Imports from an address in an hour: the largest keeps a core busy for seconds."""
 FILES = 5
 
 
@@ -39,6 +43,7 @@ class TransferPages:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._site = frame.site
+        self._tries = Throttle(frame.site.clock, IMPORTS, IMPORTS_SECONDS)
 
     def add_to(self, router: APIRouter) -> None:
         """Add its routes."""
@@ -58,6 +63,7 @@ class TransferPages:
         texts = texts_for(request)
         rows: list[Row] = []
         try:
+            self._require_turn(request)
             for file in files:
                 rows += self._read(file, texts)
             if not rows:
@@ -78,6 +84,11 @@ class TransferPages:
     def csv(self, request: Request) -> Response:
         """Everything that is kept, as CSV."""
         return _download(as_csv(self._kept(request)), "text/csv", "matinee.csv")
+
+    def _require_turn(self, request: Request) -> None:
+        seconds = self._tries.take(network_of(caller_of(request).address))
+        if seconds:
+            raise PageError("account.refused.too_often", 429, n=-(-seconds // 60))
 
     def _read(self, file: UploadFile, texts: Texts) -> list[Row]:
         try:
