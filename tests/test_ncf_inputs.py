@@ -1,0 +1,265 @@
+"""What GMF, MLP and NeuMF do with bad input, odd shapes and broken runs."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from matinee.data.synthetic import two_groups
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.nn.steps import GradientSteps
+from matinee.ranking import rank
+from matinee.store import artefact
+from matinee.store.artefact import Artefact
+
+MODELS = ("gmf", "mlp", "neumf")
+TOWERS = ("mlp", "neumf")
+
+
+def everything(data: Dataset) -> TrainingData:
+    users = np.arange(len(data.users), dtype=np.int32)
+    return TrainingData(Histories.from_events(data.events, users), len(data.items))
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return two_groups(24, 12)
+
+
+@pytest.fixture(scope="module")
+def train(data: Dataset) -> TrainingData:
+    return everything(data)
+
+
+def equal(one: Recommender, other: Recommender) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one.learned)
+
+
+@pytest.mark.parametrize("name", TOWERS)
+@pytest.mark.parametrize("settings", [{}, {"loss": "bce", "candidates": 0}, {"candidates": 4}])
+def test_one_user_in_a_batch_with_batch_normalisation(
+    name: str, settings: dict[str, object], train: TrainingData
+) -> None:
+    model = create(name, dim=4, layers=2, batch_norm=True, batch_size=1, epochs=2, **settings)
+    model.fit(train, Run.seeded(1))
+    scores = model.score(model.fold_in(train.histories))
+    assert np.isfinite(scores).all()
+    assert scores.std() > 0
+
+
+def test_one_pair_in_a_step_with_batch_normalisation() -> None:
+    """The last batch of 1 positive without a negative left: one pair, which has no variance."""
+    one = TrainingData(Histories.of([[0]]), 1)
+    model = create("mlp", dim=2, layers=2, batch_norm=True, epochs=2, l2=0).fit(one, Run.seeded(1))
+    assert np.isfinite(model.score(model.fold_in(Histories.of([[0], []])))).all()
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_hidden_layers_wider_than_the_catalogue(name: str) -> None:
+    narrow = everything(two_groups(8, 4))
+    model = create(name, dim=16, layers=3, epochs=3).fit(narrow, Run.seeded(1))
+    assert model.items.shape[1] > 10 * narrow.n_items
+    assert (rank(model, Histories.of([[0], [1, 2]]), 2).items >= 0).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_last_good_state(
+    name: str, train: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"epochs": 5, "batch_size": 8, "schedule": "constant"}  # three steps an epoch
+    good = create(name, **(settings | {"epochs": 2})).fit(train, Run.seeded(1))
+    whole = GradientSteps.epoch
+
+    def broken(self: GradientSteps, rate: float) -> dict[str, float]:
+        losses = self._losses
+        epochs.append(rate)
+        if len(epochs) == 3:
+            self._losses = lambda: (loss * (np.nan if step == 1 else 1) for step, loss in enumerate(losses()))
+        return whole(self, rate)
+
+    epochs: list[float] = []
+    monkeypatch.setattr(GradientSteps, "epoch", broken)
+    model = create(name, **settings)
+    with pytest.raises(MatineeError, match=f"{name}: the loss is nan at step 2 of epoch 3; use a smaller learning"):
+        model.fit(train, Run.seeded(1))
+    assert equal(model, good)
+    assert len(model.curves) == 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
+    name: str, train: TrainingData, tmp_path: Path
+) -> None:
+    run = replace(Run.seeded(4), checkpoint=tmp_path / "run.checkpoint", checkpoint_seconds=0)
+    create(name, epochs=2).fit(train, run)
+    again = replace(run, resume=True)
+    with pytest.raises(MatineeError, match=r"its l2 is 0\.\d+, here it is 0\.5.*without --resume"):
+        create(name, epochs=2, l2=0.5).fit(train, replace(again, rng=np.random.default_rng(4)))
+    with pytest.raises(MatineeError, match="its data have the fingerprint"):
+        create(name, epochs=2).fit(everything(two_groups(24, 10)), replace(again, rng=np.random.default_rng(4)))
+    other = next(each for each in MODELS if each != name)
+    with pytest.raises(MatineeError, match=f"its model is {name}, here it is {other}"):
+        create(other, epochs=2).fit(train, replace(again, rng=np.random.default_rng(4)))
+
+
+@pytest.mark.parametrize("settings", [{"loss": "bpr", "candidates": 5}, {"loss": "infonce", "candidates": 5}])
+def test_candidates_with_a_loss_over_pairs_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(MatineeError, match="compares pairs and takes no candidates; use softmax or bce, or set 0"):
+        create("gmf", **settings)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("loss", ["softmax", "infonce", "bpr", "bce"])
+@pytest.mark.parametrize("negatives", ["uniform", "popularity", "in-batch", "mixed"])
+def test_every_loss_with_every_kind_of_negatives(name: str, loss: str, negatives: str, train: TrainingData) -> None:
+    settings = {"loss": loss, "negatives": negatives, "epochs": 8, "batch_size": 16, "l2": 0.01, "dim": 4}
+    model = create(name, **settings).fit(train, Run.seeded(1))
+    losses = [row["loss"] for row in model.curves]
+    assert np.isfinite(losses).all()
+    assert min(losses[-3:]) < losses[0]
+
+
+def saved(name: str, train: TrainingData, data: Dataset, path: Path, **settings: object) -> Recommender:
+    model = create(name, epochs=4, dim=4, **settings).fit(train, Run.seeded(2))
+    artefact.save(Artefact.of(model, data, train), path)
+    return model
+
+
+def test_neumf_starts_from_trained_halves_with_the_share_alpha(
+    data: Dataset, train: TrainingData, tmp_path: Path
+) -> None:
+    """He et al. 2017, eq. 13: before training the score is alpha times GMF's and 1 - alpha times MLP's."""
+    settings = {"initial_std": 1.0, "l2": 0.0}
+    halves = [
+        saved("gmf", train, data, tmp_path / "gmf", **settings),
+        saved("mlp", train, data, tmp_path / "mlp", layers=2, **settings),
+    ]
+    joined = create(
+        "neumf", dim=4, layers=2, epochs=1, learning_rate=1e-9, alpha=0.3, user_state="stored",
+        start_gmf=str(tmp_path / "gmf"), start_mlp=str(tmp_path / "mlp"),
+    ).fit(train, Run.seeded(5))  # fmt: skip
+    scores = []
+    for model in (*halves, joined):
+        model.config = model.config.model_copy(update={"user_state": "stored"})
+        scores.append(model.score(model.fold_in(train.histories)))
+    np.testing.assert_allclose(scores[2], 0.3 * scores[0] + 0.7 * scores[1], atol=1e-5)
+    assert scores[0].std() > 0.1
+    assert scores[1].std() > 0.1
+
+
+def test_a_start_that_does_not_fit_is_refused_and_the_difference_named(
+    data: Dataset, train: TrainingData, tmp_path: Path
+) -> None:
+    saved("gmf", train, data, tmp_path / "gmf")
+    saved("mlp", train, data, tmp_path / "mlp", layers=2)
+    start = {"start_mlp": str(tmp_path / "mlp")}
+    with pytest.raises(MatineeError, match=r"start_gmf = .*nowhere is no artefact of gmf; make one with"):
+        create("neumf", start_gmf=str(tmp_path / "nowhere")).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="is an artefact of mlp; name one of gmf"):
+        create("neumf", start_gmf=start["start_mlp"]).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="has dim = 4, the start needs 8; set it in both"):
+        create("neumf", dim=8, start_gmf=str(tmp_path / "gmf")).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="has layers = 2, the start needs 3; set it in both"):
+        create("neumf", dim=4, layers=3, **start).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="batch_norm"):
+        create("neumf", dim=4, layers=2, batch_norm=True, **start).fit(train, Run.seeded(1))
+    other = everything(two_groups(24, 10))
+    with pytest.raises(MatineeError, match="was fitted on other data"):
+        create("neumf", dim=4, layers=2, **start).fit(other, Run.seeded(1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_lists_are_served_without_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:
+    saved(name, train, data, tmp_path / "model")
+    script = f"""
+import sys
+from pathlib import Path
+from matinee.histories import Histories
+from matinee.ranking import rank
+from matinee.store.artefact import load
+found = rank(load(Path({str(tmp_path / "model")!r})).model, Histories.of([[0, 2], [1], []]), 3)
+assert (found.items >= 0).all()
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_items_without_events_are_last_and_nobodys_list_is_by_popularity(name: str) -> None:
+    rows = [[0, 1], [0, 2], [0, 1, 3], [1, 3], [0]]
+    train = TrainingData(Histories.of(rows), 6)  # items 4 and 5 were never watched
+    model = create(name, dim=2, epochs=5).fit(train, Run.seeded(1))
+    listed = rank(model, Histories.of([[], [1]]), 6)
+    assert listed.items[0].tolist() == [0, 1, 3, 2, 4, 5]
+    assert set(listed.items[1][3:5].tolist()) == {4, 5}
+
+
+TRAINING = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from matinee.data.synthetic import two_groups
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Run
+
+def fitted(name, checkpoint=None, resume=False, on_epoch=None):
+    data = two_groups(24, 12)
+    rows = np.arange(24, dtype=np.int32)
+    run = replace(Run.seeded(3), checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, checkpoint_seconds=0)
+    settings = {} if name == "gmf" else {"layers": 2, "dropout": 0.2, "batch_norm": True}
+    model = create(name, epochs=30, dim=4, candidates=6, batch_size=7, **settings)
+    return model.fit(TrainingData(Histories.from_events(data.events, rows), 12), run)
+
+def slowly(epoch, total, figures):
+    print(epoch, flush=True)
+    time.sleep(0.03)
+
+if __name__ == "__main__":
+    fitted(sys.argv[1], Path(sys.argv[2]), len(sys.argv) > 3, slowly)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "kill"), [("gmf", signal.SIGINT), ("mlp", signal.SIGKILL), ("neumf", signal.SIGINT)])
+def test_killed_and_resumed_is_uninterrupted(name: str, kill: signal.Signals, tmp_path: Path) -> None:
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING)
+    space: dict[str, object] = {"__name__": "training"}
+    exec(compile(TRAINING, script, "exec"), space)
+    whole = space["fitted"](name)
+    checkpoint = tmp_path / "checkpoint"
+    arguments = [sys.executable, str(script), name, str(checkpoint)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if int(line) == 9:
+                os.kill(child.pid, kill)
+                break
+        child.wait()
+    assert child.returncode != 0
+    resumed = space["fitted"](name, checkpoint, True)
+    assert len(resumed.curves) == 30
+    assert equal(resumed, whole)
+
+
+def test_a_checkpoint_holds_the_running_figures(train: TrainingData, tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    model = create("mlp", dim=4, layers=2, batch_norm=True, epochs=3)
+    model.fit(train, replace(Run.seeded(4), checkpoint=path, checkpoint_seconds=0))
+    with safe_open(path, framework="numpy") as file:
+        names = set(file.keys())
+        assert {"state.buffer.mean0", "state.buffer.variance1", "state.parameter.scale0", "state.generator"} <= names
+        assert file.get_tensor("state.buffer.mean0").any()
