@@ -295,8 +295,8 @@ def main() -> None:
             artefacts, tokens = prepare(folder, data)
             known.write_text(json.dumps(tokens))
         with server(folder) as (pid, port):
-            cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, set(cores[1:]) or set(cores))  # the client beside the server's core
+            beside = set(range(1, os.cpu_count() or 1))  # the client leaves the server its core, if there is another
+            os.sched_setaffinity(0, beside or os.sched_getaffinity(0))
             found = asyncio.run(measure(port, pid, data, artefacts, tokens, options.seconds))
     load = os.getloadavg()[0]
     print(json.dumps({"members": len(data.users), "events": len(data.events), "load_average": round(load, 1)} | found))

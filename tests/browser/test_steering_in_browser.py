@@ -1,6 +1,7 @@
 """Steering, why and not interested in a browser, with JavaScript and without."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from browser_fixtures import listed, opened, rate
@@ -149,4 +150,19 @@ def test_in_korean(browser: Browser, address: str) -> None:
     page.locator("#for-you .why").first.click()
     expect(page.locator("main")).to_contain_text("정확한 값")
     assert wrong == []
+    context.close()
+
+
+def test_the_open_panel_and_the_parts_are_for_everyone(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, _ = opened(context, address)
+    liked_alien(page, address)
+    first = listed(page, "for-you")[0]
+    page.goto(f"{address}/movie/{first}")
+    page.locator(".hiding button").click()
+    expect(page.locator(".hiding")).to_contain_text("You are not interested")
+    for path in ("/?adventurous=0.5&genre=Horror", "/models/ease?variety=0.5", f"/why/{first}", "/my"):
+        page.goto(address + path)
+        found = Axe().run(page).response["violations"]
+        assert [(one["id"], path) for one in found if one["impact"] in ("serious", "critical")] == []
     context.close()
