@@ -269,10 +269,9 @@ def _predict(model: Recommender[Any], task: Task) -> FloatArray:
     for start in range(0, len(task.targets), size):
         stop = min(start + size, len(task.targets))
         shown = task.histories.block(start, stop)
-        if isinstance(model, PredictsValues):
-            scores = model.predict_values(shown)  # [b, I]
-        else:
-            scores = model.score(model.fold_in(shown))
+        scores = (  # [b, I]
+            model.predict_values(shown) if isinstance(model, PredictsValues) else model.score(model.fold_in(shown))
+        )
         wanted = task.targets.block(start, stop)
         predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[wanted.owners, wanted.items]
     return predicted
