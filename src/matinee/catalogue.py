@@ -22,19 +22,28 @@ class Catalogue:
     """Item row -> title, year and genres.
 
     titles: [I], as the data has them, the year in brackets; years: [I], 0 where unknown;
-    genres: [I], each in the order of the data.
+    genres: [I], each in the order of the data; tags: [I], what most people called an item first; () where the data
+    has none.
     """
 
     titles: tuple[str, ...]
     years: tuple[int, ...]
     genres: tuple[tuple[str, ...], ...]
+    tags: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, titles: Sequence[str], genres: Sequence[Sequence[str]] | None = None) -> "Catalogue":
+    def of(
+        cls,
+        titles: Sequence[str],
+        genres: Sequence[Sequence[str]] | None = None,
+        tags: Sequence[Sequence[str]] = (),
+    ) -> "Catalogue":
         """A catalogue from titles such as `Alien (1979)`, the year read from the brackets."""
         found = (_YEAR.search(title) for title in titles)
         years = tuple(int(match.group(1)) if match else 0 for match in found)
-        return cls(tuple(titles), years, tuple(map(tuple, genres)) if genres else ((),) * len(titles))
+        return cls(
+            tuple(titles), years, tuple(map(tuple, genres)) if genres else ((),) * len(titles), tuple(map(tuple, tags))
+        )
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -46,6 +55,7 @@ class Catalogue:
             tuple(self.titles[row] for row in keep),
             tuple(self.years[row] for row in keep),
             tuple(self.genres[row] for row in keep),
+            tuple(self.tags[row] for row in keep) if self.tags else (),
         )
 
     @cached_property

@@ -12,7 +12,7 @@ from matinee.catalogue import Catalogue, split_genres
 from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import DataError
 from matinee.histories import Instant
-from matinee.vocab import UNKNOWN, IdArray, Vocab, as_ids
+from matinee.vocab import UNKNOWN, Id, IdArray, Vocab, as_ids
 
 Repeats = Literal["last", "keep"]
 Locate = Callable[[int], str]
@@ -21,11 +21,12 @@ Locate = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """What a data set says of its items. ids: [n]; titles, genres: [n]."""
+    """What a data set says of its items. ids: [n]; titles, genres: [n]; tags: by id, of those that have some."""
 
     ids: IdArray
     titles: list[str]
     genres: list[tuple[str, ...]]
+    tags: dict[Id, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +196,12 @@ def _repeat_note(n_repeated: int, repeats: Repeats) -> str:
 
 
 def _catalogue(items: Vocab, known: list[Titles]) -> Catalogue:
-    """Titles and genres by item row; an item that none knows is called by its id."""
+    """Titles, genres and tags by item row; an item that none knows is called by its id."""
     titles = [str(id) for id in items.ids.tolist()]
     genres: list[tuple[str, ...]] = [()] * len(items)
     for source in known:
         for row, title, kinds in zip(items.rows(source.ids).tolist(), source.titles, source.genres, strict=True):
             if row != UNKNOWN:
                 titles[row], genres[row] = title or titles[row], kinds
-    return Catalogue.of(titles, genres)
+    tags = {id: found for source in known for id, found in source.tags.items()}
+    return Catalogue.of(titles, genres, [tags.get(id, ()) for id in items.ids.tolist()] if tags else ())

@@ -15,6 +15,7 @@ from matinee.data.roles import NAMES, SNIFFED, plain_name
 from matinee.data.tables import read_frame, read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
+from matinee.vocab import Id
 
 RATINGS = ("ratings.csv", "ratings.dat", "u.data")
 """The file that tells a MovieLens, newest generation first."""
@@ -24,6 +25,8 @@ _GENRES_100K = (
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
     "Mystery|Romance|Sci-Fi|Thriller|War|Western"
 )
+MAX_TAGS = 8
+"""Tags that a data set keeps of a movie."""
 _SIDES = {
     "tags": ("tags.csv", "tags.dat"),
     "users": ("users.csv", "users.dat", "u.user"),
@@ -63,8 +66,9 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     log = _read_numbers(raw, where, form, now) if form and columns == SNIFFED else None
     if log is None:  # something in it is no plain number: the patient reader takes it, or says which line
         log = read_log(raw, where, columns, now)
-    titles = _movies(archive, f"{folder}/" if folder else "")
-    return replace(log, titles=titles or log.titles)
+    place = f"{folder}/" if folder else ""
+    titles = _movies(archive, place) or log.titles
+    return replace(log, titles=titles and replace(titles, tags=_tags(archive, place)))
 
 
 def side_tables(path: Path) -> dict[str, pl.DataFrame]:
@@ -98,6 +102,24 @@ def movie_frame(archive: Archive, folder: str) -> pl.DataFrame | None:
 def _movies(archive: Archive, folder: str) -> Titles | None:
     frame = movie_frame(archive, folder)
     return None if frame is None else titles_of(frame)
+
+
+def _tags(archive: Archive, folder: str) -> dict[Id, tuple[str, ...]]:
+    """What most people called each movie, at most MAX_TAGS; equal ones in alphabetical order. {} without such a file.
+
+    A file of tags that cannot be read is passed over: nothing is learned from it.
+    """
+    try:
+        frame = _side(archive, folder, _SIDES["tags"])
+    except DataError:
+        return {}
+    if frame is None or not {"userId", "movieId", "tag"} <= set(frame.columns):
+        return {}
+    said = frame.select("userId", "movieId", tag=pl.col("tag").cast(pl.String).str.strip_chars().str.to_lowercase())
+    said = said.filter(pl.col("tag") != "").unique()
+    counts = said.group_by("movieId", "tag").len().sort("movieId", "len", "tag", descending=[False, True, False])
+    best = counts.group_by("movieId", maintain_order=True).agg(pl.col("tag").head(MAX_TAGS))
+    return {id: tuple(tags) for id, tags in best.rows()}
 
 
 def _read_numbers(raw: bytes, where: str, form: _Form, now: Instant) -> Log | None:

@@ -3,7 +3,7 @@
 manifest.json         model, config, plain values, data and split it was fitted on, metrics, versions
 arrays.safetensors    what the model learned; read through a memory map
 histories.safetensors what each known user had done when it was fitted
-items.parquet         id, title, year, genres and events of each item
+items.parquet         id, title, year, genres and events of each item; tags where the data has them
 users.parquet         id of each known user
 """
 
@@ -142,7 +142,12 @@ def load(path: Path) -> Artefact:
         model,
         Vocab(_ids(items["id"])),
         users,
-        Catalogue(tuple(items["title"]), tuple(items["year"]), tuple(map(split_genres, items["genres"]))),
+        Catalogue(
+            tuple(items["title"]),
+            tuple(items["year"]),
+            tuple(map(split_genres, items["genres"])),
+            tuple(map(tuple, items["tags"])) if "tags" in items.columns else (),
+        ),
         items["events"].to_numpy(),
         EventSource(Events(known["user_rows"], known["items"], known["weights"], known["times"]), users),
         manifest,
@@ -186,15 +191,16 @@ def _write_tables(artefact: Artefact, folder: Path) -> None:
         {name: np.ascontiguousarray(column) for name, column in columns.items()}, folder / "histories.safetensors"
     )
     pl.DataFrame({"id": artefact.users.ids.tolist()}).write_parquet(folder / "users.parquet")
-    pl.DataFrame(
-        {
-            "id": artefact.items.ids.tolist(),
-            "title": artefact.catalogue.titles,
-            "year": artefact.catalogue.years,
-            "genres": list(map(join_genres, artefact.catalogue.genres)),
-            "events": artefact.popularity,
-        }
-    ).write_parquet(folder / "items.parquet")
+    table: dict[str, Any] = {
+        "id": artefact.items.ids.tolist(),
+        "title": artefact.catalogue.titles,
+        "year": artefact.catalogue.years,
+        "genres": list(map(join_genres, artefact.catalogue.genres)),
+        "events": artefact.popularity,
+    }
+    if artefact.catalogue.tags:
+        table["tags"] = pl.Series(list(map(list, artefact.catalogue.tags)), dtype=pl.List(pl.String))
+    pl.DataFrame(table).write_parquet(folder / "items.parquet")
 
 
 def _ids(column: pl.Series) -> NDArray[Any]:

@@ -52,6 +52,7 @@ class MoviePages:
             model=name,
             card=cards.card(row, watched),
             events=events,
+            tags=self._site.catalogue.tags[row] if self._site.catalogue.tags else (),
             place=int((engine.popularity > events).sum()) + 1,
             people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
             similar=cards.listed(near, watched, list_id),
