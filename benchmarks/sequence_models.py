@@ -99,7 +99,6 @@ def layouts() -> dict[str, Any]:
         "packed": {},
         "packed, attention": {"attention": 1},
         "session-parallel, 50 events a step": {"batches": "session-parallel", "lane_steps": 50},
-        "session-parallel, 10 events a step": {"batches": "session-parallel", "lane_steps": 10},
     }
     found = {}
     for label, change in changes.items():
