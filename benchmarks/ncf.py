@@ -1,0 +1,196 @@
+"""GMF, MLP and NeuMF on one core: quality, fold-in, and seconds an epoch against the usual implementation.
+
+Prints one JSON object; `python benchmarks/ncf.py PART ...` runs some parts only. Run it as `make bench` does.
+Seconds are of the processor, on one thread: what else the machine does is not counted.
+
+    a, b     protocols A and B, three seeds: recall@10, NDCG@10, NDCG@10 with stored rows, seconds of the fit
+    epoch    MovieLens 1M, dim 16, three layers: an epoch of ours with the paper's loss, by pairs with four drawn
+             negatives each, and by users with their expectation; of the usual loop (four negatives drawn in Python,
+             a Dataset of triples, batches of 256, Adam) from its first batches
+    serve    MovieLens 1M: a visitor's list, milliseconds, median and 99th of 300
+"""
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from matinee import workflow
+from matinee.config import EvaluationConfig, read_experiment
+from matinee.data.splits import Split
+from matinee.evaluation import evaluate, validation
+from matinee.histories import TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender, Run
+from matinee.ranking import rank
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SEEDS = (1, 2, 3)
+NAMES = ("gmf", "mlp", "neumf")
+os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+
+
+def prepared(protocol: str) -> Split:
+    return workflow.prepare(read_experiment(CONFIGS / protocol / "gmf.toml"))
+
+
+def figures(model: Recommender, over: Split) -> dict[str, float]:
+    report = evaluate(model, over, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
+    return {name: report.metrics[name].mean for name in ("recall@10", "ndcg@10")}
+
+
+def fitted(protocol: str, name: str, over: Split, seed: int) -> tuple[Recommender, float]:
+    model = create(name, **read_experiment(CONFIGS / protocol / f"{name}.toml").settings)
+    watched = validation(over, model.config.watch) if model.config.patience else None
+    started = time.process_time()
+    model.fit(over.training(), replace(Run.seeded(seed), validation=watched))
+    return model, time.process_time() - started
+
+
+def quality(protocol: str) -> dict[str, Any]:
+    over, found = prepared(protocol), {}
+    for name in NAMES:
+        rows = []
+        for seed in SEEDS:
+            model, seconds = fitted(protocol, name, over, seed)
+            row = {"seed": seed, "fit_seconds": seconds} | figures(model, over)
+            model.config = model.config.model_copy(update={"user_state": "stored"})
+            rows.append(row | {"ndcg@10_stored": figures(model, over)["ndcg@10"]})
+        found[name] = {"seeds": rows} | {
+            key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "seed"
+        }
+    return found
+
+
+class UsualNCF(torch.nn.Module):
+    """As it is usually written: embeddings looked up for each triple, and the tower over their concatenation."""
+
+    def __init__(self, n_users: int, n_items: int, kind: str, dim: int, layers: int) -> None:
+        super().__init__()
+        self.kind, width = kind, dim * 2 ** (layers - 1)
+        self.tables = torch.nn.ModuleList(
+            torch.nn.Embedding(n, size) for size in (dim, width) for n in (n_users, n_items)
+        )
+        steps: list[torch.nn.Module] = []
+        for layer in range(layers):
+            steps += [torch.nn.Linear(2 * width >> layer, width >> layer), torch.nn.ReLU()]
+        self.tower = torch.nn.Sequential(*steps)
+        self.output = torch.nn.Linear(2 * dim if kind == "neumf" else dim, 1)
+
+    def forward(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+        """The logits of triples. [M], [M] -> [M]."""
+        parts = []
+        if self.kind != "mlp":
+            parts.append(self.tables[0](users) * self.tables[1](items))
+        if self.kind != "gmf":
+            parts.append(self.tower(torch.cat([self.tables[2](users), self.tables[3](items)], dim=1)))
+        return self.output(torch.cat(parts, dim=1)).view(-1)
+
+
+class Triples(torch.utils.data.Dataset):
+    """(user, item, label), the negatives drawn anew each epoch in Python."""
+
+    def __init__(self, train: TrainingData) -> None:
+        self.pairs = list(zip(train.histories.owners.tolist(), train.histories.items.tolist(), strict=True))
+        self.seen, self.n_items = set(self.pairs), train.n_items
+
+    def draw(self) -> None:
+        """Four negatives for each positive."""
+        negatives = []
+        for user, _ in self.pairs:
+            for _ in range(4):
+                item = np.random.randint(self.n_items)  # noqa: NPY002 - as it is usually written
+                while (user, item) in self.seen:
+                    item = np.random.randint(self.n_items)  # noqa: NPY002
+                negatives.append((user, item))
+        self.rows = self.pairs + negatives
+        self.labels = [1.0] * len(self.pairs) + [0.0] * len(negatives)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> tuple[int, int, float]:
+        """A triple."""
+        return (*self.rows[place], self.labels[place])
+
+
+def usual_epoch(triples: Triples, kind: str, train: TrainingData, batches: int = 300) -> dict[str, float]:
+    """Seconds of an epoch: drawing measured whole, batches from the first ones."""
+    started = time.process_time()
+    triples.draw()
+    drawing = time.process_time() - started
+    model = UsualNCF(train.n_users, train.n_items, kind, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    loader = torch.utils.data.DataLoader(triples, batch_size=256, shuffle=True)
+    steps = iter(loader)
+    next(steps)  # the order is drawn before the first batch
+    started = time.process_time()
+    for _, (users, items, labels) in zip(range(batches), steps, strict=False):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(users, items), labels.float())
+        loss.backward()
+        optimizer.step()
+    training = (time.process_time() - started) / batches * len(loader)
+    return {"drawing": drawing, "training": training, "seconds": drawing + training, "batches_timed": batches}
+
+
+def our_epoch(name: str, train: TrainingData, **settings: Any) -> float:
+    """Seconds of an epoch: a fit of three less one of one, halved, so that preparation is not counted."""
+    tower = {} if name == "gmf" else {"layers": 3, "dropout": 0.0}
+    seconds = []
+    for epochs in (1, 3):
+        model = create(name, dim=16, epochs=epochs, loss="bce", n_negatives=4, **tower, **settings)
+        started = time.process_time()
+        model.fit(train, Run.seeded(1))
+        seconds.append(time.process_time() - started)
+    return (seconds[1] - seconds[0]) / 2
+
+
+def epoch() -> dict[str, Any]:
+    train = prepared("b").training()
+    triples, found = Triples(train), {}
+    for name in NAMES:
+        usual = usual_epoch(triples, name, train)
+        pairs = our_epoch(name, train, batch_size=4096)
+        users = our_epoch(name, train, candidates=512)
+        found[name] = {
+            "usual": usual,
+            "ours_pairs_seconds": pairs,
+            "ours_users_seconds": users,
+            "times_faster_pairs": usual["seconds"] / pairs,
+            "times_faster_users": usual["seconds"] / users,
+        }
+    return found
+
+
+def serve() -> dict[str, Any]:
+    over, found = prepared("b"), {}
+    histories = over.training().histories
+    for name in NAMES:
+        settings = read_experiment(CONFIGS / "b" / f"{name}.toml").settings
+        model = create(name, **(settings | {"epochs": 2})).fit(over.training(), Run.seeded(1))
+        times = []
+        for user in range(300):
+            started = time.process_time()
+            rank(model, histories.take(np.array([user])), 10)
+            times.append(1000 * (time.process_time() - started))
+        found[name] = {"median_ms": float(np.median(times)), "p99_ms": float(np.quantile(times, 0.99))}
+    return found
+
+
+PARTS = {"a": lambda: quality("a"), "b": lambda: quality("b"), "epoch": epoch, "serve": serve}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    json.dump({name: PARTS[name]() for name in sys.argv[1:] or PARTS}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
