@@ -12,7 +12,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.bootstrap import Exposures, Interval, intervals
-from matinee.config import EvaluationConfig, PartName
+from matinee.config import EvaluationConfig, PartName, Steering
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
@@ -108,6 +108,8 @@ class Report:
             notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
         if self.evaluation.get("repeat"):
             notes.append("lists may hold what was seen before")
+        if steered := str(Steering.model_validate(self.evaluation.get("steer") or {})):
+            notes.append(f"the lists are steered: {steered}")
         if self.targets_seen_before:
             notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
         return notes

@@ -126,3 +126,6 @@ def test_the_commands_steer(artefact_paths: list[Path], app: FastAPI) -> None:
     assert steered > novelty + 1
     assert reports[1]["evaluation"]["steer"]["adventurous"] == 1
     assert np.isfinite(steered)
+    told = run.invoke(commands, ["evaluate", "popularity", "--steer", "adventurous=1"])
+    assert "the lists are steered: adventurous=1.0" in told.output
+    assert "steered" not in run.invoke(commands, ["evaluate", "popularity"]).output
