@@ -205,4 +205,5 @@ def _axes(users: FloatArray) -> FloatArray:
 
 def _sigmoid(values: FloatArray) -> FloatArray:
     """1 / (1 + e^-x) without overflow."""
-    return np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))
+    squashed: FloatArray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))
+    return squashed
