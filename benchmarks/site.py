@@ -48,8 +48,8 @@ MODELS: dict[str, dict[str, object]] = {"ease": {"l2": 500.0}, "item-knn": {}}
 SAMPLED, K = 50, 24
 WORDS = ("star", "the god", "matrx", "alien", "love", "1995", "toy st", "godfather, the", "wars", "city of")
 WARM = 30
-MOST = 2000
-"""Requests of each kind at most."""
+LEAST, MOST, LONGEST = 200, 2000, 40
+"""Requests of each kind, at least and at most, and the seconds after which it ends whatever their number."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,21 @@ def server(folder: Path) -> Iterator[tuple[int, int]]:
             process.terminate()
 
 
-def processor_seconds(pid: int) -> float:
-    """Time that all threads of a process have run."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            total += int((task / "schedstat").read_text().split()[0])
-        except OSError:  # a thread that ended meanwhile
-            continue
-    return total / 1e9
+class Processor:
+    """Time that all threads of a process have run, those that ended meanwhile too."""
+
+    def __init__(self, pid: int) -> None:
+        self._tasks = Path(f"/proc/{pid}/task")
+        self._known: dict[str, int] = {}
+
+    def seconds(self) -> float:
+        """All of it so far."""
+        for task in self._tasks.iterdir():
+            try:
+                self._known[task.name] = int((task / "schedstat").read_text().split()[0])
+            except OSError:  # a thread that ended meanwhile: what it was last seen with stays
+                continue
+        return sum(self._known.values()) / 1e9
 
 
 class Connection:
@@ -227,25 +233,27 @@ async def compare_lists(port: int, data: Dataset, artefacts: list[Artefact], tok
 
 
 async def one_at_a_time(port: int, pid: int, make: Callable[[Random], Ask], seconds: float) -> dict[str, float]:
-    chance, wall, busy = Random(1), [], []
+    chance, wall, busy, processor = Random(1), [], [], Processor(pid)
     async with Connection(port) as connection:
         for _ in range(WARM):
             await connection.ask(make(chance))
-        until = time.perf_counter() + seconds
-        while time.perf_counter() < until and len(wall) < MOST:
-            ask, before = make(chance), processor_seconds(pid)
+        begun = time.perf_counter()
+        while len(wall) < LEAST or (time.perf_counter() < begun + seconds and len(wall) < MOST):
+            if time.perf_counter() > begun + LONGEST:
+                break
+            ask, before = make(chance), processor.seconds()
             started = time.perf_counter()
             status, _ = await connection.ask(ask)
             wall.append(time.perf_counter() - started)
-            busy.append(processor_seconds(pid) - before)
+            busy.append(processor.seconds() - before)
             if status not in (200, 303):
                 sys.exit(f"{ask.path} was answered with {status}")
     return {"requests": len(wall), **percentiles("wall_ms", wall), **percentiles("processor_ms", busy)}
 
 
 async def many_at_a_time(port: int, pid: int, make: Callable[[Random], Ask], seconds: float) -> dict[str, float]:
-    done = 0
-    before, started = processor_seconds(pid), time.perf_counter()
+    done, processor = 0, Processor(pid)
+    before, started = processor.seconds(), time.perf_counter()
 
     async def client(seed: int) -> None:
         nonlocal done
@@ -258,7 +266,7 @@ async def many_at_a_time(port: int, pid: int, make: Callable[[Random], Ask], sec
                 done += 1
 
     await asyncio.gather(*(client(seed) for seed in range(8)))
-    taken, busy = time.perf_counter() - started, processor_seconds(pid) - before
+    taken, busy = time.perf_counter() - started, processor.seconds() - before
     return {"per_second": round(done / taken, 1), "per_processor_second": round(done / busy, 1)}
 
 
