@@ -25,7 +25,7 @@ class GMF(Recommender[FloatArray]):
     Config = GMFConfig
     learned = LEARNED
     has_product = True
-    fold_in_tolerance: ClassVar[float] = 0.03
+    fold_in_tolerance: ClassVar[float] = 0.02
     """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
     config: GMFConfig
     users: FloatArray  # [U, D]

@@ -26,7 +26,7 @@ class MLP(Recommender[FloatArray]):
     Config = MLPConfig
     learned = LEARNED
     has_product = False
-    fold_in_tolerance: ClassVar[float] = 0.05
+    fold_in_tolerance: ClassVar[float] = 0.02
     """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
     config: MLPConfig
     users: FloatArray  # [U, E], p

@@ -42,7 +42,7 @@ class NeuMF(Recommender[FloatArray]):
     Config = NeuMFConfig
     learned = LEARNED
     has_product = True
-    fold_in_tolerance: ClassVar[float] = 0.05
+    fold_in_tolerance: ClassVar[float] = 0.03
     """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
     config: NeuMFConfig
     users: FloatArray  # [U, D + E], p and p'
