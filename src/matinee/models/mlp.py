@@ -1,8 +1,11 @@
 """MLP: a tower of hidden layers over the embeddings of a user and an item (He et al. 2017)."""
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.ncf import LEARNED, fit_pairs, pair_scores, user_parts
@@ -11,6 +14,19 @@ from matinee.nn.pair_settings import TowerConfig
 
 class MLPConfig(TowerConfig):
     """Settings of MLP."""
+
+    layers: Annotated[PositiveInt, Search(1, 4)] = 2
+    """Hidden layers of the tower, each half as wide as the one below; embeddings are dim · 2^(layers - 1) long."""
+    epochs: PositiveInt = 30
+    """Passes over all users (or pairs), at most."""
+    candidates: NonNegativeInt = 512
+    """Items that stand for the catalogue in a step, as in PairConfig; 0: all of it."""
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.57
+    """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
+    tower_l2: NonNegativeFloat = 0.0
+    """Ridge strength on the tower's weights, in the units of `l2`."""
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.0
+    """Share of each layer's inputs left out of a step."""
 
 
 class MLP(Recommender[FloatArray]):
