@@ -207,7 +207,7 @@ def bpr() -> dict[str, Any]:
 
 def skip() -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, limit, power in (("a", 600, 0.5), ("b", 1800, 0.75)):
+    for name, limit, power in (("a", 600, 0.5), ("b", 4000, 0.75)):
         split = protocol(name)
         task = Task.of(split, EvaluationConfig())
         settings = {"dim": DIM, "window": WINDOW, "negatives": NEGATIVES}

@@ -20,6 +20,7 @@ from matinee.serve.covers import spoken_title
 from matinee.serve.export import CSV_COLUMNS
 from matinee.serve.import_rows import Row, UnreadableError, read_rows
 from matinee.serve.importing import EVENTS_A_MOVIE, IN_THE_LOG, Importer
+from matinee.serve.pages.mine import PAGE
 from matinee.serve.pages.transfer import IMPORTS
 from matinee.serve.search import title_key
 from matinee.serve.site import Site
@@ -57,7 +58,14 @@ def send(client: SiteClient, *files: tuple[str, str | bytes], **fields: str) -> 
 
 
 def mine(client: SiteClient) -> list[int]:
-    return [int(found) for found in re.findall(r'data-item="(\d+)"', client.get("/my").text)]
+    """What "My movies" lists, over all its pages."""
+    found, path = [], "/my"
+    while path:
+        page = client.get(path).text
+        found += [int(item) for item in re.findall(r'data-item="(\d+)"', page)]
+        older = re.search(r'href="([^"]+)" rel="next"', page)
+        path = older[1] if older else ""
+    return found
 
 
 def events(client: SiteClient) -> list[dict[str, Any]]:
@@ -329,7 +337,23 @@ def test_five_megabytes_are_taken_in_a_few_seconds(client: SiteClient, app: Fast
     page = send(client, ("ratings.csv", body)).text
     assert len(page) < 500_000  # the page shows the first rows of each kind, the CSV report all of them
     assert len(events(client)) == len(ids) * EVENTS_A_MOVIE
-    assert len(mine(client)) == len(ids)
+    listed = mine(client)
+    assert len(listed) == len(set(listed)) == len(ids)
+
+
+def test_my_movies_comes_in_pages(client: SiteClient, app: FastAPI) -> None:
+    site: Site = app.state.site
+    ids = site.engine.items.ids.tolist()[: 2 * PAGE + 7]
+    rows = "".join(f"{item},4,{n + 1}\n" for n, item in enumerate(ids))
+    send(client, ("r.csv", f"movieId,rating,timestamp\n{rows}"))
+    assert mine(client) == ids[::-1]  # newest first
+    last = client.get("/my?page=3").text
+    assert f"{2 * PAGE + 1} to {len(ids)} of {len(ids)}" in last
+    assert 'rel="next"' not in last
+    assert 'href="/my?page=2" rel="prev"' in last
+    assert 'name="next" value="/my?page=3"' in last  # a rating comes back to the page it was given on
+    assert client.get("/my?page=99").text.count("data-item=") == 7
+    assert client.get("/my?page=0").status_code == 422
 
 
 def test_no_file_is_said_kindly(client: SiteClient) -> None:
