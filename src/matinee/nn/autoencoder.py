@@ -183,11 +183,12 @@ def catalogue_loss(
 def _turn_softmax(scores: Tensor, own: Own, unobserved: float, share: float) -> Tensor:
     cells, counts = own
     flat = scores.view(-1)
-    totals = torch.zeros(len(scores), dtype=scores.dtype).index_add_(0, cells // scores.shape[1], counts)  # [b]
+    owners = torch.div(cells, scores.shape[1], rounding_mode="floor")
+    totals = torch.zeros(len(scores), dtype=scores.dtype).index_add_(0, owners, counts)  # [b]
     highest = scores.amax(dim=1, keepdim=True)
     scores.sub_(highest)
-    gained = (flat[cells] * counts).sum()
-    scores.exp_()
+    gained = flat.take(cells) @ counts
+    np.exp(scores.numpy(), out=scores.numpy())  # takes half the time of torch's
     sums = scores.sum(dim=1)
     loss = (totals * sums.log()).sum() - gained
     scores.mul_((share * totals / sums)[:, None])
