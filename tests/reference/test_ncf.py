@@ -16,6 +16,7 @@ from matinee.models.ncf import effective_weights
 from matinee.models.pair_fold_in import solve_users
 from matinee.models.pair_scores import catalogue_sample
 from matinee.nn import pair_losses as pair_losses_module
+from matinee.nn.likeness import slow_down
 from matinee.nn.pair_losses import Candidates, _by_users, pair_losses
 from matinee.nn.pair_settings import TowerConfig
 from matinee.nn.tower import PairNetwork
@@ -321,3 +322,35 @@ def test_one_seed_says_it_all_and_validation_changes_nothing(watched: list[list[
     looked = create("neumf", **settings, patience=10)
     looked.fit(train, replace(Run.seeded(6), validation=lambda model: float(len(looked.curves))))
     np.testing.assert_allclose([row["loss"] for row in looked.curves], [row["loss"] for row in plain.curves])
+
+
+@pytest.mark.parametrize(("dim", "layers"), [(8, 1), (8, 2), (6, 3), (5, 2), (1, 1)])
+def test_the_start_by_likeness_compares_vectors(matrix: csr_array, dim: int, layers: int) -> None:
+    config = TowerConfig(dim=dim, layers=layers, dropout=0.0, tower_start="likeness", initial_std=1.0)
+    network = PairNetwork(config, 0, matrix, torch.Generator().manual_seed(3))
+    for name, tensor in network.parameters.items():
+        if name.startswith("weights"):
+            network.parameters[name] = tensor.round()  # the noise is far below a half
+    users, items = (network.parameters[side].numpy() for side in ("users", "items"))
+    n = (dim // 2) * 2 ** (layers - 1) // 2
+    assert np.abs(users[:, n:]).max(initial=0) < 0.2
+    wanted = [[sum(abs(a + b) - abs(a - b) for a, b in zip(p[:n], q[:n], strict=True)) for q in items] for p in users]
+    found, _ = network.scores(
+        network.user_parts(np.arange(N_USERS)), network.item_parts(), torch.zeros(0, 1), torch.zeros(0, 1)
+    )
+    np.testing.assert_allclose(found.numpy(), wanted, atol=1e-5)
+
+
+def test_the_tower_moves_at_its_own_pace_and_follows_the_schedule() -> None:
+    fast, slow = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    optimizer = torch.optim.Adam([fast, slow], lr=0.5)
+    slow_down(optimizer, [slow], 0.1)
+    for rate in (0.5, 0.25):
+        before = fast.detach().clone(), slow.detach().clone()
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        fast.grad, slow.grad = torch.full((2,), 3.0), torch.full((2,), 3.0)
+        optimizer.step()
+        # Adam's steps are of the step size where the gradient stays the same
+        np.testing.assert_allclose((before[0] - fast.detach()).numpy(), rate, rtol=1e-5)
+        np.testing.assert_allclose((before[1] - slow.detach()).numpy(), rate / 10, rtol=1e-5)

@@ -1,8 +1,8 @@
 """MLP: a tower of hidden layers over the embeddings of a user and an item (He et al. 2017)."""
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
@@ -10,23 +10,34 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.ncf import LEARNED, fit_pairs, pair_scores, user_parts
 from matinee.nn.pair_settings import TowerConfig
+from matinee.nn.settings import FirstEmbeddings
 
 
 class MLPConfig(TowerConfig):
     """Settings of MLP."""
 
-    layers: Annotated[PositiveInt, Search(1, 4)] = 2
-    """Hidden layers of the tower, each half as wide as the one below; embeddings are dim · 2^(layers - 1) long."""
-    epochs: PositiveInt = 30
-    """Passes over all users (or pairs), at most."""
+    dim: Annotated[PositiveInt, Search(8, 128, log=True)] = 64
+    """Predictive factors: the width of the tower's top."""
+    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True)] = 0.01
+    """Step size of Adam."""
     candidates: NonNegativeInt = 512
     """Items that stand for the catalogue in a step, as in PairConfig; 0: all of it."""
-    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.57
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.7
     """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
     tower_l2: NonNegativeFloat = 0.0
     """Ridge strength on the tower's weights, in the units of `l2`."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.0
     """Share of each layer's inputs left out of a step."""
+    tower_start: Literal["he", "likeness"] = "likeness"
+    """First weights of the tower, as in TowerConfig."""
+    tower_rate: PositiveFloat = 0.1
+    """Step size of the tower's weights, in units of `learning_rate`."""
+    initialiser: FirstEmbeddings = "svd"
+    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
+    initial_std: PositiveFloat = 0.15
+    """Their spread, with `svd` and `normal`."""
+    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 1.0
+    """history: ridge strength of the solve, in units of `l2`."""
 
 
 class MLP(Recommender[FloatArray]):

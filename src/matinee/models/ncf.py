@@ -11,7 +11,7 @@ from matinee.models.base import Recommender, Run
 from matinee.models.fold_in import rank_isolated, stored_places
 from matinee.models.pair_fold_in import solve_users
 from matinee.models.pair_scores import PairWeights, score_all
-from matinee.nn.pair_settings import PairConfig
+from matinee.nn.pair_settings import PairConfig, TowerConfig
 from matinee.training import train_epochs
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def fit_pairs(
     start: Callable[["PairNetwork"], None] = lambda network: None,
 ) -> None:
     """Train a PairModel; start: sets first values of the network's parameters."""
+    from matinee.nn.likeness import slow_down
     from matinee.nn.pair_losses import pair_losses
     from matinee.nn.steps import GradientSteps, torch_generator
     from matinee.nn.tower import PairNetwork
@@ -61,6 +62,9 @@ def fit_pairs(
     model.data = train.fingerprint  # type: ignore[attr-defined]
     losses = pair_losses(config, matrix, network, run.rng)
     steps = GradientSteps(network.parameters, losses, learned, config, buffers=network.buffers, generator=chance)
+    if isinstance(config, TowerConfig) and config.tower_rate != 1:
+        names = (name for name in network.parameters if name not in ("users", "items", "product"))
+        slow_down(steps.optimizer, [network.parameters[name] for name in names], config.tower_rate)
     train_epochs(model, steps, train, run)
 
 

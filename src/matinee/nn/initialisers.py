@@ -52,7 +52,8 @@ def initial_embeddings(
         users, items = (initial((n, dim), kind, generator, std=std) for n in matrix.shape)
         return users, items
     left, right = singular_vectors(matrix, dim, generator)
-    factor = std / float(right.std().clamp(min=1e-9))
+    spread = right.std() if right.numel() > 1 else right.abs().sum()  # a lone value has no spread
+    factor = std / float(spread.clamp(min=1e-9))
     return _filled(left * factor, dim, std, generator), _filled(right * factor, dim, std, generator)
 
 

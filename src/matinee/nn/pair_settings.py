@@ -66,5 +66,10 @@ class TowerConfig(PairConfig):
     """Share of each layer's inputs left out of a step."""
     tower_l2: Annotated[NonNegativeFloat, Search(0.1, 10, log=True)] = 1.0
     """Ridge strength on the tower's weights, in the units of `l2`."""
+    tower_start: Literal["he", "likeness"] = "he"
+    """First weights of the tower: drawn as in He et al. 2015, or such that it measures how alike two vectors are,
+    Σ |a + b| - |a - b| over the first dims, with little noise."""
+    tower_rate: PositiveFloat = 1.0
+    """Step size of the tower's weights, in units of `learning_rate`."""
     batch_norm: bool = False
     """Whether hidden layers are normalised over the pairs of a step."""

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.nn.initialisers import initial, initial_embeddings
+from matinee.nn.likeness import NOISE, likeness_weights, n_compared
 from matinee.nn.pair_settings import PairConfig, TowerConfig
 from matinee.nn.propagation import normalised
 from matinee.nn.steps import drop
@@ -31,9 +32,14 @@ class PairNetwork:
         self.layers = tower.layers if tower else 0
         self.dropout = tower.dropout if tower else 0.0
         self.width = config.dim * 2 ** (self.layers - 1) if tower else 0
-        dims = product + self.width
-        users, items = initial_embeddings(normalised(matrix), dims, config.initialiser, config.initial_std, chance)
-        self.parameters = {"users": users, "items": items}
+        compared = n_compared(config.dim, self.layers) if tower and tower.tower_start == "likeness" else self.width
+        first = initial_embeddings(
+            normalised(matrix), product + compared, config.initialiser, config.initial_std, chance
+        )
+        self.parameters = {
+            side: torch.cat([known, initial((len(known), self.width - compared), "normal", chance, std=NOISE)], dim=1)
+            for side, known in zip(("users", "items"), first, strict=True)
+        }
         if product:
             self.parameters["product"] = torch.ones(product)
         width = 2 * self.width
@@ -43,6 +49,8 @@ class PairNetwork:
             width //= 2
         if tower:
             self.parameters["output"] = initial((1, width), "he", chance)[0]
+            if tower.tower_start == "likeness":
+                self.parameters |= likeness_weights(config.dim, self.layers, chance)
         self.buffers: dict[str, Tensor] = {}
         if tower and tower.batch_norm:
             for layer in range(self.layers):
