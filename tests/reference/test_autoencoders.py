@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -372,3 +373,72 @@ def test_serving_needs_no_torch(name: str, tmp_path: Path) -> None:
         [sys.executable, "-c", SERVE, str(tmp_path / "model")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def uneven() -> TrainingData:
+    """Users of 2 to 6 ratings on 8 items."""
+    rng = np.random.default_rng(4)
+    items = [sorted(rng.choice(8, 2 + user % 5, replace=False).tolist()) for user in range(10)]
+    return TrainingData(Histories.of(items, [rng.integers(1, 6, len(one)).astype(float).tolist() for one in items]), 8)
+
+
+STILL: dict[str, dict[str, Any]] = {
+    "mult-vae": {"variational": False, "dropout": 0.0, "user_power": 0.5, "l2": 0.3},
+    "cdae": {"noise": 0.0, "node_dropout": 0.0, "user_power": 0.5, "l2": 0.3},
+    "autorec": {"dropout": 0.0, "l2": 20.0},
+}
+"""Settings without chance, for which training is a function of the first weights."""
+
+
+def dense_loss(name: str, weights: dict[str, Tensor], train: TrainingData) -> Tensor:
+    """The losses of the papers on dense rows, users weighed by n^-1/2, all rows at once."""
+    if name == "autorec":
+        ratings = train.matrix(weighted=True)
+        known = torch.from_numpy(ratings.toarray().T > 0)
+        rows = torch.where(known, torch.from_numpy(ratings.toarray().T - ratings.data.mean()), 0)
+        hidden = torch.sigmoid(rows @ weights["encoder"] + weights["encoder_bias"])
+        return functional.mse_loss((hidden @ weights["output"].T + weights["output_bias"])[known], rows[known])
+    dense = torch.from_numpy(train.matrix().toarray())
+    lengths = dense.sum(dim=1, keepdim=True)
+    inputs = functional.normalize(dense, dim=1) @ weights["encoder"] + weights["encoder_bias"]
+    hidden = torch.tanh(inputs + weights.get("nodes", 0))
+    scores = hidden @ weights["output"].T + weights["output_bias"]
+    return -(dense * (lengths / lengths.mean()) ** -0.5 * functional.log_softmax(scores, dim=1)).sum() / len(dense)
+
+
+@pytest.mark.parametrize("name", STILL)
+def test_steps_are_those_of_adam_on_dense_rows(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step size, weight decay, weights of users and share of a batch: six steps, torch's own gradients and Adam."""
+    settings = STILL[name] | {"dim": 4, "schedule": "constant"}
+    _, begun = weights_after(create(name, epochs=1, learning_rate=1e-12, **settings), uneven(), monkeypatch)
+    expected = {key: value.clone().requires_grad_() for key, value in begun.items()}
+    monkeypatch.undo()
+    _, found = weights_after(create(name, epochs=6, learning_rate=0.05, **settings), uneven(), monkeypatch)
+    decay = settings["l2"] / (uneven().matrix().nnz if name == "autorec" else 1)
+    adam = torch.optim.Adam(expected.values(), lr=0.05, weight_decay=decay)
+    for _ in range(6):
+        adam.zero_grad()
+        dense_loss(name, expected, uneven()).backward()
+        adam.step()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value.detach(), atol=2e-4, err_msg=key)
+
+
+@pytest.mark.parametrize(
+    ("name", "noise"),
+    [("mult-vae", "dropout"), ("cdae", "noise"), ("autorec", "dropout")],
+)
+def test_noise_that_is_asked_for_reaches_the_input(name: str, noise: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = STILL[name] | {"dim": 4, "epochs": 1}
+    _, still = weights_after(create(name, **settings), uneven(), monkeypatch)
+    monkeypatch.undo()
+    _, noisy = weights_after(create(name, **(settings | {noise: 0.9})), uneven(), monkeypatch)
+    assert not torch.equal(still["encoder"], noisy["encoder"])
+
+
+def test_a_node_left_out_in_every_step_is_never_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, weights = weights_after(create("cdae", dim=4, epochs=3, node_dropout=1.0), uneven(), monkeypatch)
+    assert not weights["nodes"].any()
+    monkeypatch.undo()
+    _, weights = weights_after(create("cdae", dim=4, epochs=3, node_dropout=0.0), uneven(), monkeypatch)
+    assert weights["nodes"].abs().sum(dim=1).all()
