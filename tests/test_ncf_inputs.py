@@ -263,3 +263,10 @@ def test_a_checkpoint_holds_the_running_figures(train: TrainingData, tmp_path: P
         names = set(file.keys())
         assert {"state.buffer.mean0", "state.buffer.variance1", "state.parameter.scale0", "state.generator"} <= names
         assert file.get_tensor("state.buffer.mean0").any()
+
+
+def test_a_tower_too_narrow_to_compare_dims_is_refused() -> None:
+    with pytest.raises(MatineeError, match="needs four units for each dim it compares, dim = 3 with layers = 1"):
+        create("mlp", dim=3)
+    assert create("mlp", dim=3, tower_start="he").config.dim == 3
+    assert create("mlp", dim=2, layers=2).config.dim == 2

@@ -73,3 +73,12 @@ class TowerConfig(PairConfig):
     """Step size of the tower's weights, in units of `learning_rate`."""
     batch_norm: bool = False
     """Whether hidden layers are normalised over the pairs of a step."""
+
+    @model_validator(mode="after")
+    def _likeness_takes_four_units(self) -> Self:
+        if self.tower_start == "likeness" and self.dim // 2 << self.layers < 4:
+            raise ValueError(
+                f"tower_start = likeness needs four units for each dim it compares, dim = {self.dim} with "
+                f"layers = {self.layers} has fewer; set dim to 4 or more, or tower_start = he"
+            )
+        return self
