@@ -6,6 +6,8 @@ Seconds are of the processor where not said otherwise: what else the machine doe
     curves    configs/c/sasrec.toml and gru4rec.toml: figures at test, seconds, curves, the time to half of the goal
     layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, alike otherwise
     rectools  SASRec against RecTools' at the same dim, blocks, length and batch, on C-small: seconds to a valid NDCG@10
+    session   configs/session-gru.toml and session-earlier/gru4rec.toml beside the baselines, paired
+    session-layouts  layouts again, on these sessions, one epoch of hidden 64: the last event on valid
     latency   a list of ten of 3,706 movies for a history of 200 events, and one more click on carried states
 """
 
@@ -28,19 +30,26 @@ from matinee import workflow
 from matinee.config import EvaluationConfig, read_experiment
 from matinee.data.places import cache_folder
 from matinee.data.splits import Split
-from matinee.evaluation import evaluate, peak_memory_mb, validation
+from matinee.evaluation import Report, evaluate, peak_memory_mb, validation
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender, Run
 from matinee.models.gru4rec import GRU4Rec
 from matinee.ranking import rank
 from matinee.report.plots import draw_curves
+from sequences import asking_every, row, verdicts
 
 PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / "configs"
 os.environ.setdefault("MATINEE_DATA", str(PROJECT.parent / "shared" / "data"))
 NDCG_GOALS = {"sasrec": 0.165, "gru4rec": 0.145}
 """NDCG@10 at test that protocol C asks for."""
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "packed": {},
+    "packed, attention": {"attention": 1},
+    "session-parallel, 50 events a step": {"batches": "session-parallel", "lane_steps": 50},
+}
+"""Ways to lay out the batches of gru4rec."""
 ALIKE = {"dim": 64, "layers": 2, "max_length": 50, "dropout": 0.2}
 """What both SASRecs share; a batch of theirs is 32 people, of whom the last 51 events count."""
 
@@ -95,13 +104,8 @@ def curves() -> dict[str, Any]:
 def layouts() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "c-small" / "gru4rec.toml")
     over = workflow.prepare(experiment)
-    changes: dict[str, dict[str, Any]] = {
-        "packed": {},
-        "packed, attention": {"attention": 1},
-        "session-parallel, 50 events a step": {"batches": "session-parallel", "lane_steps": 50},
-    }
     found = {}
-    for label, change in changes.items():
+    for label, change in LAYOUTS.items():
         settings = experiment.settings | {"epochs": 6} | change
         model, rows = trained("gru4rec", over, settings, "ndcg@10", 2)
         config = EvaluationConfig(k=(10,), on="valid")
@@ -111,6 +115,55 @@ def layouts() -> dict[str, Any]:
             "cpu_seconds_per_epoch": round(rows[-1][1] / rows[-1][0], 1),
             "valid ndcg@10": rows,
         }
+        print(label, found[label], file=sys.stderr, flush=True)
+    return found
+
+
+def session() -> dict[str, Any]:
+    """A session alone, and (the last event only) with the user's earlier ones."""
+    return {"alone": beside_baselines("session-gru", ("last", "every"))} | {
+        "earlier": beside_baselines("session-earlier/gru4rec", ("last",))
+    }
+
+
+def beside_baselines(config: str, ways: tuple[str, ...]) -> dict[str, Any]:
+    """A network and its baselines on its split: one fit of each, every way of asking, every figure paired by user."""
+    over = workflow.prepare(read_experiment(CONFIGS / f"{config}.toml"))
+    reports: dict[str, dict[str, Report]] = {way: {} for way in ways}
+    found: dict[str, Any] = {}
+    for name in (config, "session/markov-skips", "session/markov", "session/ease"):
+        experiment = read_experiment(CONFIGS / f"{name}.toml")
+        started, epochs = time.process_time(), []
+
+        def tell(
+            epoch: int, _: int, figures: dict[str, float], epochs: list[Any] = epochs, start: float = started
+        ) -> None:
+            epochs.append({"epoch": epoch, "cpu_seconds": round(time.process_time() - start, 1), **figures})
+            print(epochs[-1], file=sys.stderr, flush=True)
+
+        fitted, reports["last"][name] = workflow.run(experiment, over, on_epoch=tell)
+        found[name] = {"epochs": epochs, "last": row(reports["last"][name], time.process_time() - started)}
+        if "every" in ways:
+            asked = asking_every(experiment).evaluation
+            reports["every"][name] = evaluate(fitted.model, over, asked, rng=np.random.default_rng(42))
+            found[name]["every"] = row(reports["every"][name], time.process_time() - started)
+        print(name, found[name], file=sys.stderr, flush=True)
+    paired = {
+        way: {metric: verdicts(of, metric) for metric in ("hit-rate@20", "mrr@20")} for way, of in reports.items()
+    }
+    return {"models": found, "paired": paired}
+
+
+def session_layouts() -> dict[str, Any]:
+    experiment = read_experiment(CONFIGS / "session-gru.toml")
+    over = workflow.prepare(experiment)
+    config = EvaluationConfig(**(experiment.evaluation.model_dump() | {"on": "valid", "refit": "train"}))
+    small = read_experiment(CONFIGS / "session-earlier" / "gru4rec.toml").settings
+    small |= {"epochs": 1, "batch_size": 2048, "hidden": 64}
+    found = {}
+    for label, change in LAYOUTS.items():
+        model, rows = trained("gru4rec", over, small | change, "mrr@20", 1)
+        found[label] = row(evaluate(model, over, config, rng=np.random.default_rng(1)), rows[-1][1])
         print(label, found[label], file=sys.stderr, flush=True)
     return found
 
@@ -132,10 +185,10 @@ def rectools() -> dict[str, Any]:
         _, rows = trained("sasrec", over, settings, "ndcg@10", 1)
         found[label] = {"settings": settings, "epoch, cpu seconds, valid ndcg@10": rows}
     best = max(figure for _, _, figure in found["RecTools"]["epoch, cpu seconds, valid ndcg@10"])
-    for row in found.values():
-        points = row["epoch, cpu seconds, valid ndcg@10"]
-        row["cpu_seconds_per_epoch"] = round(points[-1][1] / points[-1][0], 2)
-        row["cpu_seconds_to"] = {
+    for peer_row in found.values():
+        points = peer_row["epoch, cpu seconds, valid ndcg@10"]
+        peer_row["cpu_seconds_per_epoch"] = round(points[-1][1] / points[-1][0], 2)
+        peer_row["cpu_seconds_to"] = {
             round(goal, 4): next((seconds for _, seconds, figure in points if figure >= goal), None)
             for goal in (best / 2, 0.75 * best, best)
         }
@@ -212,7 +265,14 @@ def milliseconds(answer: Callable[[Histories], Any], asked: list[Histories]) -> 
     }
 
 
-PARTS = {"curves": curves, "layouts": layouts, "rectools": rectools, "latency": latency}
+PARTS = {
+    "curves": curves,
+    "layouts": layouts,
+    "session": session,
+    "session-layouts": session_layouts,
+    "rectools": rectools,
+    "latency": latency,
+}
 
 
 def main() -> None:
