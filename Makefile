@@ -24,9 +24,10 @@ $(VENV)/.develops: $(VENV)/.runs
 demo: $(VENV)/.runs
 	$(BIN)/matinee demo $(DEMO)
 
+# One thread: on a busy machine two that share each matrix product mostly wait for one another.
 test: $(VENV)/.develops
 	@bash tests/services.sh
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(TESTS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(TESTS)
 
 check: $(VENV)/.develops
 	$(BIN)/ruff format --check .

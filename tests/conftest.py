@@ -10,7 +10,7 @@ from matinee.data.loading import load
 from matinee.dataset import Dataset
 
 PROJECT = Path(__file__).parents[1]
-pytest_plugins = ("site_fixtures", "browser_fixtures")
+pytest_plugins = ("site_fixtures", "browser_fixtures", "model_fixtures")
 
 
 def require(present: bool, what: str) -> None:

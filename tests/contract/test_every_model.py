@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 from matinee import ranking
-from matinee.config import EvaluationConfig, SplitConfig
-from matinee.data.splits import Split, split
+from matinee.config import EvaluationConfig
+from matinee.data.splits import Split
 from matinee.data.synthetic import cycle, missing_item, two_groups, two_tastes
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
@@ -73,33 +74,6 @@ def assert_same_lists(one: Ranking, other: Ranking) -> None:
     near[:, :-1] |= gaps
     near[:, -1] = True  # the last place may swap with the first one outside
     assert not (differ & ~near).any()
-
-
-@pytest.fixture(scope="module")
-def bundled_split(bundled: Dataset) -> Split:
-    return split(bundled, SplitConfig())
-
-
-@pytest.fixture(scope="module")
-def last_split(bundled: Dataset) -> Split:
-    return split(bundled, SplitConfig(split="leave-last"))
-
-
-class Fitted(dict[str, Recommender]):
-    """Each model fitted on the bundled data when it is first asked for."""
-
-    def __init__(self, at_random: Split, last: Split) -> None:
-        self.at_random, self.last = at_random, last
-
-    def __missing__(self, name: str) -> Recommender:
-        cut = self.last if model_class(name).ordered else self.at_random
-        self[name] = create(name).fit(cut.training(), Run.seeded(1))
-        return self[name]
-
-
-@pytest.fixture(scope="module")
-def fitted(bundled_split: Split, last_split: Split) -> dict[str, Recommender]:
-    return Fitted(bundled_split, last_split)
 
 
 @pytest.fixture(scope="module")
@@ -309,9 +283,11 @@ def scores_of(model: Recommender, histories: Histories) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "user_state" in model_class(name).Config.model_fields])
-def test_7_fold_in_of_the_training_history_against_the_stored_row(name: str, bundled_split: Split) -> None:
+def test_7_fold_in_of_the_training_history_against_the_stored_row(
+    name: str, fitted: dict[str, Recommender], bundled_split: Split
+) -> None:
     train = bundled_split.training()
-    model = create(name).fit(train, Run.seeded(1))
+    model = copy(fitted[name])
     folded = scores_of(model, train.histories)
     model.config = model.config.model_copy(update={"user_state": "stored"})
     correlation = (folded * scores_of(model, train.histories)).mean(axis=1).mean()

@@ -9,11 +9,11 @@ import pytest
 
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.moments import iso
-from matinee.data.splits import split
+from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.histories import EventSource
-from matinee.models import MODELS, create
-from matinee.models.base import Run
+from matinee.models import MODELS
+from matinee.models.base import Recommender
 from matinee.ranking import Ranking, rank
 from matinee.serve.engine import Engine
 from matinee.store.artefact import Artefact
@@ -45,9 +45,10 @@ def moments(bundled: Dataset) -> list[int]:
 
 
 @pytest.fixture(scope="module", params=sorted(MODELS))
-def artefact(request: pytest.FixtureRequest, bundled: Dataset) -> Artefact:
-    train = split(bundled, SplitConfig()).training()
-    return Artefact.of(create(request.param).fit(train, Run.seeded(1)), bundled, train)
+def artefact(
+    request: pytest.FixtureRequest, bundled: Dataset, bundled_split: Split, fitted: dict[str, Recommender]
+) -> Artefact:
+    return Artefact.of(fitted[request.param], bundled, bundled_split.training())
 
 
 def assert_served_as_ranked(
