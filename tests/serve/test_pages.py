@@ -14,7 +14,7 @@ from starlette.routing import Route
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.serve.api import Api
-from matinee.serve.app import create_app, require_free, serve
+from matinee.serve.app import _listen, create_app, require_free, serve
 from matinee.serve.guard import HEADERS, MAX_BODY_BYTES
 from matinee.serve.pages import Pages
 from matinee.serve.pages.home import ENOUGH, FOR_YOU
@@ -399,3 +399,11 @@ def test_places_without_evidence_go_to_popular_movies_not_watched(client: TestCl
 def user_of(site: Site) -> str:
     with site.database.read() as connection:
         return str(connection.exec_driver_sql("SELECT user_id FROM visitors").scalar_one())
+
+
+def test_answers_do_not_wait_for_an_acknowledgement() -> None:
+    """asyncio turns Nagle's algorithm off only on connections that say they are TCP."""
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as _:
+        connection, _address = listener.accept()
+        with connection:
+            assert connection.proto == socket.IPPROTO_TCP
