@@ -61,6 +61,16 @@ def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
     )
 
 
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class SiteClient(TestClient):
     """A browser, as far as cookies and redirects go: it has looked at a page, and sends what the form there holds.
 

@@ -19,7 +19,7 @@ from matinee.serve.csrf import FIELD, form_token, is_genuine
 from matinee.serve.guard import HEADERS, LARGER_BODIES
 from matinee.serve.site import Site
 from matinee.serve.visitors import COOKIE, SECURE_COOKIE
-from site_fixtures import CHEAP, NOW, SiteClient
+from site_fixtures import CHEAP, NOW, Clock, SiteClient
 
 ALIEN, MATRIX = 1214, 2571
 PASSWORD = "correct horse battery"
@@ -42,16 +42,6 @@ NASTY = [
     "%s%d{0}{name}",
     "\\' OR 1=1 #",
 ]
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -28,20 +28,10 @@ from matinee.store.accounts import SqlAccounts, members_table, moved_table, sess
 from matinee.store.protocols import LiveEvent, Session, Who
 from matinee.store.sql import SqlDatabase, SqlEvents, metadata
 from matinee.vocab import Vocab
-from site_fixtures import CHEAP, NOW, SiteClient
+from site_fixtures import CHEAP, NOW, Clock, SiteClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
 PASSWORD = "correct horse battery"
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = float(NOW)
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -4,14 +4,25 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from matinee.arrays import IntArray
 from matinee.data.audit import Audit
 from matinee.data.moments import span
-from matinee.data.panels import AMBER, BLUE, GREY, INK, LINE, RED, dates, put_dates, put_key, put_title, short
+from matinee.data.panels import (
+    AMBER,
+    BLUE,
+    INK,
+    LINE,
+    RED,
+    dates,
+    headed_page,
+    put_dates,
+    put_key,
+    put_title,
+    short,
+)
 from matinee.data.spread import percent
 
 PART_COLOURS = {"events": BLUE, "train": BLUE, "train and shown": BLUE, "valid": AMBER, "test": RED}
@@ -24,11 +35,8 @@ Panel = Callable[[Axes, Audit], None]
 
 def figure(found: Audit) -> Figure:
     """Draw an audit: counts, time, values, drift and parts; panels without data give way to others."""
-    page = Figure(figsize=(13, 7.8), facecolor="white")
-    FigureCanvasAgg(page)
     left = 0.055
-    page.text(left, 0.955, found.name, size=17, weight="bold", color=INK, va="center", parse_math=False)
-    page.text(left, 0.915, _summary(found), size=10.5, color=GREY, va="center")
+    page = headed_page((13, 7.8), left, found.name, _summary(found))
     grid = page.add_gridspec(2, 3, left=left, right=0.975, top=0.815, bottom=0.075, hspace=0.62, wspace=0.27)
     for place, panel in enumerate(_panels(found)):
         panel(page.add_subplot(grid[place // 3, place % 3]), found)

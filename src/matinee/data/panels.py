@@ -3,12 +3,23 @@
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
 
 from matinee.arrays import FloatArray, IntArray
 
 INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
 BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
+
+
+def headed_page(size: tuple[float, float], left: float, name: str, said: str) -> Figure:
+    """An empty page with its heading. size: inches; left: of the heading, a share of the width."""
+    page = Figure(figsize=size, facecolor="white")
+    FigureCanvasAgg(page)
+    page.text(left, 0.955, name, size=17, weight="bold", color=INK, va="center", parse_math=False)
+    page.text(left, 0.915, said, size=10.5, color=GREY, va="center")
+    return page
 
 
 def put_title(axes: Axes, title: str, said: str) -> None:

@@ -2,13 +2,12 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.data.moments import span
-from matinee.data.panels import BLUE, GREY, INK, dates, put_dates, put_title, short
+from matinee.data.panels import BLUE, dates, headed_page, put_dates, put_title, short
 from matinee.data.session_audit import SessionAudit
 from matinee.data.spread import percent
 
@@ -28,11 +27,8 @@ _MAX_DAYS = 120
 
 def figure(found: SessionAudit) -> Figure:
     """Draw an audit of sessions as four panels."""
-    page = Figure(figsize=(11, 7.8), facecolor="white")
-    FigureCanvasAgg(page)
     left = 0.07
-    page.text(left, 0.955, found.name, size=17, weight="bold", color=INK, va="center", parse_math=False)
-    page.text(left, 0.915, _summary(found), size=10.5, color=GREY, va="center")
+    page = headed_page((11, 7.8), left, found.name, _summary(found))
     grid = page.add_gridspec(2, 2, left=left, right=0.965, top=0.815, bottom=0.075, hspace=0.62, wspace=0.22)
     for place, panel in enumerate((_lengths, _durations, _per_user, _per_day)):
         panel(page.add_subplot(grid[place // 2, place % 2]), found)

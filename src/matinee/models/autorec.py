@@ -13,7 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.fold_in import stored_places
-from matinee.models.vectors import cosines
+from matinee.models.vectors import cosines, with_one
 from matinee.nn.sparse_rows import dropped, row_batches
 from matinee.training import GradientConfig, train_epochs
 
@@ -117,7 +117,7 @@ class AutoRec(Recommender[FloatArray]):
         values = self._less_mean(histories.matrix(len(self.items), weighted=True))
         if self.config.based_on == "user":
             hidden = _sigmoid(values @ self.encoder + self.encoder_bias)
-            return np.concatenate([hidden, np.ones((len(hidden), 1), dtype=np.float32)], axis=1)
+            return with_one(hidden)
         places, known = stored_places(self.user_rows, histories.user_rows, self.config.user_state)
         state = np.empty((len(histories), self.items.shape[1]), dtype=np.float32)
         state[known] = self.users[places[known]]
@@ -171,7 +171,7 @@ class AutoRec(Recommender[FloatArray]):
                 "axes": nothing,
             }
         return {
-            "items": np.concatenate([codes, np.ones((len(codes), 1), dtype=np.float32)], axis=1),
+            "items": with_one(codes),
             "encoder": np.zeros((0, codes.shape[1]), dtype=np.float32),
             "encoder_bias": np.zeros(0, dtype=np.float32),
             "users": top,

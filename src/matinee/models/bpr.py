@@ -12,7 +12,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.fold_in import stored_places
 from matinee.models.half_steps import explained, solve
-from matinee.models.vectors import cosines, fitting_dim
+from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
 from matinee.training import GradientConfig, train_epochs
 
 
@@ -84,7 +84,7 @@ class BPR(Recommender[FloatArray]):
         vectors = self._solved(histories.matrix(len(self.items))) @ self.turn
         places, known = stored_places(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[known] = self.users[places[known]]
-        return np.concatenate([vectors, np.ones((len(vectors), 1), dtype=np.float32)], axis=1)
+        return with_one(vectors)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -93,7 +93,7 @@ class BPR(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return np.concatenate([self.items, self.bias[:, None]], axis=1)
+        return with_bias(self.items, self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""

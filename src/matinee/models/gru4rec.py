@@ -12,7 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.sequence_states import Doubles, attended, blocks_of, by_blocks, gru_states
-from matinee.models.vectors import cosines
+from matinee.models.vectors import cosines, with_bias, with_one
 from matinee.nn.sequence_settings import SequenceConfig
 from matinee.training import train_epochs
 
@@ -149,7 +149,7 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return np.concatenate([self._table(), self.bias[:, None]], axis=1)
+        return with_bias(self._table(), self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
@@ -164,7 +164,7 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def _turned(self, states: FloatArray) -> FloatArray:
         vectors = states @ self.turn if self.config.tied else states
-        return np.concatenate([vectors, np.ones((len(vectors), 1), dtype=np.float32)], axis=1)
+        return with_one(vectors)
 
     def _layers(self) -> list[tuple[Doubles, Doubles, Doubles]]:
         """Of each layer what its inputs and its own state are multiplied by, and the two biases."""

@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import count_pairs, require_pairs, windowed_counts
 from matinee.models.pair_batches import PairBatches, PairsConfig
-from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit
+from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit, with_bias, with_one
 from matinee.training import train_epochs
 
 NEVER = -1e4
@@ -126,7 +126,7 @@ class Item2Vec(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """The mean of the in vectors of the history, and a 1. [B, D + 1]."""
         means = mean_vectors(histories, self.items, self._weights(histories))
-        return np.concatenate([means, np.ones((len(means), 1), dtype=np.float32)], axis=1)
+        return with_one(means)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -137,7 +137,7 @@ class Item2Vec(Recommender[FloatArray]):
         """See HasItemVectors."""
         vectors = unit(self.items) if self.config.score_by == "cosine" else self.contexts
         absent = np.where((self.items != 0).any(axis=1), 0, NEVER).astype(np.float32)
-        return np.concatenate([vectors, absent[:, None]], axis=1)
+        return with_bias(vectors, absent)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""

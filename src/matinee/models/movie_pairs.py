@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
 from matinee.models.cooccurrence import count_pairs, require_pairs, split_pairs
 from matinee.models.pair_batches import PairBatches, PairsConfig
-from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit
+from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit, with_bias
 from matinee.training import train_epochs
 
 BLOCK_ROWS = 256
@@ -124,7 +124,7 @@ class MoviePairs(Recommender[FloatArray]):
         """See HasItemVectors."""
         if self.config.score_by == "cosine":
             return unit(self.items)
-        return np.concatenate([self.items, self.bias[:, None]], axis=1)
+        return with_bias(self.items, self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""

@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, Run
-from matinee.models.vectors import cosines, fitting_dim
+from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
 from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
 from matinee.training import GradientConfig, train_epochs
 
@@ -140,11 +140,11 @@ class MultVAE(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return np.concatenate([self.output, self.output_bias[:, None]], axis=1)
+        return with_bias(self.output, self.output_bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
-        return np.concatenate([state, np.ones((len(state), 1), dtype=np.float32)], axis=1)
+        return with_one(state)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the rows of the last layer. [n] -> [n, I]."""

@@ -23,6 +23,16 @@ def cosines(vectors: FloatArray, rows: IntArray) -> FloatArray:
     return directions[rows] @ directions.T
 
 
+def with_bias(vectors: FloatArray, bias: FloatArray) -> FloatArray:
+    """Item vectors that hold their bias, as the factor of the 1 that `with_one` adds. [I, D], [I] -> [I, D + 1]."""
+    return np.concatenate([vectors, bias[:, None]], axis=1)
+
+
+def with_one(states: FloatArray) -> FloatArray:
+    """User vectors that take up the bias of `with_bias`. [B, D] -> [B, D + 1]."""
+    return np.concatenate([states, np.ones((len(states), 1), dtype=np.float32)], axis=1)
+
+
 def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray | None = None) -> FloatArray:
     """The mean of the vectors of each history's items, weighted per event [N] if asked; zeros for none. [B, D].
 

@@ -4,7 +4,7 @@ Dense products go through numpy's BLAS, which on some processors is twice as fas
 (docs/decisions/150-autoencoders-by-sparse-layers.md); tensors and arrays share their memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -112,6 +112,17 @@ def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     return out
 
 
+def _blocks(stored: Rows, n_columns: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Rows in blocks of at most BLOCK_SCORES cells: rows, their stored cells, and the places of these in the block."""
+    starts, size = stored.starts.tolist(), max(1, BLOCK_SCORES // max(1, n_columns))
+    owners = torch.from_numpy(rows_of(stored.starts.numpy().astype(np.int64)))
+    n_rows = len(starts) - 1
+    for start in range(0, n_rows, size):
+        stop = min(start + size, n_rows)
+        events = slice(starts[start], starts[stop])
+        yield slice(start, stop), events, (owners[events] - start) * n_columns + stored.columns[events]
+
+
 class _Output(torch.autograd.Function):
     """A loss of the scores hidden · weightsᵀ + bias and its gradients in one pass over blocks of rows.
 
@@ -130,15 +141,11 @@ class _Output(torch.autograd.Function):
         by_hidden, by_bias = torch.empty_like(hidden), torch.zeros_like(bias)
         by_weights = None
         total = hidden.new_zeros(())
-        starts, size = targets.starts.tolist(), max(1, BLOCK_SCORES // max(1, len(weights)))
-        owners = torch.from_numpy(rows_of(targets.starts.numpy().astype(np.int64)))
-        for start in range(0, len(hidden), size):
-            block, stop = hidden[start : start + size], min(start + size, len(hidden))
-            events = slice(starts[start], starts[stop])
-            cells = (owners[events] - start) * len(weights) + targets.columns[events]
+        for rows, events, cells in _blocks(targets, len(weights)):
+            block = hidden[rows]
             scores = _product(block, weights.T).add_(bias)  # [b, I]
             total += turn(scores, (cells, targets.values[events]))  # scores are the gradient now
-            _product(scores, weights, out=by_hidden[start:stop])
+            _product(scores, weights, out=by_hidden[rows])
             by_bias += scores.sum(dim=0)
             part = _product(scores.T, block)
             by_weights = part if by_weights is None else by_weights.add_(part)
@@ -261,13 +268,8 @@ def observed_square(hidden: Tensor, weights: Tensor, bias: Tensor, targets: Rows
 def observed(hidden: Tensor, weights: Tensor, cells: Rows) -> Tensor:
     """The scores hidden · weightsᵀ at the n stored cells. hidden [B, D]; weights [I, D]; cells [B, I] -> [n]."""
     found = torch.empty(len(cells.columns), dtype=hidden.dtype)
-    starts, size = cells.starts.tolist(), max(1, BLOCK_SCORES // max(1, len(weights)))
-    owners = torch.from_numpy(rows_of(cells.starts.numpy().astype(np.int64)))
-    for start in range(0, len(hidden), size):
-        stop = min(start + size, len(hidden))
-        events = slice(starts[start], starts[stop])
-        scores = _product(hidden[start:stop], weights.T)  # [b, I]
-        found[events] = scores.view(-1)[(owners[events] - start) * len(weights) + cells.columns[events]]
+    for rows, events, places in _blocks(cells, len(weights)):
+        found[events] = _product(hidden[rows], weights.T).view(-1)[places]  # of [b, I]
     return found
 
 
