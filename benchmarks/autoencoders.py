@@ -9,7 +9,7 @@ Seconds are of the processor, on one thread: what else the machine does is not c
              trained on; a visitor's list, p50 and p99 of 500
     whole    autorec on a 90/10 draw of all ratings at once, as in the paper: a user or an item may have none in train
     usual    MovieLens 1M, an epoch of each config of configs/b against the same network and batch size with dense
-             rows from a DataLoader, torch's layers and losses
+             rows from a DataLoader, torch's layers and losses, in float32; here as configured, and in float32
 """
 
 import json
@@ -138,14 +138,17 @@ def usual() -> dict[str, Any]:
         theirs = epoch(create(experiment.model, **experiment.settings).config, train)
         ours = median_epoch(experiment, train)
         found[name] = {"usual": theirs, "here": ours, "times_faster": theirs / ours}
+        if "precision" in experiment.settings:
+            whole = median_epoch(experiment, train, precision="float32")
+            found[name] |= {"here, float32": whole, "times_faster, float32": theirs / whole}
         print(name, found[name], file=sys.stderr, flush=True)
     return found
 
 
-def median_epoch(experiment: Experiment, train: TrainingData, epochs: int = 4) -> float:
+def median_epoch(experiment: Experiment, train: TrainingData, epochs: int = 6, **settings: Any) -> float:
     """Seconds of an epoch here; the first one is left out, for it has the setting up in it."""
     ends: list[float] = []
-    model = create(experiment.model, **(experiment.settings | {"epochs": epochs}))
+    model = create(experiment.model, **(experiment.settings | settings | {"epochs": epochs}))
     model.fit(train, Run.seeded(1, lambda *_: ends.append(time.process_time())))
     return float(np.median(np.diff(ends)))
 

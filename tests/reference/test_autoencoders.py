@@ -27,6 +27,7 @@ from matinee.nn.autoencoder import (
     observed_square,
     product,
     sparse_product,
+    tanh,
 )
 from matinee.nn.initialisers import initial_layers
 from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
@@ -80,7 +81,7 @@ def loop(kind: str, layers: tuple[Tensor, Tensor, Tensor], counts: csr_array, un
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
 def test_losses_of_the_catalogue_equal_a_loop(kind: str, layers: tuple, counts: csr_array) -> None:
-    found = catalogue_loss(kind, *layers, Rows.of(counts, torch.float64), 0.3)
+    found = catalogue_loss(kind, layers[0], layers[1:], Rows.of(counts, torch.float64), 0.3)
     assert found.item() == pytest.approx(loop(kind, layers, counts, 0.3), rel=1e-9)
 
 
@@ -90,7 +91,9 @@ def test_gradients_of_the_catalogue_are_those_of_finite_differences(
     kind: str, layers: tuple, counts: csr_array
 ) -> None:
     targets = Rows.of(counts, torch.float64)
-    assert torch.autograd.gradcheck(lambda *given: 1.7 * catalogue_loss(kind, *given, targets, 0.3, 0.4), layers)
+    assert torch.autograd.gradcheck(
+        lambda *given: 1.7 * catalogue_loss(kind, given[0], given[1:], targets, 0.3, 0.4), layers
+    )
 
 
 def test_the_multinomial_likelihood_is_that_of_torch(layers: tuple, counts: csr_array) -> None:
@@ -104,14 +107,33 @@ def test_the_multinomial_likelihood_is_that_of_torch(layers: tuple, counts: csr_
             whole = torch.distributions.Multinomial(n, logits=logits).log_prob(target)
             ways = torch.lgamma(torch.tensor(n + 1.0, dtype=torch.float64)) - torch.lgamma(target + 1).sum()
             expected -= float(whole - ways)
-    found = catalogue_loss("softmax", hidden, weights, bias, Rows.of(counts, torch.float64))
+    found = catalogue_loss("softmax", hidden, (weights, bias), Rows.of(counts, torch.float64))
     assert found.item() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
+def test_half_precision_is_near_the_whole(kind: str, layers: tuple, counts: csr_array) -> None:
+    layers = tuple(tensor.detach().float().requires_grad_() for tensor in layers)
+    found = []
+    for half in (False, True):
+        loss = catalogue_loss(kind, layers[0], layers[1:], Rows.of(counts), 0.3, half=half)
+        found.append((loss, *torch.autograd.grad(loss, layers)))
+    for whole, rough in zip(*found, strict=True):
+        assert not torch.equal(whole, rough)
+        assert ((whole - rough).norm() / whole.norm()).item() < 0.02
+
+
+def test_tanh_and_its_gradient_are_those_of_torch() -> None:
+    values = torch.linspace(-4, 4, 30, dtype=torch.float64).requires_grad_()
+    torch.testing.assert_close(tanh(values), torch.tanh(values))
+    assert torch.autograd.gradcheck(tanh, values)
 
 
 def test_the_likelihood_holds_where_scores_are_huge() -> None:
     hidden, weights = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
     targets = Rows.of(csr_array(np.array([[0.0, 1.0]], dtype=np.float32)))
-    assert catalogue_loss("softmax", hidden, weights, torch.zeros(2), targets).item() == 2000
+    assert catalogue_loss("softmax", hidden, (weights, torch.zeros(2)), targets).item() == 2000
 
 
 @pytest.mark.usefixtures("blocks")

@@ -306,11 +306,40 @@ def test_gru_states_start_where_they_are_told() -> None:
     np.testing.assert_allclose(later, whole[:, 4:], atol=1e-12)
 
 
-def states_and_table() -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+def states_and_table() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(8)
     states = torch.randn(40, 6, generator=generator)
     table = torch.randn(N_ITEMS, 6, generator=generator)
-    return states, table, np.random.default_rng(8).integers(N_ITEMS, size=40)
+    return states, table
+
+
+@pytest.fixture(scope="module")
+def places(sequences: list[list[int]]) -> np.ndarray:
+    """40 transitions of `train`, some of them twice."""
+    return np.random.default_rng(8).choice(sorted(transitions_by_loop(sequences)), 40)
+
+
+def loop_of_softmax(
+    states: torch.Tensor,
+    table: torch.Tensor,
+    past: Histories,
+    places: np.ndarray,
+    candidates: dict[int, float],
+    config: SequenceConfig,
+) -> torch.Tensor:
+    """The loss transition by transition; candidates: what is added to the score of each item row."""
+    n = np.maximum(past.lengths - 1, 0)
+    mean = (np.maximum(n, 1.0) ** -config.user_power * n).sum() / n.sum()
+    total = torch.zeros(())
+    for state, place in zip(states, places.tolist(), strict=True):
+        owner = int(np.searchsorted(past.starts, place, "right")) - 1
+        target = int(past.items[place + 1])
+        seen = set(past.items[past.starts[owner] : place + 1].tolist()) if config.mask_seen else set()
+        rest = [row for row in candidates if row != target and row not in seen]
+        scores = torch.stack([state @ table[target], *(state @ table[row] + candidates[row] for row in rest)])
+        loss = torch.logsumexp(scores, 0) - scores[0]
+        total = total + loss * float(n[owner]) ** -config.user_power / mean
+    return total / len(places)
 
 
 def with_gradients(loss: torch.Tensor, *tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -319,42 +348,54 @@ def with_gradients(loss: torch.Tensor, *tensors: torch.Tensor) -> list[torch.Ten
 
 @pytest.mark.parametrize("block", [20, 10**6])
 def test_softmax_is_cross_entropy_over_the_catalogue(
-    block: int, train: TrainingData, monkeypatch: pytest.MonkeyPatch
+    block: int, train: TrainingData, places: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matinee.nn.sequence_losses.BLOCK_SCORES", block)
-    states, table, targets = states_and_table()
+    states, table = states_and_table()
     states.requires_grad_()
     table.requires_grad_()
     loss = SequenceLoss(SequenceConfig(loss="softmax"), train, np.random.default_rng(1))
-    found = with_gradients(loss(states, table, targets, np.zeros(40, dtype=np.int64)), states, table)
-    plain = functional.cross_entropy(states @ table.T, torch.from_numpy(targets))
+    found = with_gradients(loss(states, table, places), states, table)
+    plain = functional.cross_entropy(states @ table.T, torch.from_numpy(train.histories.items[places + 1]).long())
     for mine, other in zip(found, with_gradients(plain, states, table), strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-5)
     half = SequenceLoss(SequenceConfig(loss="softmax", precision="bfloat16"), train, np.random.default_rng(1))
-    rough = with_gradients(half(states, table, targets, np.zeros(40, dtype=np.int64)), states, table)
+    rough = with_gradients(half(states, table, places), states, table)
     for mine, other in zip(rough, found, strict=True):
         assert float((mine - other).detach().norm() / other.detach().norm()) < 0.03
 
 
-@pytest.mark.parametrize("in_batch", [False, True])
-def test_sampled_softmax_written_out(in_batch: bool, train: TrainingData) -> None:
-    states, table, targets = states_and_table()
+@pytest.mark.parametrize("block", [20, 10**6])
+@pytest.mark.parametrize("settings", [{"mask_seen": True}, {"user_power": 0.7}, {"mask_seen": True, "user_power": 1}])
+def test_softmax_without_what_was_seen_and_with_weights_written_out(
+    settings: dict[str, float], block: int, train: TrainingData, places: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matinee.nn.sequence_losses.BLOCK_SCORES", block)
+    states, table = states_and_table()
     states.requires_grad_()
     table.requires_grad_()
-    config = SequenceConfig(loss="sampled-softmax", n_negatives=9, negative_power=0.5, in_batch=in_batch)
+    config = SequenceConfig(loss="softmax", **settings)
+    found = with_gradients(SequenceLoss(config, train, np.random.default_rng(1))(states, table, places), states, table)
+    plain = loop_of_softmax(states, table, train.histories, places, dict.fromkeys(range(N_ITEMS), 0.0), config)
+    for mine, other in zip(found, with_gradients(plain, states, table), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask_seen", [False, True])
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_sampled_softmax_written_out(in_batch: bool, mask_seen: bool, train: TrainingData, places: np.ndarray) -> None:
+    states, table = states_and_table()
+    states.requires_grad_()
+    table.requires_grad_()
+    config = SequenceConfig(
+        loss="sampled-softmax", n_negatives=9, negative_power=0.5, in_batch=in_batch, mask_seen=mask_seen
+    )
     loss = SequenceLoss(config, train, np.random.default_rng(1))
-    found = with_gradients(loss(states, table, targets, np.zeros(40, dtype=np.int64)), states, table)
-    rows, offsets = SequenceLoss(config, train, np.random.default_rng(1))._drawn(targets)
-    total = torch.zeros(())
-    for place, target in enumerate(targets.tolist()):
-        own = (states[place] @ table[target]).exp()
-        others = sum(
-            (states[place] @ table[row] + offset).exp()
-            for row, offset in zip(rows.tolist(), offsets.tolist(), strict=True)
-            if row != target
-        )
-        total = total - torch.log(own / (own + others)) / len(targets)
-    for mine, other in zip(found, with_gradients(total, states, table), strict=True):
+    found = with_gradients(loss(states, table, places), states, table)
+    rows, offsets = SequenceLoss(config, train, np.random.default_rng(1))._drawn(train.histories.items[places + 1])
+    candidates = dict(zip(rows.tolist(), offsets.tolist(), strict=True))
+    plain = loop_of_softmax(states, table, train.histories, places, candidates, config)
+    for mine, other in zip(found, with_gradients(plain, states, table), strict=True):
         torch.testing.assert_close(mine, other, atol=1e-6, rtol=1e-5)
 
 
@@ -405,19 +446,18 @@ def test_gbce_exponent_at_its_ends(train: TrainingData) -> None:
 
 
 def test_bce_negatives_are_never_the_users_own(train: TrainingData) -> None:
-    states, table, _ = states_and_table()
-    owners = np.full(40, 4)  # who has 30 events
-    own = set(train.histories.items[train.histories.starts[4] : train.histories.starts[5]].tolist())
+    states, table = states_and_table()
+    start, stop = train.histories.starts[4:6].tolist()  # of who has 30 events
+    own = set(train.histories.items[start:stop].tolist())
     assert 1 < len(own) < N_ITEMS
     loss = SequenceLoss(SequenceConfig(loss="bce", n_negatives=1), train, np.random.default_rng(1))
     loss.sampler.rng = np.random.default_rng(2)
     drawn = np.random.default_rng(2).integers(N_ITEMS, size=(40, 1))[:, 0]
-    targets = np.full(40, min(own))
     scores = states @ table.T
     kept = [place for place in range(40) if drawn[place] not in own]
     others = sum(-math.log(1 - 1 / (1 + math.exp(-float(scores[place, drawn[place]])))) for place in kept)
-    whole = float(functional.softplus(-scores[:, min(own)]).sum()) + others
-    assert float(loss(states, table, targets, owners)) == pytest.approx(whole / (40 + len(kept)), rel=1e-5)
+    whole = float(functional.softplus(-scores[:, train.histories.items[start + 1]]).sum()) + others
+    assert float(loss(states, table, np.full(40, start))) == pytest.approx(whole / (40 + len(kept)), rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sampled-softmax", "bce", "gbce", "bpr-max", "top1-max"])
@@ -447,6 +487,10 @@ def test_settings_that_cannot_be_are_said() -> None:
         create("sasrec", heads=3)
     with pytest.raises(MatineeError, match=r"attention needs whole sequences.*use batches = packed"):
         create("gru4rec", attention=1, batches="session-parallel")
+    with pytest.raises(MatineeError, match=r"mask_seen is of the losses softmax and sampled-softmax, and loss = bce"):
+        create("sasrec", loss="bce", mask_seen=True)
+    with pytest.raises(MatineeError, match=r"user_power is of the losses"):
+        create("gru4rec", loss="top1-max", user_power=0.5)
     model = create("gru4rec", attention=1, dim=2, hidden=4, epochs=1)
     model.fit(TrainingData(Histories.of([[0, 1, 2], [2, 1]]), 3), Run.seeded(1))
     assert isinstance(model, GRU4Rec)

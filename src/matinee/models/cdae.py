@@ -37,6 +37,8 @@ class CDAEConfig(GradientConfig):
     """A user's node: zero, as for a visitor, or the one that was learned (known users only)."""
     node_dropout: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
     """The chance that a user's node is zero in a step of training, so that a visitor's zero is nothing new."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products with the catalogue in training: bfloat16 is twice as fast on processors that have it."""
     batch_size: PositiveInt = 100
     """Users a step."""
     epochs: PositiveInt = 100
@@ -79,15 +81,16 @@ class CDAE(Recommender[FloatArray]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError where a dim asked for is wider than the catalogue."""
         import torch
+        from torch.nn import functional
 
-        from matinee.nn.autoencoder import Rows, catalogue_loss, noisy_product, sparse_product
+        from matinee.nn.autoencoder import Rows, catalogue_loss, noisy_product, sparse_product, tanh
         from matinee.nn.batches import batches
         from matinee.nn.initialisers import initial, initial_layers
         from matinee.nn.steps import GradientSteps, torch_generator
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
         inputs, targets = unit_rows(matrix), weighed_users(matrix, config.user_power)
-        dim = fitting_dim(self, train.n_items)
+        dim, half = fitting_dim(self, train.n_items), config.precision == "bfloat16"
         weights = initial_layers({"encoder": (train.n_items, dim)}, config.initialiser, chance)
         weights["nodes"] = torch.zeros((train.n_users, dim))
         weights["output"] = initial((train.n_items, dim), config.initialiser, chance)
@@ -99,12 +102,14 @@ class CDAE(Recommender[FloatArray]):
             else:
                 told = noisy_product(Rows.of(inputs[rows]), weights["encoder"], config.noise, chance)
             kept = torch.empty((len(rows), 1)).bernoulli_(1 - config.node_dropout, generator=chance)
-            return torch.tanh(told + kept * weights["nodes"][torch.from_numpy(rows)] + weights["encoder_bias"])
+            own = kept * functional.embedding(torch.from_numpy(rows), weights["nodes"])
+            return tanh(told + own + weights["encoder_bias"])
 
         def losses() -> Iterator[torch.Tensor]:
             for rows in batches(matrix.shape[0], config.batch_size, run.rng):
                 top, wanted = (weights["output"], weights["output_bias"]), Rows.of(targets[rows])
-                yield catalogue_loss(config.loss, hidden(rows), *top, wanted, config.unobserved, 1 / len(rows))
+                share = 1 / len(rows)
+                yield catalogue_loss(config.loss, hidden(rows), top, wanted, config.unobserved, share, half=half)
 
         def learned() -> Mapping[str, FloatArray]:
             return {name: tensor.numpy().copy() for name, tensor in weights.items()}

@@ -35,6 +35,8 @@ class MultVAEConfig(GradientConfig):
     """A user's events count n^-user_power, n being how many they are: 0 all alike, 1 every user alike."""
     l2: Annotated[NonNegativeFloat, Search(1e-5, 0.1, log=True)] = 0.0
     """Weight decay: the gradient of l2 / 2 · |weights|²."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products with the catalogue in training: bfloat16 is twice as fast on processors that have it."""
     batch_size: PositiveInt = 100
     """Users a step."""
     epochs: PositiveInt = 100
@@ -74,7 +76,7 @@ class MultVAE(Recommender[FloatArray]):
         """See Recommender. Raises MatineeError where a layer asked for is wider than the catalogue."""
         import torch
 
-        from matinee.nn.autoencoder import Rows, catalogue_loss, gaussian_kl, product, sparse_product
+        from matinee.nn.autoencoder import Rows, catalogue_loss, gaussian_kl, product, sparse_product, tanh
         from matinee.nn.batches import batches
         from matinee.nn.initialisers import initial, initial_layers
         from matinee.nn.steps import GradientSteps, torch_generator
@@ -89,6 +91,7 @@ class MultVAE(Recommender[FloatArray]):
         weights = initial_layers(shapes, config.initialiser, chance)
         weights["output"] = initial((train.n_items, hidden or dim), config.initialiser, chance)
         weights["output_bias"] = torch.zeros(train.n_items)
+        half = config.precision == "bfloat16"
         done = torch.zeros((), dtype=torch.int64)  # steps, which the weight of the KL term follows
         n_steps = -(-matrix.shape[0] // config.batch_size)
 
@@ -97,7 +100,7 @@ class MultVAE(Recommender[FloatArray]):
                 rows = dropped(inputs[batch], config.dropout, run.rng)
                 codes = sparse_product(Rows.of(rows), weights["encoder"]) + weights["encoder_bias"]
                 if hidden:
-                    codes = product(torch.tanh(codes), weights["middle"]) + weights["middle_bias"]
+                    codes = product(tanh(codes), weights["middle"]) + weights["middle_bias"]
                 done.add_(1)
                 extra = torch.zeros(())
                 if config.variational:
@@ -106,12 +109,12 @@ class MultVAE(Recommender[FloatArray]):
                     noise = torch.empty(mean.shape).normal_(generator=chance)
                     codes = mean + noise * (0.5 * log_variance).exp()
                 else:
-                    codes = torch.tanh(codes)
+                    codes = tanh(codes)
                 if hidden:
-                    codes = torch.tanh(product(codes, weights["decoder"]) + weights["decoder_bias"])
+                    codes = tanh(product(codes, weights["decoder"]) + weights["decoder_bias"])
                 top = weights["output"], weights["output_bias"]
                 wanted = Rows.of(targets[batch])
-                yield catalogue_loss("softmax", codes, *top, wanted, share=1 / len(batch)) + extra
+                yield catalogue_loss("softmax", codes, top, wanted, share=1 / len(batch), half=half) + extra
 
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: value.numpy().copy() for name, value in weights.items()}, dim, hidden)

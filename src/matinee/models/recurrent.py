@@ -29,7 +29,6 @@ class RecurrentNetwork:
 
     def __init__(self, config: "GRU4RecConfig", train: TrainingData, run: Run) -> None:
         self.config, self.past, self.rng = config, train.histories, run.rng
-        self.owners = train.histories.owners
         self.chance = torch_generator(run)
         self.half = config.precision == "bfloat16"
         self.parameters = self._initial(train)
@@ -112,7 +111,7 @@ class RecurrentNetwork:
         # the bias as one more column, so that every loss knows it
         vectors = torch.cat([vectors, torch.ones((len(vectors), 1))], dim=1)
         table = torch.cat([table, weights["bias"][:, None]], dim=1)
-        return self.loss(vectors, table, self.past.items[places + 1], self.owners[places])
+        return self.loss(vectors, table, places)
 
     def _initial(self, train: TrainingData) -> dict[str, Tensor]:
         config, chance, width = self.config, self.chance, self.config.hidden

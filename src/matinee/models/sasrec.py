@@ -87,7 +87,7 @@ class SASRec(Recommender[FloatArray]):
             "last_norm": torch.stack([torch.ones(config.dim), torch.zeros(config.dim)]),
         }
         table, scale = parameters["items"], config.dim**0.5
-        loss, owners = SequenceLoss(config, train, run.rng), past.owners
+        loss = SequenceLoss(config, train, run.rng)
         half = config.precision == "bfloat16"
 
         def losses() -> Iterator[torch.Tensor]:
@@ -102,8 +102,7 @@ class SASRec(Recommender[FloatArray]):
                 states = values.float()[torch.from_numpy(real)]  # [P, D], only where something comes next
                 last = parameters["last_norm"]
                 states = functional.layer_norm(states, (config.dim,), last[0], last[1], 1e-5)
-                places = seen[real]
-                yield loss(states, table, past.items[places + 1], owners[places])
+                yield loss(states, table, seen[real])
 
         def learned() -> Mapping[str, FloatArray]:
             return {name: value.numpy().copy() for name, value in parameters.items()}

@@ -1,5 +1,6 @@
 """Losses of what comes next: P states, each with its target, against the catalogue or negatives."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import TrainingData
 from matinee.nn.losses import sampled_loss
 from matinee.nn.negatives import NegativeSampler
@@ -27,28 +28,33 @@ class SequenceLoss:
 
     def __init__(self, config: SequenceConfig, train: TrainingData, rng: np.random.Generator) -> None:
         self.config, self.rng, self.n_items = config, rng, train.n_items
+        self.past, self.owners = train.histories, train.histories.owners
         weights = np.maximum(train.popularity, 0).astype(np.float64) ** config.negative_power
         self.shares = weights / weights.sum()  # [I], chance of a drawn negative
         self.popularity = train.popularity / max(1, len(train.histories.items))
         self.cumulative = np.cumsum(self.shares)
+        self.weights = user_weights(train.histories.starts, config.user_power)
         self.sampler = None
         if config.loss in ("bce", "gbce"):
             self.sampler = NegativeSampler("uniform", train.matrix(), config.n_negatives, rng)
 
-    def __call__(self, states: Tensor, table: Tensor, targets: IntArray, owners: IntArray) -> Tensor:
-        """Of states [P, D], all items [I, D], targets [P] item rows, owners [P], whose transitions they are."""
-        kind = self.config.loss
+    def __call__(self, states: Tensor, table: Tensor, places: IntArray) -> Tensor:
+        """Of states [P, D], all items [I, D], and where each transition stands in the histories [P]."""
+        kind, targets, owners = self.config.loss, self.past.items[places + 1], self.owners[places]
         own = functional.embedding(torch.from_numpy(targets.astype(np.int64)), table)  # [P, D]
-        if kind == "softmax":
-            return self._softmax(states, own, table, np.zeros(len(table), dtype=np.float32), targets)
         if kind == "bce":
             return self._bce(states, own, table, targets, owners)
+        seen = Seen.at(places, self.past.starts[owners], self.past.items) if self.config.mask_seen else None
+        weights = torch.from_numpy(self.weights[owners])
+        if kind == "softmax":
+            return self._softmax(states, own, table, torch.zeros(len(table)), targets, seen, weights)
         rows, offsets = self._drawn(targets)
         candidates = functional.embedding(torch.from_numpy(rows), table)  # [n, D]
         if kind == "sampled-softmax":
-            places = np.searchsorted(rows, targets)
-            places[rows[np.minimum(places, len(rows) - 1)] != targets] = -1
-            return self._softmax(states, own, candidates, offsets, places)
+            found = np.searchsorted(rows, targets)
+            found[rows[np.minimum(found, len(rows) - 1)] != targets] = -1
+            seen = seen and seen.among(rows, self.n_items)
+            return self._softmax(states, own, candidates, torch.from_numpy(offsets), found, seen, weights)
         positives = (states * own).sum(dim=1)  # [P]
         negatives = states @ candidates.T  # [P, n]
         if kind == "gbce":
@@ -61,11 +67,18 @@ class SequenceLoss:
         return top1_max(positives, negatives, left_out)
 
     def _softmax(
-        self, states: Tensor, own: Tensor, candidates: Tensor, offsets: FloatArray, places: IntArray
+        self,
+        states: Tensor,
+        own: Tensor,
+        candidates: Tensor,
+        offsets: Tensor,
+        places: IntArray,
+        seen: "Seen | None",
+        weights: Tensor,
     ) -> Tensor:
-        where = torch.from_numpy(places.astype(np.int64))
+        where, half = torch.from_numpy(places.astype(np.int64)), self.config.precision == "bfloat16"
         loss: Tensor = _CandidateSoftmax.apply(  # type: ignore[no-untyped-call]
-            states, own, candidates, torch.from_numpy(offsets), where, self.config.precision == "bfloat16"
+            states, own, candidates, offsets, where, seen, weights, half
         )
         return loss
 
@@ -99,6 +112,44 @@ class SequenceLoss:
         return alpha * (t * (1 - 1 / alpha) + 1 / alpha)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What came before each of P transitions. starts: [P + 1]; columns: [N], the place of each among the candidates."""
+
+    starts: IntArray
+    columns: IntArray
+
+    @classmethod
+    def at(cls, places: IntArray, first: IntArray, items: IntArray) -> "Seen":
+        """The items from the first of each transition's history to its place, all items being candidates."""
+        starts = np.concatenate([[0], np.cumsum(places + 1 - first)])
+        before = np.arange(starts[-1]) + np.repeat(first - starts[:-1], np.diff(starts))
+        return cls(starts, items[before])
+
+    def among(self, rows: IntArray, n_items: int) -> "Seen":
+        """The same of chosen candidates, their item rows [C]."""
+        place = np.full(n_items, -1)
+        place[rows] = np.arange(len(rows))
+        columns = place[self.columns]
+        kept = columns >= 0
+        counts = np.concatenate([[0], np.cumsum(kept)])
+        return Seen(counts[self.starts], columns[kept])
+
+    def of(self, block: slice) -> tuple[Tensor, Tensor]:
+        """Of a block of transitions, row within it and column of each."""
+        starts = self.starts[block.start : block.stop + 1]
+        columns = self.columns[starts[0] : starts[-1]].astype(np.int64)
+        return torch.from_numpy(rows_of(starts)), torch.from_numpy(columns)
+
+
+def user_weights(starts: IntArray, user_power: float) -> FloatArray:
+    """What a transition of each history counts, n^-user_power with n of them; 1 on average over all. [B + 1] -> [B]."""
+    n = np.maximum(np.diff(starts) - 1, 0)
+    weights: FloatArray = np.maximum(n, 1.0) ** -user_power
+    weights *= n.sum() / max((weights * n).sum(), 1e-12)
+    return weights.astype(np.float32)
+
+
 def gbce(positives: Tensor, negatives: Tensor, left_out: Tensor, exponent: float) -> Tensor:
     """-(log σ(p)^β + Σ log(1 - σ(n))) / (1 + how many), averaged over P. positives [P], the others [P, n]."""
     kept = ~left_out
@@ -121,19 +172,22 @@ def top1_max(positives: Tensor, negatives: Tensor, left_out: Tensor) -> Tensor:
 
 
 class _CandidateSoftmax(torch.autograd.Function):
-    """Mean of -log(e^p / (e^p + Σ e^(n + offset))): loss and gradients in one pass over blocks, [P, C] never whole.
+    """Weighted mean of -log(e^p / (e^p + Σ e^(n + offset))), loss and gradients in one pass; [P, C] is never whole.
 
-    places [P]: where a target stands among the candidates, which is left out there; -1 if nowhere.
+    places [P]: where a target stands among the candidates, which is left out there; -1 if nowhere. What was seen is
+    left out too. weights [P].
     """
 
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0913
         ctx: Any,  # noqa: ANN401
         states: Tensor,
         own: Tensor,
         candidates: Tensor,
         offsets: Tensor,
         places: Tensor,
+        seen: Seen | None,
+        weights: Tensor,
         half: bool,
     ) -> Tensor:
         dtype = torch.bfloat16 if half else torch.float32
@@ -148,13 +202,15 @@ class _CandidateSoftmax(torch.autograd.Function):
             scores = torch.addmm(offsets, states[block], candidates.T)  # [b, C]
             rows = torch.nonzero(places[block] >= 0)[:, 0]
             scores[rows, places[block][rows]] = -torch.inf
+            if seen is not None:
+                scores[seen.of(block)] = -torch.inf
             highest = torch.maximum(scores.amax(dim=1).float(), positives[block])
             scores.sub_(highest.to(dtype)[:, None]).exp_()
             own_share = torch.exp(positives[block] - highest.to(dtype).float())
             sums = scores.sum(dim=1).float() + own_share
-            total += (sums.log() + highest.to(dtype).float() - positives[block]).sum()
-            shortfalls[block] = own_share / sums - 1
-            scores.mul_((1 / sums).to(dtype)[:, None])
+            total += (sums.log() + highest.to(dtype).float() - positives[block]) @ weights[block]
+            shortfalls[block] = (own_share / sums - 1) * weights[block]
+            scores.mul_((weights[block] / sums).to(dtype)[:, None])
             by_states[block] = scores @ candidates
             by_candidates += scores.T @ states[block]
         by_states.addcmul_(shortfalls[:, None], own)
@@ -166,4 +222,4 @@ class _CandidateSoftmax(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         by_states, by_own, by_candidates = ctx.saved_tensors
         scale = gradients[0]
-        return scale * by_states, scale * by_own, scale * by_candidates, None, None, None
+        return scale * by_states, scale * by_own, scale * by_candidates, None, None, None, None, None

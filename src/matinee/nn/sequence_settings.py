@@ -1,8 +1,8 @@
 """What can be set about models of sequences. No torch here: serving reads configs too."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from matinee.config import Search
 from matinee.nn.settings import FirstEmbeddings
@@ -31,6 +31,11 @@ class SequenceConfig(GradientConfig):
     """Whether the step's other targets are negatives too."""
     negative_power: Annotated[NonNegativeFloat, Search(0, 1)] = 0.0
     """Negatives are drawn in proportion to popularity^this: 0 all items alike, 1 by popularity."""
+    mask_seen: bool = False
+    """softmax, sampled-softmax: what a history has held already is no candidate, as it is none in a list."""
+    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    """softmax, sampled-softmax: a history's transitions count n^-user_power, n being how many they are: 0 all alike, 1
+    every history alike."""
     calibration: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.75
     """gbce: 0 leaves bce as it is, 1 makes its scores as honest as those of the whole catalogue."""
     penalty: NonNegativeFloat = 1.0
@@ -43,3 +48,11 @@ class SequenceConfig(GradientConfig):
     """Spread of the first item vectors."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the products in training: bfloat16 is several times faster on processors that have it."""
+
+    @model_validator(mode="after")
+    def _softmax_only(self) -> Self:
+        if not self.loss.endswith("softmax"):
+            for name in ("mask_seen", "user_power"):
+                if getattr(self, name):
+                    raise ValueError(f"{name} is of the losses softmax and sampled-softmax, and loss = {self.loss}")
+        return self
