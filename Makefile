@@ -24,10 +24,11 @@ $(VENV)/.develops: $(VENV)/.runs
 demo: $(VENV)/.runs
 	$(BIN)/matinee demo $(DEMO)
 
-# One thread: on a busy machine two that share each matrix product mostly wait for one another.
+# Two processes of one thread each: threads that share each matrix product mostly wait for one another.
+WORKERS ?= 2
 test: $(VENV)/.develops
 	@bash tests/services.sh
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(TESTS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)
 
 check: $(VENV)/.develops
 	$(BIN)/ruff format --check .

@@ -6,8 +6,9 @@ Seconds are of the processor where not said otherwise: what else the machine doe
     curves    configs/c/sasrec.toml and gru4rec.toml: figures at test, seconds, curves, the time to half of the goal
     layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, alike otherwise
     rectools  SASRec against RecTools' at the same dim, blocks, length and batch, on C-small: seconds to a valid NDCG@10
-    session   configs/session-gru.toml and session-earlier/gru4rec.toml beside the baselines, paired
-    session-layouts  layouts again, on these sessions, one epoch of hidden 64: the last event on valid
+    session   configs/session-gru.toml and the same without attention beside the baselines, paired
+    session-earlier  configs/session-earlier/gru4rec.toml beside the baselines
+    session-layouts  layouts again, on these sessions, at half the width: the last event and every next one on valid
     latency   a list of ten of 3,706 movies for a history of 200 events, and one more click on carried states
 """
 
@@ -120,18 +121,19 @@ def layouts() -> dict[str, Any]:
 
 
 def session() -> dict[str, Any]:
-    """A session alone, and (the last event only) with the user's earlier ones."""
-    return {"alone": beside_baselines("session-gru", ("last", "every"))} | {
-        "earlier": beside_baselines("session-earlier/gru4rec", ("last",))
-    }
+    return beside_baselines(("session-gru", "session-gru-plain"), ("last", "every"))
 
 
-def beside_baselines(config: str, ways: tuple[str, ...]) -> dict[str, Any]:
-    """A network and its baselines on its split: one fit of each, every way of asking, every figure paired by user."""
-    over = workflow.prepare(read_experiment(CONFIGS / f"{config}.toml"))
+def session_earlier() -> dict[str, Any]:
+    return beside_baselines(("session-earlier/gru4rec",), ("last",))
+
+
+def beside_baselines(configs: tuple[str, ...], ways: tuple[str, ...]) -> dict[str, Any]:
+    """Networks and their baselines on one split: one fit of each, every way of asking, every figure paired by user."""
+    over = workflow.prepare(read_experiment(CONFIGS / f"{configs[0]}.toml"))
     reports: dict[str, dict[str, Report]] = {way: {} for way in ways}
     found: dict[str, Any] = {}
-    for name in (config, "session/markov-skips", "session/markov", "session/ease"):
+    for name in (*configs, "session/markov-skips", "session/markov", "session/ease", "session/item-knn"):
         experiment = read_experiment(CONFIGS / f"{name}.toml")
         started, epochs = time.process_time(), []
 
@@ -157,13 +159,15 @@ def beside_baselines(config: str, ways: tuple[str, ...]) -> dict[str, Any]:
 def session_layouts() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "session-gru.toml")
     over = workflow.prepare(experiment)
-    config = EvaluationConfig(**(experiment.evaluation.model_dump() | {"on": "valid", "refit": "train"}))
-    small = read_experiment(CONFIGS / "session-earlier" / "gru4rec.toml").settings
-    small |= {"epochs": 1, "batch_size": 2048, "hidden": 64}
-    found = {}
+    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0}
+    found: dict[str, Any] = {}
     for label, change in LAYOUTS.items():
         model, rows = trained("gru4rec", over, small | change, "mrr@20", 1)
-        found[label] = row(evaluate(model, over, config, rng=np.random.default_rng(1)), rows[-1][1])
+        found[label] = {"cpu_seconds_per_epoch": round(rows[-1][1] / rows[-1][0], 1), "mrr@20 by epoch": rows}
+        for asked in (experiment, asking_every(experiment)):
+            config = EvaluationConfig(**(asked.evaluation.model_dump() | {"on": "valid", "refit": "train"}))
+            report = evaluate(model, over, config, rng=np.random.default_rng(1))
+            found[label][config.predict] = row(report, rows[-1][1])
         print(label, found[label], file=sys.stderr, flush=True)
     return found
 
@@ -269,6 +273,7 @@ PARTS = {
     "curves": curves,
     "layouts": layouts,
     "session": session,
+    "session-earlier": session_earlier,
     "session-layouts": session_layouts,
     "rectools": rectools,
     "latency": latency,
