@@ -3,7 +3,7 @@
 Prints one JSON object; `python benchmarks/autoencoders.py PART ...` runs some parts only. Run it as `make bench` does.
 Seconds are of the processor, on one thread: what else the machine does is not counted.
 
-    quality  mult-vae, mult-dae and cdae on protocols A and B, autorec by item and by user on 90/10 of MovieLens 1M;
+    quality  mult-vae, mult-dae and cdae on protocols A and B, autorec on 90/10 of A, by item and by user of B;
              three seeds: NDCG@10 and recall@10, or RMSE, MAE and NDCG@10; seconds of the fit
     fold_in  what a known user gets from the history and from what was learned of them (cdae, autorec); users never
              trained on; a visitor's list, p50 and p99 of 500
@@ -41,7 +41,7 @@ from matinee.ranking import rank
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEEDS = (1, 2, 3)
 LISTS = ("a/mult-vae", "a/mult-dae", "a/cdae", "b/mult-vae", "b/mult-dae", "b/cdae")
-VALUES = ("b/autorec", "b/autorec-user")
+VALUES = ("a/autorec", "b/autorec", "b/autorec-user")
 os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 
 
