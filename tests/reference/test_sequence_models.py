@@ -23,7 +23,7 @@ from matinee.nn.dropout import drop_bytes
 from matinee.nn.gru import recurrence
 from matinee.nn.sequence_losses import SequenceLoss, bpr_max, gbce, top1_max
 from matinee.nn.sequence_settings import SequenceConfig
-from matinee.nn.sequences import by_length, cut, grid, lanes, packed
+from matinee.nn.sequences import begun_anew, by_length, cut, grid, lanes, packed
 
 N_ITEMS = 17
 
@@ -67,6 +67,24 @@ def test_pieces_packed_or_in_a_grid_hold_every_transition_once(
         assert Counter(place for places, real in rows for place in places[real].tolist()) == wanted
         for batch in batches:
             assert len(batch) == 1 or batch.lengths.sum() <= 10 + batch.lengths.max()
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.4, 1.0])
+def test_pieces_begun_anew_hold_every_transition_once_in_its_place(
+    chance: float, sequences: list[list[int]], train: TrainingData
+) -> None:
+    rng = np.random.default_rng(1)
+    pieces = cut(train.histories.starts, 100, rng)
+    n_pieces = []
+    for _ in range(200):
+        shorter = begun_anew(pieces, chance, rng)
+        places = [first + step for first, n in zip(shorter.first, shorter.lengths, strict=True) for step in range(n)]
+        assert Counter(places) == transitions_by_loop(sequences)
+        assert shorter.lengths.min() >= 1
+        n_pieces.append(len(shorter))
+    n = sum(transitions_by_loop(sequences).values())
+    # half of the pieces keep their one beginning, in the others all later transitions begin anew with the chance
+    assert np.mean(n_pieces) == pytest.approx(len(pieces) + (n - len(pieces)) * chance / 2, rel=0.05)
 
 
 @pytest.mark.parametrize("n_lanes", [1, 3, 50])
@@ -487,6 +505,8 @@ def test_settings_that_cannot_be_are_said() -> None:
         create("sasrec", heads=3)
     with pytest.raises(MatineeError, match=r"attention needs whole sequences.*use batches = packed"):
         create("gru4rec", attention=1, batches="session-parallel")
+    with pytest.raises(MatineeError, match=r"restart cuts sequences.*use batches = packed"):
+        create("gru4rec", restart=0.2, batches="session-parallel")
     with pytest.raises(MatineeError, match=r"mask_seen is of the losses softmax and sampled-softmax, and loss = bce"):
         create("sasrec", loss="bce", mask_seen=True)
     with pytest.raises(MatineeError, match=r"user_power is of the losses"):

@@ -17,7 +17,7 @@ from matinee.nn.gru import recurrence
 from matinee.nn.initialisers import initial_embeddings
 from matinee.nn.propagation import normalised
 from matinee.nn.sequence_losses import SequenceLoss
-from matinee.nn.sequences import Pieces, by_length, cut, lanes, packed, step_size
+from matinee.nn.sequences import Pieces, begun_anew, by_length, cut, lanes, packed, step_size
 from matinee.nn.steps import GradientSteps, torch_generator
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class RecurrentNetwork:
     def losses(self) -> Iterator[Tensor]:
         """The losses of one epoch; every transition counts once."""
         if self.config.batches == "packed":
-            pieces = cut(self.past.starts, self.config.max_length, self.rng)
+            pieces = begun_anew(cut(self.past.starts, self.config.max_length, self.rng), self.config.restart, self.rng)
             for batch in by_length(pieces, self.config.batch_size, self.rng):
                 yield self._of_pieces(batch)
         else:

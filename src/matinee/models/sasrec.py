@@ -74,7 +74,7 @@ class SASRec(Recommender[FloatArray]):
         from matinee.nn.initialisers import initial_embeddings
         from matinee.nn.propagation import normalised
         from matinee.nn.sequence_losses import SequenceLoss
-        from matinee.nn.sequences import by_length, cut, grid
+        from matinee.nn.sequences import begun_anew, by_length, cut, grid
         from matinee.nn.steps import GradientSteps, torch_generator
 
         config, past, chance = self.config, train.histories, torch_generator(run)
@@ -91,7 +91,8 @@ class SASRec(Recommender[FloatArray]):
         half = config.precision == "bfloat16"
 
         def losses() -> Iterator[torch.Tensor]:
-            for batch in by_length(cut(past.starts, config.max_length, run.rng), config.batch_size, run.rng):
+            pieces = begun_anew(cut(past.starts, config.max_length, run.rng), config.restart, run.rng)
+            for batch in by_length(pieces, config.batch_size, run.rng):
                 seen, real = grid(batch)  # [b, T]
                 backwards = np.maximum(batch.lengths[:, None] - 1 - np.arange(seen.shape[1]), 0)
                 values = functional.embedding(torch.from_numpy(past.items[seen].astype(np.int64)), table) * scale

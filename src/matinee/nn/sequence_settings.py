@@ -36,6 +36,9 @@ class SequenceConfig(GradientConfig):
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
     """softmax, sampled-softmax: a history's transitions count n^-user_power, n being how many they are: 0 all alike, 1
     every history alike."""
+    restart: Annotated[float, Field(ge=0, le=1), Search(0, 0.5)] = 0.0
+    """The chance that a history begins anew at an event, in half of them, drawn each epoch: what follows a few events
+    is then learned anywhere, not only at the beginning."""
     calibration: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.75
     """gbce: 0 leaves bce as it is, 1 makes its scores as honest as those of the whole catalogue."""
     penalty: NonNegativeFloat = 1.0

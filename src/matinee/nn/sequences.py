@@ -48,6 +48,19 @@ def cut(starts: IntArray, longest: int, rng: np.random.Generator) -> Pieces:
     return Pieces(starts[:-1][owners] + begin, end - begin)
 
 
+def begun_anew(pieces: Pieces, chance: float, rng: np.random.Generator) -> Pieces:
+    """Half of the pieces, drawn, cut before each of their transitions with a chance: every transition still once."""
+    if chance == 0:
+        return pieces
+    bounds = np.concatenate([[0], np.cumsum(pieces.lengths)])
+    owners = rows_of(bounds)
+    places = pieces.first[owners] + np.arange(bounds[-1]) - bounds[owners]
+    begins = (rng.random(bounds[-1]) < chance) & (rng.random(len(pieces)) < 0.5)[owners]
+    begins[bounds[:-1]] = True
+    first = np.flatnonzero(begins)
+    return Pieces(places[first], np.diff(first, append=bounds[-1]))
+
+
 def by_length(pieces: Pieces, n_transitions: int, rng: np.random.Generator) -> Iterator[Pieces]:
     """Batches of pieces of about equal length, in a drawn order, longest first in each.
 
