@@ -159,7 +159,7 @@ def beside_baselines(configs: tuple[str, ...], ways: tuple[str, ...]) -> dict[st
 def session_layouts() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "session-gru.toml")
     over = workflow.prepare(experiment)
-    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0}
+    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0, "restart": 0}
     found: dict[str, Any] = {}
     for label, change in LAYOUTS.items():
         model, rows = trained("gru4rec", over, small | change, "mrr@20", 1)
