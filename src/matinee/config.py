@@ -240,7 +240,8 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
     if problem["type"] == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         return f"{field} = {given!r} is unknown{did_you_mean(given, options)}"
-    return f"{field} = {given!r}: {problem['msg']}"
+    said: str = problem["msg"].removeprefix("Value error, ")
+    return f"{field} = {given!r}: {said}" if path else said  # of settings together the validator names them itself
 
 
 def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:

@@ -501,15 +501,18 @@ def test_dropout_by_bytes_zeroes_its_share_and_keeps_the_mean() -> None:
 
 
 def test_settings_that_cannot_be_are_said() -> None:
-    with pytest.raises(MatineeError, match=r"heads = 3 do not divide dim = 64; use heads = 1 or 2"):
+    with pytest.raises(MatineeError, match=r"^model sasrec: heads = 3 do not divide dim = 64; use heads = 1 or 2$"):
         create("sasrec", heads=3)
     with pytest.raises(MatineeError, match=r"attention needs whole sequences.*use batches = packed"):
         create("gru4rec", attention=1, batches="session-parallel")
     with pytest.raises(MatineeError, match=r"restart cuts sequences.*use batches = packed"):
         create("gru4rec", restart=0.2, batches="session-parallel")
-    with pytest.raises(MatineeError, match=r"mask_seen is of the losses softmax and sampled-softmax, and loss = bce"):
+    with pytest.raises(
+        MatineeError,
+        match=r"^model sasrec: mask_seen goes with loss = softmax or sampled-softmax; leave it out with bce$",
+    ):
         create("sasrec", loss="bce", mask_seen=True)
-    with pytest.raises(MatineeError, match=r"user_power is of the losses"):
+    with pytest.raises(MatineeError, match=r"user_power goes with"):
         create("gru4rec", loss="top1-max", user_power=0.5)
     model = create("gru4rec", attention=1, dim=2, hidden=4, epochs=1)
     model.fit(TrainingData(Histories.of([[0, 1, 2], [2, 1]]), 3), Run.seeded(1))

@@ -57,5 +57,7 @@ class SequenceConfig(GradientConfig):
         if not self.loss.endswith("softmax"):
             for name in ("mask_seen", "user_power"):
                 if getattr(self, name):
-                    raise ValueError(f"{name} is of the losses softmax and sampled-softmax, and loss = {self.loss}")
+                    raise ValueError(
+                        f"{name} goes with loss = softmax or sampled-softmax; leave it out with {self.loss}"
+                    )
         return self
