@@ -150,16 +150,21 @@ def beside_baselines(configs: tuple[str, ...], ways: tuple[str, ...]) -> dict[st
             reports["every"][name] = evaluate(fitted.model, over, asked, rng=np.random.default_rng(42))
             found[name]["every"] = row(reports["every"][name], time.process_time() - started)
         print(name, found[name], file=sys.stderr, flush=True)
-    paired = {
-        way: {metric: verdicts(of, metric) for metric in ("hit-rate@20", "mrr@20")} for way, of in reports.items()
-    }
+    paired = {way: paired_by_user(of) for way, of in reports.items()}
+    for name in configs:  # alone with the two baselines that it is to beat
+        chosen = (name, "session/markov", "session/ease")
+        paired |= {f"{way}, {name}": paired_by_user({one: of[one] for one in chosen}) for way, of in reports.items()}
     return {"models": found, "paired": paired}
+
+
+def paired_by_user(reports: dict[str, Report]) -> dict[str, Any]:
+    return {metric: verdicts(reports, metric) for metric in ("hit-rate@20", "mrr@20")}
 
 
 def session_layouts() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "session-gru.toml")
     over = workflow.prepare(experiment)
-    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0, "restart": 0}
+    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0, "restart": 0, "user_power": 0}
     found: dict[str, Any] = {}
     for label, change in LAYOUTS.items():
         model, rows = trained("gru4rec", over, small | change, "mrr@20", 1)
@@ -238,13 +243,14 @@ def latency() -> dict[str, Any]:
         ("gru4rec, hidden 128", "gru4rec", {"max_length": 200}),
         ("gru4rec, hidden 256", "gru4rec", {"max_length": 200, "hidden": 256}),
         ("gru4rec, hidden 256, the default of 100 events", "gru4rec", {"hidden": 256}),
+        ("gru4rec, as configs/session-gru.toml", "gru4rec", {"hidden": 256, "dim": 256, "attention": 1}),
     ):
         model = create(name, epochs=1, **settings).fit(train, Run.seeded(1))
         found[label] = {
             "list": milliseconds(lambda history, model=model: rank(model, history, 10), people),
             "list after 20,000 events": milliseconds(lambda history, model=model: rank(model, history, 10), long),
         }
-        if isinstance(model, GRU4Rec):
+        if isinstance(model, GRU4Rec) and not model.config.attention:
             carried = model.carry(people[0])
 
             def click(history: Histories, model: GRU4Rec = model, carried: Any = carried) -> None:

@@ -118,7 +118,10 @@ def lanes(starts: IntArray, n_lanes: int, rng: np.random.Generator) -> Lanes:
     lanes that find none wait until all are done.
     """
     n = np.maximum(np.diff(starts) - 1, 0)
-    order = rng.permutation(np.flatnonzero(n))
+    # the longer the sooner, by chance, so that lanes end together and the last steps hold more than one or two
+    keys = rng.random(len(n)) * (1 - n / (n.max(initial=0) + 1))
+    order = np.argsort(keys)
+    order = order[n[order] > 0]
     free = [(0, lane) for lane in range(min(n_lanes, max(len(order), 1)))]
     lane_of, step_of = np.empty(len(order), dtype=np.int64), np.empty(len(order), dtype=np.int64)
     for place, length in enumerate(n[order].tolist()):
