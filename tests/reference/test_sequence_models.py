@@ -105,6 +105,16 @@ def test_lanes_hold_every_transition_once_and_sessions_in_one_go(
             assert begins[step] or place == column[step - 1] + 1
 
 
+def test_lanes_end_together() -> None:
+    """With one sequence fifty times as long as the rest, drawn last it would stand alone for many steps."""
+    lengths = np.array([100, *[3] * 400])
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    for seed in range(10):
+        table = lanes(starts, 10, np.random.default_rng(seed))
+        assert (table.places >= 0).sum() == (lengths - 1).sum()
+        assert len(table.places) <= 100  # 90 if every lane were full to the end
+
+
 def torch_gru(network: RecurrentNetwork) -> torch.nn.GRU:
     """Torch's GRU with the network's weights."""
     config, weights = network.config, network.parameters
