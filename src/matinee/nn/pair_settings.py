@@ -49,7 +49,9 @@ class PairConfig(GradientConfig):
     @model_validator(mode="after")
     def _candidates_serve_whole_rows(self) -> Self:
         if self.candidates and self.loss in ("infonce", "bpr"):
-            raise ValueError(f"loss = {self.loss} compares pairs and takes no candidates; use softmax or bce, or set 0")
+            raise ValueError(
+                f"loss = {self.loss} compares pairs and takes no candidates; set candidates = 0, or use softmax or bce"
+            )
         return self
 
 
