@@ -114,7 +114,9 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
 
 @pytest.mark.parametrize("settings", [{"loss": "bpr", "candidates": 5}, {"loss": "infonce", "candidates": 5}])
 def test_candidates_with_a_loss_over_pairs_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(MatineeError, match=f"loss = {settings['loss']} compares pairs and takes no candidates; set candidates = 0"):
+    with pytest.raises(
+        MatineeError, match=f"loss = {settings['loss']} compares pairs and takes no candidates; set candidates = 0"
+    ):
         create("gmf", **settings)
 
 
