@@ -87,14 +87,18 @@ def test_pieces_begun_anew_hold_every_transition_once_in_its_place(
     assert np.mean(n_pieces) == pytest.approx(len(pieces) + (n - len(pieces)) * chance / 2, rel=0.05)
 
 
+@pytest.mark.parametrize("longest", [4, 100])
 @pytest.mark.parametrize("n_lanes", [1, 3, 50])
-def test_lanes_hold_every_transition_once_and_sessions_in_one_go(
-    n_lanes: int, sequences: list[list[int]], train: TrainingData
+def test_lanes_hold_every_transition_once_and_pieces_in_one_go(
+    n_lanes: int, longest: int, sequences: list[list[int]], train: TrainingData
 ) -> None:
-    table = lanes(train.histories.starts, n_lanes, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    pieces = cut(train.histories.starts, longest, rng)
+    table = lanes(pieces, n_lanes, rng)
     assert table.places.shape[1] <= n_lanes
     assert Counter(table.places[table.places >= 0].tolist()) == transitions_by_loop(sequences)
-    starts = set(train.histories.starts[:-1].tolist())
+    starts = set(pieces.first.tolist())
+    assert starts >= {start for start, n in zip(train.histories.starts, train.histories.lengths, strict=False) if n > 1}
     for lane in range(table.places.shape[1]):
         column, begins = table.places[:, lane], table.begins[:, lane]
         for step, place in enumerate(column.tolist()):
@@ -110,7 +114,7 @@ def test_lanes_end_together() -> None:
     lengths = np.array([100, *[3] * 400])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     for seed in range(10):
-        table = lanes(starts, 10, np.random.default_rng(seed))
+        table = lanes(cut(starts, 100, np.random.default_rng(1)), 10, np.random.default_rng(seed))
         assert (table.places >= 0).sum() == (lengths - 1).sum()
         assert len(table.places) <= 100  # 90 if every lane were full to the end
 
@@ -515,8 +519,6 @@ def test_settings_that_cannot_be_are_said() -> None:
         create("sasrec", heads=3)
     with pytest.raises(MatineeError, match=r"attention needs whole sequences.*use batches = packed"):
         create("gru4rec", attention=1, batches="session-parallel")
-    with pytest.raises(MatineeError, match=r"restart cuts sequences.*use batches = packed"):
-        create("gru4rec", restart=0.2, batches="session-parallel")
     with pytest.raises(
         MatineeError,
         match=r"^model sasrec: mask_seen goes with loss = softmax or sampled-softmax; leave it out with bce$",

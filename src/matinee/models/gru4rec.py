@@ -52,8 +52,6 @@ class GRU4RecConfig(SequenceConfig):
             raise ValueError(f"heads = {self.heads} do not divide hidden = {self.hidden}; use heads = 1 or 2")
         if self.attention and self.batches == "session-parallel":
             raise ValueError("attention needs whole sequences, and lanes hold parts of them; use batches = packed")
-        if self.restart and self.batches == "session-parallel":
-            raise ValueError("restart cuts sequences, and lanes hold them whole; use batches = packed")
         return self
 
 

@@ -39,12 +39,12 @@ class RecurrentNetwork:
 
     def losses(self) -> Iterator[Tensor]:
         """The losses of one epoch; every transition counts once."""
-        if self.config.batches == "packed":
-            pieces = begun_anew(cut(self.past.starts, self.config.max_length, self.rng), self.config.restart, self.rng)
-            for batch in by_length(pieces, self.config.batch_size, self.rng):
-                yield self._of_pieces(batch)
-        else:
-            yield from self._of_lanes()
+        pieces = begun_anew(cut(self.past.starts, self.config.max_length, self.rng), self.config.restart, self.rng)
+        if self.config.batches == "session-parallel":
+            yield from self._of_lanes(pieces)
+            return
+        for batch in by_length(pieces, self.config.batch_size, self.rng):
+            yield self._of_pieces(batch)
 
     def _of_pieces(self, batch: Pieces) -> Tensor:
         places, sizes = packed(batch)
@@ -53,11 +53,10 @@ class RecurrentNetwork:
             states = self._attended(states, batch, sizes)
         return self._loss(states, places)
 
-    def _of_lanes(self) -> Iterator[Tensor]:
+    def _of_lanes(self, pieces: Pieces) -> Iterator[Tensor]:
         config = self.config
-        n_transitions = int(np.maximum(np.diff(self.past.starts) - 1, 0).sum())
-        n_lanes = max(1, step_size(n_transitions, config.batch_size) // config.lane_steps)
-        table = lanes(self.past.starts, n_lanes, self.rng)
+        n_lanes = max(1, step_size(int(pieces.lengths.sum()), config.batch_size) // config.lane_steps)
+        table = lanes(pieces, n_lanes, self.rng)
         n_steps, n_lanes = table.places.shape
         carried = [torch.zeros((n_lanes, config.hidden)) for _ in range(config.layers)]
         for start in range(0, n_steps, config.lane_steps):

@@ -111,17 +111,15 @@ class Lanes:
     begins: BoolArray
 
 
-def lanes(starts: IntArray, n_lanes: int, rng: np.random.Generator) -> Lanes:
-    """Sequences in a drawn order, each in the lane that is free first: every transition once. starts: [B + 1].
+def lanes(pieces: Pieces, n_lanes: int, rng: np.random.Generator) -> Lanes:
+    """Pieces of sequences in a drawn order, each in the lane that is free first: every transition once.
 
     Source: Hidasi et al. 2016, section 3.1.1. There the epoch ends with the last sequence that fills a lane; here
     lanes that find none wait until all are done.
     """
-    n = np.maximum(np.diff(starts) - 1, 0)
+    n = pieces.lengths
     # the longer the sooner, by chance, so that lanes end together and the last steps hold more than one or two
-    keys = rng.random(len(n)) * (1 - n / (n.max(initial=0) + 1))
-    order = np.argsort(keys)
-    order = order[n[order] > 0]
+    order = np.argsort(rng.random(len(n)) * (1 - n / (n.max(initial=0) + 1)))
     free = [(0, lane) for lane in range(min(n_lanes, max(len(order), 1)))]
     lane_of, step_of = np.empty(len(order), dtype=np.int64), np.empty(len(order), dtype=np.int64)
     for place, length in enumerate(n[order].tolist()):
@@ -133,6 +131,6 @@ def lanes(starts: IntArray, n_lanes: int, rng: np.random.Generator) -> Lanes:
     bounds = np.concatenate([[0], np.cumsum(n[order])])
     owners = rows_of(bounds)
     inside = np.arange(bounds[-1]) - bounds[owners]
-    places[step_of[owners] + inside, lane_of[owners]] = starts[:-1][order][owners] + inside
+    places[step_of[owners] + inside, lane_of[owners]] = pieces.first[order][owners] + inside
     begins[step_of, lane_of] = True
     return Lanes(places, begins)
