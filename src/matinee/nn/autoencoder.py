@@ -108,8 +108,8 @@ def product(left: Tensor, right: Tensor) -> Tensor:
 def _product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     """[B, D] [D, E] -> [B, E]; of two tensors in bfloat16 through torch, and float32 comes out."""
     if left.dtype == torch.bfloat16:
-        product = left @ right
-        return product.float() if out is None else out.copy_(product)
+        rounded = left @ right
+        return rounded.float() if out is None else out.copy_(rounded)
     out = left.new_empty((len(left), right.shape[1])) if out is None else out
     with np.errstate(invalid="ignore", over="ignore"):  # the epoch loop says so itself, and at which step
         np.matmul(left.detach().numpy(), right.detach().numpy(), out=out.numpy())
@@ -120,20 +120,20 @@ class _Tanh(torch.autograd.Function):
     """tanh through numpy, which takes a tenth of torch's time."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401  # torch's context has no type
         turned = torch.from_numpy(np.tanh(values.detach().numpy()))
         ctx.save_for_backward(turned)
         return turned
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401  # torch's context has no type
         (turned,) = ctx.saved_tensors
         return torch.addcmul(gradients[0], gradients[0] * turned, turned, value=-1)
 
 
 def tanh(values: Tensor) -> Tensor:
     """Of any shape."""
-    turned: Tensor = _Tanh.apply(values)  # type: ignore[no-untyped-call]
+    turned: Tensor = _Tanh.apply(values)  # type: ignore[no-untyped-call]  # torch's own
     return turned
 
 

@@ -179,7 +179,7 @@ class _CandidateSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0913
+    def forward(  # noqa: PLR0913  # autograd takes them one by one
         ctx: Any,  # noqa: ANN401
         states: Tensor,
         own: Tensor,
