@@ -32,11 +32,12 @@ from matinee.config import EvaluationConfig, Experiment, SplitConfig, read_exper
 from matinee.data.labels import TEST, TRAIN
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
-from matinee.evaluation import evaluate
+from matinee.evaluation.evaluate import evaluate
 from matinee.histories import TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.ranking import rank
+from matinee.models.base import Recommender
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEEDS = (1, 2, 3)

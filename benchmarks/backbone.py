@@ -26,8 +26,8 @@ import numpy as np
 
 import matinee as mt
 from matinee.config import EvaluationConfig
-from matinee.ranking import rank
-from matinee.task import Task
+from matinee.evaluation.task import Task
+from matinee.ranking.rank import rank
 
 L2 = 500.0
 LOOP_USERS = 1000
@@ -77,7 +77,7 @@ def textbook(matrix: Any) -> np.ndarray:
 def fit_once(which: str, data: str) -> dict[str, float]:
     """One fit, in this process: the child's part of `fit`."""
     from matinee.models import create
-    from matinee.models.base import Run
+    from matinee.training.run import Run
 
     train = mt.split(mt.load(data)).training()
     if which == "textbook":

@@ -28,12 +28,12 @@ import matinee as mt
 from matinee.config import EvaluationConfig
 from matinee.data.fetch import cache_folder
 from matinee.data.splits import Split
-from matinee.evaluation import evaluate
+from matinee.evaluation.evaluate import evaluate
+from matinee.evaluation.metrics import accuracy, find_hits
+from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
-from matinee.metrics import accuracy, find_hits
 from matinee.models import create
-from matinee.models.base import Run
-from matinee.task import Task
+from matinee.training.run import Run
 from matinee.workflow import whole
 
 PEERS = ("gensim==4.4.0", "implicit==0.7.3", "cornac==3.0.1", "irspack==0.5.2")
@@ -157,7 +157,7 @@ def checkerboard() -> TrainingData:
 
 def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
     """The usual way: pairs through a DataLoader, embedding, softmax over all movies, Adam; timed on 500 batches."""
-    from matinee.models.cooccurrence import sample_pairs
+    from matinee.models.cooccurrence.counts import sample_pairs
 
     size, n_batches = 512, 500
     read, named = sample_pairs(histories, size * n_batches, np.random.default_rng(0))

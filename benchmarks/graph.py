@@ -34,13 +34,16 @@ from matinee.config import EvaluationConfig, Experiment, SplitConfig, read_exper
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
 from matinee.data.synthetic import zipf_log
-from matinee.evaluation import evaluate, validation
+from matinee.evaluation.evaluate import evaluate, validation
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.nn.propagation import Graph, normalised, transform
-from matinee.nn.steps import torch_generator
-from matinee.ranking import rank
+from matinee.models.base import Recommender
+from matinee.models.graph.propagation import transform
+from matinee.nn.sparse_rows import normalised
+from matinee.nn.sparse_tensors import Graph
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
+from matinee.training.torch_trainer import torch_generator
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEEDS = (1, 2, 3)

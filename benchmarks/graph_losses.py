@@ -25,13 +25,14 @@ import torch
 from matplotlib.figure import Figure
 
 from matinee import workflow
-from matinee.comparison import compare
 from matinee.config import EvaluationConfig, Experiment, read_experiment
 from matinee.data.splits import Split
-from matinee.evaluation import Report, evaluate, validation
+from matinee.evaluation.comparison import compare
+from matinee.evaluation.evaluate import Report, evaluate, validation
 from matinee.models import create
-from matinee.models.base import Recommender, Run
+from matinee.models.base import Recommender
 from matinee.report.plots import draw_comparison, draw_curves
+from matinee.training.run import Run
 
 PROJECT = Path(__file__).parents[1]
 IMAGES = PROJECT / "docs" / "images"

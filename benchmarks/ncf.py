@@ -29,13 +29,14 @@ import torch
 from matinee import workflow
 from matinee.config import EvaluationConfig, read_experiment
 from matinee.data.splits import Split
-from matinee.evaluation import evaluate, validation
+from matinee.evaluation.evaluate import evaluate, validation
 from matinee.histories import TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.ranking import rank
+from matinee.models.base import Recommender
+from matinee.ranking.rank import rank
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
+from matinee.training.run import Run
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SEEDS = (1, 2, 3)

@@ -29,15 +29,16 @@ import torch
 
 from matinee import workflow
 from matinee.config import EvaluationConfig, read_experiment
-from matinee.data.places import cache_folder
+from matinee.data.lookup import cache_folder
 from matinee.data.splits import Split
-from matinee.evaluation import Report, evaluate, peak_memory_mb, validation
+from matinee.evaluation.evaluate import Report, evaluate, peak_memory_mb, validation
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.models.gru4rec import GRU4Rec
-from matinee.ranking import rank
+from matinee.models.base import Recommender
+from matinee.models.sequences.gru4rec import GRU4Rec
+from matinee.ranking.rank import rank
 from matinee.report.plots import draw_curves
+from matinee.training.run import Run
 from sequences import asking_every, row, verdicts
 
 PROJECT = Path(__file__).parents[1]

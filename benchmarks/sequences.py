@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
-from matinee.comparison import compare
 from matinee.config import EvaluationConfig, Experiment, read_experiment
-from matinee.evaluation import Report
+from matinee.evaluation.comparison import compare
+from matinee.evaluation.evaluate import Report
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PATTERNS = {"c-small": ("c-small/*",), "c": ("c/*",), "session": ("session/*", "session-*"), "every": ("session/*",)}

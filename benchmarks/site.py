@@ -36,9 +36,9 @@ from sqlalchemy import insert
 import matinee as mt
 from matinee.dataset import Dataset
 from matinee.histories import EventSource
-from matinee.ranking import rank
-from matinee.serve.csrf import FIELD, form_token
-from matinee.serve.visitors import COOKIE, hashed
+from matinee.ranking.rank import rank
+from matinee.serve.accounts.sessions import COOKIE, hashed
+from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store import artefact
 from matinee.store.accounts import SqlAccounts, members_table, sessions_table
 from matinee.store.artefact import Artefact

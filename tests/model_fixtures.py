@@ -6,7 +6,8 @@ from matinee.config import SplitConfig
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.models import create, model_class
-from matinee.models.base import Recommender, Run
+from matinee.models.base import Recommender
+from matinee.training.run import Run
 
 
 @pytest.fixture(scope="session")

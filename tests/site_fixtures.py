@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
+from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
-from matinee.serve.csrf import FIELD, form_token
-from matinee.serve.visitors import COOKIE, SECURE_COOKIE
+from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store.artefact import Artefact, save
+from matinee.training.run import Run
 
 NOW = 1_750_000_000
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

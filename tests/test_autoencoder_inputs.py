@@ -22,9 +22,10 @@ from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.nn.steps import GradientSteps
+from matinee.models.base import Recommender
 from matinee.store.artefact import load
+from matinee.training.run import Run
+from matinee.training.torch_trainer import GradientSteps
 
 MODELS = ("autorec", "cdae", "mult-vae")
 
@@ -243,7 +244,7 @@ from pathlib import Path
 from matinee.data.synthetic import two_groups, two_tastes
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
+from matinee.training.run import Run
 import numpy as np
 
 def fitted(name, checkpoint=None, resume=False, on_epoch=None):

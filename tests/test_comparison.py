@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from matinee.bootstrap import Interval, resample, resampled_means
-from matinee.comparison import compare, holm, labels, paired_p
 from matinee.errors import MatineeError
-from matinee.evaluation import Report
-from matinee.metrics import PerUser
+from matinee.evaluation.bootstrap import Interval, resample, resampled_means
+from matinee.evaluation.comparison import compare, holm, labels, paired_p
+from matinee.evaluation.evaluate import Report
+from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.segments import Segment
 from matinee.report.plots import draw_comparison
 from matinee.report.tables import comparison_table, format_p, report_table, segment_table
-from matinee.segments import Segment
 
 
 def report_of(model, values, metric="ndcg@10", **config):

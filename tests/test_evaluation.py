@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from matinee.bootstrap import Exposures, intervals, percentiles, resample, resampled_means
 from matinee.catalogue import Catalogue
 from matinee.config import Config, EvaluationConfig, FilterConfig, SplitConfig
 from matinee.data.filters import apply_filters
@@ -15,13 +14,15 @@ from matinee.data.loading import load
 from matinee.data.splits import TEST, TRAIN, VALID, Split, split
 from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
-from matinee.evaluation import evaluate, peak_memory_mb, validation
+from matinee.evaluation.bootstrap import Exposures, intervals, percentiles, resample, resampled_means
+from matinee.evaluation.evaluate import evaluate, peak_memory_mb, validation
+from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.segments import by_activity, by_popularity, popularity_classes
+from matinee.evaluation.task import Task
 from matinee.histories import Histories
-from matinee.metrics import PerUser
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.segments import by_activity, by_popularity, popularity_classes
-from matinee.task import Task
+from matinee.models.base import Recommender
+from matinee.training.run import Run
 from matinee.vocab import Vocab
 
 

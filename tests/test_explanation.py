@@ -5,12 +5,14 @@ import pytest
 
 from matinee.data.synthetic import two_groups
 from matinee.dataset import Dataset
-from matinee.explanation import explain
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Explains, HasItemShares, Recommender, Run
-from matinee.models.fold_in import Path, solve_directions, unit
-from matinee.ranking import rank
+from matinee.models.base import Explains, HasItemShares, Recommender
+from matinee.models.graph.fold_in import Path, solve_directions
+from matinee.models.vectors import unit
+from matinee.ranking.explain import explain
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
 
 
 def everything(data: Dataset) -> TrainingData:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from matinee import metrics
 from matinee.errors import MatineeError
-from matinee.metrics import PerUser
+from matinee.evaluation.evaluate import metrics
+from matinee.evaluation.metrics import PerUser
 
 UNKNOWN = -1
 

@@ -16,11 +16,12 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.nn.steps import GradientSteps
-from matinee.ranking import rank
+from matinee.models.base import Recommender
+from matinee.ranking.rank import rank
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
+from matinee.training.run import Run
+from matinee.training.torch_trainer import GradientSteps
 
 MODELS = ("gmf", "mlp", "neumf")
 TOWERS = ("mlp", "neumf")
@@ -187,7 +188,7 @@ def test_lists_are_served_without_torch(name: str, data: Dataset, train: Trainin
 import sys
 from pathlib import Path
 from matinee.histories import Histories
-from matinee.ranking import rank
+from matinee.ranking.rank import rank
 from matinee.store.artefact import load
 found = rank(load(Path({str(tmp_path / "model")!r})).model, Histories.of([[0, 2], [1], []]), 3)
 assert (found.items >= 0).all()
@@ -215,7 +216,7 @@ import numpy as np
 from matinee.data.synthetic import two_groups
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
+from matinee.training.run import Run
 
 def fitted(name, checkpoint=None, resume=False, on_epoch=None):
     data = two_groups(24, 12)

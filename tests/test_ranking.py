@@ -11,8 +11,9 @@ from matinee.config import Config
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.ranking import rank, similar
+from matinee.models.base import Recommender
+from matinee.ranking.rank import rank, similar
+from matinee.training.run import Run
 
 
 class Table(Recommender[np.ndarray]):

@@ -7,9 +7,10 @@ from matinee.catalogue import Catalogue
 from matinee.config import Config, EvaluationConfig, Steering, configure, parse_steering
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender, Run
-from matinee.ranking import Ranking, rank
-from matinee.steering import POOL, Steerer, reorder
+from matinee.models.base import Recommender
+from matinee.ranking.rank import Ranking, rank
+from matinee.ranking.rerank import POOL, Steerer, reorder
+from matinee.training.run import Run
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
 
@@ -175,7 +176,7 @@ def test_hidden_and_seen_stay_out_and_short_lists_are_well_formed() -> None:
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, steerer, histories = world()
     whole = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
-    monkeypatch.setattr("matinee.steering.BLOCK_PAIRS", 250**2)
+    monkeypatch.setattr("matinee.ranking.rerank.BLOCK_PAIRS", 250**2)
     parts = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
     np.testing.assert_array_equal(whole.items, parts.items)
 

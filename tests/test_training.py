@@ -12,12 +12,14 @@ from typing import Self
 import numpy as np
 import pytest
 
-from matinee.checkpoints import read_checkpoint
 from matinee.config import Config
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender, Run
-from matinee.training import EpochsConfig, GradientConfig, NotFinite, rate_of, train_epochs
+from matinee.models.base import Recommender
+from matinee.training.checkpoint import read_checkpoint
+from matinee.training.configs import EpochsConfig, GradientConfig
+from matinee.training.loop import NotFinite, rate_of, train_epochs
+from matinee.training.run import Run
 
 TRAIN = TrainingData(Histories.of([[0, 1], [2]]), 3)
 
@@ -191,9 +193,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender, Run
-from matinee.nn.steps import GradientSteps, drop, torch_generator
-from matinee.training import GradientConfig, train_epochs
+from matinee.models.base import Recommender
+from matinee.training.run import Run
+from matinee.training.torch_trainer import GradientSteps, drop, torch_generator
+from matinee.training.configs import GradientConfig
+from matinee.training.loop import train_epochs
 
 class Quadratic(Recommender):
     name, Config, learned = "quadratic", GradientConfig, ("weights",)

@@ -13,7 +13,7 @@ from matinee.config import SplitConfig
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.models.lightgcn import LightGCN
+from matinee.models.graph.lightgcn import LightGCN
 from matinee.store.artefact import load
 
 SETTINGS = ["--set", "dim=8", "--set", "epochs=4"]

@@ -11,7 +11,7 @@ mt.recommend(model, liked=["Alien (1979)", "Blade Runner (1982)"], k=10, explain
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from matinee.version import __version__
 
 __all__ = [
     "DataError",

@@ -1,15 +1,14 @@
 """From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from matinee.comparison import Comparison
-from matinee.comparison import compare as compare_reports
 from matinee.config import (
     ColumnsConfig,
     EvaluationConfig,
@@ -28,19 +27,76 @@ from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.evaluation import Report, peak_memory_mb, validation
-from matinee.evaluation import evaluate as measure
+from matinee.evaluation.comparison import Comparison
+from matinee.evaluation.comparison import compare as compare_reports
+from matinee.evaluation.evaluate import Report, peak_memory_mb, validation
+from matinee.evaluation.evaluate import evaluate as measure
 from matinee.histories import Histories
-from matinee.lists import Movie, MovieList
 from matinee.models import create
-from matinee.models.base import OnEpoch, Recommender, Run
-from matinee.serve.engine import Engine, Recommendation
+from matinee.models.base import Recommender
+from matinee.recommender import Engine, Recommendation
 from matinee.store.artefact import Artefact
-from matinee.training import EpochsConfig
+from matinee.training.configs import EpochsConfig
+from matinee.training.run import OnEpoch, Run
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 OnStep = Callable[[str], None]
 """Told the name of each step as it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movie:
+    """One place of a list. because: (title, what it adds to the score), strongest first."""
+
+    item_id: Id
+    title: str
+    genres: tuple[str, ...]
+    score: float
+    because: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MovieList:
+    """Movies, best first; a notebook shows it as a table.
+
+    of: the movie that they are like, if one was asked for; skipped: movies of the given history that are unknown.
+    """
+
+    model: str
+    movies: tuple[Movie, ...]
+    of: str | None = None
+    skipped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.movies)
+
+    def __iter__(self) -> Iterator[Movie]:
+        return iter(self.movies)
+
+    def to_json(self) -> dict[str, Any]:
+        """In plain Python types."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Rank, title, genres, score and reasons as text."""
+        return [
+            (
+                str(place),
+                movie.title,
+                ", ".join(movie.genres),
+                f"{movie.score:.4g}",
+                "; ".join(f"{title} ({part:+.3g})" for title, part in movie.because),
+            )
+            for place, movie in enumerate(self.movies, start=1)
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join("  ".join(cell for cell in row if cell) for row in self.rows())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
+        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because of</th></tr>"
+        return f"<table><caption>{escape(self.model)}</caption>{head}{rows}</table>"
 
 
 def load(data: str | Path = "bundled", **columns: str) -> Dataset:

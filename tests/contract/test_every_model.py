@@ -9,21 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matinee import ranking
 from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.data.synthetic import cycle, missing_item, two_groups, two_tastes
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.evaluation import evaluate
+from matinee.evaluation.evaluate import evaluate
 from matinee.histories import EventSource, Histories, TrainingData
 from matinee.models import MODELS, create, model_class
-from matinee.models.base import Explains, HasItemShares, Recommender, Run
-from matinee.ranking import Ranking, rank
+from matinee.models.base import Explains, HasItemShares, Recommender
+from matinee.ranking.rank import Ranking, rank
+from matinee.ranking.rank import rank as ranking
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
-from matinee.training import EpochsConfig
+from matinee.training.configs import EpochsConfig
+from matinee.training.run import Run
 
 NAMES = sorted(MODELS)
 COLLABORATIVE = [name for name in NAMES if model_class(name).reads_history and not model_class(name).ordered]
@@ -212,7 +213,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from matinee.histories import Histories
-from matinee.ranking import rank
+from matinee.ranking.rank import rank
 from matinee.store.artefact import load
 loaded = load(Path({str(tmp_path / "model")!r}))
 there = rank(loaded.model, Histories.of([[0, 2], [1], []]), 5)

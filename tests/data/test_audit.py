@@ -9,13 +9,13 @@ from scipy.stats import spearmanr
 
 from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
-from matinee.data.audit import audit, draw, strict_problems
-from matinee.data.audit_figure import figure
+from matinee.data.audit import audit, strict_problems
 from matinee.data.sessions import session_starts
 from matinee.data.splits import split
-from matinee.data.spread import Spread, counted, gini, rank_correlation, top_share
+from matinee.data.statistics import Spread, counted, gini, rank_correlation, top_share
 from matinee.data.synthetic import cycle, missing_item, two_groups, zipf_log
 from matinee.dataset import Dataset, Events
+from matinee.report.audit_plot import draw, figure
 from matinee.vocab import Vocab
 
 HOUR = 3600

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from matinee.bootstrap import Exposures, intervals
 from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.prefixes import Prefixes
@@ -13,13 +12,15 @@ from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SH
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
-from matinee.evaluation import evaluate, validation
+from matinee.evaluation.bootstrap import Exposures, intervals
+from matinee.evaluation.evaluate import evaluate, validation
+from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.task import Task
 from matinee.histories import Histories, last_of_each
-from matinee.metrics import PerUser
 from matinee.models import create
-from matinee.models.base import Recommender, Run
-from matinee.ranking import rank
-from matinee.task import Task
+from matinee.models.base import Recommender
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
 from matinee.vocab import Vocab
 
 HOUR = 3600

@@ -8,12 +8,12 @@ import pytest
 from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
 from matinee.data.moments import duration, span
-from matinee.data.session_audit import audit_sessions, draw_sessions
-from matinee.data.session_figure import figure
+from matinee.data.session_audit import audit_sessions
 from matinee.data.sessions import Sessions, find_sessions, session_starts
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
+from matinee.report.session_plot import draw_sessions, figure
 from matinee.vocab import Vocab
 
 HOUR, DAY = 3600, 86_400

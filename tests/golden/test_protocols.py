@@ -9,7 +9,7 @@ import pytest
 from matinee import workflow
 from matinee.config import EvaluationConfig, Experiment, read_experiment
 from matinee.data.splits import TEST, VALID, Split
-from matinee.task import Task
+from matinee.evaluation.task import Task
 
 PROJECT = Path(__file__).parents[2]
 SharedData = Callable[[str], Path]

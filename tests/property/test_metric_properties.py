@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from matinee.bootstrap import Exposures
-from matinee.metrics import PerUser, accuracy, coverage, find_hits, gini
+from matinee.evaluation.bootstrap import Exposures
+from matinee.evaluation.metrics import PerUser, accuracy, coverage, find_hits, gini
 
 KS = [1, 2, 5, 8]
 

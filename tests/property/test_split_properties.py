@@ -12,7 +12,7 @@ from matinee.data.sessions import session_starts
 from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Split, split
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
-from matinee.task import Task
+from matinee.evaluation.task import Task
 from matinee.vocab import Vocab
 
 METHODS = ("random", "leave-last", "time", "new-users", "k-fold")

@@ -16,9 +16,8 @@ from matinee.data.synthetic import two_groups, two_tastes
 from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import PredictsValues, Recommender, Run
-from matinee.nn import autoencoder
-from matinee.nn.autoencoder import (
+from matinee.models.autoencoders import network as autoencoder
+from matinee.models.autoencoders.network import (
     Rows,
     catalogue_loss,
     gaussian_kl,
@@ -29,8 +28,10 @@ from matinee.nn.autoencoder import (
     sparse_product,
     tanh,
 )
+from matinee.models.base import PredictsValues, Recommender
 from matinee.nn.initialisers import initial_layers
 from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
+from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 7, 11, 3
 
@@ -231,7 +232,7 @@ def everything(data: Dataset) -> TrainingData:
 
 def weights_after(model: Recommender, train: TrainingData, monkeypatch: pytest.MonkeyPatch) -> tuple[Recommender, dict]:
     """The model after its fit, and all of its tensors, those that serving leaves out too."""
-    from matinee.nn import steps
+    from matinee.training.loop import torch_trainer as steps
 
     made = []
     begin = steps.GradientSteps.__init__
@@ -376,7 +377,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from matinee.histories import Histories
-from matinee.ranking import rank
+from matinee.ranking.rank import rank
 from matinee.store.artefact import load
 rank(load(Path(sys.argv[1])).model, Histories.of([[0, 2]]), 3)
 assert "torch" not in sys.modules, "torch was imported"

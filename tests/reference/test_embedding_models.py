@@ -11,13 +11,13 @@ from scipy.sparse import csr_array
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
-from matinee.models.cooccurrence import count_pairs, sample_pairs, split_pairs, windowed_counts
-from matinee.models.pair_batches import PairBatches, PairsConfig, inclusion
-from matinee.models.pair_network import CountedCrossEntropy
-from matinee.models.pairwise import Pairwise
-from matinee.models.pmi import leading_axes, positive_pmi
-from matinee.models.skip_gram import ExpectedNegativeSampling
+from matinee.models.cooccurrence.batches import PairBatches, PairsConfig, inclusion
+from matinee.models.cooccurrence.counts import count_pairs, sample_pairs, split_pairs, windowed_counts
+from matinee.models.cooccurrence.pair_network import CountedCrossEntropy
+from matinee.models.cooccurrence.pmi import leading_axes, positive_pmi
+from matinee.models.cooccurrence.skip_gram import ExpectedNegativeSampling
+from matinee.models.factors.pairwise import Pairwise
+from matinee.training.run import Run
 
 N_USERS, N_ITEMS = 30, 14
 
@@ -50,7 +50,7 @@ def counts_by_loop(watched: list[list[int]], by_user: bool) -> np.ndarray:
 def test_counts_and_their_split_equal_pairs_written_out(
     weight: str, block: int, train: TrainingData, watched: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matinee.models.cooccurrence.BLOCK_PAIRS", block)
+    monkeypatch.setattr("matinee.models.cooccurrence.counts.BLOCK_PAIRS", block)
     expected = counts_by_loop(watched, weight == "user")
     np.testing.assert_allclose(count_pairs(train.matrix(), weight).toarray(), expected, rtol=1e-6)
     parts = split_pairs(train.matrix(), (0.6, 0.2, 0.2), np.random.default_rng(1), weight)
@@ -83,7 +83,7 @@ def test_windowed_counts_equal_a_plain_loop(
                 if 1 <= distance <= window:
                     expected[one, other] += (window - distance + 1) / window
     np.testing.assert_allclose(windowed_counts(histories, N_ITEMS, window).toarray(), expected, rtol=1e-5)
-    monkeypatch.setattr("matinee.models.cooccurrence.DENSE_CELLS", 0)
+    monkeypatch.setattr("matinee.models.cooccurrence.counts.DENSE_CELLS", 0)
     np.testing.assert_allclose(windowed_counts(histories, N_ITEMS, window).toarray(), expected, rtol=1e-5)
 
 

@@ -13,17 +13,19 @@ from scipy.sparse import csr_array
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
-from matinee.models.fold_in import solve_directions
+from matinee.models.graph.fold_in import solve_directions
+from matinee.models.graph.propagation import hop, propagate, transform
 from matinee.nn import losses
 from matinee.nn import negatives as negatives_module
 from matinee.nn.initialisers import singular_vectors
 from matinee.nn.losses import catalogue_softmax, sampled_loss
 from matinee.nn.negatives import NegativeSampler
-from matinee.nn.objective import losses_of
-from matinee.nn.propagation import Graph, hop, normalised, propagate, transform
-from matinee.nn.settings import ObjectiveConfig
-from matinee.ranking import rank
+from matinee.nn.ranking_losses import losses_of
+from matinee.nn.sparse_rows import normalised
+from matinee.nn.sparse_tensors import Graph
+from matinee.ranking.rank import rank
+from matinee.training.configs import ObjectiveConfig
+from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 14, 9, 4
 SLOPE = 0.2

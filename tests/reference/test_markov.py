@@ -6,9 +6,9 @@ import pytest
 from matinee.data.synthetic import zipf_log
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
-from matinee.models.markov import count_transitions
-from matinee.ranking import rank
+from matinee.models.sequences.markov import count_transitions
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
 
 
 def training(items: list[list[int]], n_items: int) -> TrainingData:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from matinee.metrics import PerUser, accuracy, find_hits
+from matinee.evaluation.metrics import PerUser, accuracy, find_hits
 
 with warnings.catch_warnings():  # its dependencies warn on import, which is not ours to mend
     warnings.simplefilter("ignore")

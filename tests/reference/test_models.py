@@ -8,7 +8,7 @@ import pytest
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
+from matinee.training.run import Run
 
 N_USERS, N_ITEMS = 40, 25
 
@@ -177,7 +177,7 @@ def test_edlae_is_the_mean_over_dropped_inputs(train: TrainingData, matrix: np.n
 
 
 def test_ease_blocks_and_both_ways_to_count_agree(monkeypatch: pytest.MonkeyPatch, train: TrainingData) -> None:
-    from matinee.models import ease
+    from matinee.models.linear import ease
 
     whole = create("ease", l2=2.0).fit(train, Run.seeded(0)).weights.copy()
     monkeypatch.setattr(ease, "BLOCK_ROWS", 7)

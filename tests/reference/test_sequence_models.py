@@ -13,17 +13,17 @@ from torch.nn import functional
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Run
-from matinee.models.gru4rec import GRU4Rec, GRU4RecConfig
-from matinee.models.recurrent import RecurrentNetwork
-from matinee.models.sasrec import BLOCKS, SASRecConfig
-from matinee.models.sequence_states import attended, blocks_of, gru_states
-from matinee.nn.attention import attend, initial_blocks
-from matinee.nn.dropout import drop_bytes
-from matinee.nn.gru import recurrence
-from matinee.nn.sequence_losses import SequenceLoss, bpr_max, gbce, top1_max
-from matinee.nn.sequence_settings import SequenceConfig
-from matinee.nn.sequences import begun_anew, by_length, cut, grid, lanes, packed
+from matinee.models.sequences.attention import attend, initial_blocks
+from matinee.models.sequences.batches import begun_anew, by_length, cut, grid, lanes, packed
+from matinee.models.sequences.config import SequenceConfig
+from matinee.models.sequences.gru import recurrence
+from matinee.models.sequences.gru4rec import GRU4Rec, GRU4RecConfig
+from matinee.models.sequences.inference import attended, blocks_of, gru_states
+from matinee.models.sequences.losses import SequenceLoss, bpr_max, gbce, top1_max
+from matinee.models.sequences.recurrent import RecurrentNetwork
+from matinee.models.sequences.sasrec import BLOCKS, SASRecConfig
+from matinee.training.run import Run
+from matinee.training.torch_trainer import drop_bytes
 
 N_ITEMS = 17
 
@@ -59,7 +59,7 @@ def test_pieces_packed_or_in_a_grid_hold_every_transition_once(
         pieces = cut(train.histories.starts, longest, rng)
         assert pieces.lengths.max() <= longest
         assert pieces.lengths.min() >= 1
-        monkeypatch.setattr("matinee.nn.sequences.LEAST_STEPS", 1)
+        monkeypatch.setattr("matinee.models.sequences.batches.LEAST_STEPS", 1)
         batches = list(by_length(pieces, 10, rng))
         assert sum(len(batch) for batch in batches) == len(pieces)
         assert Counter(place for batch in batches for place in packed(batch)[0].tolist()) == wanted
@@ -382,7 +382,7 @@ def with_gradients(loss: torch.Tensor, *tensors: torch.Tensor) -> list[torch.Ten
 def test_softmax_is_cross_entropy_over_the_catalogue(
     block: int, train: TrainingData, places: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matinee.nn.sequence_losses.BLOCK_SCORES", block)
+    monkeypatch.setattr("matinee.models.sequences.losses.BLOCK_SCORES", block)
     states, table = states_and_table()
     states.requires_grad_()
     table.requires_grad_()
@@ -402,7 +402,7 @@ def test_softmax_is_cross_entropy_over_the_catalogue(
 def test_softmax_without_what_was_seen_and_with_weights_written_out(
     settings: dict[str, float], block: int, train: TrainingData, places: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matinee.nn.sequence_losses.BLOCK_SCORES", block)
+    monkeypatch.setattr("matinee.models.sequences.losses.BLOCK_SCORES", block)
     states, table = states_and_table()
     states.requires_grad_()
     table.requires_grad_()
@@ -545,7 +545,7 @@ import sys
 import numpy as np
 from matinee.histories import Histories
 from matinee.models import create
-from matinee.ranking import rank
+from matinee.ranking.rank import rank
 model = create({name!r}, dim=4, epochs=1)
 for name, array in np.load({f"{tmp_path}/arrays.npz"!r}).items():
     setattr(model, name, array)

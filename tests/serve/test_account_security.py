@@ -13,12 +13,12 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from matinee.serve.accounts import ACCOUNT_TRIES, ADDRESS_TRIES, SIGN_UPS, TRIES_SECONDS
+from matinee.serve.accounts.members import ACCOUNT_TRIES, ADDRESS_TRIES, SIGN_UPS, TRIES_SECONDS
+from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
-from matinee.serve.csrf import FIELD, form_token, is_genuine
-from matinee.serve.guard import HEADERS, LARGER_BODIES
+from matinee.serve.http.csrf import FIELD, form_token, is_genuine
+from matinee.serve.http.middleware import HEADERS, LARGER_BODIES
 from matinee.serve.site import Site
-from matinee.serve.visitors import COOKIE, SECURE_COOKIE
 from site_fixtures import CHEAP, NOW, Clock, SiteClient
 
 ALIEN, MATRIX = 1214, 2571

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 from matinee.errors import MatineeError
-from matinee.serve.accounts import (
+from matinee.serve.accounts.members import (
     Accounts,
     Caller,
     RefusedError,
@@ -21,9 +21,9 @@ from matinee.serve.accounts import (
     name_key,
     name_of,
 )
+from matinee.serve.accounts.rate_limit import Throttle, network_of
+from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hashed
 from matinee.serve.site import Site
-from matinee.serve.throttle import Throttle, network_of
-from matinee.serve.visitors import IDLE_SECONDS, SEEN_EVERY, hashed
 from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
 from matinee.store.protocols import LiveEvent, Session, Who
 from matinee.store.sql import SqlDatabase, SqlEvents, metadata
@@ -417,7 +417,7 @@ def test_a_throttle_counts_tries_in_a_window_and_forgets() -> None:
 
 
 def test_a_throttle_remembers_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matinee.serve.throttle.CAPACITY", 100)
+    monkeypatch.setattr("matinee.serve.accounts.rate_limit.CAPACITY", 100)
     throttle = Throttle(Clock(), limit=1, seconds=60)
     for n in range(1000):
         throttle.take(str(n))

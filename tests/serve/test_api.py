@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from matinee.histories import Histories
-from matinee.ranking import rank
+from matinee.ranking.rank import rank
 from matinee.serve.api import MAX_EVENTS
 from matinee.serve.site import MAX_K, Site
 from site_fixtures import NOW

@@ -7,8 +7,8 @@ import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset
-from matinee.serve.cover_art import DRAWINGS
-from matinee.serve.covers import MARGIN, PALETTES, WIDTH, draw_cover, spoken_title
+from matinee.serve.art.covers import MARGIN, PALETTES, WIDTH, draw_cover, spoken_title
+from matinee.serve.art.drawings import DRAWINGS
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, Histories
 from matinee.models.base import Explains
-from matinee.ranking import rank
-from matinee.serve.engine import MAX_REASONS, POPULAR, Engine
+from matinee.ranking.rank import rank
+from matinee.recommender import MAX_REASONS, POPULAR, Engine
 from matinee.store.artefact import load
 from matinee.store.sql import SqlEvents
 from site_fixtures import MODELS, train

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sql_event
 
 from matinee.dataset import Dataset
-from matinee.serve.covers import spoken_title
-from matinee.serve.export import CSV_COLUMNS
-from matinee.serve.import_rows import Row, UnreadableError, read_rows
-from matinee.serve.importing import EVENTS_A_MOVIE, IN_THE_LOG, Importer
+from matinee.serve.art.covers import spoken_title
+from matinee.serve.pages.i18n import TEXTS
 from matinee.serve.pages.mine import PAGE
 from matinee.serve.pages.transfer import IMPORTS
 from matinee.serve.search import title_key
 from matinee.serve.site import Site
-from matinee.serve.texts import TEXTS
+from matinee.serve.transfer.export import CSV_COLUMNS
+from matinee.serve.transfer.importer import EVENTS_A_MOVIE, IN_THE_LOG, Importer
+from matinee.serve.transfer.read import Row, UnreadableError, read_rows
 from matinee.store.sql import events_table
 from site_fixtures import NOW, SiteClient
 
@@ -249,7 +249,7 @@ def test_a_file_that_is_no_such_table_is_refused_whole(client: SiteClient, body:
 
 
 def test_a_file_of_too_many_rows_is_refused_and_one_below_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matinee.serve.import_rows.MAX_ROWS", 100)
+    monkeypatch.setattr("matinee.serve.transfer.read.MAX_ROWS", 100)
     assert len(read_rows(b"id\n" + b"1\n\n" * 100)) == 100
     with pytest.raises(UnreadableError, match="too_long"):
         read_rows(b"id\n" + b"1\n" * 101)

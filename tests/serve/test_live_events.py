@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from matinee.errors import MatineeError
 from matinee.serve.app import create_app
 from matinee.serve.site import DOUBLE_SECONDS, Site
+from matinee.store.impressions import SqlLists
 from matinee.store.protocols import LiveEvent, ShownList
 from matinee.store.schema import CURRENT
-from matinee.store.shown import SqlLists
 from matinee.store.sql import SqlDatabase, SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, SiteClient

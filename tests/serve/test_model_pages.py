@@ -13,13 +13,13 @@ from starlette.testclient import TestClient
 from matinee.dataset import Dataset
 from matinee.models import MODELS
 from matinee.serve.app import create_app
-from matinee.serve.formulas import FORMULAS
-from matinee.serve.liked_too import DOUBT, LEAST, LikedToo
-from matinee.serve.mathml import mathml
-from matinee.serve.model_art import FAMILIES, draw_family
-from matinee.serve.papers import PAPERS
-from matinee.serve.popular_now import DATA_DAYS, DAY, LIVE_DAYS, PopularNow
-from matinee.serve.quality import beside, curves, figures
+from matinee.serve.art.models import FAMILIES, draw_family
+from matinee.serve.pages.also_liked import DOUBT, LEAST, LikedToo
+from matinee.serve.pages.formulas import FORMULAS
+from matinee.serve.pages.mathml import mathml
+from matinee.serve.pages.model_quality import beside, curves, figures
+from matinee.serve.pages.papers import PAPERS
+from matinee.serve.pages.trending import DATA_DAYS, DAY, LIVE_DAYS, PopularNow
 from matinee.serve.site import Site
 from matinee.store.artefact import load, save
 from matinee.store.protocols import LiveEvent

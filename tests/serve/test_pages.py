@@ -13,13 +13,13 @@ from starlette.routing import Route
 
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
+from matinee.serve.accounts.sessions import COOKIE
 from matinee.serve.api import Api
 from matinee.serve.app import _listen, create_app, require_free, serve
-from matinee.serve.guard import HEADERS, MAX_BODY_BYTES
+from matinee.serve.http.middleware import HEADERS, MAX_BODY_BYTES
 from matinee.serve.pages import Pages
 from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
-from matinee.serve.visitors import COOKIE
 from matinee.vocab import Vocab
 from site_fixtures import NOW, train
 from site_fixtures import SiteClient as TestClient

@@ -11,14 +11,14 @@ from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.moments import iso
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
+from matinee.evaluation.task import Task
 from matinee.histories import EventSource
 from matinee.models import MODELS
 from matinee.models.base import Recommender
-from matinee.ranking import Ranking, rank
-from matinee.serve.engine import Engine
+from matinee.ranking.rank import Ranking, rank
+from matinee.recommender import Engine
 from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
-from matinee.task import Task
 
 N_USERS, K = 200, 10
 

@@ -16,9 +16,9 @@ from matinee.cli.health import artefact_findings, model_of
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.serve.app import _Server, create_app, serve
-from matinee.serve.guard import HEADERS
-from matinee.serve.usable import closed_app, usable
-from matinee.store.checkup import check_up
+from matinee.serve.http.middleware import HEADERS
+from matinee.serve.startup import closed_app, usable
+from matinee.store.health import check_up
 from matinee.store.protocols import LiveEvent
 from matinee.store.schema import CURRENT
 from matinee.store.sql import SqlDatabase, SqlEvents

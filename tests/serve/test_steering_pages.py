@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from matinee.cli import app as commands
 from matinee.config import Steering
 from matinee.histories import Histories
+from matinee.ranking.rerank import Steerer
 from matinee.serve.site import Site
-from matinee.steering import Steerer
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
 STRONG = "adventurous=0.5&variety=0.5&genre=Drama&genre=Comedy&from=1970&to=1995"

@@ -10,8 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from matinee.models import MODELS
-from matinee.serve.frame import HERE
-from matinee.serve.texts import COOKIE, FOLDER, LANGUAGES, TEXTS, preferred
+from matinee.serve.pages.base import HERE
+from matinee.serve.pages.i18n import COOKIE, FOLDER, LANGUAGES, TEXTS, preferred
 
 COMING = {"gmf", "mlp", "neumf", "autorec", "cdae", "mult-vae", "gru4rec", "sasrec", "markov"}
 NAMES = {

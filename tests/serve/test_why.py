@@ -72,7 +72,7 @@ def test_a_model_that_cannot_say_leaves_out(client: TestClient, monkeypatch: pyt
     rate(client, ALIEN, "5")
     rate(client, TOY_STORY, "5")
     exact = client.get(f"/api/v1/items/{MATRIX}/why").json()
-    monkeypatch.setattr("matinee.explanation.Explains", type("Nobody", (), {}))
+    monkeypatch.setattr("matinee.ranking.explain.Explains", type("Nobody", (), {}))
     left_out = client.get(f"/api/v1/items/{MATRIX}/why").json()
     assert (exact["method"], left_out["method"], left_out["looked_at"]) == ("exact", "left-out", 2)
     for one, other in zip(exact["because"], left_out["because"], strict=True):  # of a linear model they are the same

@@ -32,9 +32,9 @@ app.command()(site.doctor)
 @app.callback(invoke_without_command=True)
 def _top(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
     if version:
-        import matinee
+        from matinee.version import __version__
 
-        typer.echo(f"matinee {matinee.__version__}")
+        typer.echo(f"matinee {__version__}")
         raise typer.Exit
 
 

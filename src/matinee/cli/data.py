@@ -107,12 +107,14 @@ def audit(
         _audit_sessions(_of(experiment, source), figure, json)
         return
     from matinee.data.audit import audit as inspect
-    from matinee.data.audit import draw, strict_problems
+    from matinee.data.audit import strict_problems
     from matinee.workflow import prepare
 
     split = prepare(_of(experiment, source))
     found = inspect(split.data, split)
     if figure is not None:
+        from matinee.report.audit_plot import draw  # matplotlib is slow to import
+
         draw(found, figure)
     problems = strict_problems(split) if strict else []
     if json:
@@ -131,11 +133,13 @@ def audit(
 
 
 def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> None:
-    from matinee.data.session_audit import audit_sessions, draw_sessions
+    from matinee.data.session_audit import audit_sessions
     from matinee.workflow import read
 
     found = audit_sessions(read(experiment), experiment.split)
     if figure is not None:
+        from matinee.report.session_plot import draw_sessions  # matplotlib is slow to import
+
         draw_sessions(found, figure)
     if json:
         print_json(found.to_json())

@@ -20,7 +20,7 @@ def model_of(path: Path) -> str | None:
 
 def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
     """Of each artefact, or of all in `artefacts`: that it loads, and is fitted on the same data as the first."""
-    from matinee.serve.engine import require_same_items
+    from matinee.recommender import require_same_items
     from matinee.store.artefact import load
 
     chosen = list(paths) or [manifest.parent for manifest in sorted(Path("artefacts").glob("*/manifest.json"))]
@@ -48,7 +48,7 @@ def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
 
 def database_findings(url: str) -> Iterator[Finding]:
     """Whether the database is there, whole, of this version, and what it holds. Nothing is written or made."""
-    from matinee.store.checkup import check_up
+    from matinee.store.health import check_up
 
     state = check_up(url)
     yield "database", state.well, state.found, state.mend

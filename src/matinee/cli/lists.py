@@ -10,7 +10,7 @@ from matinee.cli.output import print_json, say, warn
 from matinee.config import Steering, configure, parse_steering
 
 if TYPE_CHECKING:
-    from matinee.lists import MovieList
+    from matinee.workflow import MovieList
 
 ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
 Length = typer.Option(10, "-k", min=1, help="How many movies.")

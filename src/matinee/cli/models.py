@@ -14,7 +14,7 @@ from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split
-    from matinee.evaluation import Report
+    from matinee.evaluation.evaluate import Report
     from matinee.store.artefact import Artefact
 
 Chosen = frozenset[str]
@@ -98,7 +98,7 @@ def compare(
     """Fit and measure several models on one split, user by user: who is best, who is tied."""
     import numpy as np
 
-    from matinee.comparison import compare as compare_reports
+    from matinee.evaluation.comparison import compare as compare_reports
     from matinee.models import model_class
 
     if len(models) < 2:
@@ -142,7 +142,7 @@ def _reports(
     import numpy as np
 
     from matinee import workflow
-    from matinee.folds import pooled
+    from matinee.evaluation.cross_validation import pooled
 
     on_step, on_epoch = hooks
     per_model: list[list[Report]] = [[] for _ in models]

@@ -123,16 +123,16 @@ def _demo_names(models: str) -> list[str]:
 
 def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], None]) -> Iterator["Artefact"]:
     """The demo's artefacts: those of an earlier run where data, settings and version are the same."""
-    import matinee
     from matinee import workflow
     from matinee.store import artefact
+    from matinee.version import __version__
 
     data = workflow.read(Experiment(), on_step)
     trials = _Trials(data)
     for name in names:
         on_step(f"training {name}")
         path, settings = folder / name, DEMO_MODELS.get(name, {})
-        same = {"demo": True, "settings": settings, "matinee": matinee.__version__}
+        same = {"demo": True, "settings": settings, "matinee": __version__}
         try:
             found = artefact.load(path)
             if found.manifest["data"] == data.describe() and same.items() <= found.manifest.items():

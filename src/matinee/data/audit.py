@@ -1,9 +1,7 @@
 """The audit of a log and its split: what is in it, how uneven it is, and what a model could know too early."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from matinee.config import PartName
 from matinee.data.moments import iso
 from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
-from matinee.data.spread import Spread, counted, gini, rank_correlation, top_share
+from matinee.data.statistics import Spread, counted, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, Events
 
 _DAY = 86_400
@@ -160,16 +158,6 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
 def strict_problems(split: Split) -> list[str]:
     """What `--strict` fails on: every leak of the split, a sentence each."""
     return list(split.leaks)
-
-
-def draw(found: Audit, path: Path) -> None:
-    """Draw an audit as one figure; the suffix of the path (.png, .svg, .pdf) decides the form."""
-    from matinee.data.audit_figure import figure  # matplotlib is slow to import, and only this needs it
-
-    with warnings.catch_warnings():
-        # the name of a data set may be in a script that the font lacks; its boxes are no reason to warn
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure(found).savefig(path, dpi=150)
 
 
 def _n_pairs(data: Dataset) -> int:

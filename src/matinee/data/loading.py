@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from matinee.config import ColumnsConfig
+from matinee.data.adjacency_text import is_graph_text, read_graph_text
 from matinee.data.archives import Archive, Folder, Zip, base, open_archive, read_bytes
-from matinee.data.graph import is_graph_text, read_graph_text
+from matinee.data.columns import SNIFFED
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
 from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, check_scale, titles_of
+from matinee.data.lookup import BUNDLED, find, is_table, stem
+from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, movie_frame, read_movielens
-from matinee.data.places import BUNDLED, find, is_table, stem
-from matinee.data.places import available as available
-from matinee.data.roles import SNIFFED
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.data.tables import log_of, read_frame, read_log
 from matinee.dataset import Dataset

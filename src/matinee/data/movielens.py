@@ -9,9 +9,9 @@ import polars as pl
 
 from matinee.config import ColumnsConfig
 from matinee.data.archives import Archive, open_archive
+from matinee.data.columns import NAMES, SNIFFED, plain_name
 from matinee.data.delimited import decode
 from matinee.data.log import Log, Titles, check_times, check_values, titles_of
-from matinee.data.roles import NAMES, SNIFFED, plain_name
 from matinee.data.tables import read_frame, read_log
 from matinee.errors import DataError
 from matinee.histories import Instant

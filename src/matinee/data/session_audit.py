@@ -1,8 +1,6 @@
 """The audit of a log's sessions: how many a gap makes of it, how long they are, who has them and when."""
 
-import warnings
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from matinee.arrays import IntArray
 from matinee.config import SplitConfig
 from matinee.data.moments import iso, span
 from matinee.data.sessions import find_sessions
-from matinee.data.spread import Spread, counted
+from matinee.data.statistics import Spread, counted
 from matinee.dataset import Dataset
 
 _DAY = 86_400
@@ -115,12 +113,3 @@ def audit_sessions(data: Dataset, config: SplitConfig) -> SessionAudit:
         notes=data.notes,
         curves=curves,
     )
-
-
-def draw_sessions(found: SessionAudit, path: Path) -> None:
-    """Draw an audit of sessions as one figure; the suffix of the path (.png, .svg, .pdf) decides the form."""
-    from matinee.data.session_figure import figure  # matplotlib is slow to import, and only this needs it
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of a name in another script, as in audit.draw
-        figure(found).savefig(path, dpi=150)

@@ -10,7 +10,7 @@ from matinee.config import PartName, Shown, SplitConfig
 from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
 from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS, from_files
-from matinee.data.spread import counted
+from matinee.data.statistics import counted
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
 from matinee.histories import Histories, TrainingData

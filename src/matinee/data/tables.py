@@ -12,6 +12,7 @@ import polars as pl
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import ColumnsConfig
+from matinee.data.columns import SNIFFED, find_roles, is_header, numbered_roles, plain_name
 from matinee.data.delimited import decode, read_text
 from matinee.data.log import (
     Locate,
@@ -24,7 +25,6 @@ from matinee.data.log import (
     check_values,
     titles_of,
 )
-from matinee.data.roles import SNIFFED, find_roles, is_header, numbered_roles, plain_name
 from matinee.data.times import MICROS, to_micros
 from matinee.dataset import Dataset
 from matinee.errors import DataError

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.nn.settings import FirstEmbeddings, Initialiser
+from matinee.training.configs import FirstEmbeddings, Initialiser
 
 
 def initial(

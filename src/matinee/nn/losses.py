@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.nn.propagation import Graph
+from matinee.nn.sparse_tensors import Graph
 
 BLOCK_SCORES = 2**22
 """Scores of the whole catalogue held at once (16 MB)."""

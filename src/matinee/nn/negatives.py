@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
-from matinee.nn.settings import NegativeKind
+from matinee.training.configs import NegativeKind
 
 TABLE_CELLS = 2**26
 """Up to so many users times items, who has what is looked up in a table (64 MB), else by binary search."""

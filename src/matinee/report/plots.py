@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from matinee.comparison import Comparison
+from matinee.evaluation.comparison import Comparison
 
 COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
 GRID = "#e3e6ea"

@@ -9,10 +9,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from matinee.bootstrap import Interval
-from matinee.comparison import Comparison
-from matinee.evaluation import Report, format_interval
-from matinee.lists import MovieList
+from matinee.evaluation.bootstrap import Interval
+from matinee.evaluation.comparison import Comparison
+from matinee.evaluation.evaluate import Report, format_interval
+from matinee.workflow import MovieList
 
 COLUMNS = ("ndcg", "recall")
 """What a comparison shows of each model beside the metric that decides."""

@@ -11,9 +11,9 @@ from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
 from matinee.config import Steering, configure, parse_steering
 from matinee.errors import MatineeError
-from matinee.explanation import Method
 from matinee.histories import Histories
-from matinee.serve.engine import Recommendation
+from matinee.ranking.explain import Method
+from matinee.recommender import Recommendation
 from matinee.serve.site import MAX_K, MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.store.protocols import Kind, LiveEvent
 from matinee.vocab import UNKNOWN, Id

@@ -13,27 +13,27 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-import matinee
 from matinee.errors import MatineeError
-from matinee.serve.accounts import Accounts
+from matinee.recommender import Engine
+from matinee.serve.accounts.members import Accounts
+from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.api import Api
-from matinee.serve.covers import Covers
-from matinee.serve.csrf import require_token
-from matinee.serve.engine import Engine
-from matinee.serve.frame import HERE
-from matinee.serve.guard import Guard
-from matinee.serve.importing import Importer
-from matinee.serve.mistakes import answer_errors
+from matinee.serve.art.covers import Covers
+from matinee.serve.error_handlers import answer_errors
+from matinee.serve.http.csrf import require_token
+from matinee.serve.http.middleware import Guard
 from matinee.serve.pages import Pages
+from matinee.serve.pages.base import HERE
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
-from matinee.serve.usable import closed_app, usable
-from matinee.serve.visitors import Visitors
+from matinee.serve.startup import closed_app, usable
+from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact, load
+from matinee.store.impressions import SqlLists
 from matinee.store.protocols import Kind
-from matinee.store.shown import SqlLists
 from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.version import __version__
 
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
 
@@ -69,7 +69,7 @@ def create_app(
 
     app = FastAPI(
         title="Matinee",
-        version=matinee.__version__,
+        version=__version__,
         summary="Movies for you, from what you watched.",
         docs_url=None,  # the stock page loads its script from elsewhere; ours is drawn from the same description
         redoc_url=None,

@@ -11,12 +11,12 @@ from matinee.catalogue import Catalogue
 from matinee.config import Steering
 from matinee.errors import MatineeError
 from matinee.histories import Histories
-from matinee.serve.accounts import Accounts
-from matinee.serve.covers import Covers
-from matinee.serve.engine import Engine, Recommendation
-from matinee.serve.importing import Importer
+from matinee.recommender import Engine, Recommendation
+from matinee.serve.accounts.members import Accounts
+from matinee.serve.accounts.sessions import Visitors
+from matinee.serve.art.covers import Covers
 from matinee.serve.search import TitleSearch
-from matinee.serve.visitors import Visitors
+from matinee.serve.transfer.importer import Importer
 from matinee.store.protocols import EventLog, Kind, ListLog, LiveEvent, ShownList
 from matinee.store.sql import SqlDatabase
 from matinee.vocab import UNKNOWN, Id

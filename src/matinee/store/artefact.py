@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
-import matinee
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres, split_genres
 from matinee.dataset import Dataset, Events
@@ -30,6 +29,7 @@ from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
 from matinee.models import model_class
 from matinee.models.base import Recommender
+from matinee.version import __version__
 from matinee.vocab import Vocab
 
 FORMAT = 1
@@ -68,7 +68,7 @@ class Artefact:
         known = Events(owners, histories.items, histories.weights, histories.times)
         manifest = {
             "format": FORMAT,
-            "matinee": matinee.__version__,
+            "matinee": __version__,
             "model": model.name,
             "config": model.config.model_dump(mode="json"),
             "data": data.describe(),

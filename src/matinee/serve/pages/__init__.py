@@ -8,9 +8,9 @@ from typing import Protocol
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from matinee.serve.frame import Frame
 from matinee.serve.pages.about import AboutPages
 from matinee.serve.pages.account import AccountPages
+from matinee.serve.pages.base import Frame
 from matinee.serve.pages.home import HomePages
 from matinee.serve.pages.language import LanguagePages
 from matinee.serve.pages.mine import MinePages

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from matinee.serve.frame import Frame
+from matinee.serve.pages.base import Frame
 
 
 class AboutPages:

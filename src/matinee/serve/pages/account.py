@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.accounts import Caller, Opened, RefusedError, device_of
-from matinee.serve.frame import Frame, own_path
-from matinee.serve.texts import texts_for
-from matinee.serve.visitors import visit_of
+from matinee.serve.accounts.members import Caller, Opened, RefusedError, device_of
+from matinee.serve.accounts.sessions import visit_of
+from matinee.serve.pages.base import Frame, own_path
+from matinee.serve.pages.i18n import texts_for
 from matinee.store.protocols import Who
 
 Name = Annotated[str, Form(max_length=400)]

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from matinee.serve.engine import Recommendation
-from matinee.serve.frame import STRIP, Frame
-from matinee.serve.popular_now import PopularNow
-from matinee.serve.rows import Row, Rows
-from matinee.serve.steering_form import steering_of
+from matinee.recommender import Recommendation
+from matinee.serve.pages.base import STRIP, Frame
+from matinee.serve.pages.rerank_form import steering_of
+from matinee.serve.pages.shelves import Row, Rows
+from matinee.serve.pages.trending import PopularNow
 
 FOR_YOU, STARTERS, ROW, SHORT = 24, 12, 12, 6
 """Movies in each list; divisible by the 2, 3, 4 or 6 columns of the grid."""

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.frame import Frame, PageError, own_path
-from matinee.serve.texts import COOKIE, TEXTS
+from matinee.serve.pages.base import Frame, PageError, own_path
+from matinee.serve.pages.i18n import COOKIE, TEXTS
 
 COOKIE_SECONDS = 365 * 86_400
 

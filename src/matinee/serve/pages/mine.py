@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.frame import Frame
+from matinee.serve.pages.base import Frame
 
 PAGE = 100
 """Movies on one page: somebody's two thousand at once take a tenth of a second to write."""

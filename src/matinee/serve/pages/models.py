@@ -9,15 +9,15 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from matinee.config import Steering
-from matinee.serve.cards import Card
-from matinee.serve.engine import POPULAR, Recommendation
-from matinee.serve.formulas import FORMULAS
-from matinee.serve.frame import Frame
-from matinee.serve.model_art import draw_family
-from matinee.serve.papers import PAPERS
-from matinee.serve.quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
+from matinee.recommender import POPULAR, Recommendation
+from matinee.serve.art.models import draw_family
+from matinee.serve.pages.base import Frame
+from matinee.serve.pages.cards import Card
+from matinee.serve.pages.formulas import FORMULAS
+from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
+from matinee.serve.pages.papers import PAPERS
+from matinee.serve.pages.rerank_form import steering_of
 from matinee.serve.site import Seen
-from matinee.serve.steering_form import steering_of
 
 LISTED, COMPARED = 20, 12
 LEAST, MOST = 2, 4

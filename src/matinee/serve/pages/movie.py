@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.engine import POPULAR
-from matinee.serve.frame import Frame, PageError, own_path
-from matinee.serve.liked_too import LikedToo
+from matinee.recommender import POPULAR
+from matinee.serve.pages.also_liked import LikedToo
+from matinee.serve.pages.base import Frame, PageError, own_path
 from matinee.serve.site import Place
 from matinee.store.protocols import Kind
 

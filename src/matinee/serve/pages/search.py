@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from matinee.serve.frame import STRIP, Frame
+from matinee.serve.pages.base import STRIP, Frame
 from matinee.serve.site import MAX_QUERY
 
 SUGGESTIONS, RESULTS = 7, 60

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from matinee.serve.cards import Card
-from matinee.serve.export import Kept, as_csv, as_json, in_pieces
-from matinee.serve.frame import Frame, PageError
-from matinee.serve.import_rows import Row, UnreadableError, read_rows
-from matinee.serve.importing import Outcome, Plan
+from matinee.serve.accounts.rate_limit import Throttle, network_of
 from matinee.serve.pages.account import caller_of
-from matinee.serve.texts import Texts, texts_for
-from matinee.serve.throttle import Throttle, network_of
+from matinee.serve.pages.base import Frame, PageError
+from matinee.serve.pages.cards import Card
+from matinee.serve.pages.i18n import Texts, texts_for
+from matinee.serve.transfer.export import Kept, as_csv, as_json, in_pieces
+from matinee.serve.transfer.importer import Outcome, Plan
+from matinee.serve.transfer.read import Row, UnreadableError, read_rows
 
 SHOWN_ROWS = 300
 """Rows of each kind on the page of the report; the report as CSV has all of them."""

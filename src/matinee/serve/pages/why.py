@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from matinee.serve.cards import LIKED, Card
-from matinee.serve.frame import Frame
+from matinee.serve.pages.base import Frame
+from matinee.serve.pages.cards import LIKED, Card
 
 MOST = 100
 """Movies shown one by one; the rest are summed up."""

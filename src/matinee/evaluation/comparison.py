@@ -1,0 +1,166 @@
+"""compare(): which model is best, and which of the others are worse by more than chance."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from matinee.arrays import FloatArray
+from matinee.errors import MatineeError, did_you_mean
+from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.evaluate import Report
+from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
+
+Verdict = Literal["best", "tied", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One model of a comparison.
+
+    difference: from the best, of the same users, with its interval, 0 for the best itself; below 0 is worse in every
+    metric. p: chance of so large a difference between equals; p_adjusted: the same after Holm's correction.
+    """
+
+    label: str
+    figure: Interval
+    difference: Interval
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models in the order of a metric, best first. reports are in the order of rows."""
+
+    metric: str
+    users: int
+    alpha: float
+    samples: int
+    rows: tuple[Compared, ...]
+    reports: tuple[Report, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdicts, and each model's whole report, in plain Python types."""
+        return {
+            "metric": self.metric,
+            "users": self.users,
+            "alpha": self.alpha,
+            "samples": self.samples,
+            "models": [asdict(row) for row in self.rows],
+            "reports": [report.to_json() for report in self.reports],
+        }
+
+
+def compare(
+    reports: Sequence[Report],
+    metric: str = "ndcg@10",
+    *,
+    rng: np.random.Generator,
+    samples: int = 10_000,
+    alpha: float = 0.05,
+) -> Comparison:
+    """Compare models user by user with the best of them.
+
+    The best has the best mean. Every other model's difference from it gets a paired bootstrap interval and a
+    two-sided p-value (see paired_p); p-values are corrected by Holm, and a model is "worse" where its own is at most
+    alpha, else "tied". All from the same resamples.
+    Raises MatineeError for no report, for reports of different data, splits or users, and for a metric that was not
+    measured or has no value for single users.
+    """
+    _require_comparable(reports, metric)
+    sign = -1.0 if parse_metric(metric)[0] in LOWER_IS_BETTER else 1.0
+    measured = [report.per_user[metric] for report in reports]
+    figures = np.array([sign * values.mean for values in measured])
+    order = np.argsort(-figures, kind="stable").tolist()
+    best = order[0]
+    n_users = len(reports[0].user_rows)
+    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
+    differences = sign * draws - sign * draws[:, [best]]  # [R, models]
+    others = order[1:]
+    p = paired_p(differences[:, others])
+    adjusted = holm(p)
+    rows = [_compared(reports, metric, best, Interval(0.0, 0.0, 0.0), (1.0, 1.0, "best"))]
+    for model, each, both in zip(others, p.tolist(), adjusted.tolist(), strict=True):
+        gap = percentiles(float(figures[model] - figures[best]), differences[:, model])
+        rows.append(_compared(reports, metric, model, gap, (each, both, "worse" if both <= alpha else "tied")))
+    return Comparison(metric, n_users, alpha, samples, tuple(rows), tuple(reports[place] for place in order))
+
+
+def paired_p(differences: FloatArray) -> FloatArray:
+    """Two-sided bootstrap p-values: twice the share of resamples on the rarer side of 0. [R, M] -> [M].
+
+    It is at most alpha just where the percentile interval at 1 - alpha leaves out 0. The figure itself counts as one
+    more resample, so p is never 0 (Davison and Hinkley 1997, eq. 4.11).
+    """
+    below, above = (differences <= 0).sum(axis=0), (differences >= 0).sum(axis=0)
+    return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(differences) + 1)))
+
+
+def holm(p: FloatArray) -> FloatArray:
+    """Holm's step-down correction for M tests (Holm 1979): the smallest p times M, the next times M - 1, and so on.
+
+    [M] -> [M], at most 1 and never less than the correction of a smaller p.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * steps))
+    return adjusted
+
+
+def labels(reports: Sequence[Report]) -> list[str]:
+    """A name for each report: the model's, with the settings in which it differs from others of the same name."""
+    named: list[str] = []
+    for report in reports:
+        same = [other for other in reports if other.model == report.model]
+        facts = [_facts(other) for other in same]
+        own = _facts(report)
+        keys = [key for key in own if any(other.get(key) != own[key] for other in facts)]
+        differing = ", ".join(f"{key}={_short(own[key])}" for key in keys)
+        named.append(f"{report.model} ({differing})" if differing else report.model)
+    return named
+
+
+def _facts(report: Report) -> dict[str, Any]:
+    """Everything that may tell two reports of one model apart."""
+    return report.config | {key: report.evaluation[key] for key in ("inputs", "refit")}
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _compared(
+    reports: Sequence[Report], metric: str, place: int, difference: Interval, test: tuple[float, float, Verdict]
+) -> Compared:
+    p, p_adjusted, verdict = test
+    return Compared(labels(reports)[place], reports[place].metrics[metric], difference, p, p_adjusted, verdict)
+
+
+def _require_comparable(reports: Sequence[Report], metric: str) -> None:
+    if not reports:
+        raise MatineeError("nothing to compare; give the reports of two models or more")
+    base, _ = parse_metric(metric)
+    if base in OF_ALL_LISTS:
+        raise MatineeError(f"{metric} has no value for single users; compare by one that has, such as 'ndcg@10'")
+    first = reports[0]
+    for report in reports:
+        if metric not in report.per_user:
+            raise MatineeError(f"{report.model} was not measured by {metric!r}{did_you_mean(metric, report.per_user)}")
+        for part, same in (
+            ("data", report.data["fingerprint"] == first.data["fingerprint"]),
+            ("splits", report.split == first.split),
+            ("targets", all(report.evaluation.get(key) == first.evaluation.get(key) for key in ("predict", "repeat"))),
+        ):
+            if not same:
+                raise MatineeError(
+                    f"{first.model} and {report.model} were measured on different {part}; "
+                    f"evaluate both with the same --data, filters and --split"
+                )
+        if report.evaluation["on"] != first.evaluation["on"] or not np.array_equal(report.user_rows, first.user_rows):
+            raise MatineeError(
+                f"{first.model} and {report.model} were measured on different users; evaluate both with the same --on"
+            )

@@ -1,0 +1,59 @@
+"""k-fold: the reports of all folds as one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.evaluate import Report
+from matinee.evaluation.metrics import PerUser
+
+
+def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
+    """One report over all folds of a split: a user's value is the mean over the folds in which they have targets.
+
+    Intervals are over users. Coverage and Gini, which have no value for one user, are means over the folds, and so are
+    the bounds of their intervals. Times add up; sizes of the parts are means. Segments are left out.
+    """
+    users = np.unique(np.concatenate([report.user_rows for report in reports]))
+    first = reports[0]
+    per_user = {name: _of_all_folds(reports, name, users) for name in first.per_user}
+    measured = list(per_user.values())
+    samples = first.evaluation["samples"]
+    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(len(users), samples, rng)])
+    metrics = {name: percentiles(each.mean, draw) for (name, each), draw in zip(per_user.items(), draws.T, strict=True)}
+    for name in first.metrics.keys() - metrics.keys():
+        of_folds = [report.metrics[name] for report in reports]
+        metrics[name] = Interval(
+            *(float(np.mean([getattr(f, end) for f in of_folds])) for end in ("mean", "low", "high"))
+        )
+    sizes = {
+        part: round(float(np.mean([report.split[part] for report in reports]))) for part in ("train", "valid", "test")
+    }
+    return replace(
+        first,
+        split=first.split | sizes | {"fold": None},
+        metrics={name: metrics[name] for name in first.metrics},
+        users=len(users),
+        users_without_targets=first.users + first.users_without_targets - len(users),
+        targets=sum(report.targets for report in reports),
+        targets_seen_before=sum(report.targets_seen_before for report in reports),
+        rank_seconds=sum(report.rank_seconds for report in reports),
+        fit_seconds=sum(report.fit_seconds or 0 for report in reports),
+        peak_memory_mb=max(report.peak_memory_mb or 0 for report in reports),
+        segments=(),
+        user_rows=users,
+        per_user=per_user,
+    )
+
+
+def _of_all_folds(reports: Sequence[Report], name: str, users: np.ndarray) -> PerUser:
+    above, below = np.zeros(len(users)), np.zeros(len(users))
+    for report in reports:
+        places = np.searchsorted(users, report.user_rows)
+        sums = report.per_user[name].sums
+        above[places] += sums[0]
+        below[places] += sums[1]
+    values = np.divide(above, below, out=np.full(len(users), np.nan), where=below > 0)
+    return PerUser(values, below, reports[0].per_user[name].root)

@@ -1,0 +1,290 @@
+"""evaluate(): what a model finds of what users did next, with intervals. Definitions are in docs/metrics.md."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from html import escape
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import EvaluationConfig, PartName, Steering
+from matinee.data.splits import Split
+from matinee.errors import MatineeError
+from matinee.evaluation.bootstrap import Exposures, Interval, intervals
+from matinee.evaluation.metrics import (
+    LOWER_IS_BETTER,
+    OF_ALL_LISTS,
+    WITHOUT_K,
+    PerUser,
+    accuracy,
+    diversity,
+    errors_of_values,
+    find_hits,
+    holders,
+    novelty,
+    parse_metric,
+)
+from matinee.evaluation.segments import Segment, by_activity, by_popularity
+from matinee.evaluation.task import Task
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import PredictsValues, Recommender, Refreshes
+from matinee.ranking.rank import BLOCK_BYTES, rank
+from matinee.ranking.rerank import Steerer
+
+DEFAULT = EvaluationConfig()
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
+
+    users: how many the means are over; users_without_targets: the rest of the data's users, of whom there is nothing
+    to find; targets_seen_before: targets left out since their user had the item already. user_rows [B] and per_user
+    (name -> a value for each) serve paired tests and are not in the JSON.
+    """
+
+    model: str
+    config: dict[str, Any]
+    data: dict[str, Any]
+    split: dict[str, Any]
+    evaluation: dict[str, Any]
+    metrics: dict[str, Interval]
+    users: int
+    users_without_targets: int
+    targets: int
+    targets_seen_before: int
+    rank_seconds: float
+    fit_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    segments: tuple[Segment, ...] = ()
+    user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
+    per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it but the values of single users, in plain Python types; what is no number is null."""
+        fields = {name: value for name, value in vars(self).items() if name not in ("user_rows", "per_user")}
+        fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
+        fields["segments"] = [asdict(segment) for segment in self.segments]
+        plain: dict[str, Any] = _plain(fields)
+        return plain
+
+    def grid(self) -> tuple[list[int], dict[str, list[Interval | None]]]:
+        """The metrics as a table: list lengths, and metric -> an interval for each of them.
+
+        A metric without a list length stands alone in its first cell.
+        """
+        parsed = {name: parse_metric(name) for name in self.metrics}
+        ks = sorted({k for _, k in parsed.values() if k is not None})
+        rows: dict[str, list[Interval | None]] = {}
+        for name, (base, k) in parsed.items():
+            cells = rows.setdefault(base, [None] * max(1, len(ks)))
+            cells[0 if k is None else ks.index(k)] = self.metrics[name]
+        return ks, rows
+
+    def headline(self) -> str:
+        """One line: the model, the data, the split, and over whom the means are."""
+        return (
+            f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}: "
+            f"{self.users:,} users, {self.users_without_targets:,} without targets left out"
+        )
+
+    def notes(self) -> list[str]:
+        """What a reader of the figures must know: what the split leaks, and what was left out."""
+        other = {"valid": "test:", "test": "valid:"}[self.evaluation["on"]]
+        notes = [f"the split leaks: {leak}" for leak in self.split["leaks"] if not leak.startswith(other)]
+        if self.split["method"] == "session":
+            which = (
+                "every event after the first of a session"
+                if self.evaluation["predict"] == "every"
+                else "the last of each session"
+            )
+            shown = "the user's events" if self.split["earlier"] else "the events of the session"
+            notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
+        if self.evaluation.get("refresh"):
+            notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
+        if self.evaluation.get("repeat"):
+            notes.append("lists may hold what was seen before")
+        if steered := str(Steering.model_validate(self.evaluation.get("steer") or {})):
+            notes.append(f"the lists are steered: {steered}")
+        if self.targets_seen_before:
+            notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
+        return notes
+
+    def table(self) -> str:
+        """The metrics as text, a row for each, with their 95% intervals."""
+        ks, rows = self.grid()
+        width = max(map(len, rows)) + 2
+        lines = [self.headline(), " " * width + "".join(f"{f'@{k}':<26}" for k in ks)]
+        for name, cells in rows.items():
+            lines.append(f"{name:<{width}}" + "".join(f"{format_interval(cell, name):<26}" for cell in cells))
+        return "\n".join(line.rstrip() for line in [*lines, *self.notes()])
+
+    def _repr_html_(self) -> str:
+        ks, rows = self.grid()
+        head = "".join(f"<th>@{k}</th>" for k in ks)
+        body = "".join(
+            f"<tr><th>{name}</th>{''.join(f'<td>{format_interval(cell, name)}</td>' for cell in cells)}</tr>"
+            for name, cells in rows.items()
+        )
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
+        return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>{notes}"
+
+
+def evaluate(
+    model: Recommender[Any],
+    split: Split,
+    config: EvaluationConfig = DEFAULT,
+    *,
+    rng: np.random.Generator,
+    fit_seconds: float | None = None,
+) -> Report:
+    """Rank every item for every user with targets, and measure the lists.
+
+    The model must have been fitted on `split.training(config.refit)`. rng draws the bootstrap.
+    Raises MatineeError where no user has a target, a list length is below 1, or the model has not been fitted.
+    """
+    if not config.k or min(config.k) < 1:
+        raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
+    if (config.on, config.refit) == ("valid", "train+valid"):
+        raise MatineeError("refit train+valid learns what is to be found on valid; use --refit train with --on valid")
+    task = Task.of(split, config)
+    train = split.training("train")
+    if config.refresh:
+        model = refreshed(model, split, config)
+    # what is served falls back on popularity where there is no history, so what is measured does too
+    cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
+    started = perf_counter()
+    steerer = Steerer(split.data.catalogue, cold)
+    lists = [
+        steerer.rank(model, shown, max(config.k), config.steer, hidden=hidden, cold=cold, repeat=config.repeat).items
+        for shown, hidden in task.batches()
+    ]
+    items = np.concatenate(lists)  # [B, k]
+    rank_seconds = perf_counter() - started
+    n_holders = holders(train.histories.owners, train.histories.items, task.n_items)
+    hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
+    values = accuracy(hits, task.n_relevant, config.k)
+    values |= novelty(items, n_holders, train.n_users, config.k)
+    values |= diversity(items, split.data.catalogue.genre_matrix, config.k)
+    measured = {name: PerUser(column) for name, column in values.items()}
+    if model.predicts_values:
+        measured |= errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)
+    of = "users" if task.owners is None else "predictions"
+    segments = by_activity(task.lengths, measured, of)
+    segments += by_popularity(items, hits, task.targets, n_holders, config.k, of)
+    measured = {name: task.of_users(each) for name, each in measured.items()}
+    return Report(
+        model=model.name,
+        config=model.config.model_dump(mode="json"),
+        data=split.data.describe(),
+        split=describe_split(split),
+        evaluation=config.model_dump(mode="json"),
+        metrics=intervals(measured, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
+        users=len(task.user_rows),
+        users_without_targets=len(split.data.users) - len(task.user_rows),
+        targets=len(task.targets.items),
+        targets_seen_before=task.n_seen,
+        rank_seconds=rank_seconds,
+        fit_seconds=fit_seconds,
+        peak_memory_mb=peak_memory_mb(),
+        segments=tuple(segments),
+        user_rows=task.user_rows,
+        per_user=measured,
+    )
+
+
+def refreshed(model: Recommender[Any], split: Split, config: EvaluationConfig) -> Recommender[Any]:
+    """The model set upon all that is shown, as a nightly job would. Raises MatineeError for one that cannot be."""
+    if not isinstance(model, Refreshes):
+        raise MatineeError(f"{model.name} has no graph to rebuild; leave out refresh, or use lightgcn or ngcf")
+    shown = split.inputs(config.on, config.inputs)
+    histories = Histories.from_events(shown, np.unique(shown.user_rows))
+    return model.refreshed(TrainingData(histories, len(split.data.items)))
+
+
+def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") -> Callable[[Recommender[Any]], float]:
+    """A function that gives a model one figure on a part, higher is better: what early stopping and tuning watch.
+
+    The same lists and formulas as `evaluate`, without intervals; of a session only the last event is predicted.
+    Raises MatineeError for a metric that has no value for one user.
+    """
+    base, k = parse_metric(metric)
+    if base in OF_ALL_LISTS | {"novelty", "diversity"}:
+        raise MatineeError(f"{metric} does not say how well a model finds targets; watch one such as 'ndcg@10'")
+    task = Task.of(split, EvaluationConfig(on=on, predict="last"))
+    sign = -1.0 if base in LOWER_IS_BETTER else 1.0
+
+    def figure(model: Recommender[Any]) -> float:
+        if base in WITHOUT_K:
+            return sign * errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)[base].mean
+        items = np.concatenate([rank(model, shown, k or 1, hidden=hidden).items for shown, hidden in task.batches()])
+        hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
+        return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
+
+    return figure
+
+
+def describe_split(split: Split) -> dict[str, Any]:
+    """The method, what decided it, the sizes of the parts, and what it lets through from the future."""
+    method = split.config.split
+    decided = {
+        "random": ("ratios", "seed"),
+        "leave-last": (),
+        "time": ("at",) if split.config.at else ("ratios",),
+        "new-users": ("ratios", "seed", "shown"),
+        "k-fold": ("folds", "fold", "seed"),
+        "session": ("ratios", "gap", "min_length", "earlier"),
+        "files": ("path",),
+    }[method]
+    settings = split.config.model_dump(mode="json", include=set(decided))
+    return {"method": method, **settings, **split.sizes(), "leaks": list(split.leaks)}
+
+
+def format_interval(interval: Interval | None, metric: str) -> str:
+    """`0.1717 (0.1663–0.1770)`; empty without an interval, a dash for what is no number."""
+    if interval is None:
+        return ""
+    if not isfinite(interval.mean):
+        return "–"
+    digits = 2 if metric.startswith("novelty") else 4  # bits, not a share
+    return f"{interval.mean:.{digits}f} ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory that this process has held so far, in MB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _predict(model: Recommender[Any], task: Task) -> FloatArray:
+    """The value that a model predicts for each target. [N]. Users are scored in blocks of bounded memory."""
+    predicted = np.empty(len(task.targets.items))
+    size = max(1, BLOCK_BYTES // (8 * task.n_items))
+    for start in range(0, len(task.targets), size):
+        stop = min(start + size, len(task.targets))
+        shown = task.histories.block(start, stop)
+        scores = (  # [b, I]
+            model.predict_values(shown) if isinstance(model, PredictsValues) else model.score(model.fold_in(shown))
+        )
+        wanted = task.targets.block(start, stop)
+        predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[wanted.owners, wanted.items]
+    return predicted
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any tree of values
+    """The value in types that JSON knows."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,196 @@
+"""Covers drawn from title, year and genres: no posters exist here, so each movie gets one of its own, always the same.
+
+A cover is SVG without style or script: colours by genre, the drawing by genre and title, the title set as large as
+the room allows. The letters' widths are those of the bundled Archivo at width 62 and weight 800.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from itertools import combinations, pairwise
+from random import Random
+
+from markupsafe import Markup, escape
+
+from matinee.catalogue import Catalogue
+from matinee.serve.art.drawings import DRAWINGS, WITHOUT_GENRE
+from matinee.serve.art.shapes import Colours
+
+WIDTH, HEIGHT, MARGIN = 240, 360, 16
+LARGEST, SMALLEST, SUBTITLE = 58, 17, 15
+MAX_LINES = 5
+LEADING = 0.9
+CAP = 0.69
+"""A line's distance and a capital's height, in the size of the letters."""
+
+PALETTES: dict[str, tuple[tuple[str, str, str, str], ...]] = {  # paper, ink, and two more
+    "Action": (("#e2382b", "#fff4e6", "#1b1b1e", "#ffb238"), ("#1b1b1e", "#fff4e6", "#e2382b", "#ffb238")),
+    "Adventure": (("#f0b03f", "#1f2a44", "#d24e27", "#2f6f73"), ("#1f5d63", "#f7ead0", "#f2b441", "#d9542b")),
+    "Animation": (("#ffd23f", "#24202b", "#ee4266", "#2bb596"), ("#3653cf", "#fff7e0", "#ffd23f", "#ff6b6b")),
+    "Children": (("#92cbe6", "#14213d", "#f27d0c", "#fffaf0"), ("#ffb5a7", "#3d1f3b", "#e85d5b", "#fefae0")),
+    "Comedy": (("#ffcf56", "#2b1d0e", "#e4572e", "#fffaf0"), ("#f590a6", "#2d1128", "#fff3e4", "#d8321c")),
+    "Crime": (("#17191e", "#f3efe6", "#c8102e", "#7d8490"), ("#d8d3c4", "#16181d", "#c8102e", "#4a4d55")),
+    "Documentary": (("#e6e0d2", "#22211f", "#3c6e71", "#c65f3c"), ("#3a4d46", "#efe9dc", "#d9a05b", "#a8b5a2")),
+    "Drama": (
+        ("#efe6d6", "#2a2320", "#b5573a", "#2f4858"),
+        ("#2b4557", "#f3e9d8", "#e0a458", "#86a5a8"),
+        ("#b25034", "#fbf1e3", "#2a2320", "#f0c290"),
+    ),
+    "Fantasy": (("#2b1e4b", "#f4e9ff", "#b892ff", "#ffd97d"), ("#d8c7f0", "#2b1e4b", "#6c4ab6", "#ff8e66")),
+    "Film-Noir": (("#111113", "#f1eee7", "#e9e4d8", "#8d8a83"), ("#d9d5cb", "#121212", "#1b1b1b", "#7c7972")),
+    "Horror": (("#0e0b0c", "#f6e7d8", "#b3001b", "#6e0f1b"), ("#a80a1f", "#fbeee0", "#12080a", "#f6c6a8")),
+    "IMAX": (("#102a43", "#f0f4f8", "#f6ad55", "#4fb3bf"),),
+    "Musical": (("#31255a", "#fff0d9", "#f9a03f", "#f45d9c"), ("#f9a03f", "#31255a", "#d63f7e", "#fff0d9")),
+    "Mystery": (("#123c3a", "#eef3e2", "#d7b740", "#3f8078"), ("#cbd5c2", "#122b2a", "#3f8078", "#b8860b")),
+    "Romance": (("#f7c9c4", "#4a1230", "#d1345b", "#fff2ea"), ("#7d1538", "#ffe9e0", "#f28482", "#f7c9c4")),
+    "Sci-Fi": (("#0b1d3a", "#e8f1ff", "#3ddbd9", "#ff7a59"), ("#d4e1ed", "#0b1d3a", "#2f6fed", "#ff6a45")),
+    "Thriller": (("#1d2129", "#f4efe4", "#f2c230", "#5d6b7a"), ("#f2c230", "#17181b", "#17181b", "#c43d1e")),
+    "War": (("#4b5320", "#f2ecd6", "#d8b25c", "#23270f"), ("#d6cfb4", "#2b2e18", "#7d2e1f", "#6b7040")),
+    "Western": (("#d4752f", "#2b1509", "#f4d6a0", "#7d2e1f"), ("#f0d9ac", "#4a1d0d", "#c4511f", "#6f938f")),
+}
+PLAIN = (("#d9d4c8", "#23221f", "#8a8577", "#c4511f"),)
+
+# advance widths of the bundled font at width 62 and weight 800, in thousandths of the size (read with fontTools)
+_LETTERS = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'’&-–()/*$%"
+_ADVANCES = (
+    "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
+    "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
+)
+_WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
+_ARTICLE_LAST = re.compile(r"^(.*), (The|A|An|La|Le|Les|Il|El|Die|Der|Das|Los|Las|L'|Un|Une|I|Lo)$", re.IGNORECASE)
+_YEAR = re.compile(r"\s*\(\d{4}(?:[–-]\d{0,4})?\)\s*$")
+_OTHER_NAME = re.compile(r"\s*\(([^()]*)\)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class MovieTitle:
+    """A title as people say it: `The Matrix`; other: the original or second name in brackets, if any."""
+
+    name: str
+    other: str = ""
+
+
+def spoken_title(title: str) -> MovieTitle:
+    """`City of God (Cidade de Deus) (2002)` -> City of God, other name Cidade de Deus; articles go to the front."""
+    name = _YEAR.sub("", title).strip() or title
+    other = ""
+    while (found := _OTHER_NAME.search(name)) and found.start() > 0:
+        other, name = found.group(1).removeprefix("a.k.a. "), name[: found.start()].strip()
+    return MovieTitle(_article_first(name), _article_first(other))
+
+
+class Covers:
+    """The covers of a catalogue, drawn when first asked for."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self.draw = lru_cache(maxsize=4096)(self._draw)
+
+    def _draw(self, item_row: int, names: tuple[str, ...] | None = None) -> Markup:
+        """The cover of an item as inline SVG, hidden from screen readers: its title stands beside it.
+
+        names: its genres as they are to be read.
+        """
+        catalogue = self._catalogue
+        title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
+        return draw_cover(title, year, genres, names)
+
+
+def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None) -> Markup:
+    """One cover, 240 by 360 units. names: the genres as they are to be read, if not as in the data."""
+    chance = Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
+    known = [genre for genre in genres if genre in PALETTES]
+    paper, ink, one, two = chance.choice(PALETTES[chance.choice(known[:2])] if known else PLAIN)
+    drawing = chance.choice(DRAWINGS[chance.choice(known[:3])] if known else WITHOUT_GENRE)
+    swap = chance.random() < 0.4
+    colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
+    text, panel = _set_title(spoken_title(title).name, ink)
+    layout = "framed" if panel < 130 and chance.random() < 0.3 else chance.choice(["below", "below", "above"])
+    small = f"{year or ''}", " / ".join((names or genres)[:2])
+    shapes = "".join(drawing(chance, colours))
+    x, y, width, height = {
+        "below": (-1, -1, WIDTH + 2, HEIGHT - panel + 1),
+        "above": (-1, panel, WIDTH + 2, HEIGHT - panel + 1),
+        "framed": (MARGIN, MARGIN, WIDTH - 2 * MARGIN, HEIGHT - panel - MARGIN),
+    }[layout]
+    top = 0 if layout == "above" else HEIGHT - panel
+    return Markup(
+        f'<svg class="cover" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true" focusable="false">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{paper}"/>'
+        f'<svg x="{x}" y="{y}" width="{width}" height="{height}" viewBox="0 0 240 240" '
+        'preserveAspectRatio="xMidYMid slice">'
+        f'<rect x="-120" y="-120" width="480" height="480" fill="{colours.field}"/>{shapes}</svg>'
+        f'<g transform="translate({MARGIN} {top})">{text}'
+        f'<text class="cover-small" y="{panel - 13}" font-size="10" fill="{ink}">{escape(small[0])}</text>'
+        f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="10" fill="{ink}" '
+        f'text-anchor="end">{escape(small[1])}</text></g></svg>'
+    )
+
+
+def _set_title(name: str, ink: str) -> tuple[str, int]:
+    """The title's lines as SVG texts from y = 0, and the height they need with the line of small print."""
+    main, colon, rest = name.partition(": ")
+    if not colon:
+        main, colon, rest = name.partition(" - ")
+    if len(rest) < 12:
+        main, rest = name, ""  # Mission: Impossible stays one title
+    lines, size = _break(main.upper(), LARGEST)
+    y = float(MARGIN)
+    texts: list[str] = []
+    for line in lines:
+        y += size * (CAP if not texts else LEADING)
+        texts.append(_text(line, y, size, ink))
+    if rest:
+        small_lines, small = _break(rest.upper(), min(SUBTITLE, size))
+        y += 5
+        for line in small_lines:
+            y += small * 1.08
+            texts.append(_text(line, y, small, ink))
+    return "".join(texts), round(y + 34)
+
+
+def _text(line: str, y: float, size: float, ink: str) -> str:
+    """One line; textLength keeps it inside even where another font has to stand in."""
+    return (
+        f'<text class="cover-title" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
+        f'textLength="{_width(line) * size / 1000:.1f}" lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
+    """The lines that allow the largest letters within the width, few lines before many, and that size."""
+    words = text.split()[:14]
+    room = 1000 * (WIDTH - 2 * MARGIN)
+    best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)
+    for n_lines in range(1, min(MAX_LINES, len(words)) + 1):
+        for cuts in combinations(range(1, len(words)), n_lines - 1):
+            edges = (0, *cuts, len(words))
+            lines = tuple(" ".join(words[a:b]) for a, b in pairwise(edges))
+            size = min(largest, room / max(_width(line) for line in lines), 150 / n_lines)
+            if size > best[1] * 1.06:
+                best = (lines, size)
+    return best[0], max(best[1], 6.0)
+
+
+def _width(text: str) -> int:
+    return (
+        sum(
+            _WIDTHS.get(_base(letter), 1000 if unicodedata.east_asian_width(letter) in "WF" else 500) for letter in text
+        )
+        or 1
+    )
+
+
+def _base(letter: str) -> str:
+    return unicodedata.normalize("NFD", letter)[0]
+
+
+def _article_first(name: str) -> str:
+    found = _ARTICLE_LAST.match(name)
+    if not found:
+        return name
+    article = found.group(2)
+    return f"{article}{'' if article.endswith(chr(39)) else ' '}{found.group(1)}"

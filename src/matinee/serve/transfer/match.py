@@ -1,0 +1,62 @@
+"""Which movie of the catalogue a row of another site's table means: by id, or by title and year."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+
+from matinee.catalogue import Catalogue
+from matinee.serve.art.covers import spoken_title
+from matinee.serve.search import title_key
+from matinee.serve.transfer.read import Row
+from matinee.vocab import UNKNOWN, Vocab
+
+YEARS_APART = 1
+"""Sites differ in a movie's year by so much: first shown anywhere, or first shown here."""
+_NAMED_YEAR = re.compile(r"(.*\S)\s*\((\d{4})\)\s*")
+
+
+class MovieFinder:
+    """Finds rows' movies. The index of titles is made when first asked for."""
+
+    def __init__(self, items: Vocab, catalogue: Catalogue) -> None:
+        self._items, self._catalogue = items, catalogue
+
+    def find(self, rows: Sequence[Row]) -> list[int | str]:
+        """For each row the item row it means, or why there is none: empty, unknown, year, several (keys of texts)."""
+        by_id = self._items.rows([row.item_id for row in rows]).tolist()
+        return [self._one(row, item_row) for row, item_row in zip(rows, by_id, strict=True)]
+
+    def _one(self, row: Row, by_id: int) -> int | str:
+        if not row.title:
+            return by_id if by_id != UNKNOWN else "unknown" if row.item_id else "empty"
+        named = _NAMED_YEAR.fullmatch(row.title)
+        name, year = (named[1], row.year or named[2]) if named else (row.title, row.year)
+        found = self._by_title.get(title_key(name)) or self._by_title.get(title_key(row.title)) or []
+        if by_id in found:
+            return by_id  # an id alone may be another site's number for another movie
+        return self._in_year(found, year)
+
+    def _in_year(self, found: list[int], year: str) -> int | str:
+        if found and year:
+            if not (year.isascii() and year.isdigit()):
+                return "year"
+            apart = {item_row: abs(self._catalogue.years[item_row] - int(year[:9])) for item_row in found}
+            nearest = min(apart.values())
+            if nearest > YEARS_APART:
+                return "year"
+            found = [item_row for item_row in found if apart[item_row] == nearest]
+        if not found:
+            return "unknown"
+        return found[0] if len(found) == 1 else "several"
+
+    @cached_property
+    def _by_title(self) -> dict[str, list[int]]:
+        """Item rows by each name of a movie."""
+        index: defaultdict[str, list[int]] = defaultdict(list)
+        for item_row, title in enumerate(self._catalogue.titles):
+            spoken = spoken_title(title)
+            whole = named[1] if (named := _NAMED_YEAR.fullmatch(title)) else title
+            for key in {title_key(name) for name in (spoken.name, spoken.other, whole) if name}:
+                index[key].append(item_row)
+        return dict(index)

@@ -1,0 +1,120 @@
+"""Training by gradients: parameters, Adam over them, and the losses of one epoch. A Trainer for the epoch loop."""
+
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from matinee.training.configs import GradientConfig
+from matinee.training.loop import NotFinite
+
+if TYPE_CHECKING:
+    from matinee.training.run import Run
+
+
+class GradientSteps:
+    """A Trainer: `losses()` yields the loss of each step of an epoch; its gradient is applied before the next.
+
+    parameters: leaf tensors by name; buffers: other tensors that training changes in place; generator: torch's
+    chance, if the losses use it; learned: the model's attributes as of now; decay: Adam's weight decay.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        losses: Callable[[], Iterable[Tensor]],
+        learned: Callable[[], Mapping[str, Any]],
+        config: GradientConfig,
+        *,
+        decay: float = 0.0,
+        buffers: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.parameters = {name: tensor.requires_grad_() for name, tensor in parameters.items()}
+        self.buffers = dict(buffers or {})
+        self.generator = generator
+        self.learned = torch.no_grad()(learned)
+        self._losses = losses
+        self._clip_norm = config.clip_norm
+        self._learning_rate = config.learning_rate
+        self.optimizer = torch.optim.Adam(
+            list(self.parameters.values()), lr=config.learning_rate, weight_decay=decay, fused=True
+        )
+
+    def epoch(self, rate: float) -> dict[str, float]:
+        """See Trainer. The loss is the mean over steps."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate * rate
+        values = []
+        for step, loss in enumerate(self._losses(), start=1):
+            value = loss.item()
+            if not isfinite(value):
+                raise NotFinite(step, value)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self._clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)
+            self.optimizer.step()
+            values.append(value)
+        return {"loss": float(np.mean(values)) if values else 0.0}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """See Trainer."""
+        state = {f"parameter.{name}": _copied(tensor) for name, tensor in self.parameters.items()}
+        state |= {f"buffer.{name}": _copied(tensor) for name, tensor in self.buffers.items()}
+        for name, tensor in self.parameters.items():
+            for key, value in self.optimizer.state.get(tensor, {}).items():
+                state[f"optimizer.{key}.{name}"] = _copied(value)
+        if self.generator is not None:
+            state["generator"] = _copied(self.generator.get_state())
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """See Trainer."""
+        self.optimizer.state.clear()
+        for key, value in state.items():
+            kind, _, name = key.partition(".")
+            tensor = torch.from_numpy(np.array(value))
+            if kind == "parameter":
+                self.parameters[name].data.copy_(tensor)
+            elif kind == "buffer":
+                self.buffers[name].data.copy_(tensor)
+            elif kind == "optimizer":
+                moment, _, of = name.partition(".")
+                self.optimizer.state[self.parameters[of]][moment] = tensor.to(self.parameters[of].device)
+            elif self.generator is not None:
+                self.generator.set_state(tensor)
+
+
+def torch_generator(run: "Run") -> torch.Generator:
+    """Torch's chance, decided by the run's; also sets torch's threads if the run says how many."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    return torch.Generator(run.device).manual_seed(int(run.rng.integers(2**63)))
+
+
+def drop(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Each value zeroed with a chance of `share`, the others scaled to keep the mean. Any shape."""
+    if share == 0:
+        return values
+    kept = torch.empty_like(values).bernoulli_(1 - share, generator=generator)
+    return values * kept.mul_(1 / (1 - share))
+
+
+def drop_bytes(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Each value zeroed with a chance of `share` (to the nearest 1/256), the others scaled to keep the mean."""
+    least = round(256 * share)
+    if least == 0:
+        return values
+    words = torch.empty(values.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= least
+    return values * kept.to(values.dtype).mul_(256 / (256 - least))
+
+
+def _copied(tensor: Tensor) -> NDArray[Any]:
+    copied: NDArray[Any] = tensor.detach().cpu().numpy().copy()
+    return copied
