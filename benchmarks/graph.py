@@ -286,7 +286,7 @@ def appended() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "a" / "ngcf.toml")
     data = workflow.read(experiment)
     over = cut(data, SplitConfig(split="new-users", ratios=(0.8, 0.1, 0.1)))
-    with_them = refreshed_data(over)
+    with_them = with_graph_of_data(over)
     usual = {
         "loss": "bpr", "negatives": "uniform", "n_negatives": 1, "similarity": "dot", "temperature": 1.0,
         "initialiser": "xavier", "learning_rate": 0.001, "batch_size": 1024, "epochs": 10,
@@ -307,7 +307,7 @@ def appended() -> dict[str, Any]:
     return found
 
 
-def refreshed_data(over: Split) -> TrainingData:
+def with_graph_of_data(over: Split) -> TrainingData:
     """All that is shown at test, of those trained on and of the others."""
     shown = over.inputs("test")
     return TrainingData(Histories.from_events(shown, np.unique(shown.user_rows)), len(over.data.items))

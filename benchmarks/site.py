@@ -198,7 +198,7 @@ def kinds(data: Dataset, tokens: list[str]) -> dict[str, Callable[[Random], Ask]
 
     return {
         "home": get(lambda _: "/"),
-        "home, steered": get(lambda _: "/?adventurous=0.5&variety=0.5"),
+        "home, reranked": get(lambda _: "/?novelty=0.5&diversity=0.5"),
         "model page, ease": get(lambda _: "/models/ease"),
         "model page, item-knn": get(lambda _: "/models/item-knn"),
         "compare": get(lambda _: "/compare?models=ease,item-knn"),

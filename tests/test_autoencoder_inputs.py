@@ -25,7 +25,7 @@ from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.store.artefact import load
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps
+from matinee.training.torch_trainer import TorchTrainer
 
 MODELS = ("autorec", "cdae", "mult-vae")
 
@@ -142,16 +142,16 @@ def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_s
     good = create(name, epochs=2, **settings).fit(train, Run.seeded(1))
     model = create(name, epochs=9, **settings)
 
-    epoch_of, begun = GradientSteps.epoch, []
+    epoch_of, begun = TorchTrainer.epoch, []
 
-    def spoiled(self: GradientSteps, rate: float) -> dict[str, float]:
+    def spoiled(self: TorchTrainer, rate: float) -> dict[str, float]:
         begun.append(rate)
         if len(begun) == 3:
             self.parameters["output"].data.fill_(float("inf"))
         return epoch_of(self, rate)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(GradientSteps, "epoch", spoiled)
+        patched.setattr(TorchTrainer, "epoch", spoiled)
         with pytest.raises(MatineeError, match=r"the loss is (nan|inf) at step 1 of epoch 3"):
             model.fit(train, Run.seeded(1))
     assert equal(model, good)

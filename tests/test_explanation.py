@@ -7,7 +7,7 @@ from matinee.data.synthetic import two_groups
 from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.base import Explains, HasItemShares, Recommender
+from matinee.models.base import Explains, HasItemBias, Recommender
 from matinee.models.graph.fold_in import Path, solve_directions
 from matinee.models.vectors import unit
 from matinee.ranking.explain import explain
@@ -61,7 +61,7 @@ def test_exact_parts_and_shares_sum_to_the_score(name: str, settings: dict[str, 
 
 def test_a_bias_is_the_items_share_and_not_the_historys(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3).fit(train, Run.seeded(1))
-    assert isinstance(model, HasItemShares)
+    assert isinstance(model, HasItemBias)
     found = explain(model, Histories.of([[0, 2]]), np.array([4, 5]), 0)
     np.testing.assert_array_equal(found.shares, model.bias[[4, 5]])
 

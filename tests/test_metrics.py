@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matinee.errors import MatineeError
-from matinee.evaluation.evaluate import metrics
+from matinee.evaluation import metrics
 from matinee.evaluation.metrics import PerUser
 
 UNKNOWN = -1

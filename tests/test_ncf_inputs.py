@@ -21,7 +21,7 @@ from matinee.ranking.rank import rank
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps
+from matinee.training.torch_trainer import TorchTrainer
 
 MODELS = ("gmf", "mlp", "neumf")
 TOWERS = ("mlp", "neumf")
@@ -79,9 +79,9 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_last_good_st
 ) -> None:
     settings = {"epochs": 5, "batch_size": 8, "schedule": "constant"}  # three steps an epoch
     good = create(name, **(settings | {"epochs": 2})).fit(train, Run.seeded(1))
-    whole = GradientSteps.epoch
+    whole = TorchTrainer.epoch
 
-    def broken(self: GradientSteps, rate: float) -> dict[str, float]:
+    def broken(self: TorchTrainer, rate: float) -> dict[str, float]:
         losses = self._losses
         epochs.append(rate)
         if len(epochs) == 3:
@@ -89,7 +89,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_last_good_st
         return whole(self, rate)
 
     epochs: list[float] = []
-    monkeypatch.setattr(GradientSteps, "epoch", broken)
+    monkeypatch.setattr(TorchTrainer, "epoch", broken)
     model = create(name, **settings)
     with pytest.raises(MatineeError, match=f"{name}: the loss is nan at step 2 of epoch 3; use a smaller learning"):
         model.fit(train, Run.seeded(1))

@@ -73,9 +73,9 @@ def test_top_k_refuses_a_length_out_of_range() -> None:
 def test_masks_and_short_lists() -> None:
     scores = np.array([[5, 4, 3, 2, 1], [1, 1, 1, 1, 1]], dtype=np.float32)
     histories = Histories.of([[0], [4]])
-    hidden = Histories.of([[1], []])
+    masked = Histories.of([[1], []])
     allowed = np.array([True, True, True, True, False])
-    listed = rank(Table(scores), histories, 4, hidden=hidden, allowed=allowed)
+    listed = rank(Table(scores), histories, 4, masked=masked, allowed=allowed)
     assert listed.items.tolist() == [[2, 3, -1, -1], [0, 1, 2, 3]]
     assert listed.scores.tolist() == [[3, 2, -np.inf, -np.inf], [1, 1, 1, 1]]
     repeated = rank(Table(scores), histories, 2, repeat=True)
@@ -101,8 +101,8 @@ def test_bad_input_is_named() -> None:
         rank(table, Histories.of([[]]), 1)
     with pytest.raises(ValueError, match="k = 0"):
         rank(table, Histories.of([[]]), 0)
-    with pytest.raises(ValueError, match="hidden has 2 rows for 1 histories"):
-        rank(table, Histories.of([[]]), 1, hidden=Histories.of([[], []]))
+    with pytest.raises(ValueError, match="masked has 2 rows for 1 histories"):
+        rank(table, Histories.of([[]]), 1, masked=Histories.of([[], []]))
     with pytest.raises(MatineeError, match="learned nothing"):
         rank(create("ease"), Histories.of([[]]), 1)
 

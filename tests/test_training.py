@@ -195,7 +195,7 @@ import torch
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps, drop, torch_generator
+from matinee.training.torch_trainer import TorchTrainer, drop, torch_generator
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 
@@ -213,7 +213,7 @@ class Quadratic(Recommender):
                 target = torch.from_numpy(run.rng.normal(size=50).astype(np.float32))
                 yield ((drop(weights, 0.3, chance) - target + mean) ** 2).mean()
 
-        steps = GradientSteps(
+        steps = TorchTrainer(
             {"weights": weights}, losses, lambda: {"weights": weights.numpy().copy()}, self.config,
             buffers={"mean": mean}, generator=chance,
         )

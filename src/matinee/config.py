@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from matinee import renamed
 from matinee.errors import MatineeError, did_you_mean
 
 SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "session", "files"]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
-Shown = Literal["train", "train+valid"]
+InputParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
 Predicted = Literal["every", "last"]
 
@@ -65,7 +66,7 @@ class SplitConfig(Config):
     """Decides every draw."""
     at: tuple[str, ...] = ()
     """time: the moments (ISO) where valid and test begin, in place of the shares; one moment means no valid."""
-    shown: float = Field(0.8, gt=0, lt=1)
+    input_share: float = Field(0.8, gt=0, lt=1)
     """new-users: the share of a held-out user's events that the model is shown."""
     folds: int = Field(5, ge=2)
     """k-fold: how many."""
@@ -81,7 +82,7 @@ class SplitConfig(Config):
     """files: the folder that holds train, valid and test tables."""
 
 
-class Steering(Config):
+class Rerank(Config):
     """What a person asks of a list beside their history. Its defaults change nothing."""
 
     genres: tuple[str, ...] = ()
@@ -90,18 +91,18 @@ class Steering(Config):
     """Only items of this year or later."""
     to_year: int | None = Field(None, ge=0, le=9999)
     """Only items of this year or earlier."""
-    adventurous: float = Field(0.0, ge=-1, le=1)
+    novelty: float = Field(0.0, ge=-1, le=1)
     """Above 0 little known items come up, below 0 familiar ones; at 1 and -1 nothing else counts."""
-    variety: float = Field(0.0, ge=0, le=1)
+    diversity: float = Field(0.0, ge=0, le=1)
     """How much an item's likeness to those above it counts against it; at 1 nothing else counts."""
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
-        return parse_steering(value) if isinstance(value, str) else value
+        return parse_rerank(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _years_in_order(self) -> "Steering":
+    def _years_in_order(self) -> "Rerank":
         if self.from_year is not None and self.to_year is not None and self.from_year > self.to_year:
             raise ValueError(f"from_year {self.from_year} lies after to_year {self.to_year}")
         return self
@@ -114,7 +115,7 @@ class Steering(Config):
     @property
     def reorders(self) -> bool:
         """Whether the order of items changes."""
-        return bool(self.adventurous or self.variety)
+        return bool(self.novelty or self.diversity)
 
     def __str__(self) -> str:
         """As given on the command line; only what differs from the defaults."""
@@ -131,11 +132,11 @@ class EvaluationConfig(Config):
     """List lengths."""
     on: PartName = "test"
     """The part whose targets are to be found."""
-    inputs: Shown = "train+valid"
+    inputs: InputParts = "train+valid"
     """What a model is shown at test time. Valid items stay masked either way."""
-    refit: Shown = "train"
+    refit: InputParts = "train"
     """What a model learns from before the test."""
-    refresh: bool = False
+    rebuild_graph: bool = False
     """Rebuild a graph model's graph from what is shown, all users' at once, before it ranks; nothing is learned."""
     samples: int = Field(1000, ge=100)
     """Bootstrap samples behind each interval."""
@@ -143,8 +144,8 @@ class EvaluationConfig(Config):
     """session: every event after the first of a session is to be found from those before it, or only the last."""
     repeat: bool = False
     """Whether lists may hold what was seen, and targets be seen before."""
-    steer: Steering | None = None
-    """Lists steered as on the site, such as adventurous=0.5,variety=0.3,genres=Comedy|Drama,from_year=1980."""
+    rerank: Rerank | None = None
+    """Lists reranked as on the site, such as novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
 
 
 class ColumnsConfig(Config):
@@ -214,8 +215,8 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
     return settings
 
 
-def parse_steering(text: str) -> dict[str, object]:
-    """`adventurous=0.5,genres=Comedy|Drama` -> `{"adventurous": "0.5", "genres": ("Comedy", "Drama")}`."""
+def parse_rerank(text: str) -> dict[str, object]:
+    """`novelty=0.5,genres=Comedy|Drama` -> `{"novelty": "0.5", "genres": ("Comedy", "Drama")}`."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     found: dict[str, object] = {key.strip().replace("-", "_"): value.strip() for key, _, value in pairs}
     if "genres" in found:
@@ -235,7 +236,10 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
     path = [str(part) for part in problem["loc"]]
     field = ".".join(path) or "value"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {field!r}{did_you_mean(path[-1], _fields_at(kind, path[:-1]))}"
+        fields = _fields_at(kind, path[:-1])
+        if (today := renamed.SETTINGS.get(path[-1])) in fields:
+            return f"{field!r} has been renamed; write {today!r}"
+        return f"unknown key {field!r}{did_you_mean(path[-1], fields)}"
     given = problem.get("input")
     if problem["type"] == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']*)'", problem["ctx"]["expected"])

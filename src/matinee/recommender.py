@@ -7,12 +7,12 @@ from functools import lru_cache
 import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.rank import Ranking, similar
-from matinee.ranking.rerank import Steerer
+from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id
 
@@ -66,7 +66,7 @@ class Engine:
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
         self._near = lru_cache(maxsize=MAX_NEAR)(self._find_near)
-        self._steerer = Steerer(first.catalogue, first.popularity)
+        self._reranker = Reranker(first.catalogue, first.popularity)
         self._versions = {POPULAR: first.version} | {name: found.version for name, found in self.artefacts.items()}
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
         self._by_popularity = order[self.popularity[order] > 0]
@@ -78,16 +78,16 @@ class Engine:
         model: str | None = None,
         *,
         before: Instant = END_OF_TIME,
-        steering: Steering | None = None,
-        hidden: IntArray | None = None,
+        rerank: Rerank | None = None,
+        dismissed: IntArray | None = None,
     ) -> list[Recommendation]:
         """The k best items for what a user did before a moment; popular ones for whoever did nothing.
 
-        steering: what they ask of the list; hidden: rows of items not to be listed.
+        rerank: what they ask of the list; dismissed: rows of items not to be listed.
         Raises MatineeError for a model that is not served, or a genre that the catalogue does not have.
         """
         history = self._source.histories([user_id], before=before)
-        return self.recommend_for(history, k, model, steering=steering, hidden=hidden)
+        return self.recommend_for(history, k, model, rerank=rerank, dismissed=dismissed)
 
     def recommend_for(
         self,
@@ -95,17 +95,17 @@ class Engine:
         k: int,
         model: str | None = None,
         *,
-        steering: Steering | None = None,
-        hidden: IntArray | None = None,
+        rerank: Rerank | None = None,
+        dismissed: IntArray | None = None,
         repeat: bool = False,
     ) -> list[Recommendation]:
         """As recommend, for a history at hand (B = 1). repeat: list what is in the history too."""
         name = self._known(model or self.default)
         if len(history.items) == 0:
-            return self.popular(k, allowed=self.allowed(steering, hidden))
+            return self.popular(k, allowed=self.allowed(rerank, dismissed))
         chosen = self.artefacts[name].model
-        masked = Histories.of([hidden.tolist()]) if hidden is not None and len(hidden) else None
-        found = self._listed(self._steerer.rank(chosen, history, k, steering, hidden=masked, repeat=repeat), name)
+        masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
+        found = self._listed(self._reranker.rank(chosen, history, k, rerank, masked=masked, repeat=repeat), name)
         if not found:
             return found
         rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
@@ -116,12 +116,12 @@ class Engine:
             for place, item in enumerate(found)
         ]
 
-    def allowed(self, steering: Steering | None, hidden: IntArray | None = None) -> BoolArray | None:
-        """Which items pass the filters and are not hidden, None where all do. [I]."""
-        passes = self._steerer.allowed(steering) if steering else None
-        if hidden is not None and len(hidden):
+    def allowed(self, rerank: Rerank | None, dismissed: IntArray | None = None) -> BoolArray | None:
+        """Which items pass the filters and are not dismissed, None where all do. [I]."""
+        passes = self._reranker.allowed(rerank) if rerank else None
+        if dismissed is not None and len(dismissed):
             passes = np.ones(len(self.items), dtype=bool) if passes is None else passes
-            passes[hidden] = False
+            passes[dismissed] = False
         return passes
 
     def why(self, history: Histories, item_row: int, model: str | None = None) -> Explanation:

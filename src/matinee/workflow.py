@@ -14,9 +14,9 @@ from matinee.config import (
     EvaluationConfig,
     Experiment,
     FilterConfig,
-    Shown,
+    InputParts,
+    Rerank,
     SplitConfig,
-    Steering,
     configure,
 )
 from matinee.data.filters import apply_filters
@@ -131,7 +131,7 @@ def fit(
     on: Split | Dataset,
     *,
     seed: int = 42,
-    refit: Shown = "train",
+    refit: InputParts = "train",
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -161,12 +161,12 @@ def fit(
     return Artefact.of(learner, data, train, about)
 
 
-def _watched(learner: Recommender[Any], over: Split, refit: Shown) -> Callable[[Recommender[Any]], float] | None:
+def _watched(learner: Recommender[Any], over: Split, refit: InputParts) -> Callable[[Recommender[Any]], float] | None:
     """What early stopping watches; None where it is off, or valid is learned from or empty."""
     config = learner.config
     if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":
         return None
-    return validation(over, config.watch) if len(over.targets("valid")) else None
+    return validation(over, config.monitor) if len(over.targets("valid")) else None
 
 
 def whole(data: Dataset) -> Split:
@@ -228,11 +228,11 @@ def recommend(
     liked: Sequence[str] | None = None,
     k: int = 10,
     explain: bool = False,
-    steer: Steering | None = None,
+    rerank: Rerank | None = None,
 ) -> MovieList:
     """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
 
-    steer: genres, years, and how adventurous and varied the list is. Unknown ids among known ones of a history are
+    rerank: genres, years, and how novelty and varied the list is. Unknown ids among known ones of a history are
     skipped, and counted in the list.
     Raises MatineeError unless exactly one of the three is given, and for an unknown user or title or only unknown ids.
     """
@@ -251,7 +251,7 @@ def recommend(
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
         skipped = rows.count(UNKNOWN)
-    found = Engine([model], model.known).recommend_for(past, k, steering=steer)
+    found = Engine([model], model.known).recommend_for(past, k, rerank=rerank)
     return replace(_movies(model, found, explain=explain), skipped=skipped)
 
 

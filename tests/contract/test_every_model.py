@@ -17,9 +17,9 @@ from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import evaluate
 from matinee.histories import EventSource, Histories, TrainingData
 from matinee.models import MODELS, create, model_class
-from matinee.models.base import Explains, HasItemShares, Recommender
+from matinee.models.base import Explains, HasItemBias, Recommender
+from matinee.ranking import rank as ranking
 from matinee.ranking.rank import Ranking, rank
-from matinee.ranking.rank import rank as ranking
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
@@ -125,7 +125,7 @@ def test_2_never_a_seen_hidden_or_disallowed_item(
     hidden = Histories.of(first.items.tolist())
     allowed = np.zeros(len(bundled.items), dtype=bool)
     allowed[::2] = True
-    second = rank(model, some_histories, 20, hidden=hidden, allowed=allowed)
+    second = rank(model, some_histories, 20, masked=hidden, allowed=allowed)
     for place in range(len(some_histories)):
         listed = set(second.items[place].tolist())
         seen = set(some_histories.items[some_histories.starts[place] : some_histories.starts[place + 1]].tolist())
@@ -261,7 +261,7 @@ def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommend
     assert isinstance(model, Explains)
     listed = rank(model, some_histories, 10)
     parts = model.explain(some_histories, listed.items)  # [N, k]
-    sums = model.item_shares(listed.items) if isinstance(model, HasItemShares) else np.zeros(listed.items.shape)
+    sums = model.item_bias_of(listed.items) if isinstance(model, HasItemBias) else np.zeros(listed.items.shape)
     sums = sums.astype(np.float64)
     np.add.at(sums, some_histories.owners, parts)
     # one history here holds 2,000 events: a float32 sum of as many terms is off by a few units in the sixth place

@@ -314,7 +314,7 @@ def test_inputs_hidden_and_targets_are_what_the_labels_say():
     assert cut.inputs("valid").item_rows.tolist() == [0, 1, 2]
     assert cut.inputs("test").item_rows.tolist() == [0, 1, 2, 3]
     assert cut.inputs("test", "train").item_rows.tolist() == [0, 1, 2]
-    assert cut.hidden("test", "train").item_rows.tolist() == [3]
-    assert len(cut.hidden("test")) == len(cut.hidden("valid", "train")) == 0
+    assert cut.masked("test", "train").item_rows.tolist() == [3]
+    assert len(cut.masked("test")) == len(cut.masked("valid", "train")) == 0
     assert cut.targets("test").item_rows.tolist() == [4, 5]
     assert cut.training("train+valid").histories.items.tolist() == [0, 1, 2, 3]

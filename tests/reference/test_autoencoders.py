@@ -30,7 +30,7 @@ from matinee.models.autoencoders.network import (
 )
 from matinee.models.base import PredictsValues, Recommender
 from matinee.nn.initialisers import initial_layers
-from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
+from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 7, 11, 3
@@ -205,12 +205,12 @@ def test_dropout_keeps_the_mean_and_scaling_the_length(counts: csr_array) -> Non
     dense = counts.toarray()
     lengths = np.linalg.norm(dense, axis=1, keepdims=True)
     np.testing.assert_allclose(unit_rows(counts).toarray(), dense / np.where(lengths > 0, lengths, 1))
-    weighed = weighed_users(counts, 0.5)
+    weighed = weighted_users(counts, 0.5)
     events = np.diff(counts.indptr)
     np.testing.assert_allclose(
         weighed.toarray(), dense * (np.maximum(events, 1) / np.maximum(events, 1).mean())[:, None] ** -0.5
     )
-    assert weighed_users(counts, 0.0) is counts
+    assert weighted_users(counts, 0.0) is counts
 
 
 def test_first_weights_have_the_spread_of_their_papers() -> None:
@@ -232,16 +232,16 @@ def everything(data: Dataset) -> TrainingData:
 
 def weights_after(model: Recommender, train: TrainingData, monkeypatch: pytest.MonkeyPatch) -> tuple[Recommender, dict]:
     """The model after its fit, and all of its tensors, those that serving leaves out too."""
-    from matinee.training.loop import torch_trainer as steps
+    from matinee.training import torch_trainer as steps
 
     made = []
-    begin = steps.GradientSteps.__init__
+    begin = steps.TorchTrainer.__init__
 
-    def remembered(self: steps.GradientSteps, *given: object, **named: object) -> None:
+    def remembered(self: steps.TorchTrainer, *given: object, **named: object) -> None:
         begin(self, *given, **named)  # type: ignore[arg-type]
         made.append(self)
 
-    monkeypatch.setattr(steps.GradientSteps, "__init__", remembered)
+    monkeypatch.setattr(steps.TorchTrainer, "__init__", remembered)
     model.fit(train, Run.seeded(1))
     return model, {name: tensor.detach() for name, tensor in made[0].parameters.items()}
 

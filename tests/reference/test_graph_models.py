@@ -305,7 +305,7 @@ def logged(rows: list[list[int]], user_rows: list[int]) -> TrainingData:
 def test_set_upon_the_log_it_learned_from_a_model_is_itself(name: str, watched: list[list[int]]) -> None:
     train = logged(watched, list(range(N_USERS)))
     model = create(name, dim=DIM, epochs=3, user_state="stored").fit(train, Run.seeded(1))
-    again = model.refreshed(train)
+    again = model.with_graph_of(train)
     assert again is not model
     for attribute in model.learned:
         np.testing.assert_allclose(getattr(again, attribute), getattr(model, attribute), atol=1e-6, err_msg=attribute)
@@ -317,7 +317,7 @@ def test_set_upon_a_newer_log_lightgcn_sends_what_it_learned_over_the_new_graph(
     # user 3 is gone, user 20 is new, user 0 has the item that had no event
     rows = [sorted({*watched[0], N_ITEMS - 1}), *watched[1:3], *watched[4:], [0, 1, N_ITEMS - 1]]
     known = logged(rows, [0, 1, 2, *range(4, N_USERS), 20])
-    newer = model.refreshed(known)
+    newer = model.with_graph_of(known)
     ratings = np.zeros((N_USERS, N_ITEMS))
     for row, items in enumerate(rows):
         ratings[row, items] = 1

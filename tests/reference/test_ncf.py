@@ -11,13 +11,13 @@ from scipy.sparse import csr_array
 
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
+from matinee.models.ncf import losses as pair_losses_module
 from matinee.models.ncf.config import TowerConfig
 from matinee.models.ncf.fold_in import solve_users
 from matinee.models.ncf.inference import catalogue_sample
 from matinee.models.ncf.likeness import slow_down
 from matinee.models.ncf.losses import Candidates, _by_users, pair_losses
 from matinee.models.ncf.ncf import effective_weights
-from matinee.models.ncf.ncf import losses as pair_losses_module
 from matinee.models.ncf.network import PairNetwork
 from matinee.training.run import Run
 

@@ -23,7 +23,7 @@ from matinee.models.sequences.losses import SequenceLoss, bpr_max, gbce, top1_ma
 from matinee.models.sequences.recurrent import RecurrentNetwork
 from matinee.models.sequences.sasrec import BLOCKS, SASRecConfig
 from matinee.training.run import Run
-from matinee.training.torch_trainer import drop_bytes
+from matinee.training.torch_trainer import fast_dropout
 
 N_ITEMS = 17
 
@@ -507,11 +507,11 @@ def test_every_loss_learns_the_circle(name: str, kind: str) -> None:
 
 def test_dropout_by_bytes_zeroes_its_share_and_keeps_the_mean() -> None:
     values = torch.ones(1001, 101)
-    kept = drop_bytes(values, 0.3, torch.Generator().manual_seed(1))
+    kept = fast_dropout(values, 0.3, torch.Generator().manual_seed(1))
     assert float((kept == 0).float().mean()) == pytest.approx(0.3, abs=0.005)
     assert float(kept.mean()) == pytest.approx(1, abs=0.01)
     assert float((kept[:, 7::8] == 0).float().mean()) == pytest.approx(0.3, abs=0.02)  # each byte of a word alike
-    assert drop_bytes(values, 0.0, torch.Generator()) is values
+    assert fast_dropout(values, 0.0, torch.Generator()) is values
 
 
 def test_settings_that_cannot_be_are_said() -> None:

@@ -67,7 +67,7 @@ def test_without_a_history_the_popular(engine: Engine) -> None:
     assert [item.item_row for item in found] == best
     allowed = np.ones(len(engine.items), dtype=bool)
     allowed[best[:2]] = False
-    assert [item.item_row for item in engine.recommend("nobody", 3, hidden=np.array(best[:2]))] == best[2:]
+    assert [item.item_row for item in engine.recommend("nobody", 3, dismissed=np.array(best[:2]))] == best[2:]
 
 
 def test_similar_leaves_the_item_out_and_needs_a_model_that_knows(engine: Engine) -> None:

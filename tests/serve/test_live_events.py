@@ -305,7 +305,7 @@ def test_clicks_are_history_where_clicks_are_the_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "most"),
     [
-        ("/", 3), ("/?model=item-knn&adventurous=0.5&variety=0.5&genre=Drama", 3), ("/search?q=star", 2),
+        ("/", 3), ("/?model=item-knn&novelty=0.5&diversity=0.5&genre=Drama", 3), ("/search?q=star", 2),
         (f"/movie/{MATRIX}", 3), (f"/why/{MATRIX}", 2), ("/my", 3), ("/about", 2), ("/search/suggest?q=st", 0),
         ("/api/v1/recommendations?k=50&explain=true", 3),
     ],

@@ -7,7 +7,7 @@ import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say, warn
-from matinee.config import Steering, configure, parse_steering
+from matinee.config import Rerank, configure, parse_rerank
 
 if TYPE_CHECKING:
     from matinee.workflow import MovieList
@@ -23,10 +23,10 @@ def recommend(  # noqa: PLR0913 - one for each option
     liked: list[str] | None = typer.Option(None, "--liked", help="A title; may be repeated.", metavar="TITLE"),
     k: int = Length,
     explain: bool = typer.Option(False, "--explain", help="Say for each movie which of the history speak for it."),
-    steer: str | None = typer.Option(
+    rerank: str | None = typer.Option(
         None,
-        "--steer",
-        help="Such as adventurous=0.5,variety=0.3,genres=Comedy|Drama,from_year=1980.",
+        "--rerank",
+        help="Such as novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980.",
         metavar="KEY=X,...",
     ),
     json: bool = Json,
@@ -36,10 +36,8 @@ def recommend(  # noqa: PLR0913 - one for each option
     from matinee.store.artefact import load
 
     ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
-    steering = configure(Steering, parse_steering(steer), "--steer") if steer else None
-    found = workflow.recommend(
-        load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, steer=steering
-    )
+    asked = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
+    found = workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, rerank=asked)
     _print(found, json)
 
 

@@ -235,7 +235,7 @@ def _save_curves(fitted: "Artefact", path: Path) -> None:
     from matinee.report.plots import draw_curves
 
     (path / "curves.json").write_text(dumps(list(curves)) + "\n", "utf-8")
-    draw_curves({fitted.name: curves}, path / "curves.png", getattr(fitted.model.config, "watch", "valid"))
+    draw_curves({fitted.name: curves}, path / "curves.png", getattr(fitted.model.config, "monitor", "valid"))
 
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:

@@ -67,7 +67,7 @@ def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     part = _label(drawn, np.broadcast_to(first_valid, drawn.shape), np.broadcast_to(first_test, drawn.shape))
     single = (part != TRAIN) & (lengths < 2)
     part[single] = TRAIN
-    n_shown = np.clip(np.floor(lengths * config.shown), 1, np.maximum(lengths - 1, 1))
+    n_shown = np.clip(np.floor(lengths * config.input_share), 1, np.maximum(lengths - 1, 1))
 
     rows = data.events.user_rows
     shown = np.arange(len(rows)) - data.user_starts[rows] < n_shown[rows]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.config import EvaluationConfig, PartName, Steering
+from matinee.config import EvaluationConfig, PartName, Rerank
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Exposures, Interval, intervals
@@ -31,9 +31,9 @@ from matinee.evaluation.metrics import (
 from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import PredictsValues, Recommender, Refreshes
+from matinee.models.base import HasGraph, PredictsValues, Recommender
 from matinee.ranking.rank import BLOCK_BYTES, rank
-from matinee.ranking.rerank import Steerer
+from matinee.ranking.rerank import Reranker
 
 DEFAULT = EvaluationConfig()
 
@@ -104,12 +104,12 @@ class Report:
             )
             shown = "the user's events" if self.split["earlier"] else "the events of the session"
             notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
-        if self.evaluation.get("refresh"):
+        if self.evaluation.get("rebuild_graph"):
             notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
         if self.evaluation.get("repeat"):
             notes.append("lists may hold what was seen before")
-        if steered := str(Steering.model_validate(self.evaluation.get("steer") or {})):
-            notes.append(f"the lists are steered: {steered}")
+        if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
+            notes.append(f"the lists are reranked: {reranked}")
         if self.targets_seen_before:
             notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
         return notes
@@ -153,15 +153,15 @@ def evaluate(
         raise MatineeError("refit train+valid learns what is to be found on valid; use --refit train with --on valid")
     task = Task.of(split, config)
     train = split.training("train")
-    if config.refresh:
-        model = refreshed(model, split, config)
+    if config.rebuild_graph:
+        model = with_graph_of(model, split, config)
     # what is served falls back on popularity where there is no history, so what is measured does too
     cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
     started = perf_counter()
-    steerer = Steerer(split.data.catalogue, cold)
+    reranker = Reranker(split.data.catalogue, cold)
     lists = [
-        steerer.rank(model, shown, max(config.k), config.steer, hidden=hidden, cold=cold, repeat=config.repeat).items
-        for shown, hidden in task.batches()
+        reranker.rank(model, shown, max(config.k), config.rerank, masked=masked, cold=cold, repeat=config.repeat).items
+        for shown, masked in task.batches()
     ]
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
@@ -197,13 +197,13 @@ def evaluate(
     )
 
 
-def refreshed(model: Recommender[Any], split: Split, config: EvaluationConfig) -> Recommender[Any]:
+def with_graph_of(model: Recommender[Any], split: Split, config: EvaluationConfig) -> Recommender[Any]:
     """The model set upon all that is shown, as a nightly job would. Raises MatineeError for one that cannot be."""
-    if not isinstance(model, Refreshes):
-        raise MatineeError(f"{model.name} has no graph to rebuild; leave out refresh, or use lightgcn or ngcf")
+    if not isinstance(model, HasGraph):
+        raise MatineeError(f"{model.name} has no graph to rebuild; leave out rebuild_graph, or use lightgcn or ngcf")
     shown = split.inputs(config.on, config.inputs)
     histories = Histories.from_events(shown, np.unique(shown.user_rows))
-    return model.refreshed(TrainingData(histories, len(split.data.items)))
+    return model.with_graph_of(TrainingData(histories, len(split.data.items)))
 
 
 def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") -> Callable[[Recommender[Any]], float]:
@@ -221,7 +221,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     def figure(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
             return sign * errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)[base].mean
-        items = np.concatenate([rank(model, shown, k or 1, hidden=hidden).items for shown, hidden in task.batches()])
+        items = np.concatenate([rank(model, shown, k or 1, masked=masked).items for shown, masked in task.batches()])
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
 

@@ -22,13 +22,13 @@ class Task:
 
     One for each user of a part who has something to be found; of a split by session one for each event to be found.
 
-    histories: their inputs; hidden: what is masked without being shown; targets: each item once with its last value,
+    histories: their inputs; masked: what is masked without being shown; targets: each item once with its last value,
     without items that are masked, for those no list can hold; n_seen: how many targets that left out;
     owners: [B], the place among `user_rows` of each list's user, None where each has one.
     """
 
     histories: Histories | Prefixes
-    hidden: Histories | None
+    masked: Histories | None
     targets: Histories
     n_items: int
     n_seen: int
@@ -39,12 +39,12 @@ class Task:
         """The task of a part. Raises MatineeError where nobody has a target."""
         if split.sessions is not None:
             return _of_sessions(split, config)
-        inputs, hidden = split.inputs(config.on, config.inputs), split.hidden(config.on, config.inputs)
+        inputs, unseen = split.inputs(config.on, config.inputs), split.masked(config.on, config.inputs)
         wanted, n_items = split.targets(config.on), len(split.data.items)
         users = np.unique(wanted.user_rows)
         targets = last_of_each(Histories.from_events(wanted, users))
         masked = np.sort(
-            np.concatenate([part.user_rows.astype(np.int64) * n_items + part.item_rows for part in (inputs, hidden)])
+            np.concatenate([part.user_rows.astype(np.int64) * n_items + part.item_rows for part in (inputs, unseen)])
         )
         keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
         places = np.searchsorted(masked, keys)
@@ -65,7 +65,7 @@ class Task:
         ).take(left)
         # what is served counts the last event of each item, so what is measured does too
         histories = last_of_each(Histories.from_events(inputs, users[left]))
-        masked_only = Histories.from_events(hidden, users[left]) if len(hidden) else None
+        masked_only = Histories.from_events(unseen, users[left]) if len(unseen) else None
         return cls(histories, masked_only, fresh, n_items, int(seen.sum()))
 
     @property
@@ -84,9 +84,9 @@ class Task:
         return self.histories.lengths
 
     def batches(self) -> Iterator[tuple[Histories, Histories | None]]:
-        """What is shown and what is hidden, in batches of bounded memory."""
+        """What is shown and what is masked, in batches of bounded memory."""
         if isinstance(self.histories, Histories):
-            yield self.histories, self.hidden
+            yield self.histories, self.masked
             return
         for start, stop in self.histories.blocks():
             yield self.histories.block(start, stop), None

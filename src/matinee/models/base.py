@@ -65,16 +65,16 @@ class Explains(Protocol):
         """What each event adds to a score. histories of B users, N events; item_rows [B, k] -> [N, k].
 
         Column j of event n belongs to item_rows[user of n, j]. Summed over a user's events it is that score, less
-        the item's share where the model is one that HasItemShares.
+        the item's share where the model is one that HasItemBias.
         """
         ...
 
 
 @runtime_checkable
-class HasItemShares(Protocol):
+class HasItemBias(Protocol):
     """A model that explains, and whose scores have a part that belongs to no event, such as a bias."""
 
-    def item_shares(self, item_rows: IntArray) -> FloatArray:
+    def item_bias_of(self, item_rows: IntArray) -> FloatArray:
         """What items get whatever the history. [B, k] -> [B, k]."""
         ...
 
@@ -111,9 +111,9 @@ class HasSimilarity(Protocol):
 
 
 @runtime_checkable
-class Refreshes(Protocol):
+class HasGraph(Protocol):
     """A model that rests on the log itself as well as on what it learned from it: the graph models."""
 
-    def refreshed(self, known: TrainingData) -> "Recommender[Any]":
+    def with_graph_of(self, known: TrainingData) -> "Recommender[Any]":
         """What was learned, set upon a newer log of the same items: a new model, nothing is learned. Deterministic."""
         ...

@@ -5,7 +5,7 @@ import numpy as np
 from matinee.arrays import FloatArray
 
 
-def rank_isolated(scores: FloatArray, state: FloatArray, popularity: FloatArray) -> FloatArray:
+def fill_cold_scores(scores: FloatArray, state: FloatArray, popularity: FloatArray) -> FloatArray:
     """Scores [B, I] in place: items without events last, users without a vector by popularity (scaled to 1)."""
     isolated = np.flatnonzero(popularity == 0)
     if len(isolated) < len(popularity):

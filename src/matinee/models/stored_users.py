@@ -5,7 +5,7 @@ import numpy as np
 from matinee.arrays import BoolArray, IntArray
 
 
-def stored_places(rows: IntArray, wanted: IntArray, user_state: str) -> tuple[IntArray, BoolArray]:
+def find_stored_users(rows: IntArray, wanted: IntArray, user_state: str) -> tuple[IntArray, BoolArray]:
     """Where wanted user rows stand among stored ones, and whether they do; nowhere with user_state = "history".
 
     rows [U] ascending; wanted [B] -> [B], [B]. UNKNOWN is never found.

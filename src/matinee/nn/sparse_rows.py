@@ -36,7 +36,7 @@ def scaled_rows(matrix: csr_array, factors: FloatArray) -> csr_array:
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def weighed_users(matrix: csr_array, user_power: float) -> csr_array:
+def weighted_users(matrix: csr_array, user_power: float) -> csr_array:
     """Each user's events counted (n / mean n)^-user_power, n being how many they are. [U, I] -> [U, I]."""
     if user_power == 0:
         return matrix

@@ -7,7 +7,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories
-from matinee.models.base import Explains, HasItemShares, Recommender
+from matinee.models.base import Explains, HasItemBias, Recommender
 
 Method = Literal["exact", "left-out", "none"]
 """exact: parts of the score; left-out: how far it falls without the event; none: no event matters to the model."""
@@ -42,7 +42,7 @@ def explain(
     if not model.reads_history or n_events == 0:
         return Explanation("none", nothing, none, _scores(model, history, item_rows, scores), 0)
     if isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history":
-        shares = model.item_shares(item_rows[None])[0] if isinstance(model, HasItemShares) else none
+        shares = model.item_bias_of(item_rows[None])[0] if isinstance(model, HasItemBias) else none
         parts = model.explain(history, item_rows[None])
         return Explanation("exact", parts, shares, _scores(model, history, item_rows, scores), n_events)
     first = max(0, n_events - most)

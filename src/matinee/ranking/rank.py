@@ -34,14 +34,14 @@ def rank(
     histories: Histories,
     k: int,
     *,
-    hidden: Histories | None = None,
+    masked: Histories | None = None,
     allowed: BoolArray | None = None,
     cold: FloatArray | IntArray | None = None,
     repeat: bool = False,
 ) -> Ranking:
     """The k best items for each history, by score, equal scores in the order of item rows.
 
-    Left out are the items of the history (unless `repeat`), those of `hidden` (B rows of items), and those
+    Left out are the items of the history (unless `repeat`), those of `masked` (B rows of items), and those
     outside `allowed` ([I]). Whoever has an empty history is scored by `cold` ([I], say popularity) if it is given,
     and elsewhere by what the model makes of nothing. Users are scored in blocks whose scores fit in BLOCK_BYTES.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
@@ -49,8 +49,8 @@ def rank(
     model.require_fitted()
     if k < 1:
         raise ValueError(f"k = {k}; a list has at least one place")
-    if hidden is not None and len(hidden) != len(histories):
-        raise ValueError(f"hidden has {len(hidden)} rows for {len(histories)} histories")
+    if masked is not None and len(masked) != len(histories):
+        raise ValueError(f"masked has {len(masked)} rows for {len(histories)} histories")
     items, scores = _empty(len(histories), k)
     start, size = 0, 1  # one user first: how many items there are is known once the model has scored
     while start < len(histories):
@@ -61,9 +61,9 @@ def rank(
             block_scores[np.diff(block.starts) == 0] = cold
         if allowed is not None:
             block_scores[:, ~allowed] = -np.inf
-        for masked in (None if repeat else block, hidden.block(start, stop) if hidden else None):
-            if masked is not None:
-                block_scores[masked.owners, masked.items] = -np.inf
+        for rows in (None if repeat else block, masked.block(start, stop) if masked else None):
+            if rows is not None:
+                block_scores[rows.owners, rows.items] = -np.inf
         _fill(items[start:stop], scores[start:stop], block_scores, model.name)
         start, size = stop, max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
     return Ranking(items, scores)

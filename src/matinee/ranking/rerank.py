@@ -1,13 +1,13 @@
-"""Steering: what a person asks of a list beside their history. One place, for evaluation, commands and the site.
+"""Rerank: what a person asks of a list beside their history. One place, for evaluation, commands and the site.
 
 Genres and years go to rank() as `allowed`. The rest orders anew the first POOL items of its list:
 
-    worth = (1 - |a|) relevance + a (1 - fame)     a = adventurous >= 0;  a < 0: (1 - |a|) relevance + |a| fame
+    worth = (1 - |a|) relevance + a (1 - fame)     a = novelty >= 0;  a < 0: (1 - |a|) relevance + |a| fame
     next  = argmax over the items left of (1 - v) worth - v max over those listed of likeness(item, listed)
 
 relevance is the model's score, fame the logarithm of 1 + training events and worth what the line above makes of them,
 each scaled to 0..1 over the user's pool. The second line is maximal marginal relevance (Carbonell and Goldstein 1998,
-section 2, their lambda being 1 - v), v = variety. Likeness is clipped to 0..1 and divided by the largest of the pool.
+section 2, their lambda being 1 - v), v = diversity. Likeness is clipped to 0..1 and divided by the largest of the pool.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
@@ -31,20 +31,20 @@ BLOCK_PAIRS = 2**22
 """Pairs of items whose likeness is held at once: 16 MB."""
 BLOCK_ROWS = 256
 
-__all__ = ["POOL", "RankOptions", "Steerer", "Steering", "reorder"]
+__all__ = ["POOL", "RankOptions", "Rerank", "Reranker", "reorder"]
 
 
 class RankOptions(TypedDict, total=False):
-    """The options of rank() that steering passes on."""
+    """The options of rank() that rerank passes on."""
 
-    hidden: Histories | None
+    masked: Histories | None
     cold: FloatArray | IntArray | None
     repeat: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Steerer:
-    """rank() for lists that may be steered. popularity: [I] training events."""
+class Reranker:
+    """rank() for lists that may be reranked. popularity: [I] training events."""
 
     catalogue: Catalogue
     popularity: IntArray
@@ -54,47 +54,47 @@ class Steerer:
         model: Recommender[Any],
         histories: Histories,
         k: int,
-        steering: Steering | None = None,
+        rerank: Rerank | None = None,
         **options: Unpack[RankOptions],
     ) -> Ranking:
-        """The k best items for each history, as steered; without steering just what ranking gives, bit for bit.
+        """The k best items for each history, as reranked; without rerank just what ranking gives, bit for bit.
 
         Scores are the model's own, so that where the order was changed they do not descend. The pool holds what
         `allowed` lets through. Raises as rank(), and MatineeError for a genre that the catalogue does not have.
         """
-        steering = steering or Steering()
-        allowed = self.allowed(steering)
-        if not steering.reorders:
+        rerank = rerank or Rerank()
+        allowed = self.allowed(rerank)
+        if not rerank.reorders:
             return rank(model, histories, k, allowed=allowed, **options)
         pool = rank(model, histories, max(k, POOL), allowed=allowed, **options)
         fame = np.log1p(self.popularity.astype(np.float64))
         items, scores = np.empty((len(pool), k), dtype=np.int32), np.empty((len(pool), k), dtype=np.float32)
         for rows, part in _blocks(pool, len(self.popularity)):
             candidates = np.unique(part.items[part.items != UNKNOWN])
-            table = self._likeness(model, candidates) if steering.variety and len(candidates) else None
+            table = self._likeness(model, candidates) if rerank.diversity and len(candidates) else None
             places = np.searchsorted(candidates, part.items)  # [b, P]; those of UNKNOWN are never used
-            order = reorder(part, fame, steering, k, places=places, likeness=table)
+            order = reorder(part, fame, rerank, k, places=places, likeness=table)
             items[rows] = np.take_along_axis(part.items, order, axis=1)
             scores[rows] = np.take_along_axis(part.scores, order, axis=1)
         return Ranking(items, scores)
 
-    def allowed(self, steering: Steering) -> BoolArray | None:
+    def allowed(self, rerank: Rerank) -> BoolArray | None:
         """Which items pass the filters, None where there are none. [I]. An item without a year passes no year."""
-        if not steering.filters:
+        if not rerank.filters:
             return None
         passes = np.ones(len(self.catalogue), dtype=bool)
-        if steering.genres:
+        if rerank.genres:
             names = self.catalogue.genre_names
-            for genre in steering.genres:
+            for genre in rerank.genres:
                 if genre not in names:
                     raise MatineeError(f"no genre {genre!r} in the catalogue{did_you_mean(genre, names)}")
-            columns = [names.index(genre) for genre in steering.genres]
+            columns = [names.index(genre) for genre in rerank.genres]
             passes &= self.catalogue.genre_matrix[:, columns].any(axis=1)
         years = np.array(self.catalogue.years)
-        if steering.from_year is not None:
-            passes &= years >= steering.from_year
-        if steering.to_year is not None:
-            passes &= (years <= steering.to_year) & (years > 0)
+        if rerank.from_year is not None:
+            passes &= years >= rerank.from_year
+        if rerank.to_year is not None:
+            passes &= (years <= rerank.to_year) & (years > 0)
         return passes
 
     def _likeness(self, model: Recommender[Any], rows: IntArray) -> FloatArray:
@@ -118,7 +118,7 @@ class Steerer:
 def reorder(
     pool: Ranking,
     fame: FloatArray,
-    steering: Steering,
+    rerank: Rerank,
     k: int,
     *,
     places: IntArray | None = None,
@@ -131,10 +131,10 @@ def reorder(
     """
     missing = pool.items == UNKNOWN
     worth = _scaled(pool.scores, missing)
-    if steering.adventurous:
+    if rerank.novelty:
         known = _scaled(fame[pool.items], missing)
-        wanted = 1 - known if steering.adventurous > 0 else known
-        strength = abs(steering.adventurous)
+        wanted = 1 - known if rerank.novelty > 0 else known
+        strength = abs(rerank.novelty)
         worth = (1 - strength) * worth + strength * wanted
     worth[missing] = -np.inf
     order = np.argsort(-worth, axis=1, kind="stable")
@@ -144,7 +144,7 @@ def reorder(
     missing = np.take_along_axis(missing, order, axis=1)
     places = np.where(missing, 0, np.take_along_axis(places, order, axis=1))
     worth = _scaled(np.take_along_axis(worth, order, axis=1), missing)
-    picked = _marginal(worth, missing, places, np.clip(likeness, 0, 1), (steering.variety, k))
+    picked = _marginal(worth, missing, places, np.clip(likeness, 0, 1), (rerank.diversity, k))
     return np.take_along_axis(order, picked, axis=1)
 
 
@@ -153,16 +153,16 @@ def _marginal(
 ) -> IntArray:
     """Maximal marginal relevance, greedy steps for all users at once. worth, missing, places: [B, P] -> [B, k].
 
-    asked: variety and k. Candidates stand in the order of worth, those missing last.
+    asked: diversity and k. Candidates stand in the order of worth, those missing last.
     """
-    variety, k = asked
+    diversity, k = asked
     users = np.arange(len(worth))
     largest = _largest_pairs(missing, places, likeness)  # [B, 1]
     nearest = np.zeros(worth.shape)  # likeness to the most alike of those listed
     left = ~missing
     picked = np.empty((len(worth), k), dtype=np.int64)
     for step in range(k):
-        value = np.where(left, (1 - variety) * worth - variety * nearest, -np.inf)
+        value = np.where(left, (1 - diversity) * worth - diversity * nearest, -np.inf)
         best = value.argmax(axis=1)
         best = np.where(left[users, best], best, missing.shape[1] - 1)  # none left: the last is a missing one
         picked[:, step] = best

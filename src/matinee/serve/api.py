@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
-from matinee.config import Steering, configure, parse_steering
+from matinee.config import Rerank, configure, parse_rerank
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.ranking.explain import Method
@@ -162,15 +162,15 @@ class Api:
         k: Length = 10,
         model: Model = None,
         explain: bool = False,
-        steer: Annotated[str, Query(max_length=500, description="adventurous=0.5,variety=0.3,genres=A|B")] = "",
+        rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
     ) -> ListOut:
         """The best items for a history, for a user id, or else for the visitor whose session this is."""
         engine = self._site.engine
         seen = self._seen(request, user_id, history)
 
         def listed() -> list[Recommendation]:
-            steering = configure(Steering, parse_steering(steer), "steer")
-            return engine.recommend_for(seen.history, k, model, steering=steering, hidden=seen.hidden)
+            asked = configure(Rerank, parse_rerank(rerank), "rerank")
+            return engine.recommend_for(seen.history, k, model, rerank=asked, dismissed=seen.hidden)
 
         found = self._lists(listed)
         showing = Showing(self._site, seen.user_id)

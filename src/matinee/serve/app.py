@@ -23,7 +23,7 @@ from matinee.serve.error_handlers import answer_errors
 from matinee.serve.http.csrf import require_token
 from matinee.serve.http.middleware import Guard
 from matinee.serve.pages import Pages
-from matinee.serve.pages.base import HERE
+from matinee.serve.pages.base import STATIC
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
 from matinee.serve.startup import closed_app, usable
@@ -80,7 +80,7 @@ def create_app(
     pages = Pages(site)
     app.include_router(pages.router(), dependencies=[Depends(require_token)])
     app.include_router(Api(site).router())
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     answer_errors(app, pages.frame)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Guard)

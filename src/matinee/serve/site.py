@@ -8,7 +8,7 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.recommender import Engine, Recommendation
@@ -75,18 +75,16 @@ class Site:
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
         return Seen(user_id, activity.history, watched, activity.hidden)
 
-    def for_you(
-        self, seen: "Seen", k: int, model: str | None, steering: Steering | None = None
-    ) -> list[Recommendation]:
+    def for_you(self, seen: "Seen", k: int, model: str | None, rerank: Rerank | None = None) -> list[Recommendation]:
         """A visitor's list as a page shows it: places that the model knows nothing about go to popular items.
 
         A score of exactly 0 is a neighbourhood model's way of saying so: nobody who watched this watched that.
         """
-        listed = self.engine.recommend_for(seen.history, k, model, steering=steering, hidden=seen.hidden)
+        listed = self.engine.recommend_for(seen.history, k, model, rerank=rerank, dismissed=seen.hidden)
         found = [item for item in listed if item.score != 0]
         if len(found) < k:
             out = [*seen.history.items.tolist(), *seen.hidden.tolist(), *(item.item_row for item in found)]
-            allowed = self.engine.allowed(steering, np.array(out, dtype=np.int32))
+            allowed = self.engine.allowed(rerank, np.array(out, dtype=np.int32))
             found += self.engine.popular(k - len(found), allowed=allowed)
         return found
 

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from matinee.errors import MatineeError
 from matinee.recommender import require_same_items
 from matinee.serve.http.middleware import Guard
-from matinee.serve.pages.base import HERE
+from matinee.serve.pages.base import HERE, STATIC
 from matinee.serve.pages.i18n import texts_for
 from matinee.store.artefact import Artefact, load
 
@@ -42,7 +42,7 @@ def closed_app(reason: str) -> FastAPI:
     _log.error("the site cannot open: %s; `matinee doctor` checks artefacts and database", reason)
     templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     app = FastAPI(title="Matinee", openapi_url=None)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/health/live")
     def live() -> dict[str, str]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
+from matinee import renamed
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres, split_genres
 from matinee.dataset import Dataset, Events
@@ -32,7 +33,8 @@ from matinee.models.base import Recommender
 from matinee.version import __version__
 from matinee.vocab import Vocab
 
-FORMAT = 1
+FORMAT = 2
+READS = (1, 2)
 DTYPES = {
     "F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "I16": np.int16,
     "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
@@ -127,12 +129,16 @@ def load(path: Path) -> Artefact:
         )
     try:
         manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        if manifest["format"] != FORMAT:
+        if manifest["format"] not in READS:
             raise MatineeError(
-                f"artefact {path} has format {manifest['format']}, this Matinee reads {FORMAT}; train again"
+                f"artefact {path} has format {manifest['format']}, this Matinee reads {' and '.join(map(str, READS))}; "
+                "train again"
             )
+        arrays: Arrays = read_arrays(path / "arrays.safetensors")
+        if manifest["format"] == 1:
+            manifest, arrays = _of_format_1(manifest, arrays)
         model = model_class(manifest["model"])(**manifest["config"])
-        _put_together(model, read_arrays(path / "arrays.safetensors"), manifest)
+        _put_together(model, arrays, manifest)
         items = pl.read_parquet(path / "items.parquet")
         users = Vocab(_ids(pl.read_parquet(path / "users.parquet")["id"]))
         known = read_arrays(path / "histories.safetensors")
@@ -177,6 +183,22 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             else np.empty(shape, dtype)
         )
     return arrays
+
+
+def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+    """Manifest and arrays of a format-1 artefact under today's names of settings and arrays."""
+    names = renamed.ARRAYS.get(manifest["model"], {})
+
+    def today(name: str) -> str:
+        first, dot, part = name.partition(".")  # a sparse array is saved as NAME.data, NAME.indices and NAME.indptr
+        return names.get(first, first) + dot + part
+
+    config = {}
+    for old, value in manifest["config"].items():
+        key = renamed.SETTINGS.get(old, old)
+        config[key] = renamed.VALUES.get((key, value), value) if isinstance(value, str) else value
+    tables = {key: {today(name): value for name, value in manifest[key].items()} for key in ("sparse", "values")}
+    return manifest | {"format": FORMAT, "config": config} | tables, {today(k): v for k, v in arrays.items()}
 
 
 def _write_tables(artefact: Artefact, folder: Path) -> None:

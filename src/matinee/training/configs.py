@@ -22,7 +22,7 @@ class EpochsConfig(Config):
     """Stop after so many epochs without a better figure on valid, and keep the best; 0 trains all epochs."""
     min_delta: NonNegativeFloat = 0.0
     """What counts as better: by more than this."""
-    watch: str = "ndcg@10"
+    monitor: str = "ndcg@10"
     """The metric on valid that early stopping watches."""
     validate_every: PositiveInt = 1
     """Epochs between two looks at valid."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matinee.training.run import Run
 
 
-class GradientSteps:
+class TorchTrainer:
     """A Trainer: `losses()` yields the loss of each step of an epoch; its gradient is applied before the next.
 
     parameters: leaf tensors by name; buffers: other tensors that training changes in place; generator: torch's
@@ -105,7 +105,7 @@ def drop(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return values * kept.mul_(1 / (1 - share))
 
 
-def drop_bytes(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def fast_dropout(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Each value zeroed with a chance of `share` (to the nearest 1/256), the others scaled to keep the mean."""
     least = round(256 * share)
     if least == 0:

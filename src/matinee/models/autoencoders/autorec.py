@@ -12,7 +12,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import cosines, with_one
 from matinee.nn.sparse_rows import dropped, row_batches
 from matinee.training.configs import GradientConfig
@@ -84,7 +84,7 @@ class AutoRec(Recommender[FloatArray]):
 
         from matinee.models.autoencoders.network import Rows, observed_square, sparse_product
         from matinee.nn.initialisers import initial, initial_layers
-        from matinee.training.torch_trainer import GradientSteps, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, chance = self.config, torch_generator(run)
         matrix = self._centred(train)  # [n, m], rows of what it is based on
@@ -111,7 +111,7 @@ class AutoRec(Recommender[FloatArray]):
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
         decay = config.l2 / max(1, matrix.nnz)  # of the mean, which is what a step goes down
-        train_epochs(self, GradientSteps(weights, losses, learned, config, decay=decay), train, run)
+        train_epochs(self, TorchTrainer(weights, losses, learned, config, decay=decay), train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
@@ -120,7 +120,7 @@ class AutoRec(Recommender[FloatArray]):
         if self.config.based_on == "user":
             hidden = _sigmoid(values @ self.encoder + self.encoder_bias)
             return with_one(hidden)
-        places, known = stored_places(self.user_rows, histories.user_rows, self.config.user_state)
+        places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         state = np.empty((len(histories), self.items.shape[1]), dtype=np.float32)
         state[known] = self.users[places[known]]
         for row in np.flatnonzero(~known).tolist():

@@ -10,9 +10,9 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
-from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
+from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -88,10 +88,10 @@ class CDAE(Recommender[FloatArray]):
         from matinee.models.autoencoders.network import Rows, catalogue_loss, noisy_product, sparse_product, tanh
         from matinee.nn.initialisers import initial, initial_layers
         from matinee.nn.sparse_rows import batches
-        from matinee.training.torch_trainer import GradientSteps, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
-        inputs, targets = unit_rows(matrix), weighed_users(matrix, config.user_power)
+        inputs, targets = unit_rows(matrix), weighted_users(matrix, config.user_power)
         dim, half = fitting_dim(self, train.n_items), config.precision == "bfloat16"
         weights = initial_layers({"encoder": (train.n_items, dim)}, config.initialiser, chance)
         weights["nodes"] = torch.zeros((train.n_users, dim))
@@ -118,14 +118,14 @@ class CDAE(Recommender[FloatArray]):
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
         train_epochs(
-            self, GradientSteps(weights, losses, learned, config, decay=config.l2, generator=chance), train, run
+            self, TorchTrainer(weights, losses, learned, config, decay=config.l2, generator=chance), train, run
         )
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The hidden layer. [B, D]."""
         inputs = unit_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
-        places, known = stored_places(self.user_rows, histories.user_rows, self.config.user_state)
+        places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         inputs[known] += self.nodes[places[known]]
         state: FloatArray = np.tanh(inputs)
         return state

@@ -12,7 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
-from matinee.nn.sparse_rows import dropped, unit_rows, weighed_users
+from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -81,10 +81,10 @@ class MultVAE(Recommender[FloatArray]):
         from matinee.models.autoencoders.network import Rows, catalogue_loss, gaussian_kl, product, sparse_product, tanh
         from matinee.nn.initialisers import initial, initial_layers
         from matinee.nn.sparse_rows import batches
-        from matinee.training.torch_trainer import GradientSteps, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
-        inputs, targets = unit_rows(matrix), weighed_users(matrix, config.user_power)
+        inputs, targets = unit_rows(matrix), weighted_users(matrix, config.user_power)
         dim, hidden = self._widths(train.n_items)
         code = 2 * dim if config.variational else dim  # mean and log-variance side by side
         shapes = {"encoder": (train.n_items, hidden or code)}
@@ -121,7 +121,7 @@ class MultVAE(Recommender[FloatArray]):
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: value.numpy().copy() for name, value in weights.items()}, dim, hidden)
 
-        steps = GradientSteps(
+        steps = TorchTrainer(
             weights, losses, learned, config, decay=config.l2, buffers={"done": done}, generator=chance
         )
         train_epochs(self, steps, train, run)

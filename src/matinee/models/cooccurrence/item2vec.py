@@ -149,8 +149,8 @@ class Item2Vec(Recommender[FloatArray]):
         wanted = unit(self.items) if self.config.score_by == "cosine" else self.contexts
         return explained_means(histories, self.items, item_rows, wanted, self._weights(histories))
 
-    def item_shares(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemShares: what keeps items without a vector last."""
+    def item_bias_of(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemBias: what keeps items without a vector last."""
         shares: FloatArray = self.item_vectors()[item_rows, -1]
         return shares
 

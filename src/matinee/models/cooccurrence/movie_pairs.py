@@ -142,8 +142,8 @@ class MoviePairs(Recommender[FloatArray]):
         parts = explained_means(histories, self.items, item_rows, unit(self.items))
         return parts / np.where(lengths > 0, lengths, 1)[histories.owners, None]
 
-    def item_shares(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemShares: the movie's bias, as much of it as counts in a list."""
+    def item_bias_of(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemBias: the movie's bias, as much of it as counts in a list."""
         share = 0.0 if self.config.score_by == "cosine" else self.config.bias_share
         return self.bias[item_rows] * np.float32(share)
 

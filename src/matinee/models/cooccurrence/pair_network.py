@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from matinee.models.cooccurrence.batches import PairBatches
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps, torch_generator
+from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
 if TYPE_CHECKING:
     from matinee.models.cooccurrence.movie_pairs import MoviePairsConfig
@@ -28,7 +28,7 @@ class PairNetwork:
         self.config = config
         self.batches = batches
         self.parameters = self._first_values(torch_generator(run))
-        self.trainer = GradientSteps(self.parameters, self._losses, self._learned, config)
+        self.trainer = TorchTrainer(self.parameters, self._losses, self._learned, config)
 
     def _first_values(self, generator: torch.Generator) -> dict[str, Tensor]:
         config, popularity = self.config, self.batches.popularity

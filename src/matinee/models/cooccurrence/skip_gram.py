@@ -10,7 +10,7 @@ from torch import Tensor
 
 from matinee.models.cooccurrence.batches import PairBatches
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps, torch_generator
+from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
 if TYPE_CHECKING:
     from matinee.models.cooccurrence.item2vec import Item2VecConfig
@@ -32,7 +32,7 @@ class SkipGram:
             name: torch.randn(len(popularity), config.dim, generator=generator) * present / config.dim**0.5
             for name in ("items", "contexts")
         }
-        self.trainer = GradientSteps(self.parameters, self._losses, self._learned, config)
+        self.trainer = TorchTrainer(self.parameters, self._losses, self._learned, config)
 
     def _losses(self) -> Iterator[Tensor]:
         items, contexts = self.parameters["items"], self.parameters["contexts"]

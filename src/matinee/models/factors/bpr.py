@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.factors.least_squares import explained, solve
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -84,7 +84,7 @@ class BPR(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """Each user's vector and a 1 for the bias. [B, D + 1]."""
         vectors = self._solved(histories.matrix(len(self.items))) @ self.turn
-        places, known = stored_places(self.user_rows, histories.user_rows, self.config.user_state)
+        places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[known] = self.users[places[known]]
         return with_one(vectors)
 
@@ -109,8 +109,8 @@ class BPR(Recommender[FloatArray]):
         wanted = self.items[item_rows].astype(np.float64) @ self.turn.T.astype(np.float64)  # [B, k, D]
         return explained(histories, *self._system(len(histories)), wanted)
 
-    def item_shares(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemShares: the bias."""
+    def item_bias_of(self, item_rows: IntArray) -> FloatArray:
+        """See HasItemBias: the bias."""
         return self.bias[item_rows]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:

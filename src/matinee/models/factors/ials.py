@@ -185,8 +185,8 @@ def _descend(
     solution, scores = start.copy(), seen(start)
     residual = pulled(1 - scores, solution)
     reached = float(scores.sum(dtype=np.float64))  # w·r: what the entries' scores sum to
-    steered = scale * residual
-    direction, size = steered, np.einsum("bd,bd->b", residual, steered)
+    reranked = scale * residual
+    direction, size = reranked, np.einsum("bd,bd->b", residual, reranked)
     for step in range(steps):
         scores = seen(direction)
         pushed = pulled(-scores, direction)  # -A direction
@@ -196,9 +196,9 @@ def _descend(
         residual += length[:, None] * pushed
         if step + 1 == steps:
             break
-        steered = scale * residual
-        fresh = np.einsum("bd,bd->b", residual, steered)
-        direction = steered + (fresh / np.maximum(size, 1e-20))[:, None] * direction
+        reranked = scale * residual
+        fresh = np.einsum("bd,bd->b", residual, reranked)
+        direction = reranked + (fresh / np.maximum(size, 1e-20))[:, None] * direction
         size = fresh
     return solution, -reached - float(np.einsum("bd,bd->", solution, residual))
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from matinee.arrays import IntArray, rows_of
 from matinee.histories import TrainingData
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps, torch_generator
+from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
 if TYPE_CHECKING:
     from matinee.models.factors.bpr import BPRConfig
@@ -32,7 +32,7 @@ class Pairwise:
             "items": torch.randn(train.n_items, config.dim, generator=generator) * spread * 0.1,
             "bias": torch.zeros(train.n_items),
         }
-        self.trainer = GradientSteps(self.parameters, self._losses, self._learned, config)
+        self.trainer = TorchTrainer(self.parameters, self._losses, self._learned, config)
 
     def _losses(self) -> Iterator[Tensor]:
         order = self.rng.permutation(self.matrix.shape[0])

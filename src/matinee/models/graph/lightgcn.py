@@ -9,10 +9,10 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import rank_isolated
+from matinee.models.cold_start import fill_cold_scores
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import explained_solve, solved
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -34,8 +34,8 @@ class LightGCN(Recommender[FloatArray]):
     Source: He et al. 2020, eq. 3 to 8; only layer 0 is learned. The loss and its negatives are free choices.
     A visitor hears the items of the history, layer by layer, as a user of the graph does: the sum of
     `heard` over the root of how many they are. Their own layer 0 is then solved: the direction that makes their
-    history likely among all items (see solve_directions), the items unchanged. `refreshed` sends what was learned over
-    the graph of a newer log.
+    history likely among all items (see solve_directions), the items unchanged. `with_graph_of` sends what was learned
+    over the graph of a newer log.
     The scores of items without events are the lowest of the row; who has no history is scored by popularity.
     """
 
@@ -62,7 +62,7 @@ class LightGCN(Recommender[FloatArray]):
         from matinee.nn.ranking_losses import losses_of
         from matinee.nn.sparse_rows import normalised
         from matinee.nn.sparse_tensors import Graph
-        from matinee.training.torch_trainer import GradientSteps, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix = self.config, train.matrix()
         chance, edges = torch_generator(run), normalised(matrix)
@@ -83,17 +83,17 @@ class LightGCN(Recommender[FloatArray]):
         self.own_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
         losses = losses_of(config, matrix, lambda: propagate(graph, users, items, shares()), run.rng)
-        steps = GradientSteps(parameters, losses, learned, config, decay=config.decay, generator=chance)
+        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
 
-    def refreshed(self, known: TrainingData) -> Self:
-        """See Refreshes: layer 0 stays, a user of `known` who was not trained on has a zero one."""
+    def with_graph_of(self, known: TrainingData) -> Self:
+        """See HasGraph: layer 0 stays, a user of `known` who was not trained on has a zero one."""
         import torch
 
         matrix = known.matrix()
         users = np.zeros((len(known.histories), self.own.shape[1]), dtype=np.float32)
-        places, trained = stored_places(self.own_rows, known.histories.user_rows, "stored")
+        places, trained = find_stored_users(self.own_rows, known.histories.user_rows, "stored")
         users[trained] = self.own[places[trained]]
         model = type(self)(**self.config.model_dump())
         model.own, model.own_rows = users, known.histories.user_rows.astype(np.int32)
@@ -125,13 +125,13 @@ class LightGCN(Recommender[FloatArray]):
         config, matrix = self.config, histories.matrix(len(self.items))
         roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)
         vectors: FloatArray = (matrix @ self.heard) / roots[:, None]  # [B, D]
-        places, known = stored_places(self.own_rows, histories.user_rows, config.user_state)
+        places, known = find_stored_users(self.own_rows, histories.user_rows, config.user_state)
         vectors[known] += self.shares[0] * self.own[places[known]]
         return solved(vectors, known, matrix, self.items, config)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        return rank_isolated(state @ self.items.T, state, self.popularity)  # [B, I]
+        return fill_cold_scores(state @ self.items.T, state, self.popularity)  # [B, I]
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""

@@ -11,10 +11,10 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import rank_isolated
+from matinee.models.cold_start import fill_cold_scores
 from matinee.models.graph.config import SLOPE, GraphConfig
 from matinee.models.graph.fold_in import explained_solve, solved
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -38,7 +38,7 @@ class NGCF(Recommender[FloatArray]):
     W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of an edge is ever held. Bias, slope and the normalisation of layers
     are those of the authors' code.
     A visitor's layers come from the history and a zero layer 0; the whole vector is then solved as LightGCN's is.
-    `refreshed` sends what was learned over the graph of a newer log.
+    `with_graph_of` sends what was learned over the graph of a newer log.
     The scores of items without events are the lowest of the row; who has no history is scored by popularity.
     """
 
@@ -67,7 +67,7 @@ class NGCF(Recommender[FloatArray]):
         from matinee.nn.ranking_losses import losses_of
         from matinee.nn.sparse_rows import normalised
         from matinee.nn.sparse_tensors import Graph
-        from matinee.training.torch_trainer import GradientSteps, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix = self.config, train.matrix()
         chance, edges = torch_generator(run), normalised(matrix)
@@ -94,16 +94,16 @@ class NGCF(Recommender[FloatArray]):
         self.popularity = train.popularity.astype(np.float32)
         parameters = {"users": users, "items": items, **weights}
         losses = losses_of(config, matrix, embed, run.rng)
-        steps = GradientSteps(parameters, losses, learned, config, decay=config.decay, generator=chance)
+        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
 
-    def refreshed(self, known: TrainingData) -> Self:
-        """See Refreshes: layer 0 and the weights stay, a user of `known` who was not trained on has a zero layer 0."""
+    def with_graph_of(self, known: TrainingData) -> Self:
+        """See HasGraph: layer 0 and the weights stay, a user of `known` who was not trained on has a zero layer 0."""
         import torch
 
         users = np.zeros((len(known.histories), self.own.shape[1]), dtype=np.float32)
-        places, trained = stored_places(self.own_rows, known.histories.user_rows, "stored")
+        places, trained = find_stored_users(self.own_rows, known.histories.user_rows, "stored")
         users[trained] = self.own[places[trained]]
         model = type(self)(**self.config.model_dump())
         model.own, model.own_rows = users, known.histories.user_rows.astype(np.int32)
@@ -139,7 +139,7 @@ class NGCF(Recommender[FloatArray]):
         """The users' vectors. [B, (K + 1) D]; zero without a history."""
         config, matrix = self.config, histories.matrix(len(self.items))
         lengths = np.diff(matrix.indptr)
-        places, known = stored_places(self.own_rows, histories.user_rows, config.user_state)
+        places, known = find_stored_users(self.own_rows, histories.user_rows, config.user_state)
         known &= lengths > 0
         layer = np.zeros((len(histories), self.own.shape[1]), dtype=np.float32)
         layer[known] = self.own[places[known]]
@@ -156,7 +156,7 @@ class NGCF(Recommender[FloatArray]):
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        return rank_isolated(state @ self.items.T, state, self.popularity)  # [B, I]
+        return fill_cold_scores(state @ self.items.T, state, self.popularity)  # [B, I]
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""

@@ -8,11 +8,11 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import rank_isolated
+from matinee.models.cold_start import fill_cold_scores
 from matinee.models.ncf.config import PairConfig, TowerConfig
 from matinee.models.ncf.fold_in import solve_users
 from matinee.models.ncf.inference import PairWeights, score_all
-from matinee.models.stored_users import stored_places
+from matinee.models.stored_users import find_stored_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -47,7 +47,7 @@ def fit_pairs(
     from matinee.models.ncf.likeness import slow_down
     from matinee.models.ncf.losses import pair_losses
     from matinee.models.ncf.network import PairNetwork
-    from matinee.training.torch_trainer import GradientSteps, torch_generator
+    from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
     config: PairConfig = model.config  # type: ignore[assignment]
     matrix, chance = train.matrix(), torch_generator(run)
@@ -63,7 +63,7 @@ def fit_pairs(
     model.popularity = train.popularity.astype(np.float32)  # type: ignore[attr-defined]
     model.data = train.fingerprint  # type: ignore[attr-defined]
     losses = pair_losses(config, matrix, network, run.rng)
-    steps = GradientSteps(network.parameters, losses, learned, config, buffers=network.buffers, generator=chance)
+    steps = TorchTrainer(network.parameters, losses, learned, config, buffers=network.buffers, generator=chance)
     if isinstance(config, TowerConfig) and config.tower_rate != 1:
         names = (name for name in network.parameters if name not in ("users", "items", "product"))
         slow_down(steps.optimizer, [network.parameters[name] for name in names], config.tower_rate)
@@ -104,7 +104,7 @@ def weights_of(model: PairModel) -> PairWeights:
 def user_parts(model: PairModel, histories: Histories) -> FloatArray:
     """The users' parts of scores, solved or stored. [B, D + W]; zero without a history."""
     weights, matrix = weights_of(model), histories.matrix(len(model.items))
-    places, known = stored_places(model.user_rows, histories.user_rows, model.config.user_state)
+    places, known = find_stored_users(model.user_rows, histories.user_rows, model.config.user_state)
     lengths = np.diff(matrix.indptr)
     users = np.zeros((len(histories), model.users.shape[1]), dtype=np.float32)
     users[known] = model.users[places[known]]
@@ -119,4 +119,4 @@ def user_parts(model: PairModel, histories: Histories) -> FloatArray:
 
 def pair_scores(model: PairModel, states: FloatArray) -> FloatArray:
     """Scores of all items. states [B, D + W] -> [B, I]; items without events last, zero states by popularity."""
-    return rank_isolated(score_all(weights_of(model), states, model.items), states, model.popularity)
+    return fill_cold_scores(score_all(weights_of(model), states, model.items), states, model.popularity)

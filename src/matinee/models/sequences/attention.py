@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.training.torch_trainer import drop_bytes
+from matinee.training.torch_trainer import fast_dropout
 
 WEIGHTS = ("qkv", "mixed", "up", "down", "shifts", "norms")
 """The parameters of K blocks, each stacked over them."""
@@ -52,12 +52,12 @@ def attend(
         split = (inside @ qkv).view(n_rows, length, 3, n_heads, dim // n_heads).transpose(1, 3)  # [B, h, 3, T, d]
         heard = _heard(split[:, :, 0], split[:, :, 1], split[:, :, 2])
         added = heard.transpose(1, 2).reshape(n_rows, length, dim) @ mixed
-        values = values + drop_bytes(added, dropout, generator)
+        values = values + fast_dropout(added, dropout, generator)
         if norm == "post":
             values = _normed(values, norms[0])
         inside = _normed(values, norms[1]) if norm == "pre" else values
         added = torch.relu(inside @ up + shifts[0]) @ down + shifts[1]
-        values = values + drop_bytes(added, dropout, generator)
+        values = values + fast_dropout(added, dropout, generator)
         if norm == "post":
             values = _normed(values, norms[1])
     return values

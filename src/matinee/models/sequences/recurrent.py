@@ -17,7 +17,7 @@ from matinee.models.sequences.losses import SequenceLoss
 from matinee.nn.initialisers import initial_embeddings
 from matinee.nn.sparse_rows import normalised
 from matinee.training.run import Run
-from matinee.training.torch_trainer import GradientSteps, drop_bytes, torch_generator
+from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
 
 if TYPE_CHECKING:
     from matinee.models.sequences.gru4rec import GRU4RecConfig
@@ -32,7 +32,7 @@ class RecurrentNetwork:
         self.half = config.precision == "bfloat16"
         self.parameters = self._initial(train)
         self.loss = SequenceLoss(config, train, run.rng)
-        self.trainer = GradientSteps(
+        self.trainer = TorchTrainer(
             self.parameters, self.losses, self._learned, config, decay=config.decay, generator=self.chance
         )
 
@@ -74,7 +74,7 @@ class RecurrentNetwork:
         """The last layer's states [P, H], and each layer's after the last step (lanes)."""
         config, weights = self.config, self.parameters
         rows = torch.from_numpy(self.past.items[places].astype(np.int64))
-        values = drop_bytes(functional.embedding(rows, weights["items"]), config.dropout, self.chance)  # [P, D]
+        values = fast_dropout(functional.embedding(rows, weights["items"]), config.dropout, self.chance)  # [P, D]
         ends = []
         for layer in range(config.layers):
             into = weights["first_input"] if layer == 0 else weights["inputs"][layer - 1]
@@ -85,7 +85,7 @@ class RecurrentNetwork:
                 first=None if first is None else first[layer], begins=begins, half=self.half,
             )  # fmt: skip
             ends.append(states[-sizes[-1] :])
-            values = drop_bytes(states, config.dropout, self.chance)
+            values = fast_dropout(states, config.dropout, self.chance)
         return values, ends
 
     def _attended(self, states: Tensor, batch: Pieces, sizes: IntArray) -> Tensor:

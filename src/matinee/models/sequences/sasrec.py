@@ -75,7 +75,7 @@ class SASRec(Recommender[FloatArray]):
         from matinee.models.sequences.losses import SequenceLoss
         from matinee.nn.initialisers import initial_embeddings
         from matinee.nn.sparse_rows import normalised
-        from matinee.training.torch_trainer import GradientSteps, drop_bytes, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
 
         config, past, chance = self.config, train.histories, torch_generator(run)
         edges = normalised(train.matrix())
@@ -97,7 +97,7 @@ class SASRec(Recommender[FloatArray]):
                 backwards = np.maximum(batch.lengths[:, None] - 1 - np.arange(seen.shape[1]), 0)
                 values = functional.embedding(torch.from_numpy(past.items[seen].astype(np.int64)), table) * scale
                 values = values + functional.embedding(torch.from_numpy(backwards), parameters["places"])
-                values = drop_bytes(values, config.dropout, chance)
+                values = fast_dropout(values, config.dropout, chance)
                 with torch.autocast("cpu", torch.bfloat16, enabled=half):
                     values = attend(values, parameters, config.heads, config.norm, config.dropout, chance)
                 states = values.float()[torch.from_numpy(real)]  # [P, D], only where something comes next
@@ -108,7 +108,7 @@ class SASRec(Recommender[FloatArray]):
         def learned() -> Mapping[str, FloatArray]:
             return {name: value.numpy().copy() for name, value in parameters.items()}
 
-        steps = GradientSteps(parameters, losses, learned, config, decay=config.decay, generator=chance)
+        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
 

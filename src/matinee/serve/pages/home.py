@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from matinee.recommender import Recommendation
 from matinee.serve.pages.base import STRIP, Frame
-from matinee.serve.pages.rerank_form import steering_of
+from matinee.serve.pages.rerank_form import rerank_of
 from matinee.serve.pages.shelves import Row, Rows
 from matinee.serve.pages.trending import PopularNow
 
@@ -42,8 +42,8 @@ class HomePages:
         engine, cards = self._site.engine, self._frame.cards
         name = model or engine.default
         self._frame.require_served(name, engine.models)
-        steering = steering_of(request, self._site.catalogue)
-        found = self._site.for_you(seen, FOR_YOU, name, steering.asked) if watched else []
+        rerank = rerank_of(request, self._site.catalogue)
+        found = self._site.for_you(seen, FOR_YOU, name, rerank.asked) if watched else []
         rows = Rows(self._frame, request)
         listed = [row for row in self._rows(rows, found, guest=not watched) if row.cards]
         starters = self._starters[more * STARTERS : (more + 1) * STARTERS]
@@ -51,7 +51,7 @@ class HomePages:
             request,
             "home.html",
             model=name,
-            steering=steering,
+            rerank=rerank,
             for_you=rows.of("for-you", "", "", found).cards,
             starters=cards.plain(starters, watched) if len(watched) < ENOUGH else [],
             more=(more + 1) % max(1, len(self._starters) // STARTERS),

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.recommender import POPULAR, Recommendation
 from matinee.serve.art.models import draw_family
 from matinee.serve.pages.base import Frame
@@ -16,7 +16,7 @@ from matinee.serve.pages.cards import Card
 from matinee.serve.pages.formulas import FORMULAS
 from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
 from matinee.serve.pages.papers import PAPERS
-from matinee.serve.pages.rerank_form import steering_of
+from matinee.serve.pages.rerank_form import rerank_of
 from matinee.serve.site import Seen
 
 LISTED, COMPARED = 20, 12
@@ -70,8 +70,8 @@ class ModelPages:
         self._frame.require_served(name, self._names)
         artefact = self._site.engine.artefacts.get(name)
         did = self._frame.seen(request)
-        steering = steering_of(request, self._site.catalogue)
-        items = self._list(did, name, LISTED, repeat=seen, steering=steering.asked)
+        rerank = rerank_of(request, self._site.catalogue)
+        items = self._list(did, name, LISTED, repeat=seen, rerank=rerank.asked)
         list_id = self._frame.showing(request).add("model", name, items)
         compared = beside(artefact, self._figures) if artefact else []
         return self._frame.page(
@@ -79,7 +79,7 @@ class ModelPages:
             "model.html",
             model=name,
             names=self._names,
-            steering=steering,
+            rerank=rerank,
             places=self._places(items, self._frame.cards.listed(items, did.watched, list_id)),
             repeat=seen and bool(did.watched),
             formulas=FORMULAS.get(name, ()),
@@ -140,15 +140,15 @@ class ModelPages:
         return [figure for figure in self._figures.values() if figure.split == split]
 
     def _list(
-        self, did: Seen, name: str, k: int, *, repeat: bool = False, steering: Steering | None = None
+        self, did: Seen, name: str, k: int, *, repeat: bool = False, rerank: Rerank | None = None
     ) -> list[Recommendation]:
         engine = self._site.engine
         if name not in engine.models:
             out = did.hidden if repeat else np.concatenate([did.history.items, did.hidden])
-            return engine.popular(k, allowed=engine.allowed(steering, out))
+            return engine.popular(k, allowed=engine.allowed(rerank, out))
         if repeat and did.watched:
-            return engine.recommend_for(did.history, k, name, steering=steering, hidden=did.hidden, repeat=True)
-        return self._site.for_you(did, k, name, steering)
+            return engine.recommend_for(did.history, k, name, rerank=rerank, dismissed=did.hidden, repeat=True)
+        return self._site.for_you(did, k, name, rerank)
 
     def _places(
         self, items: list[Recommendation], cards: list[Card], holds: dict[int, int] | None = None

@@ -1,4 +1,4 @@
-"""Steering as a form: what a page's address asks of its list, and what there is to ask for."""
+"""Rerank as a form: what a page's address asks of its list, and what there is to ask for."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,20 +7,20 @@ from urllib.parse import urlencode
 from fastapi import Request
 
 from matinee.catalogue import Catalogue
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.serve.pages.base import PageError
 from matinee.serve.pages.i18n import texts_for
 
-NUMBERS = {"adventurous": (-1.0, 1.0), "variety": (0.0, 1.0)}
+NUMBERS = {"novelty": (-1.0, 1.0), "diversity": (0.0, 1.0)}
 YEARS = {"from": "from_year", "to": "to_year"}
 NAMES = ("genre", *YEARS, *NUMBERS)
 
 
 @dataclass(frozen=True)
-class SteeringForm:
+class RerankForm:
     """The form of a catalogue's lists, filled in. asked: what the address says."""
 
-    asked: Steering
+    asked: Rerank
     genres: tuple[str, ...]
     first_year: int
     last_year: int
@@ -32,7 +32,7 @@ class SteeringForm:
 
     @cached_property
     def query(self) -> str:
-        """What an address needs for the same list, beginning with &; empty without steering."""
+        """What an address needs for the same list, beginning with &; empty without rerank."""
         asked = self.asked
         pairs: list[tuple[str, object]] = [("genre", genre) for genre in asked.genres]
         pairs += [(name, getattr(asked, field)) for name, field in YEARS.items() if getattr(asked, field) is not None]
@@ -40,7 +40,7 @@ class SteeringForm:
         return f"&{urlencode(pairs)}" if pairs else ""
 
 
-def steering_of(request: Request, catalogue: Catalogue) -> SteeringForm:
+def rerank_of(request: Request, catalogue: Catalogue) -> RerankForm:
     """What a request's address asks of a list. Raises PageError for what cannot be asked for."""
     texts, given = texts_for(request), request.query_params
     names = catalogue.genre_names
@@ -48,24 +48,23 @@ def steering_of(request: Request, catalogue: Catalogue) -> SteeringForm:
     for genre in genres:
         if genre not in names:
             there = ", ".join(texts.genre(name) for name in names)
-            raise PageError("steering.no_genre", name=genre[:50], genres=there)
-    years = {field: _number(given.get(name, ""), texts(f"steering.{name}"), 0, 9999) for name, field in YEARS.items()}
+            raise PageError("rerank.no_genre", name=genre[:50], genres=there)
+    years = {field: _number(given.get(name, ""), texts(f"rerank.{name}"), 0, 9999) for name, field in YEARS.items()}
     first, last = years["from_year"], years["to_year"]
     if first is not None and last is not None and first > last:
-        raise PageError("steering.bad_years", first=f"{first:g}", last=f"{last:g}")
+        raise PageError("rerank.bad_years", first=f"{first:g}", last=f"{last:g}")
     strengths = {
-        name: _number(given.get(name, ""), texts(f"steering.{name}"), *limits) or 0.0
-        for name, limits in NUMBERS.items()
+        name: _number(given.get(name, ""), texts(f"rerank.{name}"), *limits) or 0.0 for name, limits in NUMBERS.items()
     }
-    asked = Steering(
+    asked = Rerank(
         genres=genres,
         from_year=None if first is None else int(first),
         to_year=None if last is None else int(last),
-        adventurous=strengths["adventurous"],
-        variety=strengths["variety"],
+        novelty=strengths["novelty"],
+        diversity=strengths["diversity"],
     )
     known = [year for year in catalogue.years if year]
-    return SteeringForm(asked, names, min(known, default=0), max(known, default=0))
+    return RerankForm(asked, names, min(known, default=0), max(known, default=0))
 
 
 def _number(text: str, name: str, low: float, high: float) -> float | None:
@@ -77,5 +76,5 @@ def _number(text: str, name: str, low: float, high: float) -> float | None:
     except ValueError:
         number = float("nan")
     if not low <= number <= high:
-        raise PageError("steering.bad_number", name=name, value=text[:20], low=f"{low:g}", high=f"{high:g}")
+        raise PageError("rerank.bad_number", name=name, value=text[:20], low=f"{low:g}", high=f"{high:g}")
     return number

@@ -90,7 +90,7 @@ main.addEventListener("click", async (event) => {
 addEventListener("popstate", () => location.reload());
 
 // Steering: a change asks for the list at once; what was left as it is stays out of the address.
-async function steer(form, control) {
+async function rerank(form, control) {
   const mine = ++turn;
   const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "" && Number(value) !== 0));
   const address = form.getAttribute("action") + (asked.size ? `?${asked}` : "");
@@ -99,9 +99,9 @@ async function steer(form, control) {
     if (!response.ok) return form.submit(); // the page that says what is wrong
     if (await show(response, mine)) {
       history.replaceState({}, "", address);
-      document.getElementById("steering")?.setAttribute("open", "");
-      const same = control && [...main.querySelectorAll("[data-steer] input")].find((one) => one.name === control.name && (one.type !== "checkbox" || one.value === control.value));
-      (same || main.querySelector("[data-steer] button"))?.focus({ preventScroll: true });
+      document.getElementById("rerank")?.setAttribute("open", "");
+      const same = control && [...main.querySelectorAll("[data-rerank] input")].find((one) => one.name === control.name && (one.type !== "checkbox" || one.value === control.value));
+      (same || main.querySelector("[data-rerank] button"))?.focus({ preventScroll: true });
     }
     say(form.dataset.said);
   } catch {
@@ -109,13 +109,13 @@ async function steer(form, control) {
   }
 }
 main.addEventListener("change", (event) => {
-  const form = event.target.closest("form[data-steer]");
-  if (form) steer(form, event.target);
+  const form = event.target.closest("form[data-rerank]");
+  if (form) rerank(form, event.target);
 });
 main.addEventListener("submit", (event) => {
-  if (!event.target.matches("form[data-steer]")) return;
+  if (!event.target.matches("form[data-rerank]")) return;
   event.preventDefault();
-  steer(event.target, null);
+  rerank(event.target, null);
 });
 
 // The picker by keyboard: arrows walk between movies, 1 to 5 rate the one the focus is on, w marks it as watched.

@@ -1,4 +1,4 @@
-"""Steering, why and not interested in a browser, with JavaScript and without."""
+"""Rerank, why and not interested in a browser, with JavaScript and without."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,7 +20,7 @@ def liked_alien(page: Page, address: str) -> None:
 
 def slide(page: Page, name: str, value: str) -> None:
     """Move a slider as the keyboard does: to its left end, then step by step."""
-    slider = page.locator(f'#steering input[name="{name}"]')
+    slider = page.locator(f'#rerank input[name="{name}"]')
     slider.focus()
     page.keyboard.press("Home")
     steps = round((float(value) - float(slider.get_attribute("min") or 0)) / 0.25)
@@ -29,16 +29,16 @@ def slide(page: Page, name: str, value: str) -> None:
 
 
 @BOTH
-def test_a_list_is_steered_and_set_back(browser: Browser, address: str, javascript: bool) -> None:
+def test_a_list_is_reranked_and_set_back(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     liked_alien(page, address)
     plain = listed(page, "for-you")
-    page.locator("#steering summary").click()
+    page.locator("#rerank summary").click()
     page.get_by_label("Horror").check()
     if not javascript:
         page.get_by_role("button", name="Apply").click()
-    expect(page.locator("#steering summary b")).to_have_text("Steered")
+    expect(page.locator("#rerank summary b")).to_have_text("Steered")
     assert "genre=Horror" in page.url
     horror = listed(page, "for-you")
     assert horror != plain
@@ -46,7 +46,7 @@ def test_a_list_is_steered_and_set_back(browser: Browser, address: str, javascri
     expect(page.locator(".kicker")).to_contain_text("Horror")
     page.go_back()
     page.get_by_role("link", name="As the model has it").click()
-    expect(page.locator("#steering summary b")).to_have_count(0)
+    expect(page.locator("#rerank summary b")).to_have_count(0)
     assert listed(page, "for-you") == plain
     assert wrong == []
     context.close()
@@ -57,23 +57,23 @@ def test_sliders_by_keyboard_keep_the_focus_and_change_the_list_at_once(browser:
     page, wrong = opened(context, address)
     liked_alien(page, address)
     plain = listed(page, "for-you")
-    page.locator("#steering summary").click()
-    page.locator('#steering input[name="adventurous"]').focus()
+    page.locator("#rerank summary").click()
+    page.locator('#rerank input[name="novelty"]').focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#steering summary b")).to_have_text("Steered")
-    expect(page.locator('#steering input[name="adventurous"]')).to_be_focused()
-    expect(page.locator('#steering input[name="adventurous"]')).to_have_value("0.25")
+    expect(page.locator("#rerank summary b")).to_have_text("Steered")
+    expect(page.locator('#rerank input[name="novelty"]')).to_be_focused()
+    expect(page.locator('#rerank input[name="novelty"]')).to_have_value("0.25")
     page.keyboard.press("End")
-    expect(page.locator('#steering input[name="adventurous"]')).to_have_value("1")
-    page.wait_for_url("**adventurous=1*")
+    expect(page.locator('#rerank input[name="novelty"]')).to_have_value("1")
+    page.wait_for_url("**novelty=1*")
     assert set(listed(page, "for-you")) != set(plain)
-    expect(page.locator("#steering")).to_have_attribute("open", "")
-    page.locator('#steering input[name="variety"]').focus()
+    expect(page.locator("#rerank")).to_have_attribute("open", "")
+    page.locator('#rerank input[name="diversity"]').focus()
     page.keyboard.press("End")
-    page.wait_for_url("**variety=1*")
-    page.locator("#for-you .choices a", has_text="ItemKNN").click()  # another model, steered as before
-    page.wait_for_url("**model=item-knn**adventurous=1*")
-    expect(page.locator("#steering summary b")).to_have_text("Steered")
+    page.wait_for_url("**diversity=1*")
+    page.locator("#for-you .choices a", has_text="ItemKNN").click()  # another model, reranked as before
+    page.wait_for_url("**model=item-knn**novelty=1*")
+    expect(page.locator("#rerank summary b")).to_have_text("Steered")
     assert wrong == []
     context.close()
 
@@ -84,8 +84,8 @@ def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javas
     page, _ = opened(context, address)
     liked_alien(page, address)
     if not javascript:
-        page.locator("#steering summary").click()
-        slide(page, "variety", "0.5")
+        page.locator("#rerank summary").click()
+        slide(page, "diversity", "0.5")
         page.get_by_label("from", exact=True).fill("1990")
         page.get_by_label("to", exact=True).fill("1985")
         page.get_by_role("button", name="Apply").click()
@@ -93,7 +93,7 @@ def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javas
         page.go_back()
     page.goto(f"{address}/?from=1950&to=1955&genre=Documentary&genre=Horror")
     expect(page.locator("#for-you")).to_be_visible()
-    expect(page.locator("#steering")).to_have_attribute("open", "")
+    expect(page.locator("#rerank")).to_have_attribute("open", "")
     context.close()
 
 
@@ -145,8 +145,8 @@ def test_in_korean(browser: Browser, address: str) -> None:
     page.locator('.yours button[value="5"]').click()
     expect(page.locator("#my-link")).to_contain_text("1")
     page.goto(address)
-    page.locator("#steering summary").click()
-    expect(page.locator("#steering")).to_contain_text("목록 조절하기")
+    page.locator("#rerank summary").click()
+    expect(page.locator("#rerank")).to_contain_text("목록 조절하기")
     page.locator("#for-you .why").first.click()
     expect(page.locator("main")).to_contain_text("정확한 값")
     assert wrong == []
@@ -161,7 +161,7 @@ def test_the_open_panel_and_the_parts_are_for_everyone(browser: Browser, address
     page.goto(f"{address}/movie/{first}")
     page.locator(".hiding button").click()
     expect(page.locator(".hiding")).to_contain_text("You are not interested")
-    for path in ("/?adventurous=0.5&genre=Horror", "/models/ease?variety=0.5", f"/why/{first}", "/my"):
+    for path in ("/?novelty=0.5&genre=Horror", "/models/ease?diversity=0.5", f"/why/{first}", "/my"):
         page.goto(address + path)
         found = Axe().run(page).response["violations"]
         assert [(one["id"], path) for one in found if one["impact"] in ("serious", "critical")] == []

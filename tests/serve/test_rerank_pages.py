@@ -1,4 +1,4 @@
-"""Steering on the site is steering offline; wrong addresses are told kindly."""
+"""Rerank on the site is rerank offline; wrong addresses are told kindly."""
 
 import json
 import re
@@ -11,14 +11,14 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from matinee.cli import app as commands
-from matinee.config import Steering
+from matinee.config import Rerank
 from matinee.histories import Histories
-from matinee.ranking.rerank import Steerer
+from matinee.ranking.rerank import Reranker
 from matinee.serve.site import Site
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
-STRONG = "adventurous=0.5&variety=0.5&genre=Drama&genre=Comedy&from=1970&to=1995"
-ASKED = Steering(adventurous=0.5, variety=0.5, genres=("Drama", "Comedy"), from_year=1970, to_year=1995)
+STRONG = "novelty=0.5&diversity=0.5&genre=Drama&genre=Comedy&from=1970&to=1995"
+ASKED = Rerank(novelty=0.5, diversity=0.5, genres=("Drama", "Comedy"), from_year=1970, to_year=1995)
 
 
 def mark(client: TestClient, item_id: int, what: str) -> None:
@@ -37,13 +37,13 @@ def test_the_page_the_api_and_offline_give_one_list(client: TestClient, app: Fas
     site: Site = app.state.site
     engine = site.engine
     history = Histories.of([engine.items.rows([ALIEN, TOY_STORY, MATRIX]).tolist()])
-    steerer = Steerer(engine.catalogue, engine.popularity)
-    wanted = steerer.rank(engine.artefacts[model].model, history, 24, ASKED)
+    reranker = Reranker(engine.catalogue, engine.popularity)
+    wanted = reranker.rank(engine.artefacts[model].model, history, 24, ASKED)
     items = [engine.items.id(int(row)) for row, score in zip(wanted.items[0], wanted.scores[0], strict=True) if score]
     assert len(items) > 12
     assert listed(client.get(f"/?model={model}&{STRONG}").text, "for-you")[: len(items)] == items
     assert listed(client.get(f"/models/{model}?{STRONG}").text, "list")[:10] == items[:10]
-    query = {"model": model, "k": 24, "steer": str(ASKED)}
+    query = {"model": model, "k": 24, "rerank": str(ASKED)}
     answer = client.get("/api/v1/recommendations", params=query).json()["items"]
     assert [item["item_id"] for item in answer] == [engine.items.id(int(row)) for row in wanted.items[0] if row >= 0]
 
@@ -51,15 +51,15 @@ def test_the_page_the_api_and_offline_give_one_list(client: TestClient, app: Fas
 def test_the_form_holds_what_was_asked_and_links_keep_it(client: TestClient) -> None:
     mark(client, ALIEN, "5")
     page = client.get(f"/?model=ease&{STRONG}").text
-    assert '<details class="steering" id="steering" open>' in page
+    assert '<details class="rerank" id="rerank" open>' in page
     assert re.search(r'value="Drama" checked', page)
     assert not re.search(r'value="Horror" checked', page)
-    assert re.search(r'name="adventurous"[^>]*value="0.5"', page)
+    assert re.search(r'name="novelty"[^>]*value="0.5"', page)
     assert re.search(r'name="from"[^>]*value="1970"', page)
-    assert "/?model=item-knn&amp;genre=Drama&amp;genre=Comedy&amp;from=1970&amp;to=1995&amp;adventurous=0.5" in page
+    assert "/?model=item-knn&amp;genre=Drama&amp;genre=Comedy&amp;from=1970&amp;to=1995&amp;novelty=0.5" in page
     plain = client.get("/").text
-    assert '<details class="steering" id="steering">' in plain
-    assert listed(client.get("/?adventurous=0&variety=0&from=&to=").text, "for-you") == listed(plain, "for-you")
+    assert '<details class="rerank" id="rerank">' in plain
+    assert listed(client.get("/?novelty=0&diversity=0&from=&to=").text, "for-you") == listed(plain, "for-you")
 
 
 def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
@@ -72,9 +72,9 @@ def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("adventurous=2", "a number from -1 to 1"),
-        ("adventurous=nan", "a number from -1 to 1"),
-        ("variety=-0.1", "a number from 0 to 1"),
+        ("novelty=2", "a number from -1 to 1"),
+        ("novelty=nan", "a number from -1 to 1"),
+        ("diversity=-0.1", "a number from 0 to 1"),
         ("from=soon", "a number from 0 to 9999"),
         ("from=1990&to=1980", "lies after the last"),
         ("genre=Comdy", "There is no genre Comdy"),
@@ -89,13 +89,13 @@ def test_what_cannot_be_asked_for_is_told(client: TestClient, query: str, says: 
 
 
 def test_the_api_names_the_mend(client: TestClient) -> None:
-    for steer, says in (("varity=1", "did you mean 'variety'"), ("genres=Comdy", "did you mean 'Comedy'")):
-        answer = client.get("/api/v1/recommendations", params={"steer": steer, "history": str(ALIEN)})
+    for rerank, says in (("varity=1", "did you mean 'diversity'"), ("genres=Comdy", "did you mean 'Comedy'")):
+        answer = client.get("/api/v1/recommendations", params={"rerank": rerank, "history": str(ALIEN)})
         assert answer.status_code == 422
         assert says in answer.json()["detail"]
 
 
-def test_hidden_and_popular_fill_stay_out_of_a_steered_list(client: TestClient, app: FastAPI) -> None:
+def test_hidden_and_popular_fill_stay_out_of_a_reranked_list(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "5")
     first = listed(client.get("/?genre=Drama").text, "for-you")
     mark(client, first[0], "hidden")
@@ -108,24 +108,24 @@ def test_hidden_and_popular_fill_stay_out_of_a_steered_list(client: TestClient, 
     assert first[0] in listed(client.get("/my").text, "hidden")
 
 
-def test_the_commands_steer(artefact_paths: list[Path], app: FastAPI) -> None:
+def test_the_commands_rerank(artefact_paths: list[Path], app: FastAPI) -> None:
     run = CliRunner()
     path = str(next(path for path in artefact_paths if path.name == "ease"))
     common = ["recommend", path, "--history", f"{ALIEN},{TOY_STORY}", "-k", "12", "--json"]
-    shown = run.invoke(commands, [*common, "--steer", str(ASKED)])
+    shown = run.invoke(commands, [*common, "--rerank", str(ASKED)])
     site: Site = app.state.site
     history = Histories.of([site.engine.items.rows([ALIEN, TOY_STORY]).tolist()])
-    wanted = site.engine.recommend_for(history, 12, "ease", steering=ASKED)
+    wanted = site.engine.recommend_for(history, 12, "ease", rerank=ASKED)
     found = json.loads(shown.stdout)
     assert [movie["item_id"] for movie in found["movies"]] == [item.item_id for item in wanted]
     reports = [
         json.loads(run.invoke(commands, ["evaluate", "popularity", "--json", *extra]).stdout)
-        for extra in ([], ["--steer", "adventurous=1"])
+        for extra in ([], ["--rerank", "novelty=1"])
     ]
-    novelty, steered = (report["metrics"]["novelty@10"]["mean"] for report in reports)
-    assert steered > novelty + 1
-    assert reports[1]["evaluation"]["steer"]["adventurous"] == 1
-    assert np.isfinite(steered)
-    told = run.invoke(commands, ["evaluate", "popularity", "--steer", "adventurous=1"])
-    assert "the lists are steered: adventurous=1.0" in told.output
-    assert "steered" not in run.invoke(commands, ["evaluate", "popularity"]).output
+    novelty, reranked = (report["metrics"]["novelty@10"]["mean"] for report in reports)
+    assert reranked > novelty + 1
+    assert reports[1]["evaluation"]["rerank"]["novelty"] == 1
+    assert np.isfinite(reranked)
+    told = run.invoke(commands, ["evaluate", "popularity", "--rerank", "novelty=1"])
+    assert "the lists are reranked: novelty=1.0" in told.output
+    assert "reranked" not in run.invoke(commands, ["evaluate", "popularity"]).output

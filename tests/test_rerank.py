@@ -1,15 +1,15 @@
-"""Steering against plain loops, and against answers known by construction."""
+"""Rerank against plain loops, and against answers known by construction."""
 
 import numpy as np
 import pytest
 
 from matinee.catalogue import Catalogue
-from matinee.config import Config, EvaluationConfig, Steering, configure, parse_steering
+from matinee.config import Config, EvaluationConfig, Rerank, configure, parse_rerank
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.ranking.rank import Ranking, rank
-from matinee.ranking.rerank import POOL, Steerer, reorder
+from matinee.ranking.rerank import POOL, Reranker, reorder
 from matinee.training.run import Run
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
@@ -46,13 +46,17 @@ class Vectors(Table):
         raise NotImplementedError
 
 
-def world(n_items: int = 300, n_users: int = 7, seed: int = 0) -> tuple[np.ndarray, Steerer, Histories]:
+def world(n_items: int = 300, n_users: int = 7, seed: int = 0) -> tuple[np.ndarray, Reranker, Histories]:
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(n_items, n_items)).astype(np.float32).round(1)  # rounded, so that many are equal
     genres = [tuple(g for g in GENRES if rng.random() < 0.4) for _ in range(n_items)]
     titles = [f"Film {n} ({1950 + n % 60})" if n % 11 else f"Film {n}" for n in range(n_items)]
     popularity = rng.integers(0, 500, n_items)
-    return scores, Steerer(Catalogue.of(titles, genres), popularity), Histories.of([[n, n + 9] for n in range(n_users)])
+    return (
+        scores,
+        Reranker(Catalogue.of(titles, genres), popularity),
+        Histories.of([[n, n + 9] for n in range(n_users)]),
+    )
 
 
 def scaled(values: list[float]) -> list[float]:
@@ -61,11 +65,11 @@ def scaled(values: list[float]) -> list[float]:
 
 
 def plain(
-    pool: list[int], scores: list[float], fame: list[float], likeness: np.ndarray, steering: Steering, k: int
+    pool: list[int], scores: list[float], fame: list[float], likeness: np.ndarray, rerank: Rerank, k: int
 ) -> list[int]:
     """One user's list by the formulas of the module, one item at a time."""
     worth = scaled(scores)
-    a, v = steering.adventurous, steering.variety
+    a, v = rerank.novelty, rerank.diversity
     if a:
         known = scaled(fame)
         worth = [(1 - abs(a)) * w + abs(a) * (1 - f if a > 0 else f) for w, f in zip(worth, known, strict=True)]
@@ -92,114 +96,114 @@ def cosine(vectors: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("model", [Table, Vectors])
-@pytest.mark.parametrize("adventurous", [-1.0, -0.4, 0.0, 0.5, 1.0])
-@pytest.mark.parametrize("variety", [0.0, 0.3, 0.8, 1.0])
-def test_the_batch_is_the_plain_loop(model: type[Table], adventurous: float, variety: float) -> None:
-    scores, steerer, histories = world()
+@pytest.mark.parametrize("novelty", [-1.0, -0.4, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("diversity", [0.0, 0.3, 0.8, 1.0])
+def test_the_batch_is_the_plain_loop(model: type[Table], novelty: float, diversity: float) -> None:
+    scores, reranker, histories = world()
     chosen = model(scores)
-    steering = Steering(adventurous=adventurous, variety=variety)
-    found = steerer.rank(chosen, histories, 12, steering)
+    rerank = Rerank(novelty=novelty, diversity=diversity)
+    found = reranker.rank(chosen, histories, 12, rerank)
     pool = rank(chosen, histories, POOL)
-    vectors = chosen.item_vectors() if isinstance(chosen, Vectors) else steerer.catalogue.genre_matrix.astype(float)
-    likeness, fame = cosine(vectors), np.log1p(steerer.popularity)
+    vectors = chosen.item_vectors() if isinstance(chosen, Vectors) else reranker.catalogue.genre_matrix.astype(float)
+    likeness, fame = cosine(vectors), np.log1p(reranker.popularity)
     for user in range(len(histories)):
         items = pool.items[user].tolist()
-        wanted = plain(items, pool.scores[user].tolist(), fame[items].tolist(), likeness, steering, 12)
+        wanted = plain(items, pool.scores[user].tolist(), fame[items].tolist(), likeness, rerank, 12)
         assert found.items[user].tolist() == wanted
         own = scores[histories.items[histories.starts[user]]]
         np.testing.assert_array_equal(found.scores[user], own[found.items[user]])
 
 
-@pytest.mark.parametrize("steering", [None, Steering(), Steering(adventurous=0, variety=0)])
-def test_no_strength_is_rank_bit_for_bit(steering: Steering | None) -> None:
-    scores, steerer, histories = world()
-    hidden, cold = Histories.of([[n + 20] for n in range(7)]), steerer.popularity
-    found = steerer.rank(Table(scores), histories, 30, steering, hidden=hidden, cold=cold)
-    wanted = rank(Table(scores), histories, 30, hidden=hidden, cold=cold)
+@pytest.mark.parametrize("rerank", [None, Rerank(), Rerank(novelty=0, diversity=0)])
+def test_no_strength_is_rank_bit_for_bit(rerank: Rerank | None) -> None:
+    scores, reranker, histories = world()
+    hidden, cold = Histories.of([[n + 20] for n in range(7)]), reranker.popularity
+    found = reranker.rank(Table(scores), histories, 30, rerank, masked=hidden, cold=cold)
+    wanted = rank(Table(scores), histories, 30, masked=hidden, cold=cold)
     assert found.items.tobytes() == wanted.items.tobytes()
     assert found.scores.tobytes() == wanted.scores.tobytes()
 
 
 def test_full_strength_knows_only_fame() -> None:
-    scores, steerer, histories = world(150)
+    scores, reranker, histories = world(150)
     seen = [set(histories.items[histories.starts[u] : histories.starts[u + 1]].tolist()) for u in range(7)]
-    rare = steerer.rank(Table(scores), histories, 20, Steering(adventurous=1))
-    known = steerer.rank(Table(scores), histories, 20, Steering(adventurous=-1))
+    rare = reranker.rank(Table(scores), histories, 20, Rerank(novelty=1))
+    known = reranker.rank(Table(scores), histories, 20, Rerank(novelty=-1))
     for user in range(7):
         left = [row for row in range(150) if row not in seen[user]]
-        by_fame = sorted(steerer.popularity[left].tolist())
-        assert steerer.popularity[rare.items[user]].tolist() == by_fame[:20]
-        assert steerer.popularity[known.items[user]].tolist() == by_fame[::-1][:20]
+        by_fame = sorted(reranker.popularity[left].tolist())
+        assert reranker.popularity[rare.items[user]].tolist() == by_fame[:20]
+        assert reranker.popularity[known.items[user]].tolist() == by_fame[::-1][:20]
 
 
-def test_full_variety_takes_one_of_each_kind_first() -> None:
+def test_full_diversity_takes_one_of_each_kind_first() -> None:
     catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(40)], [(GENRES[n % 4],) for n in range(40)])
     scores = np.zeros((40, 40), dtype=np.float32)
     scores[0] = np.where(np.arange(40) % 4 == 1, 10, 0) - np.arange(40) / 100  # all comedies lead
-    steerer = Steerer(catalogue, np.ones(40, dtype=np.int64))
+    reranker = Reranker(catalogue, np.ones(40, dtype=np.int64))
     histories = Histories.of([[0]])
-    plainly = steerer.rank(Table(scores), histories, 4)
-    varied = steerer.rank(Table(scores), histories, 4, Steering(variety=1))
+    plainly = reranker.rank(Table(scores), histories, 4)
+    varied = reranker.rank(Table(scores), histories, 4, Rerank(diversity=1))
     assert {catalogue.genres[row] for row in plainly.items[0]} == {("Comedy",)}
     assert varied.items[0].tolist() == [1, 2, 3, 4]  # the best of each genre, comedy first
 
 
 def test_filters_and_items_without_a_year() -> None:
-    scores, steerer, histories = world()
-    steering = Steering(genres=("Horror", "Comedy"), from_year=1960, to_year=1979, adventurous=0.5, variety=0.5)
-    found = steerer.rank(Table(scores), histories, 40, steering)
+    scores, reranker, histories = world()
+    rerank = Rerank(genres=("Horror", "Comedy"), from_year=1960, to_year=1979, novelty=0.5, diversity=0.5)
+    found = reranker.rank(Table(scores), histories, 40, rerank)
     listed = set(found.items[found.items >= 0].tolist())
     assert listed
     for row in listed:
-        assert set(steerer.catalogue.genres[row]) & {"Horror", "Comedy"}
-        assert 1960 <= steerer.catalogue.years[row] <= 1979
-    allowed = steerer.allowed(Steering(to_year=2050))
+        assert set(reranker.catalogue.genres[row]) & {"Horror", "Comedy"}
+        assert 1960 <= reranker.catalogue.years[row] <= 1979
+    allowed = reranker.allowed(Rerank(to_year=2050))
     assert allowed is not None
     assert not allowed[::11].any()
-    assert steerer.allowed(Steering(variety=1)) is None
+    assert reranker.allowed(Rerank(diversity=1)) is None
 
 
 def test_hidden_and_seen_stay_out_and_short_lists_are_well_formed() -> None:
-    scores, steerer, histories = world(30)
+    scores, reranker, histories = world(30)
     hidden = Histories.of([list(range(10, 26))] * 7)
-    found = steerer.rank(Table(scores), histories, 20, Steering(adventurous=0.7, variety=0.7), hidden=hidden)
+    found = reranker.rank(Table(scores), histories, 20, Rerank(novelty=0.7, diversity=0.7), masked=hidden)
     for user, row in enumerate(found.items):
         left = set(range(30)) - set(range(10, 26)) - {user, user + 9}
         assert set(row[: len(left)].tolist()) == left
         assert (row[len(left) :] == -1).all()
         assert np.isneginf(found.scores[user][len(left) :]).all()
     everything = Histories.of([list(range(30))])
-    nothing = steerer.rank(Table(scores), everything, 5, Steering(variety=1, adventurous=1))
+    nothing = reranker.rank(Table(scores), everything, 5, Rerank(diversity=1, novelty=1))
     assert nothing.items.tolist() == [[-1] * 5]
 
 
 def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, steerer, histories = world()
-    whole = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
+    scores, reranker, histories = world()
+    whole = reranker.rank(Vectors(scores), histories, 15, Rerank(novelty=0.3, diversity=0.6))
     monkeypatch.setattr("matinee.ranking.rerank.BLOCK_PAIRS", 250**2)
-    parts = steerer.rank(Vectors(scores), histories, 15, Steering(adventurous=0.3, variety=0.6))
+    parts = reranker.rank(Vectors(scores), histories, 15, Rerank(novelty=0.3, diversity=0.6))
     np.testing.assert_array_equal(whole.items, parts.items)
 
 
 def test_reorder_by_hand() -> None:
-    """Relevance 1, 0.5, 0; fame 1, 0, 0.5 (scaled). At 0.5 adventurous: worth 0.5, 0.75, 0.25."""
+    """Relevance 1, 0.5, 0; fame 1, 0, 0.5 (scaled). At 0.5 novelty: worth 0.5, 0.75, 0.25."""
     pool = Ranking(np.array([[2, 0, 1]]), np.array([[3.0, 2.0, 1.0]], dtype=np.float32))
     fame = np.array([0.0, 1.0, 2.0])
-    order = reorder(pool, fame, Steering(adventurous=0.5), 3)
+    order = reorder(pool, fame, Rerank(novelty=0.5), 3)
     assert order.tolist() == [[1, 0, 2]]
 
 
-def test_a_steering_is_read_from_text_and_wrong_ones_name_the_mend() -> None:
-    text = "adventurous=0.5, variety=0.3,genres=Comedy|Drama,from-year=1980"
-    steering = configure(Steering, parse_steering(text), "--steer")
-    assert steering == Steering(adventurous=0.5, variety=0.3, genres=("Comedy", "Drama"), from_year=1980)
-    assert configure(Steering, parse_steering(str(steering)), "x") == steering
-    assert EvaluationConfig(steer=text).steer == steering  # type: ignore[arg-type]
-    with pytest.raises(MatineeError, match="unknown key 'varety'; did you mean 'variety'"):
-        configure(Steering, parse_steering("varety=1"), "--steer")
-    with pytest.raises(MatineeError, match="variety = '2'"):
-        configure(Steering, parse_steering("variety=2"), "--steer")
+def test_a_rerank_is_read_from_text_and_wrong_ones_name_the_mend() -> None:
+    text = "novelty=0.5, diversity=0.3,genres=Comedy|Drama,from-year=1980"
+    rerank = configure(Rerank, parse_rerank(text), "--rerank")
+    assert rerank == Rerank(novelty=0.5, diversity=0.3, genres=("Comedy", "Drama"), from_year=1980)
+    assert configure(Rerank, parse_rerank(str(rerank)), "x") == rerank
+    assert EvaluationConfig(rerank=text).rerank == rerank  # type: ignore[arg-type]
+    with pytest.raises(MatineeError, match="unknown key 'diversty'; did you mean 'diversity'"):
+        configure(Rerank, parse_rerank("diversty=1"), "--rerank")
+    with pytest.raises(MatineeError, match="diversity = '2'"):
+        configure(Rerank, parse_rerank("diversity=2"), "--rerank")
     with pytest.raises(MatineeError, match="from_year 1990 lies after to_year 1980"):
-        configure(Steering, parse_steering("from_year=1990,to_year=1980"), "--steer")
+        configure(Rerank, parse_rerank("from_year=1990,to_year=1980"), "--rerank")
     with pytest.raises(MatineeError, match="no genre 'Comdy' in the catalogue; did you mean 'Comedy'"):
-        world()[1].allowed(Steering(genres=("Comdy",)))
+        world()[1].allowed(Rerank(genres=("Comdy",)))

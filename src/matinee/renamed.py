@@ -1,0 +1,20 @@
+"""Names that were retired, and what replaced them: for artefacts of format 1, and for errors that name the new one.
+
+The one file in which a retired name may stand.
+"""
+
+SETTINGS = {
+    "adventurous": "novelty",
+    "refresh": "rebuild_graph",
+    "shown": "input_share",
+    "steer": "rerank",
+    "variety": "diversity",
+    "watch": "monitor",
+}
+"""Settings, of models and of experiments, that have another name now: old name -> new name."""
+
+VALUES: dict[tuple[str, str], str] = {}
+"""Values of settings that have another name now: (new name of the setting, old value) -> new value."""
+
+ARRAYS: dict[str, dict[str, str]] = {}
+"""What a model learns and saves, by model: name in format 1 -> name in format 2."""
