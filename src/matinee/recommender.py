@@ -10,6 +10,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
+from matinee.models.vectors import unit
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.rank import Ranking, similar
 from matinee.ranking.rerank import Reranker
@@ -152,8 +153,7 @@ class Engine:
     def starters(self, k: int) -> list[int]:
         """Well-known items that differ: each the most watched whose genres and decade are new to the list so far."""
         pool = self._by_popularity[:120]
-        genres = self.catalogue.genre_matrix[pool].astype(np.float32)  # [P, G]
-        genres /= np.maximum(np.linalg.norm(genres, axis=1, keepdims=True), 1)
+        genres = unit(self.catalogue.genre_matrix[pool].astype(np.float32))  # [P, G]
         decades = np.array(self.catalogue.years)[pool] // 10
         closeness = genres @ genres.T + 0.3 * (decades[:, None] == decades)  # [P, P]
         known = np.log1p(self.popularity[pool].astype(np.float64))

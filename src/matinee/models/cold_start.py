@@ -1,4 +1,4 @@
-"""Scores where a model knows nothing: items without events, users without a history."""
+"""Scores for cold items (no training events) and cold users (no history)."""
 
 import numpy as np
 
@@ -6,10 +6,13 @@ from matinee.arrays import FloatArray
 
 
 def fill_cold_scores(scores: FloatArray, state: FloatArray, popularity: FloatArray) -> FloatArray:
-    """Scores [B, I] in place: items without events last, users without a vector by popularity (scaled to 1)."""
-    isolated = np.flatnonzero(popularity == 0)
-    if len(isolated) < len(popularity):
-        scores[:, isolated] = scores.min(axis=1, keepdims=True)
-    cold = ~state.any(axis=1)
-    scores[cold] = popularity / max(float(popularity.max(initial=0)), 1.0)
+    """Rank cold items last, and give users whose state is zero the popularity divided by its maximum.
+
+    Overwrites scores [B, I]; state [B, D], popularity [I].
+    """
+    cold_items = np.flatnonzero(popularity == 0)
+    if len(cold_items) < len(popularity):
+        scores[:, cold_items] = scores.min(axis=1, keepdims=True)
+    cold_users = ~state.any(axis=1)
+    scores[cold_users] = popularity / max(float(popularity.max(initial=0)), 1.0)
     return scores

@@ -1,4 +1,4 @@
-"""Item vectors and means of them: shared by the models that describe a person by their movies."""
+"""Vectors of items and of users: unit length, cosines, means over a history, and what each event contributes."""
 
 from typing import Any
 
@@ -11,78 +11,87 @@ from matinee.models.base import Recommender
 
 
 def unit(vectors: FloatArray) -> FloatArray:
-    """Rows scaled to length 1; zero rows stay. [n, D] -> [n, D]."""
+    """Rows scaled to length 1; zero rows stay zero. [n, D] -> [n, D]."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: FloatArray = vectors / np.where(lengths > 0, lengths, 1)
     return scaled
 
 
 def cosines(vectors: FloatArray, rows: IntArray) -> FloatArray:
-    """Cosine of some rows with all. vectors [I, D], rows [n] -> [n, I]."""
+    """Cosine of some rows with every row, -1 to 1. vectors [I, D], rows [n] -> [n, I]."""
     directions = unit(vectors)
     return directions[rows] @ directions.T
 
 
-def with_bias(vectors: FloatArray, bias: FloatArray) -> FloatArray:
-    """Item vectors that hold their bias, as the factor of the 1 that `with_one` adds. [I, D], [I] -> [I, D + 1]."""
+def append_bias(vectors: FloatArray, bias: FloatArray) -> FloatArray:
+    """Item vectors with the bias as last column; their product with `append_one` adds it. [I, D], [I] -> [I, D + 1]."""
     return np.concatenate([vectors, bias[:, None]], axis=1)
 
 
-def with_one(states: FloatArray) -> FloatArray:
-    """User vectors that take up the bias of `with_bias`. [B, D] -> [B, D + 1]."""
+def append_one(states: FloatArray) -> FloatArray:
+    """User vectors with a last column of ones, which multiplies the bias of `append_bias`. [B, D] -> [B, D + 1]."""
     return np.concatenate([states, np.ones((len(states), 1), dtype=np.float32)], axis=1)
 
 
 def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """The mean of the vectors of each history's items, weighted per event [N] if asked; zeros for none. [B, D].
+    """Mean vector of each history's items, weighted per event [N] if given. [B, D], zeros for an empty history.
 
-    Events of items whose vector is zero count as absent.
+    Items whose vector is zero are left out of the mean.
     """
-    known = (vectors[histories.items] != 0).any(axis=1)
-    counted = known.astype(np.float32) if weights is None else known * weights
+    event_weights = _mean_weights(histories, vectors, weights)
     matrix = histories.matrix(len(vectors))
     owners = histories.owners
     matrix.data[:] = 0
     keys = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr)) * len(vectors) + matrix.indices
-    np.add.at(matrix.data, np.searchsorted(keys, owners * len(vectors) + histories.items), counted)
+    np.add.at(matrix.data, np.searchsorted(keys, owners * len(vectors) + histories.items), event_weights)
     totals = np.asarray(matrix.sum(axis=1)).reshape(-1, 1)
     means: FloatArray = (matrix @ vectors) / np.where(totals > 0, totals, 1)
     return means.astype(np.float32)
 
 
-def explained_means(
+def mean_contributions(
     histories: Histories,
     vectors: FloatArray,
     item_rows: IntArray,
-    items: FloatArray,
+    item_vectors: FloatArray,
     weights: FloatArray | None = None,
 ) -> FloatArray:
-    """What each event adds to the product of `mean_vectors` with the vectors of listed items. [N, k].
+    """Contribution of each event to the product of `mean_vectors` with the listed items' vectors. [N, k].
 
-    vectors [I, D] are those of the mean, items [I, D] those it meets; item_rows [B, k]; weights [N].
+    vectors [I, D] are those that are averaged, item_vectors [I, D] those of the listed items; item_rows [B, k];
+    weights [N].
     """
-    known = (vectors[histories.items] != 0).any(axis=1)
-    counted = known.astype(np.float64) if weights is None else known * weights
-    totals = np.bincount(histories.owners, counted, minlength=len(histories))
-    shares = counted / np.where(totals > 0, totals, 1)[histories.owners]
-    own = vectors[histories.items] * shares[:, None].astype(np.float32)  # [N, D]
-    return products(own, histories.owners, item_rows, items)
+    event_weights = _mean_weights(histories, vectors, weights).astype(np.float64)
+    totals = np.bincount(histories.owners, event_weights, minlength=len(histories))
+    fractions = event_weights / np.where(totals > 0, totals, 1)[histories.owners]
+    event_vectors = vectors[histories.items] * fractions[:, None].astype(np.float32)  # [N, D]
+    return event_products(event_vectors, histories.owners, item_rows, item_vectors)
 
 
-def products(own: FloatArray, owners: IntArray, item_rows: IntArray, items: FloatArray) -> FloatArray:
-    """Products of each event's vector with the vectors of its user's listed items. own [N, D], items [I, D] -> [N, k].
+def _mean_weights(histories: Histories, vectors: FloatArray, weights: FloatArray | None) -> FloatArray:
+    """Weight of each event in a mean, zero where the item's vector is zero. [N]."""
+    has_vector = (vectors[histories.items] != 0).any(axis=1)
+    event_weights: FloatArray = has_vector.astype(np.float32) if weights is None else has_vector * weights
+    return event_weights
 
-    A place of all lists at a time, so that no [N, k, D] is held.
+
+def event_products(
+    event_vectors: FloatArray, owners: IntArray, item_rows: IntArray, item_vectors: FloatArray
+) -> FloatArray:
+    """Product of each event's vector with the vectors of its user's k listed items. [N, k].
+
+    event_vectors [N, D], owners [N] the user of each event, item_rows [B, k], item_vectors [I, D].
     """
-    places = (np.einsum("nd,nd->n", own, items[column[owners]]) for column in item_rows.T)
-    found = np.stack(list(places), axis=1) if item_rows.shape[1] else np.zeros((len(own), 0))
-    return found.astype(np.float32)
+    # one column of the lists at a time, so that no [N, k, D] array is held
+    columns = [np.einsum("nd,nd->n", event_vectors, item_vectors[column[owners]]) for column in item_rows.T]
+    products = np.stack(columns, axis=1) if columns else np.zeros((len(event_vectors), 0))
+    return products.astype(np.float32)
 
 
-def fitting_dim(model: Recommender[Any], n_items: int) -> int:
-    """The model's dim, or the number of items where its default is more.
+def capped_dim(model: Recommender[Any], n_items: int) -> int:
+    """The model's dim, or n_items where its default dim is larger.
 
-    Raises MatineeError where a dim that was asked for is more: vectors cannot be longer than there is to tell apart.
+    Raises MatineeError if a dim that the user set is larger than n_items: the vectors would have redundant dimensions.
     """
     dim: int = model.config.dim  # type: ignore[attr-defined]
     if dim > n_items and "dim" in model.config.model_fields_set:

@@ -9,6 +9,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray, top_k
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
+from matinee.models.vectors import cosines
 from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
@@ -81,20 +82,13 @@ def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
     if isinstance(model, HasSimilarity):
         scores = model.similarity(item_rows)  # [n, I]
     elif isinstance(model, HasItemVectors):
-        scores = _cosine(model.item_vectors(), item_rows)
+        scores = cosines(model.item_vectors(), item_rows)
     else:
         return rank(model, Histories.of([[int(row)] for row in item_rows]), k)
     scores[np.arange(len(item_rows)), item_rows] = -np.inf
     ranking = Ranking(*_empty(len(item_rows), k))
     _fill(ranking.items, ranking.scores, scores, model.name)
     return ranking
-
-
-def _cosine(vectors: FloatArray, item_rows: IntArray) -> FloatArray:
-    """Cosine of some items with all. vectors [I, D] -> [n, I]."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: FloatArray = vectors / np.where(lengths > 0, lengths, 1)
-    return directions[item_rows] @ directions.T
 
 
 def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:

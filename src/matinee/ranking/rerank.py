@@ -22,6 +22,7 @@ from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
+from matinee.models.vectors import unit
 from matinee.ranking.rank import Ranking, rank
 from matinee.vocab import UNKNOWN
 
@@ -110,8 +111,7 @@ class Reranker:
             vectors = model.item_vectors()[rows]
         else:
             vectors = self.catalogue.genre_matrix[rows].astype(np.float32)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        directions: FloatArray = vectors / np.where(lengths > 0, lengths, 1)
+        directions = unit(vectors)
         return directions @ directions.T
 
 

@@ -13,7 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import cosines, with_one
+from matinee.models.vectors import append_one, cosines
 from matinee.nn.sparse_rows import dropped, row_batches
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -119,7 +119,7 @@ class AutoRec(Recommender[FloatArray]):
         values = self._less_mean(histories.matrix(len(self.items), weighted=True))
         if self.config.based_on == "user":
             hidden = _sigmoid(values @ self.encoder + self.encoder_bias)
-            return with_one(hidden)
+            return append_one(hidden)
         places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         state = np.empty((len(histories), self.items.shape[1]), dtype=np.float32)
         state[known] = self.users[places[known]]
@@ -173,7 +173,7 @@ class AutoRec(Recommender[FloatArray]):
                 "axes": nothing,
             }
         return {
-            "items": with_one(codes),
+            "items": append_one(codes),
             "encoder": np.zeros((0, codes.shape[1]), dtype=np.float32),
             "encoder_bias": np.zeros(0, dtype=np.float32),
             "users": top,

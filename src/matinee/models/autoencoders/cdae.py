@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
+from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
 from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -92,7 +92,7 @@ class CDAE(Recommender[FloatArray]):
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
         inputs, targets = unit_rows(matrix), weighted_users(matrix, config.user_power)
-        dim, half = fitting_dim(self, train.n_items), config.precision == "bfloat16"
+        dim, half = capped_dim(self, train.n_items), config.precision == "bfloat16"
         weights = initial_layers({"encoder": (train.n_items, dim)}, config.initialiser, chance)
         weights["nodes"] = torch.zeros((train.n_users, dim))
         weights["output"] = initial((train.n_items, dim), config.initialiser, chance)
@@ -138,11 +138,11 @@ class CDAE(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return with_bias(self.output, self.output_bias)
+        return append_bias(self.output, self.output_bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
-        return with_one(state)
+        return append_one(state)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the rows of the last layer. [n] -> [n, I]."""

@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
+from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
 from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -145,11 +145,11 @@ class MultVAE(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return with_bias(self.output, self.output_bias)
+        return append_bias(self.output, self.output_bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
-        return with_one(state)
+        return append_one(state)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the rows of the last layer. [n] -> [n, I]."""
@@ -162,7 +162,7 @@ class MultVAE(Recommender[FloatArray]):
             raise MatineeError(
                 f"{self.name}: hidden = {hidden} is wider than the {n_items} items there are; set it to less"
             )
-        return fitting_dim(self, n_items), hidden
+        return capped_dim(self, n_items), hidden
 
     def _kl_weight(self, step: int, n_steps: int) -> float:
         """What the KL term counts at a step, counted from 1, with n_steps an epoch."""

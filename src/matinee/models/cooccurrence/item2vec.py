@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.batches import PairBatches, PairsConfig
 from matinee.models.cooccurrence.counts import count_pairs, require_pairs, windowed_counts
-from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit, with_bias, with_one
+from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -70,7 +70,7 @@ class Item2Vec(Recommender[FloatArray]):
         from matinee.models.cooccurrence.skip_gram import SkipGram
 
         config = self.config
-        dim = fitting_dim(self, train.n_items)
+        dim = capped_dim(self, train.n_items)
         histories = self._sentences(train)
         window = config.window
         if window is not None and window >= int(np.diff(histories.starts).max(initial=0)):
@@ -127,7 +127,7 @@ class Item2Vec(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """The mean of the in vectors of the history, and a 1. [B, D + 1]."""
         means = mean_vectors(histories, self.items, self._weights(histories))
-        return with_one(means)
+        return append_one(means)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -138,7 +138,7 @@ class Item2Vec(Recommender[FloatArray]):
         """See HasItemVectors."""
         vectors = unit(self.items) if self.config.score_by == "cosine" else self.contexts
         absent = np.where((self.items != 0).any(axis=1), 0, NEVER).astype(np.float32)
-        return with_bias(vectors, absent)
+        return append_bias(vectors, absent)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
@@ -147,7 +147,7 @@ class Item2Vec(Recommender[FloatArray]):
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """The product of each event's in vector, as it counts in the mean, with each listed item's. [N, k]."""
         wanted = unit(self.items) if self.config.score_by == "cosine" else self.contexts
-        return explained_means(histories, self.items, item_rows, wanted, self._weights(histories))
+        return mean_contributions(histories, self.items, item_rows, wanted, self._weights(histories))
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
         """See HasItemBias: what keeps items without a vector last."""

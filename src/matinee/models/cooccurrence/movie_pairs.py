@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.batches import PairBatches, PairsConfig
 from matinee.models.cooccurrence.counts import count_pairs, require_pairs, split_pairs
-from matinee.models.vectors import cosines, explained_means, fitting_dim, mean_vectors, unit, with_bias
+from matinee.models.vectors import append_bias, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -71,7 +71,7 @@ class MoviePairs(Recommender[FloatArray]):
         from matinee.models.cooccurrence.pair_network import PairNetwork
 
         config = self.config
-        dim = fitting_dim(self, train.n_items)
+        dim = capped_dim(self, train.n_items)
         parts = [] if config.pairs == "sampled" else self._counts(train, run)
         batches = PairBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
         network = PairNetwork(config.model_copy(update={"dim": dim}), batches, run)
@@ -125,7 +125,7 @@ class MoviePairs(Recommender[FloatArray]):
         """See HasItemVectors."""
         if self.config.score_by == "cosine":
             return unit(self.items)
-        return with_bias(self.items, self.bias)
+        return append_bias(self.items, self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
@@ -137,9 +137,9 @@ class MoviePairs(Recommender[FloatArray]):
         Under cosine the mean's length counts as given.
         """
         if self.config.score_by == "logit":
-            return explained_means(histories, self.readings, item_rows, self.items)
+            return mean_contributions(histories, self.readings, item_rows, self.items)
         lengths = np.linalg.norm(mean_vectors(histories, self.items), axis=1)
-        parts = explained_means(histories, self.items, item_rows, unit(self.items))
+        parts = mean_contributions(histories, self.items, item_rows, unit(self.items))
         return parts / np.where(lengths > 0, lengths, 1)[histories.owners, None]
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:

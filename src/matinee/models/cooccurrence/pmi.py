@@ -11,7 +11,7 @@ from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.counts import PairWeight, count_pairs, require_pairs
-from matinee.models.vectors import cosines, fitting_dim, products
+from matinee.models.vectors import capped_dim, cosines, event_products
 from matinee.nn.sparse_rows import entries, keep_best
 from matinee.training.run import Run
 
@@ -75,7 +75,7 @@ class PMI(Recommender[csr_array]):
         self.popularity = popularity
         self.vectors = np.zeros((n_items, 0), dtype=np.float32)
         if config.form == "vectors":
-            values, axes = leading_axes((matrix + matrix.T).tocsr() / 2, fitting_dim(self, n_items), run.rng)
+            values, axes = leading_axes((matrix + matrix.T).tocsr() / 2, capped_dim(self, n_items), run.rng)
             self.vectors = axes * np.abs(values) ** np.float32(config.eigenvalue_power)
             self.weights = matrix[:, :0] @ matrix[:0]  # empty
             return self
@@ -109,7 +109,7 @@ class PMI(Recommender[csr_array]):
             return entries(self.weights, sources, wanted.ravel()).reshape(wanted.shape)
         shares = 1 / np.diff(histories.starts)[histories.owners]
         own = self.vectors[histories.items] * shares[:, None].astype(np.float32)
-        return products(own, histories.owners, item_rows, self.vectors) * self.popularity[wanted]
+        return event_products(own, histories.owners, item_rows, self.vectors) * self.popularity[wanted]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the vectors, or of the weighed columns of M: alike are those led to by the same. [n] -> [n, I]."""

@@ -12,7 +12,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.factors.least_squares import explained, solve
 from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import cosines, fitting_dim, with_bias, with_one
+from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -71,7 +71,7 @@ class BPR(Recommender[FloatArray]):
         """See Recommender."""
         from matinee.models.factors.pairwise import Pairwise
 
-        dim = fitting_dim(self, train.n_items)
+        dim = capped_dim(self, train.n_items)
         network = Pairwise(self.config.model_copy(update={"dim": dim}), train, run)
         train_epochs(self, network.trainer, train, run)
         self.user_rows = train.histories.user_rows.copy()
@@ -86,7 +86,7 @@ class BPR(Recommender[FloatArray]):
         vectors = self._solved(histories.matrix(len(self.items))) @ self.turn
         places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[known] = self.users[places[known]]
-        return with_one(vectors)
+        return append_one(vectors)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -95,7 +95,7 @@ class BPR(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return with_bias(self.items, self.bias)
+        return append_bias(self.items, self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""

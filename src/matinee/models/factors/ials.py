@@ -12,7 +12,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.factors.least_squares import columns_of_blocks, explained, solve, with_zeros
-from matinee.models.vectors import fitting_dim
+from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -60,7 +60,7 @@ class IALS(Recommender[FloatArray]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        train_epochs(self, _Passes(self.config, fitting_dim(self, train.n_items), train, run), train, run)
+        train_epochs(self, _Passes(self.config, capped_dim(self, train.n_items), train, run), train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:

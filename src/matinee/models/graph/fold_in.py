@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories
 from matinee.models.graph.config import GraphConfig
-from matinee.models.vectors import products, unit
+from matinee.models.vectors import event_products, unit
 
 
 class Path:
@@ -75,12 +75,12 @@ def explained_solve(
     first = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
     np.add.at(first, owners, heard)
     if not config.solve_steps and config.similarity == "dot":
-        return products(heard, owners, item_rows, items)
+        return event_products(heard, owners, item_rows, items)
     path = Path(first)
     solve_directions(first, matrix, items, config.solve_temperature, config.solve_steps, path)
     alike = items[histories.items] * path.target[owners] - path.pull[owners]
     lengths = np.diff(histories.starts)[owners, None]
-    return products(path.start[owners] * heard + alike / lengths, owners, item_rows, items)
+    return event_products(path.start[owners] * heard + alike / lengths, owners, item_rows, items)
 
 
 def solved(

@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.sequences.config import SequenceConfig
 from matinee.models.sequences.inference import Doubles, attended, blocks_of, by_blocks, gru_states
-from matinee.models.vectors import cosines, with_bias, with_one
+from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -150,7 +150,7 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return with_bias(self._table(), self.bias)
+        return append_bias(self._table(), self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
@@ -165,7 +165,7 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def _turned(self, states: FloatArray) -> FloatArray:
         vectors = states @ self.turn if self.config.tied else states
-        return with_one(vectors)
+        return append_one(vectors)
 
     def _layers(self) -> list[tuple[Doubles, Doubles, Doubles]]:
         """Of each layer what its inputs and its own state are multiplied by, and the two biases."""
