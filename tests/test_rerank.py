@@ -203,7 +203,7 @@ def test_a_rerank_is_read_from_text_and_wrong_ones_name_the_mend() -> None:
         configure(Rerank, parse_rerank("diversty=1"), "--rerank")
     with pytest.raises(MatineeError, match="diversity = '2'"):
         configure(Rerank, parse_rerank("diversity=2"), "--rerank")
-    with pytest.raises(MatineeError, match="from_year 1990 lies after to_year 1980"):
+    with pytest.raises(MatineeError, match="from_year 1990 is after to_year 1980"):
         configure(Rerank, parse_rerank("from_year=1990,to_year=1980"), "--rerank")
     with pytest.raises(MatineeError, match="no genre 'Comdy' in the catalogue; did you mean 'Comedy'"):
         world()[1].allowed(Rerank(genres=("Comdy",)))

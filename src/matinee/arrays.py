@@ -1,4 +1,4 @@
-"""Array types, and the little arithmetic of ragged rows.
+"""Array types, ragged rows and top-k.
 
 A ragged batch is two arrays: row b is `values[starts[b]:starts[b+1]]`.
 """
@@ -14,7 +14,7 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 def starts_of(rows: IntArray, n_rows: int) -> IntArray:
-    """Where each row begins in a column of ascending row numbers. rows [N] -> [n_rows + 1]."""
+    """Start of each row in a column of ascending row numbers. rows [N] -> [n_rows + 1]."""
     starts = np.zeros(n_rows + 1, dtype=np.int64)
     np.cumsum(np.bincount(rows, minlength=n_rows), out=starts[1:])
     return starts
@@ -26,7 +26,7 @@ def rows_of(starts: IntArray) -> IntArray:
 
 
 def gather(starts: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
-    """Pick ragged rows: (starts of the picked rows [R + 1], positions of their elements in the old array)."""
+    """Select ragged rows. Returns their starts [R + 1] and the indices of their elements in the source array."""
     lengths = np.diff(starts)[rows]
     picked = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=picked[1:])
@@ -35,23 +35,23 @@ def gather(starts: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The k best columns of each row, best first; equal scores in the order of their columns.
+    """The k best columns of each row, best first; ties are ordered by column.
 
-    scores: [B, I] without NaN -> columns [B, k] int32, their scores [B, k]; k is at most I.
+    scores: [B, I] without NaN -> columns [B, k] int32 and their scores [B, k]. Raises ValueError unless 1 <= k <= I.
     """
     n_columns = scores.shape[1]
     if not 1 <= k <= n_columns:
         raise ValueError(f"k = {k} is outside 1..{n_columns}")
     best = np.argpartition(scores, n_columns - k, axis=1)[:, n_columns - k :]
-    least = np.take_along_axis(scores, best[:, :1], axis=1)  # [B, 1], the k-th best score
-    # where more than k columns reach it, argpartition chose among equals at will: choose the first ones instead
-    tied = np.flatnonzero(np.count_nonzero(scores >= least, axis=1) > k)
+    kth = np.take_along_axis(scores, best[:, :1], axis=1)  # [B, 1], the k-th best score
+    # where more than k columns reach it, argpartition picks arbitrarily among the tied ones: take the first instead
+    tied = np.flatnonzero(np.count_nonzero(scores >= kth, axis=1) > k)
     if len(tied):
-        above, equal = scores[tied] > least[tied], scores[tied] == least[tied]
+        above, equal = scores[tied] > kth[tied], scores[tied] == kth[tied]
         missing = k - np.count_nonzero(above, axis=1)
         chosen = above | (equal & (np.cumsum(equal, axis=1) <= missing[:, None]))
         best[tied] = np.nonzero(chosen)[1].reshape(len(tied), k)
-    best.sort(axis=1)  # so that the stable sort below leaves equal scores in the order of their columns
+    best.sort(axis=1)  # so that the stable sort below keeps ties in column order
     found = np.take_along_axis(scores, best, axis=1)
     order = np.argsort(-found, axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1).astype(np.int32), np.take_along_axis(found, order, axis=1)

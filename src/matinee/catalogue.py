@@ -1,4 +1,4 @@
-"""What is known of the items: title, year, genres; and finding an item by its title."""
+"""The catalogue: titles, years and genres of the items, and lookup by title."""
 
 import re
 import unicodedata
@@ -19,11 +19,10 @@ _ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|la|le|les|il|el|die|der|das)$")
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Item row -> title, year and genres.
+    """Title, year and genres by item row.
 
-    titles: [I], as the data has them, the year in brackets; years: [I], 0 where unknown;
-    genres: [I], each in the order of the data; tags: [I], what most people called an item first; () where the data
-    has none.
+    titles: [I], as in the data, with the year in brackets; years: [I], 0 if unknown; genres: [I], in the order of the
+    data; tags: [I], the most frequent first, or () if the data has none.
     """
 
     titles: tuple[str, ...]
@@ -38,9 +37,9 @@ class Catalogue:
         genres: Sequence[Sequence[str]] | None = None,
         tags: Sequence[Sequence[str]] = (),
     ) -> "Catalogue":
-        """A catalogue from titles such as `Alien (1979)`, the year read from the brackets."""
-        found = (_YEAR.search(title) for title in titles)
-        years = tuple(int(match.group(1)) if match else 0 for match in found)
+        """Build a catalogue from titles such as `Alien (1979)`; the year is read from the brackets."""
+        matches = (_YEAR.search(title) for title in titles)
+        years = tuple(int(match.group(1)) if match else 0 for match in matches)
         return cls(
             tuple(titles), years, tuple(map(tuple, genres)) if genres else ((),) * len(titles), tuple(map(tuple, tags))
         )
@@ -49,35 +48,34 @@ class Catalogue:
         return len(self.titles)
 
     def take(self, rows: IntArray) -> "Catalogue":
-        """The catalogue of some rows."""
-        keep = rows.tolist()
+        """The catalogue of a subset of rows."""
+        kept = rows.tolist()
         return Catalogue(
-            tuple(self.titles[row] for row in keep),
-            tuple(self.years[row] for row in keep),
-            tuple(self.genres[row] for row in keep),
-            tuple(self.tags[row] for row in keep) if self.tags else (),
+            tuple(self.titles[row] for row in kept),
+            tuple(self.years[row] for row in kept),
+            tuple(self.genres[row] for row in kept),
+            tuple(self.tags[row] for row in kept) if self.tags else (),
         )
 
     @cached_property
     def genre_names(self) -> tuple[str, ...]:
-        """Every genre, in alphabetical order."""
+        """All genres, in alphabetical order. [G]."""
         return tuple(sorted({genre for genres in self.genres for genre in genres}))
 
     @cached_property
     def genre_matrix(self) -> BoolArray:
-        """Which item has which genre. [I, G], columns as in genre_names."""
-        column = {genre: place for place, genre in enumerate(self.genre_names)}
-        matrix = np.zeros((len(self), len(column)), dtype=bool)
+        """Whether an item has a genre. [I, G], columns as in genre_names."""
+        column_of = {genre: column for column, genre in enumerate(self.genre_names)}
+        matrix = np.zeros((len(self), len(column_of)), dtype=bool)
         for row, genres in enumerate(self.genres):
-            matrix[row, [column[genre] for genre in genres]] = True
+            matrix[row, [column_of[genre] for genre in genres]] = True
         return matrix
 
     def row_of_title(self, title: str) -> int:
-        """The row of the item that a person means by a title.
+        """Find the row of an item by a title as a user types it.
 
-        Case, accents, punctuation, a leading or trailing article and a missing year are forgiven;
-        of several with the same name the newest is meant.
-        Raises MatineeError with the closest titles where nothing matches.
+        Case, accents, punctuation, a leading or trailing article and a missing year do not matter; if several items
+        share a name, the newest wins. Raises MatineeError with the closest titles if nothing matches.
         """
         for key in (_fold(title), _fold(_YEAR.sub("", title))):
             if (row := self._rows_by_key.get(key, UNKNOWN)) != UNKNOWN:
@@ -96,7 +94,7 @@ class Catalogue:
 
 
 def _fold(title: str) -> str:
-    """A title reduced to what people agree on: lower-case words without accents, the article in front dropped."""
+    """Normalise a title for lookup: lower case, no accents, no leading article."""
     plain = unicodedata.normalize("NFKD", title.casefold())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     year = _YEAR.search(plain)
@@ -109,10 +107,10 @@ def _fold(title: str) -> str:
 
 
 def join_genres(genres: Iterable[str]) -> str:
-    """`Action|Sci-Fi`, the form in which MovieLens writes genres."""
+    """Join genres as MovieLens writes them: `Action|Sci-Fi`."""
     return "|".join(genres)
 
 
 def split_genres(text: str | None) -> tuple[str, ...]:
-    """The reverse of join_genres; nothing and MovieLens' own `(no genres listed)` are no genre."""
+    """Invert join_genres. An empty text and MovieLens's `(no genres listed)` give no genres."""
     return tuple(genre for genre in (text or "").split("|") if genre and genre != "(no genres listed)")

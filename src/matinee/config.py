@@ -1,4 +1,4 @@
-"""What can be set: a model's hyper-parameters, and a whole experiment as TOML."""
+"""Settings: the base of every model's hyper-parameters, and a whole experiment as TOML."""
 
 import re
 import tomllib
@@ -14,14 +14,14 @@ from matinee.errors import MatineeError, did_you_mean
 
 SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "session", "files"]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
-InputParts = Literal["train", "train+valid"]
+SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
-Predicted = Literal["every", "last"]
+SessionTargets = Literal["every", "last"]
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The range that tuning may try for a field: from low to high, even in the logarithm where log is set."""
+    """The search range of a field for tuning; log: sample uniformly in the logarithm."""
 
     low: float
     high: float
@@ -29,72 +29,72 @@ class Search:
 
 
 class Config(BaseModel):
-    """A frozen set of named values; an unknown name is an error. A field's docstring is its description."""
+    """Base of all configs: frozen, unknown names are errors, a field's docstring is its description."""
 
-    # built when first used: the command line needs the fields of all, and the validators of few
+    # validators are built on first use: the command line reads the fields of all configs but validates few
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class FilterConfig(Config):
-    """Which events of a log are used. Value and dates are cut first, then rare users and items."""
+    """Which events of a log are used. Dates and values are filtered first, then rare users and items."""
 
     min_user_events: int = Field(0, ge=0)
-    """Least events of a user."""
+    """Drop users with fewer events."""
     min_item_events: int = Field(0, ge=0)
-    """Least events of an item."""
+    """Drop items with fewer events."""
     filter_order: FilterOrder = "users-items"
-    """One pass over users then items, items then users, or both until nothing changes."""
+    """One pass over users then items, items then users, or passes over both until nothing changes."""
     min_value: float | None = None
-    """Least value (rating) of an event."""
+    """Drop events with a lower value (rating)."""
     since: str | None = None
-    """First moment, as an ISO date or time (UTC)."""
+    """Keep events from this time on: an ISO date or time (UTC)."""
     until: str | None = None
-    """Moment after the last, as an ISO date or time (UTC)."""
+    """Keep events before this time: an ISO date or time (UTC)."""
     sample_users: int | None = Field(None, ge=1)
-    """Keep this many users, drawn by the seed."""
+    """Keep a random sample of this many users."""
 
 
 class SplitConfig(Config):
     """How a log is cut into train, valid and test."""
 
     split: SplitMethod = "random"
-    """The method."""
+    """The split method."""
     ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
-    """Shares of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
+    """Ratios of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
     of sessions (session)."""
     seed: int = 42
-    """Decides every draw."""
+    """The random seed."""
     at: tuple[str, ...] = ()
-    """time: the moments (ISO) where valid and test begin, in place of the shares; one moment means no valid."""
+    """time: the times (ISO) at which valid and test begin, instead of ratios; a single time means no valid."""
     input_share: float = Field(0.8, gt=0, lt=1)
-    """new-users: the share of a held-out user's events that the model is shown."""
+    """new-users: the share of a held-out user's events that are inputs; the rest are targets."""
     folds: int = Field(5, ge=2)
-    """k-fold: how many."""
+    """k-fold: the number of folds."""
     fold: int = Field(0, ge=0)
-    """k-fold: which fold is test; the next one is valid."""
+    """k-fold: the fold that is test; the next one is valid."""
     gap: str = "1h"
-    """session: a longer pause of a user ends a session; a number of s, m, h or d."""
+    """session: a longer pause ends a session; a number of s, m, h or d."""
     min_length: int = Field(2, ge=2)
-    """session: shorter sessions are left out."""
+    """session: drop shorter sessions."""
     earlier: bool = False
-    """session: whether a user's earlier sessions are part of their histories, or each session stands alone."""
+    """session: include a user's earlier sessions in the history."""
     path: str | None = None
-    """files: the folder that holds train, valid and test tables."""
+    """files: the folder with train, valid and test tables."""
 
 
 class Rerank(Config):
-    """What a person asks of a list beside their history. Its defaults change nothing."""
+    """Filters and weights of a re-ranked list. The defaults change nothing."""
 
     genres: tuple[str, ...] = ()
-    """Only items with at least one of these."""
+    """Only items with at least one of these genres."""
     from_year: int | None = Field(None, ge=0, le=9999)
-    """Only items of this year or later."""
+    """Only items from this year or later."""
     to_year: int | None = Field(None, ge=0, le=9999)
-    """Only items of this year or earlier."""
+    """Only items from this year or earlier."""
     novelty: float = Field(0.0, ge=-1, le=1)
-    """Above 0 little known items come up, below 0 familiar ones; at 1 and -1 nothing else counts."""
+    """Weight of item novelty: above 0 prefers obscure items, below 0 popular ones; at 1 or -1 only novelty counts."""
     diversity: float = Field(0.0, ge=0, le=1)
-    """How much an item's likeness to those above it counts against it; at 1 nothing else counts."""
+    """Weight of the MMR penalty on similarity to items ranked above; at 1 only the penalty counts."""
 
     @model_validator(mode="before")
     @classmethod
@@ -104,21 +104,21 @@ class Rerank(Config):
     @model_validator(mode="after")
     def _years_in_order(self) -> "Rerank":
         if self.from_year is not None and self.to_year is not None and self.from_year > self.to_year:
-            raise ValueError(f"from_year {self.from_year} lies after to_year {self.to_year}")
+            raise ValueError(f"from_year {self.from_year} is after to_year {self.to_year}")
         return self
 
     @property
     def filters(self) -> bool:
-        """Whether any item is ruled out."""
+        """Whether any item is filtered out."""
         return bool(self.genres) or self.from_year is not None or self.to_year is not None
 
     @property
     def reorders(self) -> bool:
-        """Whether the order of items changes."""
+        """Whether the order of the items changes."""
         return bool(self.novelty or self.diversity)
 
     def __str__(self) -> str:
-        """As given on the command line; only what differs from the defaults."""
+        """The non-default values, in the form the command line reads."""
         values = self.model_dump(exclude_defaults=True)
         if self.genres:
             values["genres"] = "|".join(self.genres)
@@ -126,51 +126,51 @@ class Rerank(Config):
 
 
 class EvaluationConfig(Config):
-    """What is measured, and on what."""
+    """How a model is evaluated."""
 
     k: tuple[int, ...] = (5, 10, 20)
-    """List lengths."""
+    """Cutoffs of the metrics (list lengths)."""
     on: PartName = "test"
-    """The part whose targets are to be found."""
-    inputs: InputParts = "train+valid"
-    """What a model is shown at test time. Valid items stay masked either way."""
-    refit: InputParts = "train"
-    """What a model learns from before the test."""
+    """The part whose targets are predicted."""
+    inputs: SplitParts = "train+valid"
+    """The events in the histories at test time. Valid items are masked either way."""
+    refit: SplitParts = "train"
+    """The events a model is fitted on before the test."""
     rebuild_graph: bool = False
-    """Rebuild a graph model's graph from what is shown, all users' at once, before it ranks; nothing is learned."""
+    """Rebuild a graph model's graph from all inputs before ranking, without training."""
     samples: int = Field(1000, ge=100)
-    """Bootstrap samples behind each interval."""
-    predict: Predicted = "every"
-    """session: every event after the first of a session is to be found from those before it, or only the last."""
+    """Bootstrap samples per confidence interval."""
+    predict: SessionTargets = "every"
+    """session: predict every event of a session after the first, or only the last."""
     repeat: bool = False
-    """Whether lists may hold what was seen, and targets be seen before."""
+    """Allow seen items in lists and among targets."""
     rerank: Rerank | None = None
-    """Lists reranked as on the site, such as novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
+    """Re-rank lists as on the site, for example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
 
 
 class ColumnsConfig(Config):
-    """The columns of a table that is no MovieLens, sniffed where left out."""
+    """The columns of a table that is not MovieLens; the rest are recognised by name."""
 
     user: str | None = None
     item: str | None = None
     value: str | None = None
     at: str | None = None
     scale: tuple[float, float] | None = None
-    """The lowest and the highest value that the log may hold; one outside is an error."""
+    """The lowest and highest valid value; any other is an error."""
 
     @field_validator("scale")
     @classmethod
-    def _rises(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+    def _ascending(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
         if scale is not None and not scale[0] < scale[1]:
-            raise ValueError("a scale goes from its lowest value to a higher one, such as 0.5,5")
+            raise ValueError("a scale is its lowest value and a higher one, such as 0.5,5")
         return scale
 
 
 class Experiment(Config):
-    """One experiment, whole: `matinee evaluate --config FILE` runs it."""
+    """A complete experiment: `matinee evaluate --config FILE` runs it."""
 
     model: str | None = None
-    """A name from the registry."""
+    """The model's name in the registry."""
     data: str = "bundled"
     """`bundled`, the name of a data set, or a path."""
     columns: ColumnsConfig = ColumnsConfig()
@@ -185,7 +185,7 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def configure(kind: type[ConfigT], values: Mapping[str, object], where: str) -> ConfigT:
-    """Build a config from values. Raises MatineeError naming `where`, the field and the mend."""
+    """Build a config from values. Raises MatineeError with `where`, the field and how to fix it."""
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
@@ -193,7 +193,7 @@ def configure(kind: type[ConfigT], values: Mapping[str, object], where: str) -> 
 
 
 def read_experiment(path: Path) -> Experiment:
-    """The experiment in a TOML file. Raises MatineeError if it is missing, no TOML, or has an unknown key."""
+    """Read an experiment from a TOML file. Raises MatineeError if it is missing, not TOML or has an unknown key."""
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
@@ -218,10 +218,10 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
 def parse_rerank(text: str) -> dict[str, object]:
     """`novelty=0.5,genres=Comedy|Drama` -> `{"novelty": "0.5", "genres": ("Comedy", "Drama")}`."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
-    found: dict[str, object] = {key.strip().replace("-", "_"): value.strip() for key, _, value in pairs}
-    if "genres" in found:
-        found["genres"] = tuple(genre.strip() for genre in str(found["genres"]).split("|") if genre.strip())
-    return found
+    values: dict[str, object] = {key.strip().replace("-", "_"): value.strip() for key, _, value in pairs}
+    if "genres" in values:
+        values["genres"] = tuple(genre.strip() for genre in str(values["genres"]).split("|") if genre.strip())
+    return values
 
 
 def _parse_value(text: str) -> object:
@@ -237,15 +237,15 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
     field = ".".join(path) or "value"
     if problem["type"] == "extra_forbidden":
         fields = _fields_at(kind, path[:-1])
-        if (today := renamed.SETTINGS.get(path[-1])) in fields:
-            return f"{field!r} has been renamed; write {today!r}"
+        if (new_name := renamed.SETTINGS.get(path[-1])) in fields:
+            return f"{field!r} has been renamed; write {new_name!r}"
         return f"unknown key {field!r}{did_you_mean(path[-1], fields)}"
     given = problem.get("input")
     if problem["type"] == "literal_error" and isinstance(given, str):
         options = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         return f"{field} = {given!r} is unknown{did_you_mean(given, options)}"
-    said: str = problem["msg"].removeprefix("Value error, ")
-    return f"{field} = {given!r}: {said}" if path else said  # of settings together the validator names them itself
+    message: str = problem["msg"].removeprefix("Value error, ")
+    return f"{field} = {given!r}: {message}" if path else message  # a validator of several fields names them itself
 
 
 def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Events: a log as columns of rows, and the data set that they belong to."""
+"""Events, a log in columns, and the data set around them."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from matinee.vocab import Vocab
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
-    """N events, ordered by user row, then time, then their order in the log.
+    """N events, ordered by user row, then time, then log order.
 
-    user_rows, item_rows: [N] int32; values: [N] float32, the rating, 1 for a click;
-    times: [N] int64, UTC seconds, 0 throughout where the log has none.
+    user_rows, item_rows: [N] int32; values: [N] float32, the rating, or 1 for a click;
+    times: [N] int64, UTC seconds, all 0 if the log has no times.
     """
 
     user_rows: IntArray
@@ -26,7 +26,7 @@ class Events:
 
     @classmethod
     def ordered(cls, user_rows: IntArray, item_rows: IntArray, values: FloatArray, times: IntArray) -> "Events":
-        """Events in the order of the log -> events in our order; equal times keep the log's order."""
+        """Sort columns in log order into Events order; equal times keep their log order."""
         order = event_order(user_rows, times)
         return cls(
             user_rows[order].astype(np.int32, copy=False),
@@ -39,27 +39,27 @@ class Events:
         return len(self.user_rows)
 
     def take(self, keep: IntArray | np.ndarray | slice) -> "Events":
-        """Some events, by ascending position, mask or slice."""
+        """A subset of events, by ascending indices, a mask or a slice."""
         return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
 
 
 def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
-    """The places of a log's events by user row, then time, then place in the log. [N]."""
+    """Indices that sort a log by user row, then time, then log order. [N]."""
     n = len(user_rows)
     if n == 0:
         return np.empty(0, dtype=np.int64)
     first, last = int(times.min()), int(times.max())
-    place_bits, time_bits = n.bit_length(), (last - first).bit_length()
-    if int(user_rows.max()).bit_length() + time_bits + place_bits > 63:
+    index_bits, time_bits = n.bit_length(), (last - first).bit_length()
+    if int(user_rows.max()).bit_length() + time_bits + index_bits > 63:
         return np.lexsort((times, user_rows))
-    keys = user_rows.astype(np.int64)  # all three in one number: a plain sort of it beats sorts by index tenfold
+    keys = user_rows.astype(np.int64)  # packs all three into one integer: sorting it is ten times faster than lexsort
     keys <<= time_bits
-    keys += times  # in place: fresh memory costs as much as the sums
+    keys += times  # in place, because a new array would cost as much as the addition
     keys -= first
-    keys <<= place_bits
+    keys <<= index_bits
     keys |= np.arange(n, dtype=np.int64)
     keys.sort()
-    keys &= (1 << place_bits) - 1
+    keys &= (1 << index_bits) - 1
     return keys
 
 
@@ -67,9 +67,8 @@ def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
 class Dataset:
     """A log with its vocabularies and catalogue.
 
-    kind: what an event means (`rating` where the log has values, else `click`).
-    timed: whether the log has times; without them the order is that of the log.
-    notes: what reading and filtering changed, one sentence each, for people.
+    kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order
+    counts; notes: what reading and filtering changed, one sentence each, for display.
     """
 
     name: str
@@ -83,12 +82,12 @@ class Dataset:
 
     @cached_property
     def user_starts(self) -> IntArray:
-        """Where each user's events begin. [U + 1]."""
+        """Start of each user's events. [U + 1]."""
         return starts_of(self.events.user_rows, len(self.users))
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when any event or id does."""
+        """Hash of all events and ids: 16 hex digits."""
         digest = hashlib.sha256()
         for ids in (self.users.ids, self.items.ids):
             digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
@@ -97,7 +96,7 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def describe(self) -> dict[str, str | int]:
-        """Name, sizes and fingerprint."""
+        """Name, sizes and fingerprint, ready for JSON."""
         return {
             "name": self.name,
             "users": len(self.users),
@@ -107,7 +106,7 @@ class Dataset:
         }
 
     def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
-        """The data set of some of its events; users and items left without events go too."""
+        """The data set with a subset of its events; users and items without events are dropped."""
         kept = self.events.take(events)
         users, user_rows = Vocab.index(kept.user_rows)
         items, item_rows = Vocab.index(kept.item_rows)

@@ -1,19 +1,19 @@
-"""Errors that a user can mend, and the hint that goes with them."""
+"""Errors that a user can fix, and the hints in their messages."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class MatineeError(Exception):
-    """A mistake outside Matinee's code; its text is one line: what is wrong, where, and how to mend it."""
+    """An error in the user's input. Its message is one line: what is wrong, where, and how to fix it."""
 
 
 class DataError(MatineeError):
-    """A log, table or split that cannot be read as it is."""
+    """An unreadable or inconsistent log, table or split."""
 
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the closest option, else `; known are: ...`."""
+    """`; did you mean 'x'?` with the closest option, or `; known are: ...` if none is close."""
     options = sorted(options)
     close = get_close_matches(name.lower(), [option.lower() for option in options], n=1, cutoff=0.6)
     if close:

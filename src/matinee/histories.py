@@ -1,4 +1,4 @@
-"""Histories: all that a model ever sees of people."""
+"""Histories, the only form in which a model sees users, and where they come from."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ END_OF_TIME: Instant = 2**62
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histories:
-    """What B users did, oldest first: user b's items are `items[starts[b]:starts[b+1]]`.
+    """A ragged batch of B histories, oldest event first: user b's items are `items[starts[b]:starts[b+1]]`.
 
-    starts: [B + 1]; items: [N] item rows, all known; weights: [N], the event's value; times: [N] UTC seconds;
-    user_rows: [B], UNKNOWN for a visitor, repeated where a row is one of a user's sessions; only stored-user models
-    may read it.
+    starts: [B + 1]; items: [N] item rows, all known; weights: [N], the events' values; times: [N] UTC seconds;
+    user_rows: [B], UNKNOWN for a visitor, repeated if each history is one session of a user. Only models with stored
+    users may read user_rows.
     """
 
     starts: IntArray
@@ -35,7 +35,7 @@ class Histories:
 
     @classmethod
     def of(cls, items: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None) -> "Histories":
-        """Visitors' histories from lists of item rows; UNKNOWN rows are dropped. Weights default to 1."""
+        """Histories of visitors from lists of item rows. UNKNOWN rows are dropped; weights default to 1."""
         lengths = [len(row) for row in items]
         flat = np.array([item for row in items for item in row], dtype=np.int32)
         values = [value for row in weights for value in row] if weights else np.ones(len(flat))
@@ -51,14 +51,14 @@ class Histories:
 
     @classmethod
     def from_events(cls, events: Events, user_rows: IntArray) -> "Histories":
-        """The histories of these users (rows, any order, none of them UNKNOWN) in ordered events."""
+        """The histories of these user rows, in any order and without UNKNOWN, from ordered events."""
         n_users = max(int(user_rows.max(initial=-1)), int(events.user_rows.max(initial=-1))) + 1
-        starts, places = gather(starts_of(events.user_rows, n_users), user_rows)
+        starts, indices = gather(starts_of(events.user_rows, n_users), user_rows)
         return cls(
             starts,
-            events.item_rows[places],
-            events.values[places],
-            events.times[places],
+            events.item_rows[indices],
+            events.values[indices],
+            events.times[indices],
             user_rows.astype(np.int32),
         )
 
@@ -67,21 +67,21 @@ class Histories:
 
     @property
     def owners(self) -> IntArray:
-        """The place in the batch of each event's user. [N]."""
+        """The batch index of each event's user. [N]."""
         return rows_of(self.starts)
 
     @property
     def lengths(self) -> IntArray:
-        """Events of each. [B]."""
+        """Number of events in each history. [B]."""
         return np.diff(self.starts)
 
     def take(self, rows: IntArray) -> "Histories":
-        """The histories of some users of the batch, by their place in it."""
-        starts, places = gather(self.starts, rows)
-        return Histories(starts, self.items[places], self.weights[places], self.times[places], self.user_rows[rows])
+        """A subset of the batch, by batch index."""
+        starts, indices = gather(self.starts, rows)
+        return Histories(starts, self.items[indices], self.weights[indices], self.times[indices], self.user_rows[rows])
 
     def block(self, start: int, stop: int) -> "Histories":
-        """Users start..stop-1 of the batch, as views."""
+        """Histories start..stop-1 of the batch, as views."""
         first, last = self.starts[start], self.starts[stop]
         return Histories(
             self.starts[start : stop + 1] - first,
@@ -92,11 +92,11 @@ class Histories:
         )
 
     def matrix(self, n_items: int, *, weighted: bool = False) -> csr_array:
-        """Users by items: 1 for each item of a history, or with `weighted` the value of its last event. [B, I]."""
+        """User-item matrix: 1 for each item of a history or, if weighted, the value of its last event. [B, I]."""
         keys = self.owners * n_items + self.items
-        # np.unique keeps a key's first place, so the reversed column gives the last event of a repeated item
-        unique, backwards = np.unique(keys[::-1], return_index=True)
-        values = self.weights[::-1][backwards] if weighted else np.ones(len(unique), dtype=np.float32)
+        # np.unique returns the first index of a key; on the reversed column that is the item's last event
+        unique, from_end = np.unique(keys[::-1], return_index=True)
+        values = self.weights[::-1][from_end] if weighted else np.ones(len(unique), dtype=np.float32)
         starts = starts_of(unique // n_items, len(self))
         columns = (unique % n_items).astype(np.int32)
         return csr_array((values.astype(np.float32), columns, starts), shape=(len(self), n_items))
@@ -104,9 +104,9 @@ class Histories:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """What a model learns from: each training user's history, and how many items there are.
+    """What a model learns from: the training users' histories and the number of items.
 
-    histories: one for each user who has events; n_items: I, items without an event included.
+    histories: one for each user with events; n_items: I, including items without events.
     """
 
     histories: Histories
@@ -114,12 +114,12 @@ class TrainingData:
 
     @property
     def n_users(self) -> int:
-        """Users with at least one event."""
+        """Number of users with at least one event."""
         return len(self.histories)
 
     @property
     def fingerprint(self) -> str:
-        """A short hash of all of it: 16 hex digits."""
+        """Hash of the histories and the number of items: 16 hex digits."""
         digest = hashlib.blake2b(str(self.n_items).encode(), digest_size=8)
         for column in (self.histories.starts, self.histories.items, self.histories.weights, self.histories.times):
             digest.update(np.ascontiguousarray(column).tobytes())
@@ -127,24 +127,24 @@ class TrainingData:
 
     @property
     def end(self) -> Instant:
-        """The moment of the last event; 0 without events."""
+        """Time of the last event; 0 if there are none."""
         return int(self.histories.times.max(initial=0))
 
     @property
     def popularity(self) -> IntArray:
-        """Events of each item. [I]."""
+        """Number of events of each item. [I]."""
         return np.bincount(self.histories.items, minlength=self.n_items)
 
     def matrix(self, *, weighted: bool = False) -> csr_array:
-        """Users by items, as Histories.matrix. [U, I]."""
+        """User-item matrix, as in Histories.matrix. [U, I]."""
         return self.histories.matrix(self.n_items, weighted=weighted)
 
 
 class HistorySource(Protocol):
-    """Where histories come from: offline events, a database, memory."""
+    """A source of histories: offline events, a database or memory."""
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
-        """What each of these users did before a moment; an empty history for an unknown user. B = len(users)."""
+        """The users' histories before a time, one each in this order; empty for an unknown user."""
         ...
 
 
@@ -152,7 +152,7 @@ class HistorySource(Protocol):
 class EventSource:
     """Histories from events in memory.
 
-    Of several events of a user with the same item the last before the moment counts.
+    If a user has several events with an item, only the last one before the given time counts.
     """
 
     events: Events
@@ -162,19 +162,19 @@ class EventSource:
         """See HistorySource."""
         rows = self.users.rows(list(users))
         past = self.events.take(self.events.times < before)
-        padded = np.where(rows == UNKNOWN, len(self.users), rows)  # one empty row stands for all the unknown
+        padded = np.where(rows == UNKNOWN, len(self.users), rows)  # all unknown users share one empty extra row
         found = Histories.from_events(past, padded)
         return last_of_each(Histories(found.starts, found.items, found.weights, found.times, rows))
 
 
 def last_of_each(histories: Histories) -> Histories:
-    """Only the last event of each item in each history, the rest in order."""
+    """Keep only the last event of each item in each history; the order is unchanged."""
     if len(histories.items) == 0:
         return histories
     owners = histories.owners
     keys = owners * (int(histories.items.max()) + 1) + histories.items
-    _, backwards = np.unique(keys[::-1], return_index=True)
-    kept = np.sort(len(keys) - 1 - backwards)
+    _, from_end = np.unique(keys[::-1], return_index=True)
+    kept = np.sort(len(keys) - 1 - from_end)
     return Histories(
         starts_of(owners[kept], len(histories)),
         histories.items[kept],

@@ -14,9 +14,9 @@ from matinee.config import (
     EvaluationConfig,
     Experiment,
     FilterConfig,
-    InputParts,
     Rerank,
     SplitConfig,
+    SplitParts,
     configure,
 )
 from matinee.data.filters import apply_filters
@@ -131,7 +131,7 @@ def fit(
     on: Split | Dataset,
     *,
     seed: int = 42,
-    refit: InputParts = "train",
+    refit: SplitParts = "train",
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -161,7 +161,7 @@ def fit(
     return Artefact.of(learner, data, train, about)
 
 
-def _watched(learner: Recommender[Any], over: Split, refit: InputParts) -> Callable[[Recommender[Any]], float] | None:
+def _watched(learner: Recommender[Any], over: Split, refit: SplitParts) -> Callable[[Recommender[Any]], float] | None:
     """What early stopping watches; None where it is off, or valid is learned from or empty."""
     config = learner.config
     if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":

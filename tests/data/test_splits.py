@@ -148,7 +148,7 @@ def test_time_needs_times():
 
 def test_new_users_against_a_loop():
     data = log()
-    cut = split(data, SplitConfig(split="new-users", ratios=(0.6, 0.2, 0.2), shown=0.75))
+    cut = split(data, SplitConfig(split="new-users", ratios=(0.6, 0.2, 0.2), input_share=0.75))
     held = {VALID: 0, TEST: 0}
     n_single = 0
     for positions in by_user(data).values():

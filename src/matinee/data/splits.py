@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from matinee.arrays import IntArray
-from matinee.config import InputParts, PartName, SplitConfig
+from matinee.config import PartName, SplitConfig, SplitParts
 from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
 from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS, from_files
@@ -61,7 +61,7 @@ class Split:
     leaks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def training(self, refit: InputParts = "train") -> TrainingData:
+    def training(self, refit: SplitParts = "train") -> TrainingData:
         """What a model learns from: train, or train and all of valid. A history for each user, or for each session."""
         parts = [TRAIN] if refit == "train" else [TRAIN, VALID_SHOWN, VALID]
         events = self._events(parts)
@@ -74,14 +74,14 @@ class Split:
         users = np.unique(events.user_rows)
         return TrainingData(Histories.from_events(events, users), len(self.data.items))
 
-    def inputs(self, part: PartName, shown: InputParts = "train+valid") -> Events:
+    def inputs(self, part: PartName, shown: SplitParts = "train+valid") -> Events:
         """What a model is shown before it must find the targets of a part."""
         if part == "valid":
             return self._events([TRAIN, VALID_SHOWN])
         held = [TRAIN, VALID_SHOWN, TEST_SHOWN]
         return self._events(held if shown == "train" else [*held, VALID])
 
-    def masked(self, part: PartName, shown: InputParts = "train+valid") -> Events:
+    def masked(self, part: PartName, shown: SplitParts = "train+valid") -> Events:
         """What is masked without being shown: valid at test time, where the inputs are train alone."""
         return self._events([VALID] if part == "test" and shown == "train" else [])
 
