@@ -4,49 +4,20 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from matinee.dataset import Dataset
-from matinee.models import MODELS
 from matinee.serve.app import create_app
-from matinee.serve.art.models import FAMILIES, draw_family
 from matinee.serve.pages.also_liked import DOUBT, LEAST, LikedToo
-from matinee.serve.pages.formulas import FORMULAS
-from matinee.serve.pages.mathml import mathml
 from matinee.serve.pages.model_quality import beside, curves, figures
-from matinee.serve.pages.papers import PAPERS
 from matinee.serve.pages.trending import DATA_DAYS, DAY, LIVE_DAYS, PopularNow
 from matinee.serve.site import Site
 from matinee.store.artefact import load, save
 from matinee.store.protocols import LiveEvent
 from site_fixtures import NOW
-
-COMING = {"gmf", "mlp", "neumf", "autorec", "cdae", "mult-vae", "gru4rec", "sasrec", "markov"}
-
-
-def test_every_model_has_its_formula_picture_and_paper() -> None:
-    for name in sorted(set(MODELS) | COMING):
-        assert name in FAMILIES, name
-        assert name in PAPERS, name
-        for formula in FORMULAS[name]:
-            ElementTree.fromstring(formula)
-        ElementTree.fromstring(draw_family(name))
-    assert draw_family("a model of one's own").startswith("<svg")
-
-
-def test_mathml_of_a_formula_by_hand() -> None:
-    wanted = (
-        '<math display="block"><mrow><munder><mo>∑</mo><mi>j</mi></munder>'
-        "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><mo>−</mo><mfrac><mrow><mn>1</mn></mrow><mi>λ</mi></mfrac>"
-        '<mi mathvariant="normal">ln</mi><mo>&lt;</mo></mrow></math>'
-    )
-    assert mathml(r"\sum_j x_i^2 - \frac{1}\lambda \ln <") == wanted
-    with pytest.raises(ValueError, match="not closed"):
-        mathml("x_{1")
 
 
 def measured(path: Path, folder: Path, mean: float, method: str = "random", **more: object) -> Path:

@@ -1,4 +1,4 @@
-"""A picture for each family of models, drawn by hand in the colours of the page: the visitor stands on the left."""
+"""Pictures of how models work, in the colours of the page, with the visitor on the left. Model cards choose one."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,33 +8,12 @@ from markupsafe import Markup
 from matinee.serve.art.shapes import polar
 
 WIDTH, HEIGHT = 320, 180
-FAMILIES = {
-    "popularity": "bars",
-    "item-knn": "neighbours",
-    "user-knn": "people",
-    "ease": "weights",
-    "ials": "space",
-    "bpr": "space",
-    "gmf": "space",
-    "item2vec": "space",
-    "movie-pairs": "neighbours",
-    "pmi": "neighbours",
-    "lightgcn": "graph",
-    "ngcf": "graph",
-    "mlp": "network",
-    "neumf": "network",
-    "autorec": "narrow",
-    "cdae": "narrow",
-    "mult-vae": "narrow",
-    "gru4rec": "order",
-    "sasrec": "attention",
-    "markov": "order",
-}
+NEUTRAL = "list"
 
 
-def draw_family(model: str) -> Markup:
-    """The picture of a model's family; that of neighbours for a model of no known one. Its words stand beside it."""
-    shapes = "".join(_DRAWINGS[FAMILIES.get(model, "neighbours")]())
+def draw_picture(name: str) -> Markup:
+    """One of PICTURES. It is decoration: the words beside it say the same, so that screen readers skip it."""
+    shapes = "".join(PICTURES[name]())
     return Markup(
         f'<svg class="art" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true" focusable="false">{shapes}</svg>'
     )
@@ -147,7 +126,17 @@ def _attention() -> Iterator[str]:
     yield _box(265, 100, 34, 48, "bold")
 
 
-_DRAWINGS = {
+def _list() -> Iterator[str]:
+    for row in range(3):
+        yield _box(34, 26 + row * 46, 34, 36, "mine")
+    yield _line(92, 90, 196, 90, "strong", 2.5)
+    yield '<path class="tip" d="M190 84l7 6-7 6"/>'
+    for row in range(5):
+        yield _box(222, 16 + row * 31, 72 - row * 10, 22, "bold" if row == 0 else "plain")
+
+
+PICTURES = {
+    "list": _list,
     "bars": _bars,
     "neighbours": _neighbours,
     "people": _people,

@@ -13,9 +13,12 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from matinee.errors import MatineeError
+from matinee.models import create, model_class
+from matinee.recommender import POPULAR
 from matinee.serve.http.csrf import page_token
 from matinee.serve.pages.cards import KEPT, Card, Cards
 from matinee.serve.pages.i18n import DEFAULT, LANGUAGES, TEXTS, Texts, texts_for
+from matinee.serve.pages.model_cards import ModelCard, model_card
 from matinee.serve.site import MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.store.protocols import LiveEvent
 
@@ -43,6 +46,10 @@ class Frame:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.cards = Cards(site)
+        served = {name: type(artefact.model) for name, artefact in site.engine.artefacts.items()}
+        self._model_cards = {
+            name: model_card(kind) for name, kind in ({POPULAR: model_class(POPULAR)} | served).items()
+        }
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -87,7 +94,7 @@ class Frame:
             "lang": texts.language,
             "date": texts.date,
             "number": texts.number,
-            "in_words": lambda name: in_words(texts, name),
+            "in_words": lambda name: self.card(name).words_in(texts.language).words,
             "cover": lambda card: self.site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
         }
         return self._templates.get_template(template).render(said | dict(values))
@@ -137,10 +144,18 @@ class Frame:
             found = request.state.showing = Showing(self.site, self.visitor(request))
         return found
 
-    def label(self, name: str) -> str:
-        """A model's name as in its paper."""
+    def card(self, name: str) -> ModelCard:
+        """The card of a model that is served, or of popularity, which is always offered."""
+        return self._model_cards[name]
+
+    def formulas(self, name: str) -> list[str]:
+        """The TeX of what a model computes with the settings it was trained with."""
         artefact = self.site.engine.artefacts.get(name)
-        return type(artefact.model).__name__ if artefact else name.capitalize()
+        return self.card(name).formulas_for((artefact.model if artefact else create(name)).config)
+
+    def label(self, name: str) -> str:
+        """A model's name as it is printed."""
+        return self.card(name).label
 
     def require_served(self, name: str, models: Sequence[str]) -> None:
         """Raises PageError for a model that is not among these."""
@@ -177,12 +192,6 @@ class Frame:
             offer_models=offer_models,
             n_watched=len(watched),
         )
-
-
-def in_words(texts: Texts, name: str) -> str:
-    """A model in a few words, nothing for one that has none."""
-    key = f"model.{name}.words"
-    return texts(key) if texts.has(key) else ""
 
 
 @pass_context

@@ -10,12 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 
 from matinee.config import Rerank
 from matinee.recommender import POPULAR, Recommendation
-from matinee.serve.art.models import draw_family
+from matinee.serve.art.models import draw_picture
 from matinee.serve.pages.base import Frame
 from matinee.serve.pages.cards import Card
-from matinee.serve.pages.formulas import FORMULAS
+from matinee.serve.pages.mathml import mathml
 from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, Figure, beside, curves, figures
-from matinee.serve.pages.papers import PAPERS
 from matinee.serve.pages.rerank_form import rerank_of
 from matinee.serve.site import Seen
 
@@ -61,7 +60,7 @@ class ModelPages:
     def index(self, request: Request) -> Response:
         """Every model with its picture and its figure, the best first."""
         names = self._best_first()
-        art = {name: draw_family(name) for name in names}
+        art = {name: draw_picture(self._frame.card(name).picture) for name in names}
         scales = {figure.split: _scale(self._on(figure.split)) for figure in self._figures.values()}
         return self._frame.page(request, "models.html", names=names, art=art, figures=self._figures, scales=scales)
 
@@ -82,9 +81,9 @@ class ModelPages:
             rerank=rerank,
             places=self._places(items, self._frame.cards.listed(items, did.watched, list_id)),
             repeat=seen and bool(did.watched),
-            formulas=FORMULAS.get(name, ()),
-            art=draw_family(name),
-            paper=PAPERS.get(name, ""),
+            card=self._frame.card(name),
+            formulas=[mathml(tex) for tex in self._frame.formulas(name)],
+            art=draw_picture(self._frame.card(name).picture),
             figures=compared,
             scale=_scale(compared),
             curves=curves(artefact) if artefact else [],
