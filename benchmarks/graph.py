@@ -59,7 +59,7 @@ def figures(model: Recommender, over: Split, config: EvaluationConfig | None = N
 
 def fitted(experiment: Experiment, over: Split, seed: int, **settings: Any) -> tuple[Recommender, float]:
     model = create(experiment.model, **(experiment.settings | settings))
-    watched = validation(over, model.config.watch) if model.config.patience else None
+    watched = validation(over, model.config.monitor) if model.config.patience else None
     started = time.process_time()
     model.fit(over.training(experiment.evaluation.refit), replace(Run.seeded(seed), validation=watched))
     return model, time.process_time() - started

@@ -58,7 +58,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def trained(settings: dict[str, Any], over: Split, seed: int) -> tuple[Recommender, float]:
     model = create("lightgcn", **settings)
     started = time.process_time()
-    model.fit(over.training(), replace(Run.seeded(seed), validation=validation(over, model.config.watch)))
+    model.fit(over.training(), replace(Run.seeded(seed), validation=validation(over, model.config.monitor)))
     return model, time.process_time() - started
 
 

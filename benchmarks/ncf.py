@@ -56,7 +56,7 @@ def figures(model: Recommender, over: Split) -> dict[str, float]:
 
 def fitted(protocol: str, name: str, over: Split, seed: int) -> tuple[Recommender, float]:
     model = create(name, **read_experiment(CONFIGS / protocol / f"{name}.toml").settings)
-    watched = validation(over, model.config.watch) if model.config.patience else None
+    watched = validation(over, model.config.monitor) if model.config.patience else None
     started = time.process_time()
     model.fit(over.training(), replace(Run.seeded(seed), validation=watched))
     return model, time.process_time() - started

@@ -214,20 +214,26 @@ def test_schedules_warm_up_clipping_and_first_values_reach_the_model(name: str) 
 @pytest.mark.parametrize("name", MODELS)
 def test_early_stopping_by_the_metric_that_is_asked_for(name: str, bundled: Dataset) -> None:
     over = mt.split(mt.keep(bundled, sample_users=60), "random", seed=1)
-    watch = "rmse" if name == "autorec" else "recall@5"
-    settings: dict[str, Any] = {"epochs": 12, "dim": 8, "learning_rate": 0.3, "schedule": "constant", "watch": watch}
+    monitor = "rmse" if name == "autorec" else "recall@5"
+    settings: dict[str, Any] = {
+        "epochs": 12,
+        "dim": 8,
+        "learning_rate": 0.3,
+        "schedule": "constant",
+        "monitor": monitor,
+    }
     stopped = mt.fit(name, over, patience=2, min_delta=0.001, **settings).model
     looked = [row["valid"] for row in stopped.curves]
     best = int(np.argmax(looked))
     assert len(looked) < 12
     figure = mt.evaluate(mt.fit(name, over, patience=2, min_delta=0.001, **settings), over, (5,), on="valid")
-    sign = -1 if watch == "rmse" else 1
-    assert sign * figure.metrics[watch].mean == pytest.approx(looked[best], abs=0.0011)
+    sign = -1 if monitor == "rmse" else 1
+    assert sign * figure.metrics[monitor].mean == pytest.approx(looked[best], abs=0.0011)
 
 
 def test_curves_and_progress_from_the_command_line(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.csv", two_groups(48, 24))
-    settings = ["--set", "epochs=3", "--set", "patience=3", "--set", "watch=recall@5", "--split", "random"]
+    settings = ["--set", "epochs=3", "--set", "patience=3", "--set", "monitor=recall@5", "--split", "random"]
     done = run("train", "mult-vae", "--data", str(log), *settings, "--out", str(tmp_path / "model"))
     assert done.exit_code == 0, done.output
     curves = json.loads((tmp_path / "model" / "curves.json").read_text("utf-8"))

@@ -30,7 +30,7 @@ def bundled_split(bundled: Dataset) -> Split:
 
 def test_curves_stand_beside_the_artefact_and_the_checkpoint_is_gone(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    done = train("--out", str(out), "--set", "patience=2", "--set", "watch=recall@10")
+    done = train("--out", str(out), "--set", "patience=2", "--set", "monitor=recall@10")
     assert done.exit_code == 0, done.output
     curves = json.loads((out / "curves.json").read_text())
     assert [row["epoch"] for row in curves] == [1, 2, 3, 4]
@@ -77,4 +77,4 @@ def test_early_stopping_watches_valid_and_not_what_is_learned_from(bundled_split
     everything = workflow.fit("lightgcn", bundled_split.data, **settings)
     assert not any("valid" in row for row in everything.model.curves)
     with pytest.raises(MatineeError, match="recal@10"):
-        workflow.fit("lightgcn", bundled_split, watch="recal@10", **settings)
+        workflow.fit("lightgcn", bundled_split, monitor="recal@10", **settings)

@@ -139,7 +139,7 @@ def test_an_artefact_of_another_format_or_model_is_refused(ease: Artefact, tmp_p
     manifest = tmp_path / "ease" / "manifest.json"
     mt.save_artefact(ease, tmp_path / "ease")
     text = manifest.read_text()
-    manifest.write_text(text.replace('"format": 1', '"format": 99'))
+    manifest.write_text(text.replace('"format": 2', '"format": 99'))
     with pytest.raises(mt.MatineeError, match="format 99"):
         mt.load_artefact(tmp_path / "ease")
     manifest.write_text(text.replace('"model": "ease"', '"model": "eaze"'))

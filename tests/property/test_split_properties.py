@@ -57,7 +57,7 @@ def test_parts_are_disjoint_and_complete(rows, method, ratios, seed):
 @given(rows, st.integers(0, 3), st.floats(0.01, 0.99))
 def test_new_users_are_whole_and_show_the_past(rows, seed, shown):
     data = dataset(rows)
-    cut = cut_or_skip(data, SplitConfig(split="new-users", ratios=(0.5, 0.25, 0.25), seed=seed, shown=shown))
+    cut = cut_or_skip(data, SplitConfig(split="new-users", ratios=(0.5, 0.25, 0.25), seed=seed, input_share=shown))
     for user in range(len(data.users)):
         mine = set(cut.labels[data.events.user_rows == user].tolist())
         assert mine in ({TRAIN}, {VALID_SHOWN, VALID}, {TEST_SHOWN, TEST})

@@ -431,5 +431,5 @@ def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
 
 
 def test_lists_are_made_without_torch() -> None:
-    script = "import sys; from matinee.models import lightgcn, ngcf; assert 'torch' not in sys.modules"
+    script = "import sys; from matinee.models.graph import lightgcn, ngcf; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

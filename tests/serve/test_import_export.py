@@ -189,14 +189,14 @@ def test_each_row_has_its_reason(importer: Importer, row: str, reason: str) -> N
 
 
 def test_every_reason_and_refusal_has_its_words() -> None:
-    source = Path(__file__).parents[2] / "src/matinee/serve"
-    code = "".join((source / f"{name}.py").read_text() for name in ("importing", "movie_finder"))
+    source = Path(__file__).parents[2] / "src/matinee/serve/transfer"
+    code = "".join((source / f"{name}.py").read_text() for name in ("importer", "match"))
     returned = set(re.findall(r'(?:return|else) "(\w+)"', code)) - {"watched"}  # a kind of event
     assert returned >= set(IN_THE_LOG) | {"unknown", "year", "several", "rating", "date", "no_event", "many"}
     for language in TEXTS.values():
         for reason in returned:
             assert language.has(f"transfer.reason.{reason}")
-        for refusal in re.findall(r'UnreadableError\("(\w+)"', (source / "import_rows.py").read_text()):
+        for refusal in re.findall(r'UnreadableError\("(\w+)"', (source / "read.py").read_text()):
             assert language.has(f"transfer.refused.{refusal}")
 
 
