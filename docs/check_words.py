@@ -1,7 +1,7 @@
 """Refuse retired words: `python docs/check_words.py` lists every place where one stands, and fails if there is any.
 
-The code and the documents use the standard terms of the field (glossary.md). A word in RETIRED had a private meaning
-meaning here; the right side says what to write. Retired names may stand in two files only: this one, and
+The code and the documents use the standard terms of the field (glossary.md). A word in RETIRED had a private
+meaning here; beside it stands what to write. Retired names may stand in two files only: this one, and
 `src/matinee/renamed.py`, which reads artefacts of format 1.
 """
 
