@@ -39,8 +39,8 @@ from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.models.graph.propagation import transform
-from matinee.nn.sparse_rows import normalised
-from matinee.nn.sparse_tensors import Graph
+from matinee.nn.sparse_rows import normalise_adjacency
+from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 from matinee.training.torch_trainer import torch_generator
@@ -252,9 +252,9 @@ def append() -> dict[str, Any]:
             for name, shape in {"near": (2, 64, 64), "across": (2, 64, 64), "bias": (2, 64)}.items()
         }
         optimizer = torch.optim.Adam([users, items, *weights.values()], lr=0.001)
-        edges = normalised(matrix)
+        edges = normalise_adjacency(matrix)
         started = time.process_time()
-        graph = Graph(edges)
+        graph = BipartiteGraph(edges)
         steps = 10 if kind == "aggregated first" else 1
         for _ in range(steps):
             if kind == "aggregated first":

@@ -29,8 +29,8 @@ from matinee.models.autoencoders.network import (
     tanh,
 )
 from matinee.models.base import PredictsValues, Recommender
-from matinee.nn.initialisers import initial_layers
-from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
+from matinee.nn.initialisers import initialise_layers
+from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 7, 11, 3
@@ -196,26 +196,26 @@ def test_the_kl_term_is_that_of_torch() -> None:
 
 
 def test_dropout_keeps_the_mean_and_scaling_the_length(counts: csr_array) -> None:
-    assert dropped(counts, 0.0, np.random.default_rng(1)) is counts
+    assert drop_entries(counts, 0.0, np.random.default_rng(1)) is counts
     rng = np.random.default_rng(1)
-    draws = [dropped(counts, 0.4, rng).toarray() for _ in range(2000)]
+    draws = [drop_entries(counts, 0.4, rng).toarray() for _ in range(2000)]
     np.testing.assert_allclose(np.mean(draws, axis=0), counts.toarray(), atol=0.35)
     kept = draws[0][draws[0] > 0]
     np.testing.assert_allclose(kept, counts.toarray()[draws[0] > 0] / 0.6)
     dense = counts.toarray()
     lengths = np.linalg.norm(dense, axis=1, keepdims=True)
-    np.testing.assert_allclose(unit_rows(counts).toarray(), dense / np.where(lengths > 0, lengths, 1))
-    weighed = weighted_users(counts, 0.5)
+    np.testing.assert_allclose(normalise_rows(counts).toarray(), dense / np.where(lengths > 0, lengths, 1))
+    weighed = weight_users(counts, 0.5)
     events = np.diff(counts.indptr)
     np.testing.assert_allclose(
         weighed.toarray(), dense * (np.maximum(events, 1) / np.maximum(events, 1).mean())[:, None] ** -0.5
     )
-    assert weighted_users(counts, 0.0) is counts
+    assert weight_users(counts, 0.0) is counts
 
 
 def test_first_weights_have_the_spread_of_their_papers() -> None:
     for kind, variance in (("xavier", 2 / 500), ("he", 2 / 300), ("normal", 0.01**2)):
-        layers = initial_layers({"first": (300, 200)}, kind, torch.Generator().manual_seed(1))
+        layers = initialise_layers({"first": (300, 200)}, kind, torch.Generator().manual_seed(1))
         assert float(layers["first"].var()) == pytest.approx(variance, rel=0.05)
         assert not layers["first_bias"].any()
 

@@ -17,12 +17,12 @@ from matinee.models.graph.fold_in import solve_directions
 from matinee.models.graph.propagation import hop, propagate, transform
 from matinee.nn import losses
 from matinee.nn import negatives as negatives_module
-from matinee.nn.initialisers import singular_vectors
+from matinee.nn.initialisers import randomised_svd
 from matinee.nn.losses import catalogue_softmax, sampled_loss
 from matinee.nn.negatives import NegativeSampler
-from matinee.nn.ranking_losses import losses_of
-from matinee.nn.sparse_rows import normalised
-from matinee.nn.sparse_tensors import Graph
+from matinee.nn.ranking_losses import ranking_losses
+from matinee.nn.sparse_rows import normalise_adjacency
+from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.ranking.rank import rank
 from matinee.training.configs import ObjectiveConfig
 from matinee.training.run import Run
@@ -63,19 +63,23 @@ def dense_adjacency(matrix: csr_array) -> np.ndarray:
     return roots @ whole @ roots
 
 
-def double_graph(matrix: csr_array) -> Graph:
-    return Graph(csr_array(dense_adjacency(matrix)[:N_USERS, N_USERS:]), torch.float64)
+def double_graph(matrix: csr_array) -> BipartiteGraph:
+    return BipartiteGraph(csr_array(dense_adjacency(matrix)[:N_USERS, N_USERS:]), torch.float64)
 
 
 def test_normalisation_is_the_dense_one(matrix: csr_array) -> None:
-    np.testing.assert_allclose(normalised(matrix).toarray(), dense_adjacency(matrix)[:N_USERS, N_USERS:], atol=1e-7)
+    np.testing.assert_allclose(
+        normalise_adjacency(matrix).toarray(), dense_adjacency(matrix)[:N_USERS, N_USERS:], atol=1e-7
+    )
 
 
 def test_propagation_equals_powers_of_the_dense_adjacency(matrix: csr_array, nodes: tuple) -> None:
     adjacency, first = dense_adjacency(matrix), torch.cat(nodes).numpy()
     weights = [0.4, 0.3, 0.2, 0.1]
     expected = sum(w * np.linalg.matrix_power(adjacency, k) @ first for k, w in enumerate(weights))
-    found = torch.cat(propagate(Graph(normalised(matrix), torch.float64), *nodes, torch.tensor(weights).double()))
+    found = torch.cat(
+        propagate(BipartiteGraph(normalise_adjacency(matrix), torch.float64), *nodes, torch.tensor(weights).double())
+    )
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -92,7 +96,9 @@ def test_propagation_equals_a_loop_over_edges(matrix: csr_array, nodes: tuple, w
                 to_users[user] += share * layers[-1][1][item]
                 to_items[item] += share * layers[-1][0][user]
         layers.append((to_users, to_items))
-    found = propagate(Graph(normalised(matrix), torch.float64), *nodes, torch.full((3,), 1 / 3, dtype=torch.float64))
+    found = propagate(
+        BipartiteGraph(normalise_adjacency(matrix), torch.float64), *nodes, torch.full((3,), 1 / 3, dtype=torch.float64)
+    )
     for side in (0, 1):
         np.testing.assert_allclose(found[side], sum(layer[side] for layer in layers) / 3, atol=1e-6)
 
@@ -144,7 +150,7 @@ def test_catalogue_softmax_is_the_mean_log_likelihood(
     monkeypatch.setattr(losses, "BLOCK_SCORES", block)
     users, items = (side.requires_grad_() for side in nodes)
     events = matrix.nnz
-    seen = Graph((matrix / events).astype(np.float64), torch.float64)
+    seen = BipartiteGraph((matrix / events).astype(np.float64), torch.float64)
     shares = torch.tensor([len(row) / events for row in watched], dtype=torch.float64)
     scores = (users @ items.T).detach().numpy()
     expected = 0.0
@@ -196,7 +202,7 @@ def test_negatives_are_drawn_as_often_as_they_should_be(
             np.testing.assert_allclose(np.exp(drawn.log_q), 3000 * chance[drawn.items], rtol=1e-5)
         for place in range(0, len(users), 5):
             seen = [item in watched[users[place]] for item in drawn.items[place, :50]]
-            np.testing.assert_array_equal(drawn.left_out[place, :50], seen)
+            np.testing.assert_array_equal(drawn.excluded[place, :50], seen)
 
 
 def test_negatives_of_the_batch_are_its_positives_without_the_false_ones(
@@ -207,7 +213,7 @@ def test_negatives_of_the_batch_are_its_positives_without_the_false_ones(
     batch = NegativeSampler("in-batch", matrix, 1, np.random.default_rng(1)).draw(users, items)
     np.testing.assert_array_equal(batch.items, items)
     expected = [[item in watched[user] for item in items] for user in users]
-    np.testing.assert_array_equal(batch.left_out, expected)
+    np.testing.assert_array_equal(batch.excluded, expected)
     counts = np.bincount(matrix.indices, minlength=N_ITEMS)
     others = len(items) - 1
     np.testing.assert_allclose(np.exp(batch.log_q), others * counts[items] / counts.sum(), rtol=1e-5)
@@ -228,7 +234,7 @@ def test_log_q_makes_a_sampled_softmax_learn_the_whole_one() -> None:
         log_q=True, mask_seen=False,
     )  # fmt: skip
     users, items = torch.ones((1000, 1)), torch.zeros((4, 1), requires_grad=True)
-    epoch = losses_of(config, matrix, lambda: (users, items), rng)
+    epoch = ranking_losses(config, matrix, lambda: (users, items), rng)
     optimizer = torch.optim.Adam([items], lr=0.05)
     tail = []
     for step in range(160):
@@ -248,8 +254,8 @@ def _one_each(rng: np.random.Generator, chances: np.ndarray, n_users: int) -> np
 
 
 def test_singular_vectors_span_the_best_low_rank_matrix(matrix: csr_array, chance: torch.Generator) -> None:
-    edges = normalised(matrix)
-    left, right = (side.numpy().astype(np.float64) for side in singular_vectors(edges, 3, chance))
+    edges = normalise_adjacency(matrix)
+    left, right = (side.numpy().astype(np.float64) for side in randomised_svd(edges, 3, chance))
     u, s, v = np.linalg.svd(edges.toarray().astype(np.float64), full_matrices=False)
     np.testing.assert_allclose(left @ right.T, (u[:, :3] * s[:3]) @ v[:3], atol=1e-5)
 

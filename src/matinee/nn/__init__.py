@@ -1,1 +1,1 @@
-"""Parts that networks share. Imported only by models that need torch."""
+"""Torch parts that several families of models share. Serving imports only `sparse_rows`, which is numpy."""

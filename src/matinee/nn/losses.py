@@ -1,4 +1,4 @@
-"""Losses that put a user's own items above others."""
+"""Losses on scores of positive and negative items, and the softmax over the whole catalogue."""
 
 from typing import Any
 
@@ -6,65 +6,65 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.nn.sparse_tensors import Graph
+from matinee.nn.sparse_tensors import BipartiteGraph
 
 BLOCK_SCORES = 2**22
-"""Scores of the whole catalogue held at once (16 MB)."""
+"""Number of scores held at once by the catalogue softmax (16 MB)."""
 
 
 class _CatalogueSoftmax(torch.autograd.Function):
-    """The loss and both gradients in one pass over blocks of users, so that [B, I] is never held whole."""
+    """Loss and both gradients in one pass over blocks of users; never holds all [B, I] scores."""
 
     @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, seen: Graph, shares: Tensor) -> Tensor:  # noqa: ANN401
-        by_users, by_items = torch.empty_like(users), torch.zeros_like(items)
+    def forward(ctx: Any, users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor) -> Tensor:  # noqa: ANN401
+        user_grad, item_grad = torch.empty_like(users), torch.zeros_like(items)
         total = users.new_zeros(())
         size = max(1, BLOCK_SCORES // max(1, len(items)))
         for start in range(0, len(users), size):
-            block, share = users[start : start + size], shares[start : start + size, None]  # [b, D], [b, 1]
+            block, weights = users[start : start + size], user_weights[start : start + size, None]  # [b, D], [b, 1]
             scores = block @ items.T  # [b, I]
             highest = scores.amax(dim=1, keepdim=True)
             scores.sub_(highest).exp_()
             sums = scores.sum(dim=1, keepdim=True)
-            total += (share * (sums.log() + highest)).sum()
-            scores.mul_(share / sums)
-            torch.mm(scores, items, out=by_users[start : start + size])
-            by_items.addmm_(scores.T, block)
-        own = seen.by_user @ items  # [B, D]
-        by_users -= own
-        by_items -= seen.by_item @ users
-        ctx.save_for_backward(by_users, by_items)
-        return total - (users * own).sum()
+            total += (weights * (sums.log() + highest)).sum()
+            scores.mul_(weights / sums)
+            torch.mm(scores, items, out=user_grad[start : start + size])
+            item_grad.addmm_(scores.T, block)
+        target_sums = targets.by_user @ items  # [B, D]
+        user_grad -= target_sums
+        item_grad -= targets.by_item @ users
+        ctx.save_for_backward(user_grad, item_grad)
+        return total - (users * target_sums).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
-        by_users, by_items = ctx.saved_tensors
-        return gradients[0] * by_users, gradients[0] * by_items, None, None
+        user_grad, item_grad = ctx.saved_tensors
+        return gradients[0] * user_grad, gradients[0] * item_grad, None, None
 
 
-def catalogue_softmax(users: Tensor, items: Tensor, seen: Graph, shares: Tensor) -> Tensor:
-    """Σ_u share_u · log Σ_j exp(u · j) - Σ_ui seen_ui · (u · i). A scalar.
+def catalogue_softmax(users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor) -> Tensor:
+    """Σ_u user_weight_u · log Σ_j exp(u · j) - Σ_ui target_ui · (u · i). A scalar.
 
-    users [B, D] and items [I, D], already divided by the temperature; seen [B, I], how much each own item
-    counts; shares [B], its row sums. With seen = 1 / (number of events) it is the mean over events of
+    users [B, D] and items [I, D], already divided by the temperature; targets [B, I], the weight of each positive
+    pair; user_weights [B], its row sums. With every target 1 / (number of events) this is the mean over events of
     -log softmax(u · i) over the whole catalogue.
     """
-    loss: Tensor = _CatalogueSoftmax.apply(users, items, seen, shares)  # type: ignore[no-untyped-call]
+    loss: Tensor = _CatalogueSoftmax.apply(users, items, targets, user_weights)  # type: ignore[no-untyped-call]
     return loss
 
 
 def sampled_loss(kind: str, positives: Tensor, negatives: Tensor) -> Tensor:
-    """The mean loss of P positives against n negatives each. positives [P]; negatives [P, n], -inf where left out.
+    """Mean loss of P positive scores [P] against n negative scores each [P, n]; -inf excludes a negative.
 
     infonce: -log(e^p / (e^p + Σ e^n)): van den Oord et al. 2018, eq. 4. bpr: mean of -log σ(p - n): Rendle et al.
-    2009, section 4. bce: -log σ(p) - Σ log σ(-n), over all of them: He et al. 2017, eq. 7.
+    2009, section 4. bce: -log σ(p) - Σ log σ(-n), averaged over all terms: He et al. 2017, eq. 7.
     """
     if kind == "infonce":
         return (torch.logsumexp(torch.cat([positives[:, None], negatives], dim=1), dim=1) - positives).mean()
-    left = torch.isfinite(negatives)
+    is_included = torch.isfinite(negatives)
     if kind == "bpr":
-        return functional.softplus(negatives - positives[:, None]).sum() / left.sum().clamp(min=1)
+        return functional.softplus(negatives - positives[:, None]).sum() / is_included.sum().clamp(min=1)
     if kind == "bce":
-        whole = functional.softplus(-positives).sum() + functional.softplus(negatives).sum()
-        return whole / (len(positives) + left.sum())
+        total = functional.softplus(-positives).sum() + functional.softplus(negatives).sum()
+        return total / (len(positives) + is_included.sum())
     raise ValueError(f"no sampled loss {kind!r}")

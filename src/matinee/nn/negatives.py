@@ -1,4 +1,4 @@
-"""Negatives as arrays: which items a positive is told apart from, and how often to expect each."""
+"""Negative sampling: which items each positive is compared with, and how often each is expected."""
 
 from dataclasses import dataclass
 
@@ -9,26 +9,26 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.training.configs import NegativeKind
 
 TABLE_CELLS = 2**26
-"""Up to so many users times items, who has what is looked up in a table (64 MB), else by binary search."""
+"""Largest users x items table of seen pairs (64 MB); beyond it, pairs are found by binary search."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Negatives:
     """Negatives of P positives.
 
-    items: [P, n], or [n] if all positives share them; left_out: [P, n], where one is no negative;
-    log_q: the logarithm of how often each item was to be expected among them, of the shape of items.
+    items: [P, n], or [n] where all positives share them; excluded: [P, n], true where the user has the item, so it is
+    no negative; log_q: logarithm of each item's expected count among the negatives of a positive, shaped like items.
     """
 
     items: IntArray
-    left_out: BoolArray
+    excluded: BoolArray
     log_q: FloatArray
 
 
 class NegativeSampler:
     """Draws negatives of one kind.
 
-    matrix: users by items, what they have [U, I]; n: how many for each positive (in-batch: all of the batch).
+    matrix: interactions [U, I]; n: negatives of each positive (ignored by in-batch and mixed, which take the batch).
     """
 
     def __init__(self, kind: NegativeKind, matrix: csr_array, n: int, rng: np.random.Generator) -> None:
@@ -45,30 +45,30 @@ class NegativeSampler:
         self.popularity = popularity / max(len(self.keys), 1)  # [I], sums to 1
 
     def draw(self, user_rows: IntArray, item_rows: IntArray) -> Negatives:
-        """Negatives of a batch of positives, each a user and an item. [P], [P]."""
-        drawn = self._items(item_rows)
-        return Negatives(drawn, self.has(user_rows[:, None], drawn), self._log_expected(drawn, len(item_rows)))
+        """Negatives of a batch of positive pairs. [P], [P]."""
+        items = self._draw_items(item_rows)
+        return Negatives(items, self.has_seen(user_rows[:, None], items), self._log_q(items, len(item_rows)))
 
-    def has(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
-        """Whether users have items. Shapes that broadcast."""
+    def has_seen(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
+        """Whether each user has interacted with each item. The shapes broadcast."""
         if self.table is not None:
             return np.asarray(self.table[user_rows, item_rows])
         wanted = user_rows * np.int64(self.n_items) + item_rows
         if len(self.keys) == 0:
             return np.zeros(wanted.shape, dtype=bool)
-        places = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        found: BoolArray = self.keys[places] == wanted
+        indices = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: BoolArray = self.keys[indices] == wanted
         return found
 
-    def _log_expected(self, drawn: IntArray, n_pairs: int) -> FloatArray:
-        """How often each item is expected among a positive's negatives, as a logarithm. Of the shape of drawn."""
-        by_popularity = {"in-batch": n_pairs - 1, "mixed": n_pairs - 1, "popularity": self.n}.get(self.kind, 0)
-        uniformly = {"mixed": n_pairs, "uniform": self.n}.get(self.kind, 0)
-        expected = by_popularity * self.popularity[drawn] + uniformly / self.n_items
+    def _log_q(self, items: IntArray, n_pairs: int) -> FloatArray:
+        """Logarithm of each item's expected count among the negatives of one positive. Shaped like items."""
+        n_by_popularity = {"in-batch": n_pairs - 1, "mixed": n_pairs - 1, "popularity": self.n}.get(self.kind, 0)
+        n_uniform = {"mixed": n_pairs, "uniform": self.n}.get(self.kind, 0)
+        expected = n_by_popularity * self.popularity[items] + n_uniform / self.n_items
         return np.log(np.maximum(expected, 1e-12)).astype(np.float32)
 
-    def _items(self, item_rows: IntArray) -> IntArray:
-        """[P, n], or [n] for all: the batch's own positives, with as many drawn uniformly if mixed."""
+    def _draw_items(self, item_rows: IntArray) -> IntArray:
+        """[P, n], or [n] shared by the batch: its positives, and in `mixed` as many uniform draws."""
         n_pairs = len(item_rows)
         if self.kind == "in-batch":
             return item_rows
@@ -76,6 +76,6 @@ class NegativeSampler:
             return np.concatenate([item_rows, self.rng.integers(self.n_items, size=n_pairs)])
         if self.kind == "uniform":
             return self.rng.integers(self.n_items, size=(n_pairs, self.n))
-        places = self.rng.integers(self.cumulative[-1], size=(n_pairs, self.n))
-        drawn: IntArray = np.searchsorted(self.cumulative, places, "right")
-        return drawn
+        events = self.rng.integers(self.cumulative[-1], size=(n_pairs, self.n))  # a random event's item
+        items: IntArray = np.searchsorted(self.cumulative, events, "right")
+        return items

@@ -1,4 +1,4 @@
-"""The steps of an epoch for models that give users and items vectors: every loss with every kind of negative."""
+"""Losses of each training step for models with user and item embeddings: every loss with every kind of negative."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,17 +12,17 @@ from matinee.arrays import IntArray
 from matinee.nn.losses import catalogue_softmax, sampled_loss
 from matinee.nn.negatives import NegativeSampler
 from matinee.nn.sparse_rows import batches
-from matinee.nn.sparse_tensors import Graph
+from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.training.configs import ObjectiveConfig
 
 Embed = Callable[[], tuple[Tensor, Tensor]]
-"""The vectors of all users [U, D] and items [I, D] as of now."""
+"""Returns the current embeddings of all users [U, D] and items [I, D]."""
 
 
-def losses_of(
+def ranking_losses(
     config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator
 ) -> Callable[[], Iterator[Tensor]]:
-    """A function that yields the losses of one epoch; `embed` is called once a step. matrix: binary, [U, I]."""
+    """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step."""
     if config.loss == "softmax":
         return _softmax_losses(config, matrix, embed, rng)
     sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
@@ -30,33 +30,28 @@ def losses_of(
     return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed)
 
 
-def directed(vectors: Tensor, config: ObjectiveConfig) -> Tensor:
-    """Vectors of length 1 if the similarity is the cosine. [n, D]."""
-    return functional.normalize(vectors, dim=1) if config.similarity == "cosine" else vectors
-
-
 def _softmax_losses(
     config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator
 ) -> Callable[[], Iterator[Tensor]]:
     active = np.flatnonzero(np.diff(matrix.indptr))
 
-    def prepared(rows: IntArray) -> tuple[IntArray, Graph, Tensor]:
-        """Rows, what each own item counts, and its row sums."""
-        own = matrix[rows]
-        lengths = np.diff(own.indptr)
-        worth = lengths**-config.user_power / (lengths ** (1 - config.user_power)).sum()  # of each event
-        own.data = np.repeat(worth, lengths).astype(np.float32)
-        return rows, Graph(own), torch.from_numpy((worth * lengths).astype(np.float32))
+    def prepare(rows: IntArray) -> tuple[IntArray, BipartiteGraph, Tensor]:
+        """User rows, the weight of each of their events, and the row sums."""
+        targets = matrix[rows]
+        lengths = np.diff(targets.indptr)
+        weights = lengths**-config.user_power / (lengths ** (1 - config.user_power)).sum()  # of each event
+        targets.data = np.repeat(weights, lengths).astype(np.float32)
+        return rows, BipartiteGraph(targets), torch.from_numpy((weights * lengths).astype(np.float32))
 
-    full = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
-    whole = prepared(active) if full else None
+    is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
+    full_batch = prepare(active) if is_full_batch else None
 
     def losses() -> Iterator[Tensor]:
-        for places in batches(len(active), config.batch_size, rng):
-            rows, own, shares = whole or prepared(active[places])
+        for indices in batches(len(active), config.batch_size, rng):
+            rows, targets, user_weights = full_batch or prepare(active[indices])
             users, items = embed()
-            chosen = directed(_rows(users, rows), config) / config.temperature
-            yield catalogue_softmax(chosen, directed(items, config), own, shares)
+            users = _normalise(_select(users, rows), config) / config.temperature
+            yield catalogue_softmax(users, _normalise(items, config), targets, user_weights)
 
     return losses
 
@@ -64,21 +59,27 @@ def _softmax_losses(
 def _sampled_losses(
     config: ObjectiveConfig, pairs: tuple[IntArray, IntArray], sampler: NegativeSampler, embed: Embed
 ) -> Iterator[Tensor]:
-    for places in batches(len(pairs[0]), config.batch_size, sampler.rng):
-        user_rows, item_rows = pairs[0][places], pairs[1][places]
-        drawn = sampler.draw(user_rows, item_rows)
-        users, items = embed()
-        own = directed(_rows(users, user_rows), config) / config.temperature  # [P, D]
-        items = directed(items, config)
-        positives = (own * _rows(items, item_rows)).sum(dim=1)  # [P]
-        candidates = _rows(items, drawn.items)  # [P, n, D], or [n, D] for all
-        negatives = own @ candidates.T if candidates.ndim == 2 else (candidates @ own[:, :, None])[:, :, 0]  # [P, n]
+    for indices in batches(len(pairs[0]), config.batch_size, sampler.rng):
+        user_rows, item_rows = pairs[0][indices], pairs[1][indices]
+        sampled = sampler.draw(user_rows, item_rows)
+        all_users, all_items = embed()
+        users = _normalise(_select(all_users, user_rows), config) / config.temperature  # [P, D]
+        items = _normalise(all_items, config)
+        positives = (users * _select(items, item_rows)).sum(dim=1)  # [P]
+        candidates = _select(items, sampled.items)  # [P, n, D], or [n, D] shared by the batch
+        is_shared = candidates.ndim == 2
+        negatives = users @ candidates.T if is_shared else (candidates @ users[:, :, None])[:, :, 0]  # [P, n]
         if config.log_q:
-            negatives = negatives - torch.from_numpy(drawn.log_q)
-        left_out = drawn.left_out if config.mask_seen else drawn.items == item_rows[:, None]
-        yield sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(left_out), -torch.inf))
+            negatives = negatives - torch.from_numpy(sampled.log_q)
+        excluded = sampled.excluded if config.mask_seen else sampled.items == item_rows[:, None]
+        yield sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(excluded), -torch.inf))
 
 
-def _rows(vectors: Tensor, rows: IntArray) -> Tensor:
-    """Some rows of a table; its gradient is faster than that of indexing. [n, D] -> rows.shape + [D]."""
+def _normalise(vectors: Tensor, config: ObjectiveConfig) -> Tensor:
+    """Rows of length 1 if the similarity is the cosine, else as given. [n, D]."""
+    return functional.normalize(vectors, dim=1) if config.similarity == "cosine" else vectors
+
+
+def _select(vectors: Tensor, rows: IntArray) -> Tensor:
+    """Rows of a table through `embedding`, whose backward is faster than indexing's. -> rows.shape + [D]."""
     return functional.embedding(torch.from_numpy(rows.astype(np.int64)), vectors)

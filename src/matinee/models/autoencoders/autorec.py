@@ -14,7 +14,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import append_one, cosines
-from matinee.nn.sparse_rows import dropped, row_batches
+from matinee.nn.sparse_rows import drop_entries, row_batches
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -83,7 +83,7 @@ class AutoRec(Recommender[FloatArray]):
         import torch
 
         from matinee.models.autoencoders.network import Rows, observed_square, sparse_product
-        from matinee.nn.initialisers import initial, initial_layers
+        from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, chance = self.config, torch_generator(run)
@@ -93,14 +93,14 @@ class AutoRec(Recommender[FloatArray]):
                 f"autorec: dim = {config.dim} is wider than a row, which has {matrix.shape[1]} values; set it to less"
             )
         dim = min(config.dim, matrix.shape[1])
-        weights = initial_layers({"encoder": (matrix.shape[1], dim)}, config.initialiser, chance)
-        weights["output"] = initial((matrix.shape[1], dim), config.initialiser, chance)
+        weights = initialise_layers({"encoder": (matrix.shape[1], dim)}, config.initialiser, chance)
+        weights["output"] = initialise((matrix.shape[1], dim), config.initialiser, chance)
         weights["output_bias"] = torch.zeros(matrix.shape[1])
         everything = Rows.of(matrix)
 
         def losses() -> Iterator[torch.Tensor]:
             for batch in row_batches(matrix, config.batch_size, run.rng):
-                rows = Rows.of(dropped(batch, config.dropout, run.rng))
+                rows = Rows.of(drop_entries(batch, config.dropout, run.rng))
                 hidden = torch.sigmoid(sparse_product(rows, weights["encoder"]) + weights["encoder_bias"])
                 top = weights["output"], weights["output_bias"]
                 yield observed_square(hidden, *top, Rows.of(batch), 1 / max(1, batch.nnz))

@@ -12,7 +12,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
-from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
+from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -86,21 +86,21 @@ class CDAE(Recommender[FloatArray]):
         from torch.nn import functional
 
         from matinee.models.autoencoders.network import Rows, catalogue_loss, noisy_product, sparse_product, tanh
-        from matinee.nn.initialisers import initial, initial_layers
+        from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
-        inputs, targets = unit_rows(matrix), weighted_users(matrix, config.user_power)
+        inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
         dim, half = capped_dim(self, train.n_items), config.precision == "bfloat16"
-        weights = initial_layers({"encoder": (train.n_items, dim)}, config.initialiser, chance)
+        weights = initialise_layers({"encoder": (train.n_items, dim)}, config.initialiser, chance)
         weights["nodes"] = torch.zeros((train.n_users, dim))
-        weights["output"] = initial((train.n_items, dim), config.initialiser, chance)
+        weights["output"] = initialise((train.n_items, dim), config.initialiser, chance)
         weights["output_bias"] = torch.zeros(train.n_items)
 
         def hidden(rows: IntArray) -> torch.Tensor:
             if config.corruption == "dropout":
-                told = sparse_product(Rows.of(dropped(inputs[rows], config.noise, run.rng)), weights["encoder"])
+                told = sparse_product(Rows.of(drop_entries(inputs[rows], config.noise, run.rng)), weights["encoder"])
             else:
                 told = noisy_product(Rows.of(inputs[rows]), weights["encoder"], config.noise, chance)
             kept = torch.empty((len(rows), 1)).bernoulli_(1 - config.node_dropout, generator=chance)
@@ -124,7 +124,7 @@ class CDAE(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The hidden layer. [B, D]."""
-        inputs = unit_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
+        inputs = normalise_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
         places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         inputs[known] += self.nodes[places[known]]
         state: FloatArray = np.tanh(inputs)

@@ -12,7 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
-from matinee.nn.sparse_rows import dropped, unit_rows, weighted_users
+from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -79,19 +79,19 @@ class MultVAE(Recommender[FloatArray]):
         import torch
 
         from matinee.models.autoencoders.network import Rows, catalogue_loss, gaussian_kl, product, sparse_product, tanh
-        from matinee.nn.initialisers import initial, initial_layers
+        from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix, chance = self.config, train.matrix(), torch_generator(run)
-        inputs, targets = unit_rows(matrix), weighted_users(matrix, config.user_power)
+        inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
         dim, hidden = self._widths(train.n_items)
         code = 2 * dim if config.variational else dim  # mean and log-variance side by side
         shapes = {"encoder": (train.n_items, hidden or code)}
         if hidden:
             shapes |= {"middle": (hidden, code), "decoder": (dim, hidden)}
-        weights = initial_layers(shapes, config.initialiser, chance)
-        weights["output"] = initial((train.n_items, hidden or dim), config.initialiser, chance)
+        weights = initialise_layers(shapes, config.initialiser, chance)
+        weights["output"] = initialise((train.n_items, hidden or dim), config.initialiser, chance)
         weights["output_bias"] = torch.zeros(train.n_items)
         half = config.precision == "bfloat16"
         done = torch.zeros((), dtype=torch.int64)  # steps, which the weight of the KL term follows
@@ -99,7 +99,7 @@ class MultVAE(Recommender[FloatArray]):
 
         def losses() -> Iterator[torch.Tensor]:
             for batch in batches(matrix.shape[0], config.batch_size, run.rng):
-                rows = dropped(inputs[batch], config.dropout, run.rng)
+                rows = drop_entries(inputs[batch], config.dropout, run.rng)
                 codes = sparse_product(Rows.of(rows), weights["encoder"]) + weights["encoder_bias"]
                 if hidden:
                     codes = product(tanh(codes), weights["middle"]) + weights["middle_bias"]
@@ -129,7 +129,7 @@ class MultVAE(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """What the last layer is applied to. [B, H]."""
-        codes = unit_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
+        codes = normalise_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
         if self.middle.size:
             codes = np.tanh(codes) @ self.middle + self.middle_bias
         if not self.config.variational:

@@ -12,7 +12,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.counts import PairWeight, count_pairs, require_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
-from matinee.nn.sparse_rows import entries, keep_best
+from matinee.nn.sparse_rows import entries_at, keep_top_k
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -82,7 +82,7 @@ class PMI(Recommender[csr_array]):
         by_target = matrix.T.tocsr()
         size = max(1, BLOCK_ENTRIES // n_items)
         kept: csr_array = vstack(
-            [keep_best(by_target[start : start + size], config.neighbours) for start in range(0, n_items, size)],
+            [keep_top_k(by_target[start : start + size], config.neighbours) for start in range(0, n_items, size)],
             format="csr",
         )
         kept.data *= popularity[rows_of(kept.indptr)]
@@ -106,7 +106,7 @@ class PMI(Recommender[csr_array]):
         wanted = item_rows[histories.owners]  # [N, k]
         if self.config.form == "neighbours":
             sources = np.repeat(histories.items, item_rows.shape[1])
-            return entries(self.weights, sources, wanted.ravel()).reshape(wanted.shape)
+            return entries_at(self.weights, sources, wanted.ravel()).reshape(wanted.shape)
         shares = 1 / np.diff(histories.starts)[histories.owners]
         own = self.vectors[histories.items] * shares[:, None].astype(np.float32)
         return event_products(own, histories.owners, item_rows, self.vectors) * self.popularity[wanted]

@@ -58,16 +58,16 @@ class LightGCN(Recommender[FloatArray]):
         import torch
 
         from matinee.models.graph.propagation import propagate
-        from matinee.nn.initialisers import initial_embeddings
-        from matinee.nn.ranking_losses import losses_of
-        from matinee.nn.sparse_rows import normalised
-        from matinee.nn.sparse_tensors import Graph
+        from matinee.nn.initialisers import initialise_embeddings
+        from matinee.nn.ranking_losses import ranking_losses
+        from matinee.nn.sparse_rows import normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix = self.config, train.matrix()
-        chance, edges = torch_generator(run), normalised(matrix)
-        graph = Graph(edges)
-        users, items = initial_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
+        chance, edges = torch_generator(run), normalise_adjacency(matrix)
+        graph = BipartiteGraph(edges)
+        users, items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
         parameters = {"users": users, "items": items}
         if config.layer_weights == "learned":
             parameters["layers"] = torch.zeros(config.layers + 1)
@@ -82,7 +82,7 @@ class LightGCN(Recommender[FloatArray]):
 
         self.own_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
-        losses = losses_of(config, matrix, lambda: propagate(graph, users, items, shares()), run.rng)
+        losses = ranking_losses(config, matrix, lambda: propagate(graph, users, items, shares()), run.rng)
         steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
@@ -108,16 +108,16 @@ class LightGCN(Recommender[FloatArray]):
     ) -> dict[str, FloatArray]:
         """What follows from layer 0 and the graph: items and heard. matrix [U, I], users [U, D], weights [K + 1]."""
         from matinee.models.graph.propagation import propagate
-        from matinee.nn.sparse_rows import inverse_roots, normalised
-        from matinee.nn.sparse_tensors import Graph
+        from matinee.nn.sparse_rows import inverse_sqrt, normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
 
-        graph = Graph(normalised(matrix))
+        graph = BipartiteGraph(normalise_adjacency(matrix))
         whole = propagate(graph, users, items, weights)[1].numpy()
         # users hear layer k - 1 of the items with the weight of their own layer k
         heard = propagate(graph, users, items, weights[1:])[1].numpy()
         return {
             "items": unit(whole) if self.config.similarity == "cosine" else whole,
-            "heard": heard * inverse_roots(matrix.sum(axis=0))[:, None],
+            "heard": heard * inverse_sqrt(matrix.sum(axis=0))[:, None],
         }
 
     def fold_in(self, histories: Histories) -> FloatArray:

@@ -63,19 +63,19 @@ class NGCF(Recommender[FloatArray]):
         import torch
 
         from matinee.models.graph.propagation import transform
-        from matinee.nn.initialisers import initial, initial_embeddings
-        from matinee.nn.ranking_losses import losses_of
-        from matinee.nn.sparse_rows import normalised
-        from matinee.nn.sparse_tensors import Graph
+        from matinee.nn.initialisers import initialise, initialise_embeddings
+        from matinee.nn.ranking_losses import ranking_losses
+        from matinee.nn.sparse_rows import normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix = self.config, train.matrix()
-        chance, edges = torch_generator(run), normalised(matrix)
-        graph = Graph(edges)
-        users, items = initial_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
+        chance, edges = torch_generator(run), normalise_adjacency(matrix)
+        graph = BipartiteGraph(edges)
+        users, items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
         shape = (config.dim, config.dim)
         weights = {
-            name: torch.stack([initial(shape, "xavier", chance) for _ in range(config.layers)])
+            name: torch.stack([initialise(shape, "xavier", chance) for _ in range(config.layers)])
             if config.layers
             else torch.zeros((0, *shape))
             for name in ("near", "across")
@@ -93,7 +93,7 @@ class NGCF(Recommender[FloatArray]):
         self.own_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
         parameters = {"users": users, "items": items, **weights}
-        losses = losses_of(config, matrix, embed, run.rng)
+        losses = ranking_losses(config, matrix, embed, run.rng)
         steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
         train_epochs(self, steps, train, run)
         return self
@@ -122,13 +122,13 @@ class NGCF(Recommender[FloatArray]):
         import torch
 
         from matinee.models.graph.propagation import transform
-        from matinee.nn.sparse_rows import inverse_roots, normalised
-        from matinee.nn.sparse_tensors import Graph
+        from matinee.nn.sparse_rows import inverse_sqrt, normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
 
-        graph = Graph(normalised(matrix))
+        graph = BipartiteGraph(normalise_adjacency(matrix))
         layers = [layer[1] for layer in transform(graph, (users, items), weights, 0.0, torch.Generator())]
         whole = _joined(layers).numpy()
-        roots = inverse_roots(matrix.sum(axis=0))[:, None]
+        roots = inverse_sqrt(matrix.sum(axis=0))[:, None]
         heard = [layer.numpy() * roots for layer in layers[:-1]]
         return {
             "items": unit(whole) if self.config.similarity == "cosine" else whole.copy(),

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from matinee.models.graph.config import SLOPE
-from matinee.nn.sparse_tensors import Graph
+from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.training.torch_trainer import drop
 
 
@@ -16,7 +16,7 @@ class _Hop(torch.autograd.Function):
     """users, items -> R items, Rᵀ users. The gradient is the same hop, for the whole adjacency is symmetric."""
 
     @staticmethod
-    def forward(ctx: Any, graph: Graph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def forward(ctx: Any, graph: BipartiteGraph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         ctx.graph = graph
         return graph.by_user @ items, graph.by_item @ users
 
@@ -26,13 +26,13 @@ class _Hop(torch.autograd.Function):
         return None, ctx.graph.by_user @ of_items, ctx.graph.by_item @ of_users
 
 
-def hop(graph: Graph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+def hop(graph: BipartiteGraph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """What each node hears from its neighbours. users [U, D], items [I, D] -> the same shapes."""
     heard: tuple[Tensor, Tensor] = _Hop.apply(graph, users, items)  # type: ignore[no-untyped-call]
     return heard
 
 
-def propagate(graph: Graph, users: Tensor, items: Tensor, layer_weights: Tensor) -> tuple[Tensor, Tensor]:
+def propagate(graph: BipartiteGraph, users: Tensor, items: Tensor, layer_weights: Tensor) -> tuple[Tensor, Tensor]:
     """The weighted sum of layers 0..K. users [U, D], items [I, D], layer_weights [K + 1] -> the same shapes.
 
     Source: He et al. 2020, eq. 7 and 8 (weights 1 / (K + 1)).
@@ -46,7 +46,7 @@ def propagate(graph: Graph, users: Tensor, items: Tensor, layer_weights: Tensor)
 
 
 def transform(
-    graph: Graph,
+    graph: BipartiteGraph,
     nodes: tuple[Tensor, Tensor],
     weights: Mapping[str, Tensor],
     dropout: float,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from matinee.nn.initialisers import initial
+from matinee.nn.initialisers import initialise
 
 NOISE = 0.02
 """Spread of what is added, so that no two units stay the same."""
@@ -33,7 +33,7 @@ def likeness_weights(dim: int, layers: int, chance: torch.Generator) -> dict[str
         above = width >> layer
         weights[f"weights{layer}"] = torch.eye(above).repeat_interleave(2, dim=0)
     noisy = {
-        name: values + initial((values.shape[0], values.shape[1]), "normal", chance, std=NOISE)
+        name: values + initialise((values.shape[0], values.shape[1]), "normal", chance, std=NOISE)
         for name, values in weights.items()
     }
     output = torch.zeros(dim)

@@ -178,7 +178,7 @@ def _by_pairs(
         drawn = sampler.draw(user_rows, item_rows)
         rows, owners = np.unique(user_rows, return_inverse=True)
         positives, negatives = _scored(network, rows, owners, item_rows, drawn.items)
-        negatives = negatives.masked_fill(torch.from_numpy(drawn.left_out), -torch.inf)
+        negatives = negatives.masked_fill(torch.from_numpy(drawn.excluded), -torch.inf)
         loss = sampled_loss(config.loss, positives, negatives)
         of_users, of_items = (torch.from_numpy(column.astype(np.int64)) for column in (user_rows, item_rows))
         # summed over an epoch, each row once

@@ -9,8 +9,8 @@ from torch.nn import functional
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.ncf.config import PairConfig, TowerConfig
 from matinee.models.ncf.likeness import NOISE, likeness_weights, n_compared
-from matinee.nn.initialisers import initial, initial_embeddings
-from matinee.nn.sparse_rows import normalised
+from matinee.nn.initialisers import initialise, initialise_embeddings
+from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.training.torch_trainer import drop
 
 MOMENTUM = 0.1
@@ -33,22 +33,24 @@ class PairNetwork:
         self.dropout = tower.dropout if tower else 0.0
         self.width = config.dim * 2 ** (self.layers - 1) if tower else 0
         compared = n_compared(config.dim, self.layers) if tower and tower.tower_start == "likeness" else self.width
-        first = initial_embeddings(
-            normalised(matrix), product + compared, config.initialiser, config.initial_std, chance
+        first = initialise_embeddings(
+            normalise_adjacency(matrix), product + compared, config.initialiser, config.initial_std, chance
         )
         self.parameters = {
-            side: torch.cat([known, initial((len(known), self.width - compared), "normal", chance, std=NOISE)], dim=1)
+            side: torch.cat(
+                [known, initialise((len(known), self.width - compared), "normal", chance, std=NOISE)], dim=1
+            )
             for side, known in zip(("users", "items"), first, strict=True)
         }
         if product:
             self.parameters["product"] = torch.ones(product)
         width = 2 * self.width
         for layer in range(self.layers):
-            self.parameters[f"weights{layer}"] = initial((width // 2, width), "he", chance).T.contiguous()
+            self.parameters[f"weights{layer}"] = initialise((width // 2, width), "he", chance).T.contiguous()
             self.parameters[f"bias{layer}"] = torch.zeros(width // 2)
             width //= 2
         if tower:
-            self.parameters["output"] = initial((1, width), "he", chance)[0]
+            self.parameters["output"] = initialise((1, width), "he", chance)[0]
             if tower.tower_start == "likeness":
                 self.parameters |= likeness_weights(config.dim, self.layers, chance)
         self.buffers: dict[str, Tensor] = {}

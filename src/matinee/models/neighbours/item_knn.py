@@ -19,7 +19,7 @@ from matinee.models.neighbours.similarity import (
     squared_lengths,
     weigh,
 )
-from matinee.nn.sparse_rows import entries
+from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
@@ -67,7 +67,7 @@ class ItemKNN(Recommender[csr_array]):
         """The similarity of each event's item to each listed item. [N, k]."""
         wanted = item_rows[histories.owners]  # [N, k]
         sources = np.repeat(histories.items, item_rows.shape[1])
-        return entries(self.similarities, sources, wanted.ravel()).reshape(wanted.shape)
+        return entries_at(self.similarities, sources, wanted.ravel()).reshape(wanted.shape)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """How similar every item is to each of some: a neighbour either way. [n] -> [n, I]."""

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray
 from matinee.config import Config, Search
-from matinee.nn.sparse_rows import keep_best
+from matinee.nn.sparse_rows import keep_top_k
 
 Weighting = Literal["none", "tf-idf", "bm25"]
 Similarity = Literal["cosine", "jaccard", "dot"]
@@ -106,6 +106,6 @@ def nearest(
         alike = similarities(block @ columns, squared_lengths(block), lengths, config)  # [b, C]
         if others:
             alike.data[np.repeat(np.arange(block.shape[0]), np.diff(alike.indptr)) + start == alike.indices] = 0
-        blocks.append(keep_best(alike, config.neighbours))
+        blocks.append(keep_top_k(alike, config.neighbours))
     joined: csr_array = vstack(blocks, format="csr")
     return joined

@@ -17,7 +17,7 @@ from matinee.models.neighbours.similarity import (
     squared_lengths,
     weigh,
 )
-from matinee.nn.sparse_rows import entries
+from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
@@ -74,13 +74,13 @@ class UserKNN(Recommender[csr_array]):
         products = (people @ self.profiles).sorted_indices()  # [B, U]
         near = nearest(people, self.profiles, self.lengths, self.config)
         owners = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
-        near.data /= entries(products, owners, near.indices)  # similarity for each unit of inner product
-        weights = entries(people, histories.owners, histories.items)
+        near.data /= entries_at(products, owners, near.indices)  # similarity for each unit of inner product
+        weights = entries_at(people, histories.owners, histories.items)
         contributions = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
         for place, items in enumerate(item_rows.T):  # a place of all lists at a time
             have = near * self.known[:, items].T.tocsr()  # [B, U]: the neighbours who have the item listed there
             pull = (have @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
-            contributions[:, place] = weights * entries(pull, histories.owners, histories.items)
+            contributions[:, place] = weights * entries_at(pull, histories.owners, histories.items)
         return contributions
 
     def _weigh(self, matrix: csr_array) -> csr_array:

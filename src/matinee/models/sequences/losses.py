@@ -59,7 +59,7 @@ class SequenceLoss:
         negatives = states @ candidates.T  # [P, n]
         if kind == "gbce":
             assert self.sampler is not None
-            left_out = torch.from_numpy(self.sampler.has(owners[:, None], rows[None]))
+            left_out = torch.from_numpy(self.sampler.has_seen(owners[:, None], rows[None]))
             return gbce(positives, negatives, left_out, self._exponent())
         left_out = torch.from_numpy(rows[None] == targets[:, None])
         if kind == "bpr-max":
@@ -86,7 +86,7 @@ class SequenceLoss:
         assert self.sampler is not None
         drawn = self.sampler.draw(owners, targets)
         candidates = functional.embedding(torch.from_numpy(drawn.items.astype(np.int64)), table)  # [P, n, D]
-        negatives = (candidates @ states[:, :, None])[:, :, 0].masked_fill(torch.from_numpy(drawn.left_out), -torch.inf)
+        negatives = (candidates @ states[:, :, None])[:, :, 0].masked_fill(torch.from_numpy(drawn.excluded), -torch.inf)
         return sampled_loss("bce", (states * own).sum(dim=1), negatives)
 
     def _drawn(self, targets: IntArray) -> tuple[IntArray, FloatArray]:

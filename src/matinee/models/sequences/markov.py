@@ -10,7 +10,7 @@ from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.nn.sparse_rows import entries
+from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
@@ -74,7 +74,7 @@ class Markov(Recommender[csr_array]):
         """Each event's own summand; 0 for those too long ago. [N, k]."""
         wanted = item_rows[histories.owners]  # [N, k]
         sources = np.repeat(histories.items, item_rows.shape[1])
-        followed = entries(self.transitions, sources, wanted.ravel()).reshape(wanted.shape)
+        followed = entries_at(self.transitions, sources, wanted.ravel()).reshape(wanted.shape)
         chances = followed + self.trust[histories.items][:, None] * self.popularity[wanted]
         summands: FloatArray = self._weights(histories)[:, None] * chances
         return summands

@@ -14,8 +14,8 @@ from matinee.models.sequences.attention import attend, initial_blocks
 from matinee.models.sequences.batches import Pieces, begun_anew, by_length, cut, lanes, packed, step_size
 from matinee.models.sequences.gru import recurrence
 from matinee.models.sequences.losses import SequenceLoss
-from matinee.nn.initialisers import initial_embeddings
-from matinee.nn.sparse_rows import normalised
+from matinee.nn.initialisers import initialise_embeddings
+from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.training.run import Run
 from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
 
@@ -118,8 +118,8 @@ class RecurrentNetwork:
             bound = width**-0.5
             return torch.empty(shape).uniform_(-bound, bound, generator=chance)
 
-        matrix = normalised(train.matrix())
-        items = initial_embeddings(matrix, config.dim, config.initialiser, config.initial_std, chance)[1]
+        matrix = normalise_adjacency(train.matrix())
+        items = initialise_embeddings(matrix, config.dim, config.initialiser, config.initial_std, chance)[1]
         return {
             "items": items,
             "first_input": drawn(config.dim, 3 * width),

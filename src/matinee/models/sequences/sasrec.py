@@ -73,13 +73,13 @@ class SASRec(Recommender[FloatArray]):
         from matinee.models.sequences.attention import attend, initial_blocks
         from matinee.models.sequences.batches import begun_anew, by_length, cut, grid
         from matinee.models.sequences.losses import SequenceLoss
-        from matinee.nn.initialisers import initial_embeddings
-        from matinee.nn.sparse_rows import normalised
+        from matinee.nn.initialisers import initialise_embeddings
+        from matinee.nn.sparse_rows import normalise_adjacency
         from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
 
         config, past, chance = self.config, train.histories, torch_generator(run)
-        edges = normalised(train.matrix())
-        items = initial_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)[1]
+        edges = normalise_adjacency(train.matrix())
+        items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)[1]
         parameters = {
             "items": items,
             "places": torch.empty((config.max_length, config.dim)).normal_(0.0, config.initial_std, generator=chance),
