@@ -178,12 +178,12 @@ def test_a_checkpoint_of_another_config_data_or_seed_is_refused(name: str, tmp_p
     def resumed(data: TrainingData, seed: int = 3, **settings: Any) -> None:
         create(name, epochs=2, **settings).fit(data, replace(again, rng=np.random.default_rng(seed)))
 
-    with pytest.raises(MatineeError, match="its dim is 4, here it is 5"):
+    with pytest.raises(MatineeError, match="its dim is 4, this run's is 5"):
         resumed(train, dim=5)
     other = TrainingData(train.histories.take(np.arange(20)), train.n_items)
-    with pytest.raises(MatineeError, match="its data have the fingerprint"):
+    with pytest.raises(MatineeError, match="its data has fingerprint"):
         resumed(other, dim=4)
-    with pytest.raises(MatineeError, match="its seed is another"):
+    with pytest.raises(MatineeError, match="its seed differs"):
         resumed(train, seed=4, dim=4)
     resumed(train, dim=4)
 

@@ -104,12 +104,12 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
     run = replace(Run.seeded(4), checkpoint=tmp_path / "run.checkpoint", checkpoint_seconds=0)
     create(name, epochs=2).fit(train, run)
     again = replace(run, resume=True)
-    with pytest.raises(MatineeError, match=r"its l2 is 0\.\d+, here it is 0\.5.*without --resume"):
+    with pytest.raises(MatineeError, match=r"its l2 is 0\.\d+, this run's is 0\.5.*without --resume"):
         create(name, epochs=2, l2=0.5).fit(train, replace(again, rng=np.random.default_rng(4)))
-    with pytest.raises(MatineeError, match="its data have the fingerprint"):
+    with pytest.raises(MatineeError, match="its data has fingerprint"):
         create(name, epochs=2).fit(everything(two_groups(24, 10)), replace(again, rng=np.random.default_rng(4)))
     other = next(each for each in MODELS if each != name)
-    with pytest.raises(MatineeError, match=f"its model is {name}, here it is {other}"):
+    with pytest.raises(MatineeError, match=f"its model is {name}, this run's is {other}"):
         create(other, epochs=2).fit(train, replace(again, rng=np.random.default_rng(4)))
 
 

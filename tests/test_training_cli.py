@@ -61,7 +61,7 @@ def test_an_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch
     assert (tmp_path / "model.checkpoint").is_file()
     refused = train("--out", str(out), "--resume", "--set", "dim=9")
     assert isinstance(refused.exception, MatineeError)
-    assert "its dim is 8, here it is 9" in str(refused.exception)
+    assert "its dim is 8, this run's is 9" in str(refused.exception)
     assert train("--out", str(out), "--resume").exit_code == 0
     one, two = load(whole).model, load(out).model
     for name in one.learned:

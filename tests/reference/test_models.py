@@ -226,7 +226,7 @@ def test_models_are_named_or_suggested() -> None:
         create("eese")
     with pytest.raises(MatineeError, match="l2 = -1: Input should be greater than 0"):
         create("ease", l2=-1)
-    with pytest.raises(MatineeError, match="has learned nothing yet"):
+    with pytest.raises(MatineeError, match="is not fitted yet"):
         create("ease").require_fitted()
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from matinee.training.configs import FirstEmbeddings, Initialiser
+from matinee.training.configs import EmbeddingInitialiser, Initialiser
 
 OVERSAMPLING = 10
 """Random vectors beyond the rank that the randomised SVD returns (Halko et al. 2011, section 4.2)."""
@@ -48,7 +48,7 @@ def initialise_layers(
 
 
 def initialise_embeddings(
-    matrix: csr_array, dim: int, kind: FirstEmbeddings, std: float, generator: torch.Generator
+    matrix: csr_array, dim: int, kind: EmbeddingInitialiser, std: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Initial embeddings of users [U, dim] and items [I, dim] for a normalised matrix [U, I].
 

@@ -1,4 +1,4 @@
-"""Settings that several families of trained models share. No torch here: serving reads configs too."""
+"""Settings that several families of trained models share. Imports no torch: serving reads configs too."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,76 +7,76 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from matinee.config import Config, Search
 
 Initialiser = Literal["normal", "xavier", "he"]
-FirstEmbeddings = Literal["svd", "normal", "xavier"]
+EmbeddingInitialiser = Literal["svd", "normal", "xavier"]
 Loss = Literal["softmax", "infonce", "bpr", "bce"]
 NegativeKind = Literal["uniform", "popularity", "in-batch", "mixed"]
 Similarity = Literal["dot", "cosine"]
 
 
 class EpochsConfig(Config):
-    """Settings of every model that trains by epochs."""
+    """Settings of every model that trains in epochs."""
 
     epochs: PositiveInt = 100
-    """Passes over the data, at most."""
+    """Maximum number of passes over the data."""
     patience: NonNegativeInt = 0
-    """Stop after so many epochs without a better figure on valid, and keep the best; 0 trains all epochs."""
+    """Stop after this many epochs without improvement on valid and keep the best epoch; 0 trains all epochs."""
     min_delta: NonNegativeFloat = 0.0
-    """What counts as better: by more than this."""
+    """Smallest gain that counts as an improvement."""
     monitor: str = "ndcg@10"
-    """The metric on valid that early stopping watches."""
+    """The metric on valid that early stopping monitors."""
     validate_every: PositiveInt = 1
-    """Epochs between two looks at valid."""
+    """Epochs between two evaluations on valid."""
 
 
 class GradientConfig(EpochsConfig):
-    """Settings of every model that trains by gradients."""
+    """Settings of every model that trains by gradient descent."""
 
     learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.001
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning-rate decay: none, every `schedule_epochs`, a cosine to zero, or when the metric stops improving."""
     schedule_epochs: PositiveInt = 10
-    """step: epochs between two falls; plateau: epochs without a better figure before one."""
+    """step: epochs between two reductions; plateau: epochs without improvement before one."""
     schedule_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """step, plateau: what a fall multiplies the step size by."""
+    """step, plateau: factor applied to the learning rate at each reduction."""
     warm_up: NonNegativeInt = 0
-    """Epochs over which the step size rises linearly to its full size."""
+    """Epochs over which the learning rate rises linearly to its full value."""
     clip_norm: NonNegativeFloat = 0.0
-    """Largest norm of a step's gradient; longer ones are shortened. 0 leaves them."""
+    """Clip the gradient of each step to this norm; 0 does not clip."""
 
 
 class ObjectiveConfig(GradientConfig):
-    """Settings of models that learn to score a user's own items above others."""
+    """Settings of models that learn to rank a user's items above all others."""
 
     loss: Loss = "softmax"
-    """`softmax` over the whole catalogue, or over a positive and sampled negatives: `infonce`, `bpr`, `bce`."""
+    """`softmax` over the whole catalogue, or sampled negatives per positive: `infonce`, `bpr`, `bce`."""
     negatives: NegativeKind = "uniform"
-    """Where sampled negatives come from: all items alike, by popularity, the batch's other positives, or half each."""
+    """Sampling: uniform, by popularity, the batch's other positives, or half uniform and half in-batch."""
     n_negatives: PositiveInt = 6
-    """Negatives of each positive; in-batch takes the whole batch."""
+    """Negatives per positive; in-batch uses the whole batch."""
     log_q: bool = False
-    """infonce: lower negatives by the logarithm of how often they are drawn, which makes it the softmax on average."""
+    """infonce: subtract the log of its expected count from each negative, an unbiased estimate of the softmax."""
     mask_seen: bool = True
-    """Leave out negatives that the user has in truth."""
+    """Leave out sampled negatives that are in the user's history."""
     similarity: Similarity = "cosine"
-    """How a user's vector meets an item's."""
+    """How a user vector and an item vector are compared."""
     temperature: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.2
     """Scores are divided by it."""
     batch_size: NonNegativeInt = 0
-    """Users (softmax) or pairs (other losses) a step; 0 takes all at once."""
+    """Users (softmax) or pairs (other losses) per step; 0 takes all at once."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
-    """softmax: a user counts n^-user_power of their n events: 0 every event alike, 1 every user alike."""
+    """softmax: each event of a user with n events has weight n^-user_power: 0 weighs events equally, 1 users."""
     decay: Annotated[NonNegativeFloat, Search(1e-6, 1e-2, log=True)] = 0.0
     """Adam's weight decay."""
-    initialiser: FirstEmbeddings = "normal"
-    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
+    initialiser: EmbeddingInitialiser = "normal"
+    """Initial embeddings; `svd`: truncated SVD of the normalised matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.1
-    """Their spread, with `svd` and `normal`."""
+    """Standard deviation of the initial embeddings, with `svd` and `normal`."""
 
     @model_validator(mode="after")
     def _batch_bounds_memory(self) -> Self:
         if self.loss != "softmax" and not self.batch_size:
             raise ValueError(f"loss = {self.loss} draws negatives for pairs; set batch_size, for example 512")
         if self.loss in ("bpr", "bce") and self.log_q:
-            raise ValueError(f"log_q corrects a sampled softmax, and loss = {self.loss} is none; use infonce")
+            raise ValueError(f"log_q corrects a sampled softmax, which loss = {self.loss} is not; use infonce")
         return self

@@ -1,6 +1,6 @@
-"""The one epoch loop: early stopping, schedules, progress, curves, checkpoints and bit-equal resumption.
+"""The one epoch loop: early stopping, learning-rate schedules, progress, curves, checkpoints and exact resumption.
 
-It knows neither torch nor a model's inside: a model hands over a `Trainer`, of numpy arrays throughout.
+It depends neither on torch nor on a model's internals: a model passes a `Trainer`, which speaks numpy arrays only.
 """
 
 from collections.abc import Mapping
@@ -23,30 +23,30 @@ Curves: TypeAlias = list[dict[str, float]]
 
 
 class Trainer(Protocol):
-    """What a model hands to the loop. All arrays given out are copies."""
+    """What a model passes to the loop. All arrays it returns are copies."""
 
     def epoch(self, rate: float) -> dict[str, float]:
-        """One pass over the data; rate multiplies the step size. Returns figures, `loss` among them.
+        """One pass over the data with the learning rate times `rate`. Returns metrics, including `loss`.
 
-        Raises NotFinite where a step's loss is no number.
+        Raises NonFiniteLoss if a step's loss is NaN or infinite.
         """
         ...
 
     def state(self) -> Arrays:
-        """All that training changes, the optimiser's and torch's chance included; numpy's chance is run.rng."""
+        """All mutable training state, including optimiser and torch RNG (numpy's RNG is run.rng)."""
         ...
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go back to a state."""
+        """Return to a state that `state()` gave."""
         ...
 
     def learned(self) -> Mapping[str, Any]:
-        """The model's attributes as of now."""
+        """The model's learned attributes at this moment."""
         ...
 
 
 class TrainedModel(Protocol):
-    """What the loop reads and sets of a model: a Recommender that learns by epochs."""
+    """What the loop reads and sets on a model: a Recommender that trains in epochs."""
 
     name: ClassVar[str]
     curves: tuple[dict[str, float], ...]
@@ -57,8 +57,8 @@ class TrainedModel(Protocol):
         ...
 
 
-class NotFinite(ArithmeticError):
-    """The loss of a step (counted from 1 within its epoch) is NaN or infinite."""
+class NonFiniteLoss(ArithmeticError):
+    """The loss of a step (from 1 within its epoch) is NaN or infinite."""
 
     def __init__(self, step: int, value: float) -> None:
         super().__init__(f"loss is {value} at step {step}")
@@ -67,111 +67,112 @@ class NotFinite(ArithmeticError):
 
 
 def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run: Run) -> None:
-    """Train a model whose config is an EpochsConfig; its learned attributes and `curves` are set.
+    """Train a model whose config is an EpochsConfig; sets its learned attributes and `curves`.
 
-    run.validation (needed by early stopping; without it all epochs are trained) is called with the model.
-    run.checkpoint is written at most every run.checkpoint_seconds, and when interrupted; with run.resume training
-    goes on from it, bit by bit as if it had not been interrupted.
-    Raises MatineeError if the loss is no number (the model keeps the last good epoch), or if the checkpoint
+    Early stopping calls run.validation with the model; without it all epochs are trained. run.checkpoint is written at
+    most every run.checkpoint_seconds and on interruption; with run.resume training continues from it, bit by bit as
+    if it had not been interrupted.
+    Raises MatineeError if the loss is NaN or infinite (the model keeps the last finite epoch), or if the checkpoint
     belongs to other settings, data or seed.
     """
     config = model.config
     if not isinstance(config, EpochsConfig):
-        raise TypeError(f"{type(config).__name__} is no EpochsConfig")
+        raise TypeError(f"{type(config).__name__} is not an EpochsConfig")
     about = _describe(model, train, run)
-    good = _begin(trainer, run, about)
+    last = _start(trainer, run, about)
     written = perf_counter()
     try:
-        while len(good.curves) < config.epochs and not _has_stopped(config, good.curves):
-            good = _one_epoch(model, trainer, run, good)
+        while len(last.curves) < config.epochs and not _is_out_of_patience(config, last.curves):
+            last = _train_epoch(model, trainer, run, last)
             if run.checkpoint is not None and perf_counter() - written >= run.checkpoint_seconds:
-                write_checkpoint(run.checkpoint, good)
+                write_checkpoint(run.checkpoint, last)
                 written = perf_counter()
-    except NotFinite as stop:
-        trainer.restore(good.state)
-        done = len(good.curves)
+    except NonFiniteLoss as stop:
+        trainer.restore(last.state)
+        done = len(last.curves)
         if done:
-            _publish(model, trainer, good)
+            _publish(model, trainer, last)
         raise MatineeError(
             f"{model.name}: the loss is {stop.value} at step {stop.step} of epoch {done + 1}; "
             f"use a smaller learning_rate, or clip_norm = 1 (the model keeps what it had after epoch {done})"
         ) from None
     except KeyboardInterrupt:
         if run.checkpoint is not None:
-            write_checkpoint(run.checkpoint, good)
+            write_checkpoint(run.checkpoint, last)
         raise
-    _publish(model, trainer, good)
+    _publish(model, trainer, last)
 
 
-def _one_epoch(model: TrainedModel, trainer: Trainer, run: Run, before: Checkpoint) -> Checkpoint:
-    """Train one epoch, look at valid if it is time, tell of it. Returns where training stands then."""
+def _train_epoch(model: TrainedModel, trainer: Trainer, run: Run, before: Checkpoint) -> Checkpoint:
+    """Train one epoch, evaluate on valid if due, report progress. Returns the state after it."""
     config: EpochsConfig = model.config  # type: ignore[assignment]
     epoch = len(before.curves) + 1
     started = perf_counter()
-    figures = trainer.epoch(rate_of(config, before.curves))
-    if not isfinite(figures["loss"]):
-        raise NotFinite(1, figures["loss"])
-    row = {"epoch": epoch, **figures, "seconds": perf_counter() - started}
+    metrics = trainer.epoch(learning_rate_factor(config, before.curves))
+    if not isfinite(metrics["loss"]):
+        raise NonFiniteLoss(1, metrics["loss"])
+    row = {"epoch": epoch, **metrics, "seconds": perf_counter() - started}
     learned = None
     if run.validation is not None and config.patience and epoch % config.validate_every == 0:
         learned = dict(trainer.learned())
         _set(model, learned)
-        row["valid"] = figures["valid"] = run.validation(model)
+        row["valid"] = metrics["valid"] = run.validation(model)
     curves = [*before.curves, row]
-    figure, at = _best(config, curves)
+    best_score, best_epoch = _best(config, curves)
     if run.on_epoch is not None:
-        run.on_epoch(epoch, config.epochs, figures | ({"best": figure} if at else {}))
-    best = learned if at == epoch else before.best
-    return replace(before, state=trainer.state(), chance=dict(run.rng.bit_generator.state), curves=curves, best=best)
+        run.on_epoch(epoch, config.epochs, metrics | ({"best": best_score} if best_epoch else {}))
+    best = learned if best_epoch == epoch else before.best
+    rng_state = dict(run.rng.bit_generator.state)
+    return replace(before, state=trainer.state(), rng_state=rng_state, curves=curves, best=best)
 
 
-def rate_of(config: EpochsConfig, curves: Curves) -> float:
-    """What the step size of the next epoch is multiplied by, given those behind it."""
+def learning_rate_factor(config: EpochsConfig, curves: Curves) -> float:
+    """What the schedule multiplies the learning rate by in the next epoch, given the curves so far."""
     if not isinstance(config, GradientConfig):
         return 1.0
     done = len(curves)
-    rate = min(1.0, (done + 1) / (config.warm_up + 1))
+    warm_up = min(1.0, (done + 1) / (config.warm_up + 1))
     after = max(0, done - config.warm_up)
     if config.schedule == "cosine":
-        return rate * 0.5 * (1 + cos(pi * after / max(1, config.epochs - config.warm_up)))
+        return warm_up * 0.5 * (1 + cos(pi * after / max(1, config.epochs - config.warm_up)))
     if config.schedule == "step":
-        return rate * config.schedule_factor ** (after // config.schedule_epochs)
+        return warm_up * config.schedule_factor ** (after // config.schedule_epochs)
     if config.schedule == "plateau":
-        return rate * config.schedule_factor ** _falls(config, curves)
-    return rate
+        return warm_up * config.schedule_factor ** _n_plateaus(config, curves)
+    return warm_up
 
 
-def _falls(config: GradientConfig, curves: Curves) -> int:
-    """How often `schedule_epochs` epochs have gone by without a better figure: on valid, else of the loss."""
-    best, since, falls = -inf, 0, 0
+def _n_plateaus(config: GradientConfig, curves: Curves) -> int:
+    """How often `schedule_epochs` epochs have passed without improvement, on valid or else of the loss."""
+    best, since, plateaus = -inf, 0, 0
     for row in curves:
-        figure = row.get("valid", -row["loss"] if config.patience == 0 else None)
-        if figure is not None and figure > best + config.min_delta:
-            best, since = figure, 0
+        score = row.get("valid", -row["loss"] if config.patience == 0 else None)
+        if score is not None and score > best + config.min_delta:
+            best, since = score, 0
             continue
         since += 1
         if since >= config.schedule_epochs:
-            since, falls = 0, falls + 1
-    return falls
+            since, plateaus = 0, plateaus + 1
+    return plateaus
 
 
 def _best(config: EpochsConfig, curves: Curves) -> tuple[float, int]:
-    """The best figure on valid and its epoch; (-inf, 0) before any. Less than min_delta better is not better."""
-    best, at = -inf, 0
+    """The best score on valid and its epoch, (-inf, 0) before any. A gain up to min_delta is no improvement."""
+    best, best_epoch = -inf, 0
     for row in curves:
-        if "valid" in row and (not at or row["valid"] > best + config.min_delta):
-            best, at = row["valid"], int(row["epoch"])
-    return best, at
+        if "valid" in row and (not best_epoch or row["valid"] > best + config.min_delta):
+            best, best_epoch = row["valid"], int(row["epoch"])
+    return best, best_epoch
 
 
-def _has_stopped(config: EpochsConfig, curves: Curves) -> bool:
-    """Whether patience has run out."""
-    _, at = _best(config, curves)
-    return bool(config.patience and at and len(curves) - at >= config.patience)
+def _is_out_of_patience(config: EpochsConfig, curves: Curves) -> bool:
+    """Whether `patience` epochs have passed since the best."""
+    _, best_epoch = _best(config, curves)
+    return bool(config.patience and best_epoch and len(curves) - best_epoch >= config.patience)
 
 
 def _publish(model: TrainedModel, trainer: Trainer, done: Checkpoint) -> None:
-    """Give the model what was learned: by the best epoch if valid was looked at, else by the last."""
+    """Set the model's learned attributes: of the best epoch on valid, or of the last without validation."""
     _set(model, trainer.learned() if done.best is None else done.best)
     model.curves = tuple(done.curves)
 
@@ -182,7 +183,7 @@ def _set(model: TrainedModel, learned: Mapping[str, Any]) -> None:
 
 
 def _describe(model: TrainedModel, train: TrainingData, run: Run) -> dict[str, Any]:
-    """What a checkpoint must agree with."""
+    """What a checkpoint must agree with to be resumed."""
     if run.checkpoint is None:
         return {}
     return {
@@ -193,11 +194,11 @@ def _describe(model: TrainedModel, train: TrainingData, run: Run) -> dict[str, A
     }
 
 
-def _begin(trainer: Trainer, run: Run, about: dict[str, Any]) -> Checkpoint:
-    """Where training begins: at the checkpoint of the run if it is to be used, else with nothing done."""
+def _start(trainer: Trainer, run: Run, about: dict[str, Any]) -> Checkpoint:
+    """The state training starts from: the run's checkpoint if it resumes one, else epoch 0."""
     if run.checkpoint is None or not run.resume or not run.checkpoint.exists():
         return Checkpoint(about, trainer.state(), dict(run.rng.bit_generator.state), [], None)
     found = read_checkpoint(run.checkpoint, about)
     trainer.restore(found.state)
-    run.rng.bit_generator.state = found.chance
+    run.rng.bit_generator.state = found.rng_state
     return found

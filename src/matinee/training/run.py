@@ -1,4 +1,4 @@
-"""The circumstances of a fit: randomness, device, threads, progress and checkpoints."""
+"""What surrounds a fit: random numbers, device, memory, progress and checkpoints."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
-"""Called as (epoch, epochs, figures of this epoch)."""
+"""Called after each epoch as (epoch, epochs, metrics of this epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The circumstances of a fit, apart from what is fitted.
+    """Everything a fit needs that is neither a hyper-parameter nor data.
 
-    rng: the only source of chance; device: where tensors live; threads: None leaves it to the library;
-    on_epoch: told of progress; validation: the metric that early stopping watches, higher is better;
-    memory: bytes that a fit may use, None asks the machine; checkpoint: the file that a fit by epochs writes what it
-    needs to go on to, every so many seconds, and with `resume` goes on from.
+    rng: the only source of randomness; device: where torch keeps its tensors; on_epoch: reports progress;
+    validation: the metric that early stopping monitors, higher is better; memory: bytes a fit may use, None asks the
+    machine; checkpoint: the file that training by epochs saves its state to, at most every `checkpoint_seconds`;
+    resume: continue from that file if it exists.
     """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
     device: str = "cpu"
-    threads: int | None = None
     on_epoch: OnEpoch | None = None
     validation: Callable[[Any], float] | None = None
     memory: int | None = None
@@ -33,5 +32,5 @@ class Run:
 
     @classmethod
     def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":
-        """A run whose chance comes from one seed."""
+        """A run whose random numbers follow from one seed."""
         return cls(rng=np.random.default_rng(seed), on_epoch=on_epoch)

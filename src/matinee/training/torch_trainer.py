@@ -1,4 +1,4 @@
-"""Training by gradients: parameters, Adam over them, and the losses of one epoch. A Trainer for the epoch loop."""
+"""Gradient descent for the epoch loop: named parameters, Adam, and the losses of one epoch. Also dropout."""
 
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matinee.training.configs import GradientConfig
-from matinee.training.loop import NotFinite
+from matinee.training.loop import NonFiniteLoss
 
 if TYPE_CHECKING:
     from matinee.training.run import Run
 
 
 class TorchTrainer:
-    """A Trainer: `losses()` yields the loss of each step of an epoch; its gradient is applied before the next.
+    """A Trainer: `losses()` yields one loss per step, and its gradient is applied before the next.
 
-    parameters: leaf tensors by name; buffers: other tensors that training changes in place; generator: torch's
-    chance, if the losses use it; learned: the model's attributes as of now; decay: Adam's weight decay.
+    parameters: leaf tensors by name; buffers: other tensors that training changes in place; generator: torch's random
+    generator, if the losses use one; learned: returns the model's learned attributes; decay: Adam's weight decay.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TorchTrainer:
         for step, loss in enumerate(self._losses(), start=1):
             value = loss.item()
             if not isfinite(value):
-                raise NotFinite(step, value)
+                raise NonFiniteLoss(step, value)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if self._clip_norm:
@@ -64,13 +64,13 @@ class TorchTrainer:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """See Trainer."""
-        state = {f"parameter.{name}": _copied(tensor) for name, tensor in self.parameters.items()}
-        state |= {f"buffer.{name}": _copied(tensor) for name, tensor in self.buffers.items()}
+        state = {f"parameter.{name}": _to_numpy(tensor) for name, tensor in self.parameters.items()}
+        state |= {f"buffer.{name}": _to_numpy(tensor) for name, tensor in self.buffers.items()}
         for name, tensor in self.parameters.items():
             for key, value in self.optimizer.state.get(tensor, {}).items():
-                state[f"optimizer.{key}.{name}"] = _copied(value)
+                state[f"optimizer.{key}.{name}"] = _to_numpy(value)
         if self.generator is not None:
-            state["generator"] = _copied(self.generator.get_state())
+            state["generator"] = _to_numpy(self.generator.get_state())
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
@@ -84,37 +84,35 @@ class TorchTrainer:
             elif kind == "buffer":
                 self.buffers[name].data.copy_(tensor)
             elif kind == "optimizer":
-                moment, _, of = name.partition(".")
-                self.optimizer.state[self.parameters[of]][moment] = tensor.to(self.parameters[of].device)
+                moment, _, parameter = name.partition(".")
+                self.optimizer.state[self.parameters[parameter]][moment] = tensor.to(self.parameters[parameter].device)
             elif self.generator is not None:
                 self.generator.set_state(tensor)
 
 
 def torch_generator(run: "Run") -> torch.Generator:
-    """Torch's chance, decided by the run's; also sets torch's threads if the run says how many."""
-    if run.threads is not None:
-        torch.set_num_threads(run.threads)
+    """A torch generator on the run's device, seeded by one draw from run.rng."""
     return torch.Generator(run.device).manual_seed(int(run.rng.integers(2**63)))
 
 
-def drop(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Each value zeroed with a chance of `share`, the others scaled to keep the mean. Any shape."""
-    if share == 0:
+def seeded_dropout(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Dropout with a generator of its own: zero with probability `rate`, else divide by 1 - rate. Any shape."""
+    if rate == 0:
         return values
-    kept = torch.empty_like(values).bernoulli_(1 - share, generator=generator)
-    return values * kept.mul_(1 / (1 - share))
+    kept = torch.empty_like(values).bernoulli_(1 - rate, generator=generator)
+    return values * kept.mul_(1 / (1 - rate))
 
 
-def fast_dropout(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Each value zeroed with a chance of `share` (to the nearest 1/256), the others scaled to keep the mean."""
-    least = round(256 * share)
-    if least == 0:
+def fast_dropout(values: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Dropout from one random byte per value, so `rate` is rounded to 1/256. Any shape."""
+    threshold = round(256 * rate)
+    if threshold == 0:
         return values
     words = torch.empty(values.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= least
-    return values * kept.to(values.dtype).mul_(256 / (256 - least))
+    kept = words.view(torch.uint8)[: values.numel()].view(values.shape) >= threshold
+    return values * kept.to(values.dtype).mul_(256 / (256 - threshold))
 
 
-def _copied(tensor: Tensor) -> NDArray[Any]:
-    copied: NDArray[Any] = tensor.detach().cpu().numpy().copy()
-    return copied
+def _to_numpy(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().numpy().copy()
+    return array

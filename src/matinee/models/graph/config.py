@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from matinee.config import Search
-from matinee.training.configs import FirstEmbeddings, ObjectiveConfig
+from matinee.training.configs import EmbeddingInitialiser, ObjectiveConfig
 
 SLOPE = 0.2
 """Of LeakyReLU below zero, as in the code of NGCF's authors."""
@@ -32,5 +32,5 @@ class GraphConfig(ObjectiveConfig):
     """Scores are divided by it."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.3
     """softmax: a user counts n^-user_power of their n events: 0 every event alike, 1 every user alike."""
-    initialiser: FirstEmbeddings = "svd"
+    initialiser: EmbeddingInitialiser = "svd"
     """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from matinee.models.graph.config import SLOPE
 from matinee.nn.sparse_tensors import BipartiteGraph
-from matinee.training.torch_trainer import drop
+from matinee.training.torch_trainer import seeded_dropout
 
 
 class _Hop(torch.autograd.Function):
@@ -62,7 +62,7 @@ def transform(
         heard = hop(graph, *layers[-1])
         layers.append(
             tuple(  # type: ignore[arg-type]
-                drop(
+                seeded_dropout(
                     functional.leaky_relu((own + told) @ near + (own * told) @ across + bias, SLOPE), dropout, generator
                 )
                 for own, told in zip(layers[-1], heard, strict=True)

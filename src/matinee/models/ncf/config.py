@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from matinee.config import Search
-from matinee.training.configs import FirstEmbeddings, GradientConfig, Loss, NegativeKind
+from matinee.training.configs import EmbeddingInitialiser, GradientConfig, Loss, NegativeKind
 
 
 class PairConfig(GradientConfig):
@@ -32,7 +32,7 @@ class PairConfig(GradientConfig):
     """Users a step (`softmax`, or with candidates), else pairs."""
     l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.28
     """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
-    initialiser: FirstEmbeddings = "normal"
+    initialiser: EmbeddingInitialiser = "normal"
     """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.1
     """Their spread, with `svd` and `normal`."""

@@ -10,7 +10,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.ncf.config import TowerConfig
 from matinee.models.ncf.ncf import LEARNED, fit_pairs, pair_scores, user_parts
-from matinee.training.configs import FirstEmbeddings
+from matinee.training.configs import EmbeddingInitialiser
 from matinee.training.run import Run
 
 
@@ -33,7 +33,7 @@ class MLPConfig(TowerConfig):
     """First weights of the tower, as in TowerConfig."""
     tower_rate: PositiveFloat = 0.1
     """Step size of the tower's weights, in units of `learning_rate`."""
-    initialiser: FirstEmbeddings = "svd"
+    initialiser: EmbeddingInitialiser = "svd"
     """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.15
     """Their spread, with `svd` and `normal`."""

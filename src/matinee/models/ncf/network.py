@@ -11,7 +11,7 @@ from matinee.models.ncf.config import PairConfig, TowerConfig
 from matinee.models.ncf.likeness import NOISE, likeness_weights, n_compared
 from matinee.nn.initialisers import initialise, initialise_embeddings
 from matinee.nn.sparse_rows import normalise_adjacency
-from matinee.training.torch_trainer import drop
+from matinee.training.torch_trainer import seeded_dropout
 
 MOMENTUM = 0.1
 """How far a step moves the running mean and variance of batch normalisation (torch's default)."""
@@ -65,7 +65,7 @@ class PairNetwork:
         users = functional.embedding(torch.from_numpy(rows.astype("int64")), self.parameters["users"])
         parts = [users[:, : self.product] * self.parameters["product"]] if self.product else []
         if self.layers:
-            heard = drop(users[:, self.product :], self.dropout, self.chance)
+            heard = seeded_dropout(users[:, self.product :], self.dropout, self.chance)
             parts.append(torch.addmm(self.parameters["bias0"], heard, self.parameters["weights0"][: self.width]))
         return torch.cat(parts, dim=1)
 
@@ -74,7 +74,7 @@ class PairNetwork:
         items = self.parameters["items"]
         if not self.layers:
             return items
-        heard = drop(items[:, self.product :], self.dropout, self.chance)
+        heard = seeded_dropout(items[:, self.product :], self.dropout, self.chance)
         return torch.cat([items[:, : self.product], heard @ self.parameters["weights0"][self.width :]], dim=1)
 
     def scores(self, users: Tensor, table: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ class PairNetwork:
         """From the first layer's sums to the output, for M pairs. [M, W] -> [M]."""
         hidden = functional.relu(self._normalised(first, 0))
         for layer in range(1, self.layers):
-            hidden = drop(hidden, self.dropout, self.chance)
+            hidden = seeded_dropout(hidden, self.dropout, self.chance)
             hidden = torch.addmm(self.parameters[f"bias{layer}"], hidden, self.parameters[f"weights{layer}"])
             hidden = functional.relu(self._normalised(hidden, layer))
         return hidden @ self.parameters["output"]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from matinee.config import Search
-from matinee.training.configs import FirstEmbeddings, GradientConfig
+from matinee.training.configs import EmbeddingInitialiser, GradientConfig
 
 SequenceLossKind = Literal["softmax", "sampled-softmax", "bce", "gbce", "bpr-max", "top1-max"]
 
@@ -44,7 +44,7 @@ class SequenceConfig(GradientConfig):
     """bpr-max: what the negatives' squared scores cost."""
     decay: Annotated[NonNegativeFloat, Search(1e-6, 1e-2, log=True)] = 0.0
     """Adam's weight decay."""
-    initialiser: FirstEmbeddings = "svd"
+    initialiser: EmbeddingInitialiser = "svd"
     """First item vectors; `svd`: the factors of who has what, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.15
     """Spread of the first item vectors."""
