@@ -16,5 +16,8 @@ SETTINGS = {
 VALUES: dict[tuple[str, str], str] = {}
 """Values of settings that have another name now: (new name of the setting, old value) -> new value."""
 
+EVENT_KINDS = {"hidden": "dismissed", "shown": "restored"}
+"""Kinds of events, in databases before version 3 and from older clients of the API: old name -> new name."""
+
 ARRAYS: dict[str, dict[str, str]] = {}
 """What a model learns and saves, by model: name in format 1 -> name in format 2."""

@@ -207,10 +207,10 @@ def test_a_movies_page_whole(visit: tuple[Page, str]) -> None:
     page.get_by_role("button", name="Mark Aliens as watched").first.click()
     expect(page.get_by_role("heading", name="You watched it")).to_be_visible()
     page.goto(f"{address}/movie/1036")
-    page.locator('.hiding button[value="hidden"]').click()
-    expect(page.locator('.hiding button[value="shown"]')).to_be_visible()
-    page.locator('.hiding button[value="shown"]').click()
-    expect(page.locator('.hiding button[value="hidden"]')).to_be_visible()
+    page.locator('.hiding button[value="dismissed"]').click()
+    expect(page.locator('.hiding button[value="restored"]')).to_be_visible()
+    page.locator('.hiding button[value="restored"]').click()
+    expect(page.locator('.hiding button[value="dismissed"]')).to_be_visible()
 
 
 @pytest.mark.parametrize(

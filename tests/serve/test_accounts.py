@@ -25,7 +25,7 @@ from matinee.serve.accounts.rate_limit import Throttle, network_of
 from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hashed
 from matinee.serve.site import Site
 from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
-from matinee.store.protocols import LiveEvent, Session, Who
+from matinee.store.protocols import Identity, LiveEvent, Session
 from matinee.store.sql import SqlDatabase, SqlEvents, metadata
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, Clock, SiteClient
@@ -358,7 +358,7 @@ def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
     book = SqlAccounts(database)
     assert book.open_guest("g", "visitor-1", 1) == "visitor-1"
     assert book.open_guest("g", "visitor-2", 2) == "visitor-1"
-    assert book.who("g") == Who("visitor-1", None, None, 1)
+    assert book.who("g") == Identity("visitor-1", None, None, 1)
     assert book.who("nobody") is None
 
 
@@ -472,6 +472,6 @@ def test_korean_throughout(client: SiteClient) -> None:
 def test_an_account_book_refuses_nothing_silently(database: SqlDatabase) -> None:
     accounts = Accounts(SqlAccounts(database), lambda: NOW, CHEAP)
     with pytest.raises(RefusedError, match="no_member"):
-        accounts.member(Who("visitor-1", None, None, 0))
+        accounts.member(Identity("visitor-1", None, None, 0))
     assert not issubclass(RefusedError, MatineeError)  # each page says it in its own place
     assert hashed("x") != hashed("y")

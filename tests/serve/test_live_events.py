@@ -33,8 +33,11 @@ CREATE INDEX events_by_user ON events (user_id, at, seq);
 CREATE TABLE visitors (token_hash VARCHAR(64) NOT NULL PRIMARY KEY, user_id VARCHAR(200) NOT NULL,
   created BIGINT NOT NULL);
 INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '10', 'rating', 4, 5);
+INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '20', 'hidden', 1, 6);
+INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '30', 'hidden', 1, 6);
+INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '20', 'shown', 1, 7);
 """
-"""The tables of the first site, with an event."""
+"""The tables of the first site, with four events under the names that their kinds had then."""
 
 
 def mark(client: TestClient, item_id: object, what: str, **more: str) -> str:
@@ -92,7 +95,7 @@ def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
     user_id = table(app, "lists")[0].user_id
     assert len(site.engine.history(user_id).items) == 1
     assert [event.item_id for event in site.log.recent(user_id)] == [str(ALIEN)]
-    assert site.seen(user_id).hidden.tolist() == []
+    assert site.seen(user_id).dismissed.tolist() == []
 
 
 def test_every_row_of_the_page_is_one_insert(client: TestClient, app: FastAPI) -> None:
@@ -161,11 +164,11 @@ def test_a_double_click_is_one_event_and_another_word_is_another(artefact_paths:
     now = [NOW]
     app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/d.db", clock=lambda: now[0], hasher=CHEAP)
     with SiteClient(app) as client:
-        for what in ("4", "4", "5", "4", "4", "watched", "watched", "hidden", "hidden", "4"):
+        for what in ("4", "4", "5", "4", "4", "watched", "watched", "dismissed", "dismissed", "4"):
             mark(client, ALIEN, what)
         marks = [(row.kind, row.value) for row in table(app, "events")]
         assert marks == [
-            ("rating", 4), ("rating", 5), ("rating", 4), ("watched", 1), ("hidden", 1), ("rating", 4),
+            ("rating", 4), ("rating", 5), ("rating", 4), ("watched", 1), ("dismissed", 1), ("rating", 4),
         ]  # fmt: skip
         now[0] += DOUBLE_SECONDS + 1
         mark(client, ALIEN, "4")
@@ -217,12 +220,16 @@ def test_the_last_by_time_then_arrival_counts(tmp_path: Path) -> None:
     log = SqlEvents(f"sqlite:///{tmp_path}/o.db", ITEMS)
     log.append([LiveEvent("a", 10, "rating", 5, 9), LiveEvent("a", 10, "rating", 2, 7)])  # the older one came later
     log.append(
-        [LiveEvent("a", 20, "hidden", 1, 9), LiveEvent("a", 20, "shown", 1, 9), LiveEvent("a", 30, "hidden", 1, 3)]
+        [
+            LiveEvent("a", 20, "dismissed", 1, 9),
+            LiveEvent("a", 20, "restored", 1, 9),
+            LiveEvent("a", 30, "dismissed", 1, 3),
+        ]
     )
     found = log.activity("a")
     assert found.history.weights.tolist() == [5]
     assert [event.value for event in found.recent] == [5]
-    assert found.hidden.tolist() == [2]
+    assert found.dismissed.tolist() == [2]
     log.close()
 
 
@@ -234,7 +241,7 @@ def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app:
     page = client.get("/", params={"model": model}).text
     mark(client, ALIEN, "5")
     first = items(section(client.get("/", params={"model": model}).text, "for-you"))
-    mark(client, first[0], "hidden")
+    mark(client, first[0], "dismissed")
     page = client.get("/", params={"model": model}).text
     assert first[0] not in items(section(page, "for-you"))
     assert items(section(page, "for-you"))[:5] == first[1:6]
@@ -243,14 +250,14 @@ def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app:
     assert first[0] not in [item["item_id"] for item in listed]
     assert "You are not interested" in client.get(f"/movie/{first[0]}").text
     assert len(table(app, "events")) == 2
-    mark(client, first[0], "shown")
+    mark(client, first[0], "restored")
     assert items(section(client.get("/", params={"model": model}).text, "for-you")) == first
     site: Site = app.state.site
     assert len(site.engine.history(table(app, "events")[0].user_id).items) == 1  # never history
 
 
 def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastAPI) -> None:
-    mark(client, ALIEN, "hidden")
+    mark(client, ALIEN, "dismissed")
     site: Site = app.state.site
     seen = site.seen(table(app, "events")[0].user_id)
     assert (len(seen.history.items), seen.watched) == (0, {})
@@ -263,6 +270,23 @@ def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastA
 # Older and newer databases -------------------------------------------------
 
 
+def test_pages_and_programs_from_before_an_update_may_still_say_hidden_and_shown(
+    client: TestClient, app: FastAPI
+) -> None:
+    mark(client, ALIEN, "hidden")
+    for kind in ("shown", "hidden"):
+        assert client.post("/api/v1/events", json={"item_id": MATRIX, "kind": kind}).status_code == 201
+    assert [row.kind for row in table(app, "events")] == ["dismissed", "restored", "dismissed"]
+
+
+def test_an_old_download_is_imported_as_before(client: TestClient, app: FastAPI) -> None:
+    rows = f"record,kind,item_id,value\nevent,rating,{ALIEN},4\nevent,hidden,{MATRIX},1\nevent,shown,{MATRIX},1\n"
+    files = [("files", ("matinee.csv", rows.encode(), "text/csv"))]
+    report = client.post("/my/import", files=files, data={"report": "csv"}).text
+    assert [line.split(",")[2] for line in report.splitlines()[1:]] == ["yes", "no", "no"]
+    assert [row.kind for row in table(app, "events")] == ["rating"]
+
+
 def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     connection = sqlite3.connect(path)
@@ -270,6 +294,7 @@ def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) ->
     connection.close()
     log = SqlEvents(f"sqlite:///{path}", ITEMS)
     assert log.histories(["a"]).weights.tolist() == [4]
+    assert log.activity("a").dismissed.tolist() == [2]
     log.append([LiveEvent("a", 20, "rating", 5, 6, version="abc")])
     log.close()
     log = SqlEvents(f"sqlite:///{path}", ITEMS)  # once more: nothing is left to do
@@ -277,7 +302,10 @@ def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) ->
     log.close()
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT version FROM schema_version").fetchall() == [(CURRENT,)]
-    assert connection.execute("SELECT version FROM events ORDER BY seq").fetchall() == [(None,), ("abc",)]
+    found = connection.execute("SELECT kind, version FROM events ORDER BY seq").fetchall()
+    assert found == [
+        ("rating", None), ("dismissed", None), ("dismissed", None), ("restored", None), ("rating", "abc"),
+    ]  # fmt: skip
     connection.close()
 
 

@@ -162,7 +162,7 @@ def test_popular_now_is_live_first_then_the_data(app: FastAPI, known_movies: Dat
 def test_no_row_of_the_first_page_is_empty_or_repeats_what_was_watched(client: TestClient) -> None:
     for item_id in ("1214", "2571", "1"):
         client.post("/mark", data={"item_id": item_id, "mark": "5"})
-    client.post("/mark", data={"item_id": "1200", "mark": "hidden"})
+    client.post("/mark", data={"item_id": "1200", "mark": "dismissed"})
     page = client.get("/").text
     sections = re.findall(r'<section id="([^"]+)">(.*?)</section>', page, re.DOTALL)
     names = [name for name, _ in sections]

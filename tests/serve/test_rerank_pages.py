@@ -98,14 +98,14 @@ def test_the_api_names_the_mend(client: TestClient) -> None:
 def test_hidden_and_popular_fill_stay_out_of_a_reranked_list(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "5")
     first = listed(client.get("/?genre=Drama").text, "for-you")
-    mark(client, first[0], "hidden")
+    mark(client, first[0], "dismissed")
     after = listed(client.get("/?genre=Drama").text, "for-you")
     assert first[0] not in after
     assert after[:3] == first[1:4]
     site: Site = app.state.site
     catalogue, items = site.catalogue, site.engine.items
     assert all("Drama" in catalogue.genres[items.row(item)] for item in after)
-    assert first[0] in listed(client.get("/my").text, "hidden")
+    assert first[0] in listed(client.get("/my").text, "dismissed")
 
 
 def test_the_commands_rerank(artefact_paths: list[Path], app: FastAPI) -> None:

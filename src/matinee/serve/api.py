@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
 from matinee.config import Rerank, configure, parse_rerank
@@ -14,6 +14,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.ranking.explain import Method
 from matinee.recommender import Recommendation
+from matinee.renamed import EVENT_KINDS
 from matinee.serve.site import MAX_K, MAX_QUERY, Seen, Showing, Site, new_list_id
 from matinee.store.protocols import Kind, LiveEvent
 from matinee.vocab import UNKNOWN, Id
@@ -27,6 +28,10 @@ UNPROCESSABLE = 422
 
 Length = Annotated[int, Query(ge=1, le=MAX_K, description="How many, at most.")]
 Model = Annotated[str | None, Query(max_length=100, description="A served model; the site's default if left out.")]
+
+
+def _present_name(kind: object) -> object:
+    return EVENT_KINDS.get(kind, kind) if isinstance(kind, str) else kind
 
 
 class _Strict(BaseModel):
@@ -64,7 +69,7 @@ class RecommendationOut(_Strict):
     genres: list[str]
     score: float
     model: str
-    """Who put it there: `popularity` where there is no history."""
+    """The model that recommends it: `popularity` where there is no history."""
     because: list[BecauseOut] | None = None
     """Only with explain=true."""
 
@@ -97,7 +102,7 @@ class EventIn(_Strict):
     """Something a user did with an item."""
 
     item_id: Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
-    kind: Kind
+    kind: Annotated[Kind, BeforeValidator(_present_name)]
     value: float | None = Field(None, ge=0.5, le=5, allow_inf_nan=False)
     """A rating's value, 0.5 to 5; other kinds have none and count 1."""
     at: int | None = Field(None, ge=0)
@@ -170,7 +175,7 @@ class Api:
 
         def listed() -> list[Recommendation]:
             asked = configure(Rerank, parse_rerank(rerank), "rerank")
-            return engine.recommend_for(seen.history, k, model, rerank=asked, dismissed=seen.hidden)
+            return engine.recommend_for(seen.history, k, model, rerank=asked, dismissed=seen.dismissed)
 
         found = self._lists(listed)
         showing = Showing(self._site, seen.user_id)

@@ -73,17 +73,17 @@ class Site:
         activity = self.log.activity(user_id)
         rows = self.engine.items.rows([event.item_id for event in activity.recent]).tolist()
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
-        return Seen(user_id, activity.history, watched, activity.hidden)
+        return Seen(user_id, activity.history, watched, activity.dismissed)
 
     def for_you(self, seen: "Seen", k: int, model: str | None, rerank: Rerank | None = None) -> list[Recommendation]:
         """A visitor's list as a page shows it: places that the model knows nothing about go to popular items.
 
         A score of exactly 0 is a neighbourhood model's way of saying so: nobody who watched this watched that.
         """
-        listed = self.engine.recommend_for(seen.history, k, model, rerank=rerank, dismissed=seen.hidden)
+        listed = self.engine.recommend_for(seen.history, k, model, rerank=rerank, dismissed=seen.dismissed)
         found = [item for item in listed if item.score != 0]
         if len(found) < k:
-            out = [*seen.history.items.tolist(), *seen.hidden.tolist(), *(item.item_row for item in found)]
+            out = [*seen.history.items.tolist(), *seen.dismissed.tolist(), *(item.item_row for item in found)]
             allowed = self.engine.allowed(rerank, np.array(out, dtype=np.int32))
             found += self.engine.popular(k - len(found), allowed=allowed)
         return found
@@ -117,17 +117,20 @@ class Site:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a visitor did. history: B = 1; watched: the last event by item row, newest first; hidden: [H] item rows."""
+    """What a visitor did.
+
+    history: B = 1; watched: the last event by item row, newest first; dismissed: [D] item rows.
+    """
 
     user_id: str | None
     history: Histories
     watched: dict[int, LiveEvent]
-    hidden: IntArray
+    dismissed: IntArray
 
     @property
     def out(self) -> set[int]:
         """Item rows that no list of recommendations holds."""
-        return {*self.watched, *self.hidden.tolist()}
+        return {*self.watched, *self.dismissed.tolist()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from matinee.histories import Instant, UserId
-from matinee.store.protocols import Member, Session, Who
+from matinee.store.protocols import Identity, Member, Session
 from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
 
 MOVED_SECONDS = 86_400
@@ -78,7 +78,7 @@ class SqlAccounts:
         with database.write() as connection:
             metadata.create_all(connection, tables=_TABLES)
 
-    def who(self, token_hash: str) -> Who | None:
+    def who(self, token_hash: str) -> Identity | None:
         """See AccountBook."""
         guest = select(
             _visitor.user_id, null().label("name"), null().label("session_id"), _visitor.created.label("seen")
@@ -90,7 +90,7 @@ class SqlAccounts:
         )
         with self._database.read() as connection:
             found = connection.execute(asked).first()
-        return None if found is None else Who(*found)
+        return None if found is None else Identity(*found)
 
     def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:
         """See AccountBook."""

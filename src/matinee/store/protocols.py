@@ -8,8 +8,8 @@ from matinee.arrays import IntArray
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
-Kind = Literal["rating", "watched", "click", "hidden", "shown"]
-"""hidden: not interested, until shown. History is what was rated or watched; and clicks, where the data are clicks."""
+Kind = Literal["rating", "watched", "click", "dismissed", "restored"]
+"""dismissed: not interested; restored: its undo. History is ratings and watches; clicks where the data are clicks."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -51,13 +51,13 @@ class ShownList:
 class Activity:
     """What a user did, at a glance.
 
-    history: of one user (B = 1); recent: the last event with each item of it, newest first; hidden: [H] item rows that
-    they do not want to see.
+    history: of one user (B = 1); recent: the last event with each item of it, newest first; dismissed: [D] item rows
+    that the user is not interested in.
     """
 
     history: Histories
     recent: tuple[LiveEvent, ...]
-    hidden: IntArray
+    dismissed: IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class ListLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
+class Identity:
     """Whose a session is. name, session_id: a member's, None for a guest; seen: last used, or since when a guest's."""
 
     user_id: str
@@ -153,7 +153,7 @@ class Session:
 class AccountBook(Protocol):
     """Members, sessions and guests. Only a hash of a session's token is kept."""
 
-    def who(self, token_hash: str) -> Who | None:
+    def who(self, token_hash: str) -> Identity | None:
         """Whose a session is, None where there is none; one query."""
         ...
 

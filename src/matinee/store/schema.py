@@ -9,6 +9,7 @@ from collections.abc import Callable
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, inspect, select, text, update
 
 from matinee.errors import MatineeError
+from matinee.renamed import EVENT_KINDS
 
 
 def _events_have_a_version(connection: Connection) -> None:
@@ -16,7 +17,13 @@ def _events_have_a_version(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE events ADD COLUMN version VARCHAR(40)"))
 
 
-STEPS: tuple[Callable[[Connection], None], ...] = (_events_have_a_version,)
+def _events_say_dismissed(connection: Connection) -> None:
+    """2 to 3: new names for the kinds of "not interested" and its undo."""
+    for old, new in EVENT_KINDS.items():
+        connection.execute(text("UPDATE events SET kind = :new WHERE kind = :old"), {"old": old, "new": new})
+
+
+STEPS: tuple[Callable[[Connection], None], ...] = (_events_have_a_version, _events_say_dismissed)
 """From version 1 to 2, from 2 to 3, and so on."""
 CURRENT = 1 + len(STEPS)
 

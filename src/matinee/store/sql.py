@@ -50,7 +50,7 @@ MAX_USERS_A_QUERY = 10_000
 IMPORT_ROWS = 50_000
 RECENT_EVENTS = 20_000
 """Events that what is popular now is counted over, at most."""
-FLAGS: tuple[Kind, ...] = ("hidden", "shown")
+FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
 """Of these the last counts, and neither is history."""
 
 metadata = MetaData()
@@ -167,10 +167,10 @@ class SqlEvents:
         """See EventLog."""
         found = self._events_of([str(user_id)], END_OF_TIME, (*self._counted, *FLAGS))
         flags = {row.item_id: row.kind for row in found if row.kind in FLAGS}  # the last one wins
-        hidden = self._items.rows([item_id for item_id, kind in flags.items() if kind == "hidden"])
+        dismissed = self._items.rows([item_id for item_id, kind in flags.items() if kind == "dismissed"])
         counted = [row for row in found if row.kind in self._counted]
         history = self._histories_of(counted, [str(user_id)])
-        return Activity(history, tuple(_last_of_each(counted)), hidden[hidden != UNKNOWN])
+        return Activity(history, tuple(_last_of_each(counted)), dismissed[dismissed != UNKNOWN])
 
     def _histories_of(self, found: "Sequence[_Row]", names: list[str]) -> Histories:
         """The histories of users from their events, oldest first."""

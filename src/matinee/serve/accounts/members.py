@@ -17,7 +17,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from matinee.histories import UserId
 from matinee.serve.accounts.rate_limit import Throttle, network_of
 from matinee.serve.accounts.sessions import hashed
-from matinee.store.protocols import AccountBook, Member, Session, Who
+from matinee.store.protocols import AccountBook, Identity, Member, Session
 
 SHORTEST, LONGEST = 8, 200
 """Bytes of a password in UTF-8, after NFC. There are no rules of composition: length is what counts."""
@@ -55,7 +55,7 @@ class Opened:
     """A session just opened; token: for its cookie and for nothing else."""
 
     token: str = field(repr=False)
-    who: Who
+    who: Identity
 
 
 class Accounts:
@@ -100,19 +100,19 @@ class Accounts:
         self._book.open_session(session, _guest(caller), session.created - REMEMBERED)
         return opened
 
-    def log_out(self, who: Who) -> None:
+    def log_out(self, who: Identity) -> None:
         """End the session; a guest has none to end."""
         if who.session_id is not None:
             self._book.close_sessions(who.user_id, only=who.session_id)
 
-    def member(self, who: Who) -> Member:
+    def member(self, who: Identity) -> Member:
         """The member behind a session. Raises RefusedError for a guest."""
         found = self._book.member(who.user_id) if who.session_id else None
         if found is None:
             raise RefusedError("no_member")
         return found
 
-    def change_password(self, who: Who, old: str, new: str, caller: Caller) -> Opened:
+    def change_password(self, who: Identity, old: str, new: str, caller: Caller) -> Opened:
         """Set a new password, end every session, and open another for whoever asks. Raises RefusedError."""
         member = self.member(who)
         secret = require_fit(new)
@@ -126,19 +126,19 @@ class Accounts:
         self._book.open_session(session, None, now - REMEMBERED)
         return opened
 
-    def sessions(self, who: Who) -> list[Session]:
+    def sessions(self, who: Identity) -> list[Session]:
         """Where the member is logged in, the last used first. Empty for a guest."""
         return self._book.sessions(who.user_id) if who.session_id else []
 
-    def revoke(self, who: Who, session_id: str) -> int:
+    def revoke(self, who: Identity, session_id: str) -> int:
         """End one of one's own sessions; another's is not found. How many ended."""
         return self._book.close_sessions(self.member(who).user_id, only=session_id)
 
-    def revoke_others(self, who: Who) -> int:
+    def revoke_others(self, who: Identity) -> int:
         """End every session but this one. How many ended."""
         return self._book.close_sessions(self.member(who).user_id, but=who.session_id)
 
-    def leave(self, who: Who, password: str, caller: Caller) -> None:
+    def leave(self, who: Identity, password: str, caller: Caller) -> None:
         """Delete a member with everything they did. Raises RefusedError."""
         member = self.member(who)
         self._check(name_key(member.name), password, caller)
@@ -207,7 +207,7 @@ class Accounts:
     def _new_session(self, member: Member, caller: Caller, now: int) -> tuple[Opened, Session]:
         token, session_id = secrets.token_urlsafe(32), secrets.token_urlsafe(12)
         session = Session(member.user_id, session_id, caller.device[:DEVICE_LETTERS], now, now, hashed(token))
-        return Opened(token, Who(member.user_id, member.name, session_id, now)), session
+        return Opened(token, Identity(member.user_id, member.name, session_id, now)), session
 
     def _end(self, caller: Caller, member: Member) -> None:
         """End the member's session that this browser had until now: it gets another one."""

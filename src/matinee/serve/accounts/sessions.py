@@ -1,4 +1,4 @@
-"""Who is asking: a random token in a cookie, of which the store keeps only a hash.
+"""The session of a request: a random token in a cookie, of which the store keeps only a hash.
 
 The cookie comes with the first page that holds a form, because the form's own token is made from it (`csrf.py`). It
 belongs to nobody, and nothing is stored, until its owner does something: then it is a guest's. Whoever signs up or logs
@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from matinee.errors import MatineeError
 from matinee.histories import Instant
-from matinee.store.protocols import AccountBook, Who
+from matinee.store.protocols import AccountBook, Identity
 
 COOKIE, SECURE_COOKIE = "matinee_session", "__Host-matinee_session"
 """Behind TLS the second, which a browser takes from this very host over TLS alone."""
@@ -45,7 +45,7 @@ class Visit:
     token: str | None
     fresh: bool = False
     asked: bool = False
-    who: Who | None = None
+    who: Identity | None = None
 
 
 class Visitors:
@@ -55,7 +55,7 @@ class Visitors:
         self._book = book
         self._clock = clock
 
-    def who(self, request: Request) -> Who | None:
+    def who(self, request: Request) -> Identity | None:
         """The guest or member who asks; None without a session, or with a cookie that is none of ours."""
         visit = visit_of(request)
         if not visit.asked:
@@ -81,10 +81,10 @@ class Visitors:
             raise SignedInMeanwhile("you signed in meanwhile, in another tab; please send that again")
         token = visit.token or secrets.token_urlsafe(32)
         user_id = self._book.open_guest(hashed(token), f"visitor-{secrets.token_urlsafe(16)}", at)
-        self.give(request, response, token, Who(user_id, None, None, at))
+        self.give(request, response, token, Identity(user_id, None, None, at))
         return user_id
 
-    def give(self, request: Request, response: Response, token: str, who: Who) -> None:
+    def give(self, request: Request, response: Response, token: str, who: Identity) -> None:
         """Put a session's cookie on a response, to stay."""
         request.state.visit = Visit(token, asked=True, who=who)
         _set_cookie(request, response, token, COOKIE_SECONDS)
@@ -111,7 +111,7 @@ class Visitors:
         secure = _is_secure(request)
         response.delete_cookie(_name(request), path="/", httponly=True, samesite="lax", secure=secure)
 
-    def _look_up(self, token: str) -> Who | None:
+    def _look_up(self, token: str) -> Identity | None:
         who, now = self._book.who(hashed(token)), int(self._clock())
         if who is None or who.session_id is None:
             return who

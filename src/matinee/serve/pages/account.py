@@ -9,7 +9,7 @@ from matinee.serve.accounts.members import Caller, Opened, RefusedError, device_
 from matinee.serve.accounts.sessions import visit_of
 from matinee.serve.pages.base import Frame, own_path
 from matinee.serve.pages.i18n import texts_for
-from matinee.store.protocols import Who
+from matinee.store.protocols import Identity
 
 Name = Annotated[str, Form(max_length=400)]
 Password = Annotated[str, Form(max_length=2000)]
@@ -115,7 +115,7 @@ class AccountPages:
         self._site.visitors.close(request, response)
         return response
 
-    def _member(self, request: Request) -> Who | None:
+    def _member(self, request: Request) -> Identity | None:
         who = self._site.visitors.who(request)
         return who if who is not None and who.session_id is not None else None
 
@@ -132,7 +132,9 @@ class AccountPages:
         values = {"door": door, "next": _inside(next), "name": name, "said": self._said(request, refused)}
         return self._answer(request, "account_door.html", refused, **values)
 
-    def _account(self, request: Request, who: Who, form: str = "", refused: RefusedError | None = None) -> Response:
+    def _account(
+        self, request: Request, who: Identity, form: str = "", refused: RefusedError | None = None
+    ) -> Response:
         return self._answer(
             request,
             "account.html",

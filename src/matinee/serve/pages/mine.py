@@ -29,7 +29,7 @@ class MinePages:
         rows = list(seen.watched)
         n_pages = max(1, -(-len(rows) // PAGE))
         first = PAGE * (min(page, n_pages) - 1)  # past the end, after removals: the last page
-        hidden = [row for row in seen.hidden.tolist() if row not in seen.watched] if first == 0 else []
+        dismissed = [row for row in seen.dismissed.tolist() if row not in seen.watched] if first == 0 else []
         return self._frame.page(
             request,
             "mine.html",
@@ -37,7 +37,7 @@ class MinePages:
             first=first,
             page=first // PAGE + 1,
             n_pages=n_pages,
-            hidden=self._frame.cards.plain(hidden, {}),
+            dismissed=self._frame.cards.plain(dismissed, {}),
             n_watched=len(rows),
         )
 

@@ -143,10 +143,10 @@ class ModelPages:
     ) -> list[Recommendation]:
         engine = self._site.engine
         if name not in engine.models:
-            out = did.hidden if repeat else np.concatenate([did.history.items, did.hidden])
+            out = did.dismissed if repeat else np.concatenate([did.history.items, did.dismissed])
             return engine.popular(k, allowed=engine.allowed(rerank, out))
         if repeat and did.watched:
-            return engine.recommend_for(did.history, k, name, rerank=rerank, dismissed=did.hidden, repeat=True)
+            return engine.recommend_for(did.history, k, name, rerank=rerank, dismissed=did.dismissed, repeat=True)
         return self._site.for_you(did, k, name, rerank)
 
     def _places(

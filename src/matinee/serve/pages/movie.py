@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from matinee.recommender import POPULAR
+from matinee.renamed import EVENT_KINDS
 from matinee.serve.pages.also_liked import LikedToo
 from matinee.serve.pages.base import Frame, PageError, own_path
 from matinee.serve.site import Place
@@ -13,7 +14,7 @@ from matinee.store.protocols import Kind
 
 SIMILAR, LIKED_TOO = 12, 6
 MAX_LIST_ID = 100
-MARKS = {"1", "2", "3", "4", "5", "watched", "removed", "hidden", "shown"}
+MARKS = {"1", "2", "3", "4", "5", "watched", "removed", "dismissed", "restored"}
 
 
 class MoviePages:
@@ -56,7 +57,7 @@ class MoviePages:
             place=int((engine.popularity > events).sum()) + 1,
             people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
             similar=cards.listed(near, watched, list_id),
-            hidden=row in seen.hidden,
+            dismissed=row in seen.dismissed,
             liked_too=cards.listed(self._liked.listed(row, LIKED_TOO, seen.out), watched),
             fans=self._liked.people(row),
             n_watched=len(watched),
@@ -72,8 +73,9 @@ class MoviePages:
         list_id: Annotated[str, Form(max_length=100)] = "",
         position: Annotated[int, Form(ge=0, le=1000)] = 0,
     ) -> Response:
-        """Rate (1 to 5), mark as watched, remove, hide or show again; then back to the page it was done on."""
+        """Rate (1 to 5), mark as watched, remove, dismiss or restore; then back to the page it was done on."""
         row = self._frame.row_of(item_id)
+        mark = EVENT_KINDS.get(mark, mark)  # from a page that was opened before an update
         if mark not in MARKS:
             raise PageError("error.no_rating")
         response = RedirectResponse(own_path(next), status_code=303)
@@ -84,7 +86,7 @@ class MoviePages:
         place = self._site.place(user_id, row, list_id)
         if place is None and model in {POPULAR, *self._site.engine.models}:  # a guest's first: no list was noted
             place = Place(list_id, position, model, self._site.engine.version(model))
-        kind: Kind = "hidden" if mark == "hidden" else "shown" if mark == "shown" else "watched"
+        kind: Kind = "dismissed" if mark == "dismissed" else "restored" if mark == "restored" else "watched"
         if mark.isdecimal():
             self._site.record(user_id, row, "rating", float(mark), place)
         else:
