@@ -54,7 +54,7 @@ class AutoRec(Recommender[FloatArray]):
     User-based, a history is a row, and fold-in is what training does. Item-based, an item's ratings give it a hidden
     code, and the value for user u is W_u · code + b_u: linear in what belongs to the user. A visitor's (W_u, b_u) is
     solved from their ratings: the ridge regression on the codes of what they rated, towards the mean of the training
-    users and with their covariance as its measure (docs/decisions/152-a-visitor-of-item-autorec.md).
+    users and with their covariance as its measure (docs/decisions/015-item-autorec-visitors.md).
     Lists go by predicted values as they are, predictions are kept within the values of training.
     """
 

@@ -64,7 +64,7 @@ class CDAE(Recommender[FloatArray]):
 
     Source: Wu et al. 2016, eq. 3 to 5. The loss is over all items, which is the paper's drawn negatives on average.
     A visitor has no node: theirs is zero, and with user_state = "history" so is everyone's.
-    Differs: tanh for the sigmoid and an input of length 1 (docs/decisions/151-cdae-without-a-node.md).
+    Differs: tanh for the sigmoid and an input of length 1 (docs/decisions/014-cdae-user-node.md).
     """
 
     name = "cdae"

@@ -1,7 +1,7 @@
 """The parts of autoencoders over a catalogue: sparse rows in, one score an item out, with gradients by hand.
 
 Dense products go through numpy's BLAS, which on some processors is twice as fast as torch's
-(docs/decisions/150-autoencoders-by-sparse-layers.md); tensors and arrays share their memory.
+(docs/decisions/013-autoencoders-by-sparse-layers.md); tensors and arrays share their memory.
 """
 
 from collections.abc import Callable, Iterator
