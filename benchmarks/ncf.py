@@ -56,9 +56,9 @@ def figures(model: Recommender, over: Split) -> dict[str, float]:
 
 def fitted(protocol: str, name: str, over: Split, seed: int) -> tuple[Recommender, float]:
     model = create(name, **read_experiment(CONFIGS / protocol / f"{name}.toml").settings)
-    watched = validation(over, model.config.monitor) if model.config.patience else None
+    monitored = validation(over, model.config.monitor) if model.config.patience else None
     started = time.process_time()
-    model.fit(over.training(), replace(Run.seeded(seed), validation=watched))
+    model.fit(over.training(), replace(Run.seeded(seed), validation=monitored))
     return model, time.process_time() - started
 
 
@@ -82,7 +82,7 @@ def started() -> dict[str, Any]:
             for name, layers in (("gmf", {}), ("mlp", {"layers": 1})):
                 half = create(name, dim=16, **layers).fit(train, Run.seeded(seed))
                 artefact.save(Artefact.of(half, over.data, train), Path(folder, name))
-            halves = {f"start_{name}": str(Path(folder, name)) for name in ("gmf", "mlp")}
+            halves = {f"pretrained_{name}": str(Path(folder, name)) for name in ("gmf", "mlp")}
             model = create("neumf", **halves).fit(train, Run.seeded(seed))
         rows.append({"seed": seed} | figures(model, over))
     return {"seeds": rows} | {key: float(np.mean([row[key] for row in rows])) for key in ("recall@10", "ndcg@10")}

@@ -1,4 +1,4 @@
-"""What GMF, MLP and NeuMF do with bad input, odd shapes and broken runs."""
+"""GMF, MLP and NeuMF with bad input, odd shapes and interrupted runs."""
 
 import os
 import signal
@@ -59,22 +59,22 @@ def test_one_user_in_a_batch_with_batch_normalisation(
 
 
 def test_one_pair_in_a_step_with_batch_normalisation() -> None:
-    """The last batch of 1 positive without a negative left: one pair, which has no variance."""
+    """A step of one event and no negatives: one pair, which has no variance."""
     one = TrainingData(Histories.of([[0]]), 1)
     model = create("mlp", dim=2, layers=2, batch_norm=True, epochs=2, l2=0).fit(one, Run.seeded(1))
     assert np.isfinite(model.score(model.fold_in(Histories.of([[0], []])))).all()
 
 
 @pytest.mark.parametrize("name", TOWERS)
-def test_hidden_layers_wider_than_the_catalogue(name: str) -> None:
+def test_hidden_layers_may_be_wider_than_the_catalogue(name: str) -> None:
     narrow = everything(two_groups(8, 4))
     model = create(name, dim=16, layers=3, epochs=3).fit(narrow, Run.seeded(1))
-    assert model.items.shape[1] > 10 * narrow.n_items
+    assert model.projected_items.shape[1] > 10 * narrow.n_items
     assert (rank(model, Histories.of([[0], [1, 2]]), 2).items >= 0).all()
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_last_good_state(
+def test_a_nan_loss_stops_training_names_the_step_and_keeps_the_last_good_state(
     name: str, train: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"epochs": 5, "batch_size": 8, "schedule": "constant"}  # three steps an epoch
@@ -98,7 +98,7 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_keeps_the_last_good_st
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(
+def test_a_checkpoint_of_another_run_is_refused_with_the_difference(
     name: str, train: TrainingData, tmp_path: Path
 ) -> None:
     run = replace(Run.seeded(4), checkpoint=tmp_path / "run.checkpoint", checkpoint_seconds=0)
@@ -124,7 +124,9 @@ def test_candidates_with_a_loss_over_pairs_are_refused(settings: dict[str, objec
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("loss", ["softmax", "infonce", "bpr", "bce"])
 @pytest.mark.parametrize("negatives", ["uniform", "popularity", "in-batch", "mixed"])
-def test_every_loss_with_every_kind_of_negatives(name: str, loss: str, negatives: str, train: TrainingData) -> None:
+def test_every_loss_falls_with_every_kind_of_negatives(
+    name: str, loss: str, negatives: str, train: TrainingData
+) -> None:
     settings = {"loss": loss, "negatives": negatives, "epochs": 8, "batch_size": 16, "l2": 0.01, "dim": 4}
     model = create(name, **settings, candidates=0).fit(train, Run.seeded(1))
     losses = [row["loss"] for row in model.curves]
@@ -138,21 +140,19 @@ def saved(name: str, train: TrainingData, data: Dataset, path: Path, **settings:
     return model
 
 
-def test_neumf_starts_from_trained_halves_with_the_share_alpha(
-    data: Dataset, train: TrainingData, tmp_path: Path
-) -> None:
+def test_pretrained_neumf_weighs_gmf_and_mlp_by_alpha(data: Dataset, train: TrainingData, tmp_path: Path) -> None:
     """He et al. 2017, eq. 13: before training the score is alpha times GMF's and 1 - alpha times MLP's."""
     settings = {"initial_std": 1.0, "l2": 0.0}
-    halves = [
+    pretrained = [
         saved("gmf", train, data, tmp_path / "gmf", **settings),
         saved("mlp", train, data, tmp_path / "mlp", layers=2, **settings),
     ]
     joined = create(
         "neumf", dim=4, layers=2, epochs=1, learning_rate=1e-9, alpha=0.3, user_state="stored",
-        start_gmf=str(tmp_path / "gmf"), start_mlp=str(tmp_path / "mlp"),
+        pretrained_gmf=str(tmp_path / "gmf"), pretrained_mlp=str(tmp_path / "mlp"),
     ).fit(train, Run.seeded(5))  # fmt: skip
     scores = []
-    for model in (*halves, joined):
+    for model in (*pretrained, joined):
         model.config = model.config.model_copy(update={"user_state": "stored"})
         scores.append(model.score(model.fold_in(train.histories)))
     np.testing.assert_allclose(scores[2], 0.3 * scores[0] + 0.7 * scores[1], atol=1e-5)
@@ -160,29 +160,29 @@ def test_neumf_starts_from_trained_halves_with_the_share_alpha(
     assert scores[1].std() > 0.1
 
 
-def test_a_start_that_does_not_fit_is_refused_and_the_difference_named(
+def test_a_pretrained_artefact_that_does_not_fit_is_refused_with_the_difference(
     data: Dataset, train: TrainingData, tmp_path: Path
 ) -> None:
     saved("gmf", train, data, tmp_path / "gmf")
     saved("mlp", train, data, tmp_path / "mlp", layers=2)
-    start = {"start_mlp": str(tmp_path / "mlp")}
-    with pytest.raises(MatineeError, match=r"start_gmf = .*nowhere is no artefact of gmf; make one with"):
-        create("neumf", start_gmf=str(tmp_path / "nowhere")).fit(train, Run.seeded(1))
+    pretrained = {"pretrained_mlp": str(tmp_path / "mlp")}
+    with pytest.raises(MatineeError, match=r"pretrained_gmf = .*nowhere is no artefact of gmf; make one with"):
+        create("neumf", pretrained_gmf=str(tmp_path / "nowhere")).fit(train, Run.seeded(1))
     with pytest.raises(MatineeError, match="is an artefact of mlp; name one of gmf"):
-        create("neumf", start_gmf=start["start_mlp"]).fit(train, Run.seeded(1))
-    with pytest.raises(MatineeError, match="has dim = 4, the start needs 8; set it in both"):
-        create("neumf", dim=8, start_gmf=str(tmp_path / "gmf")).fit(train, Run.seeded(1))
-    with pytest.raises(MatineeError, match="has layers = 2, the start needs 3; set it in both"):
-        create("neumf", dim=4, layers=3, **start).fit(train, Run.seeded(1))
+        create("neumf", pretrained_gmf=pretrained["pretrained_mlp"]).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="has dim = 4, pre-training needs 8; set it in both"):
+        create("neumf", dim=8, pretrained_gmf=str(tmp_path / "gmf")).fit(train, Run.seeded(1))
+    with pytest.raises(MatineeError, match="has layers = 2, pre-training needs 3; set it in both"):
+        create("neumf", dim=4, layers=3, **pretrained).fit(train, Run.seeded(1))
     with pytest.raises(MatineeError, match="batch_norm"):
-        create("neumf", dim=4, layers=2, batch_norm=True, **start).fit(train, Run.seeded(1))
+        create("neumf", dim=4, layers=2, batch_norm=True, **pretrained).fit(train, Run.seeded(1))
     other = everything(two_groups(24, 10))
     with pytest.raises(MatineeError, match="was fitted on other data"):
-        create("neumf", dim=4, layers=2, **start).fit(other, Run.seeded(1))
+        create("neumf", dim=4, layers=2, **pretrained).fit(other, Run.seeded(1))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_lists_are_served_without_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:
+def test_serving_does_not_import_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:
     saved(name, train, data, tmp_path / "model")
     script = f"""
 import sys
@@ -199,9 +199,9 @@ assert "torch" not in sys.modules
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_items_without_events_are_last_and_nobodys_list_is_by_popularity(name: str) -> None:
+def test_items_without_events_are_last_and_an_empty_history_is_ranked_by_popularity(name: str) -> None:
     rows = [[0, 1], [0, 2], [0, 1, 3], [1, 3], [0]]
-    train = TrainingData(Histories.of(rows), 6)  # items 4 and 5 were never watched
+    train = TrainingData(Histories.of(rows), 6)  # items 4 and 5 have no events
     model = create(name, dim=4, epochs=5).fit(train, Run.seeded(1))
     listed = rank(model, Histories.of([[], [1]]), 6)
     assert listed.items[0].tolist() == [0, 1, 3, 2, 4, 5]
@@ -226,7 +226,7 @@ def fitted(name, checkpoint=None, resume=False, on_epoch=None):
     model = create(name, epochs=30, dim=4, candidates=6, batch_size=7, **settings)
     return model.fit(TrainingData(Histories.from_events(data.events, rows), 12), run)
 
-def slowly(epoch, total, figures):
+def slowly(epoch, total, metrics):
     print(epoch, flush=True)
     time.sleep(0.03)
 
@@ -237,7 +237,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "kill"), [("gmf", signal.SIGINT), ("mlp", signal.SIGKILL), ("neumf", signal.SIGINT)])
-def test_killed_and_resumed_is_uninterrupted(name: str, kill: signal.Signals, tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(name: str, kill: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "training.py"
     script.write_text(TRAINING)
     space: dict[str, object] = {"__name__": "training"}
@@ -258,7 +258,7 @@ def test_killed_and_resumed_is_uninterrupted(name: str, kill: signal.Signals, tm
     assert equal(resumed, whole)
 
 
-def test_a_checkpoint_holds_the_running_figures(train: TrainingData, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_running_statistics(train: TrainingData, tmp_path: Path) -> None:
     path = tmp_path / "run.checkpoint"
     model = create("mlp", dim=4, layers=2, batch_norm=True, epochs=3)
     model.fit(train, replace(Run.seeded(4), checkpoint=path, checkpoint_seconds=0))
@@ -268,8 +268,8 @@ def test_a_checkpoint_holds_the_running_figures(train: TrainingData, tmp_path: P
         assert file.get_tensor("state.buffer.mean0").any()
 
 
-def test_a_tower_too_narrow_to_compare_dims_is_refused() -> None:
+def test_a_tower_too_narrow_for_similarity_weights_is_refused() -> None:
     with pytest.raises(MatineeError, match="needs four units for each dim it compares, dim = 3 with layers = 1"):
         create("mlp", dim=3)
-    assert create("mlp", dim=3, tower_start="he").config.dim == 3
+    assert create("mlp", dim=3, tower_init="he").config.dim == 3
     assert create("mlp", dim=2, layers=2).config.dim == 2

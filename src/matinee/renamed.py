@@ -7,17 +7,32 @@ SETTINGS = {
     "adventurous": "novelty",
     "refresh": "rebuild_graph",
     "shown": "input_share",
+    "start_gmf": "pretrained_gmf",
+    "start_mlp": "pretrained_mlp",
     "steer": "rerank",
+    "tower_start": "tower_init",
     "variety": "diversity",
     "watch": "monitor",
 }
 """Settings, of models and of experiments, that have another name now: old name -> new name."""
 
-VALUES: dict[tuple[str, str], str] = {}
+VALUES: dict[tuple[str, str], str] = {
+    ("tower_init", "likeness"): "similarity",
+}
 """Values of settings that have another name now: (new name of the setting, old value) -> new value."""
 
 EVENT_KINDS = {"hidden": "dismissed", "shown": "restored"}
 """Kinds of events, in databases before version 3 and from older clients of the API: old name -> new name."""
 
-ARRAYS: dict[str, dict[str, str]] = {}
+_NCF = {
+    "users": "user_embeddings",
+    "items": "projected_items",
+    "embeddings": "item_embeddings",
+    "data": "fingerprint",
+}
+ARRAYS: dict[str, dict[str, str]] = {
+    "gmf": _NCF,
+    "mlp": _NCF,
+    "neumf": _NCF,
+}
 """What a model learns and saves, by model: name in format 1 -> name in format 2."""

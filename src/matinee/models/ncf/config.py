@@ -1,4 +1,4 @@
-"""What can be set about networks that score pairs of a user and an item. No torch here: serving reads configs too."""
+"""Settings of the neural collaborative filtering models. No torch here: serving reads configs too."""
 
 from typing import Annotated, Literal, Self
 
@@ -8,45 +8,45 @@ from matinee.config import Search
 from matinee.training.configs import EmbeddingInitialiser, GradientConfig, Loss, NegativeKind
 
 
-class PairConfig(GradientConfig):
+class NCFConfig(GradientConfig):
     """Settings of GMF, MLP and NeuMF."""
 
     dim: Annotated[PositiveInt, Search(8, 128, log=True)] = 32
-    """Predictive factors: what the output layer reads of each half."""
+    """Predictive factors: inputs of the output layer, per branch."""
     epochs: PositiveInt = 60
-    """Passes over all users (or pairs), at most."""
+    """Passes over all users (or all events, with sampled negatives), at most."""
     learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True)] = 0.02
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning rate schedule: constant, a step every few epochs, a cosine to zero, or a step on a plateau."""
     loss: Loss = "softmax"
     """`softmax` over the catalogue; `bce`, the paper's; `infonce` or `bpr`."""
     candidates: NonNegativeInt = 0
-    """Items that stand for the catalogue in a step, the same for all its users, half of them the most popular; 0: with
-    `softmax` the whole catalogue, with other losses negatives drawn for each positive, as in the paper."""
+    """Items that represent the catalogue in a step, shared by its users, half of them the most popular. 0: `softmax`
+    takes the whole catalogue, other losses sample negatives for each positive, as in the paper."""
     negatives: NegativeKind = "uniform"
-    """Without candidates: where negatives come from, all items alike, by popularity, the batch, or half each."""
+    """Without candidates: the distribution of sampled negatives. Uniform, by popularity, in-batch, or mixed."""
     n_negatives: PositiveInt = 4
-    """Negatives of each positive; in-batch takes the whole batch."""
+    """Negatives per positive; in-batch uses the whole batch."""
     batch_size: PositiveInt = 64
-    """Users a step (`softmax`, or with candidates), else pairs."""
+    """Users per step (`softmax`, or with candidates), else events per step."""
     l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.28
-    """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
+    """L2 penalty: mean events per user · l2 · |all embeddings|² is added to the loss summed over events."""
     initialiser: EmbeddingInitialiser = "normal"
-    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
+    """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.1
-    """Their spread, with `svd` and `normal`."""
+    """Standard deviation of the initial embeddings (`svd` and `normal`)."""
     user_state: Literal["history", "stored"] = "history"
-    """A user's vector: solved from their history, or the row that was learned (known users only)."""
+    """A user's vector: solved from the history, or the embedding learned in training (known users only)."""
     fold_in_steps: NonNegativeInt = 5
     """history: Newton steps of the solve."""
     fold_in_items: PositiveInt = 1024
-    """history: items that stand for the catalogue in the solve, half of them the most popular."""
+    """history: items that represent the catalogue in the solve, half of them the most popular."""
     fold_in_l2: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 2.0
-    """history: ridge strength of the solve, in units of `l2`."""
+    """history: L2 penalty of the solve, as a multiple of `l2`."""
 
     @model_validator(mode="after")
-    def _candidates_serve_whole_rows(self) -> Self:
+    def _candidates_need_a_loss_over_users(self) -> Self:
         if self.candidates and self.loss in ("infonce", "bpr"):
             raise ValueError(
                 f"loss = {self.loss} compares pairs and takes no candidates; set candidates = 0, or use softmax or bce"
@@ -54,32 +54,33 @@ class PairConfig(GradientConfig):
         return self
 
 
-class TowerConfig(PairConfig):
+class TowerConfig(NCFConfig):
     """Settings of MLP and NeuMF."""
 
     dim: Annotated[PositiveInt, Search(8, 64, log=True)] = 16
-    """Predictive factors: the width of the tower's top, and of the product."""
+    """Predictive factors: the width of the tower's last layer, and of the product."""
     l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.15
-    """Ridge strength on the embeddings: times the squares of all of them for each user, against the mean loss."""
+    """L2 penalty: mean events per user · l2 · |all embeddings|² is added to the loss summed over events."""
     layers: Annotated[PositiveInt, Search(1, 4)] = 1
-    """Hidden layers of the tower, each half as wide as the one below; embeddings are dim · 2^(layers - 1) long."""
+    """Hidden layers of the tower; each is half as wide as its input. The tower's embeddings have dim · 2^(layers - 1)
+    dims."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.3
-    """Share of each layer's inputs left out of a step."""
+    """Dropout of each layer's inputs."""
     tower_l2: Annotated[NonNegativeFloat, Search(0.1, 10, log=True)] = 1.0
-    """Ridge strength on the tower's weights, in the units of `l2`."""
-    tower_start: Literal["he", "likeness"] = "he"
-    """First weights of the tower: drawn as in He et al. 2015, or such that it measures how alike two vectors are,
-    Σ |a + b| - |a - b| over the first dims, with little noise."""
+    """L2 penalty on the tower's weights, in the unit of `l2`."""
+    tower_init: Literal["he", "similarity"] = "he"
+    """Initial weights of the tower: He et al. 2015, or weights with which the tower computes a similarity of its two
+    vectors, Σ |a + b| - |a - b| over the first dims, plus a little noise."""
     tower_rate: PositiveFloat = 1.0
-    """Step size of the tower's weights, in units of `learning_rate`."""
+    """Learning rate of the tower's weights, as a multiple of `learning_rate`."""
     batch_norm: bool = False
-    """Whether hidden layers are normalised over the pairs of a step."""
+    """Batch normalisation of the hidden layers, over the pairs of a step."""
 
     @model_validator(mode="after")
-    def _likeness_takes_four_units(self) -> Self:
-        if self.tower_start == "likeness" and self.dim // 2 << self.layers < 4:
+    def _similarity_needs_four_units_per_dim(self) -> Self:
+        if self.tower_init == "similarity" and self.dim // 2 << self.layers < 4:
             raise ValueError(
-                f"tower_start = likeness needs four units for each dim it compares, dim = {self.dim} with "
-                f"layers = {self.layers} has fewer; set dim to 4 or more, or tower_start = he"
+                f"tower_init = similarity needs four units for each dim it compares, dim = {self.dim} with "
+                f"layers = {self.layers} has fewer; set dim to 4 or more, or tower_init = he"
             )
         return self

@@ -1,4 +1,4 @@
-"""From a history to a user's vector where pairs are scored by a network: Newton steps, all but that vector frozen."""
+"""From a history to a user vector: Newton steps on the training loss with everything else frozen."""
 
 from dataclasses import dataclass
 
@@ -7,101 +7,107 @@ from scipy.sparse import csr_array
 from scipy.special import expit
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.models.ncf.config import PairConfig
-from matinee.models.ncf.inference import PairWeights, catalogue_sample
+from matinee.models.ncf.config import NCFConfig
+from matinee.models.ncf.inference import NCFWeights, catalogue_sample
 
-LEAST_RIDGE = 1e-3
-"""So that a solve has one answer where training had no ridge."""
+MIN_L2 = 1e-3
+"""Smallest penalty, which keeps the solution unique where training had none."""
 
 
 def solve_users(
-    weights: PairWeights,
+    weights: NCFWeights,
     matrix: csr_array,
     items: FloatArray,
     users: FloatArray,
     popularity: FloatArray,
-    config: PairConfig,
+    config: NCFConfig,
 ) -> FloatArray:
-    """The vectors that make each history likely: what training minimises, over the user's vector alone. [B, D + E].
+    """The user vectors that minimise the training loss of each history. [B, D + E], zero for an empty history.
 
-    matrix [B, I] binary; items [I, D + W], their parts; users [U, D + E] as trained, at whose mean a solve begins;
-    popularity [I], their events.
-    User by user, so that a batch gives what its users give alone; who has no history stays zero.
+    matrix [B, I] binary; items [I, D + W] projected; users [U, D + E] embeddings, whose mean is the starting point;
+    popularity [I], events per item. One user at a time, so that a batch equals its users one by one, bit for bit.
     """
-    found = np.zeros((matrix.shape[0], users.shape[1]), dtype=np.float32)
-    first = users.mean(axis=0)
-    ridge = 2 * max(config.l2 * config.fold_in_l2, LEAST_RIDGE) * float(popularity.sum()) / len(users)
+    solved = np.zeros((matrix.shape[0], users.shape[1]), dtype=np.float32)
+    start = users.mean(axis=0)
+    l2 = 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
     sample = catalogue_sample(popularity, config.fold_in_items)
     for row in range(matrix.shape[0]):
-        own = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-        if len(own):
-            task = _Task.of(own, sample, config, ridge)
-            found[row] = _solved(weights, items, task, first, config.fold_in_steps)
-    return found
+        history = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
+        if len(history):
+            objective = _Objective.of(history, sample, config, l2)
+            solved[row] = _minimise(weights, items[objective.rows], objective, start, config.fold_in_steps)
+    return solved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """What one user's solve weighs: item rows [m], the first n_own of them in the history; how much each counts [m]."""
+class _Objective:
+    """One user's loss: item rows [m], the first n_events of them from the history, and their weights [m]."""
 
     rows: IntArray
-    n_own: int
-    worth: FloatArray
+    n_events: int
+    weights: FloatArray
     softmax: bool
-    ridge: float
+    l2: float
 
     @classmethod
-    def of(cls, own: IntArray, sample: tuple[IntArray, FloatArray], config: PairConfig, ridge: float) -> "_Task":
-        """Of one history's items [n]; sample: rows and how many items each stands for, adding up to I."""
-        n_own, n_items = len(own), float(sample[1].sum())
-        left = ~np.isin(sample[0], own)
-        others = sample[1][left]
+    def of(cls, history: IntArray, sample: tuple[IntArray, FloatArray], config: NCFConfig, l2: float) -> "_Objective":
+        """Of a history's item rows [n]. sample: item rows, and how many items each represents, in sum I."""
+        n_events, n_items = len(history), float(sample[1].sum())
+        is_new = ~np.isin(sample[0], history)
+        others = sample[1][is_new]
         if config.loss == "bce":
-            others = others * (config.n_negatives * n_own / max(1.0, n_items - n_own))
+            others = others * (config.n_negatives * n_events / max(1.0, n_items - n_events))
         return cls(
-            np.concatenate([own, sample[0][left]]),
-            n_own,
-            np.concatenate([np.ones(n_own), others]).astype(np.float32),
+            np.concatenate([history, sample[0][is_new]]),
+            n_events,
+            np.concatenate([np.ones(n_events), others]).astype(np.float32),
             config.loss != "bce",
-            ridge,
+            l2,
         )
 
-    def loss(self, scores: FloatArray, user: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        """The loss, its derivative by each score [m], and the curvature there [m] (softmax: less a rank of one)."""
-        ridge = self.ridge / 2 * float(user @ user)
+    def evaluate(self, scores: FloatArray, user: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """The loss, its derivative by each score [m], and its second derivative [m].
+
+        softmax: the Hessian is the diagonal returned here less a matrix of rank one, which the caller subtracts.
+        """
+        penalty = self.l2 / 2 * float(user @ user)
         if self.softmax:
             highest = scores.max()
-            shares = self.worth * np.exp(scores - highest)
-            total = shares.sum()
-            shares *= self.n_own / total
-            slope = shares.copy()
-            slope[: self.n_own] -= 1
-            value = self.n_own * (highest + np.log(total)) - scores[: self.n_own].sum()
-            return float(value) + ridge, slope, shares
+            probabilities = self.weights * np.exp(scores - highest)
+            total = probabilities.sum()
+            probabilities *= self.n_events / total
+            gradient = probabilities.copy()
+            gradient[: self.n_events] -= 1
+            value = self.n_events * (highest + np.log(total)) - scores[: self.n_events].sum()
+            return float(value) + penalty, gradient, probabilities
         likely = expit(scores)
-        slope = self.worth * likely
-        slope[: self.n_own] -= 1
+        gradient = self.weights * likely
+        gradient[: self.n_events] -= 1
         losses = np.logaddexp(0, scores)
-        losses[: self.n_own] -= scores[: self.n_own]
-        return float(self.worth @ losses) + ridge, slope, self.worth * likely * (1 - likely)
+        losses[: self.n_events] -= scores[: self.n_events]
+        return float(self.weights @ losses) + penalty, gradient, self.weights * likely * (1 - likely)
 
 
-def _solved(weights: PairWeights, items: FloatArray, task: _Task, first: FloatArray, steps: int) -> FloatArray:
-    """One user's vector after so many Newton steps, each quartered until it makes things better. [D + E]."""
-    chosen = items[task.rows]  # [m, D + W]
-    user = best = first
-    least, step = np.inf, np.zeros_like(first)
+def _minimise(
+    weights: NCFWeights, items: FloatArray, objective: _Objective, start: FloatArray, steps: int
+) -> FloatArray:
+    """The user vector after some Newton steps (Gauss-Newton through the tower). items [m, D + W] -> [D + E].
+
+    A step that raises the loss is quartered.
+    """
+    user = best = start
+    lowest, step = np.inf, np.zeros_like(start)
     for _ in range(steps + 1):
-        scores, slopes = weights.slopes(weights.user_parts(user[None])[0], chosen)  # [m], [m, D + E]
-        value, slope, curvature = task.loss(scores, user)
-        if value <= least:
-            best, least = user, value
-            bent = slopes.T @ (slopes * curvature[:, None])  # [D + E, D + E]
-            if task.softmax:
-                mean = slopes.T @ curvature
-                bent -= np.outer(mean, mean) / task.n_own
-            bent[np.diag_indices_from(bent)] += task.ridge
-            step = -np.linalg.solve(bent, slopes.T @ slope + task.ridge * user)
+        scores, gradients = weights.scores_and_gradients(weights.project_users(user[None])[0], items)
+        value, gradient, curvature = objective.evaluate(scores, user)  # gradients [m, D + E], the others [m]
+        if value <= lowest:
+            best, lowest = user, value
+            hessian = gradients.T @ (gradients * curvature[:, None])  # [D + E, D + E]
+            if objective.softmax:
+                mean = gradients.T @ curvature
+                hessian -= np.outer(mean, mean) / objective.n_events
+            hessian[np.diag_indices_from(hessian)] += objective.l2
+            step = -np.linalg.solve(hessian, gradients.T @ gradient + objective.l2 * user)
         else:
             step = step / 4
         user = best + step

@@ -1,4 +1,4 @@
-"""The losses of an epoch for networks that score pairs: by users against the catalogue, or by pairs against draws."""
+"""The losses of an epoch: steps of users against the catalogue, or steps of events against sampled negatives."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,31 +10,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from matinee.arrays import FloatArray, IntArray, rows_of
-from matinee.models.ncf.config import PairConfig, TowerConfig
-from matinee.models.ncf.network import PairNetwork
+from matinee.models.ncf.config import NCFConfig, TowerConfig
+from matinee.models.ncf.network import NCFNetwork
 from matinee.nn.losses import sampled_loss
 from matinee.nn.negatives import NegativeSampler
 from matinee.nn.sparse_rows import batches
 
 BLOCK_VALUES = 2**20
-"""Values of the widest hidden layer held at once (4 MB)."""
+"""Most activations of the first layer held at once (4 MB)."""
 BlockLoss = Callable[[slice, Tensor, Tensor], Tensor]
-"""The loss of some users, from their parts [b, D + W] and those of all items [I, D + W]."""
+"""The loss of a block of users, from projected users [b, D + W] and all projected items [I, D + W]."""
 
 
-def pair_losses(
-    config: PairConfig, matrix: csr_array, network: PairNetwork, rng: np.random.Generator
+def ncf_losses(
+    config: NCFConfig, matrix: csr_array, network: NCFNetwork, rng: np.random.Generator
 ) -> Callable[[], Iterator[Tensor]]:
     """A function that yields the losses of one epoch. matrix: binary, [U, I]."""
     if config.loss == "softmax" or config.candidates:
         candidates = Candidates(matrix, config.candidates, rng)
-        return lambda: _by_users(config, matrix, candidates, network)
+        return lambda: _user_steps(config, matrix, candidates, network)
     sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
-    return lambda: _by_pairs(config, matrix, sampler, network)
+    return lambda: _event_steps(config, matrix, sampler, network)
 
 
 class Candidates:
-    """Draws the items that stand for the catalogue in a step: the most popular, and as many of the rest at random.
+    """Draws the items that represent the catalogue in a step: the most popular, and as many random ones of the rest.
 
     size: how many in all; 0, or as many as there are items: every item.
     """
@@ -44,96 +44,104 @@ class Candidates:
         popularity = np.bincount(matrix.indices, minlength=self.n_items)
         order = np.argsort(-popularity, kind="stable")
         self.size = size if 0 < size < self.n_items else self.n_items
-        self.head, self.rest = np.split(order, [self.size // 2])
+        self.popular, self.rest = np.split(order, [self.size // 2])
 
     @property
     def is_everything(self) -> bool:
-        """Whether no item is left out."""
+        """Whether every item is a candidate."""
         return self.size == self.n_items
 
     def draw(self) -> tuple[IntArray, FloatArray]:
-        """Item rows [n], and how many items each stands for [n]: their sum is I."""
+        """Item rows [n] and weights [n], the number of items each one represents; they sum to I."""
         if self.is_everything:
             return np.arange(self.n_items), np.ones(self.n_items, dtype=np.float32)
-        n_drawn = self.size - len(self.head)
+        n_drawn = self.size - len(self.popular)
         drawn = self.rng.choice(self.rest, n_drawn, replace=False)
-        worth = np.ones(self.size, dtype=np.float32)
-        worth[len(self.head) :] = len(self.rest) / n_drawn
-        return np.concatenate([self.head, drawn]), worth
+        weights = np.ones(self.size, dtype=np.float32)
+        weights[len(self.popular) :] = len(self.rest) / n_drawn
+        return np.concatenate([self.popular, drawn]), weights
 
 
-def _by_users(config: PairConfig, matrix: csr_array, candidates: Candidates, network: PairNetwork) -> Iterator[Tensor]:
-    """Steps of `batch_size` users, their own items exact, all others by the candidates."""
+def _user_steps(config: NCFConfig, matrix: csr_array, candidates: Candidates, network: NCFNetwork) -> Iterator[Tensor]:
+    """Steps of `batch_size` users: the terms of their events exactly, those of other items through the candidates."""
     active = np.flatnonzero(np.diff(matrix.indptr))
     tower_l2 = config.tower_l2 if isinstance(config, TowerConfig) else 0.0
-    for places in batches(len(active), config.batch_size, candidates.rng):
-        rows = np.sort(active[places])
-        own = matrix[rows]
-        drawn, worth = candidates.draw()
-        step = _Step(config, network, own, (torch.from_numpy(drawn), torch.from_numpy(worth)), candidates.is_everything)
+    for batch in batches(len(active), config.batch_size, candidates.rng):
+        rows = np.sort(active[batch])
+        positives = matrix[rows]
+        drawn, weights = candidates.draw()
+        step = _UserStep(
+            config, network, positives, (torch.from_numpy(drawn), torch.from_numpy(weights)), candidates.is_everything
+        )
         size = len(rows)
-        if not network.buffers:  # batch normalisation has to see a step whole
+        if not network.buffers:  # batch normalisation needs the whole step at once
             size = max(1, BLOCK_VALUES // (len(drawn) * max(1, network.width)))
         slices = [slice(start, start + size) for start in range(0, len(rows), size)]
-        users = network.user_parts(rows)
-        whole: Tensor = _InBlocks.apply(  # type: ignore[no-untyped-call]
-            step.loss, slices, network.climbing(), users, network.item_parts(), *network.climbing()
+        tower = network.tower_parameters()
+        total: Tensor = _BlockwiseSum.apply(  # type: ignore[no-untyped-call]
+            step.loss, slices, tower, network.project_users(rows), network.project_items(), *tower
         )
-        share = len(rows) / len(active)
-        of_users = network.squares(torch.from_numpy(rows.astype(np.int64))).sum()
-        ridge = config.l2 * (of_users + share * network.squares(None).sum())
-        ridge = ridge + share * tower_l2 * network.tower_square()
-        yield (whole + matrix.nnz / len(active) * ridge) / step.n_terms
+        share = len(rows) / len(active)  # of the item and tower penalties, which an epoch counts once
+        of_users = network.squared_norms(torch.from_numpy(rows.astype(np.int64))).sum()
+        penalty = config.l2 * (of_users + share * network.squared_norms(None).sum())
+        penalty = penalty + share * tower_l2 * network.tower_squared_norm()
+        yield (total + matrix.nnz / len(active) * penalty) / step.n_terms
 
 
-class _Step:
+class _UserStep:
     """The loss of one step of users.
 
-    own: what they have, binary [b, I]; drawn: candidates [n] and how many items each stands for [n].
+    positives: their events, binary [b, I]; candidates: item rows [n] and weights [n].
     softmax: Σ over events of -log(e^s / Σ_j e^s_j). bce: -log σ(s) of each event, and n_negatives n_u / (I - n_u) times
-    -log σ(-s) of each item that the user has not: the expectation of drawing n_negatives of them for each event.
-    The sums over what a user has not are estimated by the candidates, with expectations that are exact.
+    -log σ(-s) of each other item: the expectation of sampling n_negatives of them per event.
+    Sums over other items are estimated without bias from the candidates.
     """
 
     def __init__(
-        self, config: PairConfig, network: PairNetwork, own: csr_array, drawn: tuple[Tensor, Tensor], whole: bool
+        self,
+        config: NCFConfig,
+        network: NCFNetwork,
+        positives: csr_array,
+        candidates: tuple[Tensor, Tensor],
+        everything: bool,
     ) -> None:
-        self.softmax, self.network, self.own, self.whole = config.loss == "softmax", network, own, whole
-        self.drawn = drawn[0]
-        lengths = np.diff(own.indptr)
+        self.softmax, self.network = config.loss == "softmax", network
+        self.positives, self.everything = positives, everything
         dtype = network.parameters["users"].dtype
-        self.worth = drawn[1].to(dtype)
-        self.lengths = torch.from_numpy(lengths).to(dtype)
-        self.negative_worth = config.n_negatives * self.lengths / (own.shape[1] - self.lengths).clamp(min=1)
-        self.n_terms = own.nnz * (1 if self.softmax else 1 + config.n_negatives)
+        self.drawn, self.weights = candidates[0], candidates[1].to(dtype)
+        self.lengths = torch.from_numpy(np.diff(positives.indptr)).to(dtype)
+        self.negative_weights = config.n_negatives * self.lengths / (positives.shape[1] - self.lengths).clamp(min=1)
+        self.n_terms = positives.nnz * (1 if self.softmax else 1 + config.n_negatives)
 
-    def loss(self, part: slice, users: Tensor, items: Tensor) -> Tensor:
+    def loss(self, block: slice, users: Tensor, items: Tensor) -> Tensor:
         """See BlockLoss."""
-        own, drawn, worth = self.own[part], self.drawn, self.worth
-        owners, rows = (torch.from_numpy(column.astype(np.int64)) for column in (rows_of(own.indptr), own.indices))
-        table = items if self.whole else functional.embedding(drawn, items)
-        none = rows[:0] if self.whole else rows
-        left = functional.embedding(owners[: len(none)], users)
-        crossed, watched = self.network.scores(users, table, left, functional.embedding(none, items))
-        if self.whole:
-            watched = crossed[owners, rows]
-        has = torch.zeros(own.shape, dtype=torch.bool)
-        has[owners, rows] = True
-        others = crossed.masked_fill(has if self.whole else has[:, drawn], -torch.inf)  # [b, n]
+        positives, drawn, weights = self.positives[block], self.drawn, self.weights
+        owners, rows = (
+            torch.from_numpy(column.astype(np.int64)) for column in (rows_of(positives.indptr), positives.indices)
+        )
+        table = items if self.everything else functional.embedding(drawn, items)
+        pairs = rows[:0] if self.everything else rows  # the table has every positive already
+        pair_users = functional.embedding(owners[: len(pairs)], users)
+        crossed, scored = self.network.scores(users, table, pair_users, functional.embedding(pairs, items))
+        if self.everything:
+            scored = crossed[owners, rows]
+        is_positive = torch.zeros(positives.shape, dtype=torch.bool)
+        is_positive[owners, rows] = True
+        others = crossed.masked_fill(is_positive if self.everything else is_positive[:, drawn], -torch.inf)  # [b, n]
         if self.softmax:
-            return (self.lengths[part] * _log_sums(watched, owners, others, worth)).sum() - watched.sum()
-        negatives = functional.softplus(others) @ worth  # [b]
-        return functional.softplus(-watched).sum() + (self.negative_worth[part] * negatives).sum()
+            return (self.lengths[block] * _log_sums(scored, owners, others, weights)).sum() - scored.sum()
+        negatives = functional.softplus(others) @ weights  # [b]
+        return functional.softplus(-scored).sum() + (self.negative_weights[block] * negatives).sum()
 
 
-def _log_sums(watched: Tensor, owners: Tensor, others: Tensor, worth: Tensor) -> Tensor:
-    """log(Σ e^s over what a user has + Σ worth e^s over the others). [P], [P], [b, n], [n] -> [b]."""
-    highest = others.detach().amax(dim=1).scatter_reduce(0, owners, watched.detach(), "amax")  # [b]
-    sums = (others - highest[:, None]).exp() @ worth
-    return sums.index_add(0, owners, (watched - highest[owners]).exp()).log() + highest
+def _log_sums(positives: Tensor, owners: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+    """log(Σ e^s over a user's positives + Σ weight e^s over other items). [P], [P], [b, n], [n] -> [b]."""
+    highest = others.detach().amax(dim=1).scatter_reduce(0, owners, positives.detach(), "amax")  # [b]
+    sums = (others - highest[:, None]).exp() @ weights
+    return sums.index_add(0, owners, (positives - highest[owners]).exp()).log() + highest
 
 
-class _InBlocks(torch.autograd.Function):
+class _BlockwiseSum(torch.autograd.Function):
     """The sum of the losses of blocks of users and its gradient in one pass, so that one block is held at a time."""
 
     @staticmethod
@@ -141,20 +149,20 @@ class _InBlocks(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401
         loss: BlockLoss,
         slices: Sequence[slice],
-        climbing: Sequence[Tensor],
+        tower: Sequence[Tensor],
         users: Tensor,
         items: Tensor,
         *_: Tensor,
     ) -> Tensor:
         items = items.detach().requires_grad_()
-        sums = [torch.zeros_like(tensor) for tensor in (items, *climbing)]
+        sums = [torch.zeros_like(tensor) for tensor in (items, *tower)]
         by_users, total = torch.empty_like(users), users.new_zeros(())
-        for part in slices:
+        for block in slices:
             with torch.enable_grad():
-                block = users[part].detach().requires_grad_()
-                value = loss(part, block, items)
-            by_users[part], *rest = torch.autograd.grad(value, [block, items, *climbing])
-            torch._foreach_add_(sums, rest)
+                block_users = users[block].detach().requires_grad_()
+                value = loss(block, block_users, items)
+            by_users[block], *gradients = torch.autograd.grad(value, [block_users, items, *tower])
+            torch._foreach_add_(sums, gradients)
             total += value.detach()
         ctx.save_for_backward(by_users, *sums)
         return total
@@ -164,42 +172,42 @@ class _InBlocks(torch.autograd.Function):
         return (None, None, None, *(gradients[0] * saved for saved in ctx.saved_tensors))
 
 
-def _by_pairs(
-    config: PairConfig, matrix: csr_array, sampler: NegativeSampler, network: PairNetwork
+def _event_steps(
+    config: NCFConfig, matrix: csr_array, sampler: NegativeSampler, network: NCFNetwork
 ) -> Iterator[Tensor]:
-    """Steps of `batch_size` positives, each against its own draws: He et al. 2017, section 3.1 (with bce)."""
-    pairs = rows_of(matrix.indptr), matrix.indices
-    events = matrix.nnz / max(1, int((np.diff(matrix.indptr) > 0).sum()))
+    """Steps of `batch_size` events, each against its own negatives: He et al. 2017, section 3.1 (with bce)."""
+    users, items = rows_of(matrix.indptr), matrix.indices
+    mean_length = matrix.nnz / max(1, int((np.diff(matrix.indptr) > 0).sum()))
     tower_l2 = config.tower_l2 if isinstance(config, TowerConfig) else 0.0
-    by_user = torch.from_numpy(np.diff(matrix.indptr).astype(np.float32))
-    by_item = torch.from_numpy(np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32))
-    for places in batches(len(pairs[0]), config.batch_size, sampler.rng):
-        user_rows, item_rows = pairs[0][places], pairs[1][places]
+    user_counts = torch.from_numpy(np.diff(matrix.indptr).astype(np.float32))
+    item_counts = torch.from_numpy(np.bincount(items, minlength=matrix.shape[1]).astype(np.float32))
+    for batch in batches(len(users), config.batch_size, sampler.rng):
+        user_rows, item_rows = users[batch], items[batch]
         drawn = sampler.draw(user_rows, item_rows)
-        rows, owners = np.unique(user_rows, return_inverse=True)
-        positives, negatives = _scored(network, rows, owners, item_rows, drawn.items)
+        positives, negatives = _score_events(network, user_rows, item_rows, drawn.items)
         negatives = negatives.masked_fill(torch.from_numpy(drawn.excluded), -torch.inf)
         loss = sampled_loss(config.loss, positives, negatives)
         of_users, of_items = (torch.from_numpy(column.astype(np.int64)) for column in (user_rows, item_rows))
-        # summed over an epoch, each row once
-        ridge = (network.squares(of_users) / by_user[of_users]).sum()
-        ridge = config.l2 * (ridge + (network.squares(None)[of_items] / by_item[of_items]).sum())
-        ridge = ridge + tower_l2 * len(places) / matrix.nnz * network.tower_square()
-        terms = len(places) * (1 + config.n_negatives if config.loss == "bce" else 1)
-        yield loss + events * ridge / terms
+        # each event carries its share of its rows' penalties: an epoch counts every row once
+        penalty = (network.squared_norms(of_users) / user_counts[of_users]).sum()
+        penalty = config.l2 * (penalty + (network.squared_norms(None)[of_items] / item_counts[of_items]).sum())
+        penalty = penalty + tower_l2 * len(batch) / matrix.nnz * network.tower_squared_norm()
+        n_terms = len(batch) * (1 + config.n_negatives if config.loss == "bce" else 1)
+        yield loss + mean_length * penalty / n_terms
 
 
-def _scored(
-    network: PairNetwork, rows: IntArray, owners: IntArray, item_rows: IntArray, drawn: IntArray
+def _score_events(
+    network: NCFNetwork, user_rows: IntArray, item_rows: IntArray, drawn: IntArray
 ) -> tuple[Tensor, Tensor]:
-    """Scores of P positives and their negatives. rows [b] of users, owners [P] among them; drawn [P, n] or [n]."""
-    users, items = network.user_parts(rows), network.item_parts()
+    """Scores of P events [P] and of their negatives [P, n]. drawn: item rows [P, n], or [n] shared by all events."""
+    rows, owners = np.unique(user_rows, return_inverse=True)
+    users, items = network.project_users(rows), network.project_items()
     shared = drawn.ndim == 1
     wanted = item_rows[:, None] if shared else np.concatenate([item_rows[:, None], drawn], axis=1)  # [P, 1 + n]
-    left = torch.from_numpy(np.repeat(owners, wanted.shape[1]))
-    right = functional.embedding(torch.from_numpy(wanted.ravel().astype(np.int64)), items)
+    pair_users = functional.embedding(torch.from_numpy(np.repeat(owners, wanted.shape[1])), users)
+    pair_items = functional.embedding(torch.from_numpy(wanted.ravel().astype(np.int64)), items)
     table = items[torch.from_numpy(drawn.astype(np.int64))] if shared else items[:0]
-    crossed, paired = network.scores(users, table, functional.embedding(left, users), right)
+    crossed, paired = network.scores(users, table, pair_users, pair_items)
     if shared:
         return paired, crossed[torch.from_numpy(owners)]
     paired = paired.view(wanted.shape)

@@ -1,4 +1,4 @@
-"""A network that scores pairs of a user and an item: a product half, a tower half, or both. Parameters and forward."""
+"""The network in torch: a product (GMF), a tower (MLP), or both (NeuMF). Parameters, initial values, forward pass."""
 
 import numpy as np
 import torch
@@ -7,107 +7,117 @@ from torch import Tensor
 from torch.nn import functional
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.models.ncf.config import PairConfig, TowerConfig
-from matinee.models.ncf.likeness import NOISE, likeness_weights, n_compared
+from matinee.models.ncf.config import NCFConfig, TowerConfig
+from matinee.models.ncf.inference import NCFWeights
 from matinee.nn.initialisers import initialise, initialise_embeddings
 from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.training.torch_trainer import seeded_dropout
 
 MOMENTUM = 0.1
-"""How far a step moves the running mean and variance of batch normalisation (torch's default)."""
+"""Update rate of batch normalisation's running mean and variance (torch's default)."""
 EPSILON = 1e-5
+NOISE = 0.02
+"""Standard deviation of the noise on similarity weights, which keeps two units from staying equal."""
 
 
-class PairNetwork:
-    """score(u, i) = hᵀ(p_u ⊙ q_i) + h'ᵀ tower([p'_u, q'_i]), or one of the two halves.
+class NCFNetwork:
+    """score(u, i) = hᵀ(p_u ⊙ q_i) + outputᵀ tower([p'_u, q'_i]), or one of the two terms.
 
-    Source: He et al. 2017, eq. 9, 10 and 12. The first layer of the tower is a sum of a user part and an item part,
-    W [p, q] + b = (W_u p + b) + W_i q, so both are computed once however many pairs meet.
-    product: D dims of that half, 0 without it; a config without layers has no tower.
+    Source: He et al. 2017, eq. 9, 10 and 12. The tower's first layer is a sum of a user and an item projection,
+    W [p, q] + b = (W_u p + b) + W_i q, so each is computed once, however many pairs share it.
+    product: D dims of the product, 0 without one; a config without layers has no tower. W: width of the first layer.
     """
 
-    def __init__(self, config: PairConfig, product: int, matrix: csr_array, chance: torch.Generator) -> None:
-        self.product, self.chance = product, chance
+    def __init__(self, config: NCFConfig, product: int, matrix: csr_array, generator: torch.Generator) -> None:
+        self.product, self.generator = product, generator
         tower = config if isinstance(config, TowerConfig) else None
         self.layers = tower.layers if tower else 0
         self.dropout = tower.dropout if tower else 0.0
         self.width = config.dim * 2 ** (self.layers - 1) if tower else 0
-        compared = n_compared(config.dim, self.layers) if tower and tower.tower_start == "likeness" else self.width
-        first = initialise_embeddings(
-            normalise_adjacency(matrix), product + compared, config.initialiser, config.initial_std, chance
+        by_similarity = tower is not None and tower.tower_init == "similarity"
+        n_first = n_compared(config.dim, self.layers) if by_similarity else self.width
+        known = initialise_embeddings(
+            normalise_adjacency(matrix), product + n_first, config.initialiser, config.initial_std, generator
         )
         self.parameters = {
             side: torch.cat(
-                [known, initialise((len(known), self.width - compared), "normal", chance, std=NOISE)], dim=1
+                [first, initialise((len(first), self.width - n_first), "normal", generator, std=NOISE)], dim=1
             )
-            for side, known in zip(("users", "items"), first, strict=True)
+            for side, first in zip(("users", "items"), known, strict=True)
         }
         if product:
             self.parameters["product"] = torch.ones(product)
-        width = 2 * self.width
-        for layer in range(self.layers):
-            self.parameters[f"weights{layer}"] = initialise((width // 2, width), "he", chance).T.contiguous()
-            self.parameters[f"bias{layer}"] = torch.zeros(width // 2)
-            width //= 2
-        if tower:
-            self.parameters["output"] = initialise((1, width), "he", chance)[0]
-            if tower.tower_start == "likeness":
-                self.parameters |= likeness_weights(config.dim, self.layers, chance)
         self.buffers: dict[str, Tensor] = {}
-        if tower and tower.batch_norm:
+        if tower:
+            self._add_tower(tower)
+
+    def _add_tower(self, config: TowerConfig) -> None:
+        for layer in range(self.layers):
+            n_out = self.width >> layer
+            self.parameters[f"weights{layer}"] = initialise((n_out, 2 * n_out), "he", self.generator).T.contiguous()
+            self.parameters[f"bias{layer}"] = torch.zeros(n_out)
+        self.parameters["output"] = initialise((1, config.dim), "he", self.generator)[0]
+        if config.tower_init == "similarity":
+            self.parameters |= similarity_weights(config.dim, self.layers, self.generator)
+        if config.batch_norm:
             for layer in range(self.layers):
-                at = self.width >> layer
-                self.parameters |= {f"scale{layer}": torch.ones(at), f"shift{layer}": torch.zeros(at)}
-                self.buffers |= {f"mean{layer}": torch.zeros(at), f"variance{layer}": torch.ones(at)}
+                n_out = self.width >> layer
+                self.parameters |= {f"scale{layer}": torch.ones(n_out), f"shift{layer}": torch.zeros(n_out)}
+                self.buffers |= {f"mean{layer}": torch.zeros(n_out), f"variance{layer}": torch.ones(n_out)}
 
-    def user_parts(self, rows: IntArray) -> Tensor:
-        """The product h ⊙ p, and what the first layer makes of p' with its bias. [b] -> [b, D + W]."""
+    def project_users(self, rows: IntArray) -> Tensor:
+        """[h ⊙ p, W_u p' + b] of user rows. [b] -> [b, D + W]."""
         users = functional.embedding(torch.from_numpy(rows.astype("int64")), self.parameters["users"])
-        parts = [users[:, : self.product] * self.parameters["product"]] if self.product else []
+        projected = [users[:, : self.product] * self.parameters["product"]] if self.product else []
         if self.layers:
-            heard = seeded_dropout(users[:, self.product :], self.dropout, self.chance)
-            parts.append(torch.addmm(self.parameters["bias0"], heard, self.parameters["weights0"][: self.width]))
-        return torch.cat(parts, dim=1)
+            inputs = seeded_dropout(users[:, self.product :], self.dropout, self.generator)
+            projected.append(torch.addmm(self.parameters["bias0"], inputs, self.parameters["weights0"][: self.width]))
+        return torch.cat(projected, dim=1)
 
-    def item_parts(self) -> Tensor:
-        """q, and what the first layer makes of q'. [I, D + W]."""
+    def project_items(self) -> Tensor:
+        """[q, W_i q'] of all items. [I, D + W]."""
         items = self.parameters["items"]
         if not self.layers:
             return items
-        heard = seeded_dropout(items[:, self.product :], self.dropout, self.chance)
-        return torch.cat([items[:, : self.product], heard @ self.parameters["weights0"][self.width :]], dim=1)
+        inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
+        return torch.cat([items[:, : self.product], inputs @ self.parameters["weights0"][self.width :]], dim=1)
 
-    def scores(self, users: Tensor, table: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores from parts: of every user with every item of a table [b, n], and of M pairs [M].
+    def scores(self, users: Tensor, table: Tensor, pair_users: Tensor, pair_items: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of every user with every item of a table [b, n], and of M further pairs [M]. All inputs projected.
 
-        users [b, D + W]; table [n, D + W]; left and right [M, D + W], the parts of each pair's user and item.
+        users [b, D + W]; table [n, D + W]; pair_users and pair_items [M, D + W].
         """
         n = self.product
-        crossed, paired = users[:, :n] @ table[:, :n].T, (left[:, :n] * right[:, :n]).sum(dim=1)
+        crossed, paired = users[:, :n] @ table[:, :n].T, (pair_users[:, :n] * pair_items[:, :n]).sum(dim=1)
         if not self.layers:
             return crossed, paired
-        # all in one pass, for batch normalisation must see what is watched and what is not together
-        firsts = [(users[:, None, n:] + table[:, n:]).flatten(0, 1), left[:, n:] + right[:, n:]]  # [b n, W], [M, W]
-        heights = self.climb(torch.cat(firsts) if len(left) else firsts[0])
-        return crossed + heights[: crossed.numel()].view(crossed.shape), paired + heights[crossed.numel() :]
+        # one pass, since batch normalisation takes its statistics over positives and negatives together
+        first = [(users[:, None, n:] + table[:, n:]).flatten(0, 1), pair_users[:, n:] + pair_items[:, n:]]
+        tower = self.tower(torch.cat(first) if len(pair_users) else first[0])  # [b n + M]
+        return crossed + tower[: crossed.numel()].view(crossed.shape), paired + tower[crossed.numel() :]
 
-    def climb(self, first: Tensor) -> Tensor:
-        """From the first layer's sums to the output, for M pairs. [M, W] -> [M]."""
-        hidden = functional.relu(self._normalised(first, 0))
+    def tower(self, first: Tensor) -> Tensor:
+        """From the first layer's pre-activations to the tower's score, for M pairs. [M, W] -> [M]."""
+        hidden = functional.relu(self._batch_norm(first, 0))
         for layer in range(1, self.layers):
-            hidden = seeded_dropout(hidden, self.dropout, self.chance)
+            hidden = seeded_dropout(hidden, self.dropout, self.generator)
             hidden = torch.addmm(self.parameters[f"bias{layer}"], hidden, self.parameters[f"weights{layer}"])
-            hidden = functional.relu(self._normalised(hidden, layer))
+            hidden = functional.relu(self._batch_norm(hidden, layer))
         return hidden @ self.parameters["output"]
 
-    def squares(self, user_rows: Tensor | None) -> Tensor:
-        """Squared lengths of the embeddings of some users [b], or with None of all items [I]."""
+    def tower_parameters(self) -> list[Tensor]:
+        """The parameters that `tower` reads."""
+        others = ("users", "items", "product", "weights0", "bias0")
+        return [tensor for name, tensor in self.parameters.items() if name not in others]
+
+    def squared_norms(self, user_rows: Tensor | None) -> Tensor:
+        """Squared norms of the embeddings of user rows [b], or of all items with None [I]."""
         if user_rows is None:
             return self.parameters["items"].square().sum(dim=1)
         return functional.embedding(user_rows, self.parameters["users"]).square().sum(dim=1)
 
-    def tower_square(self) -> Tensor:
-        """Sum of the squares of the tower's weights, biases aside. A scalar."""
+    def tower_squared_norm(self) -> Tensor:
+        """Sum of the squares of the tower's weights, without biases. A scalar."""
         names = [name for name in self.parameters if name.startswith(("weights", "output"))]
         return sum((self.parameters[name].square().sum() for name in names), torch.zeros(()))
 
@@ -115,13 +125,25 @@ class PairNetwork:
         """Set a parameter, or some of its columns, before training."""
         self.parameters[name][..., columns] = torch.from_numpy(np.array(values))
 
-    def climbing(self) -> list[Tensor]:
-        """The parameters that `climb` uses."""
-        below = ("users", "items", "product", "weights0", "bias0")
-        return [tensor for name, tensor in self.parameters.items() if name not in below]
+    def serving_weights(self) -> NCFWeights:
+        """The weights for serving in numpy, with batch normalisation multiplied into the layer below it."""
+        named = {name: tensor.detach().numpy() for name, tensor in (self.parameters | self.buffers).items()}
+        layers = []
+        for layer in range(self.layers):
+            weights, bias = named[f"weights{layer}"], named[f"bias{layer}"]
+            if self.buffers:
+                factor = named[f"scale{layer}"] / np.sqrt(named[f"variance{layer}"] + np.float32(EPSILON))
+                weights, bias = weights * factor, (bias - named[f"mean{layer}"]) * factor + named[f"shift{layer}"]
+            layers.append((weights, bias))
+        empty = np.zeros(0, dtype=np.float32)
+        first, bias = layers[0] if layers else (np.zeros((0, 0), dtype=np.float32), empty)
+        of_users, of_items = first[: self.width], first[self.width :]
+        return NCFWeights(
+            named.get("product", empty), of_users, of_items, bias, tuple(layers[1:]), named.get("output", empty)
+        )
 
-    def _normalised(self, hidden: Tensor, layer: int) -> Tensor:
-        """Batch normalisation over M pairs, of one alone by the running figures, which follow. [M, w] -> [M, w].
+    def _batch_norm(self, hidden: Tensor, layer: int) -> Tensor:
+        """Batch normalisation over M pairs, if the config has it; a lone pair uses the running statistics. [M, w].
 
         Source: Ioffe and Szegedy 2015, algorithms 1 and 2.
         """
@@ -129,10 +151,61 @@ class PairNetwork:
             return hidden
         mean, variance = self.buffers[f"mean{layer}"], self.buffers[f"variance{layer}"]
         if len(hidden) > 1:
-            seen_variance, seen_mean = torch.var_mean(hidden, dim=0, correction=0)
+            batch_variance, batch_mean = torch.var_mean(hidden, dim=0, correction=0)
             with torch.no_grad():
-                mean.lerp_(seen_mean, MOMENTUM)
-                variance.lerp_(seen_variance * (len(hidden) / (len(hidden) - 1)), MOMENTUM)
-            mean, variance = seen_mean, seen_variance
+                mean.lerp_(batch_mean, MOMENTUM)
+                variance.lerp_(batch_variance * (len(hidden) / (len(hidden) - 1)), MOMENTUM)
+            mean, variance = batch_mean, batch_variance
         factor = self.parameters[f"scale{layer}"] * torch.rsqrt(variance + EPSILON)
         return (hidden - mean) * factor + self.parameters[f"shift{layer}"]
+
+
+def n_compared(dim: int, layers: int) -> int:
+    """Dims that `similarity_weights` compare: each takes four units of the first layer."""
+    return (dim // 2 << layers) // 4
+
+
+def similarity_weights(dim: int, layers: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """`weights0` [2 W, W] ... and `output` [dim] with which the tower computes Σ |a + b| - |a - b|, plus noise.
+
+    A term is 2 sign(a b) min(|a|, |b|): like a product, which random weights learn late or never. The first layer
+    holds a + b and -a - b of each dim, then a - b and b - a; each further layer adds its inputs in twos.
+    dim: width of the last layer; W = dim · 2^(layers - 1).
+    """
+    width, n = dim * 2 ** (layers - 1), n_compared(dim, layers)
+    of_users, of_items = torch.zeros(width, width), torch.zeros(width, width)
+    dims = torch.arange(n)
+    differences = (dim // 2) * 2 ** (layers - 1)  # the first unit that holds a - b
+    for unit, sign_a, sign_b in (
+        (0, 1.0, 1.0),
+        (1, -1.0, -1.0),
+        (differences, 1.0, -1.0),
+        (differences + 1, -1.0, 1.0),
+    ):
+        of_users[dims, unit + 2 * dims] = sign_a
+        of_items[dims, unit + 2 * dims] = sign_b
+    weights = {"weights0": torch.cat([of_users, of_items])}
+    for layer in range(1, layers):
+        weights[f"weights{layer}"] = torch.eye(width >> layer).repeat_interleave(2, dim=0)
+    noisy = {
+        name: values + initialise((values.shape[0], values.shape[1]), "normal", generator, std=NOISE)
+        for name, values in weights.items()
+    }
+    output = torch.zeros(dim)
+    output[: dim // 2] = 1
+    output[dim // 2 : 2 * (dim // 2)] = -1
+    return noisy | {"output": output}
+
+
+def scale_learning_rate(optimizer: torch.optim.Optimizer, parameters: list[Tensor], factor: float) -> None:
+    """Give some of an optimiser's parameters `factor` times the learning rate of the others, schedule included."""
+    (group,) = optimizer.param_groups
+    chosen = {id(tensor) for tensor in parameters}
+    group["params"] = [tensor for tensor in group["params"] if id(tensor) not in chosen]
+    optimizer.add_param_group({"params": parameters})
+
+    def follow(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        scheduled, scaled = optimizer.param_groups
+        scaled["lr"] = scheduled["lr"] * factor
+
+    optimizer.register_step_pre_hook(follow)

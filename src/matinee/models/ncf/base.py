@@ -1,0 +1,107 @@
+"""What GMF, MLP and NeuMF share: training the network, solving a visitor's vector, and scoring in numpy."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender
+from matinee.models.cold_start import fill_cold_scores
+from matinee.models.ncf.config import NCFConfig, TowerConfig
+from matinee.models.ncf.fold_in import solve_users
+from matinee.models.ncf.inference import NCFWeights, score_all
+from matinee.models.stored_users import find_stored_users
+from matinee.training.loop import train_epochs
+from matinee.training.run import Run
+
+if TYPE_CHECKING:
+    from matinee.models.ncf.network import NCFNetwork
+
+
+class NCFModel(Recommender[FloatArray]):
+    """A model whose score is a network's output for a user vector and an item vector.
+
+    The user vector of a history minimises the training loss with everything else frozen (Newton steps, `fold_in.py`).
+    A state is that vector projected: [h ⊙ p, W_u p' + b], whichever the model has, zero for an empty history. Items
+    without events get the lowest score of the row, and an empty history is scored by popularity.
+    """
+
+    learned = (
+        "user_embeddings", "user_rows", "projected_items", "item_embeddings", "weights", "popularity", "fingerprint",
+    )  # fmt: skip
+    has_product: ClassVar[bool]
+    config: NCFConfig
+    user_embeddings: FloatArray  # [U, D + E], p and p'
+    user_rows: IntArray  # [U] ascending
+    item_embeddings: FloatArray  # [I, D + E], q and q'
+    projected_items: FloatArray  # [I, D + W], q and W_i q'
+    weights: FloatArray  # flat: see NCFWeights
+    popularity: FloatArray  # [I], events per item in training
+    fingerprint: str  # of the training data
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender."""
+        from matinee.models.ncf.losses import ncf_losses
+        from matinee.models.ncf.network import NCFNetwork, scale_learning_rate
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+
+        config, matrix, generator = self.config, train.matrix(), torch_generator(run)
+        network = NCFNetwork(config, self._product_dim, matrix, generator)
+        self._initialise(network, train.fingerprint)
+
+        def learned() -> Mapping[str, Any]:
+            weights = network.serving_weights()
+            users, items = (network.parameters[name].numpy().copy() for name in ("users", "items"))
+            return {
+                "user_embeddings": users,
+                "item_embeddings": items,
+                "projected_items": weights.project_items(items),
+                "weights": weights.flatten(),
+            }
+
+        self.user_rows = train.histories.user_rows.astype(np.int32)
+        self.popularity = train.popularity.astype(np.float32)
+        self.fingerprint = train.fingerprint
+        losses = ncf_losses(config, matrix, network, run.rng)
+        trainer = TorchTrainer(
+            network.parameters, losses, learned, config, buffers=network.buffers, generator=generator
+        )
+        if isinstance(config, TowerConfig) and config.tower_rate != 1:
+            names = (name for name in network.parameters if name not in ("users", "items", "product"))
+            scale_learning_rate(trainer.optimizer, [network.parameters[name] for name in names], config.tower_rate)
+        train_epochs(self, trainer, train, run)
+        return self
+
+    def fold_in(self, histories: Histories) -> FloatArray:
+        """See Recommender. [B, D + W]."""
+        weights, matrix = self._weights(), histories.matrix(len(self.projected_items))
+        stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
+        lengths = np.diff(matrix.indptr)
+        users = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
+        users[known] = self.user_embeddings[stored[known]]
+        rest = np.flatnonzero(~known & (lengths > 0))
+        users[rest] = solve_users(
+            weights, matrix[rest], self.projected_items, self.user_embeddings, self.popularity, self.config
+        )
+        # one by one, since a product of many rows rounds differently from that of each
+        projected = [weights.project_users(user[None])[0] for user in users]
+        states = np.array(projected, dtype=np.float32).reshape(len(users), self.projected_items.shape[1])
+        states[lengths == 0] = 0
+        return states
+
+    def score(self, state: FloatArray) -> FloatArray:
+        """See Recommender."""
+        return fill_cold_scores(score_all(self._weights(), state, self.projected_items), state, self.popularity)
+
+    @property
+    def _product_dim(self) -> int:
+        return self.config.dim if self.has_product else 0
+
+    def _initialise(self, network: "NCFNetwork", fingerprint: str) -> None:
+        """Replace initial values of the network before training. By default nothing."""
+
+    def _weights(self) -> NCFWeights:
+        layers = self.config.layers if isinstance(self.config, TowerConfig) else 0
+        return NCFWeights.unflatten(self.weights, self._product_dim, self.config.dim, layers)
