@@ -160,10 +160,10 @@ def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
     from matinee.models.cooccurrence.counts import sample_pairs
 
     size, n_batches = 512, 500
-    read, named = sample_pairs(histories, size * n_batches, np.random.default_rng(0))
+    first, second = sample_pairs(histories, size * n_batches, np.random.default_rng(0))
     create("movie-pairs", dim=2, epochs=1).fit(checkerboard(), Run.seeded(0))  # as in pairs_run
     dataset = torch.utils.data.TensorDataset(
-        torch.from_numpy(read.astype(np.int64)), torch.from_numpy(named.astype(np.int64))
+        torch.from_numpy(first.astype(np.int64)), torch.from_numpy(second.astype(np.int64))
     )
     table = torch.nn.Embedding(n_items, 64)
     bias = torch.nn.Parameter(torch.zeros(n_items))

@@ -34,5 +34,8 @@ ARRAYS: dict[str, dict[str, str]] = {
     "gmf": _NCF,
     "mlp": _NCF,
     "neumf": _NCF,
+    "item2vec": {"contexts": "context_vectors"},
+    "movie-pairs": {"readings": "input_vectors"},
+    "pmi": {"popularity": "popularity_factors"},
 }
 """What a model learns and saves, by model: name in format 1 -> name in format 2."""

@@ -1,4 +1,4 @@
-"""How often two items meet in a history: counted once, in blocks, all that pair models need of the data."""
+"""Counts of how often two items co-occur in a history, computed in blocks."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,74 +14,75 @@ from matinee.histories import Histories
 
 PairWeight = Literal["pair", "user"]
 BLOCK_PAIRS = 2**20
-"""Pairs written out at once."""
+"""Pairs held at once."""
 DENSE_CELLS = 2**26
-"""Windowed counts with fewer cells than this are added up in a full table."""
+"""Windowed counts with at most this many cells are accumulated in a dense table."""
 
 
 def user_weights(lengths: IntArray, pair_weight: PairWeight) -> FloatArray:
-    """What one ordered pair of each user counts. lengths [U] -> [U].
+    """Weight of each ordered pair of a user with n items: 1 ("pair") or 1 / (n - 1) ("user"). lengths [U] -> [U].
 
-    pair: 1, so that a user of n items owns n(n - 1) pairs; user: 1/(n - 1), so that they own n.
+    The weights of a user's n (n - 1) pairs sum to n (n - 1), or to n.
     """
     if pair_weight == "pair":
         return np.ones(len(lengths), dtype=np.float32)
     return (1 / np.maximum(lengths - 1, 1)).astype(np.float32)
 
 
-def count_pairs(matrix: csr_array, pair_weight: PairWeight = "pair") -> csr_array:
-    """Ordered pairs of different items that one user has, over all users. matrix [U, I], binary -> [I, I].
+def count_cooccurrences(matrix: csr_array, pair_weight: PairWeight = "pair") -> csr_array:
+    """Weighted count of the users who have both of two different items. matrix [U, I], binary -> [I, I].
 
-    Symmetric, with an empty diagonal. Counted by blocks of items.
+    Symmetric, with an empty diagonal.
     """
     weights = user_weights(np.diff(matrix.indptr), pair_weight)
-    weighed = (diags_array(weights) @ matrix).tocsr()
+    weighted = (diags_array(weights) @ matrix).tocsr()
     by_item = matrix.T.tocsr()  # [I, U]
     blocks = []
     for start, stop in _item_blocks(matrix):
-        blocks.append(_without_diagonal((by_item[start:stop] @ weighed).tocsr(), start))
+        blocks.append(_without_diagonal((by_item[start:stop] @ weighted).tocsr(), start))
     return _stacked(blocks, matrix.shape[1])
 
 
-def split_pairs(
+def split_cooccurrences(
     matrix: csr_array, ratios: tuple[float, ...], rng: np.random.Generator, pair_weight: PairWeight = "pair"
 ) -> list[csr_array]:
-    """The counts of `count_pairs`, each single pair thrown into one of some parts by chance. One [I, I] a part.
+    """Counts as of `count_cooccurrences`, with every single ordered pair assigned to a random part. One [I, I] a part.
 
-    ratios: the parts' shares, summing to 1. Exactly as if all pairs were written out, drawn for and counted: they are,
-    but only BLOCK_PAIRS of them at a time. A pair's reverse is drawn for on its own.
+    ratios: expected fraction of pairs in each part, summing to 1. The result is distributed as if each pair were
+    written out and assigned on its own (a pair and its reverse independently), but at most BLOCK_PAIRS are held.
     """
     weights = user_weights(np.diff(matrix.indptr), pair_weight)
     limits = np.cumsum(ratios)[:-1]
     by_item = matrix.T.tocsr()
     parts: list[list[csr_array]] = [[] for _ in ratios]
     for start, stop in _item_blocks(matrix):
-        if pair_weight == "pair":  # pairs of one cell are alike: it is enough to know how many there are
+        if pair_weight == "pair":  # all pairs of a cell have weight 1, so their number is enough
             whole = _without_diagonal((by_item[start:stop] @ matrix).tocsr(), start)
-            split = _thinned(whole, limits, rng)
+            split = _split_counts(whole, limits, rng)
         else:
             split = [
-                _without_diagonal(part, start) for part in _drawn(by_item[start:stop], matrix, weights, limits, rng)
+                _without_diagonal(part, start)
+                for part in _split_weighted(by_item[start:stop], matrix, weights, limits, rng)
             ]
         for part, block in zip(parts, split, strict=True):
             part.append(block)
     return [_stacked(parts.pop(0), matrix.shape[1]) for _ in ratios]
 
 
-def _thinned(counts: csr_array, limits: FloatArray, rng: np.random.Generator) -> list[csr_array]:
-    """Each unit of each count thrown into one of some parts."""
+def _split_counts(counts: csr_array, limits: FloatArray, rng: np.random.Generator) -> list[csr_array]:
+    """Assign each unit of each count to a random part."""
     sizes = counts.data.astype(np.int64)
     several = np.flatnonzero(sizes > 1)
     ends = np.cumsum(sizes[several])
-    # most counts are 1: whoever draws for those needs no sums
-    alone = rng.integers(2**16, size=len(sizes), dtype=np.uint16)
-    drawn = rng.integers(2**16, size=int(ends[-1]) if len(ends) else 0, dtype=np.uint16)
+    # most counts are 1, and their draws need no sums
+    single_draws = rng.integers(2**16, size=len(sizes), dtype=np.uint16)
+    draws = rng.integers(2**16, size=int(ends[-1]) if len(ends) else 0, dtype=np.uint16)
     below: list[IntArray | NDArray[np.uint16]] = [np.zeros(len(sizes), dtype=np.uint16)]
     for limit in limits:
         highest = np.uint16(round(limit * 2**16))
-        hits = (alone < highest).astype(np.uint16)
+        hits = (single_draws < highest).astype(np.uint16)
         if len(several):
-            hits[several] = np.add.reduceat(drawn < highest, ends - sizes[several], dtype=np.uint16)
+            hits[several] = np.add.reduceat(draws < highest, ends - sizes[several], dtype=np.uint16)
         below.append(hits)
     below.append(sizes)
     return [
@@ -90,32 +91,32 @@ def _thinned(counts: csr_array, limits: FloatArray, rng: np.random.Generator) ->
     ]
 
 
-def _drawn(
+def _split_weighted(
     block: csr_array, matrix: csr_array, weights: FloatArray, limits: FloatArray, rng: np.random.Generator
 ) -> list[csr_array]:
-    """The pairs of some items, written out with their users' weights and thrown into parts. block [b, U]."""
+    """Write out the pairs of some items, weighted by their users, and assign each to a part. block [b, U]."""
     n_items, n_parts = matrix.shape[1], len(limits) + 1
-    starts, places = gather(matrix.indptr, block.indices)  # each holder's items
+    starts, elements = gather(matrix.indptr, block.indices)  # the items of every user of each item
     entries = rows_of(starts)
-    cells = rows_of(block.indptr)[entries] * n_items + matrix.indices[places]
+    cells = rows_of(block.indptr)[entries] * n_items + matrix.indices[elements]
     cells += np.searchsorted(limits, rng.random(len(cells)), side="right") * (block.shape[0] * n_items)
     counts = np.bincount(cells, weights[block.indices][entries], minlength=n_parts * block.shape[0] * n_items)
     return [csr_array(table) for table in counts.astype(np.float32).reshape(n_parts, block.shape[0], n_items)]
 
 
 def _nonzero(matrix: csr_array) -> csr_array:
-    """The entries that are not 0, in their order."""
+    """The matrix without stored zeros, order kept."""
     kept = np.flatnonzero(matrix.data)
     starts = np.searchsorted(kept, matrix.indptr).astype(np.int32)
     columns = matrix.indices[kept].astype(np.int32, copy=False)  # a block is small
     return csr_array((matrix.data[kept], columns, starts), shape=matrix.shape)
 
 
-def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight: PairWeight = "pair") -> csr_array:
-    """Ordered pairs of events at most `window` apart in one history, nearer ones counting more. [I, I].
+def count_in_windows(histories: Histories, n_items: int, window: int, pair_weight: PairWeight = "pair") -> csr_array:
+    """Weighted count of ordered pairs of events at most `window` apart in one history. [I, I].
 
-    A pair at distance d counts (window - d + 1) / window: what word2vec's randomly shortened windows come to on
-    average. Symmetric. The diagonal holds repeats of an item within the window; without repeats it is empty.
+    A pair at distance d has weight (window - d + 1) / window: the expectation of word2vec's randomly reduced windows
+    (Mikolov et al. 2013, section 2). Symmetric. The diagonal counts repeats of an item; without repeats it is empty.
     """
     items = histories.items.astype(np.int64)
     owners = histories.owners
@@ -125,12 +126,12 @@ def windowed_counts(histories: Histories, n_items: int, window: int, pair_weight
     total = coo_array((n_items, n_items), dtype=np.float32).tocsr()
     for distance in range(1, min(window, int(lengths.max(initial=0)) - 1) + 1):
         same = np.flatnonzero(owners[:-distance] == owners[distance:])
-        near, far = items[same], items[same + distance]
+        earlier, later = items[same], items[same + distance]
         weight = weights[owners[same]] * np.float32((window - distance + 1) / window)
         if dense is not None:
-            dense += np.bincount(near * n_items + far, weight, minlength=n_items**2)
+            dense += np.bincount(earlier * n_items + later, weight, minlength=n_items**2)
         else:
-            total = csr_array(total + coo_array((weight, (near, far)), shape=total.shape).tocsr())
+            total = csr_array(total + coo_array((weight, (earlier, later)), shape=total.shape).tocsr())
     if dense is not None:
         table = dense.reshape(n_items, n_items).astype(np.float32)
         return csr_array(table + table.T)
@@ -144,10 +145,11 @@ def sample_pairs(
     pair_weight: PairWeight = "pair",
     window: int | None = None,
 ) -> tuple[IntArray, IntArray]:
-    """Ordered pairs of different places of one history, drawn with replacement: for catalogues whose counts do not fit.
+    """Ordered pairs of different events of one history, sampled with replacement. Two arrays of item rows.
 
-    Their expected counts are in proportion to those of `count_pairs`, with a window to those of `windowed_counts`.
-    Raises MatineeError where nobody has two events. [n_pairs], [n_pairs] item rows.
+    Expected counts are proportional to `count_cooccurrences`, or with a window to `count_in_windows`. n_pairs pairs;
+    with a window fewer, as pairs that would leave the history are dropped. Raises MatineeError if nobody has two
+    events.
     """
     lengths = np.diff(histories.starts)
     weights = user_weights(lengths, pair_weight).astype(np.float64)
@@ -155,11 +157,11 @@ def sample_pairs(
     require_pairs(float(mass[-1]) if len(mass) else 0.0)
     users = np.searchsorted(mass, rng.random(n_pairs) * mass[-1], side="right")
     first = (rng.random(n_pairs) * lengths[users]).astype(np.int64)
-    if window:  # a distance d is as likely as word2vec's shortened windows make it: in proportion to window - d + 1
-        chances = np.cumsum(np.arange(window, 0, -1))
-        steps = 1 + np.searchsorted(chances, rng.random(n_pairs) * chances[-1], side="right")
+    if window:  # P(distance d) is proportional to window - d + 1, as in count_in_windows
+        cumulative = np.cumsum(np.arange(window, 0, -1))
+        steps = 1 + np.searchsorted(cumulative, rng.random(n_pairs) * cumulative[-1], side="right")
         second = first + np.where(rng.random(n_pairs) < 0.5, steps, -steps)
-        inside = (second >= 0) & (second < lengths[users])  # others would pair with nothing
+        inside = (second >= 0) & (second < lengths[users])
         users, first, second = users[inside], first[inside], second[inside]
     else:
         second = (rng.random(n_pairs) * (lengths[users] - 1)).astype(np.int64)
@@ -169,7 +171,7 @@ def sample_pairs(
 
 
 def require_pairs(total: float) -> None:
-    """Raises MatineeError where there is no pair to learn from."""
+    """Raises MatineeError if the total count of pairs is zero."""
     if total == 0:
         raise MatineeError(
             "no user has two different movies, so there are no pairs to learn from; use users with more events"
@@ -198,7 +200,7 @@ def _without_diagonal(block: csr_array, first_row: int) -> csr_array:
 
 
 def _stacked(blocks: list[csr_array], n_items: int) -> csr_array:
-    """Blocks of rows, sorted, as one matrix with short indices; the blocks are given up on the way."""
+    """Blocks of sorted rows as one matrix with the smallest index type. Empties `blocks`, to free memory early."""
     counts = np.concatenate([[0], *(np.diff(block.indptr) for block in blocks)])
     starts = np.cumsum(counts)
     narrow = np.int32 if starts[-1] < 2**31 else np.int64

@@ -1,6 +1,6 @@
-"""Item2Vec: skip-gram with negative sampling over histories, its expected loss minimised from counts."""
+"""Item2Vec: skip-gram with negative sampling over histories, trained on its expected loss."""
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -11,17 +11,22 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cooccurrence.batches import PairBatches, PairsConfig
-from matinee.models.cooccurrence.counts import count_pairs, require_pairs, windowed_counts
+from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
+from matinee.models.cooccurrence.counts import count_cooccurrences, count_in_windows, require_pairs
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
-NEVER = -1e4
-"""Added to the score of an item without a vector: any that has one comes before it."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor
+
+NO_VECTOR_BIAS = -1e4
+"""Bias of items without a vector: they rank after all others."""
 
 
-class Item2VecConfig(PairsConfig):
+class Item2VecConfig(CooccurrenceConfig):
     """Settings of Item2Vec."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 100
@@ -29,69 +34,96 @@ class Item2VecConfig(PairsConfig):
     epochs: PositiveInt = 8
     """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
     window: PositiveInt | None = None
-    """Events to either side that an event is paired with, near ones more often; None pairs all of a history."""
+    """Context size: events on either side, nearer ones weighted more; None pairs all events of a history."""
     gap: PositiveInt | None = None
-    """Seconds without an event after which a new session begins; None takes whole histories."""
+    """Seconds of inactivity after which a new session starts; None trains on whole histories."""
     min_count: NonNegativeInt = 1
     """Items with fewer events get no vector."""
     min_value: float | None = None
-    """Only events of at least this value (liked = 4 of 5) are learned from; None takes all."""
+    """Train only on events of at least this value (4 of 5: liked); None uses all."""
     negatives: Annotated[PositiveInt, Search(1, 20)] = 1
-    """Negatives of each pair, in expectation."""
+    """Expected number of negatives per pair."""
     negative_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
-    """An item is a negative with a chance in proportion to its pairs^negative_power."""
+    """Negatives have probability proportional to (number of pairs)^negative_power."""
     sub_sampling: NonNegativeFloat = 0.0
-    """A share t of all events above which an item's events are left out with chance 1 - (√(t/f) + t/f); 0 keeps all."""
+    """word2vec's t: an item of frequency f is kept with probability √(t/f) + t/f, at most 1; 0 keeps everything."""
     recency_half_life: PositiveFloat | None = None
-    """Events after which one counts half in a person's mean; None counts all alike."""
+    """Events after which an event's weight in a user's mean is halved; None weights all equally."""
     score_by: Literal["cosine", "context"] = "context"
-    """Lists by cosine of the mean in vector with in vectors, or by its product with out vectors."""
+    """Score by cosine of the mean vector with item vectors, or by its product with context vectors."""
 
 
 class Item2Vec(Recommender[FloatArray]):
-    """Minimises - sum C_ij log s(u_i · v_j) + negatives n_i p_j log s(-u_i · v_j), s the logistic function.
+    """score = mean of u_j over the history · v_i (`context`), or the cosine of that mean with u_i (`cosine`).
 
-    C are expected counts of pairs (over the word2vec's random windows, after sub-sampling), n_i their row sums, p the
-    distribution of negatives: the expectation of skip-gram with negative sampling, with nothing sampled. Each step
-    takes rows of C and all columns. Source: Barkan and Koenigstein 2016; Mikolov et al. 2013, eq. 4; the expected form
-    is Levy and Goldberg 2014, eq. 3 to 5. Differs from word2vec in that sub-sampling does not widen windows.
-    A user is the mean of the in vectors of their movies.
+    Minimises - sum_ij C_ij log σ(u_i · v_j) + k n_i p_j log σ(-u_i · v_j), where C are the co-occurrence counts, n
+    their row sums, k = `negatives` and p the distribution of negatives. It is the expectation of the skip-gram loss
+    with negative sampling. Source: Barkan and Koenigstein 2016, eq. 1 to 5; the expectation: Levy and Goldberg 2014,
+    eq. 3 to 5; windows and sub-sampling: Mikolov et al. 2013, section 2. Fold-in: the mean vector, no training.
+
+    Differs from the paper: Adam on the expected loss over sampled rows of C, where the paper samples pairs and
+    negatives for SGD (`pairs = "sampled"` samples the pairs only). Pairs have weight 1 / (n - 1) for a user of n items;
+    the paper's are equal (`pair_weight = "pair"`). 1 negative of probability n^0.5 by default, not 15 of n^0.75. No
+    sub-sampling by default; where it is on, the kept fraction is that of word2vec's code, and windows are not widened.
+    First values are N(0, 1/D) for u and v. The paper only finds similar items, by cosine of u; scores for users are
+    ours.
     """
 
     name = "item2vec"
     Config = Item2VecConfig
-    learned = ("items", "contexts")
+    learned = ("items", "context_vectors")
     config: Item2VecConfig
     items: FloatArray  # [I, D], u
-    contexts: FloatArray  # [I, D], v
+    context_vectors: FloatArray  # [I, D], v
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. Raises MatineeError where min_value, min_count or dim leaves nothing to learn from."""
-        from matinee.models.cooccurrence.skip_gram import SkipGram
+        """See Recommender. Raises MatineeError if min_value, min_count or dim leave nothing to learn from."""
+        import torch
 
-        config = self.config
-        dim = capped_dim(self, train.n_items)
-        histories = self._sentences(train)
-        window = config.window
+        from matinee.nn.gradients import loss_with_gradients
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+
+        config, dim = self.config, capped_dim(self, train.n_items)
+        batches = self._batches(train, run)
+        generator, has_pairs = torch_generator(run), batches.row_sums > 0
+        probabilities = np.where(has_pairs, np.maximum(batches.row_sums, 1e-300) ** config.negative_power, 0)
+        negatives = torch.from_numpy((config.negatives * probabilities / probabilities.sum()).astype(np.float32))
+        present = torch.from_numpy(has_pairs.astype(np.float32))[:, None]
+        parameters = {
+            name: torch.randn(train.n_items, dim, generator=generator) * present / dim**0.5 for name in self.learned
+        }
+
+        def losses() -> "Iterator[Tensor]":
+            items, contexts = parameters["items"], parameters["context_vectors"]
+            for rows, targets in batches:
+                inputs = items[torch.from_numpy(rows)]
+                yield loss_with_gradients(expected_negative_sampling, inputs, contexts, targets, negatives)
+
+        def learned() -> "Mapping[str, FloatArray]":
+            return {name: (tensor * present).detach().numpy().copy() for name, tensor in parameters.items()}
+
+        train_epochs(self, TorchTrainer(parameters, losses, learned, config), train, run)
+        return self
+
+    def _batches(self, train: TrainingData, run: Run) -> CooccurrenceBatches:
+        """The counts' rows, or with `pairs = "sampled"` sampled pairs."""
+        config, histories, window = self.config, self._sentences(train), self.config.window
         if window is not None and window >= int(np.diff(histories.starts).max(initial=0)):
             window = None if config.pairs == "sampled" else window
         source: Histories | csr_array = histories
         if config.pairs == "counts":
             source = self._counts(histories, train.n_items)
             require_pairs(float(source.sum()))
-        batches = PairBatches(config, source, train.n_items, run.rng, window)
-        network = SkipGram(config.model_copy(update={"dim": dim}), batches, run)
-        train_epochs(self, network.trainer, train, run)
-        return self
+        return CooccurrenceBatches(config, source, train.n_items, run.rng, window)
 
     def _sentences(self, train: TrainingData) -> Histories:
-        """What is learned from: events of enough value, of items that are frequent enough, cut into sessions."""
+        """Events above min_value of items above min_count, cut into sessions where `gap` is set."""
         config, past = self.config, train.histories
         kept = np.ones(len(past.items), dtype=bool) if config.min_value is None else past.weights >= config.min_value
         if not kept.any():
-            most = float(past.weights.max(initial=0))
+            largest = float(past.weights.max(initial=0))
             raise MatineeError(
-                f"item2vec: min_value = {config.min_value} is above every event; set it to {most:g} or less"
+                f"item2vec: min_value = {config.min_value} is above every event; set it to {largest:g} or less"
             )
         counts = np.bincount(past.items[kept], minlength=train.n_items)
         if counts.max() < config.min_count:
@@ -111,22 +143,22 @@ class Item2Vec(Recommender[FloatArray]):
         )
 
     def _counts(self, histories: Histories, n_items: int) -> csr_array:
-        """Expected counts of pairs. [I, I]."""
+        """Expected co-occurrence counts after sub-sampling, C. [I, I]."""
         config = self.config
         if config.window is None:
-            counts = count_pairs(histories.matrix(n_items), config.pair_weight)
+            counts = count_cooccurrences(histories.matrix(n_items), config.pair_weight)
         else:
-            counts = windowed_counts(histories, n_items, config.window, config.pair_weight)
+            counts = count_in_windows(histories, n_items, config.window, config.pair_weight)
         if config.sub_sampling:
-            shares = np.bincount(histories.items, minlength=n_items) / len(histories.items)
-            ratio = config.sub_sampling / np.maximum(shares, 1e-12)
+            frequencies = np.bincount(histories.items, minlength=n_items) / len(histories.items)
+            ratio = config.sub_sampling / np.maximum(frequencies, 1e-12)
             kept = np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
             counts.data *= np.repeat(kept, np.diff(counts.indptr)) * kept[counts.indices]
         return counts
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The mean of the in vectors of the history, and a 1. [B, D + 1]."""
-        means = mean_vectors(histories, self.items, self._weights(histories))
+        """Mean item vector of each history, with a last column of ones. [B, D + 1]."""
+        means = mean_vectors(histories, self.items, self._event_weights(histories))
         return append_one(means)
 
     def score(self, state: FloatArray) -> FloatArray:
@@ -136,32 +168,56 @@ class Item2Vec(Recommender[FloatArray]):
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        vectors = unit(self.items) if self.config.score_by == "cosine" else self.contexts
-        absent = np.where((self.items != 0).any(axis=1), 0, NEVER).astype(np.float32)
-        return append_bias(vectors, absent)
+        missing = np.where((self.items != 0).any(axis=1), 0, NO_VECTOR_BIAS).astype(np.float32)
+        return append_bias(self._output_vectors(), missing)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """The product of each event's in vector, as it counts in the mean, with each listed item's. [N, k]."""
-        wanted = unit(self.items) if self.config.score_by == "cosine" else self.contexts
-        return mean_contributions(histories, self.items, item_rows, wanted, self._weights(histories))
+        """See Explains: the product of each event's weighted vector with the listed item's. [N, k]."""
+        weights = self._event_weights(histories)
+        return mean_contributions(histories, self.items, item_rows, self._output_vectors(), weights)
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemBias: what keeps items without a vector last."""
-        shares: FloatArray = self.item_vectors()[item_rows, -1]
-        return shares
+        """See HasItemBias: NO_VECTOR_BIAS for items without a vector, else 0."""
+        bias: FloatArray = self.item_vectors()[item_rows, -1]
+        return bias
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the in vectors. [n] -> [n, I]."""
+        """Cosine of the item vectors. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
 
-    def _weights(self, histories: Histories) -> FloatArray | None:
-        """What each event counts in its user's mean, None where all count alike. [N]."""
+    def _output_vectors(self) -> FloatArray:
+        """Vectors that multiply the user's mean: of length 1 (`cosine`) or v (`context`). [I, D]."""
+        return unit(self.items) if self.config.score_by == "cosine" else self.context_vectors
+
+    def _event_weights(self, histories: Histories) -> FloatArray | None:
+        """Weight of each event in its user's mean, None if all are equal. [N]."""
         if self.config.recency_half_life is None:
             return None
         ends = histories.starts[1:][histories.owners]
         ages = ends - 1 - np.arange(len(histories.items))
         return np.asarray(0.5 ** (ages / self.config.recency_half_life), dtype=np.float32)
+
+
+def expected_negative_sampling(
+    inputs: "Tensor", contexts: "Tensor", targets: csr_array, negatives: "Tensor"
+) -> tuple["Tensor", tuple["Tensor", "Tensor"]]:
+    """The loss - sum T_ij log σ(u_i · v_j) - sum w_i q_j log σ(-u_i · v_j), and its gradients by u and v.
+
+    inputs u [b, D], contexts v [I, D], targets T [b, I] with row sums w, negatives q [I] (expected number per pair).
+    As log σ(x) = log σ(-x) + x, the loss is sum (T_ij + w_i q_j) softplus(u_i · v_j) - T_ij u_i · v_j.
+    """
+    import torch
+
+    logits = inputs @ contexts.T  # [b, I]
+    sums = torch.from_numpy(np.asarray(targets.sum(axis=1), dtype=np.float32).reshape(-1, 1))
+    positives = torch.from_numpy(targets.toarray())
+    total = sums * negatives + positives  # [b, I]
+    sigmoids = logits.sigmoid()
+    # softplus(x) = x - log σ(x): the gradient needs σ anyway, and softplus takes four times as long
+    loss = ((total - positives) * logits).sum() - (total * sigmoids.log()).sum()
+    by_logits = total.mul_(sigmoids).sub_(positives)
+    return loss, (by_logits @ contexts, by_logits.T @ inputs)

@@ -1,7 +1,7 @@
-"""MoviePairs: a network reads one movie and names another of the same person; trained on counts of pairs."""
+"""MoviePairs: a network that predicts one movie of a person from another, trained on co-occurrence counts."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
@@ -11,31 +11,39 @@ from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cooccurrence.batches import PairBatches, PairsConfig
-from matinee.models.cooccurrence.counts import count_pairs, require_pairs, split_pairs
+from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
+from matinee.models.cooccurrence.counts import count_cooccurrences, require_pairs, split_cooccurrences
 from matinee.models.vectors import append_bias, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+    from torch import Tensor
+
 BLOCK_ROWS = 256
 """Items whose held-out cross-entropy is computed at once."""
+NEGATIVE_AXES = 4
+"""Every fourth axis of the projection starts at -1, as a product of a vector with itself can only be positive."""
 
 
-class MoviePairsConfig(PairsConfig):
+class MoviePairsConfig(CooccurrenceConfig):
     """Settings of MoviePairs."""
 
     epochs: PositiveInt = 6
     """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
     hidden: Literal["none", "linear", "relu"] = "linear"
-    """What lies between the movie read and the movies named: nothing, a D-by-D matrix, or a residual ReLU layer."""
+    """The function f between input and output vectors: identity, a D-by-D matrix, or a residual ReLU layer."""
     ratios: tuple[float, float, float] = (1.0, 0.0, 0.0)
-    """Shares of the pairs that are learned from, kept for valid, and for test; 0.6, 0.2, 0.2 is the classic."""
+    """Fractions of the pairs for train, valid and test; [0.6, 0.2, 0.2] is common."""
     score_by: Literal["cosine", "logit"] = "logit"
-    """Lists by cosine of the mean vector with each movie's, or by the mean of what the network says."""
+    """Score by cosine of the mean vector with each movie's, or by the mean logit."""
     bias_share: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
-    """logit: how much of the named movie's bias, its popularity, counts in a list; 1 is the mean of the logits."""
+    """logit: factor of the bias (the movie's popularity) in a score; 1 gives the mean logit."""
     hidden_dim: NonNegativeInt = 0
-    """relu: width of the hidden layer; 0 takes dim."""
+    """relu: width of the hidden layer; 0 is dim."""
 
     @model_validator(mode="after")
     def _ratios_fit(self) -> Self:
@@ -47,73 +55,92 @@ class MoviePairsConfig(PairsConfig):
 
 
 class MoviePairs(Recommender[FloatArray]):
-    """p(j | i) = softmax over j of f(e_i) · e_j + b_j; minimises - sum C_ij log p(j | i) over the counts C of pairs.
+    """score = (mean of f(e_j) over the history) · e_i + `bias_share` b_i, or the cosine of the mean of e_j with e_i.
 
-    f(e) = e, e M, or e + W₂ relu(W₁ layer_norm(e)); input and output share their vectors. A pair's reverse is a pair
-    too. Each step takes rows of C, the softmax and its gradient over all movies exact, no pair drawn; rows are drawn
-    with unequal chances and weighed so that the gradient is unbiased.
-    A user is the mean of the vectors of their movies (cosine), or the mean of f of them (logit).
+    p(i | j) = softmax over i of f(e_j) · e_i + b_i minimises - sum C_ji log p(i | j) over the co-occurrence counts C.
+    f(e) = e, e M, or e + W₂ relu(W₁ layer_norm(e)). The softmax over all movies is exact; rows of C are sampled, and
+    weighted so that the gradient is unbiased. Fold-in: the mean vector, no training.
+
+    Differs from the paper: there is none, the model is ours. Closest is skip-gram with the full softmax (Mikolov et al.
+    2013, eq. 2), with input and output vectors shared and f between them.
     """
 
     name = "movie-pairs"
     Config = MoviePairsConfig
-    learned = ("items", "readings", "bias")
+    learned = ("items", "input_vectors", "bias")
     config: MoviePairsConfig
     items: FloatArray  # [I, D], e
-    readings: FloatArray  # [I, D], f(e)
+    input_vectors: FloatArray  # [I, D], f(e)
     bias: FloatArray  # [I], b
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. Raises MatineeError where there are no pairs, or fewer items than dim.
+        """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim.
 
-        With shares held out, `curves` ends with their mean cross-entropy: `valid_cross_entropy`, `test_cross_entropy`.
+        With held-out pairs, the last row of `curves` has `valid_cross_entropy` and `test_cross_entropy`.
         """
-        from matinee.models.cooccurrence.pair_network import PairNetwork
+        import torch
 
-        config = self.config
-        dim = capped_dim(self, train.n_items)
+        from matinee.nn.gradients import loss_with_gradients
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+
+        config, dim = self.config, capped_dim(self, train.n_items)
         parts = [] if config.pairs == "sampled" else self._counts(train, run)
-        batches = PairBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
-        network = PairNetwork(config.model_copy(update={"dim": dim}), batches, run)
-        train_epochs(self, network.trainer, train, run)
+        batches = CooccurrenceBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
+        parameters = initial_parameters(config, dim, batches.row_sums, torch_generator(run))
+        items, bias = parameters["items"], parameters["bias"]
+
+        def losses() -> "Iterator[Tensor]":
+            for rows, targets in batches:
+                inputs = transformed(items[torch.from_numpy(rows)], parameters, config.hidden)
+                yield loss_with_gradients(counted_cross_entropy, inputs, items, bias, targets)
+
+        def learned() -> "Mapping[str, FloatArray]":
+            inputs = transformed(items, parameters, config.hidden)
+            named = {"items": items, "input_vectors": inputs, "bias": bias}
+            return {name: tensor.detach().numpy().copy() for name, tensor in named.items()}
+
+        train_epochs(self, TorchTrainer(parameters, losses, learned, config), train, run)
         if len(parts) > 1:
-            figures = zip(("valid_cross_entropy", "test_cross_entropy"), self.cross_entropies(parts[1:]), strict=False)
-            self.curves = (*self.curves[:-1], self.curves[-1] | dict(figures))
+            names = ("valid_cross_entropy", "test_cross_entropy")
+            held_out = zip(names, self.cross_entropies(parts[1:]), strict=False)
+            self.curves = (*self.curves[:-1], self.curves[-1] | dict(held_out))
         return self
 
     def _counts(self, train: TrainingData, run: Run) -> list[csr_array]:
+        """Co-occurrence counts [I, I] of train, and of valid and test where `ratios` hold pairs out."""
         config, matrix = self.config, train.matrix()
         if config.ratios[0] == 1:
-            parts = [count_pairs(matrix, config.pair_weight)]
+            parts = [count_cooccurrences(matrix, config.pair_weight)]
         else:
-            parts = split_pairs(matrix, config.ratios, run.rng, config.pair_weight)
+            parts = split_cooccurrences(matrix, config.ratios, run.rng, config.pair_weight)
         require_pairs(float(parts[0].sum()))
         return parts
 
     def cross_entropy(self, counts: csr_array) -> float:
-        """Mean of -log p(j | i) in nats over counted pairs. counts [I, I]. Raises MatineeError without pairs."""
+        """Mean of -log p(i | j) in nats over counted pairs. counts [I, I]. Raises MatineeError without pairs."""
         return self.cross_entropies([counts])[0]
 
     def cross_entropies(self, parts: Sequence[csr_array]) -> list[float]:
-        """As `cross_entropy`, for several counts at once."""
+        """As `cross_entropy`, for several counts in one pass over the logits."""
         totals = [float(part.sum(dtype=np.float64)) for part in parts]
         require_pairs(min(totals))
         losses = np.zeros(len(parts))
         for start in range(0, len(self.items), BLOCK_ROWS):
-            logits = self.readings[start : start + BLOCK_ROWS] @ self.items.T + self.bias  # [b, I]
-            said = [logits[rows_of(block.indptr), block.indices] @ block.data for block in _rows(parts, start)]
-            peak = logits.max(axis=1)
-            logits -= peak[:, None]
-            sizes = np.log(np.exp(logits, out=logits).sum(axis=1)) + peak
-            heard = [np.asarray(block.sum(axis=1)).ravel() @ sizes for block in _rows(parts, start)]
-            losses += np.subtract(heard, said, dtype=np.float64)
+            blocks = [part[start : start + BLOCK_ROWS] for part in parts]
+            logits = self.input_vectors[start : start + BLOCK_ROWS] @ self.items.T + self.bias  # [b, I]
+            weighted_logits = [logits[rows_of(block.indptr), block.indices] @ block.data for block in blocks]
+            largest = logits.max(axis=1)
+            logits -= largest[:, None]
+            log_sums = np.log(np.exp(logits, out=logits).sum(axis=1)) + largest
+            weighted_sums = [np.asarray(block.sum(axis=1)).ravel() @ log_sums for block in blocks]
+            losses += np.subtract(weighted_sums, weighted_logits, dtype=np.float64)
         return [float(loss / total) for loss, total in zip(losses, totals, strict=True)]
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The mean of the history's vectors; with score_by = logit also the weight of the bias. [B, D or D + 1]."""
+        """Mean vector of each history, of length 1 (cosine) or with the factor of the bias (logit). [B, D or D + 1]."""
         if self.config.score_by == "cosine":
             return unit(mean_vectors(histories, self.items))
-        means = mean_vectors(histories, self.readings)
+        means = mean_vectors(histories, self.input_vectors)
         return np.concatenate([means, np.full((len(means), 1), self.config.bias_share, dtype=np.float32)], axis=1)
 
     def score(self, state: FloatArray) -> FloatArray:
@@ -132,25 +159,77 @@ class MoviePairs(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """The product of each event's vector, as it counts in the mean, with each listed item's. [N, k].
+        """See Explains: the product of each event's share of the mean with the listed item's vector. [N, k].
 
-        Under cosine the mean's length counts as given.
+        Under cosine the length of the mean is a constant factor.
         """
         if self.config.score_by == "logit":
-            return mean_contributions(histories, self.readings, item_rows, self.items)
+            return mean_contributions(histories, self.input_vectors, item_rows, self.items)
         lengths = np.linalg.norm(mean_vectors(histories, self.items), axis=1)
         parts = mean_contributions(histories, self.items, item_rows, unit(self.items))
         return parts / np.where(lengths > 0, lengths, 1)[histories.owners, None]
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemBias: the movie's bias, as much of it as counts in a list."""
-        share = 0.0 if self.config.score_by == "cosine" else self.config.bias_share
-        return self.bias[item_rows] * np.float32(share)
+        """See HasItemBias: `bias_share` times the bias, 0 under cosine."""
+        factor = 0.0 if self.config.score_by == "cosine" else self.config.bias_share
+        return self.bias[item_rows] * np.float32(factor)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the movies' vectors. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
 
 
-def _rows(parts: Sequence[csr_array], start: int) -> list[csr_array]:
-    return [part[start : start + BLOCK_ROWS] for part in parts]
+def initial_parameters(
+    config: MoviePairsConfig, dim: int, row_sums: FloatArray, generator: "torch.Generator"
+) -> dict[str, "Tensor"]:
+    """First values: N(0, 0.01) vectors, the log of smoothed frequencies as bias, and f close to the identity."""
+    import torch
+
+    smoothed = row_sums + row_sums.sum() / len(row_sums) / 2000  # so that no movie has probability 0
+    parameters = {
+        "items": torch.randn(len(row_sums), dim, generator=generator) * 0.1,
+        "bias": torch.from_numpy(np.log(smoothed / smoothed.sum()).astype(np.float32)),
+    }
+    if config.hidden == "linear":
+        signs = torch.where(torch.arange(dim) % NEGATIVE_AXES == NEGATIVE_AXES - 1, -1.0, 1.0)
+        parameters["projection"] = torch.diag(signs)
+    elif config.hidden == "relu":
+        width = config.hidden_dim or dim
+        parameters["norm_scale"] = torch.ones(dim)
+        parameters["ffn_in"] = torch.randn(dim, width, generator=generator) / dim**0.5
+        parameters["ffn_bias"] = torch.zeros(width)
+        parameters["ffn_out"] = torch.randn(width, dim, generator=generator) * 0.3 / width**0.5
+    return parameters
+
+
+def transformed(vectors: "Tensor", parameters: "Mapping[str, Tensor]", hidden: str) -> "Tensor":
+    """f(e). [b, D] -> [b, D]."""
+    if hidden == "linear":
+        return vectors @ parameters["projection"]
+    if hidden == "relu":
+        import torch
+        from torch.nn import functional
+
+        normed = functional.layer_norm(vectors, vectors.shape[1:], parameters["norm_scale"])
+        return vectors + torch.relu(normed @ parameters["ffn_in"] + parameters["ffn_bias"]) @ parameters["ffn_out"]
+    return vectors
+
+
+def counted_cross_entropy(
+    inputs: "Tensor", items: "Tensor", bias: "Tensor", targets: csr_array
+) -> tuple["Tensor", tuple["Tensor", "Tensor", "Tensor"]]:
+    """The loss sum w_i log sum_j exp(x_i · e_j + b_j) - sum T_ij (x_i · e_j + b_j), and its gradients by x, e and b.
+
+    inputs x [b, D], items e [I, D], bias b [I], targets T [b, I] with row sums w. T is made dense: co-occurrence counts
+    are not sparse enough to gain from sparse products.
+    """
+    import torch
+
+    dense = torch.from_numpy(targets.toarray())  # [b, I]
+    # no maximum is subtracted: logits stay far below the 88 at which float32 overflows, and then training stops
+    logits = torch.addmm(bias, inputs, items.T)  # [b, I]
+    of_targets = torch.dot(dense.view(-1), logits.view(-1))
+    sums, weights = logits.exp_().sum(1), dense.sum(1)
+    loss = weights @ sums.log() - of_targets
+    by_logits = logits.mul_((weights / sums)[:, None]).sub_(dense)
+    return loss, (by_logits @ items, by_logits.T @ inputs, by_logits.sum(0))
