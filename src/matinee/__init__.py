@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "load_artefact",
     "recommend",
+    "register",
     "save_artefact",
     "similar",
     "split",
@@ -32,6 +33,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from matinee.errors import DataError, MatineeError
+    from matinee.models import register
     from matinee.store.artefact import load as load_artefact
     from matinee.store.artefact import save as save_artefact
     from matinee.workflow import compare, evaluate, events, fit, keep, load, recommend, similar, split
@@ -40,6 +42,7 @@ _ELSEWHERE = {
     "DataError": "errors:DataError",
     "MatineeError": "errors:MatineeError",
     "load_artefact": "store.artefact:load",
+    "register": "models:register",
     "save_artefact": "store.artefact:save",
 }
 

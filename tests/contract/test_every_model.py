@@ -16,7 +16,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import evaluate
 from matinee.histories import EventSource, Histories, TrainingData
-from matinee.models import MODELS, create, model_class
+from matinee.models import create, model_class, model_names
 from matinee.models.base import Explains, HasItemBias, Recommender
 from matinee.ranking import rank as ranking
 from matinee.ranking.rank import Ranking, rank
@@ -25,34 +25,13 @@ from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import Run
+from released import FLOORS
 
-NAMES = sorted(MODELS)
+NAMES = sorted(model_names())
 COLLABORATIVE = [name for name in NAMES if model_class(name).reads_history and not model_class(name).ordered]
 ORDERED = [name for name in NAMES if model_class(name).ordered]
-FLOORS = {
-    "popularity": 0.150,
-    "item-knn": 0.275,
-    "user-knn": 0.262,
-    "ease": 0.300,
-    "lightgcn": 0.303,
-    "ngcf": 0.302,
-    "gmf": 0.276,
-    "mlp": 0.255,
-    "neumf": 0.270,
-    "ials": 0.305,
-    "movie-pairs": 0.262,
-    "pmi": 0.235,
-    "item2vec": 0.270,
-    "bpr": 0.190,
-    "autorec": 0.132,
-    "cdae": 0.254,
-    "mult-vae": 0.273,
-    "markov": 0.066,
-    "gru4rec": 0.060,
-    "sasrec": 0.060,
-}
-"""NDCG@10 on the bundled data, split at random with seed 42, for models that read order each user's last event left
-out: a little under what was measured."""
+ANY_FLOOR = 0.01
+"""NDCG@10 of a model without a line in floors.toml: twice what a random list has."""
 
 
 def small(name: str, n_users: int = 24) -> Dataset:
@@ -275,7 +254,10 @@ def test_9_quality_floor_on_the_bundled_data(
     cut = last_split if model_class(name).ordered else bundled_split
     report = evaluate(fitted[name], cut, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
     measured = report.metrics["ndcg@10"].mean
-    assert FLOORS[name] <= measured <= FLOORS[name] + 0.02
+    if name in FLOORS:
+        assert FLOORS[name] <= measured <= FLOORS[name] + 0.02
+    else:
+        assert measured >= ANY_FLOOR
 
 
 def scores_of(model: Recommender, histories: Histories) -> np.ndarray:

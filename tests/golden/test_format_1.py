@@ -34,8 +34,10 @@ def assert_as_before(artefact: Artefact, name: str) -> None:
         np.testing.assert_allclose(found.scores, scores, rtol=2e-6, atol=2e-6)  # processors round sums differently
 
 
-def test_every_model_has_a_golden_artefact() -> None:
-    assert {name.removesuffix("-stored") for name in NAMES} == set(MODELS)
+def test_every_model_of_format_1_is_still_there() -> None:
+    models = {name.removesuffix("-stored") for name in NAMES}
+    assert len(models) == 20
+    assert models <= set(MODELS)
 
 
 @pytest.mark.parametrize("name", NAMES)

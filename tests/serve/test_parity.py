@@ -13,7 +13,7 @@ from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.evaluation.task import Task
 from matinee.histories import EventSource
-from matinee.models import MODELS
+from matinee.models import model_names
 from matinee.models.base import Recommender
 from matinee.ranking.rank import Ranking, rank
 from matinee.recommender import Engine
@@ -44,7 +44,7 @@ def moments(bundled: Dataset) -> list[int]:
     return [int(moment) for moment in np.quantile(halfway, [0.4, 0.7, 0.9])]
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+@pytest.fixture(scope="module", params=sorted(model_names()))
 def artefact(
     request: pytest.FixtureRequest, bundled: Dataset, bundled_split: Split, fitted: dict[str, Recommender]
 ) -> Artefact:

@@ -1,4 +1,4 @@
-"""train, evaluate, compare."""
+"""train, evaluate, compare, models."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -121,6 +121,27 @@ def compare(
     say(comparison_table(comparison))
     if figure is not None:
         say(f"drawn in {figure}")
+
+
+def models(json: bool = Json) -> None:
+    """List the models: those of Matinee, and those that installed packages offer as entry points."""
+    from matinee.models import MODELS, model_class, model_names
+    from matinee.models.outside import installed_package
+
+    rows, problems = [], []
+    for name in model_names():
+        package = "matinee" if name in MODELS else installed_package(name)
+        try:
+            about = (model_class(name).__doc__ or "").strip().partition("\n")[0]
+            rows.append({"model": name, "package": package, "about": about})
+        except MatineeError as error:
+            problems.append(str(error))
+    if json:
+        print_json({"models": rows, "problems": problems})
+        return
+    say(table("Models", ["model", "package", ""], [tuple(row.values()) for row in rows]))
+    for problem in problems:
+        warn(problem)
 
 
 def _named(experiment: Experiment) -> str:

@@ -1,10 +1,20 @@
-"""The registry: one line a model, imported on demand."""
+"""The registry: one line per model, imported on demand, and models from outside the package."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from matinee.errors import MatineeError, did_you_mean
 from matinee.models.base import Recommender
+from matinee.models.outside import (
+    check_model,
+    class_path,
+    installed_model,
+    installed_names,
+    installed_path,
+    package_of,
+)
+
+ModelT = TypeVar("ModelT", bound=type[Recommender[Any]])
 
 MODELS = {
     "popularity": "matinee.models.neighbours.popularity:Popularity",
@@ -28,17 +38,61 @@ MODELS = {
     "gru4rec": "matinee.models.sequences.gru4rec:GRU4Rec",
     "sasrec": "matinee.models.sequences.sasrec:SASRec",
 }
+"""The models of this package, as `module:Class`."""
+
+_registered: dict[str, type[Recommender[Any]]] = {}
+
+
+def register(model: ModelT, *, replace: bool = False) -> ModelT:
+    """Make a model of one's own available by its name, for this process; usable as a decorator.
+
+    Every command and function that takes a model's name then takes this one. A class that is defined again under the
+    same module and name replaces the earlier one.
+    Raises MatineeError if the class is not a Recommender with `name`, `Config` and `learned`, or if another model has
+    its name and `replace` is not set.
+    """
+    check_model(model)
+    owner = _owner(model.name)
+    if owner not in (None, class_path(model)) and not replace:
+        raise MatineeError(f"the name {model.name!r} is taken by {owner}; choose another name, or pass replace=True")
+    _registered[model.name] = model
+    return model
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of all models: those of this package, of installed packages and registered ones. Imports none of them."""
+    return tuple(dict.fromkeys((*MODELS, *installed_names(), *_registered)))
 
 
 def model_class(name: str) -> type[Recommender[Any]]:
-    """The class behind a name. Raises MatineeError with the closest name where there is none."""
-    if name not in MODELS:
-        raise MatineeError(f"no model {name!r}{did_you_mean(name, MODELS)}")
-    module, _, attribute = MODELS[name].partition(":")
-    found: type[Recommender[Any]] = getattr(import_module(module), attribute)
-    return found
+    """The class of a name: registered, of this package, or of an installed one, in this order.
+
+    Raises MatineeError with the closest name if there is none, and with the reason if an installed one is broken.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in MODELS:
+        module, _, attribute = MODELS[name].partition(":")
+        found: type[Recommender[Any]] = getattr(import_module(module), attribute)
+        return found
+    if (installed := installed_model(name)) is not None:
+        return installed
+    raise MatineeError(f"no model {name!r}{did_you_mean(name, model_names())}")
 
 
 def create(name: str, **settings: object) -> Recommender[Any]:
-    """A model that has learned nothing yet. Raises MatineeError for an unknown name, key or value."""
+    """A new, unfitted model. Raises MatineeError for an unknown name, setting or value."""
     return model_class(name)(**settings)
+
+
+def source_of(model: type[Recommender[Any]]) -> dict[str, str | None] | None:
+    """Where a model from outside comes from: its `class` and installed `package`. None for a model of this package."""
+    path = class_path(model)
+    return None if path in MODELS.values() else {"class": path, "package": package_of(model)}
+
+
+def _owner(name: str) -> str | None:
+    """The class that has a name, as `module:Class`; None if the name is free."""
+    if name in _registered:
+        return class_path(_registered[name])
+    return MODELS.get(name) or installed_path(name)

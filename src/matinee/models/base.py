@@ -25,9 +25,9 @@ class Recommender(ABC, Generic[StateT]):
     predicts_values: ClassVar[bool] = False
     """Whether scores are on the scale of the events' values, so that RMSE and MAE apply."""
     reads_history: ClassVar[bool] = True
-    """Whether scores depend on the history at all."""
+    """Whether the order of the items depends on the history at all."""
     ordered: ClassVar[bool] = False
-    """Whether scores depend on the order of the history: a sequence model, evaluated by protocols C."""
+    """Whether scores depend on the order of events in the history: a sequence model, evaluated by protocols C."""
     curves: tuple[dict[str, float], ...] = ()
     """Metrics of each epoch of the last fit, for models that train in epochs."""
 

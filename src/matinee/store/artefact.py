@@ -28,7 +28,7 @@ from matinee.catalogue import Catalogue, join_genres, split_genres
 from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
-from matinee.models import model_class
+from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
 from matinee.version import __version__
 from matinee.vocab import Vocab
@@ -77,6 +77,8 @@ class Artefact:
             "kind": data.kind,
             **(about or {}),
         }
+        if (from_outside := source_of(type(model))) is not None:
+            manifest["model_source"] = from_outside
         source = EventSource(known, data.users)
         return cls(model, data.items, data.users, data.catalogue, train.popularity, source, manifest)
 
@@ -137,7 +139,7 @@ def load(path: Path) -> Artefact:
         arrays: Arrays = read_arrays(path / "arrays.safetensors")
         if manifest["format"] == 1:
             manifest, arrays = _of_format_1(manifest, arrays)
-        model = model_class(manifest["model"])(**manifest["config"])
+        model = _class_of(manifest, path)(**manifest["config"])
         _put_together(model, arrays, manifest)
         items = pl.read_parquet(path / "items.parquet")
         users = Vocab(_ids(pl.read_parquet(path / "users.parquet")["id"]))
@@ -199,6 +201,17 @@ def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, An
         config[key] = renamed.VALUES.get((key, value), value) if isinstance(value, str) else value
     tables = {key: {today(name): value for name, value in manifest[key].items()} for key in ("sparse", "values")}
     return manifest | {"format": FORMAT, "config": config} | tables, {today(k): v for k, v in arrays.items()}
+
+
+def _class_of(manifest: Mapping[str, Any], path: Path) -> type[Recommender[Any]]:
+    """The class of the saved model. Raises MatineeError naming the package of a model that is not installed."""
+    name, source = manifest["model"], manifest.get("model_source")
+    if name in model_names() or not source:
+        return model_class(name)
+    where = f"artefact {path} holds model {name!r} ({source['class']})"
+    if source["package"]:
+        raise MatineeError(f"{where} of package {source['package']}, which is not installed; install it")
+    raise MatineeError(f"{where}, which is not registered; import it and call matinee.register on the class first")
 
 
 def _write_tables(artefact: Artefact, folder: Path) -> None:
