@@ -119,12 +119,12 @@ def test_a_models_page_whole(visit: tuple[Page, str]) -> None:
     assert scores == sorted(scores, reverse=True)
     assert not {ALIEN, MATRIX, TOY_STORY} & set(listed(page, "list"))
 
-    page.get_by_role("link", name="With what I watched").click()
-    expect(page.get_by_role("link", name="Without what I watched")).to_be_visible()
+    page.get_by_role("link", name="Show what I watched").click()
+    expect(page.get_by_role("link", name="Hide what I watched")).to_be_visible()
     page.goto(f"{address}/models/ease?seen=true")
     own = page.locator(f'#list [data-item="{MATRIX}"]')
     if own.count():
-        expect(own.locator(".own")).to_have_text("You: 5 of 5")
+        expect(own.locator(".own")).to_have_text("Your rating: 5 of 5")
     page.goto(f"{address}/models/item-knn")
     expect(page.locator("#list .because").first).to_contain_text("Because you")
     page.get_by_role("navigation", name="Choose a model").get_by_role("link", name="EASE").click()
@@ -142,7 +142,7 @@ def test_a_list_with_what_was_watched_shows_ones_own_ratings(visit: tuple[Page, 
         for own in page.locator("#list .place:has(.own)").all():
             shown[own.get_attribute("data-item")] = own.locator(".own").inner_text()
     assert shown.get(TOY_STORY, "You: 2 of 5") == "You: 2 of 5"
-    assert shown[MATRIX] == "You: 5 of 5"
+    assert shown[MATRIX] == "Your rating: 5 of 5"
 
 
 def test_models_are_listed_the_best_first(browser: Browser, address: str) -> None:
@@ -154,7 +154,7 @@ def test_models_are_listed_the_best_first(browser: Browser, address: str) -> Non
     expect(page.locator(".model svg.art")).to_have_count(5)
     page.locator(".model a").first.click()
     expect(page.locator("#list .place")).to_have_count(20)  # a guest sees what is popular, and is told so
-    expect(page.locator("#list .heading")).to_contain_text("Nobody knows you yet")
+    expect(page.locator("#list .heading")).to_contain_text("No model knows you yet")
     assert wrong == []
     context.close()
 
@@ -279,7 +279,7 @@ def test_korean_by_preference_and_by_choice(browser: Browser, address: str, java
     page.goto(f"{address}/models/ease")
     page.get_by_role("link", name="한국어").click()
     assert page.url == f"{address}/models/ease"
-    expect(page.locator("#list")).to_contain_text("보여 줄 영화")
+    expect(page.locator("#list")).to_contain_text("나에게 추천하는 영화")
     assert wrong == []
     context.close()
 

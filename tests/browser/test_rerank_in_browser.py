@@ -38,14 +38,14 @@ def test_a_list_is_reranked_and_set_back(browser: Browser, address: str, javascr
     page.get_by_label("Horror").check()
     if not javascript:
         page.get_by_role("button", name="Apply").click()
-    expect(page.locator("#rerank summary b")).to_have_text("Steered")
+    expect(page.locator("#rerank summary b")).to_have_text("Adjusted")
     assert "genre=Horror" in page.url
     horror = listed(page, "for-you")
     assert horror != plain
     page.goto(f"{address}/movie/{horror[0]}")
     expect(page.locator(".kicker")).to_contain_text("Horror")
     page.go_back()
-    page.get_by_role("link", name="As the model has it").click()
+    page.get_by_role("link", name="Reset").click()
     expect(page.locator("#rerank summary b")).to_have_count(0)
     assert listed(page, "for-you") == plain
     assert wrong == []
@@ -60,7 +60,7 @@ def test_sliders_by_keyboard_keep_the_focus_and_change_the_list_at_once(browser:
     page.locator("#rerank summary").click()
     page.locator('#rerank input[name="novelty"]').focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#rerank summary b")).to_have_text("Steered")
+    expect(page.locator("#rerank summary b")).to_have_text("Adjusted")
     expect(page.locator('#rerank input[name="novelty"]')).to_be_focused()
     expect(page.locator('#rerank input[name="novelty"]')).to_have_value("0.25")
     page.keyboard.press("End")
@@ -73,7 +73,7 @@ def test_sliders_by_keyboard_keep_the_focus_and_change_the_list_at_once(browser:
     page.wait_for_url("**diversity=1*")
     page.locator("#for-you .choices a", has_text="ItemKNN").click()  # another model, reranked as before
     page.wait_for_url("**model=item-knn**novelty=1*")
-    expect(page.locator("#rerank summary b")).to_have_text("Steered")
+    expect(page.locator("#rerank summary b")).to_have_text("Adjusted")
     assert wrong == []
     context.close()
 
@@ -89,7 +89,7 @@ def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javas
         page.get_by_label("from", exact=True).fill("1990")
         page.get_by_label("to", exact=True).fill("1985")
         page.get_by_role("button", name="Apply").click()
-        expect(page.locator("main")).to_contain_text("lies after the last")
+        expect(page.locator("main")).to_contain_text("is later than the last")
         page.go_back()
     page.goto(f"{address}/?from=1950&to=1955&genre=Documentary&genre=Horror")
     expect(page.locator("#for-you")).to_be_visible()
@@ -111,7 +111,7 @@ def test_why_tells_what_each_movie_adds(browser: Browser, address: str, javascri
     expect(page.locator("#parts")).to_contain_text("Alien")
     expect(page.locator("main")).to_contain_text("Exact: with EASE")
     page.locator(".why .choices a", has_text="Popularity").click()
-    expect(page.locator("main")).to_contain_text("no movie of yours adds anything")
+    expect(page.locator("main")).to_contain_text("No movie of yours adds anything")
     assert wrong == []
     context.close()
 
@@ -146,7 +146,7 @@ def test_in_korean(browser: Browser, address: str) -> None:
     expect(page.locator("#my-link")).to_contain_text("1")
     page.goto(address)
     page.locator("#rerank summary").click()
-    expect(page.locator("#rerank")).to_contain_text("목록 조절하기")
+    expect(page.locator("#rerank")).to_contain_text("목록 조정")
     page.locator("#for-you .why").first.click()
     expect(page.locator("main")).to_contain_text("정확한 값")
     assert wrong == []

@@ -94,7 +94,7 @@ def test_no_form_is_carried_out_without_its_token(app: FastAPI, kind: str) -> No
         sent = fields | ({} if kind in ("missing", "file") else {FIELD: token})
         answer = plain.post(path, data=sent, files=files, follow_redirects=False)
         assert (path, answer.status_code) == (path, 403)
-        assert "send it once more" in answer.text
+        assert "send it again" in answer.text
         assert everything_stored(app) == before
 
 

@@ -164,12 +164,12 @@ def test_a_rating_sent_under_the_guests_cookie_after_signing_up_is_not_lost_on_n
         ("", PASSWORD, "1 to 40 characters"),
         (" \t ", PASSWORD, "1 to 40 characters"),
         ("x" * 41, PASSWORD, "1 to 40 characters"),
-        ("--", PASSWORD, "a letter or a digit"),
+        ("--", PASSWORD, "one letter or digit"),
         ("a\u202eb", PASSWORD, "invisible"),
         ("a\x00b", PASSWORD, "invisible"),
         ("Ada", "short", "too short"),
         ("Ada", "x" * 201, "too long"),
-        ("Ada Lovelace", "ada LOVELACE", "no secret"),
+        ("Ada Lovelace", "ada LOVELACE", "must differ from the name"),
     ],
 )
 def test_names_and_passwords_that_cannot_be(
@@ -462,10 +462,10 @@ def test_korean_throughout(client: SiteClient) -> None:
     client.headers["accept-language"] = "ko"
     assert "가입하기" in client.get("/sign-up").text
     page = client.post("/log-in", data={"name": "누구", "password": "모르는비밀번호"}).text
-    assert "이름과 비밀번호가 맞는 회원이 없습니다" in page
+    assert "이름 또는 비밀번호가 맞지 않아요" in page
     assert "누구" in sign_up(client, "누구", "가나다라마")
     page = client.get("/account").text
-    assert "2025년 6월 15일부터 회원" in page
+    assert "2025년 6월 15일 가입" in page
     assert "로그인한 기기" in page
 
 

@@ -82,7 +82,7 @@ def reasons(client: SiteClient, *files: tuple[str, str | bytes]) -> list[str]:
 def test_letterboxds_three_files_at_once(client: SiteClient) -> None:
     files = (("ratings.csv", LETTERBOXD_RATINGS), ("diary.csv", LETTERBOXD_DIARY), ("watched.csv", LETTERBOXD_WATCHED))
     page = send(client, *files).text
-    assert "6 events are new." in page
+    assert "6 new events" in page
     assert "No Such Movie At All (2001) · 4 · 2024-03-04" in page
     found = {(event["title"], event["kind"], event["value"], event["at"]) for event in events(client)}
     assert found == {

@@ -46,7 +46,7 @@ def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: li
     app = create_app(paths, db_url=f"sqlite:///{tmp_path}/f.db", clock=lambda: NOW)
     with TestClient(app) as client:
         page = client.get("/models/item-knn").text
-        assert "ItemKNN: 0.300, between 0.280 and 0.320" in page
+        assert "ItemKNN: 0.300, 95% interval 0.280 to 0.320" in page
         assert "EASE: " not in page
         assert "500 people" in page
         order = re.findall(r'<li class="model"><a href="/models/([\w-]+)"', client.get("/models").text)
@@ -55,7 +55,7 @@ def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: li
 
 def test_a_fit_without_figures_or_curves_says_so(client: TestClient) -> None:
     page = client.get("/models/ease").text
-    assert "saved without a measurement" in page
+    assert "saved without an evaluation" in page
     assert "<polyline" not in page
 
 
@@ -91,7 +91,7 @@ def test_a_page_of_a_model_lists_what_its_own_ranking_gives(client: TestClient, 
     assert 'data-item="2571"' not in client.get("/models/popularity").text
     with_own = client.get("/models/popularity?seen=true").text
     assert 'data-item="2571"' in with_own
-    assert "You: 4 of 5" in with_own
+    assert "Your rating: 4 of 5" in with_own
 
 
 def test_overlaps_are_counted_as_by_hand(client: TestClient) -> None:

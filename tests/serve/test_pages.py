@@ -165,13 +165,13 @@ def test_about_names_the_data_and_its_licence(client: TestClient) -> None:
     [
         ("/movie/99999999", "There is no movie &#39;99999999&#39;"),
         ("/movie/the matrx", "/movie/2571"),
-        ("/movie/-1", "Not in this programme"),
-        ("/movie/%F0%9F%8E%AC/../x", "Not in this programme"),
+        ("/movie/-1", "Not found"),
+        ("/movie/%F0%9F%8E%AC/../x", "Not found"),
         ("/nothing/here", "There is no page"),
         ("/?model=eaze", "popularity, item-knn, ease"),
-        ("/movie/1?model=eaze", "No model"),
-        ("/movie/<script>alert(1)</script>", "Not in this programme"),
-        ("/static/none.css", "Not in this programme"),
+        ("/movie/1?model=eaze", "There is no model"),
+        ("/movie/<script>alert(1)</script>", "Not found"),
+        ("/static/none.css", "Not found"),
     ],
 )
 def test_what_is_not_there_is_a_kind_404(client: TestClient, path: str, says: str) -> None:

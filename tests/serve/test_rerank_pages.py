@@ -66,7 +66,7 @@ def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
     mark(client, ALIEN, "5")
     answer = client.get("/?to=1900")
     assert answer.status_code == 200
-    assert "No movie is left with these filters" in answer.text
+    assert "No movie matches these filters" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
         ("novelty=nan", "a number from -1 to 1"),
         ("diversity=-0.1", "a number from 0 to 1"),
         ("from=soon", "a number from 0 to 9999"),
-        ("from=1990&to=1980", "lies after the last"),
+        ("from=1990&to=1980", "is later than the last"),
         ("genre=Comdy", "There is no genre Comdy"),
         ("genre=%3Cscript%3Ealert(1)%3C/script%3E", "There is no genre"),
     ],

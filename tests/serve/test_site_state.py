@@ -58,14 +58,14 @@ def test_what_cannot_be_served_is_left_out_and_the_site_says_so(
     assert logged in caplog.text
     client = TestClient(app)
     page = client.get("/about").text
-    assert "1 model of this site is not served at this moment" in page
+    assert "1 model of this site is not available" in page
     assert str(tmp_path.parent) not in page  # no folder of the server is shown to visitors
     assert client.get("/health/ready").json()["models"] == ["ease"]
     assert client.get("/").status_code == 200
 
 
 def test_a_whole_site_says_nothing_of_the_kind(client: TestClient) -> None:
-    assert "not served at this moment" not in client.get("/about").text
+    assert "not available" not in client.get("/about").text
 
 
 def test_the_first_that_can_be_used_decides_which_data_it_is(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
@@ -85,7 +85,7 @@ def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCa
         assert "/some/folder" not in answer.text
         for name, value in HEADERS.items():
             assert answer.headers[name] == value
-    assert "아직 열지 않았습니다" in client.get("/", headers={"accept-language": "ko"}).text
+    assert "아직 준비 중이에요" in client.get("/", headers={"accept-language": "ko"}).text
     assert client.post("/mark", data={"item_id": "1"}).status_code == 503
     assert client.get("/api/v1/items").json()["status"] == "not ready"
     assert client.get("/health/ready").status_code == 503

@@ -62,9 +62,9 @@ def test_other_models_say_how(artefact_paths: list[Path], known_movies: Dataset,
     app = create_app(paths, db_url=f"sqlite:///{tmp_path}/w.db", clock=lambda: NOW, hasher=CHEAP)
     with SiteClient(app) as client:
         page = client.get(f"/why/{MATRIX}").text
-        assert "You have not told us of a movie yet" in page
+        assert "You have not rated a movie yet" in page
         rate(client, ALIEN, "5")
-        assert "no movie of yours adds anything" in client.get(f"/why/{MATRIX}?model=popularity").text
+        assert "No movie of yours adds anything" in client.get(f"/why/{MATRIX}?model=popularity").text
         assert "Exact: with UserKNN" in client.get(f"/why/{MATRIX}?model=user-knn").text
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from markupsafe import Markup, escape
 from starlette.requests import Request
 
+from matinee.serve.pages.particles import with_particles
+
 FOLDER = Path(__file__).parent / "languages"
 LANGUAGES = tuple(sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir()))
 DEFAULT = "en"
@@ -28,12 +30,14 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """A text with its values. Raises KeyError for a key or value that is missing: a mistake of ours."""
-        return self._form(key, values).format(**{name: self._shown(value) for name, value in values.items()})
+        return self._polished(
+            self._form(key, values).format(**{name: self._shown(value) for name, value in values.items()})
+        )
 
     def html(self, key: str, **values: object) -> Markup:
         """The same for a text that holds tags; values are escaped unless they are Markup themselves."""
         shown = {name: escape(self._shown(value)) for name, value in values.items()}
-        return Markup(self._form(key, values)).format(**shown)
+        return Markup(self._polished(self._form(key, values).format(**shown)))
 
     def has(self, key: str) -> bool:
         """Whether there is such a text."""
@@ -58,6 +62,9 @@ class Texts:
         if isinstance(entry, str):
             return entry
         return entry["one"] if values["n"] == 1 else entry["other"]
+
+    def _polished(self, text: str) -> str:
+        return with_particles(text) if self.language == "ko" else text
 
     def _shown(self, value: object) -> object:
         return self.number(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -13,6 +13,7 @@ from matinee.serve.pages.i18n import texts_for
 
 NUMBERS = {"novelty": (-1.0, 1.0), "diversity": (0.0, 1.0)}
 YEARS = {"from": "from_year", "to": "to_year"}
+YEAR_TEXTS = {"from": "rerank.first_year", "to": "rerank.last_year"}
 NAMES = ("genre", *YEARS, *NUMBERS)
 
 
@@ -49,7 +50,7 @@ def rerank_of(request: Request, catalogue: Catalogue) -> RerankForm:
         if genre not in names:
             there = ", ".join(texts.genre(name) for name in names)
             raise PageError("rerank.no_genre", name=genre[:50], genres=there)
-    years = {field: _number(given.get(name, ""), texts(f"rerank.{name}"), 0, 9999) for name, field in YEARS.items()}
+    years = {field: _number(given.get(name, ""), texts(YEAR_TEXTS[name]), 0, 9999) for name, field in YEARS.items()}
     first, last = years["from_year"], years["to_year"]
     if first is not None and last is not None and first > last:
         raise PageError("rerank.bad_years", first=f"{first:g}", last=f"{last:g}")
