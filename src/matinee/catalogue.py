@@ -1,7 +1,5 @@
 """The catalogue: titles, years and genres of the items, and lookup by title."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,10 +9,8 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.errors import MatineeError
+from matinee.titles import article_first, split_year, title_key
 from matinee.vocab import UNKNOWN
-
-_YEAR = re.compile(r"\s*\((\d{4})(?:[–-]\d{0,4})?\)\s*$")
-_ARTICLE_LAST = re.compile(r"^(.*), (the|a|an|la|le|les|il|el|die|der|das)$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +34,7 @@ class Catalogue:
         tags: Sequence[Sequence[str]] = (),
     ) -> "Catalogue":
         """Build a catalogue from titles such as `Alien (1979)`; the year is read from the brackets."""
-        matches = (_YEAR.search(title) for title in titles)
-        years = tuple(int(match.group(1)) if match else 0 for match in matches)
+        years = tuple(split_year(title)[1] for title in titles)
         return cls(
             tuple(titles), years, tuple(map(tuple, genres)) if genres else ((),) * len(titles), tuple(map(tuple, tags))
         )
@@ -77,10 +72,11 @@ class Catalogue:
         Case, accents, punctuation, a leading or trailing article and a missing year do not matter; if several items
         share a name, the newest wins. Raises MatineeError with the closest titles if nothing matches.
         """
-        for key in (_fold(title), _fold(_YEAR.sub("", title))):
+        name, year = split_year(title)
+        for key in (_key(name, year), _key(name)):
             if (row := self._rows_by_key.get(key, UNKNOWN)) != UNKNOWN:
                 return row
-        close = get_close_matches(_fold(title), self._rows_by_key, n=6, cutoff=0.6)
+        close = get_close_matches(_key(name, year), self._rows_by_key, n=6, cutoff=0.6)
         names = list(dict.fromkeys(self.titles[self._rows_by_key[key]] for key in close))[:3]
         hint = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
         raise MatineeError(f"no movie titled {title!r} in the catalogue{hint}")
@@ -89,21 +85,12 @@ class Catalogue:
     def _rows_by_key(self) -> dict[str, int]:
         rows: dict[str, int] = {}
         for row in sorted(range(len(self)), key=lambda row: self.years[row]):
-            rows[_fold(_YEAR.sub("", self.titles[row]))] = row
-        return rows | {_fold(title): row for row, title in enumerate(self.titles)}
+            rows[_key(split_year(self.titles[row])[0])] = row
+        return rows | {_key(*split_year(title)): row for row, title in enumerate(self.titles)}
 
 
-def _fold(title: str) -> str:
-    """Normalise a title for lookup: lower case, no accents, no leading article."""
-    plain = unicodedata.normalize("NFKD", title.casefold())
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    year = _YEAR.search(plain)
-    name = _YEAR.sub("", plain).strip()
-    if moved := _ARTICLE_LAST.match(name):
-        name = f"{moved.group(2)} {moved.group(1)}"
-    words = re.findall(r"\w+", name)
-    words = words[1:] if len(words) > 1 and words[0] in {"the", "a", "an"} else words
-    return " ".join([*words, year.group(1)] if year else words)
+def _key(name: str, year: int = 0) -> str:
+    return f"{title_key(article_first(name))} {year}" if year else title_key(article_first(name))
 
 
 def join_genres(genres: Iterable[str]) -> str:

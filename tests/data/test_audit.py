@@ -12,7 +12,7 @@ from matinee.config import SplitConfig
 from matinee.data.audit import audit, strict_problems
 from matinee.data.sessions import session_starts
 from matinee.data.splits import split
-from matinee.data.statistics import Spread, counted, gini, rank_correlation, top_share
+from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.data.synthetic import cycle, missing_item, two_groups, zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.report.audit_plot import draw, figure
@@ -46,13 +46,13 @@ def small_log() -> Dataset:
     )
 
 
-def test_numbers_by_hand():
+def test_audit_statistics_by_hand():
     found = audit(small_log())
     assert (found.users, found.items, found.events) == (2, 4, 8)
     assert found.density == 1.0
     assert found.duplicates == 2
-    assert found.user_events == Spread(3, 3.5, 4, 4, 4.5, 4.9, 5)
-    assert found.item_events == Spread(1, 1, 2, 2, 3, 3, 3)
+    assert found.user_events == Summary(3, 3.5, 4, 4, 4.5, 4.9, 5)
+    assert found.item_events == Summary(1, 1, 2, 2, 3, 3, 3)
     assert found.top1_share == found.top10_share == 3 / 8
     # x = 1 1 3 3, weights -3 -1 1 3: (-3 - 1 + 3 + 9) / (4 * 8)
     assert found.gini == pytest.approx(8 / 32)
@@ -66,7 +66,7 @@ def test_numbers_by_hand():
     assert found.time.drift_correlation == rank_correlation(np.array([2, 2, 0, 0]), np.array([1, 1, 1, 1]))
 
 
-def test_parts_by_hand():
+def test_audit_of_parts_by_hand():
     # leave-last: user 1 keeps item 1 in train; user 2 keeps 1 2 2, its valid is item 4, its test item 1 again
     cut = split(small_log(), SplitConfig(split="leave-last"))
     found = audit(cut.data, cut)
@@ -75,23 +75,26 @@ def test_parts_by_hand():
     assert (valid.events, valid.targets, valid.users, valid.items) == (2, 2, 2, 2)
     assert (valid.cold_users, valid.cold_items, valid.repeated) == (0, 1, 0)  # item 4 is not in train
     assert (test.cold_users, test.cold_items, test.repeated) == (0, 1, 1)  # item 3 is not; user 2 has 1 already
-    assert (valid.older, valid.older_own) == (1, 0)  # user 1's item 2 is older than user 2's second item 2
-    assert (test.older, test.older_own) == (1, 0)
+    assert (valid.older_than_train, valid.older_than_own) == (
+        1,
+        0,
+    )  # user 1's item 2 is older than user 2's second item 2
+    assert (test.older_than_train, test.older_than_own) == (1, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_rank_correlation_is_scipys(seed):
+def test_rank_correlation_equals_scipy(seed):
     rng = np.random.default_rng(seed)
     first, second = rng.poisson(3, 50), rng.poisson(2, 50)
     assert rank_correlation(first, second) == pytest.approx(spearmanr(first, second).statistic, abs=1e-12)
 
 
-def test_rank_correlation_of_a_constant_is_not_defined():
+def test_rank_correlation_of_a_constant_is_undefined():
     assert rank_correlation(np.array([1, 1]), np.array([1, 2])) is None
     assert rank_correlation(np.array([1]), np.array([2])) is None
 
 
-def test_gini_and_shares_at_the_ends():
+def test_gini_and_top_shares_in_extreme_cases():
     assert gini(np.full(10, 7)) == 0
     assert gini(np.array([0] * 99 + [5])) == pytest.approx(0.99)
     counts = np.random.default_rng(0).poisson(4, 30)
@@ -101,19 +104,19 @@ def test_gini_and_shares_at_the_ends():
     assert top_share(np.array([3, 1]), 0.01) == 0.75
 
 
-def test_shares_are_not_rounded_to_none_or_all():
-    assert counted(9999, 10_000) == "9,999 of 10,000 (99.9%)"
-    assert counted(1, 10_000) == "1 of 10,000 (0.1%)"
-    assert counted(0, 0) == "0 of 0 (0%)"
+def test_percent_never_rounds_to_zero_or_one_hundred():
+    assert count_of(9999, 10_000) == "9,999 of 10,000 (99.9%)"
+    assert count_of(1, 10_000) == "1 of 10,000 (0.1%)"
+    assert count_of(0, 0) == "0 of 0 (0%)"
 
 
-def test_a_session_does_not_run_on_into_the_next_user():
+def test_a_session_never_spans_two_users():
     events = dataset([(1, 1, 1, 0), (1, 2, 1, 10), (2, 1, 1, 11), (2, 2, 1, 12)]).events
     assert session_starts(events).tolist() == [True, False, True, False]
     assert session_starts(events.take(np.arange(0))).tolist() == []
 
 
-def test_json_and_rows_say_the_same():
+def test_json_and_rows_agree():
     data = zipf_log(80, 60, 800, np.random.default_rng(0))
     found = audit(data, split(data, SplitConfig()))
     plain = json.loads(json.dumps(found.to_json()))
@@ -124,10 +127,12 @@ def test_json_and_rows_say_the_same():
     assert "curves" not in plain
     rows = dict(found.rows())
     assert rows["events"] == "800"
-    assert rows["test: targets older than train"].startswith(f"{found.parts[1].older:,} of {found.parts[1].targets:,}")
+    assert rows["test: targets older than train"].startswith(
+        f"{found.parts[1].older_than_train:,} of {found.parts[1].targets:,}"
+    )
 
 
-def test_strict_names_each_leak_and_passes_a_cut_in_time():
+def test_strict_lists_each_leak_and_accepts_a_split_by_time():
     data = zipf_log(80, 60, 800, np.random.default_rng(0))
     assert len(strict_problems(split(data, SplitConfig()))) == 2
     assert strict_problems(split(data, SplitConfig(split="time"))) == []
@@ -137,7 +142,7 @@ def titles(found) -> list[str]:
     return [axes.get_title(loc="left") for axes in figure(found).axes]
 
 
-def test_panels_follow_the_data():
+def test_panels_depend_on_the_data():
     data = zipf_log(80, 60, 800, np.random.default_rng(0))
     counts, time, parts = "Events per user and per item", "Events over time", "Events of each part"
     cut = split(data, SplitConfig())
@@ -155,7 +160,7 @@ def test_a_figure_is_written(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("timed", [True, False])
-def test_the_least_log(tmp_path, timed):
+def test_audit_of_a_minimal_log(tmp_path, timed):
     found = audit(dataset([(1, 1, 3, 5)], timed=timed))
     assert found.gini == 0
     assert json.dumps(found.to_json())
@@ -165,13 +170,13 @@ def test_the_least_log(tmp_path, timed):
     draw(audit(same_time, split(same_time, SplitConfig())), tmp_path / "audit.png")
 
 
-def test_an_empty_log_has_no_audit():
+def test_audit_of_an_empty_log_raises():
     data = dataset([(1, 1, 3, 5)])
     with pytest.raises(ValueError, match="no events"):
         audit(data.keep(np.array([False])))
 
 
-def test_two_groups_leave_out_one_item_of_each_user():
+def test_two_groups_leave_out_one_item_per_user():
     data = two_groups(24, 12)
     watched = data.events
     assert (watched.user_rows % 2 == watched.item_rows % 2).all()
@@ -184,7 +189,7 @@ def test_two_groups_leave_out_one_item_of_each_user():
         two_groups(5, 12)
 
 
-def test_cycle_goes_round():
+def test_cycle_wraps_around():
     data = cycle(60, 12, 6)
     items = data.events.item_rows.reshape(60, 6)
     assert (np.diff(items) % 12 == 1).all()
@@ -192,11 +197,11 @@ def test_cycle_goes_round():
     assert np.bincount(data.events.item_rows).tolist() == [30] * 12
     answers = (np.arange(60) + 6) % 12
     assert not (items == answers[:, None]).any()
-    with pytest.raises(ValueError, match="shorter than the circle"):
+    with pytest.raises(ValueError, match="shorter than the cycle"):
         cycle(4, 3, 3)
 
 
-def test_zipf_log_has_the_shape_of_life():
+def test_zipf_log_is_realistic():
     data = zipf_log(2000, 1000, 60_000, np.random.default_rng(0))
     found = audit(data)
     assert (found.users, found.items, found.events, found.duplicates) == (2000, 1000, 60_000, 0)

@@ -9,7 +9,7 @@ from matinee.data.loading import load
 FOLDER = files("matinee.data") / "bundled"
 
 
-def test_counts_of_its_makers():
+def test_bundled_counts_match_the_published_ones():
     data = load("bundled")
     assert (len(data.events), len(data.users), len(data.items)) == (100_004, 671, 9066)
     assert data.name == "bundled"
@@ -19,7 +19,7 @@ def test_counts_of_its_makers():
     assert np.bincount(data.events.user_rows).min() >= 20  # MovieLens picked users with at least twenty ratings
 
 
-def test_known_movies():
+def test_bundled_data_has_known_movies():
     data = load("bundled")
     alien = data.catalogue.row_of_title("Alien (1979)")
     assert data.items.id(alien) == 1214
@@ -31,7 +31,7 @@ def test_known_movies():
     assert all(title.strip() == title and title for title in data.catalogue.titles)
 
 
-def test_titles_are_those_of_the_2018_set_where_both_have_the_movie(shared_data):
+def test_bundled_titles_equal_those_of_the_2018_set(shared_data):
     ours, theirs = load("bundled"), load(shared_data("movielens-small-2018"))
     rows = theirs.items.rows(ours.items.ids)
     pairs = [(ours.catalogue.titles[a], theirs.catalogue.titles[b]) for a, b in enumerate(rows.tolist()) if b >= 0]
@@ -39,7 +39,7 @@ def test_titles_are_those_of_the_2018_set_where_both_have_the_movie(shared_data)
     assert sum(a == b.strip() for a, b in pairs) >= len(pairs) - 3  # one sequel had no name yet, two series no end
 
 
-def test_small_and_with_its_licence():
+def test_bundled_data_is_small_and_has_its_licence():
     assert sum((FOLDER / name).stat().st_size for name in ("ratings.parquet", "movies.parquet")) < 1_000_000
     licence = (FOLDER / "LICENSE-movielens.txt").read_text()
     for words in ("redistribute the data set", "commercial", "endorsement", "Harper and Joseph A. Konstan. 2015"):

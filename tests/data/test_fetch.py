@@ -88,7 +88,7 @@ def server():
         thread.join()
 
 
-def test_a_whole_download(server, tmp_path):
+def test_download(server, tmp_path):
     seen = []
     path = fetch("ml-1m", cache=tmp_path, base_url=server.url, on_progress=lambda *done: seen.append(done))
     assert path == tmp_path / "ml-1m.zip"
@@ -100,7 +100,7 @@ def test_a_whole_download(server, tmp_path):
     assert load(path).events.values.tolist() == [3, 5]
 
 
-def test_what_is_in_the_cache_is_not_fetched_again(server, tmp_path, monkeypatch):
+def test_a_cached_archive_is_not_downloaded_again(server, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("MATINEE_DATASETS_URL", server.url + "/")
     monkeypatch.setenv("MATINEE_DATA", str(tmp_path / "none"))
@@ -111,14 +111,14 @@ def test_what_is_in_the_cache_is_not_fetched_again(server, tmp_path, monkeypatch
     assert load("ml-1m").name == "ml-1m"
 
 
-def test_a_transfer_that_breaks_off_goes_on_at_once(server, tmp_path):
+def test_a_broken_transfer_resumes_at_once(server, tmp_path):
     server.cuts = [200_000, 100_000]
     path = fetch("ml-1m", cache=tmp_path, base_url=server.url)
     assert path.read_bytes() == ARCHIVE
     assert server.asked == [None, "bytes=200000-", "bytes=300000-"]
 
 
-def test_a_part_left_by_an_earlier_call_is_gone_on_with(server, tmp_path):
+def test_a_partial_file_of_an_earlier_call_is_resumed(server, tmp_path):
     (tmp_path / "ml-1m.zip.part").write_bytes(ARCHIVE[:123_456])
     seen = []
     path = fetch("ml-1m", cache=tmp_path, base_url=server.url, on_progress=lambda *done: seen.append(done))
@@ -127,84 +127,86 @@ def test_a_part_left_by_an_earlier_call_is_gone_on_with(server, tmp_path):
     assert seen[0] == (123_456, len(ARCHIVE))
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(server, tmp_path):
+def test_a_server_without_ranges_sends_the_whole_file_again(server, tmp_path):
     server.ranges = False
     (tmp_path / "ml-1m.zip.part").write_bytes(b"x" * 123_456)
     assert fetch("ml-1m", cache=tmp_path, base_url=server.url).read_bytes() == ARCHIVE
     assert server.asked == ["bytes=123456-"]
 
 
-def test_a_part_that_was_whole_is_only_checked(server, tmp_path):
+def test_a_complete_partial_file_is_only_verified(server, tmp_path):
     (tmp_path / "ml-1m.zip.part").write_bytes(ARCHIVE)
     assert fetch("ml-1m", cache=tmp_path, base_url=server.url).read_bytes() == ARCHIVE
 
 
-def test_a_part_longer_than_the_file_is_deleted(server, tmp_path):
+def test_a_partial_file_longer_than_the_archive_is_deleted(server, tmp_path):
     (tmp_path / "ml-1m.zip.part").write_bytes(ARCHIVE + b"more")
-    with pytest.raises(DataError, match="is no part of this file; it is deleted"):
+    with pytest.raises(DataError, match="does not match the file and was deleted"):
         fetch("ml-1m", cache=tmp_path, base_url=server.url)
     assert fetch("ml-1m", cache=tmp_path, base_url=server.url).read_bytes() == ARCHIVE
 
 
-def test_a_server_that_keeps_breaking_off_is_given_up_and_the_part_kept(server, tmp_path):
+def test_repeated_interruptions_raise_and_keep_the_partial_file(server, tmp_path):
     server.cuts = [1000] * 50
-    with pytest.raises(DataError, match=r"broke off after 4,000 of \d+,\d+ bytes\); run it again to go on, or get"):
+    with pytest.raises(DataError, match=r"interrupted after 4,000 of \d+,\d+ bytes\); run it again to resume, or save"):
         fetch("ml-1m", cache=tmp_path, base_url=server.url)
     assert (tmp_path / "ml-1m.zip.part").read_bytes() == ARCHIVE[:4000]
     server.cuts = []
     assert fetch("ml-1m", cache=tmp_path, base_url=server.url).read_bytes() == ARCHIVE
 
 
-def test_a_wrong_checksum_deletes_and_says_so(server, tmp_path):
+def test_a_wrong_checksum_deletes_the_file_and_raises(server, tmp_path):
     server.checksum = "0" * 32 + "  ml-1m.zip"
     with pytest.raises(DataError) as caught:
         fetch("ml-1m", cache=tmp_path, base_url=server.url)
-    assert f"{server.url}/ml-1m.zip came with checksum {MD5} and not {'0' * 32}; it is deleted" in str(caught.value)
+    assert f"{server.url}/ml-1m.zip arrived with checksum {MD5} instead of {'0' * 32} and was deleted" in str(
+        caught.value
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["content", "no zip"])
-def test_without_a_checksum_the_zip_must_be_sound(server, tmp_path, damage):
+def test_without_a_checksum_the_zip_is_tested(server, tmp_path, damage):
     server.checksum = None
     assert fetch("ml-1m", cache=tmp_path / "good", base_url=server.url).read_bytes() == ARCHIVE
     broken = bytearray(ARCHIVE)
     broken[300_000] ^= 1
     server.content = bytes(broken) if damage == "content" else b"<html>not found</html>"
-    with pytest.raises(DataError, match=r"is no sound zip .*; it is deleted, fetch it again"):
+    with pytest.raises(DataError, match=r"is a damaged zip .* and was deleted; download it again"):
         fetch("ml-1m", cache=tmp_path / "bad", base_url=server.url)
     assert list((tmp_path / "bad").iterdir()) == []
 
 
-def test_a_set_that_the_server_has_not(server, tmp_path):
+def test_a_set_missing_on_the_server_raises(server, tmp_path):
     with pytest.raises(DataError) as caught:
         fetch("ml-25m", cache=tmp_path, base_url=server.url)
     assert str(caught.value) == (
-        f"{server.url}/ml-25m.zip cannot be fetched (Not Found); run it again to go on, or get the file by hand "
-        f"and put it at {tmp_path / 'ml-25m.zip'}"
+        f"{server.url}/ml-25m.zip cannot be downloaded (Not Found); run it again to resume, or save the file by hand "
+        f"as {tmp_path / 'ml-25m.zip'}"
     )
 
 
-def test_no_server(tmp_path):
+def test_an_unreachable_server_raises(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(DataError) as caught:
         fetch("ml-1m", cache=tmp_path, base_url=url)
-    assert str(caught.value).startswith(f"{url}/ml-1m.zip cannot be fetched (")
-    assert f"put it at {tmp_path / 'ml-1m.zip'}" in str(caught.value)
+    assert str(caught.value).startswith(f"{url}/ml-1m.zip cannot be downloaded (")
+    assert f"save the file by hand as {tmp_path / 'ml-1m.zip'}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_mistakes_of_the_caller(tmp_path):
+def test_invalid_arguments_raise(tmp_path):
     with pytest.raises(DataError, match="no data set 'ml1m' to fetch; did you mean 'ml-1m'"):
         fetch("ml1m", cache=tmp_path)
-    with pytest.raises(DataError, match="is no http or https address; mend MATINEE_DATASETS_URL"):
+    with pytest.raises(DataError, match="is not an http or https URL; fix MATINEE_DATASETS_URL"):
         fetch("ml-1m", cache=tmp_path, base_url="file:///etc")
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"cannot be written: .*; set XDG_CACHE_HOME"):
         fetch("ml-1m", cache=tmp_path / "file", base_url="http://127.0.0.1:9")
 
 
-def test_the_official_sets():
+def test_the_official_data_sets():
     assert set(SETS) == {"ml-latest-small", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m"}
     assert fetching.OFFICIAL == "https://files.grouplens.org/datasets/movielens"

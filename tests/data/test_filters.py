@@ -10,11 +10,12 @@ import pytest
 from matinee.catalogue import Catalogue
 from matinee.config import FilterConfig, SplitConfig
 from matinee.data.filters import apply_filters
-from matinee.data.moments import iso, moment
 from matinee.data.splits import split
 from matinee.data.synthetic import zipf_log
+from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
+from matinee.times import format_time
 from matinee.vocab import Vocab
 
 RNG = np.random.default_rng(0)
@@ -67,7 +68,7 @@ def plain_filter(rows, least_user, least_item, order):
 
 @pytest.mark.parametrize("order", ["users-items", "items-users", "fixed-point"])
 @pytest.mark.parametrize(("least_user", "least_item"), [(0, 15), (12, 0), (12, 12), (16, 12)])
-def test_rare_users_and_items_go_as_in_a_plain_loop(order, least_user, least_item):
+def test_rare_users_and_items_are_dropped_as_by_a_plain_loop(order, least_user, least_item):
     data = zipf_log(120, 90, 2000, np.random.default_rng(3))
     config = FilterConfig(min_user_events=least_user, min_item_events=least_item, filter_order=order)
     wanted = plain_filter(triples(data), least_user, least_item, order)
@@ -75,17 +76,17 @@ def test_rare_users_and_items_go_as_in_a_plain_loop(order, least_user, least_ite
     assert triples(apply_filters(data, config, rng=RNG)) == wanted
 
 
-def test_orders_differ_where_they_should():
+def test_filter_orders_differ_where_they_should():
     # items >= 2 drops item 40 (4th event of user 1), so users >= 4 then finds nobody; the other order keeps user 1
     data = dataset([1, 1, 1, 1, 2, 2, 2], [10, 20, 30, 40, 10, 20, 30], np.ones(7), np.arange(7))
     kept = apply_filters(data, FilterConfig(min_user_events=3, min_item_events=2), rng=RNG)
     assert len(kept.events) == 6
     config = FilterConfig(min_user_events=4, min_item_events=2, filter_order="items-users")
-    with pytest.raises(DataError, match=r"min_user_events 4 .*items-users.* at most min_user_events 3 leaves some"):
+    with pytest.raises(DataError, match=r"min_user_events 4 .*items-users.* use min_user_events 3 or less"):
         apply_filters(data, config, rng=RNG)
 
 
-def test_protocol_a_has_its_known_sizes(shared_data):
+def test_protocol_a_has_its_published_sizes(shared_data):
     config = FilterConfig(min_user_events=30, min_item_events=10, filter_order="fixed-point")
     kept = apply_filters(read(shared_data("movielens-small-2016-01")), config, rng=RNG)
     assert (len(kept.users), len(kept.items), len(kept.events)) == (529, 2285, 80_644)
@@ -98,7 +99,7 @@ def test_protocol_a_has_its_known_sizes(shared_data):
     )
 
 
-def test_dates_begin_inclusive_and_end_exclusive():
+def test_since_is_inclusive_and_until_exclusive():
     kept = apply_filters(small_log(), FilterConfig(since="1970-01-03", until="1970-01-05T00:00:00Z"), rng=RNG)
     assert kept.events.times.tolist() == [2 * 86_400, 3 * 86_400]
     assert kept.notes == (
@@ -106,19 +107,19 @@ def test_dates_begin_inclusive_and_end_exclusive():
     )
 
 
-def test_value_is_inclusive_also_for_what_float32_rounds():
+def test_min_value_is_inclusive_despite_float32_rounding():
     assert len(apply_filters(small_log(), FilterConfig(min_value=0.1), rng=RNG).events) == 9
     assert apply_filters(small_log(), FilterConfig(min_value=4), rng=RNG).events.values.tolist() == [5, 4, 5, 4]
 
 
-def test_value_comes_before_rare_users():
+def test_values_are_filtered_before_rare_users():
     # of user 1 three events reach 3, of user 2 two, of user 3 one
     kept = apply_filters(small_log(), FilterConfig(min_value=3, min_user_events=3), rng=RNG)
     assert kept.users.ids.tolist() == [1]
     assert len(kept.notes) == 2
 
 
-def test_sample_of_users_is_whole_users_and_the_rngs():
+def test_sampled_users_are_whole_and_follow_the_rng():
     data = zipf_log(50, 40, 400, np.random.default_rng(1))
     config = FilterConfig(sample_users=7)
     first = apply_filters(data, config, rng=np.random.default_rng(5))
@@ -131,7 +132,7 @@ def test_sample_of_users_is_whole_users_and_the_rngs():
     assert apply_filters(data, FilterConfig(sample_users=50), rng=RNG) is data
 
 
-def test_nothing_asked_is_nothing_done():
+def test_default_filters_change_nothing():
     data = small_log()
     assert apply_filters(data, FilterConfig(), rng=RNG) is data
     assert apply_filters(data, FilterConfig(min_user_events=2, min_item_events=1), rng=RNG).notes == ()
@@ -142,25 +143,25 @@ def test_nothing_asked_is_nothing_done():
     [
         (FilterConfig(min_value=9), "min_value 9 leaves no event of made; the largest value is 5"),
         (FilterConfig(since="2001-01-01"), r"the log runs from 1970-01-01T00:00:00Z to 1970-01-09T00:00:00Z"),
-        (FilterConfig(min_user_events=99), "with min_item_events 0 at most min_user_events 4 leaves some"),
-        (FilterConfig(min_item_events=99), "at most min_item_events 3 leaves some"),
+        (FilterConfig(min_user_events=99), "with min_item_events 0, use min_user_events 4 or less"),
+        (FilterConfig(min_item_events=99), "use min_item_events 3 or less"),
         (
             FilterConfig(min_user_events=4, min_item_events=3, filter_order="fixed-point"),
-            "with min_item_events 3 at most min_user_events 2 leaves some",
+            "with min_item_events 3, use min_user_events 2 or less",
         ),
     ],
 )
-def test_a_filter_that_leaves_nothing_says_what_would(config, said):
+def test_a_filter_that_leaves_nothing_suggests_a_limit(config, said):
     with pytest.raises(DataError, match=said) as caught:
         apply_filters(small_log(), config, rng=RNG)
     assert "\n" not in str(caught.value)
 
 
-def test_dates_need_times_and_sense():
+def test_date_filters_need_times_and_valid_dates():
     untimed = dataset([1, 2], [1, 2], [1, 1], [0, 0], timed=False)
     with pytest.raises(DataError, match="made has no times, so since 2015-01-01 cannot be applied"):
         apply_filters(untimed, FilterConfig(since="2015-01-01"), rng=RNG)
-    with pytest.raises(MatineeError, match="until = 'last week' is no moment; write an ISO date"):
+    with pytest.raises(MatineeError, match="until = 'last week' is not a date or time; write an ISO date"):
         apply_filters(small_log(), FilterConfig(until="last week"), rng=RNG)
 
 
@@ -175,6 +176,6 @@ def test_dates_need_times_and_sense():
         ("1969-12-31", -86_400),
     ],
 )
-def test_moments(text, seconds):
-    assert moment(text, "since") == seconds
-    assert moment(iso(seconds), "since") == seconds
+def test_parse_time_and_format_time(text, seconds):
+    assert parse_time(text, "since") == seconds
+    assert parse_time(format_time(seconds), "since") == seconds

@@ -31,7 +31,7 @@ def places(tmp_path, monkeypatch):
     return folders
 
 
-def test_a_name_is_looked_up_in_order(places):
+def test_names_are_looked_up_in_order(places):
     for where, folder in reversed(places.items()):
         (folder / "mine").mkdir()
         (folder / "mine" / "ratings.csv").write_text(LOG.replace("1,2,3", f"1,2,{len(where)}"))
@@ -53,7 +53,7 @@ def test_a_name_finds_a_zip_or_a_table(places):
     assert [name for name, _, _ in available()] == ["bundled", "plays", "ml-1m"]
 
 
-def test_a_path_wins_over_a_name(places, tmp_path):
+def test_a_path_takes_precedence_over_a_name(places, tmp_path):
     (places["MATINEE_DATA"] / "mine").mkdir()
     (tmp_path / "here" / "mine").write_text(LOG)
     assert load("mine").events.values.tolist() == [3]
@@ -62,10 +62,10 @@ def test_a_path_wins_over_a_name(places, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ml-1m", "data set ml-1m is not here yet; get it with: matinee data fetch ml-1m"),
+        ("ml-1m", "data set ml-1m is not downloaded yet; run: matinee data fetch ml-1m"),
         (
             "ml1m",
-            "no data set 'ml1m'; did you mean 'ml-1m'? (what is not here yet comes with: matinee data fetch NAME)",
+            "no data set 'ml1m'; did you mean 'ml-1m'? (to download one: matinee data fetch NAME)",
         ),
         ("bundle", "no data set 'bundle'; did you mean 'bundled'?"),
         ("xyz", "no data set 'xyz'; known are: bundled, ml-10m, ml-1m, ml-20m, ml-25m, ml-32m, ml-latest-small"),
@@ -80,14 +80,14 @@ def test_an_unknown_name_gets_a_hint(places, name, message):
     assert str(caught.value).startswith(message)
 
 
-def test_a_folder_prefers_the_table_called_like_a_log(tmp_path):
+def test_a_folder_prefers_the_table_named_like_a_log(tmp_path):
     (tmp_path / "events.tsv").write_text(LOG.replace(",", "\t"))
     (tmp_path / "shops.csv").write_text("user,item\n7,8\n")
     (tmp_path / "movies.csv").write_text("movieId,title\n2,Heat (1995)\n")
     assert load(tmp_path).users.ids.tolist() == [1]
 
 
-def test_a_ratings_csv_of_another_maker_keeps_its_titles(tmp_path):
+def test_a_ratings_csv_that_is_not_movielens_keeps_its_titles(tmp_path):
     (tmp_path / "ratings.csv").write_text("at;who;item_id;stars\n2001-02-03;ann;5;4\n")
     (tmp_path / "movies.csv").write_text("item_id,title,genres\n5,Heat (1995),Crime|Drama\n")
     data = load(tmp_path, ColumnsConfig(user="who"))
@@ -125,7 +125,7 @@ def frame_of(rows):
     "names", [("train", "valid", "test"), ("training", "val", "testing"), ("Train", "dev", "test")]
 )
 @pytest.mark.parametrize("form", ["csv", "parquet", "no header", "zip"])
-def test_parts_as_tables(tmp_path, names, form):
+def test_a_split_in_tables(tmp_path, names, form):
     folder = tmp_path / "split"
     folder.mkdir()
     for name, rows in zip(names, PARTS.values(), strict=True):
@@ -148,7 +148,7 @@ def test_parts_as_tables(tmp_path, names, form):
     assert order == sorted(order)
 
 
-def test_parts_without_valid_and_with_titles(tmp_path):
+def test_a_split_without_valid_and_with_titles(tmp_path):
     frame_of(PARTS["train"]).write_csv(tmp_path / "train.csv")
     frame_of(PARTS["test"]).write_csv(tmp_path / "test.csv")
     (tmp_path / "movies.csv").write_text("movieId,title,genres\n13,Heat (1995),Crime\n")
@@ -157,7 +157,7 @@ def test_parts_without_valid_and_with_titles(tmp_path):
     assert data.catalogue.titles == ("10", "11", "Heat (1995)")
 
 
-def test_parts_of_which_one_has_text_ids(tmp_path):
+def test_a_split_with_text_ids_in_one_part(tmp_path):
     (tmp_path / "train.csv").write_text("user,item\n1,2\n9,2\n")
     (tmp_path / "test.csv").write_text("user,item\nten,2\n1,3\n")
     data, labels = load_parts(tmp_path)
@@ -165,7 +165,7 @@ def test_parts_of_which_one_has_text_ids(tmp_path):
     assert labels.tolist() == [TRAIN, TEST, TRAIN, TEST]
 
 
-def test_the_graph_papers_text_form(tmp_path):
+def test_adjacency_text(tmp_path):
     (tmp_path / "train.txt").write_text("0 5 3 8\n1 5\n3 9 5 \n")
     (tmp_path / "test.txt").write_text("0 9\n1 3 8\n2\n")
     (tmp_path / "user_list.txt").write_text("org_id remap_id\nA 0\n")
@@ -187,7 +187,7 @@ def test_the_graph_papers_text_form(tmp_path):
     ]
 
 
-def test_graph_text_against_a_plain_loop(tmp_path):
+def test_adjacency_text_against_a_plain_loop(tmp_path):
     rng = np.random.default_rng(2)
     lists = {user: rng.permutation(400)[: rng.integers(0, 30)].tolist() for user in rng.permutation(3000).tolist()}
     lines = [" ".join(map(str, [user, *items])) for user, items in lists.items()]
@@ -202,48 +202,50 @@ def test_graph_text_against_a_plain_loop(tmp_path):
     assert found == {user: items for user, items in lists.items() if items}
 
 
-def test_graph_text_with_a_word_in_it(tmp_path):
+def test_adjacency_text_with_a_word_is_refused(tmp_path):
     (tmp_path / "train.txt").write_text("0 5 3 8\n1 5\n" * 200 + "7 8 x\n")
     (tmp_path / "test.txt").write_text("0 9\n")
-    with pytest.raises(DataError, match=r"train.txt, line 401: 'x' is no number; a line is: user item item"):
+    with pytest.raises(DataError, match=r"train.txt, line 401: 'x' is not a number; a line is: user item item"):
         load_parts(tmp_path)
 
 
-def test_repeats_go_inside_a_part_and_stay_between_parts(tmp_path):
+def test_repeats_are_dropped_within_parts_but_kept_across_parts(tmp_path):
     (tmp_path / "train.csv").write_text("user,item,rating,time\n1,5,1,100\n1,5,2,200\n1,6,1,100\n")
     (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,4,300\n1,7,4,300\n")
     data, labels = load_parts(tmp_path)
     assert labelled(data, labels) == [(TRAIN, 1, 5, 200), (TRAIN, 1, 6, 100), (TEST, 1, 5, 300), (TEST, 1, 7, 300)]
     assert data.notes == (
-        "1 repeated events: the last of each kept",
-        "1 targets are items that their user has in an earlier part too: masked, so never found",
+        "dropped 1 repeated events, keeping the last of each",
+        "1 targets are items that their user also has in an earlier part: masked, so never hit",
     )
     (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,2,200\n1,7,4,300\n")
-    with pytest.raises(DataError, match="1 events stand in two parts, the first: user 1, item 5; a model would learn"):
+    with pytest.raises(
+        DataError, match="1 events are in two parts, the first: user 1, item 5; a model would be fitted"
+    ):
         load_parts(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"train.csv": LOG}, "has no test.csv, .tsv, .parquet or .txt, but train.csv; name it so"),
+        ({"train.csv": LOG}, "has no test.csv, .tsv, .parquet or .txt, but train.csv; rename the file of test"),
         ({"test.csv": LOG}, "has no train.csv"),
         ({}, "has no train.csv, .tsv, .parquet or .txt, but nothing"),
-        ({"train.csv": LOG, "train.tsv": LOG, "test.csv": LOG}, "holds train.csv and train.tsv for one part"),
-        ({"train.csv": LOG, "test.csv": "user,item\n1,2\n"}, "train.csv has values and .*test.csv has none"),
-        ({"train.csv": LOG, "test.csv": "user,item,rating\n1,2,3\n"}, "train.csv has times and .*test.csv has none"),
-        ({"train.csv": LOG, "test.csv": LOG + "1,3,x,5\n"}, "test.csv, line 3: the value 'x' is no number"),
+        ({"train.csv": LOG, "train.tsv": LOG, "test.csv": LOG}, "has train.csv and train.tsv for the same part"),
+        ({"train.csv": LOG, "test.csv": "user,item\n1,2\n"}, "train.csv has values but .*test.csv has none"),
+        ({"train.csv": LOG, "test.csv": "user,item,rating\n1,2,3\n"}, "train.csv has times but .*test.csv has none"),
+        ({"train.csv": LOG, "test.csv": LOG + "1,3,x,5\n"}, "test.csv, line 3: the value 'x' is not a number"),
     ],
 )
-def test_parts_that_do_not_fit_together(tmp_path, files, message):
+def test_inconsistent_parts_are_refused(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
         load_parts(tmp_path)
 
 
-def test_a_folder_of_parts_is_not_a_log(tmp_path):
+def test_a_folder_with_a_split_is_not_a_log(tmp_path):
     (tmp_path / "train.csv").write_text(LOG)
     (tmp_path / "test.csv").write_text(LOG)
-    with pytest.raises(DataError, match="holds the parts of a split; use it with --split files:"):
+    with pytest.raises(DataError, match="contains the parts of a split; use it with --split files:"):
         load(tmp_path)

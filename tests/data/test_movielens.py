@@ -9,7 +9,6 @@ import pytest
 
 from matinee.data import movielens
 from matinee.data.loading import load
-from matinee.data.movielens import side_tables
 from matinee.errors import DataError
 
 RATINGS = [(3, 20, 4.0, 900_000_000), (1, 30, 3.5, 800_000_005), (1, 20, 5.0, 800_000_005), (1, 7, 1.0, 800_000_001)]
@@ -71,7 +70,7 @@ WRITERS = {"csv": write_csv, "dat": write_dat, "100k": write_100k}
 
 @pytest.mark.parametrize("form", WRITERS)
 @pytest.mark.parametrize("packed", ["folder", "inner folder", "zip", "zip with inner folder"])
-def test_every_generation_in_every_wrapping_is_the_same_data(tmp_path, form, packed):
+def test_every_generation_and_packing_gives_the_same_data(tmp_path, form, packed):
     folder = tmp_path / "set" / "inner" if "inner" in packed else tmp_path / "set"
     WRITERS[form](folder)
     path = tmp_path / "set"
@@ -99,7 +98,7 @@ def test_every_generation_in_every_wrapping_is_the_same_data(tmp_path, form, pac
 
 
 @pytest.mark.parametrize(("form", "file"), [("csv", "ratings.csv"), ("dat", "ratings.dat"), ("100k", "u.data")])
-def test_the_ratings_file_alone_leads_to_its_folder(tmp_path, form, file):
+def test_the_path_of_a_ratings_file_loads_its_folder(tmp_path, form, file):
     WRITERS[form](tmp_path / "set")
     assert load(tmp_path / "set" / file).catalogue.titles[0] == "Heat (1995)"
 
@@ -109,7 +108,7 @@ def test_movies_dat_of_ml_10m_is_utf8(tmp_path):
     assert load(tmp_path).catalogue.titles[1] == "Misérables, Les (1995)"
 
 
-def test_100k_without_its_list_of_genres_uses_the_known_nineteen(tmp_path):
+def test_100k_without_u_genre_uses_the_known_nineteen_genres(tmp_path):
     (tmp_path / "u.data").write_text("1\t1\t5\t874965758\n1\t2\t5\t874965759\n")
     flags = ["0"] * 19
     flags[3] = flags[4] = flags[5] = "1"
@@ -118,20 +117,6 @@ def test_100k_without_its_list_of_genres_uses_the_known_nineteen(tmp_path):
     (tmp_path / "u.item").write_text("\n".join(lines) + "\n")
     data = load(tmp_path)
     assert data.catalogue.genres == (("Animation", "Children's", "Comedy"), ())
-
-
-def test_side_tables(tmp_path):
-    write_csv(tmp_path / "a")
-    write_dat(tmp_path / "b")
-    write_100k(tmp_path / "c")
-    tables = side_tables(tmp_path / "a")
-    assert set(tables) == {"movies", "tags", "links"}
-    assert tables["links"]["imdbId"].to_list() == ["0113277", "0113828"]
-    assert tables["links"]["tmdbId"].to_list() == [949, None]
-    assert tables["tags"].rows() == [(1, 7, "slow", 800000000)]
-    assert tables["movies"].height == 4
-    assert side_tables(tmp_path / "b")["users"].rows()[1] == (3, "M", 56, 16, "02138")
-    assert side_tables(tmp_path / "c")["users"].columns == ["userId", "age", "gender", "occupation", "zip"]
 
 
 def big_sample(seed=3, n=5000):
@@ -144,7 +129,7 @@ def big_sample(seed=3, n=5000):
 
 
 @pytest.mark.parametrize("separator", [",", "::", "\t"])
-def test_arrays_equal_a_plain_parse_and_the_patient_reader(tmp_path, monkeypatch, separator):
+def test_the_fast_reader_equals_a_plain_parse_and_the_general_reader(tmp_path, monkeypatch, separator):
     file = {",": "ratings.csv", "::": "ratings.dat", "\t": "u.data"}[separator]
     lines = [separator.join(map(str, row)) for row in zip(*(c.tolist() for c in big_sample()), strict=True)]
     header = "userId,movieId,rating,timestamp\n" if separator == "," else ""
@@ -158,7 +143,7 @@ def test_arrays_equal_a_plain_parse_and_the_patient_reader(tmp_path, monkeypatch
     assert load(tmp_path).fingerprint == fast.fingerprint
 
 
-def test_the_fast_reader_took_the_file(tmp_path, monkeypatch):
+def test_the_fast_reader_reads_the_file(tmp_path, monkeypatch):
     """Else the speed is gone without a test that fails."""
     monkeypatch.setattr(movielens, "read_log", lambda *args: pytest.fail("the patient reader was asked"))
     for form, writer in WRITERS.items():
@@ -169,36 +154,36 @@ def test_the_fast_reader_took_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("1::2::3::4::5", "line 2: 5 fields where the first line has 4"),
+        ("1::2::3::4::5", "line 2: 5 fields, but the first line has 4"),
         ("1::2::3", "line 2: no time"),
         ("1:2::3::4", "line 2: the item '3'|line 2: no time|line 2: the user '1:2'"),
         ("1::x2:3::4", "line 2"),
         ("1:9:2::3::4", "line 2"),
-        ("1::2::3::4:5", "line 2: the time .4:5. is no time"),
+        ("1::2::3::4:5", "line 2: the time .4:5. is not a time"),
         ("1::2::3::", "line 2: no time"),
         ("::2::3::4", "line 2: no user"),
-        ("1::2::three::4", "line 2: the value 'three' is no number"),
+        ("1::2::three::4", "line 2: the value 'three' is not a number"),
         ("1::2::nan::4", "line 2: the value is nan|line 2: no value"),
         ("1::2::3::-4", "line 2: the time -4 is negative"),
         ("1::2::3::4000000000", "line 2: the time 2096-10-02 07:06:40 is in the future"),
     ],
 )
-def test_a_bad_line_of_ratings_dat_is_named(tmp_path, bad, message):
+def test_a_bad_line_of_ratings_dat_is_reported(tmp_path, bad, message):
     (tmp_path / "ratings.dat").write_text(f"1::10::4::800000000\n{bad}\n3::11::2::800000000\n")
     with pytest.raises(DataError, match=message):
         load(tmp_path, now=1_700_000_000)
 
 
 @pytest.mark.parametrize(("file", "separator"), [("ratings.csv", ","), ("u.data", "\t")])
-def test_a_field_too_many_is_named_in_every_form(tmp_path, file, separator):
+def test_an_extra_field_is_reported_in_every_format(tmp_path, file, separator):
     rows = ["1 10 4 800000000", "1 2 3 4 5", "3 11 2 800000000"]
     header = ["userId movieId rating timestamp"] if file == "ratings.csv" else []
     (tmp_path / file).write_text("\n".join([*header, *rows]).replace(" ", separator))
-    with pytest.raises(DataError, match=f"line {2 + len(header)}: 5 fields where the first line has 4"):
+    with pytest.raises(DataError, match=f"line {2 + len(header)}: 5 fields, but the first line has 4"):
         load(tmp_path)
 
 
-def test_a_pair_across_the_counting_block_is_one_pair(monkeypatch):
+def test_a_double_separator_across_blocks_counts_once(monkeypatch):
     monkeypatch.setattr(movielens, "_BLOCK", 3)
     raw = b"1::2:3::::45:"
     plain = sum(a == b == ord(":") for a, b in pairwise(raw))

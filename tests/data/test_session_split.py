@@ -8,7 +8,7 @@ import pytest
 from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.prefixes import Prefixes
-from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Split, split
+from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Split, split
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
@@ -96,12 +96,12 @@ def last_only(items: list[int]) -> list[int]:
     return [item for place, item in enumerate(items) if item not in items[place + 1 :]]
 
 
-def test_labels_against_a_loop() -> None:
+def test_session_labels_against_a_loop() -> None:
     data = log()
     found = cut(data)
     wanted = np.full(len(data.events), UNUSED)
     parts = parts_of(data)
-    for label, shown in ((TRAIN, TRAIN), (VALID, VALID_SHOWN), (TEST, TEST_SHOWN)):
+    for label, shown in ((TRAIN, TRAIN), (VALID, VALID_INPUTS), (TEST, TEST_INPUTS)):
         assert len(parts[label]) > 10
         for session in parts[label]:
             wanted[session] = label
@@ -113,20 +113,20 @@ def test_labels_against_a_loop() -> None:
     assert found.notes[2].endswith(f"have fewer than 2 events ({(wanted == UNUSED).sum()} events) and are left out")
 
 
-def test_no_session_is_torn_and_later_ones_are_tested() -> None:
+def test_sessions_stay_whole_and_the_latest_are_test() -> None:
     data = log()
     found = cut(data)
     sessions = found.sessions
     assert sessions is not None
     part = found.labels[sessions.starts[1:] - 1]  # of each session's last event
-    begun = {label: sessions.begun[part == label] for label in (TRAIN, VALID, TEST)}
+    begun = {label: sessions.start_times[part == label] for label in (TRAIN, VALID, TEST)}
     assert begun[TRAIN].max() <= begun[VALID].min() <= begun[VALID].max() <= begun[TEST].min()
     for start, stop in zip(sessions.starts[:-1], sessions.starts[1:], strict=True):
         assert len({(label + 1) // 2 for label in found.labels[start:stop].tolist()}) == 1
 
 
 @pytest.mark.parametrize("refit", ["train", "train+valid"])
-def test_a_model_learns_from_sessions_as_if_each_were_a_user(refit: str) -> None:
+def test_without_earlier_each_session_is_a_training_history(refit: str) -> None:
     data = log()
     histories = cut(data).training(refit).histories
     parts = parts_of(data)
@@ -139,7 +139,7 @@ def test_a_model_learns_from_sessions_as_if_each_were_a_user(refit: str) -> None
         assert mine.user_rows.tolist() == [data.events.user_rows[session[0]]]
 
 
-def test_with_earlier_sessions_a_model_learns_from_users() -> None:
+def test_with_earlier_each_user_is_a_training_history() -> None:
     data = log()
     histories = cut(data, earlier=True).training().histories
     wanted: dict[int, list[int]] = {}
@@ -154,7 +154,9 @@ def test_with_earlier_sessions_a_model_learns_from_users() -> None:
 @pytest.mark.parametrize("predict", ["every", "last"])
 @pytest.mark.parametrize("repeat", [False, True])
 @pytest.mark.parametrize(("on", "part"), [("valid", VALID), ("test", TEST)])
-def test_what_is_shown_and_asked_against_a_loop(earlier: bool, predict: str, repeat: bool, on: str, part: int) -> None:
+def test_session_inputs_and_targets_against_a_loop(
+    earlier: bool, predict: str, repeat: bool, on: str, part: int
+) -> None:
     data = log(repeats=True)
     config = EvaluationConfig(on=on, predict=predict, repeat=repeat)
     task = Task.of(cut(data, earlier=earlier), config)
@@ -173,7 +175,7 @@ def test_what_is_shown_and_asked_against_a_loop(earlier: bool, predict: str, rep
 
 
 @pytest.mark.parametrize("n_events", [1, 7, 100, 10**6])
-def test_blocks_hold_all_prefixes_once(n_events: int) -> None:
+def test_blocks_contain_every_prefix_once(n_events: int) -> None:
     task = Task.of(cut(log()), EvaluationConfig())
     prefixes = task.histories
     assert isinstance(prefixes, Prefixes)
@@ -194,7 +196,7 @@ def lists_by_loop(model: Recommender, points, k: int, repeat: bool) -> list[list
 
 @pytest.mark.parametrize("name", ["markov", "ease", "popularity"])
 @pytest.mark.parametrize(("predict", "earlier", "repeat"), [("every", False, False), ("last", True, True)])
-def test_figures_against_a_loop(name: str, predict: str, earlier: bool, repeat: bool) -> None:
+def test_session_metrics_against_a_loop(name: str, predict: str, earlier: bool, repeat: bool) -> None:
     data = log(repeats=True)
     over = cut(data, earlier=earlier)
     model = create(name).fit(over.training(), Run.seeded(1))
@@ -227,7 +229,7 @@ def test_figures_against_a_loop(name: str, predict: str, earlier: bool, repeat: 
     assert any(f"({len(points)} predictions)" in note for note in report.notes())
 
 
-def test_blocks_change_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_does_not_change_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     over = cut(log(repeats=True))
     model = create("markov").fit(over.training(), Run.seeded(1))
     whole = evaluate(model, over, rng=np.random.default_rng(1))
@@ -236,26 +238,26 @@ def test_blocks_change_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert blocked.metrics == whole.metrics
 
 
-def test_what_comes_later_changes_no_earlier_prediction() -> None:
+def test_later_events_do_not_change_earlier_predictions() -> None:
     data = log()
     over = cut(data, earlier=True)
     model = create("markov").fit(over.training(), Run.seeded(1))
     task = Task.of(over, EvaluationConfig())
     shown, _ = next(task.batches())
     middle = len(shown) // 2
-    place = int(task.histories.lasts[middle])  # of the event to be found there, and all after it
+    place = int(task.histories.stops[middle])  # of the event to be found there, and all after it
     events = task.histories.events
     items = events.item_rows.copy()
     items[place:] = items[place:][::-1]
     changed = replace(task.histories, events=replace(events, item_rows=items)).block(0, len(shown))
-    before = task.histories.lasts <= place
+    before = task.histories.stops <= place
     np.testing.assert_array_equal(
         rank(model, shown.take(np.flatnonzero(before)), 5).items,
         rank(model, changed.take(np.flatnonzero(before)), 5).items,
     )
 
 
-def test_a_user_who_watches_a_lot_does_not_narrow_the_interval() -> None:
+def test_a_heavy_user_does_not_narrow_the_confidence_interval() -> None:
     """Predictions of one user hang together: the bootstrap draws users."""
     rng = np.random.default_rng(0)
     good = rng.random(40) < 0.5  # each user is either always found or never
@@ -272,7 +274,7 @@ def test_a_user_who_watches_a_lot_does_not_narrow_the_interval() -> None:
         assert of_lists[name].mean == pytest.approx(of_users[name].mean)
 
 
-def test_validation_watches_the_last_event_of_each_session() -> None:
+def test_validation_predicts_the_last_event_of_each_session() -> None:
     over = cut(log())
     model = create("markov").fit(over.training(), Run.seeded(1))
     config = EvaluationConfig(k=(10,), on="valid", predict="last", samples=100)
@@ -280,47 +282,47 @@ def test_validation_watches_the_last_event_of_each_session() -> None:
     assert validation(over)(model) == pytest.approx(wanted)
 
 
-def test_valid_is_not_learned_before_it_is_asked() -> None:
+def test_valid_is_not_in_the_training_data() -> None:
     over = cut(log())
     model = create("popularity").fit(over.training("train+valid"), Run.seeded(1))
     with pytest.raises(MatineeError, match="use --refit train with --on valid"):
         evaluate(model, over, EvaluationConfig(on="valid", refit="train+valid"), rng=np.random.default_rng(1))
 
 
-def test_a_session_cannot_be_shown_without_what_came_before() -> None:
+def test_a_session_cannot_be_input_without_its_earlier_events() -> None:
     with pytest.raises(MatineeError, match="inputs train\\+valid is the only choice"):
         Task.of(cut(log(), earlier=True), EvaluationConfig(inputs="train"))
 
 
-def test_nothing_to_find() -> None:
+def test_no_targets_raises() -> None:
     # the test session holds one item twice, and lists do not repeat
     data = dataset([1, 1, 2, 2, 3, 3], [1, 2, 2, 1, 3, 3], [0, 1, 9000, 9001, 99_000, 99_001])
     with pytest.raises(MatineeError, match="no session of data made has an event in test that its user did not have"):
         Task.of(split(data, SplitConfig(split="session", ratios=(0.7, 0.0, 0.3))), EvaluationConfig())
 
 
-def test_leaks_are_those_of_prefixes() -> None:
+def test_session_leaks_count_prefixes() -> None:
     # sessions do not overlap: nothing leaks, though a user's later test session is newer than their first one's targets
     users, items = [1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6]
     times = np.repeat([0, 10_000, 20_000], 2) + np.tile([0, 1], 3)
     found = split(dataset(users, items, times), SplitConfig(split="session", ratios=(0.4, 0.0, 0.6)))
-    assert found.labels.tolist() == [TRAIN, TRAIN, TEST_SHOWN, TEST, TEST_SHOWN, TEST]
+    assert found.labels.tolist() == [TRAIN, TRAIN, TEST_INPUTS, TEST, TEST_INPUTS, TEST]
     assert found.leaks == ()
     # user 1's session of train goes on while user 2's of test is over
     over = dataset([1, 1, 1, 2, 2], [1, 2, 3, 1, 2], [0, 3000, 6000, 10, 20])
     assert split(over, SplitConfig(split="session", ratios=(0.5, 0.0, 0.5))).leaks == (
-        "test: 1 of 1 (100%) targets are older than something in train",
+        "test: 1 of 1 (100%) targets are older than an event in train",
     )
 
 
 @pytest.mark.parametrize("ratios", [(1.0, 0.0, 0.0), (0.8, 0.2, 0.0), (0.8, 0.0, 0.2)])
-def test_shares(ratios: tuple[float, float, float]) -> None:
+def test_session_ratios(ratios: tuple[float, float, float]) -> None:
     found = split(log(), SplitConfig(split="session", ratios=ratios))
     sizes = found.sizes()
     assert [size > 0 for size in sizes.values()] == [share > 0 for share in ratios]
 
 
-def test_untimed_logs_go_in_the_order_of_the_file() -> None:
+def test_logs_without_times_keep_file_order() -> None:
     data = dataset([1, 2, 1, 2, 1, 2], [5, 1, 3, 2, 4, 3], np.zeros(6, dtype=np.int64), timed=False)
     with pytest.raises(DataError, match="made has no times"):
         cut(data)

@@ -7,13 +7,13 @@ import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
-from matinee.data.moments import duration, span
 from matinee.data.session_audit import audit_sessions
 from matinee.data.sessions import Sessions, find_sessions, session_starts
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
 from matinee.report.session_plot import draw_sessions, figure
+from matinee.times import format_duration, parse_duration
 from matinee.vocab import Vocab
 
 HOUR, DAY = 3600, 86_400
@@ -68,20 +68,20 @@ def test_sessions_against_a_loop(gap: int, seed: int) -> None:
     assert np.flatnonzero(session_starts(events, gap)).tolist() == [session[0] for session in loop]
 
 
-def test_a_user_begins_a_session_of_their_own() -> None:
+def test_each_user_starts_a_new_session() -> None:
     found = find_sessions(small_log(), SplitConfig(min_length=2))
     assert found.lengths.tolist() == [3, 1, 1, 2, 4]
     assert found.user_rows.tolist() == [0, 0, 1, 1, 1]
     assert found.kept.tolist() == [True, False, False, True, True]
 
 
-def test_the_audit_by_hand() -> None:
+def test_session_audit_by_hand() -> None:
     found = audit_sessions(small_log(), SplitConfig())
     assert (found.sessions, found.events, found.users, found.users_without) == (3, 9, 2, 0)
     assert (found.short_sessions, found.short_events, found.gap_seconds) == (2, 2, HOUR)
-    assert (found.lengths.least, found.lengths.median, found.lengths.mean, found.lengths.most) == (2, 3, 3, 4)
-    assert (found.durations.least, found.durations.median, found.durations.most) == (0, 100, HOUR + 60)
-    assert (found.per_user.least, found.per_user.most) == (1, 2)
+    assert (found.lengths.min, found.lengths.median, found.lengths.mean, found.lengths.max) == (2, 3, 3, 4)
+    assert (found.durations.min, found.durations.median, found.durations.max) == (0, 100, HOUR + 60)
+    assert (found.per_user.min, found.per_user.max) == (1, 2)
     assert found.curves.per_day.tolist() == [1, 1, 0, 1]  # nothing begins on the third day
     assert found.curves.days.tolist() == [0, DAY, 2 * DAY, 3 * DAY, 4 * DAY]
     assert (found.first, found.last) == ("1970-01-01T00:00:00Z", "1970-01-04T00:00:00Z")
@@ -89,8 +89,8 @@ def test_the_audit_by_hand() -> None:
     assert plain["lengths"]["mean"] == 3
     assert "curves" not in plain
     rows = dict(found.rows())
-    assert rows["sessions of 2 events or more"] == "3, 9 events"
-    assert rows["a session ends with a pause over"] == "1 hour"
+    assert rows["sessions of 2 or more events"] == "3, 9 events"
+    assert rows["longest pause within a session"] == "1 hour"
     assert rows["users with a session"] == "2 of 2 (100%)"
 
 
@@ -105,7 +105,7 @@ def test_a_figure_is_written(tmp_path, suffix: str) -> None:
     assert (tmp_path / f"sessions{suffix}").stat().st_size > 5000
 
 
-def test_the_figure_shows_what_the_audit_counts() -> None:
+def test_the_figure_shows_the_audits_counts() -> None:
     data = zipf_log(200, 300, 8000, np.random.default_rng(0))
     found = audit_sessions(data, SplitConfig(gap="30m"))
     panels = {axes.get_title(loc="left"): axes for axes in figure(found).axes}
@@ -121,14 +121,14 @@ def test_the_figure_shows_what_the_audit_counts() -> None:
     [("1h", HOUR), ("90s", 90), ("30m", 1800), ("1.5h", 5400), ("1h30m", 5400), ("1d", DAY), ("2w", 14 * DAY),
      ("45", 45), (" 1 H ", HOUR), (".5m", 30)],
 )  # fmt: skip
-def test_durations(text: str, seconds: int) -> None:
-    assert duration(text, "gap") == seconds
+def test_parse_duration(text: str, seconds: int) -> None:
+    assert parse_duration(text, "gap") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "h", "an hour", "1y", "-1h", "1h-30m", "1e3", "nan"])
-def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(MatineeError, match=r"^gap = '.*' is no duration; write a number of s, m, h or d"):
-        duration(text, "gap")
+def test_invalid_durations_raise(text: str) -> None:
+    with pytest.raises(MatineeError, match=r"^gap = '.*' is not a duration; write a number of s, m, h or d"):
+        parse_duration(text, "gap")
 
 
 @pytest.mark.parametrize(
@@ -136,29 +136,29 @@ def test_what_is_no_duration(text: str) -> None:
     [(0, "0 seconds"), (1, "1 second"), (90, "1.5 minutes"), (HOUR, "1 hour"), (DAY, "1 day"),
      (1000 * DAY, "1,000 days")],
 )  # fmt: skip
-def test_spans(seconds: int, said: str) -> None:
-    assert span(seconds) == said
+def test_format_duration(seconds: int, said: str) -> None:
+    assert format_duration(seconds) == said
 
 
 @pytest.mark.parametrize("gap", ["0", "0h", "0.5s"])
-def test_a_gap_of_nothing(gap: str) -> None:
-    with pytest.raises(MatineeError, match="is no time at all; give a pause such as 1h"):
+def test_a_gap_under_a_second_raises(gap: str) -> None:
+    with pytest.raises(MatineeError, match="is shorter than a second; give a duration such as 1h"):
         find_sessions(small_log(), SplitConfig(gap=gap))
 
 
-def test_a_gap_longer_than_the_log() -> None:
+def test_a_gap_longer_than_the_log_raises() -> None:
     with pytest.raises(
-        DataError, match=r"gap = 5d is longer than all of made \(3 days\).*such as 1h, or --split leave"
+        DataError, match=r"gap = 5d is longer than the whole of made \(3 days\).*such as 1h, or --split leave"
     ):
         find_sessions(small_log(), SplitConfig(gap="5d"))
 
 
-def test_no_times_no_sessions() -> None:
-    with pytest.raises(DataError, match="made has no times, so there are no pauses and no sessions; use --split leave"):
+def test_a_log_without_times_has_no_sessions() -> None:
+    with pytest.raises(DataError, match="made has no times, so it has no sessions; use --split leave"):
         find_sessions(dataset([(1, 1, 0), (1, 2, 0)], timed=False), SplitConfig())
 
 
-def test_all_sessions_too_short_says_what_would_leave_some() -> None:
+def test_if_all_sessions_are_too_short_the_error_proposes_others() -> None:
     with pytest.raises(DataError, match="gap = 1s and min_length = 5 leave no session of made") as raised:
         find_sessions(small_log(), SplitConfig(gap="1s", min_length=5))
     said = str(raised.value)
@@ -169,6 +169,6 @@ def test_all_sessions_too_short_says_what_would_leave_some() -> None:
     assert "1 with gap 7d and min_length 5" in said
 
 
-def test_no_gap_would_help() -> None:
-    with pytest.raises(DataError, match="no gap of 30m to 7d leaves any of 2 events or more"):
+def test_if_no_gap_helps_the_error_says_so() -> None:
+    with pytest.raises(DataError, match="no gap from 30m to 7d gives a session of 2 or more events"):
         find_sessions(dataset([(1, 1, 0), (2, 1, 5), (3, 1, 9000)]), SplitConfig())

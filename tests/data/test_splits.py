@@ -10,7 +10,7 @@ import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.config import SplitConfig
-from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, VALID, VALID_SHOWN, Leaked, split
+from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, VALID, VALID_INPUTS, LeakCounts, split
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
@@ -38,7 +38,7 @@ def by_user(data: Dataset) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("ratios", [(0.7, 0.15, 0.15), (0.8, 0.2, 0.0), (0.5, 0.0, 0.5), (1.0, 0.0, 0.0)])
-def test_random_gives_each_user_floor_floor_and_rest(ratios):
+def test_random_gives_each_user_floor_floor_and_the_rest(ratios):
     data = log()
     labels = split(data, SplitConfig(ratios=ratios)).labels
     for positions in by_user(data).values():
@@ -50,7 +50,7 @@ def test_random_gives_each_user_floor_floor_and_rest(ratios):
         assert [mine.count(part) for part in (TRAIN, VALID, TEST)] == [n_train, n_valid, n - n_train - n_valid]
 
 
-def test_random_draws_every_place_equally_often():
+def test_random_draws_every_position_equally_often():
     data = dataset(np.repeat(np.arange(4000), 4), np.tile(np.arange(4), 4000), np.arange(16_000))
     labels = split(data, SplitConfig(ratios=(0.5, 0.25, 0.25))).labels.reshape(4000, 4)
     shares = [(labels == part).mean(axis=0) for part in (TRAIN, VALID, TEST)]
@@ -59,7 +59,7 @@ def test_random_draws_every_place_equally_often():
 
 
 @pytest.mark.parametrize("method", ["random", "new-users", "k-fold"])
-def test_the_seed_decides(method):
+def test_the_split_depends_on_the_seed(method):
     first, again, other = (split(log(), SplitConfig(split=method, seed=seed)).labels for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -81,14 +81,14 @@ def test_leave_last_against_a_loop():
     assert cut.notes == (f"leave-last: {n_short} users with fewer than 3 events stay in train whole",)
 
 
-def test_leave_last_keeps_the_order_of_the_log_at_equal_times():
+def test_leave_last_keeps_log_order_at_equal_times():
     data = dataset([1, 1, 1, 1], [40, 10, 30, 20], [7, 7, 7, 7])
     cut = split(data, SplitConfig(split="leave-last"))
     assert data.items.ids[cut.targets("test").item_rows].tolist() == [20]
     assert data.items.ids[cut.targets("valid").item_rows].tolist() == [30]
 
 
-def test_leave_last_of_an_untimed_log_goes_by_its_order():
+def test_leave_last_of_an_untimed_log_follows_its_order():
     cut = split(dataset([1, 1, 1], [3, 1, 2], [0, 0, 0], timed=False), SplitConfig(split="leave-last"))
     assert cut.targets("test").item_rows.tolist() == [1]
     assert cut.leaks == ()
@@ -106,13 +106,13 @@ def test_time_against_a_loop():
     assert "valid begins at" in cut.notes[0]
 
 
-def test_time_puts_all_events_of_a_moment_after_it():
+def test_time_puts_simultaneous_events_into_the_later_part():
     data = dataset(np.arange(10), np.arange(10), [1, 2, 3, 3, 3, 3, 3, 3, 9, 10])
     cut = split(data, SplitConfig(split="time", ratios=(0.5, 0.3, 0.2)))  # the sixth event has time 3, so all 3s
     assert cut.sizes() == {"train": 2, "valid": 6, "test": 2}
 
 
-def test_time_at_named_moments():
+def test_time_at_configured_times():
     data = dataset([1] * 6, np.arange(6), np.arange(6) * 86_400)
     one = split(data, SplitConfig(split="time", at=("1970-01-04",)))
     assert one.labels.tolist() == [TRAIN] * 3 + [TEST] * 3
@@ -123,21 +123,21 @@ def test_time_at_named_moments():
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        (("1970-01-05", "1970-01-03"), "or those of valid and test in that order"),
-        (("1970-01-02", "1970-01-03", "1970-01-04"), "or those of valid and test in that order"),
+        (("1970-01-05", "1970-01-03"), "or those of valid and test in this order"),
+        (("1970-01-02", "1970-01-03", "1970-01-04"), "or those of valid and test in this order"),
         (("1970-01-01",), "the log runs from 1970-01-01T00:00:00Z to 1970-01-06T00:00:00Z"),
         (("2070-01-01",), "the log runs from"),
-        (("soon",), "at = 'soon' is no moment"),
+        (("soon",), "at = 'soon' is not a date or time"),
     ],
 )
-def test_time_at_moments_without_sense(at, said):
+def test_invalid_configured_times_raise(at, said):
     data = dataset([1] * 6, np.arange(6), np.arange(6) * 86_400)
     with pytest.raises(MatineeError, match=said):
         split(data, SplitConfig(split="time", at=at))
 
 
-def test_time_of_equal_times_leaves_nothing_to_learn_from():
-    with pytest.raises(DataError, match="leaves nothing to learn from"):
+def test_time_of_equal_times_leaves_no_training_events():
+    with pytest.raises(DataError, match="has no training events"):
         split(dataset([1, 2, 3], [1, 2, 3], [5, 5, 5]), SplitConfig(split="time"))
 
 
@@ -160,7 +160,7 @@ def test_new_users_against_a_loop():
             continue
         held[part] += 1
         n_shown = min(max(math.floor(len(mine) * 0.75), 1), len(mine) - 1)
-        shown = VALID_SHOWN if part == VALID else TEST_SHOWN
+        shown = VALID_INPUTS if part == VALID else TEST_INPUTS
         assert mine == [shown] * n_shown + [part] * (len(mine) - n_shown)
     assert n_single > 0
     assert 0 <= 24 - held[VALID] - held[TEST] <= n_single  # those with one event, drawn in vain
@@ -171,11 +171,11 @@ def test_new_users_against_a_loop():
 def test_new_users_with_one_event_go_to_train():
     users = [1, 2, 3, 4, 5, 6, 6]
     cut = split(dataset(users, np.arange(7), np.arange(7)), SplitConfig(split="new-users", ratios=(0.0, 0.0, 1.0)))
-    assert cut.labels.tolist() == [TRAIN] * 5 + [TEST_SHOWN, TEST]
-    assert cut.notes[1] == "new-users: 5 users drawn for it with a single event went to train"
+    assert cut.labels.tolist() == [TRAIN] * 5 + [TEST_INPUTS, TEST]
+    assert cut.notes[1] == "new-users: 5 users drawn with a single event went to train"
 
 
-def test_folds_together_make_up_the_log():
+def test_the_test_folds_together_are_the_log():
     data = log()
     cuts = [split(data, SplitConfig(split="k-fold", folds=4, fold=fold)).labels for fold in range(4)]
     np.testing.assert_array_equal(sum((labels == TEST).astype(int) for labels in cuts), 1)
@@ -186,7 +186,7 @@ def test_folds_together_make_up_the_log():
             assert len(positions) // 4 <= n_test <= math.ceil(len(positions) / 4)
 
 
-def test_users_with_few_events_are_spread_over_the_folds():
+def test_users_with_few_events_are_distributed_over_the_folds():
     data = dataset(np.repeat(np.arange(400), 2), np.tile([1, 2], 400), np.arange(800))
     for fold in range(4):
         n_test = split(data, SplitConfig(split="k-fold", folds=4, fold=fold)).sizes()["test"]
@@ -194,12 +194,12 @@ def test_users_with_few_events_are_spread_over_the_folds():
 
 
 @pytest.mark.parametrize(("folds", "fold", "said"), [(2, 0, "use 3 or more"), (5, 5, "numbered 0 to 4")])
-def test_folds_without_sense(folds, fold, said):
+def test_invalid_folds_raise(folds, fold, said):
     with pytest.raises(MatineeError, match=said):
         split(log(), SplitConfig(split="k-fold", folds=folds, fold=fold))
 
 
-def test_files_take_the_loaded_events(monkeypatch):
+def test_a_split_from_files_uses_the_loaded_events(monkeypatch):
     theirs = dataset([1, 1, 2], [1, 2, 1], [1, 2, 3])
     labels = np.array([TRAIN, TEST, TRAIN], dtype=np.int8)
     reader = SimpleNamespace(load_parts=lambda path: (theirs, labels))
@@ -207,12 +207,12 @@ def test_files_take_the_loaded_events(monkeypatch):
     cut = split(log(), SplitConfig(split="files", path="some/folder"))
     assert cut.data is theirs
     assert cut.labels is labels
-    assert cut.leaks == ("test: 1 of 1 (100%) targets are older than something in train",)
+    assert cut.leaks == ("test: 1 of 1 (100%) targets are older than an event in train",)
     with pytest.raises(MatineeError, match="--split files:PATH"):
         split(log(), SplitConfig(split="files"))
 
 
-def test_files_are_read_from_their_folder(tmp_path):
+def test_a_split_from_files_is_read_from_its_folder(tmp_path):
     header = "user,item,value,at\n"
     (tmp_path / "train.csv").write_text(header + "a,x,5,1500000000\nb,y,4,1500000500\n")
     (tmp_path / "valid.csv").write_text(header + "a,y,3,1500000100\n")
@@ -220,7 +220,7 @@ def test_files_are_read_from_their_folder(tmp_path):
     cut = split(log(), SplitConfig(split="files", path=str(tmp_path)))
     assert cut.sizes() == {"train": 2, "valid": 1, "test": 2}
     assert cut.data.items.ids[cut.targets("test").item_rows].tolist() == ["z", "z"]
-    assert cut.leaks == ("valid: 1 of 1 (100%) targets are older than something in train",)
+    assert cut.leaks == ("valid: 1 of 1 (100%) targets are older than an event in train",)
     assert cut.cold("test") == (0, 1)
 
 
@@ -234,12 +234,12 @@ def test_files_are_read_from_their_folder(tmp_path):
         ((float("nan"), 0.5, 0.5), "each must be from 0 to 1"),
     ],
 )
-def test_bad_ratios(method, ratios, said):
+def test_invalid_ratios_raise(method, ratios, said):
     with pytest.raises(MatineeError, match=said):
         split(log(), SplitConfig(split=method, ratios=ratios))
 
 
-def test_ratios_may_round():
+def test_ratios_may_have_rounding_errors():
     assert split(log(), SplitConfig(ratios=(0.3333333, 0.3333333, 0.3333334))).sizes()["train"] > 0
 
 
@@ -249,7 +249,7 @@ def test_no_events_and_one_event(method):
     nobody = np.array([], dtype=np.int64)
     with pytest.raises(DataError, match="made has no events to split"):
         split(dataset(nobody, nobody, nobody), config)
-    with pytest.raises(DataError, match="leaves nothing to"):
+    with pytest.raises(DataError, match=r"has no (training events|targets)"):
         split(dataset([1], [1], [5]), config)
 
 
@@ -257,16 +257,16 @@ def test_one_user():
     data = dataset([7] * 10, np.arange(10), np.arange(10))
     assert split(data, SplitConfig(ratios=(0.7, 0.2, 0.1))).sizes() == {"train": 7, "valid": 2, "test": 1}
     assert split(data, SplitConfig(split="leave-last")).sizes() == {"train": 8, "valid": 1, "test": 1}
-    with pytest.raises(DataError, match="nothing to learn from"):
+    with pytest.raises(DataError, match="no training events"):
         split(data, SplitConfig(split="new-users"))
 
 
-def test_users_too_short_for_leave_last_leave_nothing_to_find():
-    with pytest.raises(DataError, match="leaves nothing to find"):
+def test_users_too_short_for_leave_last_leave_no_targets():
+    with pytest.raises(DataError, match="has no targets"):
         split(dataset([1, 1, 2, 2], [1, 2, 1, 2], [1, 2, 3, 4]), SplitConfig(split="leave-last"))
 
 
-def test_all_in_train_is_allowed_where_it_is_asked_for():
+def test_a_split_with_everything_in_train_is_allowed():
     for method in ("random", "time", "new-users"):
         assert split(log(), SplitConfig(split=method, ratios=(1, 0, 0))).sizes()["train"] == 500
 
@@ -278,14 +278,14 @@ def test_leaks_and_cold_counts_against_loops(method, part):
     cut = split(data, SplitConfig(split=method))
     events = list(zip(*(getattr(data.events, c).tolist() for c in ("user_rows", "item_rows", "times")), strict=True))
     labels = cut.labels.tolist()
-    target, shown = (VALID, VALID_SHOWN) if part == "valid" else (TEST, TEST_SHOWN)
+    target, shown = (VALID, VALID_INPUTS) if part == "valid" else (TEST, TEST_INPUTS)
     train = [event for event, label in zip(events, labels, strict=True) if label == TRAIN]
     given = [event for event, label in zip(events, labels, strict=True) if label in (TRAIN, shown)]
     targets = [event for event, label in zip(events, labels, strict=True) if label == target]
 
     older = sum(any(at < t for _, _, t in train) for _, _, at in targets)
     own = sum(any(u == user and at < t for u, _, t in given) for user, _, at in targets)
-    assert cut.leaked(part) == Leaked(len(targets), older, own, 0)
+    assert cut.leaked(part) == LeakCounts(len(targets), older, own, 0)
     sentences = [leak for leak in cut.leaks if leak.startswith(part)]
     assert len(sentences) == (older > 0)
     if method == "time":
@@ -295,7 +295,7 @@ def test_leaks_and_cold_counts_against_loops(method, part):
 
     before = {user for user, _, _ in given}
     if part == "test":
-        before |= {user for (user, _, _), label in zip(events, labels, strict=True) if label in (VALID, VALID_SHOWN)}
+        before |= {user for (user, _, _), label in zip(events, labels, strict=True) if label in (VALID, VALID_INPUTS)}
     cold_users = {user for user, _, _ in targets} - before
     cold_items = {item for _, item, _ in targets} - {item for _, item, _ in train}
     assert cut.cold(part) == (len(cold_users), len(cold_items))
@@ -304,11 +304,11 @@ def test_leaks_and_cold_counts_against_loops(method, part):
 def test_targets_that_repeat_train_are_leaks():
     users, items = [1, 1, 1, 1], [1, 2, 3, 1]
     cut = split(dataset(users, items, [1, 2, 3, 4]), SplitConfig(split="leave-last"))
-    assert cut.leaked("test") == Leaked(targets=1, older=0, older_own=0, repeated=1)
-    assert cut.leaks == ("test: 1 of 1 (100%) targets repeat a user and item that is given",)
+    assert cut.leaked("test") == LeakCounts(targets=1, older_than_train=0, older_than_own=0, repeated=1)
+    assert cut.leaks == ("test: 1 of 1 (100%) targets repeat a given user and item",)
 
 
-def test_inputs_hidden_and_targets_are_what_the_labels_say():
+def test_inputs_masked_and_targets_follow_the_labels():
     data = dataset([1] * 6, np.arange(6), np.arange(6))
     cut = split(data, SplitConfig(split="time", ratios=(0.5, 0.25, 0.25)))  # 3, 1, 2
     assert cut.inputs("valid").item_rows.tolist() == [0, 1, 2]

@@ -10,7 +10,7 @@ import pytest
 
 from matinee.config import ColumnsConfig
 from matinee.data.loading import events_from_frame, load
-from matinee.data.times import to_micros
+from matinee.data.timestamps import to_micros
 from matinee.errors import DataError
 
 NOW = 1_800_000_000
@@ -59,7 +59,7 @@ def test_columns_are_found_by_name_in_any_order(tmp_path, names):
     assert rows_of(load(write(tmp_path / "x.csv", "\n".join(lines)), now=NOW)) == EXPECTED
 
 
-def test_columns_named_by_the_caller_win(tmp_path):
+def test_configured_columns_take_precedence(tmp_path):
     text = "who,user,what,user2,when\nu1,9,a,4,1000000000\nu2,9,b,3.5,1000000005\nu1,9,b,1,1000000003\n"
     columns = ColumnsConfig(user="who", item="what", value="user2", at="when")
     assert rows_of(load(write(tmp_path / "x.csv", text), columns, now=NOW)) == EXPECTED
@@ -73,13 +73,13 @@ def test_columns_without_a_header_are_numbered(tmp_path):
         load(tmp_path / "x.csv", ColumnsConfig(user="name"), now=NOW)
 
 
-def test_a_third_column_of_times_is_no_rating(tmp_path):
+def test_a_third_column_of_times_is_not_a_rating(tmp_path):
     data = load(write(tmp_path / "x.csv", "u1,a,1000000000\nu2,b,1000000005\nu1,b,1000000003\n"), now=NOW)
     assert rows_of(data) == [(u, i, 1.0, t) for u, i, _, t in EXPECTED]
     assert data.kind == "click"
 
 
-def test_without_values_and_times_events_are_clicks_in_the_order_of_the_file(tmp_path):
+def test_without_values_and_times_events_are_clicks_in_file_order(tmp_path):
     data = load(write(tmp_path / "x.csv", "user,item\n2,9\n1,8\n2,3\n1,5\n"))
     assert rows_of(data) == [(1, 8, 1.0, 0), (1, 5, 1.0, 0), (2, 9, 1.0, 0), (2, 3, 1.0, 0)]
     assert (data.kind, data.timed) == ("click", False)
@@ -90,8 +90,16 @@ def test_without_values_and_times_events_are_clicks_in_the_order_of_the_file(tmp
     [
         (["1000000000", "1000000005"], [1000000000, 1000000005], None),
         (["1000000000.7", "1000000005.2"], [1000000000, 1000000005], None),
-        (["1000000000123", "1000000005999"], [1000000000, 1000000005], "times are milliseconds: cut to seconds"),
-        (["1000000000123456", "1000000005999999"], [1000000000, 1000000005], "times are microseconds: cut to seconds"),
+        (
+            ["1000000000123", "1000000005999"],
+            [1000000000, 1000000005],
+            "times in milliseconds were truncated to seconds",
+        ),
+        (
+            ["1000000000123456", "1000000005999999"],
+            [1000000000, 1000000005],
+            "times in microseconds were truncated to seconds",
+        ),
         (["1000000000123456789", "1000000005999999999"], [1000000000, 1000000005], "nanoseconds"),
         (["2001-09-09T01:46:40Z", "2001-09-09T01:46:45Z"], [1000000000, 1000000005], None),
         (["2001-09-09 01:46:40", "2001-09-09 01:46:45.5"], [1000000000, 1000000005], None),
@@ -100,7 +108,7 @@ def test_without_values_and_times_events_are_clicks_in_the_order_of_the_file(tmp
         (["0", "5"], [0, 5], None),
     ],
 )
-def test_seconds_their_fractions_and_iso_are_told_apart(tmp_path, cells, seconds, note):
+def test_units_of_timestamps_are_recognised(tmp_path, cells, seconds, note):
     text = "user,item,at\n" + "".join(f"1,{place},{cell}\n" for place, cell in enumerate(cells))
     data = load(write(tmp_path / "x.csv", text), now=NOW)
     assert data.events.times.tolist() == seconds
@@ -115,13 +123,13 @@ def test_times_agree_with_the_standard_library():
     assert (micros // 1_000_000).to_list() == [int(moment.timestamp()) for moment in moments]
 
 
-def test_order_inside_a_second_outlives_its_fractions(tmp_path):
+def test_fractions_of_seconds_determine_the_order(tmp_path):
     text = "user,item,at\n1,a,1000000000900\n1,b,1000000000100\n1,c,1000000000500\n"
     data = load(write(tmp_path / "x.csv", text), now=NOW)
     assert data.items.ids[data.events.item_rows].tolist() == ["b", "c", "a"]
 
 
-def test_ids_are_integers_only_where_all_are(tmp_path):
+def test_ids_are_integers_only_if_all_are(tmp_path):
     assert load(write(tmp_path / "a.csv", "user,item\n10,5\n9,7\n")).users.ids.tolist() == [9, 10]
     assert load(write(tmp_path / "b.csv", "user,item\n10,5\n9a,7\n")).users.ids.tolist() == ["10", "9a"]
     assert load(write(tmp_path / "c.csv", "user,item\n007,5\n7,7\n")).users.ids.tolist() == ["007", "7"]
@@ -139,23 +147,23 @@ def test_ids_of_any_script_with_spaces_commas_and_quotes(tmp_path):
     assert data.catalogue.titles[data.items.row("🎬🍿")] == "🎬🍿"
 
 
-def test_a_space_after_each_comma_is_the_separators(tmp_path):
+def test_a_space_after_each_comma_is_dropped(tmp_path):
     data = load(write(tmp_path / "x.csv", "user, item, rating\nu1, a b, 4\nu2, c, 5\n"))
     assert data.items.ids.tolist() == ["a b", "c"]
 
 
-def test_marks_of_byte_order_and_utf16(tmp_path):
+def test_byte_order_marks_and_utf16(tmp_path):
     text = "user,item,rating\nÅsa,a,4\n"
     for encoding in ("utf-8-sig", "utf-16"):
         assert load(write(tmp_path / "x.csv", text, encoding)).users.ids.tolist() == ["Åsa"]
 
 
-def test_quotes_that_are_letters(tmp_path):
+def test_quotes_inside_fields_are_characters(tmp_path):
     data = load(write(tmp_path / "x.tsv", 'user\titem\nu1\t5" disk\nu2\t7" disk" x\n'))
     assert data.items.ids.tolist() == ['5" disk', '7" disk" x']
 
 
-def test_parquet_and_gzip_by_their_content_not_their_name(tmp_path):
+def test_parquet_and_gzip_are_recognised_by_content(tmp_path):
     frame = pl.DataFrame(ROWS, schema=["user", "item", "rating", "time"], orient="row")
     frame.with_columns(pl.from_epoch("time").dt.replace_time_zone("UTC")).write_parquet(tmp_path / "x.csv")
     assert rows_of(load(tmp_path / "x.csv", now=NOW)) == EXPECTED
@@ -167,7 +175,7 @@ def test_parquet_and_gzip_by_their_content_not_their_name(tmp_path):
     assert data.name == "z"
 
 
-def test_a_title_on_each_line_becomes_the_catalogue(tmp_path):
+def test_a_title_column_becomes_the_catalogue(tmp_path):
     text = 'movieId,title,genres,userId,rating\n5,"Heat (1995)",Action|Crime,1,4\n6,,,1,3\n5,"Heat (1995)",Action,2,3\n'
     data = load(write(tmp_path / "x.csv", text))
     assert data.catalogue.titles == ("Heat (1995)", "6")
@@ -221,12 +229,12 @@ def test_a_table_in_memory_with_named_columns_and_gaps():
         events_from_frame(frame)
 
 
-@pytest.mark.parametrize(("table", "message"), [(3, "int is no table"), ({}, "dict is no table")])
-def test_what_is_no_table_is_said(table, message):
+@pytest.mark.parametrize(("table", "message"), [(3, "int is not a table"), ({}, "dict is not a table")])
+def test_an_object_that_is_not_a_table_raises(table, message):
     with pytest.raises(DataError, match=message):
         events_from_frame(table)
 
 
-def test_columns_of_uneven_length_are_said():
+def test_columns_of_unequal_length_raise():
     with pytest.raises(DataError, match="the table cannot be read"):
         events_from_frame({"user": [1, 2], "item": [1]})

@@ -28,13 +28,13 @@ def written(folder: Path, tags: str | None) -> Path:
     return folder
 
 
-def test_tags_by_people_then_alphabet(tmp_path: Path) -> None:
+def test_tags_are_ordered_by_count_then_alphabet(tmp_path: Path) -> None:
     data = load(written(tmp_path, TAGS))
     assert data.catalogue.tags == (("space", "<b>", "dark"), ("heist",), ())
     assert data.keep(data.events.item_rows != 0).catalogue.tags == (("heist",), ())
 
 
-def test_without_tags_or_with_a_broken_file_there_are_none(tmp_path: Path) -> None:
+def test_a_missing_or_broken_tags_file_gives_no_tags(tmp_path: Path) -> None:
     for place, tags in enumerate((None, "nothing\nof,the\nkind", "userId,movieId,tag,timestamp\n", "")):
         folder = tmp_path / str(place)
         folder.mkdir()
@@ -53,7 +53,7 @@ def test_an_artefact_keeps_them_and_the_movie_page_shows_them(tmp_path: Path) ->
         assert 'class="tags"' not in client.get("/movie/30").text
 
 
-def test_real_tags_are_those_of_a_plain_loop(shared_data: Callable[[str], Path]) -> None:
+def test_real_tags_against_a_plain_loop(shared_data: Callable[[str], Path]) -> None:
     folder = shared_data("movielens-small-2018")
     data = load(folder)
     said: dict[int, set[tuple[str, str]]] = {}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.sessions import session_starts
-from matinee.data.splits import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Split, split
+from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Split, split
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
 from matinee.evaluation.task import Task
@@ -50,24 +50,26 @@ def test_parts_are_disjoint_and_complete(rows, method, ratios, seed):
         pairs = [set(zip(e.user_rows.tolist(), e.item_rows.tolist(), strict=True)) for e in (targets, inputs)]
         assert not pairs[0] & pairs[1]
     learned = cut.training("train+valid").histories
-    assert len(learned.items) == np.isin(cut.labels, [TRAIN, VALID_SHOWN, VALID]).sum()
+    assert len(learned.items) == np.isin(cut.labels, [TRAIN, VALID_INPUTS, VALID]).sum()
     assert (np.diff(learned.starts) > 0).all()
 
 
 @given(rows, st.integers(0, 3), st.floats(0.01, 0.99))
-def test_new_users_are_whole_and_show_the_past(rows, seed, shown):
+def test_new_users_are_held_out_whole_with_their_past_as_input(rows, seed, input_share):
     data = dataset(rows)
-    cut = cut_or_skip(data, SplitConfig(split="new-users", ratios=(0.5, 0.25, 0.25), seed=seed, input_share=shown))
+    cut = cut_or_skip(
+        data, SplitConfig(split="new-users", ratios=(0.5, 0.25, 0.25), seed=seed, input_share=input_share)
+    )
     for user in range(len(data.users)):
         mine = set(cut.labels[data.events.user_rows == user].tolist())
-        assert mine in ({TRAIN}, {VALID_SHOWN, VALID}, {TEST_SHOWN, TEST})
+        assert mine in ({TRAIN}, {VALID_INPUTS, VALID}, {TEST_INPUTS, TEST})
     for part in ("valid", "test"):
-        assert cut.leaked(part).older_own == 0
+        assert cut.leaked(part).older_than_own == 0
         assert cut.cold(part)[0] == 0
 
 
 @given(rows, ratios)
-def test_time_has_no_target_before_the_moment(rows, ratios):
+def test_no_target_of_a_split_by_time_precedes_training(rows, ratios):
     data = dataset(rows)
     cut = cut_or_skip(data, SplitConfig(split="time", ratios=ratios))
     latest = int(cut.training().histories.times.max())
@@ -81,7 +83,7 @@ def test_time_has_no_target_before_the_moment(rows, ratios):
 
 
 @given(rows, st.permutations(range(9)))
-def test_leave_last_of_a_user_knows_nothing_of_the_others(rows, names):
+def test_leave_last_of_a_user_is_independent_of_other_users(rows, names):
     plain = dataset(rows)
     moved = dataset([(names[user], item, at) for user, item, at in rows])
     config = SplitConfig(split="leave-last")
@@ -93,7 +95,7 @@ def test_leave_last_of_a_user_knows_nothing_of_the_others(rows, names):
 
 
 @given(rows, st.sampled_from(METHODS))
-def test_splitting_changes_nothing_and_repeats_itself(rows, method):
+def test_splitting_is_repeatable_and_does_not_change_the_data(rows, method):
     data = dataset(rows)
     before = data.fingerprint
     config = SplitConfig(split=method)
@@ -103,7 +105,7 @@ def test_splitting_changes_nothing_and_repeats_itself(rows, method):
 
 
 @given(rows, st.integers(0, 10))
-def test_sessions_end_with_users_and_pauses(rows, gap):
+def test_sessions_end_at_users_and_pauses(rows, gap):
     events = dataset(rows).events
     wanted, previous = [], None
     for user, at in zip(events.user_rows.tolist(), events.times.tolist(), strict=True):
@@ -116,7 +118,7 @@ many = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 
 
 
 @given(many, ratios, st.integers(3, 10), st.integers(2, 3), st.booleans(), st.sampled_from(["every", "last"]))
-def test_sessions_stay_whole_and_what_is_shown_is_their_past(rows, ratios, gap, min_length, earlier, predict):
+def test_sessions_stay_whole_and_inputs_precede_targets(rows, ratios, gap, min_length, earlier, predict):
     data = dataset(rows)
     config = SplitConfig(split="session", ratios=ratios, gap=f"{gap}s", min_length=min_length, earlier=earlier)
     cut = cut_or_skip(data, config)
@@ -125,7 +127,7 @@ def test_sessions_stay_whole_and_what_is_shown_is_their_past(rows, ratios, gap, 
     for start, stop in zip(cut.sessions.starts[:-1], cut.sessions.starts[1:], strict=True):
         assert len(set(parts[start:stop].tolist())) == 1
         assert (parts[start] == 0) == (stop - start < min_length)
-    begun = cut.sessions.begun, parts[cut.sessions.starts[:-1]]
+    begun = cut.sessions.start_times, parts[cut.sessions.starts[:-1]]
     latest = [begun[0][begun[1] == part].max(initial=0) for part in (1, 2)]
     assert all((begun[0][begun[1] > part] >= latest[part - 1]).all() for part in (1, 2))
     learned = cut.training("train+valid").histories

@@ -7,8 +7,9 @@ import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset
-from matinee.serve.art.covers import MARGIN, PALETTES, WIDTH, draw_cover, spoken_title
+from matinee.serve.art.covers import MARGIN, PALETTES, WIDTH, draw_cover
 from matinee.serve.art.drawings import DRAWINGS
+from matinee.titles import spoken_title
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,15 @@ from hypothesis import strategies as st
 from sqlalchemy import event as sql_event
 
 from matinee.dataset import Dataset
-from matinee.serve.art.covers import spoken_title
 from matinee.serve.pages.i18n import TEXTS
 from matinee.serve.pages.mine import PAGE
 from matinee.serve.pages.transfer import IMPORTS
-from matinee.serve.search import title_key
 from matinee.serve.site import Site
 from matinee.serve.transfer.export import CSV_COLUMNS
 from matinee.serve.transfer.importer import EVENTS_A_MOVIE, IN_THE_LOG, Importer
 from matinee.serve.transfer.read import Row, UnreadableError, read_rows
 from matinee.store.sql import events_table
+from matinee.titles import spoken_title, title_key
 from site_fixtures import NOW, SiteClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1

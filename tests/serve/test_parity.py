@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from matinee.config import EvaluationConfig, SplitConfig
-from matinee.data.moments import iso
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.evaluation.task import Task
@@ -19,6 +18,7 @@ from matinee.ranking.rank import Ranking, rank
 from matinee.recommender import Engine
 from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
+from matinee.times import format_time
 
 N_USERS, K = 200, 10
 
@@ -80,7 +80,7 @@ def test_the_task_of_an_evaluation(
     artefact: Artefact, bundled: Dataset, moments: list[int], log_in_sql: SqlEvents
 ) -> None:
     """What `evaluate()` ranks under a split in time: people without a history by then are among them."""
-    cut = split(bundled, SplitConfig(split="time", at=(iso(moments[0]),)))
+    cut = split(bundled, SplitConfig(split="time", at=(format_time(moments[0]),)))
     task = Task.of(cut, EvaluationConfig(k=(K,)))
     chosen = np.random.default_rng(2).permutation(len(task.user_rows))[:N_USERS]
     histories = task.histories.take(chosen)

@@ -1,4 +1,4 @@
-"""A folder or a zip, read alike: names of files and their bytes."""
+"""Folders and zips behind one interface: file names and their bytes."""
 
 import zipfile
 import zlib
@@ -9,44 +9,44 @@ from pathlib import Path, PurePosixPath
 
 from matinee.errors import DataError
 
-MOST_BYTES = 8 * 2**30
-"""A zip that unpacks to more than this is refused; the largest MovieLens unpacks to 1.2 GB."""
-MOST_GAIN = 200
-"""A file of a zip that unpacks to more than this many times its size is refused; logs stay under 20."""
+MAX_BYTES = 8 * 2**30
+"""Maximum unpacked size of a zip; the largest MovieLens unpacks to 1.2 GB."""
+MAX_RATIO = 200
+"""Maximum compression ratio of a file in a zip; logs stay below 20."""
 
 
 class Archive(ABC):
-    """Files by their path inside, `/` between folders."""
+    """Files by their path inside the folder or zip, separated by `/`."""
 
     path: Path
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Every file, in alphabetical order; hidden ones are left out."""
+        """All files except hidden ones, in alphabetical order."""
 
     @abstractmethod
     def read(self, name: str) -> bytes:
-        """A file's bytes. Raises DataError where it is damaged."""
+        """Read a file. Raises DataError if it is damaged."""
 
     def where(self, name: str) -> str:
-        """A file's name for messages."""
+        """The name of a file in messages."""
         return f"{self.path}/{name}"
 
     def find(self, *wanted: str) -> str | None:
-        """The file of one of these names (lower case) that lies least deep; of several the first wanted."""
+        """The file with one of these lower-case names; prefers the shallowest, then the first wanted."""
         found = [name for name in self.names() if base(name) in wanted]
         return min(found, key=lambda name: (name.count("/"), wanted.index(base(name)), name), default=None)
 
 
 class Folder(Archive):
-    """A folder and the folders in it, to some depth."""
+    """A folder and its subfolders up to a depth."""
 
     def __init__(self, path: Path, depth: int = 2) -> None:
         self.path = path
         patterns = ("*", "*/*", "*/*/*")[:depth]
         found = (inner.relative_to(path) for pattern in patterns for inner in path.glob(pattern))
-        shown = (name for name in found if not _hidden(name) and (path / name).is_file())
-        self._names = sorted(name.as_posix() for name in shown)
+        visible = (name for name in found if not _is_hidden(name) and (path / name).is_file())
+        self._names = sorted(name.as_posix() for name in visible)
 
     def names(self) -> list[str]:
         """See Archive."""
@@ -58,17 +58,17 @@ class Folder(Archive):
 
 
 class Zip(Archive):
-    """A zip, read in place; nothing is unpacked to disk."""
+    """A zip that is read in place, without unpacking to disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with self._damage(), zipfile.ZipFile(path) as archive:
+        with self._readable(), zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
         for member in members:
             _check(path, member)
-        if sum(member.file_size for member in members) > MOST_BYTES:
-            raise DataError(f"{path} unpacks to more than {MOST_BYTES // 2**30} GiB; unpack it by hand if you trust it")
-        self._names = sorted(m.filename for m in members if not _hidden(PurePosixPath(m.filename)))
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise DataError(f"{path} unpacks to more than {MAX_BYTES // 2**30} GiB; unpack it by hand if you trust it")
+        self._names = sorted(m.filename for m in members if not _is_hidden(PurePosixPath(m.filename)))
 
     def names(self) -> list[str]:
         """See Archive."""
@@ -76,11 +76,12 @@ class Zip(Archive):
 
     def read(self, name: str) -> bytes:
         """See Archive."""
-        with self._damage(), zipfile.ZipFile(self.path) as archive:
+        with self._readable(), zipfile.ZipFile(self.path) as archive:
             return archive.read(name)
 
     @contextmanager
-    def _damage(self) -> Iterator[None]:
+    def _readable(self) -> Iterator[None]:
+        """Translate errors of the zip library to DataError."""
         try:
             yield
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -92,12 +93,12 @@ class Zip(Archive):
 
 
 def open_archive(path: Path) -> Archive:
-    """A folder, or the zip that a file is."""
+    """Open a folder or a zip."""
     return Folder(path) if path.is_dir() else Zip(path)
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's bytes. Raises DataError where the system refuses."""
+    """Read a file. Raises DataError if the system refuses."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -112,14 +113,14 @@ def base(name: str) -> str:
 def _check(path: Path, member: zipfile.ZipInfo) -> None:
     parts = member.filename.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise DataError(f"{path} holds {member.filename!r}, a path that leads out of the folder; do not trust this zip")
-    gain = member.file_size / max(member.compress_size, 1)
-    if member.file_size > 2**20 and gain > MOST_GAIN:
+        raise DataError(f"{path} contains {member.filename!r}, a path outside the folder; do not trust this zip")
+    ratio = member.file_size / max(member.compress_size, 1)
+    if member.file_size > 2**20 and ratio > MAX_RATIO:
         raise DataError(
-            f"{path} holds {member.filename!r}, which unpacks to {gain:,.0f} times its size; "
+            f"{path} contains {member.filename!r}, which unpacks to {ratio:,.0f} times its size; "
             "unpack it by hand if you trust it"
         )
 
 
-def _hidden(name: PurePosixPath | Path) -> bool:
+def _is_hidden(name: PurePosixPath | Path) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)

@@ -1,4 +1,4 @@
-"""The audit of a log and its split: what is in it, how uneven it is, and what a model could know too early."""
+"""The audit of a log and its split: sizes, concentration, drift over time, cold users and items, and leaks."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,23 +8,24 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import PartName
-from matinee.data.moments import iso
 from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
-from matinee.data.statistics import Spread, counted, gini, rank_correlation, top_share
+from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, Events
+from matinee.times import format_time
 
 _DAY = 86_400
 _SPANS = 60
-"""Spans of time in the figure."""
+"""Maximum number of bins of the plot over time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeAudit:
-    """What times tell. sessions: without a pause over an hour; session_events: events in a session.
+    """Statistics of a log's times.
 
-    drift_correlation: Spearman's, of items' events in the first and in the second half of the log, None where it is
-    not defined; drift_unseen: the share of the second half's events on items without an event in the first.
+    sessions: number of sessions with pauses up to an hour; session_events: events per session; drift_correlation:
+    Spearman's, between items' events in the first and second half of the log, None if undefined; drift_unseen: share
+    of the second half's events on items without an event in the first.
     """
 
     first: str
@@ -32,16 +33,17 @@ class TimeAudit:
     days: float
     sessions: int
     sessions_per_user: float
-    session_events: Spread
+    session_events: Summary
     drift_correlation: float | None
     drift_unseen: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class PartAudit:
-    """One part of a split. cold_users have no inputs, cold_items no event in train.
+    """Statistics of one part of a split.
 
-    older, older_own and repeated count targets, as in splits.Leaked.
+    cold_users: without inputs; cold_items: without an event in train; older_than_train, older_than_own, repeated:
+    targets, as in splits.LeakCounts.
     """
 
     name: PartName
@@ -51,17 +53,17 @@ class PartAudit:
     items: int
     cold_users: int
     cold_items: int
-    older: int
-    older_own: int
+    older_than_train: int
+    older_than_own: int
     repeated: int
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """What the figure draws beyond the numbers.
+    """Data for the plots.
 
     user_counts [U], item_counts [I]: events of each; values [V] and value_counts [V]; edges [M + 1]: UTC seconds;
-    over_time: part -> [M] events; halves [2, I]: events of each item in each half; session_lengths [S].
+    over_time: part -> [M] events; halves [2, I]: events of each item in each half of the log; session_lengths [S].
     """
 
     user_counts: IntArray
@@ -76,10 +78,10 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Plain numbers about a log. duplicates: events beyond the first of a user and item.
+    """Statistics of a log and its split.
 
-    top1_share, top10_share: the share of events on the top 1% and 10% of items (at least one item);
-    gini: of the items' events, 0 where all are equal, near 1 where one has nearly all.
+    duplicates: events beyond the first of a user and item; top1_share, top10_share: share of events on the top 1% and
+    10% of items (at least one item); gini: of events per item, from 0 (all equal) to near 1 (one item has nearly all).
     """
 
     name: str
@@ -90,8 +92,8 @@ class Audit:
     events: int
     density: float
     duplicates: int
-    user_events: Spread
-    item_events: Spread
+    user_events: Summary
+    item_events: Summary
     top1_share: float
     top10_share: float
     gini: float
@@ -104,7 +106,7 @@ class Audit:
     curves: Curves = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers and sentences, without the curves, as plain Python."""
+        """All statistics and sentences, without the curves, ready for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
         plain["time"] = asdict(self.time) if self.time else None
         for name in ("user_events", "item_events"):
@@ -113,14 +115,14 @@ class Audit:
         return plain | {"leaks": list(self.leaks), "notes": list(self.notes)}
 
     def rows(self) -> list[tuple[str, str]]:
-        """Label and value, for a table."""
+        """Table rows: label and value."""
         return [*_rows_of_log(self), *_rows_of_time(self.time), *_rows_of_split(self)]
 
 
 def audit(data: Dataset, split: Split | None = None) -> Audit:
-    """Audit a log and, where given, its split. For a split from files pass its own data: `audit(cut.data, cut)`.
+    """Audit a log and optionally its split; of a split from files pass its own data: `audit(cut.data, cut)`.
 
-    Raises ValueError without events.
+    Raises ValueError if the log has no events.
     """
     events = data.events
     if len(events) == 0:
@@ -140,8 +142,8 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         events=len(events),
         density=len(events) / (len(data.users) * len(data.items)),
         duplicates=len(events) - _n_pairs(data),
-        user_events=Spread.of(user_counts),
-        item_events=Spread.of(item_counts),
+        user_events=Summary.of(user_counts),
+        item_events=Summary.of(item_counts),
         top1_share=top_share(item_counts, 0.01),
         top10_share=top_share(item_counts, 0.1),
         gini=gini(item_counts),
@@ -156,7 +158,7 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
 
 
 def strict_problems(split: Split) -> list[str]:
-    """What `--strict` fails on: every leak of the split, a sentence each."""
+    """The leaks on which `--strict` fails, one sentence each."""
     return list(split.leaks)
 
 
@@ -166,7 +168,7 @@ def _n_pairs(data: Dataset) -> int:
 
 
 def _halves(events: Events, n_items: int) -> IntArray:
-    """Events of each item before and from the moment that halves the log. [2, I]."""
+    """Events of each item before, and from, the median time of the log. [2, I]."""
     middle = np.sort(events.times)[len(events) // 2]
     late = events.times >= middle
     return np.stack([np.bincount(events.item_rows[half], minlength=n_items) for half in (~late, late)])
@@ -179,12 +181,12 @@ def _session_lengths(events: Events) -> IntArray:
 def _time_audit(data: Dataset, halves: IntArray, session_lengths: IntArray) -> TimeAudit:
     first, last = int(data.events.times.min()), int(data.events.times.max())
     return TimeAudit(
-        first=iso(first),
-        last=iso(last),
+        first=format_time(first),
+        last=format_time(last),
         days=(last - first) / _DAY,
         sessions=len(session_lengths),
         sessions_per_user=len(session_lengths) / len(data.users),
-        session_events=Spread.of(session_lengths),
+        session_events=Summary.of(session_lengths),
         drift_correlation=rank_correlation(halves[0], halves[1]),
         drift_unseen=float(halves[1][halves[0] == 0].sum() / halves[1].sum()) if halves[0].any() else None,
     )
@@ -201,14 +203,14 @@ def _part(split: Split, name: PartName) -> PartAudit:
         items=len(np.unique(targets.item_rows)),
         cold_users=cold_users,
         cold_items=cold_items,
-        older=leaked.older,
-        older_own=leaked.older_own,
+        older_than_train=leaked.older_than_train,
+        older_than_own=leaked.older_than_own,
         repeated=leaked.repeated,
     )
 
 
 def _over_time(data: Dataset, split: Split | None) -> tuple[IntArray, dict[str, IntArray]]:
-    """Events of each part in spans of equal length: (edges [M + 1], part -> [M]). Empty without times."""
+    """Histograms of each part's events over time: (edges [M + 1], part -> [M]). Empty without times."""
     if not data.timed:
         return np.zeros(0, dtype=np.int64), {}
     times = data.events.times
@@ -216,10 +218,10 @@ def _over_time(data: Dataset, split: Split | None) -> tuple[IntArray, dict[str, 
     edges = np.linspace(first, after, min(_SPANS, after - first) + 1).astype(np.int64)
     parts = {"events": times}
     if split is not None:
-        # a split from files has events of its own; shown events of held-out users are given, as train is
+        # from the split, because a split from files has its own events
         given = split.inputs("test", "train").times
-        named = "train" if len(given) == int((split.labels == TRAIN).sum()) else "train and shown"
-        parts = {named: given} | {name: split.targets(name).times for name in PARTS}
+        label = "train" if len(given) == int((split.labels == TRAIN).sum()) else "train and inputs"
+        parts = {label: given} | {name: split.targets(name).times for name in PARTS}
     return edges, {name: np.histogram(at, edges)[0] for name, at in parts.items()}
 
 
@@ -245,10 +247,10 @@ def _rows_of_time(time: TimeAudit | None) -> Sequence[tuple[str, str]]:
     unseen = "not defined" if time.drift_unseen is None else f"{time.drift_unseen:.1%}"
     return (
         ("time", f"{time.first} to {time.last} ({time.days:,.0f} days)"),
-        ("sessions (a pause over 1 hour ends one)", f"{time.sessions:,}; {time.sessions_per_user:.1f} a user"),
+        ("sessions (pauses up to 1 hour)", f"{time.sessions:,}; {time.sessions_per_user:.1f} per user"),
         ("events per session", str(time.session_events)),
-        ("popularity, first half against second", f"rank correlation {correlation}"),
-        ("second half's events on items new in it", unseen),
+        ("item popularity, first against second half", f"rank correlation {correlation}"),
+        ("second half: events on new items", unseen),
     )
 
 
@@ -259,10 +261,10 @@ def _rows_of_split(found: Audit) -> Sequence[tuple[str, str]]:
     for part in found.parts:
         rows += [
             (part.name, f"{part.events:,} events, {part.targets:,} of them targets"),
-            (f"{part.name}: cold users", counted(part.cold_users, part.users)),
-            (f"{part.name}: cold items", counted(part.cold_items, part.items)),
-            (f"{part.name}: targets older than train", counted(part.older, part.targets)),
-            (f"{part.name}: older than the user's own", counted(part.older_own, part.targets)),
-            (f"{part.name}: targets given already", counted(part.repeated, part.targets)),
+            (f"{part.name}: cold users", count_of(part.cold_users, part.users)),
+            (f"{part.name}: cold items", count_of(part.cold_items, part.items)),
+            (f"{part.name}: targets older than train", count_of(part.older_than_train, part.targets)),
+            (f"{part.name}: targets older than own inputs", count_of(part.older_than_own, part.targets)),
+            (f"{part.name}: targets repeating an input", count_of(part.repeated, part.targets)),
         ]
     return rows

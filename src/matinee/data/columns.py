@@ -1,4 +1,4 @@
-"""Which column of a table is the user, the item, the value and the time."""
+"""Column roles: which column of a table is the user, the item, the value and the time."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ import polars as pl
 
 from matinee.config import ColumnsConfig
 from matinee.data.delimited import is_number
-from matinee.data.times import to_micros
+from matinee.data.timestamps import to_micros
 from matinee.errors import DataError, did_you_mean
 
 SNIFFED = ColumnsConfig()
-"""No column named: all are found by their names."""
+"""No column is configured: all are recognised by name."""
 _NAMES = {
     "user": "user userid uid member memberid customer customerid visitor visitorid viewer account accountid "
     "reviewer reviewerid person personid username usersha1 u",
@@ -22,11 +22,11 @@ _NAMES = {
     "reviewtime when t",
 }
 NAMES = {role: tuple(names.split()) for role, names in _NAMES.items()}
-"""Column names by role, lower case without signs; of several in a table the first in this order."""
+"""Known column names by role, in order of preference, in lower case without punctuation."""
 
 
 def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict[str, str]:
-    """The column of each role: as configured, else by its name. Raises DataError without user or item."""
+    """The column of each role, as configured or recognised by name. Raises DataError without a user or item."""
     roles: dict[str, str] = {}
     for role, wanted in columns.model_dump(exclude_none=True).items():
         if wanted not in names:
@@ -46,7 +46,10 @@ def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict
 
 
 def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> dict[str, str]:
-    """A table without a header is user, item, value, time; a third column of large numbers or dates is the time."""
+    """The column of each role of a table without a header: user, item, value, time.
+
+    A third column is the time if it holds large numbers or dates. Raises DataError without a user or item.
+    """
     named = columns.model_dump(exclude_none=True)
     for role, wanted in named.items():
         if wanted not in frame.columns:
@@ -61,7 +64,7 @@ def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> d
     roles = named | dict(zip(order, free, strict=False))
     for role in ("user", "item"):
         if role not in roles:
-            raise DataError(f"{where}: no column is left for the {role}; the table has {frame.width} columns")
+            raise DataError(f"{where}: there is no column for the {role}; the table has {frame.width} columns")
     return roles
 
 
@@ -70,12 +73,12 @@ def _is_time(column: pl.Series) -> bool:
     numbers = head.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
     middle = numbers.median()
     if isinstance(middle, float):
-        return middle > 1e8  # ratings and counts stay under; seconds pass it in 1973
+        return middle > 1e8  # ratings and counts stay below; epoch seconds exceed it since 1973
     return len(head) > 0 and to_micros(head)[0].null_count() == 0
 
 
 def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
-    """Whether the first row holds names: those wanted, known ones, or words above numbers."""
+    """Whether the first row is a header: it has a wanted or two known names, or words above numbers."""
     cells = [cell.strip() for cell in first]
     if any(name in cells and not is_number(name) for name in wanted):
         return True
@@ -86,5 +89,5 @@ def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """`User_ID` and `user_id:token` are both `userid`."""
+    """Normalise a column name: `User_ID` and `user_id:token` become `userid`."""
     return re.sub(r"[^a-z0-9]", "", name.lower().split(":")[0])

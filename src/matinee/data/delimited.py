@@ -1,4 +1,4 @@
-"""Text with a delimiter: which one, quotes or none, header or none; read as columns of text with their lines."""
+"""Delimited text: sniff the delimiter, quotes and header, and read columns of text with their line numbers."""
 
 import csv
 import io
@@ -14,18 +14,18 @@ import polars as pl
 from matinee.errors import DataError
 
 SEPARATORS = ("::", "\t", ";", "|", ",", " ")
-"""Tried in this order; of two that fit alike the first."""
+"""Candidates in order of preference."""
 _SAMPLE_BYTES, _SAMPLE_LINES = 65_536, 100
 _UNIT = "\x1f"
-"""ASCII's unit separator stands for `::`, since readers take one byte."""
+"""ASCII's unit separator replaces `::`, because CSV readers take a single byte."""
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table whose cells are text, null where blank.
+    """A table of text cells, null if blank.
 
-    lines: [N] the line of each row in the file, from 1.
+    lines: [N], the line number of each row in the file, from 1.
     """
 
     frame: pl.DataFrame
@@ -38,16 +38,16 @@ class TextTable:
 
 
 def decode(raw: bytes, where: str, *, latin1: bool = False) -> bytes:
-    """A file's bytes as UTF-8 without a mark, lines ending in a line feed.
+    r"""Re-encode a file's bytes as UTF-8 without a byte-order mark, lines ending in \n.
 
-    latin1: take what is no UTF-8 for Latin-1, as the older MovieLens are. Raises DataError for what is no text.
+    latin1: read invalid UTF-8 as Latin-1, the encoding of the older MovieLens. Raises DataError if it is not text.
     """
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raw = _recode(raw, "utf-16", where)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise DataError(f"{where} is no text (a zero byte on line {line}); give a CSV, TSV or Parquet table")
+        raise DataError(f"{where} is not text (a zero byte on line {line}); give a CSV, TSV or Parquet table")
     if not raw.isascii():
         try:
             raw.decode("utf-8")
@@ -62,9 +62,9 @@ def decode(raw: bytes, where: str, *, latin1: bool = False) -> bytes:
 
 
 def read_text(raw: bytes, where: str, is_header: Callable[[list[str], list[str]], bool]) -> TextTable:
-    """The table in decoded text. is_header judges the first row by it and the second.
+    """Read a table from decoded text. is_header(first, second) decides whether the first row is a header.
 
-    Raises DataError for a table that is empty, has no delimiter, or whose rows are of uneven length.
+    Raises DataError if the table is empty, has no delimiter, or has rows longer than the first.
     """
     raw = raw.lstrip(b"\n") if (leading := _leading_blank_lines(raw)) else raw
     if not raw.strip():
@@ -75,7 +75,7 @@ def read_text(raw: bytes, where: str, is_header: Callable[[list[str], list[str]]
         raw, separator = raw.replace(b"::", _UNIT.encode()), _UNIT
     sample = list(islice(_records(_head(raw), separator, quoted), 2))
     header = is_header(sample[0], sample[1] if len(sample) > 1 else [])
-    names = _unique(sample[0]) if header else [str(place + 1) for place in range(len(sample[0]))]
+    names = _unique(sample[0]) if header else [str(number + 1) for number in range(len(sample[0]))]
     frame = _frame(raw, where, separator, quoted, names, header)
     lines = _lines(raw, separator, quoted, header, len(frame)) + leading
     blank = _blank_rows(frame)
@@ -85,27 +85,27 @@ def read_text(raw: bytes, where: str, is_header: Callable[[list[str], list[str]]
 
 
 def sniff(raw: bytes, where: str) -> str:
-    """The delimiter of decoded text: the one that cuts most of the first lines into as many fields as the first."""
+    """The delimiter of decoded text: the one that gives most of the first lines as many fields as the first line."""
     best, best_score = "", (0.0, 0)
     for separator in SEPARATORS:
-        cut = raw.replace(b"::", _UNIT.encode()) if separator == "::" else raw
-        mark = _UNIT if separator == "::" else separator
-        rows = [row for row in islice(_records(_head(cut), mark, True), _SAMPLE_LINES) if row]
+        text = raw.replace(b"::", _UNIT.encode()) if separator == "::" else raw
+        delimiter = _UNIT if separator == "::" else separator
+        rows = [row for row in islice(_records(_head(text), delimiter, True), _SAMPLE_LINES) if row]
         widths = Counter(map(len, rows))
         width = len(rows[0]) if rows else 0
         score = (round(widths[width] / len(rows), 1), width) if width > 1 else (0.0, 0)
         if score > best_score and not (separator == " " and best):
             best, best_score = separator, score
-    if best_score[0] < 0.5:  # most lines do not fit: it cuts words of running text, or a ragged list
+    if best_score[0] < 0.5:  # most lines do not fit: running text, or a ragged list
         raise DataError(
-            f"{where}, line 1: no separator cuts the lines into columns (tried :: tab ; | , space); "
+            f"{where}, line 1: no separator gives columns (tried :: tab ; | , space); "
             "write user, item, value, time with one of them between"
         )
     return best
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell reads as a number."""
+    """Whether a cell is a decimal number."""
     return bool(_NUMBER.match(cell))
 
 
@@ -113,7 +113,7 @@ def _recode(raw: bytes, encoding: str, where: str) -> bytes:
     try:
         return raw.decode(encoding).encode()
     except UnicodeDecodeError:
-        raise DataError(f"{where} begins like {encoding} text and is none; save the file as UTF-8 text") from None
+        raise DataError(f"{where} begins like {encoding} text but is not; save the file as UTF-8 text") from None
 
 
 def _leading_blank_lines(raw: bytes) -> int:
@@ -121,7 +121,7 @@ def _leading_blank_lines(raw: bytes) -> int:
 
 
 def _head(raw: bytes) -> bytes:
-    """The first lines whole, so that a sniff never sees half a line."""
+    """A sample of whole lines from the start."""
     if len(raw) <= _SAMPLE_BYTES:
         return raw
     head = raw[:_SAMPLE_BYTES]
@@ -129,7 +129,7 @@ def _head(raw: bytes) -> bytes:
 
 
 class _Records(Protocol):
-    """Rows of text, and the line of the file that the last one ended on."""
+    """The part of csv.reader that is used here: rows, and the line on which the last one ended."""
 
     @property
     def line_num(self) -> int: ...
@@ -138,7 +138,7 @@ class _Records(Protocol):
 
 
 def _records(raw: bytes, separator: str, quoted: bool, strict: bool = False) -> _Records:
-    """The slow reader, which knows lines."""
+    """Python's csv reader: slow, but it knows line numbers."""
     text = io.StringIO(raw.decode("utf-8", errors="replace"), newline="")
     if quoted:
         return csv.reader(text, delimiter=separator, strict=strict)
@@ -146,26 +146,26 @@ def _records(raw: bytes, separator: str, quoted: bool, strict: bool = False) -> 
 
 
 def _has_quotes(raw: bytes, separator: str) -> bool:
-    """Whether any field begins with a quote; else a quote is a letter like others, as in `5" disk`."""
+    """Whether any field begins with a quote; otherwise quotes are plain characters, as in `5" disk`."""
     if b'"' not in raw:
         return False
     return raw[:1] == b'"' or b'\n"' in raw or separator.encode() + b'"' in raw
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Header names without spaces around; a repeated or blank one gets its place as a suffix."""
+    """Stripped header names; a repeated or blank one gets its column number as a suffix."""
     unique: list[str] = []
-    for place, name in enumerate(names, start=1):
+    for number, name in enumerate(names, start=1):
         plain = name.strip()
-        unique.append(plain if plain and plain not in unique else f"{plain}#{place}")
+        unique.append(plain if plain and plain not in unique else f"{plain}#{number}")
     return unique
 
 
 def _frame(raw: bytes, where: str, separator: str, quoted: bool, names: list[str], header: bool) -> pl.DataFrame:
-    """Every column as text. Polars first; on what it refuses, a slow reader that finds the line or takes it."""
+    """Read every column as text with polars; if it fails, with the slow reader, which accepts it or names the line."""
     try:
         if quoted and raw.count(b'"') % 2:
-            raise pl.exceptions.ComputeError("a quote without its pair")
+            raise pl.exceptions.ComputeError("an unpaired quote")
         return pl.read_csv(
             raw,
             has_header=False,
@@ -181,22 +181,22 @@ def _frame(raw: bytes, where: str, separator: str, quoted: bool, names: list[str
 
 
 def _checked_rows(raw: bytes, where: str, separator: str, quoted: bool, width: int) -> list[list[str]]:
-    """All records. Raises DataError at the first with too many fields, or at a quote that is never closed."""
+    """Read all records. Raises DataError for a record with too many fields, or an unclosed quote."""
     reader, line = _records(raw, separator, quoted, strict=True), 1
     rows: list[list[str]] = []
     try:
         for row in reader:
             if len(row) > width:
                 raise DataError(
-                    f"{where}, line {line}: {len(row)} fields where the first line has {width}; "
-                    "quote fields that hold the separator, or mend the line"
+                    f"{where}, line {line}: {len(row)} fields, but the first line has {width}; "
+                    "quote fields that contain the separator, or fix the line"
                 )
             rows.append(row)
             line = reader.line_num + 1
     except csv.Error as error:
-        endless = "end of data" in str(error) or "field limit" in str(error)
-        what = "a quote is opened and never closed" if endless else f"broken quotes ({error})"
-        raise DataError(f"{where}, line {line}: {what}; close it, or double a quote that is a letter") from None
+        unclosed = "end of data" in str(error) or "field limit" in str(error)
+        problem = "a quote is opened but never closed" if unclosed else f"broken quotes ({error})"
+        raise DataError(f"{where}, line {line}: {problem}; close it, or double a quote that is a character") from None
     return rows
 
 
@@ -213,7 +213,7 @@ def _lines(raw: bytes, separator: str, quoted: bool, header: bool, n_rows: int) 
 
 
 def _blank_rows(frame: pl.DataFrame) -> pl.Series | None:
-    """Which rows hold nothing at all; None where none begins so."""
+    """Whether each row is entirely blank; None if no row starts with a blank cell."""
     first = frame.to_series(0).str.strip_chars()
     if first.null_count() == 0 and (first != "").all():
         return None

@@ -1,4 +1,4 @@
-"""MovieLens from its makers: the official archives into a cache folder, with progress, resume and checksum."""
+"""Download of the official MovieLens archives into a cache, with progress, resume and checksum."""
 
 import hashlib
 import os
@@ -16,36 +16,36 @@ from matinee.errors import DataError, did_you_mean
 
 OFFICIAL = "https://files.grouplens.org/datasets/movielens"
 SETS: Mapping[str, str] = {
-    "ml-latest-small": "100 thousand ratings, changes over time, 1 MB",
+    "ml-latest-small": "100 thousand ratings, updated from time to time, 1 MB",
     "ml-1m": "1 million ratings of 2000 to 2003, 6 MB",
     "ml-10m": "10 million ratings to 2009, 63 MB",
     "ml-20m": "20 million ratings to 2015, 190 MB",
     "ml-25m": "25 million ratings to 2019, 250 MB",
     "ml-32m": "32 million ratings to 2023, 240 MB",
 }
-"""What can be fetched, and what it is. Its archive is NAME.zip beside NAME.zip.md5."""
+"""Data sets by name, with a description. The archive is NAME.zip, its checksum NAME.zip.md5."""
 OnProgress = Callable[[int, int | None], None]
-"""Called as (bytes so far, bytes in all or None)."""
+"""Called with the bytes so far and the total, None if unknown."""
 _CHUNK, _TIMEOUT, _TRIES = 2**18, 30, 4
 
 
-class _Broken(Exception):
-    """The transfer ended early; what came is kept."""
+class _BrokenError(Exception):
+    """The transfer ended early; the part that arrived is kept."""
 
 
 def cache_folder() -> Path:
-    """Where fetched sets lie: `matinee` in XDG_CACHE_HOME, by default in ~/.cache."""
+    """The download cache: `matinee` in XDG_CACHE_HOME, by default ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matinee"
 
 
 def fetch(
     name: str, *, cache: Path | None = None, base_url: str | None = None, on_progress: OnProgress | None = None
 ) -> Path:
-    """The archive of a set, from the cache or else from the network. It stays zipped and is read from the zip.
+    """The zip of a data set, from the cache or downloaded into it.
 
-    base_url: the folder of the archives, by default MATINEE_DATASETS_URL, then GroupLens' own. A transfer that broke
-    off goes on where it ended, at once or at the next call. The archive's MD5 must be the one beside it on the server;
-    where the server has none, its own checksums must hold. Raises DataError with the URL and the mend.
+    base_url: the URL of the archives' folder, by default MATINEE_DATASETS_URL, then GroupLens's. A broken transfer is
+    resumed, at once or by the next call. The archive must match the MD5 on the server or, if there is none, pass the
+    zip's own checksums. Raises DataError with the URL and how to fix it.
     """
     if name not in SETS:
         raise DataError(f"no data set {name!r} to fetch{did_you_mean(name, SETS)}")
@@ -56,17 +56,17 @@ def fetch(
     base = (base_url or os.environ.get("MATINEE_DATASETS_URL") or OFFICIAL).rstrip("/")
     url = f"{base}/{name}.zip"
     if urlsplit(url).scheme not in ("http", "https"):
-        raise DataError(f"{url} is no http or https address; mend MATINEE_DATASETS_URL")
+        raise DataError(f"{url} is not an http or https URL; fix MATINEE_DATASETS_URL")
     part = folder / f"{name}.zip.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _download(url, part, on_progress or (lambda done, total: None))
         _verify(part, url, _checksum(f"{url}.md5"))
         part.replace(target)
-    except (URLError, HTTPException, TimeoutError, ConnectionError, _Broken) as error:
+    except (URLError, HTTPException, TimeoutError, ConnectionError, _BrokenError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(
-            f"{url} cannot be fetched ({reason}); run it again to go on, or get the file by hand and put it at {target}"
+            f"{url} cannot be downloaded ({reason}); run it again to resume, or save the file by hand as {target}"
         ) from None
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror or error}; set XDG_CACHE_HOME") from None
@@ -74,15 +74,15 @@ def fetch(
 
 
 def _download(url: str, part: Path, on_progress: OnProgress) -> None:
-    """Bring the part to its full length; each try that gains something earns another."""
+    """Complete a partial file. A failed attempt is retried if it made progress."""
     for attempt in range(1, _TRIES + 1):
         before = part.stat().st_size if part.exists() else 0
         try:
             _transfer(url, part, before, on_progress)
             return
-        except (_Broken, TimeoutError, ConnectionError, HTTPException):
-            gained = part.exists() and part.stat().st_size > before
-            if attempt == _TRIES or not gained:
+        except (_BrokenError, TimeoutError, ConnectionError, HTTPException):
+            progressed = part.exists() and part.stat().st_size > before
+            if attempt == _TRIES or not progressed:
                 raise
 
 
@@ -93,14 +93,14 @@ def _transfer(url: str, part: Path, done: int, on_progress: OnProgress) -> None:
     except HTTPError as error:
         if error.code != 416:
             raise
-        if _size_in_all(error.headers.get("Content-Range")) == done:
-            return  # the part was whole already
+        if _total_size(error.headers.get("Content-Range")) == done:
+            return  # the part was complete already
         part.unlink()
-        raise _Broken("the part that was there is no part of this file; it is deleted") from None
+        raise _BrokenError("the partial download does not match the file and was deleted") from None
     with response:
         resumed = response.status == 206
         if resumed and not str(response.headers.get("Content-Range")).startswith(f"bytes {done}-"):
-            raise _Broken("the server answered with another range than asked")
+            raise _BrokenError("the server sent another range than requested")
         done = done if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
@@ -112,13 +112,13 @@ def _open(request: Request) -> HTTPResponse:
     try:
         response: HTTPResponse = urlopen(request, timeout=_TIMEOUT)
     except HTTPError as error:
-        error.close()  # else its socket lives on with the error
+        error.close()  # otherwise the socket stays open as long as the error
         raise
     return response
 
 
-def _size_in_all(content_range: str | None) -> int:
-    """The length of the whole file in a header such as `bytes */5917549`; -1 without one."""
+def _total_size(content_range: str | None) -> int:
+    """The size of the whole file in a header such as `bytes */5917549`; -1 if unknown."""
     _, _, size = (content_range or "").rpartition("/")
     return int(size) if size.isdigit() else -1
 
@@ -130,11 +130,11 @@ def _copy(response: HTTPResponse, file: BinaryIO, done: int, total: int | None, 
         done += len(chunk)
         on_progress(done, total)
     if total is not None and done < total:
-        raise _Broken(f"broke off after {done:,} of {total:,} bytes")
+        raise _BrokenError(f"interrupted after {done:,} of {total:,} bytes")
 
 
 def _checksum(url: str) -> str | None:
-    """The MD5 in a file such as `MD5 (ml-1m.zip) = c4d9...`; None where the server has no such file."""
+    """The MD5 in a file such as `MD5 (ml-1m.zip) = c4d9...`; None if the server has no such file."""
     try:
         with _open(Request(url)) as response:
             text = response.read(4096).decode("ascii", errors="replace")
@@ -147,7 +147,7 @@ def _checksum(url: str) -> str | None:
 
 
 def _verify(part: Path, url: str, expected: str | None) -> None:
-    """Raises DataError, the part deleted, where the bytes are not those of the server's archive."""
+    """Delete the file and raise DataError if it is not the server's archive."""
     digest = hashlib.md5(usedforsecurity=False)
     with part.open("rb") as file:
         while chunk := file.read(2**20):
@@ -155,7 +155,7 @@ def _verify(part: Path, url: str, expected: str | None) -> None:
     if expected is not None and digest.hexdigest() != expected:
         part.unlink()
         raise DataError(
-            f"{url} came with checksum {digest.hexdigest()} and not {expected}; it is deleted, fetch it again"
+            f"{url} arrived with checksum {digest.hexdigest()} instead of {expected} and was deleted; download it again"
         )
     try:
         with zipfile.ZipFile(part) as archive:
@@ -164,4 +164,4 @@ def _verify(part: Path, url: str, expected: str | None) -> None:
         broken = "the whole file"
     if broken:
         part.unlink()
-        raise DataError(f"{url} is no sound zip ({broken} is damaged); it is deleted, fetch it again")
+        raise DataError(f"{url} is a damaged zip ({broken} is unreadable) and was deleted; download it again")

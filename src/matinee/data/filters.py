@@ -1,4 +1,4 @@
-"""Filters: which events of a log are used."""
+"""Filters: by date, value, sampled users, and number of events."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,53 +7,56 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.config import FilterConfig
-from matinee.data.moments import iso, moment
+from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset
 from matinee.errors import DataError
+from matinee.times import format_time
 
 
 def apply_filters(data: Dataset, config: FilterConfig, *, rng: np.random.Generator) -> Dataset:
-    """Cut dates and values, then draw users, then drop rare users and items; each step sees what the last left.
+    """Filter by date and value, sample users, then drop rare users and items, in this order.
 
-    Notes say what went. `rng` draws the sample of users and nothing else.
-    Raises DataError where nothing would be left, or where dates are asked of a log without times;
-    MatineeError where a date cannot be read.
+    Notes say what each step dropped. rng only draws the sample of users.
+    Raises DataError if nothing would be left or a log without times is filtered by date, MatineeError for a bad date.
     """
-    for step in (_within_dates, _least_value):
-        data = step(data, config)
-    data = _sample(data, config, rng)
+    data = _filter_values(_filter_dates(data, config), config)
+    data = _sample_users(data, config, rng)
     return _drop_rare(data, config)
 
 
-def _within_dates(data: Dataset, config: FilterConfig) -> Dataset:
-    asked = [f"{name} {text}" for name in ("since", "until") if (text := getattr(config, name)) is not None]
-    if not asked:
+def _filter_dates(data: Dataset, config: FilterConfig) -> Dataset:
+    limits = [f"{name} {text}" for name in ("since", "until") if (text := getattr(config, name)) is not None]
+    if not limits:
         return data
     if not data.timed:
-        raise DataError(f"{data.name} has no times, so {' and '.join(asked)} cannot be applied; leave it out")
+        raise DataError(f"{data.name} has no times, so {' and '.join(limits)} cannot be applied; leave it out")
     times = data.events.times
     keep = np.ones(len(times), dtype=bool)
     if config.since is not None:
-        keep &= times >= moment(config.since, "since")
+        keep &= times >= parse_time(config.since, "since")
     if config.until is not None:
-        keep &= times < moment(config.until, "until")
+        keep &= times < parse_time(config.until, "until")
     if not keep.any():
-        span = f"the log runs from {iso(int(times.min()))} to {iso(int(times.max()))}" if len(times) else "it is empty"
-        raise DataError(f"{' and '.join(asked)} leaves no event of {data.name}; {span}")
-    return _keep(data, keep, " and ".join(asked))
+        span = (
+            f"the log runs from {format_time(int(times.min()))} to {format_time(int(times.max()))}"
+            if len(times)
+            else "it is empty"
+        )
+        raise DataError(f"{' and '.join(limits)} leaves no event of {data.name}; {span}")
+    return _keep(data, keep, " and ".join(limits))
 
 
-def _least_value(data: Dataset, config: FilterConfig) -> Dataset:
+def _filter_values(data: Dataset, config: FilterConfig) -> Dataset:
     if config.min_value is None:
         return data
-    keep = data.events.values >= config.min_value  # a Python float is compared as the float32 nearest to it
+    keep = data.events.values >= config.min_value  # numpy rounds the Python float to float32
     if not keep.any():
         most = f"; the largest value is {data.events.values.max():g}" if len(keep) else ""
         raise DataError(f"min_value {config.min_value:g} leaves no event of {data.name}{most}")
     return _keep(data, keep, f"min_value {config.min_value:g}")
 
 
-def _sample(data: Dataset, config: FilterConfig, rng: np.random.Generator) -> Dataset:
+def _sample_users(data: Dataset, config: FilterConfig, rng: np.random.Generator) -> Dataset:
     if config.sample_users is None or config.sample_users >= len(data.users):
         return data
     drawn = np.zeros(len(data.users), dtype=bool)
@@ -72,11 +75,11 @@ def _drop_rare(data: Dataset, config: FilterConfig) -> Dataset:
     if not keep.any():
         most = _most(lambda least: bool(cut(users, items, least, least_item).any()), least_user)
         if most is not None:
-            mend = f"with min_item_events {least_item} at most min_user_events {most} leaves some"
+            hint = f"with min_item_events {least_item}, use min_user_events {most} or less"
         else:
             most = _most(lambda least: bool(cut(users, items, 0, least).any()), least_item)
-            mend = f"at most min_item_events {most} leaves some" if most is not None else "it is empty"
-        raise DataError(f"{what} leaves no event of {data.name}; {mend}")
+            hint = f"use min_item_events {most} or less" if most is not None else "the log is empty"
+        raise DataError(f"{what} leaves no event of {data.name}; {hint}")
     return _keep(data, keep, what)
 
 
@@ -90,16 +93,16 @@ def _items_then_users(users: IntArray, items: IntArray, least_user: int, least_i
 
 
 def _fixed_point(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
-    """The largest part of the log where both limits hold; there is only one, whatever the order of the passes."""
-    left = np.arange(len(users))
+    """The largest subset of the log that satisfies both limits; it does not depend on the order of the passes."""
+    kept = np.arange(len(users))
     while True:
-        owners, things = users[left], items[left]
-        good = (np.bincount(owners)[owners] >= least_user) & (np.bincount(things)[things] >= least_item)
+        kept_users, kept_items = users[kept], items[kept]
+        good = (np.bincount(kept_users)[kept_users] >= least_user) & (np.bincount(kept_items)[kept_items] >= least_item)
         if good.all():
             break
-        left = left[good]
+        kept = kept[good]
     keep = np.zeros(len(users), dtype=bool)
-    keep[left] = True
+    keep[kept] = True
     return keep
 
 
@@ -110,11 +113,11 @@ _CUTS: dict[str, Callable[[IntArray, IntArray, int, int], BoolArray]] = {
 }
 
 
-def _most(leaves_some: Callable[[int], bool], asked: int) -> int | None:
-    """The largest limit in 0..asked that leaves something, by halving; None if none does."""
+def _most(leaves_some: Callable[[int], bool], limit: int) -> int | None:
+    """The largest value in 0..limit that leaves an event, by binary search; None if none does."""
     if not leaves_some(0):
         return None
-    low, high = 0, asked + 1
+    low, high = 0, limit + 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if leaves_some(middle) else (low, middle)
@@ -125,7 +128,7 @@ def _keep(data: Dataset, keep: BoolArray, what: str) -> Dataset:
     if keep.all():
         return data
     kept = data.keep(keep)
-    gone = [
+    dropped = [
         f"{before - after:,} of {before:,} {name}"
         for name, before, after in (
             ("users", len(data.users), len(kept.users)),
@@ -134,4 +137,4 @@ def _keep(data: Dataset, keep: BoolArray, what: str) -> Dataset:
         )
         if after < before
     ]
-    return replace(kept, notes=(*data.notes, f"{what} dropped {', '.join(gone)}"))
+    return replace(kept, notes=(*data.notes, f"{what} dropped {', '.join(dropped)}"))

@@ -1,4 +1,4 @@
-"""The label of each event of a split: the part that it belongs to."""
+"""Labels of a split: the part to which each event belongs."""
 
 from typing import TypeAlias
 
@@ -6,5 +6,5 @@ import numpy as np
 from numpy.typing import NDArray
 
 Labels: TypeAlias = NDArray[np.int8]
-UNUSED, TRAIN, VALID_SHOWN, VALID, TEST_SHOWN, TEST = -1, 0, 1, 2, 3, 4
-"""VALID and TEST are targets; the two SHOWN are events of held-out users that a model is shown."""
+UNUSED, TRAIN, VALID_INPUTS, VALID, TEST_INPUTS, TEST = -1, 0, 1, 2, 3, 4
+"""VALID and TEST are targets; VALID_INPUTS and TEST_INPUTS are the given events of held-out users or sessions."""

@@ -1,4 +1,4 @@
-"""A data set by name or path: what its files are, and how they become events."""
+"""Loading of data sets and splits by name or path."""
 
 import time
 from dataclasses import replace
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from matinee.config import ColumnsConfig
-from matinee.data.adjacency_text import is_graph_text, read_graph_text
+from matinee.data.adjacency_text import is_adjacency_text, read_adjacency_text
 from matinee.data.archives import Archive, Folder, Zip, base, open_archive, read_bytes
 from matinee.data.columns import SNIFFED
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
@@ -23,7 +23,7 @@ from matinee.errors import DataError
 from matinee.histories import Instant
 
 _LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")
-"""The names that tell a log from the other tables of a folder."""
+"""File names that identify the log among the tables of a folder."""
 _PARTS = {
     TRAIN: ("train", "training"),
     VALID: ("valid", "val", "validation", "dev"),
@@ -34,34 +34,34 @@ _PARTS = {
 def load(
     data: str | Path, columns: ColumnsConfig = SNIFFED, *, repeats: Repeats = "last", now: Instant | None = None
 ) -> Dataset:
-    """A data set: `bundled`, a path, or a name looked up in MATINEE_DATA, then data and ../shared/data, then the cache.
+    """Load a data set: `bundled`, a path, or a name looked up in MATINEE_DATA, data, ../shared/data and the cache.
 
-    columns: for a table that is no MovieLens. repeats: of a user's events with one item keep the last, or keep all
-    that differ in time. now: times more than a day past it are an error, by default the clock's. What reading
-    changed stands in the notes. Raises DataError, one line that says what is wrong, where, and how to mend it.
+    columns: for a table that is not MovieLens; repeats: of a user's events with the same item keep the last, or all
+    that differ in time; now: times more than a day later are an error, by default the current time.
+    The data set's notes say what reading changed. Raises DataError: one line with the problem, its place and the fix.
     """
-    moment = int(time.time()) if now is None else now
+    now = int(time.time()) if now is None else now
     if data == BUNDLED:
-        return assemble(check_scale(_read_bundled(moment), columns.scale), BUNDLED, repeats=repeats)
+        return assemble(check_scale(_read_bundled(now), columns.scale), BUNDLED, repeats=repeats)
     path = find(data)
-    log = _read(path, columns.model_copy(update={"scale": None}), moment)
+    log = _read(path, columns.model_copy(update={"scale": None}), now)
     return assemble(check_scale(log, columns.scale), stem(path), repeats=repeats)
 
 
 def load_parts(
     path: str | Path, columns: ColumnsConfig = SNIFFED, *, now: Instant | None = None
 ) -> tuple[Dataset, Labels]:
-    """A split that stands in files: one data set over all parts, and each event's label. [N] int8.
+    """Load a split from files: one data set over all parts, and each event's label. [N] int8.
 
-    The folder or zip holds train and test and maybe valid, as tables or as lines of `user item item ...`. Inside a
-    part the last of repeated events is kept. A user and item in two parts stay in both, and a note counts them; an
-    event with the same time in two parts is an error. Raises DataError.
+    The folder or zip has train, test and optionally valid, as tables or adjacency text. Within a part, the last of
+    repeated events is kept. A user and item may occur in two parts, which a note counts, but not at the same time.
+    Raises DataError.
     """
-    moment = int(time.time()) if now is None else now
+    now = int(time.time()) if now is None else now
     archive = open_archive(find(path))
     names = _part_names(archive)
     named = columns.model_copy(update={"scale": None})
-    logs = [_read_table(archive, name, named, moment, part=True) for name in names.values()]
+    logs = [_read_table(archive, name, named, now, part=True) for name in names.values()]
     logs = [check_scale(log, columns.scale) for log in logs]
     if (titles := _titles(archive)) is not None:
         logs[0] = replace(logs[0], titles=titles)
@@ -87,20 +87,20 @@ def _is_zip(path: Path) -> bool:
 
 
 def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log:
-    """The one log of a folder or zip: MovieLens' ratings, else a table called like a log, else the only table."""
+    """Read the log of a folder or zip: MovieLens ratings, else a table named like a log, else the only table."""
     if (ratings := archive.find(*RATINGS)) is not None:
         return read_movielens(archive, ratings, columns, now)
     tables = [name for name in archive.names() if is_table(name)]
-    called = [name for name in tables if base(name).partition(".")[0] in _LOGS]
-    chosen = called[:1] or (tables if len(tables) == 1 else [])
+    named_like_logs = [name for name in tables if base(name).partition(".")[0] in _LOGS]
+    chosen = named_like_logs[:1] or (tables if len(tables) == 1 else [])
     if chosen:
         return _read_table(archive, chosen[0], columns, now, part=False)
-    found = {base(name).partition(".")[0] for name in tables}
-    if found & set(_PARTS[TRAIN]) and found & set(_PARTS[TEST]):
-        raise DataError(f"{archive.path} holds the parts of a split; use it with --split files:{archive.path}")
-    shown = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
+    stems = {base(name).partition(".")[0] for name in tables}
+    if stems & set(_PARTS[TRAIN]) and stems & set(_PARTS[TEST]):
+        raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
+    contents = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
     raise DataError(
-        f"{archive.path} has no ratings: none of {', '.join(RATINGS)} and not one single table, but {shown}; "
+        f"{archive.path} has no ratings: none of {', '.join(RATINGS)} and not exactly one table, but {contents}; "
         "give the path of the table itself"
     )
 
@@ -109,30 +109,32 @@ def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instan
     if base(name) in RATINGS:
         return read_movielens(archive, name, columns, now)
     raw = archive.read(name)
-    if is_graph_text(raw, part=part) and columns == SNIFFED:
-        return read_graph_text(raw, archive.where(name))
+    if is_adjacency_text(raw, part=part) and columns == SNIFFED:
+        return read_adjacency_text(raw, archive.where(name))
     return read_log(raw, archive.where(name), columns, now)
 
 
 def _part_names(archive: Archive) -> dict[int, str]:
-    """The file of each part, in the order train, valid, test. Raises DataError without train and test."""
+    """The file of each part by label, in the order train, valid, test. Raises DataError without train or test."""
     tables = [name for name in archive.names() if is_table(name)]
     found: dict[int, str] = {}
     for label, stems in _PARTS.items():
         matching = [name for name in tables if base(name).partition(".")[0] in stems]
         if len(matching) > 1:
-            raise DataError(f"{archive.path} holds {matching[0]} and {matching[1]} for one part; keep one of them")
+            raise DataError(f"{archive.path} has {matching[0]} and {matching[1]} for the same part; keep one of them")
         if matching:
             found[label] = matching[0]
     for label, word in ((TRAIN, "train"), (TEST, "test")):
         if label not in found:
-            shown = ", ".join(archive.names()[:5]) or "nothing"
-            raise DataError(f"{archive.path} has no {word}.csv, .tsv, .parquet or .txt, but {shown}; name it so")
+            contents = ", ".join(archive.names()[:5]) or "nothing"
+            raise DataError(
+                f"{archive.path} has no {word}.csv, .tsv, .parquet or .txt, but {contents}; rename the file of {word}"
+            )
     return found
 
 
 def _note_shared(data: Dataset, labels: Labels, path: Path) -> Dataset:
-    """A note on users' items that stand in more than one part. Raises DataError where even the time is the same."""
+    """Add a note that counts users' items in more than one part. Raises DataError if the times are equal too."""
     events = data.events
     keys = events.user_rows.astype(np.int64) * len(data.items) + events.item_rows
     order = np.argsort(keys, kind="stable")
@@ -145,10 +147,10 @@ def _note_shared(data: Dataset, labels: Labels, path: Path) -> Dataset:
         first = later[same][0]
         user, item = data.users.id(int(events.user_rows[first])), data.items.id(int(events.item_rows[first]))
         raise DataError(
-            f"{path}: {int(same.sum()):,} events stand in two parts, the first: user {user}, item {item}; "
-            "a model would learn what it must find: drop them from one"
+            f"{path}: {int(same.sum()):,} events are in two parts, the first: user {user}, item {item}; "
+            "a model would be fitted on its targets: drop them from one part"
         )
-    note = f"{len(later):,} targets are items that their user has in an earlier part too: masked, so never found"
+    note = f"{len(later):,} targets are items that their user also has in an earlier part: masked, so never hit"
     return replace(data, notes=(*data.notes, note))
 
 

@@ -1,4 +1,4 @@
-"""A log as columns of ids, on its way from a file to a data set; and the checks that every log passes."""
+"""Logs as columns of ids, between a file and a data set, with the checks that every log must pass."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from matinee.vocab import UNKNOWN, Id, IdArray, Vocab, as_ids
 
 Repeats = Literal["last", "keep"]
 Locate = Callable[[int], str]
-"""From the place of an event in its log to words such as `line 7`."""
+"""From the index of an event in its log to its location, such as `line 7`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """What a data set says of its items. ids: [n]; titles, genres: [n]; tags: by id, of those that have some."""
+    """Metadata of items. ids, titles, genres: [n]; tags: by id, for items that have any."""
 
     ids: IdArray
     titles: list[str]
@@ -31,9 +31,9 @@ class Titles:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """N events in the order of the log, checked.
+    """N checked events, in log order.
 
-    users, items: [N] Int64 or String, no nulls; values: [N] or None for clicks; times: [N] UTC seconds or None.
+    users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
     """
 
     where: str
@@ -49,74 +49,75 @@ class Log:
 
 
 def titles_of(frame: pl.DataFrame) -> Titles:
-    """From the columns id, title and genres (text with | between)."""
+    """Titles from the columns id, title and genres (separated by |)."""
     titles = [title or "" for title in frame["title"].str.strip_chars().to_list()]
-    known = {text: split_genres(text) for text in frame["genres"].unique().to_list()}
-    return Titles(as_ids(frame["id"].to_list()), titles, [known[text] for text in frame["genres"].to_list()])
+    genres = {text: split_genres(text) for text in frame["genres"].unique().to_list()}
+    return Titles(as_ids(frame["id"].to_list()), titles, [genres[text] for text in frame["genres"].to_list()])
 
 
 def check_values(where: str, values: FloatArray, locate: Locate) -> None:
-    """Raises DataError naming the first value that is no finite number."""
+    """Raise DataError for the first value that is not finite."""
     finite = np.isfinite(values)
     if not finite.all():
-        place = int(np.argmin(finite))
-        raise DataError(f"{where}, {locate(place)}: the value is {values[place]}; give a number or drop the line")
+        index = int(np.argmin(finite))
+        raise DataError(f"{where}, {locate(index)}: the value is {values[index]}; give a number or drop the line")
 
 
 def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
-    """The log itself. Raises DataError naming the first event whose value is outside a declared scale."""
+    """Return the log. Raises DataError for the first event whose value is outside the declared scale."""
     if scale is None:
         return log
-    said = f"the declared scale {scale[0]:g} to {scale[1]:g}"
+    declared = f"the declared scale {scale[0]:g} to {scale[1]:g}"
     if log.values is None:
-        raise DataError(f"{log.where} has no values that could lie on {said}; leave the scale out")
+        raise DataError(f"{log.where} has no values, but a scale was declared; leave the scale out")
     outside = (log.values < scale[0]) | (log.values > scale[1])
     if outside.any():
-        place = int(np.argmax(outside))
+        index = int(np.argmax(outside))
         raise DataError(
-            f"{log.where}, event {place + 1:,}: the value {log.values[place]:g} of user {log.users[place]} for item "
-            f"{log.items[place]} is outside {said}; mend it, drop the event or declare another scale"
+            f"{log.where}, event {index + 1:,}: the value {log.values[index]:g} of user {log.users[index]} for item "
+            f"{log.items[index]} is outside {declared}; fix it, drop the event or declare another scale"
         )
     return log
 
 
 def check_times(where: str, times: IntArray, now: Instant, locate: Locate) -> None:
-    """Raises DataError naming the first time before 1970 or more than a day past now."""
+    """Raise DataError for the first time before 1970 or more than a day after now."""
     if len(times) == 0:
         return
     if times.min() < 0:
-        place = int(np.argmax(times < 0))
-        raise DataError(f"{where}, {locate(place)}: the time {times[place]} is negative; times count from 1970 on")
-    if times.max() > now + 86_400:  # a day for clocks that run ahead and times of another zone
-        place = int(np.argmax(times > now + 86_400))
-        moment = str(np.datetime64(int(min(times[place], 2**38)), "s")).replace("T", " ")
-        raise DataError(f"{where}, {locate(place)}: the time {moment} is in the future; mend it or drop the line")
+        index = int(np.argmax(times < 0))
+        raise DataError(f"{where}, {locate(index)}: the time {times[index]} is negative; times count from 1970 on")
+    if times.max() > now + 86_400:  # a day of tolerance for fast clocks and time zones
+        index = int(np.argmax(times > now + 86_400))
+        time = str(np.datetime64(int(min(times[index], 2**38)), "s")).replace("T", " ")
+        raise DataError(f"{where}, {locate(index)}: the time {time} is in the future; fix it or drop the line")
 
 
-def index(ids: pl.Series) -> tuple[Vocab, IntArray]:
-    """The vocabulary of a column of ids [N], and the column as rows [N] int32."""
+def index_ids(ids: pl.Series) -> tuple[Vocab, IntArray]:
+    """Build a vocabulary from a column of ids [N]. Returns it and the column as rows [N] int32."""
     if ids.dtype.is_integer():
         return Vocab.index(ids.to_numpy())
-    known = ids.unique().sort()  # by code point, as numpy's strings
+    unique = ids.unique().sort()  # by code point, as numpy sorts strings
     rows = ids.rank("dense").cast(pl.Int32).to_numpy() - np.int32(1)
-    return Vocab(as_ids(known.to_list())), rows
+    return Vocab(as_ids(unique.to_list())), rows
 
 
 def assemble(log: Log, name: str, *, repeats: Repeats = "last") -> Dataset:
-    """The data set of a log. Raises DataError where the log has no events."""
+    """Build a data set from a log. Raises DataError if the log has no events."""
     return assemble_parts([log], name, repeats=repeats)[0]
 
 
 def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last") -> tuple[Dataset, IntArray]:
-    """One data set of several logs, and for each of its events the place of its log. [N] int8.
+    """Build one data set from several logs. Also returns the index of each event's log, [N] int8.
 
-    Repeated events are dropped inside each log, not across them.
+    Repeated events are dropped within each log, not across logs. Raises DataError if there are no events, or if only
+    some logs have values or times.
     """
     n_events = sum(map(len, logs))
     if n_events == 0:
-        raise DataError(f"{logs[0].where} holds no events; a log has a line for each: user, item, value, time")
-    users, user_rows = index(_join([log.users for log in logs]))
-    items, item_rows = index(_join([log.items for log in logs]))
+        raise DataError(f"{logs[0].where} has no events; a log has a line for each: user, item, value, time")
+    users, user_rows = index_ids(_join([log.users for log in logs]))
+    items, item_rows = index_ids(_join([log.items for log in logs]))
     parts = np.repeat(np.arange(len(logs), dtype=np.int8), list(map(len, logs)))
     values = _numbers(logs, [log.values for log in logs], "values")
     values = np.ones(n_events, dtype=np.float32) if values is None else values
@@ -155,19 +156,19 @@ def _join(columns: list[pl.Series]) -> pl.Series:
 
 
 def _numbers(logs: Sequence[Log], columns: list[Any], what: str) -> Any:  # noqa: ANN401 - array or None, as given
-    """The columns of all logs as one; None where none has it. Raises DataError where only some have it."""
+    """Concatenate a column of all logs; None if no log has it. Raises DataError if only some have it."""
     present = [column for column in columns if column is not None]
     if not present:
         return None
     if len(present) < len(columns):
         having = next(log.where for log, column in zip(logs, columns, strict=True) if column is not None)
         lacking = next(log.where for log, column in zip(logs, columns, strict=True) if column is None)
-        raise DataError(f"{having} has {what} and {lacking} has none; give all parts the same columns")
+        raise DataError(f"{having} has {what} but {lacking} has none; give all parts the same columns")
     return present[0] if len(present) == 1 else np.concatenate(present)
 
 
 def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -> BoolArray | None:
-    """Which of the ordered events a later one of the same part repeats; None where there are no such events."""
+    """Whether a later event of the same part repeats each of the ordered events. [N]; None if there are no repeats."""
     n_parts = int(parts.max()) + 1
     n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
     keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
@@ -191,17 +192,17 @@ def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -
 
 def _repeat_note(n_repeated: int, repeats: Repeats) -> str:
     if repeats == "keep":
-        return f"{n_repeated:,} events with the user, item and time of another: one of each kept"
-    return f"{n_repeated:,} repeated events: the last of each kept"
+        return f"dropped {n_repeated:,} events with the same user, item and time as another"
+    return f"dropped {n_repeated:,} repeated events, keeping the last of each"
 
 
 def _catalogue(items: Vocab, known: list[Titles]) -> Catalogue:
-    """Titles, genres and tags by item row; an item that none knows is called by its id."""
+    """Titles, genres and tags by item row; the title of an unknown item is its id."""
     titles = [str(id) for id in items.ids.tolist()]
     genres: list[tuple[str, ...]] = [()] * len(items)
     for source in known:
         for row, title, kinds in zip(items.rows(source.ids).tolist(), source.titles, source.genres, strict=True):
             if row != UNKNOWN:
                 titles[row], genres[row] = title or titles[row], kinds
-    tags = {id: found for source in known for id, found in source.tags.items()}
+    tags = {id: of_item for source in known for id, of_item in source.tags.items()}
     return Catalogue.of(titles, genres, [tags.get(id, ()) for id in items.ids.tolist()] if tags else ())

@@ -1,4 +1,4 @@
-"""Where data sets lie: bundled, in MATINEE_DATA, beside the project, in the cache of fetched ones."""
+"""Lookup of data sets by name: bundled, in MATINEE_DATA, beside the project, in the download cache."""
 
 import os
 import re
@@ -12,34 +12,34 @@ from matinee.errors import DataError, did_you_mean
 
 BUNDLED = "bundled"
 TABLES = ("csv", "tsv", "txt", "dat", "data", "parquet", "pq", "inter", "csv.gz", "tsv.gz", "txt.gz", "dat.gz")
-_NO_LOGS = re.compile(r"(movies|items|users|tags|links|genome.*|readme.*|license.*|u\..*|.*_list|.*\.md)$")
+_NOT_A_LOG = re.compile(r"(movies|items|users|tags|links|genome.*|readme.*|license.*|u\..*|.*_list|.*\.md)$")
 
 
 def available() -> list[tuple[str, str, Path]]:
-    """The data sets that `load` knows by name: (name, where, path), in the order of the lookup."""
-    found = {BUNDLED: (BUNDLED, "bundled", Path(str(files("matinee.data") / "bundled")))}
+    """The data sets that `load` knows by name, in lookup order: (name, where, path)."""
+    known = {BUNDLED: (BUNDLED, "bundled", Path(str(files("matinee.data") / "bundled")))}
     for where, root in _roots():
         for entry in sorted(root.iterdir()) if root.is_dir() else ():
             if _is_data(entry):
-                found.setdefault(stem(entry), (stem(entry), where, entry))
-    return list(found.values())
+                known.setdefault(stem(entry), (stem(entry), where, entry))
+    return list(known.values())
 
 
 def find(data: str | Path) -> Path:
-    """Where a path or name leads. Raises DataError with the closest name and how to fetch it."""
+    """Resolve a path or name. Raises DataError with the closest name and how to fetch it."""
     path = Path(data).expanduser()
     if path.exists():
         return path
     name = str(data)
-    known = {found: place for found, _, place in available()}
+    known = {known_name: entry for known_name, _, entry in available()}
     if name in known and name != BUNDLED:
         return known[name]
     if name in SETS:
-        raise DataError(f"data set {name} is not here yet; get it with: matinee data fetch {name}")
+        raise DataError(f"data set {name} is not downloaded yet; run: matinee data fetch {name}")
     if len(path.parts) > 1 or path.suffix.lstrip(".") in (*TABLES, "zip", "gz"):
         raise DataError(f"no file or folder {name}; give a path that exists, or a name of `matinee data list`")
     hint = did_you_mean(name, {*known, *SETS})
-    raise DataError(f"no data set {name!r}{hint} (what is not here yet comes with: matinee data fetch NAME)")
+    raise DataError(f"no data set {name!r}{hint} (to download one: matinee data fetch NAME)")
 
 
 def _roots() -> Iterator[tuple[str, Path]]:
@@ -57,12 +57,12 @@ def _is_data(entry: Path) -> bool:
 
 
 def is_table(name: str) -> bool:
-    """Whether a file's name is that of a table that may hold a log."""
+    """Whether a file name can be that of a log."""
     stem, _, suffix = base(name).partition(".")
-    return suffix in TABLES and not _NO_LOGS.match(stem)
+    return suffix in TABLES and not _NOT_A_LOG.match(stem)
 
 
 def stem(path: Path) -> str:
-    """A data set's name: the folder's, or the file's without its endings."""
+    """The name of a data set: the folder's, or the file's without extensions."""
     path = path.resolve()
     return path.name if path.is_dir() else re.sub(rf"\.({'|'.join(TABLES)}|zip|gz)$", "", path.name, flags=re.I)

@@ -1,4 +1,4 @@
-"""Prefixes: many histories that are stretches of the same events, written out a block at a time."""
+"""Prefixes: many overlapping histories within the same events, materialised one block at a time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,46 +10,46 @@ from matinee.dataset import Events
 from matinee.histories import Histories, last_of_each
 
 BLOCK_EVENTS = 2**21
-"""Events of prefixes written out at once: 32 MB of them."""
+"""Maximum number of events in a block: 32 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prefixes:
-    """P histories: the p-th is events[firsts[p]:lasts[p]], of one user. The events are ordered; they are not copied.
+    """P histories as slices of shared events: history p is events[starts[p]:stops[p]], all of one user.
 
-    firsts, lasts: [P]; repeats: whether a user may have an item twice, of which the last event counts.
+    starts, stops: [P]; repeats: whether a user may have an item twice, of which only the last event counts.
     """
 
     events: Events
-    firsts: IntArray
-    lasts: IntArray
+    starts: IntArray
+    stops: IntArray
     repeats: bool = True
 
     def __len__(self) -> int:
-        return len(self.firsts)
+        return len(self.starts)
 
     @property
     def lengths(self) -> IntArray:
-        """Events of each. [P]."""
-        return self.lasts - self.firsts
+        """Number of events in each history. [P]."""
+        return self.stops - self.starts
 
     @property
     def user_rows(self) -> IntArray:
-        """[P]."""
-        return self.events.user_rows[np.minimum(self.firsts, len(self.events) - 1)]
+        """The user row of each history. [P]."""
+        return self.events.user_rows[np.minimum(self.starts, len(self.events) - 1)]
 
     def block(self, start: int, stop: int) -> Histories:
-        """Histories start..stop-1, as they would be served: the last event of each item."""
-        firsts = self.firsts[start:stop]
+        """Histories start..stop-1, reduced to the last event of each item as when served."""
+        firsts = self.starts[start:stop]
         starts = np.zeros(len(firsts) + 1, dtype=np.int64)
         np.cumsum(self.lengths[start:stop], out=starts[1:])
-        places = np.arange(starts[-1]) + np.repeat(firsts - starts[:-1], np.diff(starts))
-        chosen = self.events.take(places)
-        written = Histories(starts, chosen.item_rows, chosen.values, chosen.times, self.user_rows[start:stop])
-        return last_of_each(written) if self.repeats else written
+        indices = np.arange(starts[-1]) + np.repeat(firsts - starts[:-1], np.diff(starts))
+        events = self.events.take(indices)
+        histories = Histories(starts, events.item_rows, events.values, events.times, self.user_rows[start:stop])
+        return last_of_each(histories) if self.repeats else histories
 
     def blocks(self, n_events: int = BLOCK_EVENTS) -> Iterator[tuple[int, int]]:
-        """(start, stop) of blocks that hold at most so many events, or one history where it alone holds more."""
+        """Yield (start, stop) of blocks of at most n_events events; a longer history gets a block of its own."""
         ends = np.cumsum(self.lengths)
         start, done = 0, 0
         while start < len(self):

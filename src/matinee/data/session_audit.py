@@ -1,4 +1,4 @@
-"""The audit of a log's sessions: how many a gap makes of it, how long they are, who has them and when."""
+"""The audit of a log's sessions: their number, lengths, durations, users and dates."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -7,20 +7,20 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.config import SplitConfig
-from matinee.data.moments import iso, span
 from matinee.data.sessions import find_sessions
-from matinee.data.statistics import Spread, counted
+from matinee.data.statistics import Summary, count_of
 from matinee.dataset import Dataset
+from matinee.times import format_duration, format_time
 
 _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCurves:
-    """What the figure draws of the S kept sessions.
+    """Data for the plots of the S kept sessions.
 
-    lengths, durations: [S], events and seconds; per_user: [U], of the users who have any; days: [M + 1], UTC seconds
-    where each day begins; per_day: [M].
+    lengths, durations: [S], events and seconds; per_user: [U], sessions of each user with any; days: [M + 1], UTC
+    seconds at which each day begins; per_day: [M], sessions that begin on each day.
     """
 
     lengths: IntArray
@@ -32,12 +32,12 @@ class SessionCurves:
 
 @dataclass(frozen=True, slots=True)
 class SessionAudit:
-    """Plain numbers about the sessions of a log.
+    """Statistics of the sessions of a log.
 
-    gap_seconds: a longer pause ends a session; sessions, events, users: of those kept, with at least `min_length`
-    events; short_sessions, short_events: left out; users_without: users with none kept. lengths: events;
-    durations: seconds from the first event to the last; per_user: sessions of each user who has any; per_day:
-    sessions that begin on each UTC day from the first to the last. notes: what reading and filtering changed.
+    gap_seconds: a longer pause ends a session; sessions, events, users: of the kept sessions, with at least
+    `min_length` events; short_sessions, short_events: dropped; users_without: users without a kept session; lengths:
+    events; durations: seconds from first to last event; per_user: sessions of each user with any; per_day: sessions
+    that begin on each UTC day from the first to the last; notes: what reading and filtering changed.
     """
 
     name: str
@@ -51,46 +51,46 @@ class SessionAudit:
     users_without: int
     first: str
     last: str
-    lengths: Spread
-    durations: Spread
-    per_user: Spread
-    per_day: Spread
+    lengths: Summary
+    durations: Summary
+    per_user: Summary
+    per_day: Summary
     notes: tuple[str, ...]
     curves: SessionCurves = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, without the curves, as plain Python."""
+        """All statistics, without the curves, ready for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "curves"}
-        spreads = {name: asdict(value) for name, value in plain.items() if isinstance(value, Spread)}
-        return plain | spreads | {"notes": list(self.notes)}
+        summaries = {name: asdict(value) for name, value in plain.items() if isinstance(value, Summary)}
+        return plain | summaries | {"notes": list(self.notes)}
 
     def rows(self) -> list[tuple[str, str]]:
-        """Label and value, for a table."""
+        """Table rows: label and value."""
         return [
-            ("a session ends with a pause over", span(self.gap_seconds)),
-            (f"sessions of {self.min_length} events or more", f"{self.sessions:,}, {self.events:,} events"),
-            ("shorter ones, left out", f"{self.short_sessions:,}, {self.short_events:,} events"),
-            ("users with a session", counted(self.users, self.users + self.users_without)),
-            ("they begin", f"{self.first} to {self.last}"),
-            ("events in a session", str(self.lengths)),
-            ("seconds of a session", str(self.durations)),
-            ("sessions of a user", str(self.per_user)),
-            ("sessions of a day", str(self.per_day)),
+            ("longest pause within a session", format_duration(self.gap_seconds)),
+            (f"sessions of {self.min_length} or more events", f"{self.sessions:,}, {self.events:,} events"),
+            ("shorter sessions, dropped", f"{self.short_sessions:,}, {self.short_events:,} events"),
+            ("users with a session", count_of(self.users, self.users + self.users_without)),
+            ("session start", f"{self.first} to {self.last}"),
+            ("events per session", str(self.lengths)),
+            ("seconds per session", str(self.durations)),
+            ("sessions per user", str(self.per_user)),
+            ("sessions per day", str(self.per_day)),
         ]
 
 
 def audit_sessions(data: Dataset, config: SplitConfig) -> SessionAudit:
-    """Audit the sessions that the config's gap and min_length make of a log. Raises as `find_sessions`."""
+    """Audit a log's sessions, cut by the config's gap and min_length. Raises as `find_sessions`."""
     found = find_sessions(data, config)
     kept = found.kept
-    lengths, begun = found.lengths[kept], found.begun[kept]
-    of_users = np.bincount(found.user_rows[kept], minlength=len(data.users))
-    day = begun // _DAY
+    lengths, start_times = found.lengths[kept], found.start_times[kept]
+    n_sessions = np.bincount(found.user_rows[kept], minlength=len(data.users))
+    day = start_times // _DAY
     per_day = np.bincount(day - day.min())
     curves = SessionCurves(
         lengths=lengths,
         durations=found.durations[kept],
-        per_user=of_users[of_users > 0],
+        per_user=n_sessions[n_sessions > 0],
         days=(day.min() + np.arange(len(per_day) + 1)) * _DAY,
         per_day=per_day,
     )
@@ -104,12 +104,12 @@ def audit_sessions(data: Dataset, config: SplitConfig) -> SessionAudit:
         short_sessions=int((~kept).sum()),
         short_events=int(found.lengths[~kept].sum()),
         users_without=len(data.users) - len(curves.per_user),
-        first=iso(int(begun.min())),
-        last=iso(int(begun.max())),
-        lengths=Spread.of(lengths),
-        durations=Spread.of(curves.durations),
-        per_user=Spread.of(curves.per_user),
-        per_day=Spread.of(per_day),
+        first=format_time(int(start_times.min())),
+        last=format_time(int(start_times.max())),
+        lengths=Summary.of(lengths),
+        durations=Summary.of(curves.durations),
+        per_user=Summary.of(curves.per_user),
+        per_day=Summary.of(per_day),
         notes=data.notes,
         curves=curves,
     )

@@ -1,4 +1,4 @@
-"""Sessions: stretches of one user's history without a long pause."""
+"""Sessions: a user's history cut at every long pause."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray, rows_of
 from matinee.config import SplitConfig
-from matinee.data.moments import duration, span
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
+from matinee.times import format_duration, parse_duration
 
 HOUR = 3600
 """Seconds."""
 _GAPS = (1800, HOUR, 6 * HOUR, 24 * HOUR, 7 * 24 * HOUR)
 _LENGTHS = (2, 3, 5)
-"""What is proposed where too little is left."""
+"""Gaps and lengths that an error message proposes."""
 
 
 def session_starts(events: Events, gap: int = HOUR) -> BoolArray:
-    """Which events begin a session: a user's first, and each one more than `gap` seconds after the one before. [N]."""
+    """Whether each event starts a session: a user's first, or more than `gap` seconds after the previous one. [N]."""
     starts = np.ones(len(events), dtype=bool)
     another = events.user_rows[1:] != events.user_rows[:-1]
     starts[1:] = another | (np.diff(events.times) > gap)
@@ -27,23 +27,23 @@ def session_starts(events: Events, gap: int = HOUR) -> BoolArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sessions:
-    """All S sessions of a log, in the order of its events: by user, then time.
+    """The S sessions of a log, in the order of its events: by user, then time.
 
-    starts: [S + 1], where each begins among the events; kept: [S], whether it has at least `min_length` events;
-    user_rows: [S]; begun, ended: [S], the moments (UTC seconds) of the first and last event; gap: seconds.
+    starts: [S + 1], index of each session's first event; kept: [S], whether it has at least `min_length` events;
+    user_rows: [S]; start_times, end_times: [S], UTC seconds of the first and last event; gap: seconds.
     """
 
     starts: IntArray
     kept: BoolArray
     user_rows: IntArray
-    begun: IntArray
-    ended: IntArray
+    start_times: IntArray
+    end_times: IntArray
     gap: int
     min_length: int
 
     @classmethod
     def of(cls, events: Events, gap: int = HOUR, min_length: int = 1) -> "Sessions":
-        """The sessions of ordered events."""
+        """Cut ordered events into sessions."""
         firsts = np.flatnonzero(session_starts(events, gap))
         starts = np.append(firsts, len(events))
         kept = np.diff(starts) >= min_length
@@ -55,35 +55,35 @@ class Sessions:
 
     @property
     def lengths(self) -> IntArray:
-        """Events of each. [S]."""
+        """Number of events in each session. [S]."""
         return np.diff(self.starts)
 
     @property
     def durations(self) -> IntArray:
-        """Seconds from the first event to the last of each. [S]."""
-        return self.ended - self.begun
+        """Seconds from the first to the last event of each session. [S]."""
+        return self.end_times - self.start_times
 
     @property
     def of_events(self) -> IntArray:
-        """The session of each event. [N]."""
+        """The session index of each event. [N]."""
         return rows_of(self.starts)
 
 
 def find_sessions(data: Dataset, config: SplitConfig) -> Sessions:
-    """The sessions of a log as the config cuts them.
+    """Cut a log into sessions by the config's gap and min_length.
 
-    Raises DataError for a log without times, a gap that is longer than the log, and where no session is long enough;
-    MatineeError for a gap that is no duration.
+    Raises DataError if the log has no times, the gap is longer than the log, or no session is long enough;
+    MatineeError if the gap is not a duration.
     """
-    gap = duration(config.gap, "gap")
+    gap = parse_duration(config.gap, "gap")
     if not data.timed:
-        raise DataError(f"{data.name} has no times, so there are no pauses and no sessions; use --split leave-last")
+        raise DataError(f"{data.name} has no times, so it has no sessions; use --split leave-last")
     times = data.events.times
     whole = int(times.max() - times.min())
     if gap > whole:
         raise DataError(
-            f"gap = {config.gap} is longer than all of {data.name} ({span(whole)}), so no session would ever end; "
-            "choose a shorter one such as 1h, or --split leave-last"
+            f"gap = {config.gap} is longer than the whole of {data.name} ({format_duration(whole)}), "
+            "so no session would end; choose a shorter one such as 1h, or --split leave-last"
         )
     found = Sessions.of(data.events, gap, config.min_length)
     if not found.kept.any():
@@ -95,15 +95,17 @@ def find_sessions(data: Dataset, config: SplitConfig) -> Sessions:
 
 
 def _proposal(events: Events, min_length: int) -> str:
-    """How many sessions other gaps and lengths would leave."""
-    left = []
+    """How many sessions other gaps and lengths would give."""
+    alternatives = []
     for gap in _GAPS:
         lengths = Sessions.of(events, gap).lengths
         for least in sorted({*_LENGTHS, min_length}):
             count = int((lengths >= least).sum())
             if count:
-                left.append(f"{count:,} with gap {_short(gap)} and min_length {least}")
-    return f"there would be {', '.join(left)}" if left else "no gap of 30m to 7d leaves any of 2 events or more"
+                alternatives.append(f"{count:,} with gap {_short(gap)} and min_length {least}")
+    if not alternatives:
+        return "no gap from 30m to 7d gives a session of 2 or more events"
+    return f"there would be {', '.join(alternatives)}"
 
 
 def _short(gap: int) -> str:

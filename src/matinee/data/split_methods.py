@@ -1,4 +1,4 @@
-"""The ways to cut a log: each gives every event a label."""
+"""Split methods: each gives every event of a log a label."""
 
 import math
 from collections.abc import Callable
@@ -7,28 +7,29 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.config import SplitConfig
-from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
-from matinee.data.moments import iso, moment
+from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import find_sessions
+from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
+from matinee.times import format_time
 
 Notes = tuple[str, ...]
 Method = Callable[[Dataset, SplitConfig], tuple[Labels, Notes]]
 
 
 def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Ratios of each user's events: floor of train, floor of valid, the rest is test."""
-    place, lengths = _drawn_places(data, config.seed)
+    """Split each user's events at random by the ratios: floor for train, floor for valid, the rest is test."""
+    position, lengths = _shuffled_positions(data, config.seed)
     first_valid, first_test = _cuts(lengths, config)
     rows = data.events.user_rows
-    return _label(place, first_valid[rows], first_test[rows]), ()
+    return _label(position, first_valid[rows], first_test[rows]), ()
 
 
 def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Each user's last event is test, the one before valid; users with fewer than three events stay in train.
+    """Each user's last event is test, the one before is valid; users with fewer than three events stay in train.
 
-    Of events at the same moment the one later in the log is the last.
+    Among events at the same time, the one later in the log is the last.
     """
     lengths = np.diff(data.user_starts)
     from_end = data.user_starts[1:][data.events.user_rows] - np.arange(len(data.events))  # 1 for the last
@@ -44,21 +45,21 @@ def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
 
 
 def time(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """One moment for all users where valid begins, one where test begins: an event at a moment lies after it."""
+    """Split all users at the same times; an event exactly at such a time belongs to the later part."""
     if not data.timed:
         raise DataError(f"{data.name} has no times, so it cannot be split by time; use --split random or leave-last")
     times = data.events.times
-    at_valid, at_test = _named_moments(times, config) if config.at else _moments(times, config)
-    said = f"time: test begins at {iso(at_test)}"
+    at_valid, at_test = _configured_times(times, config) if config.at else _times_by_ratio(times, config)
+    note = f"time: test begins at {format_time(at_test)}"
     if at_valid < at_test:
-        said = f"time: valid begins at {iso(at_valid)}, test at {iso(at_test)}"
-    return _label(times, np.full_like(times, at_valid), np.full_like(times, at_test)), (said,)
+        note = f"time: valid begins at {format_time(at_valid)}, test at {format_time(at_test)}"
+    return _label(times, np.full_like(times, at_valid), np.full_like(times, at_test)), (note,)
 
 
 def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Whole users are held out: the first share of their events is shown, the rest hidden.
+    """Hold out whole users (strong generalisation): the first share of their events is input, the rest are targets.
 
-    A held-out user has at least one shown and one hidden event; one with a single event goes to train.
+    A held-out user has at least one input and one target; users with a single event go to train.
     """
     lengths = np.diff(data.user_starts)
     n_users = np.array([len(lengths)])
@@ -67,49 +68,49 @@ def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     part = _label(drawn, np.broadcast_to(first_valid, drawn.shape), np.broadcast_to(first_test, drawn.shape))
     single = (part != TRAIN) & (lengths < 2)
     part[single] = TRAIN
-    n_shown = np.clip(np.floor(lengths * config.input_share), 1, np.maximum(lengths - 1, 1))
+    n_inputs = np.clip(np.floor(lengths * config.input_share), 1, np.maximum(lengths - 1, 1))
 
     rows = data.events.user_rows
-    shown = np.arange(len(rows)) - data.user_starts[rows] < n_shown[rows]
+    is_input = np.arange(len(rows)) - data.user_starts[rows] < n_inputs[rows]
     labels = part[rows]
-    labels[shown & (labels == VALID)] = VALID_SHOWN
-    labels[shown & (labels == TEST)] = TEST_SHOWN
-    held = [int((part == label).sum()) for label in (VALID, TEST)]
-    notes = [f"new-users: {_users(held[0])} held out for valid, {held[1]:,} for test"]
+    labels[is_input & (labels == VALID)] = VALID_INPUTS
+    labels[is_input & (labels == TEST)] = TEST_INPUTS
+    held_out = [int((part == label).sum()) for label in (VALID, TEST)]
+    notes = [f"new-users: {_users(held_out[0])} held out for valid, {held_out[1]:,} for test"]
     if single.any():
-        notes.append(f"new-users: {_users(int(single.sum()))} drawn for it with a single event went to train")
+        notes.append(f"new-users: {_users(int(single.sum()))} drawn with a single event went to train")
     return labels, tuple(notes)
 
 
 def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Each user's events are dealt into folds of even size: fold f is test, fold f + 1 valid, the rest train.
+    """Assign each user's events to folds of equal size: fold f is test, fold f + 1 valid, the rest train.
 
-    The same seed deals the same folds, so that the test parts of all folds make up the log.
+    The same seed gives the same folds, so the test parts of all folds together are the log.
     """
     if config.folds < 3:
-        raise MatineeError(f"folds = {config.folds}: one fold is test and one valid, so none is left; use 3 or more")
+        raise MatineeError(f"folds = {config.folds} leaves no fold for train besides test and valid; use 3 or more")
     if config.fold >= config.folds:
         raise MatineeError(f"fold = {config.fold}: folds are numbered 0 to {config.folds - 1}; choose one of them")
     rng = np.random.default_rng(config.seed)
-    place, lengths = _drawn_places(data, config.seed)
-    # each user's deal begins at another fold, or users with few events would all fill the first folds
+    position, lengths = _shuffled_positions(data, config.seed)
+    # start each user at a random fold, otherwise users with few events would only fill the first folds
     first = rng.integers(config.folds, size=len(lengths))
-    fold = (place + first[data.events.user_rows]) % config.folds
-    labels = np.full(len(place), TRAIN, dtype=np.int8)
+    fold = (position + first[data.events.user_rows]) % config.folds
+    labels = np.full(len(position), TRAIN, dtype=np.int8)
     labels[fold == config.fold] = TEST
     labels[fold == (config.fold + 1) % config.folds] = VALID
     return labels, ()
 
 
 def session(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Whole sessions by the moment they begin: the first share is train, the next valid, the latest ones test.
+    """Split whole sessions by start time: the earliest are train, the next valid, the latest test.
 
-    The first event of a session of valid and test is shown, the others are to be found. Events of sessions that are
-    too short are unused.
+    In valid and test the first event of a session is input, the others are targets. Events of sessions that are too
+    short are unused.
     """
     found = find_sessions(data, config)
     kept = np.flatnonzero(found.kept)
-    order = kept[np.argsort(found.begun[kept], kind="stable")]
+    order = kept[np.argsort(found.start_times[kept], kind="stable")]
     first_valid, first_test = (int(cut[0]) for cut in _cuts(np.array([len(order)]), config))
     part: Labels = np.full(len(found), UNUSED, dtype=np.int8)
     part[order] = TRAIN
@@ -117,12 +118,12 @@ def session(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     part[order[first_test:]] = TEST
     labels = np.repeat(part, found.lengths)
     firsts = found.starts[:-1]
-    labels[firsts[part == VALID]] = VALID_SHOWN
-    labels[firsts[part == TEST]] = TEST_SHOWN
+    labels[firsts[part == VALID]] = VALID_INPUTS
+    labels[firsts[part == TEST]] = TEST_INPUTS
     counts = [int((part == label).sum()) for label in (TRAIN, VALID, TEST)]
     notes = [f"session: {counts[0]:,} sessions in train, {counts[1]:,} in valid, {counts[2]:,} in test"]
     if counts[2]:
-        notes.append(f"session: test begins at {iso(int(found.begun[order[first_test]]))}")
+        notes.append(f"session: test begins at {format_time(int(found.start_times[order[first_test]]))}")
     if not found.kept.all():
         short = ~found.kept
         notes.append(
@@ -143,35 +144,35 @@ METHODS: dict[str, Method] = {
 
 
 def from_files(config: SplitConfig) -> tuple[Dataset, Labels]:
-    """The events and labels of a split that stands in files."""
-    from matinee.data.loading import load_parts  # readers are heavy, and only this method needs them
+    """Load the events and labels of a split from files. Raises MatineeError without a path, DataError as load_parts."""
+    from matinee.data.loading import load_parts  # the readers are slow to import, and only this method needs them
 
     if config.path is None:
         raise MatineeError("split files needs the folder of its tables; give --split files:PATH")
     return load_parts(config.path)
 
 
-def _drawn_places(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
-    """Each event's place in a shuffle of its user's events [N], and how many events each user has [U].
+def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
+    """Each event's position in a shuffle of its user's events [N], and the number of events of each user [U].
 
-    One `RandomState(seed)` shuffles user after user, each user's events in the order of item rows. Its stream is
-    frozen, so a split is the same under every NumPy, and this is the draw of the published protocols
-    (docs/decisions/003-random-split.md).
+    A single RandomState(seed) shuffles one user after the other, each user's events in item-row order. Its stream is
+    frozen across numpy versions, and this draw is that of the published protocols (docs/decisions, random split).
     """
     lengths = np.diff(data.user_starts)
     by_item = np.lexsort((data.events.item_rows, data.events.user_rows))
     generator = np.random.RandomState(seed)
     shuffles = [generator.permutation(length) for length in lengths.tolist()]
     starts = np.repeat(data.user_starts[:-1], lengths)
-    place = np.empty(len(by_item), dtype=np.int64)
-    place[by_item[starts + np.concatenate([np.empty(0, dtype=np.int64), *shuffles])]] = np.arange(len(by_item)) - starts
-    return place, lengths
+    order = by_item[starts + np.concatenate([np.empty(0, dtype=np.int64), *shuffles])]
+    position = np.empty(len(by_item), dtype=np.int64)
+    position[order] = np.arange(len(by_item)) - starts
+    return position, lengths
 
 
 def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
-    """Where valid and test begin in rows of these lengths: floor, floor, and the rest to the last part asked for.
+    """Where valid and test begin in rows of these lengths: floor, floor, and the rest goes to the last non-empty part.
 
-    The floor is that of the binary product, as published splits have it: 0.7 * 90 gives 62.
+    The floor is that of the floating-point product, as in published splits: 0.7 * 90 gives 62.
     """
     train, valid, test = _checked_ratios(config)
     n_train = np.floor(lengths * train).astype(np.int64)
@@ -184,16 +185,16 @@ def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
 
 def _checked_ratios(config: SplitConfig) -> tuple[float, float, float]:
     ratios = config.ratios
-    said = "ratios " + ", ".join(f"{ratio:g}" for ratio in ratios)
+    given = "ratios " + ", ".join(f"{ratio:g}" for ratio in ratios)
     if not all(math.isfinite(ratio) and ratio >= 0 for ratio in ratios):
-        raise MatineeError(f"{said}: each must be from 0 to 1; for example 0.70,0.15,0.15")
+        raise MatineeError(f"{given}: each must be from 0 to 1; for example 0.70,0.15,0.15")
     if abs(sum(ratios) - 1) > 1e-6:
-        raise MatineeError(f"{said} sum to {sum(ratios):g}; they must sum to 1, for example 0.70,0.15,0.15")
+        raise MatineeError(f"{given} sum to {sum(ratios):g}; they must sum to 1, for example 0.70,0.15,0.15")
     return ratios
 
 
-def _moments(times: IntArray, config: SplitConfig) -> tuple[int, int]:
-    """The moments before which the shares of train, and of train and valid, lie; ties go after."""
+def _times_by_ratio(times: IntArray, config: SplitConfig) -> tuple[int, int]:
+    """The start times of valid and test by the ratios; ties go to the later part."""
     ordered = np.sort(times)
     after = int(ordered[-1]) + 1
     first_valid, first_test = (int(cut[0]) for cut in _cuts(np.array([len(times)]), config))
@@ -201,19 +202,21 @@ def _moments(times: IntArray, config: SplitConfig) -> tuple[int, int]:
     return at_valid, at_test
 
 
-def _named_moments(times: IntArray, config: SplitConfig) -> tuple[int, int]:
-    moments = [moment(text, "at") for text in config.at]
-    said = f"at = {', '.join(config.at)}"
-    if len(moments) > 2 or sorted(moments) != moments:
-        raise MatineeError(f"{said}: give the moment where test begins, or those of valid and test in that order")
+def _configured_times(times: IntArray, config: SplitConfig) -> tuple[int, int]:
+    """The start times of valid and test as configured; they are equal if only one is given."""
+    cuts = [parse_time(text, "at") for text in config.at]
+    given = f"at = {', '.join(config.at)}"
+    if len(cuts) > 2 or sorted(cuts) != cuts:
+        raise MatineeError(f"{given}: give the time at which test begins, or those of valid and test in this order")
     first, last = int(times.min()), int(times.max())
-    if moments[0] <= first or moments[-1] > last:
-        raise MatineeError(f"{said}: the log runs from {iso(first)} to {iso(last)}; choose moments within it")
-    return moments[0], moments[-1]
+    if cuts[0] <= first or cuts[-1] > last:
+        span = f"{format_time(first)} to {format_time(last)}"
+        raise MatineeError(f"{given}: the log runs from {span}; choose times within it")
+    return cuts[0], cuts[-1]
 
 
 def _label(values: IntArray, first_valid: IntArray, first_test: IntArray) -> Labels:
-    """TRAIN below first_valid, VALID from there, TEST from first_test on."""
+    """TRAIN below first_valid, VALID from first_valid on, TEST from first_test on."""
     labels: Labels = np.where(values >= first_test, TEST, np.where(values >= first_valid, VALID, TRAIN)).astype(np.int8)
     return labels
 

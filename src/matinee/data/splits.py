@@ -1,4 +1,4 @@
-"""Splits: what is learned from, what a model is shown, what it must find."""
+"""Splits: training events, inputs and targets of a data set, and the leaks between them."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,10 +7,10 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.config import PartName, SplitConfig, SplitParts
-from matinee.data.labels import TEST, TEST_SHOWN, TRAIN, UNUSED, VALID, VALID_SHOWN, Labels
+from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS, from_files
-from matinee.data.statistics import counted
+from matinee.data.statistics import count_of
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
 from matinee.histories import Histories, TrainingData
@@ -18,13 +18,13 @@ from matinee.histories import Histories, TrainingData
 __all__ = [
     "PARTS",
     "TEST",
-    "TEST_SHOWN",
+    "TEST_INPUTS",
     "TRAIN",
     "UNUSED",
     "VALID",
-    "VALID_SHOWN",
+    "VALID_INPUTS",
     "Labels",
-    "Leaked",
+    "LeakCounts",
     "Split",
     "split",
 ]
@@ -34,16 +34,16 @@ _LONG_AGO = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, slots=True)
-class Leaked:
-    """Targets of a part that know, or are known by, what a model has learned.
+class LeakCounts:
+    """Numbers of targets of a part that leak.
 
-    targets: how many there are; older: than some event of train; older_own: than some event of the same user that
-    the model is given (train, or what is shown of a held-out user); repeated: the same user and item is given too.
+    targets: all of them; older_than_train: older than the last event of train; older_than_own: older than the last
+    given event (train, or inputs of a held-out user) of the same user; repeated: the same user and item is also given.
     """
 
     targets: int
-    older: int
-    older_own: int
+    older_than_train: int
+    older_than_own: int
     repeated: int
 
 
@@ -51,8 +51,8 @@ class Leaked:
 class Split:
     """A data set with a label for each event.
 
-    labels: [N], one of the constants in labels.py; leaks: what the cut lets through from the future, for people;
-    notes: what the method did that the config does not say, for people.
+    labels: [N], constants of labels.py; leaks: sentences on targets that the future or a repeat gives away;
+    notes: sentences on what the method did beyond its config.
     """
 
     data: Dataset
@@ -62,67 +62,67 @@ class Split:
     notes: tuple[str, ...] = ()
 
     def training(self, refit: SplitParts = "train") -> TrainingData:
-        """What a model learns from: train, or train and all of valid. A history for each user, or for each session."""
-        parts = [TRAIN] if refit == "train" else [TRAIN, VALID_SHOWN, VALID]
+        """Training data: train, or train and all of valid. One history per user or, by sessions, per session."""
+        parts = [TRAIN] if refit == "train" else [TRAIN, VALID_INPUTS, VALID]
         events = self._events(parts)
         if self.sessions is not None and not self.config.earlier:
             chosen = np.isin(self.labels[self.sessions.starts[:-1]], parts)
             starts = np.concatenate([[0], np.cumsum(self.sessions.lengths[chosen])])
-            owners = self.sessions.user_rows[chosen]
-            alone = Histories(starts, events.item_rows, events.values, events.times, owners)
-            return TrainingData(alone, len(self.data.items))
+            user_rows = self.sessions.user_rows[chosen]
+            sessions = Histories(starts, events.item_rows, events.values, events.times, user_rows)
+            return TrainingData(sessions, len(self.data.items))
         users = np.unique(events.user_rows)
         return TrainingData(Histories.from_events(events, users), len(self.data.items))
 
-    def inputs(self, part: PartName, shown: SplitParts = "train+valid") -> Events:
-        """What a model is shown before it must find the targets of a part."""
+    def inputs(self, part: PartName, parts: SplitParts = "train+valid") -> Events:
+        """Events in the histories from which the targets of a part are predicted."""
         if part == "valid":
-            return self._events([TRAIN, VALID_SHOWN])
-        held = [TRAIN, VALID_SHOWN, TEST_SHOWN]
-        return self._events(held if shown == "train" else [*held, VALID])
+            return self._events([TRAIN, VALID_INPUTS])
+        given = [TRAIN, VALID_INPUTS, TEST_INPUTS]
+        return self._events(given if parts == "train" else [*given, VALID])
 
-    def masked(self, part: PartName, shown: SplitParts = "train+valid") -> Events:
-        """What is masked without being shown: valid at test time, where the inputs are train alone."""
-        return self._events([VALID] if part == "test" and shown == "train" else [])
+    def masked(self, part: PartName, parts: SplitParts = "train+valid") -> Events:
+        """Events masked in lists although they are not inputs: valid at test time, if only train is input."""
+        return self._events([VALID] if part == "test" and parts == "train" else [])
 
     def targets(self, part: PartName) -> Events:
-        """What a model must find."""
+        """The target events of a part."""
         return self._events([VALID if part == "valid" else TEST])
 
     @cached_property
     def sessions(self) -> Sessions | None:
-        """The sessions that were cut, None where the method is another."""
+        """The sessions of a split by sessions; None for other methods."""
         return find_sessions(self.data, self.config) if self.config.split == "session" else None
 
     def sizes(self) -> dict[str, int]:
-        """Events in train, valid and test; those shown of held-out users are counted with their part."""
+        """Number of events in train, valid and test; inputs of held-out users count with their part."""
         counts = np.bincount(self.labels + 1, minlength=6)
         return {
             "train": int(counts[TRAIN + 1]),
-            "valid": int(counts[VALID_SHOWN + 1] + counts[VALID + 1]),
-            "test": int(counts[TEST_SHOWN + 1] + counts[TEST + 1]),
+            "valid": int(counts[VALID_INPUTS + 1] + counts[VALID + 1]),
+            "test": int(counts[TEST_INPUTS + 1] + counts[TEST + 1]),
         }
 
     def cold(self, part: PartName) -> tuple[int, int]:
-        """(users with targets in a part but no inputs, items among its targets that train never saw)."""
+        """(users with targets in a part but no inputs, items among its targets without an event in train)."""
         targets = self.targets(part)
         users = np.setdiff1d(targets.user_rows, self.inputs(part).user_rows)
         items = np.setdiff1d(targets.item_rows, self._events([TRAIN]).item_rows)
         return len(users), len(items)
 
-    def leaked(self, part: PartName) -> Leaked:
-        """How many targets of a part the future or a repeat gives away. Without times none counts as older."""
+    def leaked(self, part: PartName) -> LeakCounts:
+        """Count the targets of a part that the future or a repeat gives away. Without times none count as older."""
         events, targets = self.data.events, self.targets(part)
         train = events.times[self.labels == TRAIN]
-        shown = VALID_SHOWN if part == "valid" else TEST_SHOWN
-        # of a session only what stands before a target is shown
-        given = self._events([TRAIN] if self.sessions is not None else [TRAIN, shown])
+        inputs = VALID_INPUTS if part == "valid" else TEST_INPUTS
+        # the inputs of a session's target all precede it
+        given = self._events([TRAIN] if self.sessions is not None else [TRAIN, inputs])
         latest = np.full(len(self.data.users), _LONG_AGO)
         np.maximum.at(latest, given.user_rows, given.times)
-        return Leaked(
+        return LeakCounts(
             targets=len(targets),
-            older=int((targets.times < train.max(initial=_LONG_AGO)).sum()),
-            older_own=int((targets.times < latest[targets.user_rows]).sum()),
+            older_than_train=int((targets.times < train.max(initial=_LONG_AGO)).sum()),
+            older_than_own=int((targets.times < latest[targets.user_rows]).sum()),
             repeated=int(np.isin(self._repeated_pairs(targets), self._repeated_pairs(given)).sum()),
         )
 
@@ -132,7 +132,7 @@ class Split:
         return self.data.events.take(chosen[self.labels + 1])
 
     def _repeated_pairs(self, events: Events) -> IntArray:
-        """The (user, item) pairs, as one number, of those events whose pair is in the log more than once."""
+        """Keys of the (user, item) pairs of events whose pair occurs more than once in the log."""
         pairs = _pairs(events, len(self.data.items))
         return pairs[np.isin(pairs, self._repeats)] if len(self._repeats) else pairs[:0]
 
@@ -143,11 +143,7 @@ class Split:
 
 
 def split(data: Dataset, config: SplitConfig) -> Split:
-    """Cut a data set as the config says.
-
-    Raises MatineeError where the config asks for what cannot be, DataError where the log leaves nothing to learn
-    from or nothing to find.
-    """
+    """Split a data set. Raises MatineeError for an impossible config, DataError if train or all targets are empty."""
     if config.split == "files":
         return split_files(config)
     if len(data.events) == 0:
@@ -157,7 +153,7 @@ def split(data: Dataset, config: SplitConfig) -> Split:
 
 
 def split_files(config: SplitConfig) -> Split:
-    """The split that stands in files, with their own events. Raises as `split`."""
+    """Load a split from files, with their own events. Raises as `split`."""
     data, labels = from_files(config)
     return _checked(Split(data, config, labels))
 
@@ -166,10 +162,10 @@ def _checked(cut: Split) -> Split:
     data, config, labels = cut.data, cut.config, cut.labels
     what = f"split {config.split} of {data.name} ({len(data.events):,} events, {len(data.users):,} users)"
     if not (labels == TRAIN).any():
-        raise DataError(f"{what} leaves nothing to learn from; use more data, a larger share of train or another split")
+        raise DataError(f"{what} has no training events; use more data, a larger ratio of train or another split")
     all_train = config.split in {"random", "time", "new-users", "session"} and config.ratios[0] == 1 and not config.at
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
-        raise DataError(f"{what} leaves nothing to find; use more data or another split")
+        raise DataError(f"{what} has no targets; use more data or another split")
     return replace(cut, leaks=_leaks(cut))
 
 
@@ -177,20 +173,19 @@ def _leaks(cut: Split) -> tuple[str, ...]:
     return tuple(sentence for part in PARTS for sentence in _leaks_of(part, cut.leaked(part)))
 
 
-def _leaks_of(part: PartName, leaked: Leaked) -> list[str]:
-    said = []
-    if leaked.older:
-        own = (
-            f", {counted(leaked.older_own, leaked.targets)} than something of the same user" if leaked.older_own else ""
-        )
-        said.append(f"{part}: {counted(leaked.older, leaked.targets)} targets are older than something in train{own}")
-    elif leaked.older_own:
-        said.append(
-            f"{part}: {counted(leaked.older_own, leaked.targets)} targets are older than what is shown of the user"
-        )
+def _leaks_of(part: PartName, leaked: LeakCounts) -> list[str]:
+    older, older_own, repeated = (
+        count_of(count, leaked.targets) for count in (leaked.older_than_train, leaked.older_than_own, leaked.repeated)
+    )
+    sentences = []
+    if leaked.older_than_train:
+        own = f", {older_own} older than a given event of the same user" if leaked.older_than_own else ""
+        sentences.append(f"{part}: {older} targets are older than an event in train{own}")
+    elif leaked.older_than_own:
+        sentences.append(f"{part}: {older_own} targets are older than an input of the same user")
     if leaked.repeated:
-        said.append(f"{part}: {counted(leaked.repeated, leaked.targets)} targets repeat a user and item that is given")
-    return said
+        sentences.append(f"{part}: {repeated} targets repeat a given user and item")
+    return sentences
 
 
 def _pairs(events: Events, n_items: int) -> IntArray:

@@ -1,4 +1,4 @@
-"""Made-up logs: three whose right answer is known by construction, and one of any size that is shaped like life."""
+"""Synthetic logs: three whose correct recommendations are known by construction, and a realistic one of any size."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ from matinee.dataset import Dataset, Events
 from matinee.vocab import Vocab
 
 _START = 1_000_000_000
-"""The first moment of a made-up log: 9 September 2001."""
+"""The first time of a synthetic log: 9 September 2001."""
 _DAY = 86_400
 _TASTES = 12
 
 
 def two_groups(n_users: int = 24, n_items: int = 12) -> Dataset:
-    """Even users watch even items, odd users odd ones, each of them all but one.
+    """Even users click even items, odd users odd items, each user all but one of them.
 
-    The one that is left, `missing_item(user_row, n_items)`, must lead that user's list. All items of a group are
-    equally popular where n_users is a multiple of n_items. Raises ValueError unless both are even and at least 4.
+    The one left out, `missing_item(user_row, n_items)`, must come first in the user's list. All items are equally
+    popular if n_users is a multiple of n_items. Raises ValueError unless both are even and at least 4.
     """
     if n_users < 4 or n_items < 4 or n_users % 2 or n_items % 2:
         raise ValueError(f"two groups need an even number of users and items, at least 4: {n_users}, {n_items}")
@@ -27,9 +27,9 @@ def two_groups(n_users: int = 24, n_items: int = 12) -> Dataset:
 
 
 def two_tastes(n_users: int = 24, n_items: int = 12) -> Dataset:
-    """Ratings of the same two groups: 5 for what two_groups has them watch, 1 for every other item of the other group.
+    """Ratings of the same two groups: 5 for the items of two_groups, 1 for every second item of the other group.
 
-    The one item of their own that is left, `missing_item(user_row, n_items)`, must lead that user's list.
+    The item left out of the user's own group, `missing_item(user_row, n_items)`, must come first in the user's list.
     """
     liked = two_groups(n_users, n_items).events
     users, items = np.meshgrid(np.arange(n_users), np.arange(n_items), indexing="ij")
@@ -40,27 +40,27 @@ def two_tastes(n_users: int = 24, n_items: int = 12) -> Dataset:
 
 
 def missing_item(user_rows: IntArray, n_items: int) -> IntArray:
-    """The one item row of a user's own group that two_groups leaves out. Any shape."""
+    """The item row of a user's own group that two_groups leaves out. Any shape."""
     return user_rows % 2 + 2 * (user_rows // 2 % (n_items // 2))
 
 
 def cycle(n_users: int = 60, n_items: int = 12, length: int = 6) -> Dataset:
-    """Everybody walks the same circle: after item i comes i + 1, after the last the first; user u begins at u.
+    """All users follow the same cycle: item i + 1 after item i, the first after the last; user u starts at item u.
 
-    What must follow user u's history is item row (u + length) % n_items, which u has not seen. All items are equally
-    popular where n_users is a multiple of n_items. Raises ValueError unless 2 <= length < n_items.
+    The next item of user u is item row (u + length) % n_items, unseen so far. All items are equally popular if
+    n_users is a multiple of n_items. Raises ValueError unless 2 <= length < n_items.
     """
     if not 2 <= length < n_items:
-        raise ValueError(f"a walk must be shorter than the circle: 2 <= {length} < {n_items}")
+        raise ValueError(f"a history must be shorter than the cycle: 2 <= {length} < {n_items}")
     users = np.repeat(np.arange(n_users), length)
     items = (users + np.tile(np.arange(length), n_users)) % n_items
     return _dataset("cycle", users, items, ("Drama",))
 
 
 def zipf_log(n_users: int, n_items: int, n_events: int, rng: np.random.Generator) -> Dataset:
-    """A large log of ratings: popularity by Zipf's law, activity log-normal, tastes, sessions, growth over years.
+    """A realistic log of ratings: Zipf popularity, log-normal activity, tastes, sessions, growth over years.
 
-    Exactly these users, items and events, no user and item twice. Raises ValueError where that cannot be:
+    It has exactly these numbers of users, items and events, without repeats. Raises ValueError unless
     max(n_users, n_items) <= n_events <= n_users * n_items / 4.
     """
     if not max(n_users, n_items) <= n_events <= n_users * n_items / 4:
@@ -79,9 +79,9 @@ def zipf_log(n_users: int, n_items: int, n_events: int, rng: np.random.Generator
 
 
 def _zipf_pairs(n_users: int, n_items: int, n_events: int, rng: np.random.Generator) -> IntArray:
-    """Distinct user * n_items + item [N], every user and every item at least once."""
+    """Distinct keys user * n_items + item [N], with every user and item at least once."""
     activity = np.cumsum(rng.lognormal(0.0, 1.1, n_users))
-    # the Zipf-Mandelbrot law; offset and power give a Gini near that of MovieLens 1M (0.63) at any size
+    # Zipf-Mandelbrot; offset and exponent give a Gini coefficient near that of MovieLens 1M (0.63) at any size
     popularity = np.cumsum((np.arange(n_items) + 0.03 * n_items + 1.0) ** -1.5)
     tastes = rng.integers(_TASTES, size=n_users)
     each_once = np.arange(max(n_users, n_items))
@@ -90,7 +90,7 @@ def _zipf_pairs(n_users: int, n_items: int, n_events: int, rng: np.random.Genera
         n_drawn = int((n_events - len(keys)) * 1.3) + 100
         users = np.searchsorted(activity, rng.random(n_drawn) * activity[-1])
         items = np.searchsorted(popularity, rng.random(n_drawn) * popularity[-1])
-        # items of one taste lie _TASTES apart, so a step to the own taste keeps the popularity
+        # items of one taste are _TASTES rows apart, so moving to the user's taste keeps the popularity
         own = items - items % _TASTES + tastes[users]
         items = np.where((rng.random(n_drawn) < 0.6) & (own < n_items), own, items)
         keys = np.concatenate([keys, users * n_items + items])
@@ -100,18 +100,18 @@ def _zipf_pairs(n_users: int, n_items: int, n_events: int, rng: np.random.Genera
 
 
 def _session_times(users: IntArray, n_users: int, rng: np.random.Generator) -> IntArray:
-    """Seconds for events in order of user [N]: most follow within a minute, some after weeks."""
+    """Times for events in user order [N]: most pauses are under a minute, some last weeks."""
     pauses = rng.exponential(np.where(rng.random(len(users)) < 0.95, 30.0, 30.0 * _DAY))
     elapsed = np.cumsum(pauses)
     firsts = np.searchsorted(users, np.arange(n_users))
-    joined = np.sqrt(rng.random(n_users)) * 5 * 365 * _DAY  # more people join as the years go by
+    joined = np.sqrt(rng.random(n_users)) * 5 * 365 * _DAY  # the number of new users grows over the years
     return (_START + joined[users] + elapsed - elapsed[firsts][users]).astype(np.int64)
 
 
 def _dataset(
     name: str, users: IntArray, items: IntArray, genres: tuple[str, ...], values: FloatArray | None = None
 ) -> Dataset:
-    """Clicks, or ratings, a minute apart, in the order given; item i has genre i % len(genres)."""
+    """Clicks or ratings a minute apart, in the given order; item i has genre i % len(genres)."""
     n_users, n_items = int(users.max()) + 1, int(items.max()) + 1
     times = _START + 60 * np.arange(len(users))
     kind = "click" if values is None else "rating"

@@ -1,4 +1,4 @@
-"""Any table as a log: which column is the user, the item, the value and the time, and what its cells mean."""
+"""Tables as logs: delimited text, Parquet and data frames, their columns and cell types."""
 
 import gzip
 import io
@@ -25,18 +25,18 @@ from matinee.data.log import (
     check_values,
     titles_of,
 )
-from matinee.data.times import MICROS, to_micros
+from matinee.data.timestamps import MICROS, to_micros
 from matinee.dataset import Dataset
 from matinee.errors import DataError
 from matinee.histories import Instant
 
 _INTEGER = r"^(0|-?[1-9]\d{0,17})$"
-"""`007` stays text: as a number it would be another id."""
+"""`007` is not a match: as a number it would be a different id."""
 _MISSING = ("nan", "NaN")
 
 
 def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, latin1: bool = False) -> Log:
-    """The log in a file's bytes: delimited text or Parquet, either maybe gzipped. Raises DataError."""
+    """Read a log from a file's bytes: delimited text or Parquet, optionally gzipped. Raises DataError."""
     frame, locate, numbered = read_frame(raw, where, columns, latin1=latin1)
     return log_of(frame, where, columns, now, locate=locate, numbered=numbered)
 
@@ -44,9 +44,9 @@ def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, la
 def read_frame(
     raw: bytes, where: str, columns: ColumnsConfig = SNIFFED, *, latin1: bool = False
 ) -> tuple[pl.DataFrame, Locate, bool]:
-    """A table, words for the place of a row, and whether its columns only have numbers for names.
+    """Read a table. Returns it, a function that locates a row, and whether its columns are numbered for want of names.
 
-    Text has text in every cell, null where blank; Parquet has the types of the file.
+    Cells of a text table are text, null if blank; Parquet keeps its types. Raises DataError.
     """
     wanted = set(columns.model_dump(exclude_none=True).values())
     raw = _unzipped(raw, where)
@@ -67,18 +67,18 @@ def events_from_frame(
     repeats: Repeats = "last",
     now: Instant | None = None,
 ) -> Dataset:
-    """A data set from a table in memory: polars, pandas, Arrow, or a dict of columns.
+    """Build a data set from a table in memory: polars, pandas, Arrow, or a dict of columns.
 
-    Columns are found by name where `columns` leaves them out. A column of titles and one of genres are used where
-    there. now: times more than a day past it are an error. Raises DataError.
+    Columns that `columns` leaves out are recognised by name, including optional titles and genres.
+    now: times more than a day later are an error, by default the current time. Raises DataError.
     """
-    moment = int(time.time()) if now is None else now
-    log = log_of(as_frame(frame), name, columns.model_copy(update={"scale": None}), moment)
+    now = int(time.time()) if now is None else now
+    log = log_of(as_frame(frame), name, columns.model_copy(update={"scale": None}), now)
     return assemble(check_scale(log, columns.scale), name, repeats=repeats)
 
 
 def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
-    """A polars frame of a table; others are taken column by column, so that none of them is a dependency."""
+    """Convert a table to polars, column by column, so that no other library is a dependency. Raises DataError."""
     if isinstance(table, pl.LazyFrame):
         return table.collect()
     if isinstance(table, pl.DataFrame):
@@ -86,12 +86,12 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
     named = table if isinstance(table, Mapping) else getattr(table, "column_names", getattr(table, "columns", ()))
     names = list(named)
     if not names:
-        raise DataError(f"{type(table).__name__} is no table; give polars, pandas, Arrow or a dict of columns")
+        raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
     try:
         return pl.DataFrame([_series(str(name), table[name]) for name in names])
     except pl.exceptions.PolarsError as error:
         raise DataError(
-            f"the table cannot be read: {_first_line(error)}; give columns of one length and type"
+            f"the table cannot be read: {_first_line(error)}; give columns of equal length, each of one type"
         ) from None
 
 
@@ -104,7 +104,7 @@ def log_of(
     locate: Locate | None = None,
     numbered: bool = False,
 ) -> Log:
-    """The log in a table whose cells may all be text. Raises DataError naming the column and the line."""
+    """Convert a table, whose cells may all be text, to a log. Raises DataError with the column and the line."""
     locate = locate or _row
     roles = numbered_roles(frame, where, columns) if numbered else find_roles(frame.columns, where, columns)
     users = _ids(frame[roles["user"]], "user", where, locate)
@@ -116,8 +116,8 @@ def log_of(
     micros, unit = _micros(frame[roles["at"]], where, locate)
     times: IntArray = micros // MICROS
     check_times(where, times, now, locate)
-    notes = () if unit in ("seconds", "dates") else (f"times are {unit}: cut to seconds",)
-    if len(times) and (micros % MICROS).any():  # the order inside a second is lost with its fractions: keep it first
+    notes = () if unit in ("seconds", "dates") else (f"times in {unit} were truncated to seconds",)
+    if len(times) and (micros % MICROS).any():  # sort now: truncation loses the order within a second
         order = np.argsort(micros, kind="stable")
         users, items, times = users[order], items[order], times[order]
         values = None if values is None else values[order]
@@ -125,21 +125,21 @@ def log_of(
 
 
 def _ids(column: pl.Series, role: str, where: str, locate: Locate) -> pl.Series:
-    """Ids as Int64 where all of them are whole numbers, else as text, as written."""
+    """Ids as Int64 if all are whole numbers, otherwise as text, unchanged."""
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
-        if (whole == column).all():  # pandas turns whole numbers with gaps into floats
+        if (whole == column).all():  # pandas stores integers with missing values as floats
             column = whole
     if column.dtype.is_integer() and column.dtype != pl.UInt64:
-        _refuse_blanks(column.is_null(), column, role, where, locate)
+        _require_cells(column.is_null(), column, role, where, locate)
         return column.cast(pl.Int64)
     text = column.cast(pl.String)
     plain = text.str.strip_chars()
-    _refuse_blanks(text.is_null() | (plain == "") | plain.is_in(_MISSING), text, role, where, locate)
+    _require_cells(text.is_null() | (plain == "") | plain.is_in(_MISSING), text, role, where, locate)
     if len(text) and plain.head(100).str.contains(_INTEGER).all() and plain.str.contains(_INTEGER).all():
         return plain.cast(pl.Int64)
     if len(text) and text.str.starts_with(" ").all():
-        return text.str.strip_prefix(" ")  # `a, b, c`: the space is the separator's
+        return text.str.strip_prefix(" ")  # in `a, b, c` the space belongs to the separator
     return text
 
 
@@ -148,9 +148,9 @@ def _values(column: pl.Series, where: str, locate: Locate) -> FloatArray:
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
         text = column.cast(pl.String)
         numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-        _refuse_blanks(text.is_null() | (text.str.strip_chars() == ""), text, "value", where, locate)
-        _refuse_blanks(numbers.is_null(), text, "value", where, locate)
-    _refuse_blanks(numbers.is_null(), numbers, "value", where, locate)
+        _require_cells(text.is_null() | (text.str.strip_chars() == ""), text, "value", where, locate)
+        _require_cells(numbers.is_null(), text, "value", where, locate)
+    _require_cells(numbers.is_null(), numbers, "value", where, locate)
     values = numbers.cast(pl.Float32).to_numpy()
     check_values(where, values, locate)
     return values
@@ -158,25 +158,25 @@ def _values(column: pl.Series, where: str, locate: Locate) -> FloatArray:
 
 def _micros(column: pl.Series, where: str, locate: Locate) -> tuple[IntArray, str]:
     micros, unit = to_micros(column)
-    _refuse_blanks(micros.is_null(), column, "time", where, locate)
+    _require_cells(micros.is_null(), column, "time", where, locate)
     return micros.to_numpy(), unit
 
 
-def _refuse_blanks(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
-    """Raises DataError for the first bad cell of a column."""
+def _require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
+    """Raise DataError for the first bad cell of a column."""
     if not bad.any():
         return
-    place = bad.arg_max() or 0
-    cell = column[place]
-    spot = f"{where}, {locate(place)}"
+    index = bad.arg_max() or 0
+    cell = column[index]
+    location = f"{where}, {locate(index)}"
     if cell is None or (isinstance(cell, str) and cell.strip() in ("", *_MISSING)):
-        raise DataError(f"{spot}: no {role} ({cell or 'blank'}); fill it in or drop the line")
+        raise DataError(f"{location}: no {role} ({cell or 'blank'}); fill it in or drop the line")
     kinds = {"value": "number", "time": "time (seconds since 1970, or ISO such as 2016-10-16T17:57:24)"}
-    raise DataError(f"{spot}: the {role} {cell!r} is no {kinds.get(role, role)}; mend it or drop the line")
+    raise DataError(f"{location}: the {role} {cell!r} is not a {kinds.get(role, role)}; fix it or drop the line")
 
 
 def _titles(frame: pl.DataFrame, items: pl.Series, taken: set[str]) -> Titles | None:
-    """The titles that a log repeats on each of its lines, the first of each item."""
+    """Titles from a log's own column, the first of each item; None without one."""
     columns = {plain_name(name): name for name in reversed(frame.columns) if name not in taken}
     if "title" not in columns:
         return None
@@ -186,7 +186,7 @@ def _titles(frame: pl.DataFrame, items: pl.Series, taken: set[str]) -> Titles | 
 
 
 def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library
-    """A column by way of numpy; missing values of any kind are null."""
+    """Convert a column by way of numpy; missing values of any kind become null."""
     if isinstance(column, pl.Series):
         return column.alias(name)
     values = np.asarray(column)
@@ -194,7 +194,7 @@ def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of 
         return pl.Series(name, values.astype("datetime64[us]"))
     if values.dtype.kind in "biuf":
         return pl.Series(name, values)
-    cells = [None if cell is None or cell != cell else cell for cell in values.tolist()]  # NaN differs from itself
+    cells = [None if cell is None or cell != cell else cell for cell in values.tolist()]  # cell != cell: NaN
     try:
         return pl.Series(name, cells, strict=True)
     except (TypeError, pl.exceptions.PolarsError):
@@ -210,8 +210,8 @@ def _unzipped(raw: bytes, where: str) -> bytes:
         raise DataError(f"{where} is damaged gzip ({error}); download or copy it again") from None
 
 
-def _row(place: int) -> str:
-    return f"row {place + 1}"
+def _row(index: int) -> str:
+    return f"row {index + 1}"
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,6 @@ from matplotlib.ticker import FuncFormatter
 
 from matinee.arrays import IntArray
 from matinee.data.audit import Audit
-from matinee.data.moments import span
 from matinee.data.statistics import percent
 from matinee.report.style import (
     AMBER,
@@ -26,8 +25,9 @@ from matinee.report.style import (
     put_title,
     short,
 )
+from matinee.times import format_duration
 
-PART_COLOURS = {"events": BLUE, "train": BLUE, "train and shown": BLUE, "valid": AMBER, "test": RED}
+PART_COLOURS = {"events": BLUE, "train": BLUE, "train and inputs": BLUE, "valid": AMBER, "test": RED}
 
 _NONE = 0.5
 """Where a count of 0 stands on a log axis."""
@@ -104,7 +104,7 @@ def _over_time(axes: Axes, found: Audit) -> None:
     put_dates(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(short))
     axes.set_ylim(0, float(base.max()) * 1.05)
-    axes.set_ylabel(f"in {span(int(edges[1] - edges[0]))}")
+    axes.set_ylabel(f"in {format_duration(int(edges[1] - edges[0]))}")
     put_title(axes, "Events over time", "")
     if len(found.curves.over_time) > 1:
         put_key(axes, [(name, PART_COLOURS[name]) for name in found.curves.over_time])
@@ -166,8 +166,8 @@ def _dangers(axes: Axes, found: Audit) -> None:
         shares = [
             part.cold_users / max(part.users, 1),
             part.cold_items / max(part.items, 1),
-            part.older / max(part.targets, 1),
-            part.older_own / max(part.targets, 1),
+            part.older_than_train / max(part.targets, 1),
+            part.older_than_own / max(part.targets, 1),
         ]
         places = np.arange(len(labels)) + offset
         bars = axes.barh(places, shares, height=0.34, color=PART_COLOURS[part.name])

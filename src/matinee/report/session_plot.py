@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.data.moments import span
 from matinee.data.session_audit import SessionAudit
 from matinee.data.statistics import percent
 from matinee.report.style import BLUE, dates, headed_page, put_dates, put_title, short
+from matinee.times import format_duration
 
 _TICKS = {
     1: "1 s",
@@ -49,7 +49,8 @@ def figure(found: SessionAudit) -> Figure:
 def _summary(found: SessionAudit) -> str:
     kept = f"{found.sessions:,} sessions of {found.min_length} events or more"
     left_out = f"{found.short_sessions:,} shorter ones left out"
-    return f"{kept}  ·  a pause over {span(found.gap_seconds)} ends one  ·  {left_out}  ·  {found.users:,} users"
+    pause = f"pauses up to {format_duration(found.gap_seconds)}"
+    return f"{kept}  ·  {pause}  ·  {left_out}  ·  {found.users:,} users"
 
 
 def _lengths(axes: Axes, found: SessionAudit) -> None:
@@ -68,7 +69,7 @@ def _durations(axes: Axes, found: SessionAudit) -> None:
     axes.set_xlabel("from the first event to the last")
     at_once = (found.curves.durations == 0).mean()
     said = f"; {percent(float(at_once))} within one second" if at_once else ""
-    put_title(axes, "Durations", f"median {span(found.durations.median)}{said}")
+    put_title(axes, "Durations", f"median {format_duration(found.durations.median)}{said}")
 
 
 def _per_user(axes: Axes, found: SessionAudit) -> None:
@@ -87,7 +88,7 @@ def _per_day(axes: Axes, found: SessionAudit) -> None:
     put_dates(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(short))
     axes.set_ylabel("sessions in a day" if width == 1 else f"sessions in {width} days")
-    put_title(axes, "Sessions over time", f"median {found.per_day.median:,.0f} a day, most {found.per_day.most:,.0f}")
+    put_title(axes, "Sessions over time", f"median {found.per_day.median:,.0f} a day, most {found.per_day.max:,.0f}")
 
 
 def _counts(axes: Axes, counts: IntArray) -> None:

@@ -4,8 +4,6 @@ Every query word must match some word of a title. Exact beats prefix beats slip,
 beats one that contains it, and of equals the more watched comes first. No word of the catalogue is compared in Python.
 """
 
-import re
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,16 +12,14 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.catalogue import Catalogue
+from matinee.titles import ARTICLES, WORD, normalise
 
-MAX_WORDS = 8
+MAXWORDS = 8
 MAX_LETTERS = 24
 """Longer queries and words are cut: no title needs more to be told apart."""
-ARTICLES = {"the", "a", "an"}
 EXACT, PREFIX, SLIP = 1.0, 0.8, 0.45
 BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
 """What a title gains: it begins with the first word asked for; it has no other words; it is the most watched."""
-_WORD = re.compile(r"[^\W_]+")
-_INNER = re.compile(r"(?<=\w)['’‘`´](?=\w)")
 
 
 class TitleSearch:
@@ -44,7 +40,7 @@ class TitleSearch:
         self._letters = _letters(self._words)  # [W, L]
         self._lengths = np.array([len(word) for word in self._words], dtype=np.int64)
         self._first = np.array([_first(row) for row in words], dtype=f"U{MAX_LETTERS}")
-        self._n_words = np.array([_n_plain(title) for title in catalogue.titles])
+        self._n_words = np.array([_nnormalise(title) for title in catalogue.titles])
         self._watched = (np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))).astype(np.float32)
 
     def find(self, query: str, k: int) -> list[int]:
@@ -119,37 +115,26 @@ class TitleSearch:
 def title_words(text: str) -> list[str]:
     """The words of a title, lower case, without accents; `Spider-Man` gives spider, man and spiderman."""
     words: list[str] = []
-    for chunk in _plain(text).split():
-        parts = _WORD.findall(chunk)
+    for chunk in normalise(text).split():
+        parts = WORD.findall(chunk)
         words += parts
         if len(parts) > 1 and not chunk.startswith("("):
             words.append("".join(parts))
     return [word[:MAX_LETTERS] for word in words]
 
 
-def title_key(text: str) -> str:
-    """What makes titles the same: no case, accents, signs, articles or `and`. `Fast & Furious, The` -> fastfurious."""
-    words = _WORD.findall(_plain(text))
-    return "".join([word for word in words if word not in ARTICLES | {"and"}] or words)
-
-
 def _asked(query: str) -> list[str]:
-    words = [word[:MAX_LETTERS] for word in _WORD.findall(_plain(query))][:MAX_WORDS]
+    words = [word[:MAX_LETTERS] for word in WORD.findall(normalise(query))][:MAXWORDS]
     return [word for word in words if word not in ARTICLES] or words
-
-
-def _plain(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", _INNER.sub("", text.casefold()))
-    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 def _first(words: Sequence[str]) -> str:
     return next((word for word in words if word not in ARTICLES), words[0] if words else "")
 
 
-def _n_plain(title: str) -> int:
+def _nnormalise(title: str) -> int:
     """Words of the title itself: without articles, the year and other names in brackets."""
-    words = _WORD.findall(_plain(title.partition("(")[0]))
+    words = WORD.findall(normalise(title.partition("(")[0]))
     return len([word for word in words if word not in ARTICLES])
 
 

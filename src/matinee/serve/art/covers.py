@@ -4,9 +4,7 @@ A cover is SVG without style or script: colours by genre, the drawing by genre a
 the room allows. The letters' widths are those of the bundled Archivo at width 62 and weight 800.
 """
 
-import re
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from itertools import combinations, pairwise
@@ -17,6 +15,7 @@ from markupsafe import Markup, escape
 from matinee.catalogue import Catalogue
 from matinee.serve.art.drawings import DRAWINGS, WITHOUT_GENRE
 from matinee.serve.art.shapes import Colours
+from matinee.titles import spoken_title
 
 WIDTH, HEIGHT, MARGIN = 240, 360, 16
 LARGEST, SMALLEST, SUBTITLE = 58, 17, 15
@@ -59,26 +58,6 @@ _ADVANCES = (
     "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
 )
 _WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
-_ARTICLE_LAST = re.compile(r"^(.*), (The|A|An|La|Le|Les|Il|El|Die|Der|Das|Los|Las|L'|Un|Une|I|Lo)$", re.IGNORECASE)
-_YEAR = re.compile(r"\s*\(\d{4}(?:[–-]\d{0,4})?\)\s*$")
-_OTHER_NAME = re.compile(r"\s*\(([^()]*)\)\s*$")
-
-
-@dataclass(frozen=True, slots=True)
-class MovieTitle:
-    """A title as people say it: `The Matrix`; other: the original or second name in brackets, if any."""
-
-    name: str
-    other: str = ""
-
-
-def spoken_title(title: str) -> MovieTitle:
-    """`City of God (Cidade de Deus) (2002)` -> City of God, other name Cidade de Deus; articles go to the front."""
-    name = _YEAR.sub("", title).strip() or title
-    other = ""
-    while (found := _OTHER_NAME.search(name)) and found.start() > 0:
-        other, name = found.group(1).removeprefix("a.k.a. "), name[: found.start()].strip()
-    return MovieTitle(_article_first(name), _article_first(other))
 
 
 class Covers:
@@ -186,11 +165,3 @@ def _width(text: str) -> int:
 
 def _base(letter: str) -> str:
     return unicodedata.normalize("NFD", letter)[0]
-
-
-def _article_first(name: str) -> str:
-    found = _ARTICLE_LAST.match(name)
-    if not found:
-        return name
-    article = found.group(2)
-    return f"{article}{'' if article.endswith(chr(39)) else ' '}{found.group(1)}"

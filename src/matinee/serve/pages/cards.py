@@ -6,9 +6,9 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from matinee.recommender import Reason, Recommendation
-from matinee.serve.art.covers import MovieTitle, spoken_title
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
+from matinee.titles import MovieTitle, spoken_title
 from matinee.vocab import Id
 
 KEPT = 4096

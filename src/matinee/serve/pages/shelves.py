@@ -7,11 +7,11 @@ import numpy as np
 from fastapi import Request
 
 from matinee.recommender import Recommendation
-from matinee.serve.art.covers import spoken_title
 from matinee.serve.pages.base import Frame
 from matinee.serve.pages.cards import LIKED, Card, movie_url
 from matinee.serve.pages.i18n import texts_for
 from matinee.serve.pages.trending import PopularNow
+from matinee.titles import spoken_title
 
 BECAUSE = 2
 """Rows that start from one movie of the visitor's."""

@@ -5,11 +5,10 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from matinee.histories import Instant
 from matinee.store.protocols import Member, Session
+from matinee.times import format_time
 
 CSV_COLUMNS = (
     "record", "at", "kind", "item_id", "title", "value",
@@ -39,17 +38,26 @@ class Kept:
 def as_json(kept: Kept) -> Iterator[str]:
     """One JSON object; times are UTC in ISO 8601."""
     member = kept.member
-    account = member and {"name": member.name, "created": iso(member.created), "password_set": iso(member.changed)}
+    account = member and {
+        "name": member.name,
+        "created": format_time(member.created),
+        "password_set": format_time(member.changed),
+    }
     sessions = [
-        {"session_id": one.session_id, "device": one.device, "created": iso(one.created), "last_used": iso(one.seen)}
+        {
+            "session_id": one.session_id,
+            "device": one.device,
+            "created": format_time(one.created),
+            "last_used": format_time(one.seen),
+        }
         for one in kept.sessions
     ]
     about = {"user_id": kept.user_id, "account": account, "sessions": sessions}
     yield json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "events": ['
-    events = ({**event, "at": iso(event["at"]), "title": kept.title(event["item_id"])} for event in kept.events)
+    events = ({**event, "at": format_time(event["at"]), "title": kept.title(event["item_id"])} for event in kept.events)
     yield from _joined(events)
     yield '\n ],\n "lists": ['
-    yield from _joined({**shown, "at": iso(shown["at"])} for shown in kept.lists)
+    yield from _joined({**shown, "at": format_time(shown["at"])} for shown in kept.lists)
     yield "\n ]\n}\n"
 
 
@@ -78,11 +86,6 @@ def in_pieces(parts: Iterable[str]) -> Iterator[bytes]:
     yield "".join(waiting).encode()
 
 
-def iso(at: Instant) -> str:
-    """UTC seconds as ISO 8601."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _joined(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for n, part in enumerate(parts):
         yield (",\n  " if n else "\n  ") + json.dumps(part, ensure_ascii=False)
@@ -90,17 +93,17 @@ def _joined(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _rows(kept: Kept) -> Iterator[dict[str, Any]]:
     if kept.member is not None:
-        yield {"record": "account", "at": iso(kept.member.created), "detail": kept.member.name}
-        yield {"record": "password", "at": iso(kept.member.changed)}
+        yield {"record": "account", "at": format_time(kept.member.created), "detail": kept.member.name}
+        yield {"record": "password", "at": format_time(kept.member.changed)}
     for session in kept.sessions:
-        used = f"{session.device}, last used {iso(session.seen)}"
-        yield {"record": "session", "at": iso(session.created), "detail": used, "event_id": session.session_id}
+        used = f"{session.device}, last used {format_time(session.seen)}"
+        yield {"record": "session", "at": format_time(session.created), "detail": used, "event_id": session.session_id}
     for event in kept.events:
-        yield {**event, "record": "event", "at": iso(event["at"]), "title": kept.title(event["item_id"])}
+        yield {**event, "record": "event", "at": format_time(event["at"]), "title": kept.title(event["item_id"])}
     for shown in kept.lists:
         items = " ".join(str(item_id) for item_id in shown["items"])
         known = {name: shown[name] for name in ("list_id", "model", "version")}
-        yield {**known, "record": "list", "at": iso(shown["at"]), "kind": shown["name"], "detail": items}
+        yield {**known, "record": "list", "at": format_time(shown["at"]), "kind": shown["name"], "detail": items}
 
 
 def _cell(value: object) -> object:

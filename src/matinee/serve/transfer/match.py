@@ -1,19 +1,16 @@
 """Which movie of the catalogue a row of another site's table means: by id, or by title and year."""
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
 from matinee.catalogue import Catalogue
-from matinee.serve.art.covers import spoken_title
-from matinee.serve.search import title_key
 from matinee.serve.transfer.read import Row
+from matinee.titles import split_year, spoken_title, title_key
 from matinee.vocab import UNKNOWN, Vocab
 
 YEARS_APART = 1
 """Sites differ in a movie's year by so much: first shown anywhere, or first shown here."""
-_NAMED_YEAR = re.compile(r"(.*\S)\s*\((\d{4})\)\s*")
 
 
 class MovieFinder:
@@ -30,12 +27,11 @@ class MovieFinder:
     def _one(self, row: Row, by_id: int) -> int | str:
         if not row.title:
             return by_id if by_id != UNKNOWN else "unknown" if row.item_id else "empty"
-        named = _NAMED_YEAR.fullmatch(row.title)
-        name, year = (named[1], row.year or named[2]) if named else (row.title, row.year)
+        name, year = split_year(row.title)
         found = self._by_title.get(title_key(name)) or self._by_title.get(title_key(row.title)) or []
         if by_id in found:
             return by_id  # an id alone may be another site's number for another movie
-        return self._in_year(found, year)
+        return self._in_year(found, row.year or (str(year) if year else ""))
 
     def _in_year(self, found: list[int], year: str) -> int | str:
         if found and year:
@@ -56,7 +52,7 @@ class MovieFinder:
         index: defaultdict[str, list[int]] = defaultdict(list)
         for item_row, title in enumerate(self._catalogue.titles):
             spoken = spoken_title(title)
-            whole = named[1] if (named := _NAMED_YEAR.fullmatch(title)) else title
-            for key in {title_key(name) for name in (spoken.name, spoken.other, whole) if name}:
+            names = (spoken.name, spoken.other, split_year(title)[0])
+            for key in {title_key(name) for name in names if name}:
                 index[key].append(item_row)
         return dict(index)

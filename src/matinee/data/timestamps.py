@@ -1,10 +1,12 @@
-"""Times as logs write them: seconds, milliseconds, microseconds, nanoseconds, ISO; all to whole UTC microseconds."""
+"""Timestamps as logs write them: epoch seconds, milliseconds, microseconds or nanoseconds, or ISO text."""
 
 import polars as pl
 
+from matinee.errors import MatineeError
+
 MICROS = 1_000_000
 _UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 1e17, 1.0), ("nanoseconds", 1e20, 1e-3))
-"""Unit, the number its times stay under until the year 5138, and microseconds in it."""
+"""Unit, the bound its timestamps stay below until the year 5138, and the microseconds in it."""
 _FORMATS = (
     "%Y-%m-%dT%H:%M:%S%.f",
     "%Y-%m-%dT%H:%M",
@@ -12,30 +14,43 @@ _FORMATS = (
     "%Y%m%dT%H%M%S%.f",
     "%Y/%m/%dT%H:%M:%S%.f",
     "%Y/%m/%d",
+    "%Y%m%d",
 )
 _ZONE = r"(?i)\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})$"
 
 
 def to_micros(column: pl.Series) -> tuple[pl.Series, str]:
-    """Times [N] -> (UTC microseconds [N] Int64, null where one cannot be read; their unit in words)."""
+    """Convert timestamps [N] to UTC microseconds [N] Int64, null if unreadable. Returns them and their unit's name."""
     if column.dtype == pl.Date:
         return column.cast(pl.Datetime("us")).cast(pl.Int64), "dates"
     if isinstance(column.dtype, pl.Datetime):
         zoned = column.dt.convert_time_zone("UTC") if column.dtype.time_zone else column
         return zoned.dt.cast_time_unit("us").cast(pl.Int64), "dates"
     if column.dtype.is_numeric():
-        return _scaled(column)
+        return _from_epoch(column)
     text = column.cast(pl.String).str.strip_chars()
     numbers = text.cast(pl.Int64, strict=False)
     if numbers.null_count() > text.null_count():
         numbers = text.cast(pl.Float64, strict=False)
     if 2 * numbers.null_count() > len(text) + text.null_count():
-        return _parsed(text), "dates"
-    return _scaled(numbers)
+        return _from_text(text), "dates"
+    return _from_epoch(numbers)
 
 
-def _scaled(column: pl.Series) -> tuple[pl.Series, str]:
-    """The unit is that of the median, so that one odd number does not change all the others."""
+def parse_time(text: str, where: str) -> int:
+    """UTC seconds of an ISO date or time, fractions rounded up; a time without an offset is UTC.
+
+    Raises MatineeError with `where` if the text is not a date or time.
+    """
+    micros = _from_text(pl.Series([text.strip()], dtype=pl.String))[0]
+    if micros is None:
+        hint = "an ISO date or time such as 2015-06-30 or 2015-06-30T18:00:00Z"
+        raise MatineeError(f"{where} = {text!r} is not a date or time; write {hint}")
+    return -(-int(micros) // MICROS)
+
+
+def _from_epoch(column: pl.Series) -> tuple[pl.Series, str]:
+    """The unit is guessed from the median, so that a single outlier does not change all the others."""
     if column.dtype.is_float():
         column = column.set(column.is_infinite() | column.is_nan(), None)
     middle = column.abs().median()
@@ -48,12 +63,12 @@ def _scaled(column: pl.Series) -> tuple[pl.Series, str]:
     return (column.cast(pl.Float64) * micros).floor().cast(pl.Int64, strict=False), unit
 
 
-def _parsed(text: pl.Series) -> pl.Series:
+def _from_text(text: pl.Series) -> pl.Series:
     frame = text.to_frame("text").select(
-        moment=pl.col("text").str.replace(_ZONE, "").str.replace(r"^(\S+)\s+", "${1}T"),
+        local=pl.col("text").str.replace(_ZONE, "").str.replace(r"^(\S+)\s+", "${1}T"),
         zone=pl.col("text").str.extract(_ZONE, 1).str.to_uppercase().str.replace(":", ""),
     )
-    times = [pl.col("moment").str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS]
+    times = [pl.col("local").str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS]
     # an offset of +0200 means two hours ahead of UTC
     signed = pl.col("zone").str.replace("^(Z|UTC|GMT)$", "+0000").fill_null("+0000")
     offset = signed.str.slice(1, 2).cast(pl.Int64) * 3600 + signed.str.slice(3, 2).cast(pl.Int64) * 60
