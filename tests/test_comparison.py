@@ -106,7 +106,7 @@ def test_verdicts(three):
     assert (best.difference, best.p) == (Interval(0, 0, 0), 1.0)
     assert tied.difference.low < 0 < tied.difference.high
     assert worse.difference.high < 0
-    assert worse.difference.mean == pytest.approx(three[0].per_user["ndcg@10"].mean - best.figure.mean)
+    assert worse.difference.mean == pytest.approx(three[0].per_user["ndcg@10"].mean - best.score.mean)
     assert worse.p <= worse.p_adjusted < 0.001
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_paired_is_an_error(three, change, said):
     [
         ("ndgc@10", "did you mean 'ndcg'"),
         ("ndcg@11", "did you mean 'ndcg@10'"),
-        ("coverage@10", "no value for single users"),
+        ("coverage@10", "no value per user"),
     ],
 )
 def test_metrics_that_cannot_decide_are_an_error(three, metric, said):
@@ -166,7 +166,7 @@ def test_metrics_that_cannot_decide_are_an_error(three, metric, said):
 
 
 def test_nothing_to_compare_is_an_error():
-    with pytest.raises(MatineeError, match="nothing to compare"):
+    with pytest.raises(MatineeError, match="no reports to compare"):
         compare([], rng=rng())
 
 
@@ -179,7 +179,7 @@ def test_labels_name_what_differs(three):
 def test_json_is_plain(three):
     plain = json.loads(json.dumps(compare(three, rng=rng()).to_json(), allow_nan=False))
     assert [row["verdict"] for row in plain["models"]] == ["best", "tied", "worse"]
-    assert plain["models"][0]["figure"]["mean"] == plain["reports"][0]["metrics"]["ndcg@10"]["mean"]
+    assert plain["models"][0]["score"]["mean"] == plain["reports"][0]["metrics"]["ndcg@10"]["mean"]
 
 
 def drawn(table, width=120):
@@ -192,8 +192,8 @@ def test_tables_show_figures_intervals_and_verdicts(three):
     comparison = compare(three, rng=rng())
     text = drawn(comparison_table(comparison))
     for row in comparison.rows:
-        assert f"{row.figure.mean:.4f}" in text
-        assert f"{row.figure.low:.4f}–{row.figure.high:.4f}" in text
+        assert f"{row.score.mean:.4f}" in text
+        assert f"{row.score.low:.4f}–{row.score.high:.4f}" in text
         assert row.verdict in text
     assert f"{comparison.rows[2].difference.low:+.4f}, {comparison.rows[2].difference.high:+.4f}" in text
     assert "< 0.001" in text

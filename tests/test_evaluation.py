@@ -172,7 +172,7 @@ def test_ease_on_real_data_gives_the_figures_of_an_independent_measurement(proto
 
 def test_nothing_to_find_is_an_error_of_one_line():
     split = split_of([(0, 0)], test=[])
-    with pytest.raises(MatineeError, match="no user of data by hand has a target in test") as error:
+    with pytest.raises(MatineeError, match="no user of data by hand has a new target in test") as error:
         evaluate(oracle([[0, 1]]), split, rng=rng())
     assert "\n" not in str(error.value)
 

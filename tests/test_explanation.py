@@ -56,14 +56,14 @@ def test_exact_parts_and_shares_sum_to_the_score(name: str, settings: dict[str, 
         found = explain(model, history, rows, 0)
         assert found.method == "exact"
         np.testing.assert_allclose(found.scores, scores)
-        np.testing.assert_allclose(found.parts.sum(axis=0) + found.shares, scores, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(found.contributions.sum(axis=0) + found.item_bias, scores, rtol=2e-5, atol=2e-5)
 
 
 def test_a_bias_is_the_items_share_and_not_the_historys(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3).fit(train, Run.seeded(1))
     assert isinstance(model, HasItemBias)
     found = explain(model, Histories.of([[0, 2]]), np.array([4, 5]), 0)
-    np.testing.assert_array_equal(found.shares, model.bias[[4, 5]])
+    np.testing.assert_array_equal(found.item_bias, model.bias[[4, 5]])
 
 
 def test_the_path_of_a_solve_is_its_solution() -> None:
@@ -102,25 +102,25 @@ def test_leaving_out_is_one_batch_and_what_a_loop_finds() -> None:
     model, items = Products(), [3, 1, 4, 2]
     found = explain(model, Histories.of([items]), np.array([0, 5]), 3)
     assert model.calls == [4]  # whole, and without each of the last three
-    assert (found.method, found.looked_at) == ("left-out", 3)
+    assert (found.method, found.n_examined) == ("left-out", 3)
     whole = np.prod(np.array(items) + 1.0)
     for place in range(4):
         without = np.prod(np.delete(np.array(items), place) + 1.0)
-        assert found.parts[place].tolist() == ([0, 0] if place == 0 else [whole - without] * 2)
+        assert found.contributions[place].tolist() == ([0, 0] if place == 0 else [whole - without] * 2)
     assert found.scores.tolist() == [whole, whole + 5]
 
 
 def test_popularity_and_an_empty_history_have_no_parts(train: TrainingData) -> None:
     popularity = create("popularity").fit(train, Run.seeded(1))
     found = explain(popularity, Histories.of([[0, 1]]), np.array([3]), 10)
-    assert (found.method, found.parts.tolist()) == ("none", [[0.0], [0.0]])
+    assert (found.method, found.contributions.tolist()) == ("none", [[0.0], [0.0]])
     assert found.scores.tolist() == [popularity.popularity[3]]
     ease = create("ease").fit(train, Run.seeded(1))
-    assert explain(ease, Histories.of([[]]), np.array([3]), 10).parts.shape == (0, 1)
+    assert explain(ease, Histories.of([[]]), np.array([3]), 10).contributions.shape == (0, 1)
 
 
 def test_a_stored_vector_is_not_taken_apart(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3, user_state="stored").fit(train, Run.seeded(1))
     found = explain(model, train.histories.take(np.array([0])), np.array([3]), 10)
     assert found.method == "left-out"
-    assert not found.parts.any()  # what is stored does not change with the history
+    assert not found.contributions.any()  # what is stored does not change with the history

@@ -97,7 +97,7 @@ def test_k_beyond_the_catalogue_and_no_users() -> None:
 
 def test_bad_input_is_named() -> None:
     table = Table(np.array([[1, np.nan]], dtype=np.float32))
-    with pytest.raises(MatineeError, match="no numbers"):
+    with pytest.raises(MatineeError, match="gave NaN scores"):
         rank(table, Histories.of([[]]), 1)
     with pytest.raises(ValueError, match="k = 0"):
         rank(table, Histories.of([[]]), 0)

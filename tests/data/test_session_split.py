@@ -225,7 +225,7 @@ def test_session_metrics_against_a_loop(name: str, predict: str, earlier: bool, 
         assert of_user.values[place] == pytest.approx(hit[users == user].mean())
         assert of_user.weights[place] == (users == user).sum()
     assert report.users == len(np.unique(users))
-    assert ("lists may hold what was seen before" in report.notes()) == repeat
+    assert ("lists may contain items seen before" in report.notes()) == repeat
     assert any(f"({len(points)} predictions)" in note for note in report.notes())
 
 
@@ -297,7 +297,7 @@ def test_a_session_cannot_be_input_without_its_earlier_events() -> None:
 def test_no_targets_raises() -> None:
     # the test session holds one item twice, and lists do not repeat
     data = dataset([1, 1, 2, 2, 3, 3], [1, 2, 2, 1, 3, 3], [0, 1, 9000, 9001, 99_000, 99_001])
-    with pytest.raises(MatineeError, match="no session of data made has an event in test that its user did not have"):
+    with pytest.raises(MatineeError, match="no session of data made has a new item in test"):
         Task.of(split(data, SplitConfig(split="session", ratios=(0.7, 0.0, 0.3))), EvaluationConfig())
 
 

@@ -111,4 +111,4 @@ def test_engine_why_is_explain(app: FastAPI) -> None:
     history = Histories.of([rows.tolist()])
     found = site.engine.why(history, site.engine.items.row(MATRIX), "ease")
     weights = site.engine.artefacts["ease"].model.weights
-    np.testing.assert_allclose(found.parts[:, 0], weights[rows, site.engine.items.row(MATRIX)])
+    np.testing.assert_allclose(found.contributions[:, 0], weights[rows, site.engine.items.row(MATRIX)])

@@ -1,7 +1,7 @@
-"""Bootstrap over users: how far a figure would move with other users of the same kind.
+"""Bootstrap over users: how much a metric would vary with other users from the same population.
 
-A resample is a row of counts [B]: how often each user was drawn. All figures are products with these counts, so a
-thousand resamples cost a few matrix products.
+A resample is a row of counts [B]: how often each user was drawn. Every metric is computed from products with these
+counts, so a thousand resamples cost a few matrix products.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.evaluation.metrics import PerUser, coverage, exposure, gini
 from matinee.vocab import UNKNOWN
 
-_CELLS = 2_000_000  # counts held at once: 16 MB
+_CELLS = 2_000_000  # counts in memory at once: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with the interval that holds it with 95% confidence. NaN where there is nothing to say."""
+    """A metric's value with its 95% confidence interval. NaN where it is undefined."""
 
     mean: float
     low: float
@@ -29,7 +29,7 @@ class Interval:
 def resample(n_users: int, samples: int, rng: np.random.Generator, width: int = 0) -> Iterator[FloatArray]:
     """Counts of `samples` draws of n_users users with replacement, in blocks [r, B] of bounded memory.
 
-    width: the longest row that the caller makes of each resample, if it is more than n_users.
+    width: the longest row that the caller computes from each resample, if longer than n_users.
     """
     block = max(1, _CELLS // max(n_users, width, 1))
     for start in range(0, samples, block):
@@ -40,10 +40,10 @@ def resample(n_users: int, samples: int, rng: np.random.Generator, width: int = 
 
 
 def resampled_means(counts: FloatArray, measured: Sequence[PerUser]) -> FloatArray:
-    """Each metric's figure in each resample. counts [r, B] -> [r, M], NaN where no user drawn has a value."""
-    above, below = (np.column_stack(column) for column in zip(*(each.sums for each in measured), strict=True))
-    total = counts @ below  # [r, M]
-    means = np.divide(counts @ above, total, out=np.full(total.shape, np.nan), where=total > 0)
+    """Each metric in each resample. counts [r, B] -> [r, M], NaN where no drawn user has a value."""
+    numerators, weights = (np.column_stack(column) for column in zip(*(each.sums for each in measured), strict=True))
+    total = counts @ weights  # [r, M]
+    means = np.divide(counts @ numerators, total, out=np.full(total.shape, np.nan), where=total > 0)
     root = np.array([each.root for each in measured])
     return np.asarray(np.where(root, np.sqrt(np.abs(means)), means))
 
@@ -53,35 +53,34 @@ def intervals(
 ) -> dict[str, Interval]:
     """The interval of every metric, from the same resamples.
 
-    Per-user metrics: the percentiles of the resampled means (Efron and Tibshirani 1993, ch. 13). Coverage and Gini:
-    the same, moved so that the resamples' mean is the figure itself, for drawing users twice shows fewer items.
+    Per-user metrics: percentiles of the resampled means (Efron and Tibshirani 1993, ch. 13). Coverage and Gini: the
+    same, shifted so that the resamples' mean equals the value, since resamples repeat users and so list fewer items.
     """
     drawn: list[FloatArray] = []
     for counts in resample(lists.n_users, samples, rng, lists.n_items):
-        means = resampled_means(counts, list(measured.values()))
-        drawn.append(np.hstack([means, lists.resampled(counts)]))
+        drawn.append(np.hstack([resampled_means(counts, list(measured.values())), lists.resampled(counts)]))
     draws = np.concatenate(drawn)  # [R, metrics]
-    figures = np.array([each.mean for each in measured.values()])
-    found = {name: percentiles(*pair) for name, *pair in zip(measured, figures, draws.T, strict=False)}
-    for name, figure, draw in zip(lists.names, lists.figures(), draws.T[len(measured) :], strict=True):
-        low_high = percentiles(figure, draw + (figure - draw.mean()))
-        found[name] = Interval(figure, max(0.0, low_high.low), min(1.0, low_high.high))
+    means = np.array([each.mean for each in measured.values()])
+    found = {name: percentiles(*pair) for name, *pair in zip(measured, means, draws.T, strict=False)}
+    for name, value, draw in zip(lists.names, lists.values(), draws.T[len(measured) :], strict=True):
+        shifted = percentiles(value, draw + (value - draw.mean()))
+        found[name] = Interval(value, max(0.0, shifted.low), min(1.0, shifted.high))
     return found
 
 
-def percentiles(figure: float, draws: FloatArray, confidence: float = 0.95) -> Interval:
-    """The middle `confidence` of the draws [R] as an interval around a figure; draws of NaN are left out."""
+def percentiles(value: float, draws: FloatArray, confidence: float = 0.95) -> Interval:
+    """The middle `confidence` of the draws [R] as the interval of a value; NaN draws are left out."""
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
-        return Interval(float(figure), float("nan"), float("nan"))
+        return Interval(float(value), float("nan"), float("nan"))
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(figure), float(low), float(high))
+    return Interval(float(value), float(low), float(high))
 
 
 class Exposures:
-    """Coverage and Gini of all lists together, at several k, of all users or of a resample.
+    """Coverage and Gini of all lists together, at several k, for all users or a resample of them.
 
-    items: [B, K] item rows, UNKNOWN where a list is short; owners: [B], ascending, the user of each list where some
+    items: [B, K] item rows, UNKNOWN where a list is short; owners: [B], ascending, the user of each list if some users
     have several.
     """
 
@@ -91,27 +90,28 @@ class Exposures:
         self.n_users = int(self.owners[-1]) + 1 if len(items) else 0
         self.ks = sorted(set(ks))
         self.names = [f"{metric}@{k}" for k in self.ks for metric in ("coverage", "gini")]
-        # one matrix [I, B] for the places that each k adds to the one before
-        self._added = [self._places(low, high) for low, high in zip([0, *self.ks], self.ks, strict=False)]
+        # one matrix [I, B] for the ranks that each k adds to the one before
+        self._added = [self._incidence(low, high) for low, high in zip([0, *self.ks], self.ks, strict=False)]
 
-    def figures(self) -> list[float]:
+    def values(self) -> list[float]:
         """Coverage and Gini at each k, in the order of `names`."""
-        shown = [exposure(self.items[:, :k], self.n_items) for k in self.ks]
-        return [float(figure(counts)) for counts in shown for figure in (coverage, gini)]
+        exposures = [exposure(self.items[:, :k], self.n_items) for k in self.ks]
+        return [float(metric(counts)) for counts in exposures for metric in (coverage, gini)]
 
     def resampled(self, counts: FloatArray) -> FloatArray:
         """The same in each resample. counts [r, B] -> [r, names]."""
         users = np.ascontiguousarray(counts.T, dtype=np.float32)  # [B, r]; counts are exact in float32
-        shown = np.zeros((self.n_items, len(counts)), dtype=np.float32)
+        exposures = np.zeros((self.n_items, len(counts)), dtype=np.float32)
         columns: list[FloatArray] = []
         for added in self._added:
-            shown += added @ users
-            rows = np.ascontiguousarray(shown.T)  # [r, I]
+            exposures += added @ users
+            rows = np.ascontiguousarray(exposures.T)  # [r, I]
             columns += [coverage(rows), gini(rows)]
         return np.column_stack(columns)
 
-    def _places(self, low: int, high: int) -> csr_array:
-        lists, places = np.nonzero(self.items[:, low:high] != UNKNOWN)
+    def _incidence(self, low: int, high: int) -> csr_array:
+        """How often each user's lists hold each item at ranks low to high. [I, U]."""
+        lists, ranks = np.nonzero(self.items[:, low:high] != UNKNOWN)
         ones = np.ones(len(lists), dtype=np.float32)
         shape = (self.n_items, self.n_users)
-        return csr_array((ones, (self.items[lists, places + low], self.owners[lists])), shape=shape)
+        return csr_array((ones, (self.items[lists, ranks + low], self.owners[lists])), shape=shape)

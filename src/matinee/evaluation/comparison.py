@@ -1,4 +1,4 @@
-"""compare(): which model is best, and which of the others are worse by more than chance."""
+"""compare(): which model is best, and which of the others are significantly worse."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +19,12 @@ Verdict = Literal["best", "tied", "worse"]
 class Compared:
     """One model of a comparison.
 
-    difference: from the best, of the same users, with its interval, 0 for the best itself; below 0 is worse in every
-    metric. p: chance of so large a difference between equals; p_adjusted: the same after Holm's correction.
+    difference: from the best, paired by user, with its interval; 0 for the best itself, and below 0 is worse in every
+    metric. p: two-sided p-value of the difference; p_adjusted: the same after Holm's correction.
     """
 
     label: str
-    figure: Interval
+    score: Interval
     difference: Interval
     p: float
     p_adjusted: float
@@ -33,7 +33,7 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Models in the order of a metric, best first. reports are in the order of rows."""
+    """Models ordered by a metric, best first. Reports are in the order of rows."""
 
     metric: str
     users: int
@@ -43,7 +43,7 @@ class Comparison:
     reports: tuple[Report, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The verdicts, and each model's whole report, in plain Python types."""
+        """The verdicts and each model's full report, in plain Python types."""
         return {
             "metric": self.metric,
             "users": self.users,
@@ -64,17 +64,17 @@ def compare(
 ) -> Comparison:
     """Compare models user by user with the best of them.
 
-    The best has the best mean. Every other model's difference from it gets a paired bootstrap interval and a
-    two-sided p-value (see paired_p); p-values are corrected by Holm, and a model is "worse" where its own is at most
-    alpha, else "tied". All from the same resamples.
-    Raises MatineeError for no report, for reports of different data, splits or users, and for a metric that was not
-    measured or has no value for single users.
+    The best model has the best mean. Every other model's difference from it gets a paired bootstrap interval and a
+    two-sided p-value (see paired_p), all from the same resamples. After Holm's correction a model is "worse" if its
+    p-value is at most alpha, else "tied".
+    Raises MatineeError for no reports, for reports on different data, splits or users, and for a metric that was not
+    measured or has no value per user.
     """
     _require_comparable(reports, metric)
     sign = -1.0 if parse_metric(metric)[0] in LOWER_IS_BETTER else 1.0
     measured = [report.per_user[metric] for report in reports]
-    figures = np.array([sign * values.mean for values in measured])
-    order = np.argsort(-figures, kind="stable").tolist()
+    means = np.array([sign * values.mean for values in measured])
+    order = np.argsort(-means, kind="stable").tolist()
     best = order[0]
     n_users = len(reports[0].user_rows)
     draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
@@ -84,16 +84,16 @@ def compare(
     adjusted = holm(p)
     rows = [_compared(reports, metric, best, Interval(0.0, 0.0, 0.0), (1.0, 1.0, "best"))]
     for model, each, both in zip(others, p.tolist(), adjusted.tolist(), strict=True):
-        gap = percentiles(float(figures[model] - figures[best]), differences[:, model])
+        gap = percentiles(float(means[model] - means[best]), differences[:, model])
         rows.append(_compared(reports, metric, model, gap, (each, both, "worse" if both <= alpha else "tied")))
-    return Comparison(metric, n_users, alpha, samples, tuple(rows), tuple(reports[place] for place in order))
+    return Comparison(metric, n_users, alpha, samples, tuple(rows), tuple(reports[index] for index in order))
 
 
 def paired_p(differences: FloatArray) -> FloatArray:
     """Two-sided bootstrap p-values: twice the share of resamples on the rarer side of 0. [R, M] -> [M].
 
-    It is at most alpha just where the percentile interval at 1 - alpha leaves out 0. The figure itself counts as one
-    more resample, so p is never 0 (Davison and Hinkley 1997, eq. 4.11).
+    A p-value is at most alpha exactly when the percentile interval at 1 - alpha excludes 0. The observed value counts
+    as one more resample, so p is never 0 (Davison and Hinkley 1997, eq. 4.11).
     """
     below, above = (differences <= 0).sum(axis=0), (differences >= 0).sum(axis=0)
     return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(differences) + 1)))
@@ -112,7 +112,7 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def labels(reports: Sequence[Report]) -> list[str]:
-    """A name for each report: the model's, with the settings in which it differs from others of the same name."""
+    """A label for each report: the model's name, with the settings that differ between reports of that model."""
     named: list[str] = []
     for report in reports:
         same = [other for other in reports if other.model == report.model]
@@ -125,7 +125,7 @@ def labels(reports: Sequence[Report]) -> list[str]:
 
 
 def _facts(report: Report) -> dict[str, Any]:
-    """Everything that may tell two reports of one model apart."""
+    """Everything in which two reports of one model may differ."""
     return report.config | {key: report.evaluation[key] for key in ("inputs", "refit")}
 
 
@@ -134,18 +134,18 @@ def _short(value: object) -> str:
 
 
 def _compared(
-    reports: Sequence[Report], metric: str, place: int, difference: Interval, test: tuple[float, float, Verdict]
+    reports: Sequence[Report], metric: str, index: int, difference: Interval, test: tuple[float, float, Verdict]
 ) -> Compared:
     p, p_adjusted, verdict = test
-    return Compared(labels(reports)[place], reports[place].metrics[metric], difference, p, p_adjusted, verdict)
+    return Compared(labels(reports)[index], reports[index].metrics[metric], difference, p, p_adjusted, verdict)
 
 
 def _require_comparable(reports: Sequence[Report], metric: str) -> None:
     if not reports:
-        raise MatineeError("nothing to compare; give the reports of two models or more")
+        raise MatineeError("no reports to compare; pass those of two or more models")
     base, _ = parse_metric(metric)
     if base in OF_ALL_LISTS:
-        raise MatineeError(f"{metric} has no value for single users; compare by one that has, such as 'ndcg@10'")
+        raise MatineeError(f"{metric} has no value per user; compare by one that has, such as 'ndcg@10'")
     first = reports[0]
     for report in reports:
         if metric not in report.per_user:

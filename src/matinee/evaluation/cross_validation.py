@@ -1,4 +1,4 @@
-"""k-fold: the reports of all folds as one."""
+"""k-fold cross-validation: one report from those of all folds."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from matinee.evaluation.metrics import PerUser
 
 
 def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
-    """One report over all folds of a split: a user's value is the mean over the folds in which they have targets.
+    """One report over all folds: a user's value is the mean over the folds in which they have targets.
 
-    Intervals are over users. Coverage and Gini, which have no value for one user, are means over the folds, and so are
-    the bounds of their intervals. Times add up; sizes of the parts are means. Segments are left out.
+    Intervals are over users. Coverage and Gini have no value per user: they and the bounds of their intervals are means
+    over the folds. Times are summed, sizes of the parts averaged, segments omitted.
     """
     users = np.unique(np.concatenate([report.user_rows for report in reports]))
     first = reports[0]
@@ -49,11 +49,12 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
 
 
 def _of_all_folds(reports: Sequence[Report], name: str, users: np.ndarray) -> PerUser:
-    above, below = np.zeros(len(users)), np.zeros(len(users))
+    """A metric per user, weighted over the folds."""
+    numerators, weights = np.zeros(len(users)), np.zeros(len(users))
     for report in reports:
-        places = np.searchsorted(users, report.user_rows)
+        indices = np.searchsorted(users, report.user_rows)
         sums = report.per_user[name].sums
-        above[places] += sums[0]
-        below[places] += sums[1]
-    values = np.divide(above, below, out=np.full(len(users), np.nan), where=below > 0)
-    return PerUser(values, below, reports[0].per_user[name].root)
+        numerators[indices] += sums[0]
+        weights[indices] += sums[1]
+    values = np.divide(numerators, weights, out=np.full(len(users), np.nan), where=weights > 0)
+    return PerUser(values, weights, reports[0].per_user[name].root)

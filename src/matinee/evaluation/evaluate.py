@@ -1,4 +1,4 @@
-"""evaluate(): what a model finds of what users did next, with intervals. Definitions are in docs/metrics.md."""
+"""evaluate(): rank all items, measure the lists against the targets, with intervals. Defined in docs/metrics.md."""
 
 import sys
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from matinee.evaluation.metrics import (
     diversity,
     errors_of_values,
     find_hits,
-    holders,
     novelty,
     parse_metric,
+    support,
 )
 from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
@@ -42,9 +42,9 @@ DEFAULT = EvaluationConfig()
 class Report:
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
 
-    users: how many the means are over; users_without_targets: the rest of the data's users, of whom there is nothing
-    to find; targets_seen_before: targets left out since their user had the item already. user_rows [B] and per_user
-    (name -> a value for each) serve paired tests and are not in the JSON.
+    users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
+    targets left out because their user already had the item. user_rows [B] and per_user (name -> a value per user)
+    are for paired tests and not in the JSON.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Report:
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it but the values of single users, in plain Python types; what is no number is null."""
+        """JSON-ready dict without per-user values; NaN becomes null."""
         fields = {name: value for name, value in vars(self).items() if name not in ("user_rows", "per_user")}
         fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
         fields["segments"] = [asdict(segment) for segment in self.segments]
@@ -73,9 +73,9 @@ class Report:
         return plain
 
     def grid(self) -> tuple[list[int], dict[str, list[Interval | None]]]:
-        """The metrics as a table: list lengths, and metric -> an interval for each of them.
+        """The metrics as a table: list lengths, and metric -> one interval per length.
 
-        A metric without a list length stands alone in its first cell.
+        A metric without a list length has a single interval, the first.
         """
         parsed = {name: parse_metric(name) for name in self.metrics}
         ks = sorted({k for _, k in parsed.values() if k is not None})
@@ -86,14 +86,14 @@ class Report:
         return ks, rows
 
     def headline(self) -> str:
-        """One line: the model, the data, the split, and over whom the means are."""
+        """One line: the model, the data, the split and the number of users."""
         return (
             f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}: "
             f"{self.users:,} users, {self.users_without_targets:,} without targets left out"
         )
 
     def notes(self) -> list[str]:
-        """What a reader of the figures must know: what the split leaks, and what was left out."""
+        """Caveats for readers of the results: leaks of the split, and what was left out."""
         other = {"valid": "test:", "test": "valid:"}[self.evaluation["on"]]
         notes = [f"the split leaks: {leak}" for leak in self.split["leaks"] if not leak.startswith(other)]
         if self.split["method"] == "session":
@@ -102,20 +102,20 @@ class Report:
                 if self.evaluation["predict"] == "every"
                 else "the last of each session"
             )
-            shown = "the user's events" if self.split["earlier"] else "the events of the session"
-            notes.append(f"to be found: {which} ({self.targets:,} predictions), from {shown} before it")
+            inputs = "the user's events" if self.split["earlier"] else "the events of the session"
+            notes.append(f"predicted: {which} ({self.targets:,} predictions), from {inputs} before it")
         if self.evaluation.get("rebuild_graph"):
-            notes.append(f"graph rebuilt from what is shown, {self.evaluation['inputs']}, without learning")
+            notes.append(f"graph rebuilt from the inputs, {self.evaluation['inputs']}, without training")
         if self.evaluation.get("repeat"):
-            notes.append("lists may hold what was seen before")
+            notes.append("lists may contain items seen before")
         if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
             notes.append(f"the lists are reranked: {reranked}")
         if self.targets_seen_before:
-            notes.append(f"{self.targets_seen_before:,} targets left out, as their user had the item before")
+            notes.append(f"{self.targets_seen_before:,} targets left out because their user already had the item")
         return notes
 
     def table(self) -> str:
-        """The metrics as text, a row for each, with their 95% intervals."""
+        """The metrics as text, one row each, with their 95% intervals."""
         ks, rows = self.grid()
         width = max(map(len, rows)) + 2
         lines = [self.headline(), " " * width + "".join(f"{f'@{k}':<26}" for k in ks)]
@@ -142,40 +142,40 @@ def evaluate(
     rng: np.random.Generator,
     fit_seconds: float | None = None,
 ) -> Report:
-    """Rank every item for every user with targets, and measure the lists.
+    """Rank all items for every user with targets, and measure the lists.
 
-    The model must have been fitted on `split.training(config.refit)`. rng draws the bootstrap.
-    Raises MatineeError where no user has a target, a list length is below 1, or the model has not been fitted.
+    The model must have been fitted on `split.training(config.refit)`. rng draws the bootstrap samples.
+    Raises MatineeError if no user has a target, a list length is below 1, or the model has not been fitted.
     """
     if not config.k or min(config.k) < 1:
         raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
     if (config.on, config.refit) == ("valid", "train+valid"):
-        raise MatineeError("refit train+valid learns what is to be found on valid; use --refit train with --on valid")
+        raise MatineeError("refit train+valid trains on the targets of valid; use --refit train with --on valid")
     task = Task.of(split, config)
     train = split.training("train")
     if config.rebuild_graph:
         model = with_graph_of(model, split, config)
-    # what is served falls back on popularity where there is no history, so what is measured does too
+    # serving falls back on popularity for an empty history, so evaluation does too
     cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
     started = perf_counter()
     reranker = Reranker(split.data.catalogue, cold)
     lists = [
-        reranker.rank(model, shown, max(config.k), config.rerank, masked=masked, cold=cold, repeat=config.repeat).items
-        for shown, masked in task.batches()
+        reranker.rank(model, inputs, max(config.k), config.rerank, masked=masked, cold=cold, repeat=config.repeat).items
+        for inputs, masked in task.batches()
     ]
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
-    n_holders = holders(train.histories.owners, train.histories.items, task.n_items)
+    item_support = support(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
     values = accuracy(hits, task.n_relevant, config.k)
-    values |= novelty(items, n_holders, train.n_users, config.k)
+    values |= novelty(items, item_support, train.n_users, config.k)
     values |= diversity(items, split.data.catalogue.genre_matrix, config.k)
     measured = {name: PerUser(column) for name, column in values.items()}
     if model.predicts_values:
         measured |= errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)
     of = "users" if task.owners is None else "predictions"
     segments = by_activity(task.lengths, measured, of)
-    segments += by_popularity(items, hits, task.targets, n_holders, config.k, of)
+    segments += by_popularity(items, hits, task.targets, item_support, config.k, of)
     measured = {name: task.of_users(each) for name, each in measured.items()}
     return Report(
         model=model.name,
@@ -198,54 +198,54 @@ def evaluate(
 
 
 def with_graph_of(model: Recommender[Any], split: Split, config: EvaluationConfig) -> Recommender[Any]:
-    """The model set upon all that is shown, as a nightly job would. Raises MatineeError for one that cannot be."""
+    """The model on the graph of all inputs, as after a nightly rebuild. Raises MatineeError for one without a graph."""
     if not isinstance(model, HasGraph):
         raise MatineeError(f"{model.name} has no graph to rebuild; leave out rebuild_graph, or use lightgcn or ngcf")
-    shown = split.inputs(config.on, config.inputs)
-    histories = Histories.from_events(shown, np.unique(shown.user_rows))
+    inputs = split.inputs(config.on, config.inputs)
+    histories = Histories.from_events(inputs, np.unique(inputs.user_rows))
     return model.with_graph_of(TrainingData(histories, len(split.data.items)))
 
 
 def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") -> Callable[[Recommender[Any]], float]:
-    """A function that gives a model one figure on a part, higher is better: what early stopping and tuning watch.
+    """A function from a model to its score on a part, higher is better: what early stopping and tuning monitor.
 
-    The same lists and formulas as `evaluate`, without intervals; of a session only the last event is predicted.
-    Raises MatineeError for a metric that has no value for one user.
+    The same lists and formulas as `evaluate`, without intervals. In a session only the last event is predicted.
+    Raises MatineeError for a metric that does not measure targets.
     """
     base, k = parse_metric(metric)
     if base in OF_ALL_LISTS | {"novelty", "diversity"}:
-        raise MatineeError(f"{metric} does not say how well a model finds targets; watch one such as 'ndcg@10'")
+        raise MatineeError(f"{metric} does not measure how well a model finds targets; monitor one such as 'ndcg@10'")
     task = Task.of(split, EvaluationConfig(on=on, predict="last"))
     sign = -1.0 if base in LOWER_IS_BETTER else 1.0
 
-    def figure(model: Recommender[Any]) -> float:
+    def score(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
             return sign * errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)[base].mean
-        items = np.concatenate([rank(model, shown, k or 1, masked=masked).items for shown, masked in task.batches()])
+        items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
 
-    return figure
+    return score
 
 
 def describe_split(split: Split) -> dict[str, Any]:
-    """The method, what decided it, the sizes of the parts, and what it lets through from the future."""
+    """The method, the settings that matter to it, the sizes of the parts, and what leaks from the future."""
     method = split.config.split
-    decided = {
+    relevant = {
         "random": ("ratios", "seed"),
         "leave-last": (),
         "time": ("at",) if split.config.at else ("ratios",),
-        "new-users": ("ratios", "seed", "shown"),
+        "new-users": ("ratios", "seed", "input_share"),
         "k-fold": ("folds", "fold", "seed"),
         "session": ("ratios", "gap", "min_length", "earlier"),
         "files": ("path",),
     }[method]
-    settings = split.config.model_dump(mode="json", include=set(decided))
+    settings = split.config.model_dump(mode="json", include=set(relevant))
     return {"method": method, **settings, **split.sizes(), "leaks": list(split.leaks)}
 
 
 def format_interval(interval: Interval | None, metric: str) -> str:
-    """`0.1717 (0.1663–0.1770)`; empty without an interval, a dash for what is no number."""
+    """`0.1717 (0.1663–0.1770)`; empty without an interval, a dash for NaN."""
     if interval is None:
         return ""
     if not isfinite(interval.mean):
@@ -255,7 +255,7 @@ def format_interval(interval: Interval | None, metric: str) -> str:
 
 
 def peak_memory_mb() -> float | None:
-    """The most memory that this process has held so far, in MB; None where the system does not say."""
+    """Peak memory of this process so far, in MB; None where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -265,22 +265,22 @@ def peak_memory_mb() -> float | None:
 
 
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:
-    """The value that a model predicts for each target. [N]. Users are scored in blocks of bounded memory."""
+    """Predicted value of each target. [N]. Users are scored in blocks of bounded memory."""
     predicted = np.empty(len(task.targets.items))
     size = max(1, BLOCK_BYTES // (8 * task.n_items))
     for start in range(0, len(task.targets), size):
         stop = min(start + size, len(task.targets))
-        shown = task.histories.block(start, stop)
+        inputs = task.histories.block(start, stop)
         scores = (  # [b, I]
-            model.predict_values(shown) if isinstance(model, PredictsValues) else model.score(model.fold_in(shown))
+            model.predict_values(inputs) if isinstance(model, PredictsValues) else model.score(model.fold_in(inputs))
         )
-        wanted = task.targets.block(start, stop)
-        predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[wanted.owners, wanted.items]
+        targets = task.targets.block(start, stop)
+        predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[targets.owners, targets.items]
     return predicted
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any tree of values
-    """The value in types that JSON knows."""
+    """The value in JSON types."""
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Task: what a model is shown, and what it must find, of the users of one part of a split."""
+"""Task: the inputs a model gets and the targets it must find, for the users of one part of a split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +18,11 @@ from matinee.histories import Histories, last_of_each
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """B lists to be made, what a model is shown for each, and what it must find.
+    """Inputs and targets of B lists: one per user with targets, or in a split by session one per event to predict.
 
-    One for each user of a part who has something to be found; of a split by session one for each event to be found.
-
-    histories: their inputs; masked: what is masked without being shown; targets: each item once with its last value,
-    without items that are masked, for those no list can hold; n_seen: how many targets that left out;
-    owners: [B], the place among `user_rows` of each list's user, None where each has one.
+    histories: the inputs; masked: items that are masked but not part of the inputs; targets: each item once with its
+    last value, without masked items, which no list can contain; n_seen: how many targets were left out for this;
+    owners: [B], index into `user_rows` of each list's user, None if each user has one list.
     """
 
     histories: Histories | Prefixes
@@ -36,7 +34,7 @@ class Task:
 
     @classmethod
     def of(cls, split: Split, config: EvaluationConfig) -> "Task":
-        """The task of a part. Raises MatineeError where nobody has a target."""
+        """The task of one part. Raises MatineeError if no user has a target."""
         if split.sessions is not None:
             return _of_sessions(split, config)
         inputs, unseen = split.inputs(config.on, config.inputs), split.masked(config.on, config.inputs)
@@ -47,26 +45,25 @@ class Task:
             np.concatenate([part.user_rows.astype(np.int64) * n_items + part.item_rows for part in (inputs, unseen)])
         )
         keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
-        places = np.searchsorted(masked, keys)
-        seen = (np.append(masked, -1)[places] == keys) & (not config.repeat)
+        seen = (np.append(masked, -1)[np.searchsorted(masked, keys)] == keys) & (not config.repeat)
         owners = targets.owners[~seen]
-        left = np.unique(owners)  # users who still have a target
+        left = np.unique(owners)  # users with a target left
         if len(left) == 0:
             raise MatineeError(
-                f"no user of data {split.data.name} has a target in {config.on} that they did not have before; "
+                f"no user of data {split.data.name} has a new target in {config.on}; "
                 f"choose another split or other ratios than {split.config.split} {split.config.ratios}"
             )
-        fresh = Histories(
+        new_targets = Histories(
             starts_of(owners, len(users)),
             targets.items[~seen],
             targets.weights[~seen],
             targets.times[~seen],
             targets.user_rows,
         ).take(left)
-        # what is served counts the last event of each item, so what is measured does too
+        # serving uses the last event of each item, so evaluation does too
         histories = last_of_each(Histories.from_events(inputs, users[left]))
         masked_only = Histories.from_events(unseen, users[left]) if len(unseen) else None
-        return cls(histories, masked_only, fresh, n_items, int(seen.sum()))
+        return cls(histories, masked_only, new_targets, n_items, int(seen.sum()))
 
     @property
     def user_rows(self) -> IntArray:
@@ -75,16 +72,16 @@ class Task:
 
     @property
     def n_relevant(self) -> IntArray:
-        """How many targets each list has, at least one. [B]."""
+        """Number of targets of each list, at least 1. [B]."""
         return np.diff(self.targets.starts)
 
     @property
     def lengths(self) -> IntArray:
-        """Events shown for each list. [B]."""
+        """Number of input events of each list. [B]."""
         return self.histories.lengths
 
     def batches(self) -> Iterator[tuple[Histories, Histories | None]]:
-        """What is shown and what is masked, in batches of bounded memory."""
+        """Inputs and masked items, in batches of bounded memory."""
         if isinstance(self.histories, Histories):
             yield self.histories, self.masked
             return
@@ -92,49 +89,49 @@ class Task:
             yield self.histories.block(start, stop), None
 
     def of_users(self, measured: PerUser) -> PerUser:
-        """From a value for each list to one for each user, in which each list counts once. [B] -> [U]."""
+        """From a value per list to one per user, each list counting once. [B] -> [U]."""
         return measured if self.owners is None else measured.pooled(self.owners, int(self.owners[-1]) + 1)
 
 
 def _of_sessions(split: Split, config: EvaluationConfig) -> Task:
-    """A list for every event to be found: shown are the events before it in its session, or also earlier sessions.
+    """A list for every event to predict, from the events before it in its session, or also in earlier sessions.
 
-    Raises MatineeError where there is nothing to find, or where valid should be masked and not shown.
+    Raises MatineeError if there is nothing to predict, or if valid were to be masked without being an input.
     """
     earlier = split.config.earlier
     if earlier and config.on == "test" and config.inputs == "train":
         raise MatineeError("a session's history runs up to its event: inputs train+valid is the only choice, leave it")
-    place = np.flatnonzero((split.labels != UNUSED) & (split.labels <= (VALID if config.on == "valid" else TEST)))
-    events = split.data.events.take(place)
-    sessions = split.sessions.of_events[place] if split.sessions is not None else place
-    of_what = events.user_rows if earlier else sessions
-    firsts = np.flatnonzero(np.diff(of_what, prepend=-1))
-    first = np.repeat(firsts, np.diff(firsts, append=len(place)))  # where the history of each event begins
-    wanted = split.labels[place] == (VALID if config.on == "valid" else TEST)
+    rows = np.flatnonzero((split.labels != UNUSED) & (split.labels <= (VALID if config.on == "valid" else TEST)))
+    events = split.data.events.take(rows)
+    sessions = split.sessions.of_events[rows] if split.sessions is not None else rows
+    groups = events.user_rows if earlier else sessions
+    firsts = np.flatnonzero(np.diff(groups, prepend=-1))
+    first = np.repeat(firsts, np.diff(firsts, append=len(rows)))  # index of the first event of each history
+    wanted = split.labels[rows] == (VALID if config.on == "valid" else TEST)
     if config.predict == "last":
         wanted &= np.diff(sessions, append=-1) != 0
-    before = _before(events)
-    seen = wanted & (before >= first)
+    previous = _previous(events)
+    seen = wanted & (previous >= first)
     if not config.repeat:
         wanted &= ~seen
-    points = np.flatnonzero(wanted)
-    if len(points) == 0:
+    stops = np.flatnonzero(wanted)
+    if len(stops) == 0:
         raise MatineeError(
-            f"no session of data {split.data.name} has an event in {config.on} that its user did not have before; "
+            f"no session of data {split.data.name} has a new item in {config.on}; "
             f"choose other ratios than {split.config.ratios}"
         )
-    found = events.take(points)
-    targets = Histories(np.arange(len(points) + 1), found.item_rows, found.values, found.times, found.user_rows)
+    found = events.take(stops)
+    targets = Histories(np.arange(len(stops) + 1), found.item_rows, found.values, found.times, found.user_rows)
     owners = np.unique(found.user_rows, return_inverse=True)[1]
-    histories = Prefixes(events, first[points], points, repeats=bool((before >= 0).any()))
+    histories = Prefixes(events, first[stops], stops, repeats=bool((previous >= 0).any()))
     return Task(histories, None, targets, len(split.data.items), 0 if config.repeat else int(seen.sum()), owners)
 
 
-def _before(events: Events) -> IntArray:
-    """The place of the user's event before with the same item, -1 without one. [N]."""
+def _previous(events: Events) -> IntArray:
+    """Index of the user's previous event of the same item, -1 if there is none. [N]."""
     keys = events.user_rows.astype(np.int64) * (int(events.item_rows.max(initial=0)) + 1) + events.item_rows
     order = np.argsort(keys, kind="stable")
-    again = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
-    before = np.full(len(keys), -1, dtype=np.int64)
-    before[order[again + 1]] = order[again]
-    return before
+    repeated = np.flatnonzero(keys[order[1:]] == keys[order[:-1]])
+    previous = np.full(len(keys), -1, dtype=np.int64)
+    previous[order[repeated + 1]] = order[repeated]
+    return previous

@@ -1,4 +1,4 @@
-"""From scores to a list: the only way, offline and live."""
+"""From scores to lists: the one function that makes every list, offline and live."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from matinee.models.vectors import cosines
 from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
-"""Memory for the scores of one block of users, small enough for a processor's cache (measured: 8 to 16 MB are best)."""
+"""Memory for the scores of one block of users, sized for the processor's cache (8 to 16 MB measured fastest)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,20 +40,20 @@ def rank(
     cold: FloatArray | IntArray | None = None,
     repeat: bool = False,
 ) -> Ranking:
-    """The k best items for each history, by score, equal scores in the order of item rows.
+    """The k best items for each history, by score; ties are ordered by item row.
 
-    Left out are the items of the history (unless `repeat`), those of `masked` (B rows of items), and those
-    outside `allowed` ([I]). Whoever has an empty history is scored by `cold` ([I], say popularity) if it is given,
-    and elsewhere by what the model makes of nothing. Users are scored in blocks whose scores fit in BLOCK_BYTES.
+    Lists exclude the items of the history (unless `repeat`), those of `masked` (B rows of items), and those outside
+    `allowed` ([I]). A user with an empty history gets the scores `cold` ([I], such as popularity) if given, else the
+    model's. Users are scored in blocks whose scores fit in BLOCK_BYTES.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
     if k < 1:
-        raise ValueError(f"k = {k}; a list has at least one place")
+        raise ValueError(f"k = {k}; a list has at least one item")
     if masked is not None and len(masked) != len(histories):
         raise ValueError(f"masked has {len(masked)} rows for {len(histories)} histories")
     items, scores = _empty(len(histories), k)
-    start, size = 0, 1  # one user first: how many items there are is known once the model has scored
+    start, size = 0, 1  # one user first, since the number of items is known only after scoring
     while start < len(histories):
         stop = min(start + size, len(histories))
         block = histories.block(start, stop)
@@ -71,14 +71,14 @@ def rank(
 
 
 def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
-    """The k items most similar to each of some items, itself left out. item_rows [n] -> [n, k].
+    """The k items most similar to each of n items, without the item itself. item_rows [n] -> [n, k].
 
-    By the model's own similarity, else by cosine of its item vectors, else the list of a visitor who knows
-    that one item. Raises MatineeError for a model that does not look at histories.
+    By the model's own similarity, else the cosine of its item vectors, else the list for a history of that one item.
+    Raises MatineeError for a model whose lists do not depend on the history.
     """
     model.require_fitted()
     if not model.reads_history:
-        raise MatineeError(f"model {model.name} gives everyone the same list and knows no similar items; use item-knn")
+        raise MatineeError(f"model {model.name} gives everyone the same list, so it has no similar items; use item-knn")
     if isinstance(model, HasSimilarity):
         scores = model.similarity(item_rows)  # [n, I]
     elif isinstance(model, HasItemVectors):
@@ -96,12 +96,12 @@ def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:
 
 
 def _fill(items: IntArray, scores: FloatArray, block_scores: FloatArray, name: str) -> None:
-    """Write the best of [b, I] scores into [b, k] items and scores."""
+    """Write the top k of [b, I] scores into [b, k] items and scores."""
     width = min(items.shape[1], block_scores.shape[1])
     if width == 0:
         return
     columns, best = top_k(block_scores, width)
     if np.isnan(best).any():
-        raise MatineeError(f"model {name} gave scores that are no numbers (NaN); refit it with a smaller learning rate")
+        raise MatineeError(f"model {name} gave NaN scores; refit it with a smaller learning rate")
     items[:, :width] = np.where(np.isneginf(best), UNKNOWN, columns)
     scores[:, :width] = best

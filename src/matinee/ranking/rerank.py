@@ -1,13 +1,13 @@
-"""Rerank: what a person asks of a list beside their history. One place, for evaluation, commands and the site.
+"""Rerank: genres, years, novelty and diversity of a list. One implementation for evaluation, commands and the site.
 
-Genres and years go to rank() as `allowed`. The rest orders anew the first POOL items of its list:
+Genres and years go to rank() as `allowed`. The rest reorders the first POOL items of its list:
 
-    worth = (1 - |a|) relevance + a (1 - fame)     a = novelty >= 0;  a < 0: (1 - |a|) relevance + |a| fame
-    next  = argmax over the items left of (1 - v) worth - v max over those listed of likeness(item, listed)
+    value = (1 - |n|) relevance + n (1 - popularity)     n = novelty >= 0;  n < 0: (1 - |n|) relevance + |n| popularity
+    next  = argmax over the remaining items of (1 - d) value - d max over those picked of similarity(item, picked)
 
-relevance is the model's score, fame the logarithm of 1 + training events and worth what the line above makes of them,
-each scaled to 0..1 over the user's pool. The second line is maximal marginal relevance (Carbonell and Goldstein 1998,
-section 2, their lambda being 1 - v), v = diversity. Likeness is clipped to 0..1 and divided by the largest of the pool.
+relevance is the model's score, popularity the log of 1 + training events, and value the result of the first line, each
+scaled to 0..1 over the user's pool. The second line is maximal marginal relevance (Carbonell and Goldstein 1998,
+section 2, with lambda = 1 - d), d = diversity. Similarity is clipped to 0..1 and divided by the largest in the pool.
 """
 
 from collections.abc import Iterator
@@ -27,16 +27,16 @@ from matinee.ranking.rank import Ranking, rank
 from matinee.vocab import UNKNOWN
 
 POOL = 200
-"""Items that are ordered anew, or as many as the list is long: lists of 10 to 100 have room, and pages stay quick."""
+"""Candidates to reorder (or k, if larger): enough room for lists of 10 to 100 items, and quick enough for a page."""
 BLOCK_PAIRS = 2**22
-"""Pairs of items whose likeness is held at once: 16 MB."""
+"""Pairs of items whose similarity is in memory at once: 16 MB."""
 BLOCK_ROWS = 256
 
 __all__ = ["POOL", "RankOptions", "Rerank", "Reranker", "reorder"]
 
 
 class RankOptions(TypedDict, total=False):
-    """The options of rank() that rerank passes on."""
+    """Options passed on to rank()."""
 
     masked: Histories | None
     cold: FloatArray | IntArray | None
@@ -45,7 +45,7 @@ class RankOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, eq=False)
 class Reranker:
-    """rank() for lists that may be reranked. popularity: [I] training events."""
+    """rank() with reranking. popularity: [I] training events of each item."""
 
     catalogue: Catalogue
     popularity: IntArray
@@ -58,29 +58,29 @@ class Reranker:
         rerank: Rerank | None = None,
         **options: Unpack[RankOptions],
     ) -> Ranking:
-        """The k best items for each history, as reranked; without rerank just what ranking gives, bit for bit.
+        """The k best items for each history, reranked. Without `rerank` the ranking is exactly that of `rank`.
 
-        Scores are the model's own, so that where the order was changed they do not descend. The pool holds what
-        `allowed` lets through. Raises as rank(), and MatineeError for a genre that the catalogue does not have.
+        Scores are the model's own, so a reordered list does not descend in score. Raises as rank(), and MatineeError
+        for a genre that the catalogue does not have.
         """
         rerank = rerank or Rerank()
         allowed = self.allowed(rerank)
         if not rerank.reorders:
             return rank(model, histories, k, allowed=allowed, **options)
         pool = rank(model, histories, max(k, POOL), allowed=allowed, **options)
-        fame = np.log1p(self.popularity.astype(np.float64))
+        log_popularity = np.log1p(self.popularity.astype(np.float64))
         items, scores = np.empty((len(pool), k), dtype=np.int32), np.empty((len(pool), k), dtype=np.float32)
         for rows, part in _blocks(pool, len(self.popularity)):
             candidates = np.unique(part.items[part.items != UNKNOWN])
-            table = self._likeness(model, candidates) if rerank.diversity and len(candidates) else None
-            places = np.searchsorted(candidates, part.items)  # [b, P]; those of UNKNOWN are never used
-            order = reorder(part, fame, rerank, k, places=places, likeness=table)
+            similarity = self._similarity(model, candidates) if rerank.diversity and len(candidates) else None
+            indices = np.searchsorted(candidates, part.items)  # [b, P]; those of UNKNOWN are never used
+            order = reorder(part, log_popularity, rerank, k, indices=indices, similarity=similarity)
             items[rows] = np.take_along_axis(part.items, order, axis=1)
             scores[rows] = np.take_along_axis(part.scores, order, axis=1)
         return Ranking(items, scores)
 
     def allowed(self, rerank: Rerank) -> BoolArray | None:
-        """Which items pass the filters, None where there are none. [I]. An item without a year passes no year."""
+        """Which items pass the filters, None without filters. [I]. An item without a year passes no year filter."""
         if not rerank.filters:
             return None
         passes = np.ones(len(self.catalogue), dtype=bool)
@@ -98,11 +98,11 @@ class Reranker:
             passes &= (years <= rerank.to_year) & (years > 0)
         return passes
 
-    def _likeness(self, model: Recommender[Any], rows: IntArray) -> FloatArray:
-        """How alike some items are, in pairs. [n] -> [n, n].
+    def _similarity(self, model: Recommender[Any], rows: IntArray) -> FloatArray:
+        """Pairwise similarity of n items. [n] -> [n, n].
 
-        By the model's own similarity, else the cosine of its item vectors, else (EASE, UserKNN, Popularity) the
-        cosine of their genres.
+        The model's own similarity, else the cosine of its item vectors, else (EASE, UserKNN, Popularity) the cosine of
+        genres.
         """
         if isinstance(model, HasSimilarity):
             parts = [model.similarity(rows[start : start + BLOCK_ROWS])[:, rows] for start in _starts(len(rows))]
@@ -117,72 +117,72 @@ class Reranker:
 
 def reorder(
     pool: Ranking,
-    fame: FloatArray,
+    log_popularity: FloatArray,
     rerank: Rerank,
     k: int,
     *,
-    places: IntArray | None = None,
-    likeness: FloatArray | None = None,
+    indices: IntArray | None = None,
+    similarity: FloatArray | None = None,
 ) -> IntArray:
-    """Which places of a pool make the list, best first. [B, k].
+    """Columns of the pool that make the list, best first. [B, k].
 
-    pool: B lists of P candidates, P >= k; fame: [I]; likeness: [n, n], the items of the pool standing at `places`
-    [B, P] of it. Equal ones keep the pool's order; missing candidates stay last.
+    pool: B lists of P candidates, P >= k; log_popularity: [I]; similarity: [n, n], with `indices` [B, P] of the pool's
+    items in it. Ties keep the pool's order; missing candidates come last.
     """
     missing = pool.items == UNKNOWN
-    worth = _scaled(pool.scores, missing)
+    value = _scaled(pool.scores, missing)
     if rerank.novelty:
-        known = _scaled(fame[pool.items], missing)
-        wanted = 1 - known if rerank.novelty > 0 else known
+        popularity = _scaled(log_popularity[pool.items], missing)
+        target = 1 - popularity if rerank.novelty > 0 else popularity
         strength = abs(rerank.novelty)
-        worth = (1 - strength) * worth + strength * wanted
-    worth[missing] = -np.inf
-    order = np.argsort(-worth, axis=1, kind="stable")
-    if likeness is None or places is None:
+        value = (1 - strength) * value + strength * target
+    value[missing] = -np.inf
+    order = np.argsort(-value, axis=1, kind="stable")
+    if similarity is None or indices is None:
         return order[:, :k]
-    # in the order of worth, so that equal ones are taken in it
+    # sorted by value, so that MMR breaks ties by it
     missing = np.take_along_axis(missing, order, axis=1)
-    places = np.where(missing, 0, np.take_along_axis(places, order, axis=1))
-    worth = _scaled(np.take_along_axis(worth, order, axis=1), missing)
-    picked = _marginal(worth, missing, places, np.clip(likeness, 0, 1), (rerank.diversity, k))
+    indices = np.where(missing, 0, np.take_along_axis(indices, order, axis=1))
+    value = _scaled(np.take_along_axis(value, order, axis=1), missing)
+    picked = _mmr(value, missing, indices, np.clip(similarity, 0, 1), (rerank.diversity, k))
     return np.take_along_axis(order, picked, axis=1)
 
 
-def _marginal(
-    worth: FloatArray, missing: BoolArray, places: IntArray, likeness: FloatArray, asked: tuple[float, int]
+def _mmr(
+    value: FloatArray, missing: BoolArray, indices: IntArray, similarity: FloatArray, options: tuple[float, int]
 ) -> IntArray:
-    """Maximal marginal relevance, greedy steps for all users at once. worth, missing, places: [B, P] -> [B, k].
+    """Maximal marginal relevance, greedily, for all users at once. value, missing, indices: [B, P] -> [B, k].
 
-    asked: diversity and k. Candidates stand in the order of worth, those missing last.
+    options: diversity and k. Candidates are sorted by value, missing ones last.
     """
-    diversity, k = asked
-    users = np.arange(len(worth))
-    largest = _largest_pairs(missing, places, likeness)  # [B, 1]
-    nearest = np.zeros(worth.shape)  # likeness to the most alike of those listed
+    diversity, k = options
+    users = np.arange(len(value))
+    largest = _largest_similarity(missing, indices, similarity)  # [B, 1]
+    closest = np.zeros(value.shape)  # similarity to the most similar item picked so far
     left = ~missing
-    picked = np.empty((len(worth), k), dtype=np.int64)
+    picked = np.empty((len(value), k), dtype=np.int64)
     for step in range(k):
-        value = np.where(left, (1 - diversity) * worth - diversity * nearest, -np.inf)
-        best = value.argmax(axis=1)
-        best = np.where(left[users, best], best, missing.shape[1] - 1)  # none left: the last is a missing one
+        marginal = np.where(left, (1 - diversity) * value - diversity * closest, -np.inf)
+        best = marginal.argmax(axis=1)
+        best = np.where(left[users, best], best, missing.shape[1] - 1)  # none left: take a missing one, the last
         picked[:, step] = best
         left[users, best] = False
-        nearest = np.maximum(nearest, likeness[places[users, best][:, None], places] / largest)
+        closest = np.maximum(closest, similarity[indices[users, best][:, None], indices] / largest)
     return picked
 
 
-def _largest_pairs(missing: BoolArray, places: IntArray, likeness: FloatArray) -> FloatArray:
-    """The largest likeness of two different candidates of each user, 1 where none are alike. [B, 1]."""
-    off_diagonal = likeness - np.diag(np.diag(likeness))
-    largest = np.ones((len(places), 1))
-    for user, rows in enumerate(places):
+def _largest_similarity(missing: BoolArray, indices: IntArray, similarity: FloatArray) -> FloatArray:
+    """The largest similarity of two different candidates of each user, 1 if all are 0. [B, 1]."""
+    off_diagonal = similarity - np.diag(np.diag(similarity))
+    largest = np.ones((len(indices), 1))
+    for user, rows in enumerate(indices):
         present = rows[~missing[user]]
         largest[user] = off_diagonal[np.ix_(present, present)].max(initial=0)
     return np.where(largest > 0, largest, 1)
 
 
 def _scaled(values: FloatArray, missing: BoolArray) -> FloatArray:
-    """Rows from their least to their largest as 0 to 1; equal ones 0. [B, P]. Those missing are left out."""
+    """Min-max scaling of each row to 0..1, ignoring missing entries; 0 for a constant row. [B, P]."""
     low = np.where(missing, np.inf, values).min(axis=1, keepdims=True, initial=np.inf)
     high = np.where(missing, -np.inf, values).max(axis=1, keepdims=True, initial=-np.inf)
     span = np.where(high > low, high - low, 1)
@@ -190,7 +190,7 @@ def _scaled(values: FloatArray, missing: BoolArray) -> FloatArray:
 
 
 def _blocks(pool: Ranking, n_items: int) -> Iterator[tuple[slice, Ranking]]:
-    """Users of a pool, as many at a time as keep the table of pairs within BLOCK_PAIRS."""
+    """Blocks of users whose candidates have at most BLOCK_PAIRS pairs."""
     most = int(BLOCK_PAIRS**0.5)
     size = len(pool) if n_items <= most else max(1, most // pool.items.shape[1])
     size = max(1, min(size, BLOCK_PAIRS // pool.items.shape[1]))

@@ -204,14 +204,14 @@ class Api:
             found = engine.why(past, row, model)
         except MatineeError as error:
             raise HTTPException(UNPROCESSABLE, str(error)) from None
-        adds = found.parts[:, 0]
+        adds = found.contributions[:, 0]
         return WhyOut(
             item_id=engine.items.id(row),
             model=model or engine.default,
             method=found.method,
             score=float(found.scores[0]),
-            share=float(found.shares[0]),
-            looked_at=found.looked_at,
+            share=float(found.item_bias[0]),
+            looked_at=found.n_examined,
             because=[
                 self._because(int(past.items[n]), float(past.weights[n]), float(adds[n]))
                 for n in np.argsort(-np.abs(adds), kind="stable")

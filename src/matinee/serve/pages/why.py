@@ -40,7 +40,7 @@ class WhyPages:
         self._frame.require_served(name, engine.models)
         seen = self._frame.seen(request)
         found = engine.why(seen.history, row, name)
-        adds = found.parts[:, 0]
+        adds = found.contributions[:, 0]
         order = np.argsort(-np.abs(adds), kind="stable")
         largest = float(np.abs(adds).max(initial=0)) or 1.0
         parts = [
@@ -56,7 +56,7 @@ class WhyPages:
             card=cards.card(row, seen.watched),
             found=found,
             score=float(found.scores[0]),
-            share=float(found.shares[0]),
+            share=float(found.item_bias[0]),
             parts=parts,
             strongest=strongest,
             liked=all((part.card.value or 0) >= LIKED for part in strongest),
