@@ -106,7 +106,7 @@ def test_recommend_takes_exactly_one_of_three_and_names_what_is_unknown(cli: Cli
     assert "no movie titled 'Alien'" in cli("recommend", "model", "--liked", "Alien").err
     assert "no artefact at nowhere" in cli("recommend", "nowhere", "--user", "1").err
     cli("train", "popularity", "--data", str(log), "--out", "p")
-    assert "knows similar items; add item-knn" in cli("similar", "p", "--item", "1").err
+    assert "has similar items; add item-knn" in cli("similar", "p", "--item", "1").err
 
 
 def test_evaluate_prints_the_whole_object(cli: Cli, log: Path) -> None:

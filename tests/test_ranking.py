@@ -103,11 +103,11 @@ def test_bad_input_is_named() -> None:
         rank(table, Histories.of([[]]), 0)
     with pytest.raises(ValueError, match="masked has 2 rows for 1 histories"):
         rank(table, Histories.of([[]]), 1, masked=Histories.of([[], []]))
-    with pytest.raises(MatineeError, match="learned nothing"):
+    with pytest.raises(MatineeError, match="is not fitted yet"):
         rank(create("ease"), Histories.of([[]]), 1)
 
 
-def test_similar_leaves_the_item_out_and_orders_by_likeness() -> None:
+def test_similar_leaves_the_item_out_and_orders_by_similarity() -> None:
     #  items 0 and 1 share both their users, 2 shares one with them, 3 none
     train = TrainingData(Histories.of([[0, 1], [0, 1, 2], [3], [3, 2]]), 4)
     for name in ("item-knn", "ease"):

@@ -148,5 +148,5 @@ def test_an_artefact_of_another_format_or_model_is_refused(ease: Artefact, tmp_p
 
 
 def test_nothing_to_learn_from_is_said(groups: Dataset) -> None:
-    with pytest.raises(mt.MatineeError, match="nothing to learn from"):
+    with pytest.raises(mt.MatineeError, match="nothing to train on"):
         mt.fit("ease", groups.keep(np.zeros(len(groups.events), dtype=bool)))

@@ -1,4 +1,4 @@
-"""From a log to a list in five steps: load, split, fit, evaluate, recommend. What notebooks and commands call."""
+"""Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -41,12 +41,12 @@ from matinee.training.run import OnEpoch, Run
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 OnStep = Callable[[str], None]
-"""Told the name of each step as it begins."""
+"""Called with the name of each step when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """One place of a list. because: (title, what it adds to the score), strongest first."""
+    """One item of a list. because: (title, contribution to the score), strongest first."""
 
     item_id: Id
     title: str
@@ -57,9 +57,9 @@ class Movie:
 
 @dataclass(frozen=True, slots=True)
 class MovieList:
-    """Movies, best first; a notebook shows it as a table.
+    """Movies, best first; a notebook shows them as a table.
 
-    of: the movie that they are like, if one was asked for; skipped: movies of the given history that are unknown.
+    of: the movie they are similar to, if any; skipped: number of unknown movies in the given history.
     """
 
     model: str
@@ -81,13 +81,13 @@ class MovieList:
         """Rank, title, genres, score and reasons as text."""
         return [
             (
-                str(place),
+                str(rank),
                 movie.title,
                 ", ".join(movie.genres),
                 f"{movie.score:.4g}",
-                "; ".join(f"{title} ({part:+.3g})" for title, part in movie.because),
+                "; ".join(f"{title} ({contribution:+.3g})" for title, contribution in movie.because),
             )
-            for place, movie in enumerate(self.movies, start=1)
+            for rank, movie in enumerate(self.movies, start=1)
         ]
 
     def __str__(self) -> str:
@@ -95,14 +95,14 @@ class MovieList:
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
-        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because of</th></tr>"
+        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because</th></tr>"
         return f"<table><caption>{escape(self.model)}</caption>{head}{rows}</table>"
 
 
 def load(data: str | Path = "bundled", **columns: str) -> Dataset:
     """A data set: `bundled`, a name, or the path of a folder, zip or table.
 
-    columns: user, item, value, at, for a table whose columns have other names.
+    columns: user, item, value and at, if the table names its columns differently.
     Raises DataError, one line that says what is wrong, where, and how to mend it.
     """
     return load_data(data, configure(ColumnsConfig, columns, "columns"))
@@ -119,7 +119,7 @@ def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
 
 
 def split(data: Dataset, method: str = "random", **settings: object) -> Split:
-    """Cut a data set into train, valid and test: random, leave-last, time, new-users, k-fold or files.
+    """Split a data set into train, valid and test: random, leave-last, time, new-users, k-fold or session.
 
     settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42.
     """
@@ -137,40 +137,41 @@ def fit(
     resume: bool = False,
     **settings: object,
 ) -> Artefact:
-    """Fit a model of the registry on the training part of a split, or on a whole data set.
+    """Fit a model on the training part of a split, or on a whole data set.
 
-    checkpoint: the file that a long fit keeps, and with resume goes on from; settings: the model's hyper-parameters.
-    Early stopping watches the valid part of the split; with refit or a whole data set it has nothing to watch.
-    Raises MatineeError for an unknown model, key or value.
+    model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
+    continues from; settings: the model's hyper-parameters. Early stopping monitors the valid part of the split; with
+    refit="train+valid" or a whole data set there is none to monitor.
+    Raises MatineeError for an unknown model, setting or value.
     """
-    learner = create(model, **settings)
+    unfitted = create(model, **settings)
     data = on.data if isinstance(on, Split) else on
     train = (on if isinstance(on, Split) else whole(on)).training(refit)
     if not len(train.histories.items):
         raise MatineeError(
-            "there is nothing to learn from: the training part is empty; loosen the filters or the split"
+            "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
-    watched = _watched(learner, on, refit) if isinstance(on, Split) else None
-    run = replace(Run.seeded(seed, on_epoch), validation=watched, checkpoint=checkpoint, resume=resume)
+    monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
+    run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
     started = perf_counter()
-    learner.fit(train, run)
+    fitted = unfitted.fit(train, run)
     seconds = perf_counter() - started
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
-    return Artefact.of(learner, data, train, about)
+    return Artefact.of(fitted, data, train, about)
 
 
-def _watched(learner: Recommender[Any], over: Split, refit: SplitParts) -> Callable[[Recommender[Any]], float] | None:
-    """What early stopping watches; None where it is off, or valid is learned from or empty."""
-    config = learner.config
+def _monitored(model: Recommender[Any], over: Split, refit: SplitParts) -> Callable[[Recommender[Any]], float] | None:
+    """The score that early stopping monitors; None if it is off, or if valid is empty or trained on."""
+    config = model.config
     if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":
         return None
     return validation(over, config.monitor) if len(over.targets("valid")) else None
 
 
 def whole(data: Dataset) -> Split:
-    """All of a data set as train."""
+    """A split with all of a data set in train."""
     return Split(data, SplitConfig(ratios=(1.0, 0.0, 0.0)), np.full(len(data.events), TRAIN, dtype=np.int8))
 
 
@@ -182,9 +183,10 @@ def evaluate(
     seed: int = 42,
     **settings: object,
 ) -> Report:
-    """Rank all items for every user with targets, and measure the lists; settings: fields of EvaluationConfig.
+    """Rank all items for every user with targets, and measure the lists.
 
-    Raises MatineeError if the model was fitted on other items than the split has.
+    settings: fields of EvaluationConfig, such as on="valid". Raises MatineeError if the model was fitted on other items
+    than those of the split.
     """
     config = configure(EvaluationConfig, {"k": tuple(k)} | settings, "evaluation")
     if not np.array_equal(model.items.ids, over.data.items.ids):
@@ -198,7 +200,7 @@ def evaluate(
 
 
 def quality(report: Report) -> dict[str, Any]:
-    """What an artefact keeps of a report: its metrics, and on what and whom they were measured."""
+    """The part of a report that an artefact saves: metrics, and the split and users they were measured on."""
     found = report.to_json()
     return {
         "metrics": found["metrics"],
@@ -215,7 +217,7 @@ def compare(
     seed: int = 42,
     **settings: object,
 ) -> Comparison:
-    """Measure several models on one split, and say user by user who is best and who is tied with it."""
+    """Evaluate several models on one split, and compare each with the best, paired by user."""
     reports = [evaluate(model, over, k, seed=seed, **settings) for model in models]
     return compare_reports(reports, metric, rng=np.random.default_rng(seed))
 
@@ -230,14 +232,14 @@ def recommend(
     explain: bool = False,
     rerank: Rerank | None = None,
 ) -> MovieList:
-    """The k best movies for a user the model was fitted on, for a history of ids, or for whoever liked some titles.
+    """The k best movies for a known user, a history of item ids, or a list of liked titles.
 
-    rerank: genres, years, and how novelty and varied the list is. Unknown ids among known ones of a history are
-    skipped, and counted in the list.
-    Raises MatineeError unless exactly one of the three is given, and for an unknown user or title or only unknown ids.
+    rerank: genres, years, novelty and diversity. Unknown ids in a history are skipped and counted in the list.
+    Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, and for a
+    history without a known id.
     """
     if sum(given is not None for given in (user, history, liked)) != 1:
-        raise MatineeError("say whom the list is for: one of user, history or liked")
+        raise MatineeError("give one of user, history or liked")
     skipped = 0
     if user is not None:
         if model.users.row(user) == UNKNOWN:
@@ -247,7 +249,7 @@ def recommend(
     else:
         rows = [model.items.row(item) for item in history or ()]
         if history and all(row == UNKNOWN for row in rows):
-            _item_row(model, history[0])  # tells that it is unknown
+            _item_row(model, history[0])  # raises: it is unknown
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
         skipped = rows.count(UNKNOWN)
@@ -258,19 +260,19 @@ def recommend(
 def similar(
     model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10, explain: bool = False
 ) -> MovieList:
-    """The k movies most like one, given by id or by title; explain: with how many people have each, and both.
+    """The k movies most similar to one, given by id or title.
 
-    Raises MatineeError where there is no such movie.
+    explain: also how many users have each movie, and how many have both. Raises MatineeError for an unknown movie.
     """
     if (item is None) == (title is None):
-        raise MatineeError("say which movie: either item (its id) or title")
+        raise MatineeError("give one of item (its id) or title")
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
     found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
-    return _with_shared_people(model, row, found) if explain else found
+    return _with_shared_users(model, row, found) if explain else found
 
 
-def _with_shared_people(model: Artefact, item_row: int, movies: MovieList) -> MovieList:
-    """A list with, as reasons, how many people have each movie and how many of them have `item_row` too."""
+def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:
+    """The list with two reasons for each movie: its number of users, and of users who also have `item_row`."""
     events = model.known.events
     both = np.isin(events.user_rows, events.user_rows[events.item_rows == item_row])
     shared = np.bincount(events.item_rows[both], minlength=len(model.items))
@@ -288,7 +290,7 @@ def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset
 
 
 def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
-    """The data of an experiment, loaded, filtered and cut."""
+    """The data of an experiment, loaded, filtered and split."""
     if experiment.split.split == "files":
         on_step(f"reading {experiment.split.path}")
         return cut_files(experiment.split)
@@ -302,7 +304,7 @@ def run(
 ) -> tuple[Artefact, Report]:
     """Fit and evaluate the model of an experiment on its prepared data."""
     if experiment.model is None:
-        raise MatineeError("no model is named; for example `matinee evaluate ease`")
+        raise MatineeError("no model given; for example `matinee evaluate ease`")
     evaluation, seed = experiment.evaluation, experiment.split.seed
     on_step(f"fitting {experiment.model}")
     fitted = fit(
@@ -317,7 +319,7 @@ def run(
 def _movies(
     model: Artefact, found: Sequence[Recommendation], *, explain: bool = False, of: str | None = None
 ) -> MovieList:
-    """A list as people read it: titles for rows, reasons if asked for."""
+    """Recommendations with titles in place of rows, and with reasons if `explain`."""
     titles, genres = model.catalogue.titles, model.catalogue.genres
     movies = (
         Movie(
@@ -342,7 +344,7 @@ def _item_row(model: Artefact, item: Id) -> int:
 
 
 def _some(ids: Vocab) -> str:
-    """What the ids look like, for a message."""
+    """Example ids, for a message."""
     if len(ids) == 0:
-        return "there are none"
+        return "it has none"
     return f"ids such as {ids.id(0)} and {ids.id(len(ids) - 1)}"
