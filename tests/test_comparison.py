@@ -1,4 +1,4 @@
-"""compare(): Holm by hand, p-values that keep their promise, and verdicts on known differences."""
+"""compare(): Holm's correction by hand, calibrated p-values, and verdicts on known differences."""
 
 import json
 from dataclasses import replace
@@ -20,9 +20,9 @@ from matinee.report.tables import comparison_table, format_p, report_table, segm
 
 
 def report_of(model, values, metric="ndcg@10", **config):
-    """A report as evaluate() makes it, with given values of users."""
+    """A report as evaluate() makes it, with given values per user."""
     measured = PerUser(np.asarray(values, dtype=float))
-    spread = 2 * measured.values.std() / len(measured.values) ** 0.5
+    margin = 2 * measured.values.std() / len(measured.values) ** 0.5
     flat = Interval(0.25, 0.2, 0.3)
     return Report(
         model=model,
@@ -31,7 +31,7 @@ def report_of(model, values, metric="ndcg@10", **config):
         split={"method": "random", "ratios": [0.7, 0.15, 0.15], "leaks": []},
         evaluation={"k": [10], "on": "test", "inputs": "train+valid", "refit": "train", "samples": 1000},
         metrics={
-            metric: Interval(measured.mean, measured.mean - spread, measured.mean + spread),
+            metric: Interval(measured.mean, measured.mean - margin, measured.mean + margin),
             "recall@10": flat,
             "coverage@10": flat,
         },
@@ -53,14 +53,14 @@ def rng():
 
 @pytest.fixture
 def three():
-    """The best, one that differs from it by chance alone, and one that is worse for nearly everyone."""
-    chance = np.random.default_rng(8)
-    best = chance.beta(2, 3, 300)
-    luck = chance.normal(0, 0.1, 300)
+    """The best, one that differs from it by noise alone, and one that is worse for nearly all users."""
+    draw = np.random.default_rng(8)
+    best = draw.beta(2, 3, 300)
+    noise = draw.normal(0, 0.1, 300)
     return [
-        report_of("popularity", best - 0.1 + chance.normal(0, 0.1, 300)),
+        report_of("popularity", best - 0.1 + draw.normal(0, 0.1, 300)),
         report_of("ease", best + 0.004, l2=200.0),
-        report_of("ease", best + luck - luck.mean(), l2=1e4),
+        report_of("ease", best + noise - noise.mean(), l2=1e4),
     ]
 
 
@@ -78,20 +78,20 @@ def test_p_by_hand():
     np.testing.assert_allclose(paired_p(draws), [2 * 2 / 5, 1, 2 * 1 / 5])
 
 
-def test_equals_are_called_different_as_seldom_as_alpha_says():
-    chance = np.random.default_rng(9)
+def test_equal_models_differ_significantly_at_the_rate_alpha():
+    draw = np.random.default_rng(9)
     n_users, trials = 150, 1000
-    # skewed differences around 0, one column a trial
-    differences = chance.exponential(size=(n_users, trials)) - chance.exponential(size=(n_users, trials))
+    # skewed differences around 0, one column per trial
+    differences = draw.exponential(size=(n_users, trials)) - draw.exponential(size=(n_users, trials))
     measured = [PerUser(column) for column in differences.T]
-    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, 2000, chance)])
+    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, 2000, draw)])
     p = paired_p(draws)
     for alpha in (0.05, 0.2, 0.5):
         expected = stats.binom(trials, alpha)
         assert expected.ppf(0.0005) <= (p <= alpha).sum() <= expected.ppf(0.9995) + 0.01 * trials
 
 
-def test_p_agrees_with_the_paired_t_test_where_that_holds():
+def test_p_agrees_with_the_paired_t_test_on_normal_differences():
     differences = np.random.default_rng(10).normal(0.02, 0.2, 400)
     draws = np.concatenate([resampled_means(counts, [PerUser(differences)]) for counts in resample(400, 20_000, rng())])
     assert paired_p(draws)[0] == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.015)
@@ -110,11 +110,11 @@ def test_verdicts(three):
     assert worse.p <= worse.p_adjusted < 0.001
 
 
-def test_pairing_finds_what_overlapping_intervals_hide():
+def test_pairing_finds_a_difference_despite_overlapping_intervals():
     users = np.random.default_rng(12).beta(1, 1, 200)
     first, second = report_of("a", users + 0.01), report_of("b", users)
     comparison = compare([second, first], rng=rng())
-    assert first.metrics["ndcg@10"].low < second.metrics["ndcg@10"].high  # apart they look alike
+    assert first.metrics["ndcg@10"].low < second.metrics["ndcg@10"].high  # the intervals overlap
     assert [(row.label, row.verdict) for row in comparison.rows] == [("a", "best"), ("b", "worse")]
 
 
@@ -123,9 +123,8 @@ def test_the_same_model_twice_is_a_tie(three):
     assert [(row.verdict, row.p_adjusted) for row in comparison.rows] == [("best", 1.0), ("tied", 1.0)]
 
 
-def test_the_least_error_is_the_best():
-    chance = np.random.default_rng(13)
-    base = chance.random(100)
+def test_the_smallest_error_is_the_best():
+    base = np.random.default_rng(13).random(100)
     low, high = report_of("low", base, "rmse"), report_of("high", base + 0.5, "rmse")
     comparison = compare([high, low], "rmse", rng=rng())
     assert [row.label for row in comparison.rows] == ["low", "high"]
@@ -138,7 +137,7 @@ def test_one_report_alone_is_the_best(three):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"user_rows": np.arange(1, 301)}, "different users"),
         ({"evaluation": {"on": "valid", "inputs": "train", "refit": "train"}}, "different users"),
@@ -146,26 +145,26 @@ def test_one_report_alone_is_the_best(three):
         ({"data": {"name": "by hand", "fingerprint": "ff00"}}, "different data"),
     ],
 )
-def test_what_cannot_be_paired_is_an_error(three, change, said):
-    with pytest.raises(MatineeError, match=said) as error:
+def test_what_cannot_be_paired_is_an_error(three, change, message):
+    with pytest.raises(MatineeError, match=message) as error:
         compare([three[0], replace(three[1], **change)], rng=rng())
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("metric", "said"),
+    ("metric", "message"),
     [
         ("ndgc@10", "did you mean 'ndcg'"),
         ("ndcg@11", "did you mean 'ndcg@10'"),
         ("coverage@10", "no value per user"),
     ],
 )
-def test_metrics_that_cannot_decide_are_an_error(three, metric, said):
-    with pytest.raises(MatineeError, match=said):
+def test_a_metric_without_values_per_user_is_an_error(three, metric, message):
+    with pytest.raises(MatineeError, match=message):
         compare(three, metric, rng=rng())
 
 
-def test_nothing_to_compare_is_an_error():
+def test_no_reports_are_an_error():
     with pytest.raises(MatineeError, match="no reports to compare"):
         compare([], rng=rng())
 
@@ -188,7 +187,7 @@ def drawn(table, width=120):
     return paper.getvalue()
 
 
-def test_tables_show_figures_intervals_and_verdicts(three):
+def test_tables_show_scores_intervals_and_verdicts(three):
     comparison = compare(three, rng=rng())
     text = drawn(comparison_table(comparison))
     for row in comparison.rows:
@@ -207,7 +206,7 @@ def test_p_values_for_people():
     assert (format_p(0.0004), format_p(0.0314)) == ("< 0.001", "0.031")
 
 
-def test_the_figure_is_drawn_with_every_model_named(three, tmp_path):
+def test_the_plot_names_every_model(three, tmp_path):
     draw_comparison(compare(three, rng=rng()), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     draw_comparison(compare(three, rng=rng()), tmp_path / "figure.svg")

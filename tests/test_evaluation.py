@@ -1,4 +1,4 @@
-"""evaluate() on logs whose right answer is known, and its intervals against scipy's."""
+"""evaluate() on logs with a known answer, and its intervals against scipy's."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def split_of(train, valid=(), test=(), n_items=5, value=1.0):
 
 
 class Oracle(Recommender[Histories]):
-    """Scores what it is told, user by user: tests know the right answer."""
+    """Scores from a given table, user by user."""
 
     name = "oracle"
     Config = Config
@@ -72,7 +72,7 @@ TEST_ROWS = [(0, 2), (1, 1), (1, 4), (3, 3)]
 
 
 def test_popularity_by_hand():
-    # popularity 3, 3, 1, 0, 0. Lists without the seen: user 0 [2, 3], 1 [1, 3], 3 [0, 2]; user 2 has nothing to find
+    # popularity 3, 3, 1, 0, 0. Lists without seen items: user 0 [2, 3], 1 [1, 3], 3 [0, 2]; user 2 has no target
     split = split_of(TRAIN_ROWS, test=TEST_ROWS)
     model = create("popularity").fit(split.training(), Run.seeded(1))
     report = evaluate(model, split, EvaluationConfig(k=(2, 3)), rng=rng())
@@ -85,7 +85,7 @@ def test_popularity_by_hand():
     assert means["mrr@3"] == pytest.approx((1 + 1 + 1 / 3) / 3)
     assert means["map@3"] == pytest.approx((1 + (1 + 2 / 3) / 2 + 1 / 3) / 3)
     assert means["coverage@2"] == pytest.approx(4 / 5)
-    assert means["gini@2"] == pytest.approx(1 / 3)  # shown 0, 1, 1, 2, 2 times: (-2 + 0 + 4 + 8) / (5 * 6)
+    assert means["gini@2"] == pytest.approx(1 / 3)  # listed 0, 1, 1, 2, 2 times: (-2 + 0 + 4 + 8) / (5 * 6)
     # four training users: 1 of 4 has item 2, nobody 3 (counts as 1), 3 of 4 have 0 and 1
     often, once = -np.log2(3 / 4), 2.0
     assert means["novelty@2"] == pytest.approx(np.mean([once + once, often + once, often + once]) / 2)
@@ -105,7 +105,7 @@ def test_an_oracle_is_perfect_and_its_interval_has_no_width():
     assert report.metrics["mae"].mean == 0
 
 
-def test_values_are_judged_on_target_events():
+def test_value_errors_are_measured_on_target_events():
     split = split_of(TRAIN_ROWS, test=[(0, 2, 4.0), (1, 1, 2.0), (1, 4, 5.0)])
     report = evaluate(oracle(np.full((4, 5), 3.0)), split, EvaluationConfig(k=(1,)), rng=rng())
     assert report.metrics["rmse"].mean == pytest.approx(2**0.5)  # errors 1, 1, 2
@@ -113,24 +113,24 @@ def test_values_are_judged_on_target_events():
     assert report.metrics["rmse"].low <= report.metrics["rmse"].mean <= report.metrics["rmse"].high
 
 
-def test_models_that_predict_no_values_have_no_rmse():
+def test_models_that_do_not_predict_values_have_no_rmse():
     split = split_of(TRAIN_ROWS, test=TEST_ROWS)
     model = create("popularity").fit(split.training(), Run.seeded(1))
     assert "rmse" not in evaluate(model, split, rng=rng()).metrics
 
 
 @pytest.mark.parametrize("inputs", ["train", "train+valid"])
-def test_valid_items_are_masked_at_test_whether_shown_or_not(inputs):
+def test_valid_items_are_masked_at_test_whether_inputs_or_not(inputs):
     split = split_of([(0, 0)], valid=[(0, 1)], test=[(0, 2)])
     task = Task.of(split, EvaluationConfig(inputs=inputs))
     assert task.histories.items.tolist() == ([0] if inputs == "train" else [0, 1])
-    # the model likes the valid item best; were it not masked, the target would be second
+    # the valid item has the highest score; unmasked, it would push the target to rank 2
     report = evaluate(oracle([[0, 9, 5, 1, 1]]), split, EvaluationConfig(k=(1,), inputs=inputs), rng=rng())
     assert report.metrics["hit-rate@1"].mean == 1
 
 
 def test_targets_seen_before_are_left_out_and_counted():
-    # user 0 watches item 0 again, and 3 twice; user 1 only watches again, and has nothing new to find
+    # user 0 watches item 0 again, and 3 twice; user 1 only watches again, and has no new target
     split = split_of([(0, 0), (1, 1)], test=[(0, 0), (0, 3, 2.0), (0, 3, 5.0), (1, 1)])
     task = Task.of(split, EvaluationConfig())
     assert task.user_rows.tolist() == [0]
@@ -141,7 +141,7 @@ def test_targets_seen_before_are_left_out_and_counted():
     assert any("2 targets left out" in note for note in report.notes())
 
 
-def test_a_target_that_is_masked_without_being_shown_is_left_out_too():
+def test_a_target_that_is_masked_without_being_an_input_is_left_out_too():
     split = split_of([(0, 0)], valid=[(0, 1)], test=[(0, 1), (0, 2)])
     task = Task.of(split, EvaluationConfig(inputs="train"))
     assert (task.targets.items.tolist(), task.n_seen) == ([2], 1)
@@ -162,15 +162,15 @@ def protocol_a(shared_data):
         ("train+valid", "train+valid", 0.1788, 0.3567),
     ],
 )
-def test_ease_on_real_data_gives_the_figures_of_an_independent_measurement(protocol_a, inputs, refit, recall, ndcg):
+def test_ease_on_real_data_gives_the_scores_of_an_independent_measurement(protocol_a, inputs, refit, recall, ndcg):
     model = create("ease", l2=200).fit(protocol_a.training(refit), Run.seeded(42))
     report = evaluate(model, protocol_a, EvaluationConfig(inputs=inputs, refit=refit), rng=rng())
     assert report.users == 529
-    assert report.metrics["recall@10"].mean == pytest.approx(recall, abs=0.005)  # another split moves it so far
+    assert report.metrics["recall@10"].mean == pytest.approx(recall, abs=0.005)  # another split moves it by this much
     assert report.metrics["ndcg@10"].mean == pytest.approx(ndcg, abs=0.005)
 
 
-def test_nothing_to_find_is_an_error_of_one_line():
+def test_no_targets_are_an_error_of_one_line():
     split = split_of([(0, 0)], test=[])
     with pytest.raises(MatineeError, match="no user of data by hand has a new target in test") as error:
         evaluate(oracle([[0, 1]]), split, rng=rng())
@@ -184,13 +184,13 @@ def test_impossible_list_lengths_are_an_error(k):
 
 
 def random_case(n_users=60, n_items=40, seed=3):
-    chance = np.random.default_rng(seed)
-    rows = [(user, item) for user in range(n_users) for item in chance.permutation(n_items)[:12]]
-    parts = [rows[place::3] for place in range(3)]
-    return split_of(*parts, n_items=n_items), oracle(chance.random((n_users, n_items)))
+    draw = np.random.default_rng(seed)
+    rows = [(user, item) for user in range(n_users) for item in draw.permutation(n_items)[:12]]
+    parts = [rows[start::3] for start in range(3)]
+    return split_of(*parts, n_items=n_items), oracle(draw.random((n_users, n_items)))
 
 
-def test_what_early_stopping_watches_is_what_is_reported():
+def test_early_stopping_monitors_what_is_reported():
     split, model = random_case()
     report = evaluate(model, split, EvaluationConfig(k=(5, 10), on="valid"), rng=rng())
     for metric in ("ndcg@10", "recall@5"):
@@ -199,7 +199,7 @@ def test_what_early_stopping_watches_is_what_is_reported():
 
 
 @pytest.mark.parametrize("metric", ["coverage@10", "gini@10", "novelty@10", "diversity@10"])
-def test_early_stopping_watches_only_what_finds_targets(metric):
+def test_early_stopping_monitors_only_metrics_of_targets(metric):
     split, _ = random_case()
     with pytest.raises(MatineeError, match="ndcg@10"):
         validation(split, metric)
@@ -211,7 +211,7 @@ def test_the_same_seed_gives_the_same_report():
     assert first.metrics == second.metrics
 
 
-def test_json_holds_what_is_promised_and_nothing_of_single_users():
+def test_json_has_the_promised_keys_and_no_values_per_user():
     split, model = random_case()
     report = evaluate(model, replace(split, leaks=("test: leaks",)), rng=rng(), fit_seconds=1.5)
     plain = json.loads(json.dumps(report.to_json(), allow_nan=False))
@@ -226,18 +226,18 @@ def test_json_holds_what_is_promised_and_nothing_of_single_users():
     assert plain["fit_seconds"] == 1.5
 
 
-def test_what_is_no_number_is_null():
+def test_nan_is_null_in_json():
     split, model = random_case()
     report = evaluate(model, split, EvaluationConfig(k=(1,)), rng=rng())
     assert np.isnan(report.metrics["diversity@1"].mean)
     assert report.to_json()["metrics"]["diversity@1"] == {"mean": None, "low": None, "high": None}
 
 
-def test_a_report_shows_itself_as_text_and_in_a_notebook():
+def test_a_report_renders_as_text_and_html():
     split, model = random_case()
     report = evaluate(model, split, EvaluationConfig(k=(5, 10)), rng=rng())
-    shown = report.metrics["ndcg@10"]
-    cell = f"{shown.mean:.4f} ({shown.low:.4f}–{shown.high:.4f})"
+    ndcg = report.metrics["ndcg@10"]
+    cell = f"{ndcg.mean:.4f} ({ndcg.low:.4f}–{ndcg.high:.4f})"
     assert cell in next(line for line in report.table().splitlines() if line.startswith("ndcg"))
     html = replace(report, model="<b>")._repr_html_()
     assert cell in html
@@ -249,7 +249,7 @@ def test_peak_memory_is_that_of_a_python_process():
     assert 20 < peak_memory_mb() < 100_000
 
 
-def test_resampling_draws_every_user_as_often_and_as_many():
+def test_resampling_draws_users_uniformly_and_as_many_as_there_are():
     counts = np.concatenate(list(resample(50, 4000, rng(), width=100_000)))
     assert counts.shape == (4000, 50)
     assert (counts.sum(axis=1) == 50).all()
@@ -257,7 +257,7 @@ def test_resampling_draws_every_user_as_often_and_as_many():
     assert counts.var() == pytest.approx(0.98, abs=0.02)  # binomial(50, 1/50)
 
 
-def test_intervals_are_those_of_scipy():
+def test_intervals_equal_those_of_scipy():
     values = np.random.default_rng(5).beta(0.6, 2, size=400)
     items = np.zeros((400, 1), dtype=np.int32)
     ours = intervals({"ndcg@10": PerUser(values)}, Exposures(items, 3, [1]), 20_000, rng())["ndcg@10"]
@@ -268,19 +268,19 @@ def test_intervals_are_those_of_scipy():
     assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.03 * width)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
-    chance = np.random.default_rng(6)
-    held = 0
+def test_intervals_cover_the_true_mean_at_their_confidence():
+    draw = np.random.default_rng(6)
+    covered = 0
     for _ in range(400):
         draws = np.concatenate(
-            [resampled_means(c, [PerUser(chance.beta(2, 3, size=100))]) for c in resample(100, 500, chance)]
+            [resampled_means(c, [PerUser(draw.beta(2, 3, size=100))]) for c in resample(100, 500, draw)]
         )
         interval = percentiles(0, draws[:, 0])
-        held += interval.low <= 0.4 <= interval.high
-    assert 0.91 < held / 400 < 0.98
+        covered += interval.low <= 0.4 <= interval.high
+    assert 0.91 < covered / 400 < 0.98
 
 
-def test_resampled_means_leave_out_users_without_a_value_and_weigh_events():
+def test_resampled_means_skip_users_without_a_value_and_weight_events():
     counts = np.array([[1.0, 1, 1], [0, 3, 0], [2, 0, 1]])
     plain = PerUser(np.array([1.0, np.nan, 4.0]))
     rooted = PerUser(np.array([1.0, np.nan, 4.0]), np.array([3.0, 0.0, 1.0]), root=True)
@@ -289,13 +289,13 @@ def test_resampled_means_leave_out_users_without_a_value_and_weigh_events():
     np.testing.assert_allclose(means[:, 1], [(7 / 4) ** 0.5, np.nan, (10 / 7) ** 0.5])
 
 
-def test_the_interval_of_coverage_lies_around_it():
-    chance = np.random.default_rng(7)
-    items = np.array([chance.choice(500, 5, replace=False) for _ in range(150)], dtype=np.int32)
+def test_the_interval_of_coverage_contains_it():
+    draw = np.random.default_rng(7)
+    items = np.array([draw.choice(500, 5, replace=False) for _ in range(150)], dtype=np.int32)
     lists = Exposures(items, 500, [5])
     found = intervals({"x": PerUser(np.ones(150))}, lists, 1000, rng())
     raw = np.concatenate([lists.resampled(counts) for counts in resample(150, 1000, rng(), 500)])
-    assert raw[:, 0].max() < found["coverage@5"].mean  # resamples alone would put it outside its own interval
+    assert raw[:, 0].max() < found["coverage@5"].mean  # without the shift its interval would not contain it
     for name in ("coverage@5", "gini@5"):
         assert found[name].low < found[name].mean < found[name].high
 
@@ -310,7 +310,7 @@ def test_quarters_of_users_keep_equal_lengths_together():
 
 
 def test_popularity_classes_by_hand():
-    # 10 of 20 events are of item 2: half; 6 more reach 80%; the rest is tail
+    # item 2 has 10 of 20 events, half; 6 more reach 80%; the rest is tail
     assert popularity_classes(np.array([6, 1, 10, 2, 1, 0])).tolist() == [1, 2, 0, 2, 2, 2]
 
 

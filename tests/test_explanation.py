@@ -1,4 +1,4 @@
-"""What an event adds: exact parts sum to the score, left-out ones are what a loop finds. Against plain versions."""
+"""Contributions of events: exact ones sum to the score, left-out ones equal a plain loop."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,9 @@ VARIANTS = {
 
 
 @pytest.mark.parametrize(("name", "settings"), [(name, one) for name, some in VARIANTS.items() for one in some])
-def test_exact_parts_and_shares_sum_to_the_score(name: str, settings: dict[str, object], train: TrainingData) -> None:
+def test_exact_contributions_and_the_item_bias_sum_to_the_score(
+    name: str, settings: dict[str, object], train: TrainingData
+) -> None:
     model = create(name, **settings).fit(train, Run.seeded(1))
     assert isinstance(model, Explains)
     for items in ([0, 2, 4], [1, 3, 0, 5, 6], [7]):
@@ -59,7 +61,7 @@ def test_exact_parts_and_shares_sum_to_the_score(name: str, settings: dict[str, 
         np.testing.assert_allclose(found.contributions.sum(axis=0) + found.item_bias, scores, rtol=2e-5, atol=2e-5)
 
 
-def test_a_bias_is_the_items_share_and_not_the_historys(train: TrainingData) -> None:
+def test_a_bias_belongs_to_the_item_and_to_no_event(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3).fit(train, Run.seeded(1))
     assert isinstance(model, HasItemBias)
     found = explain(model, Histories.of([[0, 2]]), np.array([4, 5]), 0)
@@ -78,7 +80,7 @@ def test_the_path_of_a_solve_is_its_solution() -> None:
 
 
 class Products(Recommender[Histories]):
-    """No sum: a score is the product of the history's places plus 1, plus the item."""
+    """Scores that are no sum over events: the product of the history's item rows + 1, plus the item row."""
 
     name = "products"
     learned = ()
@@ -98,19 +100,19 @@ class Products(Recommender[Histories]):
         return np.array([[np.prod(items + 1.0) + item for item in range(6)] for items in rows], dtype=np.float32)
 
 
-def test_leaving_out_is_one_batch_and_what_a_loop_finds() -> None:
+def test_leaving_events_out_is_one_batch_and_equals_a_loop() -> None:
     model, items = Products(), [3, 1, 4, 2]
     found = explain(model, Histories.of([items]), np.array([0, 5]), 3)
-    assert model.calls == [4]  # whole, and without each of the last three
+    assert model.calls == [4]  # the whole history, and without each of the last three
     assert (found.method, found.n_examined) == ("left-out", 3)
     whole = np.prod(np.array(items) + 1.0)
-    for place in range(4):
-        without = np.prod(np.delete(np.array(items), place) + 1.0)
-        assert found.contributions[place].tolist() == ([0, 0] if place == 0 else [whole - without] * 2)
+    for event in range(4):
+        without = np.prod(np.delete(np.array(items), event) + 1.0)
+        assert found.contributions[event].tolist() == ([0, 0] if event == 0 else [whole - without] * 2)
     assert found.scores.tolist() == [whole, whole + 5]
 
 
-def test_popularity_and_an_empty_history_have_no_parts(train: TrainingData) -> None:
+def test_popularity_and_an_empty_history_have_no_contributions(train: TrainingData) -> None:
     popularity = create("popularity").fit(train, Run.seeded(1))
     found = explain(popularity, Histories.of([[0, 1]]), np.array([3]), 10)
     assert (found.method, found.contributions.tolist()) == ("none", [[0.0], [0.0]])
@@ -119,8 +121,8 @@ def test_popularity_and_an_empty_history_have_no_parts(train: TrainingData) -> N
     assert explain(ease, Histories.of([[]]), np.array([3]), 10).contributions.shape == (0, 1)
 
 
-def test_a_stored_vector_is_not_taken_apart(train: TrainingData) -> None:
+def test_a_stored_user_vector_is_not_explained_exactly(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3, user_state="stored").fit(train, Run.seeded(1))
     found = explain(model, train.histories.take(np.array([0])), np.array([3]), 10)
     assert found.method == "left-out"
-    assert not found.contributions.any()  # what is stored does not change with the history
+    assert not found.contributions.any()  # a stored vector does not depend on the history

@@ -1,4 +1,4 @@
-"""Every metric against numbers worked out by hand."""
+"""Every metric against numbers computed by hand."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_hits_are_found_in_the_lists_of_the_right_user():
     assert hits.tolist() == [[True, False, True], [True, False, False], [False] * 3, [True, False, True]]
 
 
-def test_an_unknown_place_is_no_hit_on_the_last_item_of_the_user_before():
+def test_an_unknown_item_does_not_hit_the_last_item_of_the_previous_user():
     items = np.array([[0], [UNKNOWN]], dtype=np.int32)
     hits = metrics.find_hits(items, np.array([0, 1, 1]), np.array([4], dtype=np.int32), n_items=5)
     assert not hits.any()
@@ -38,7 +38,7 @@ def test_no_targets_at_all_are_no_hits():
 
 
 def test_accuracy_by_hand():
-    # three targets, found at places 1 and 3 of five
+    # three targets, found at ranks 1 and 3 of five
     measured = metrics.accuracy(hits_of([1, 0, 1, 0, 0]), np.array([3]), [2, 5])
     expected = {
         "precision@2": 0.5,
@@ -72,8 +72,8 @@ def test_a_late_first_hit():
     assert at(measured, "ndcg@4") == pytest.approx([0.43067655807339306])  # 1 / log2(5)
 
 
-def test_more_targets_than_places_tell_the_variants_apart():
-    # ten targets, both places are hits: nothing better was possible
+def test_more_targets_than_k_separate_the_variants():
+    # ten targets, and both ranks are hits: the best possible list
     measured = metrics.accuracy(hits_of([1, 1]), np.array([10]), [2])
     assert at(measured, "recall@2") == [0.2]
     assert at(measured, "recall-capped@2") == [1.0]
@@ -82,7 +82,7 @@ def test_more_targets_than_places_tell_the_variants_apart():
     assert at(measured, "ndcg@2") == [1.0]
 
 
-def test_a_list_shorter_than_k_misses_on():
+def test_missing_ranks_of_a_short_list_are_misses():
     measured = metrics.accuracy(hits_of([1, 0]), np.array([1]), [5])
     assert at(measured, "precision@5") == [0.2]
     assert at(measured, "recall@5") == [1.0]
@@ -102,7 +102,7 @@ def test_list_lengths_below_one_are_refused(ks):
 
 
 def test_novelty_by_hand():
-    # of 8 users: item 0 with 8 (0 bits), 1 with 4 (1 bit), 2 with 1 (3 bits), 3 with nobody (as if with 1)
+    # of 8 users: item 0 with 8 (0 bits), 1 with 4 (1 bit), 2 with 1 (3 bits), 3 with no user (counts as 1)
     items = np.array([[0, 1, 2], [3, 1, UNKNOWN], [UNKNOWN] * 3])
     measured = metrics.novelty(items, np.array([8, 4, 1, 0]), 8, [1, 3])
     np.testing.assert_allclose(measured["novelty@1"], [0, 3, np.nan])
@@ -116,7 +116,7 @@ def test_diversity_by_hand():
     measured = metrics.diversity(items, genres, [1, 2, 3])
     assert np.isnan(measured["diversity@1"]).all()  # no pair
     np.testing.assert_allclose(measured["diversity@2"], [2 / 3, 0, np.nan, np.nan, np.nan])
-    # pairs of the first list: 1/3, 1 and 1/3 alike; item 3 is in no pair
+    # pair similarities of the first list: 1/3, 1 and 1/3; item 3 is in no pair
     np.testing.assert_allclose(measured["diversity@3"], [1 - 5 / 9, 0, 2 / 3, np.nan, np.nan])
 
 
@@ -126,9 +126,9 @@ def test_diversity_with_more_genres_than_a_machine_word():
     items = np.array([rng.choice(30, 6, replace=False) for _ in range(9)])
     expected = []
     for row in items:
-        pairs = [(a, b) for place, a in enumerate(row) for b in row[:place]]
-        alike = [(genres[a] & genres[b]).sum() / (genres[a] | genres[b]).sum() for a, b in pairs]
-        expected.append(1 - np.mean(alike))
+        pairs = [(a, b) for rank, a in enumerate(row) for b in row[:rank]]
+        similarities = [(genres[a] & genres[b]).sum() / (genres[a] | genres[b]).sum() for a, b in pairs]
+        expected.append(1 - np.mean(similarities))
     np.testing.assert_allclose(metrics.diversity(items, genres, [6])["diversity@6"], expected)
 
 
@@ -138,13 +138,13 @@ def test_diversity_of_a_catalogue_without_genres_is_unknown():
 
 
 def test_coverage_and_gini_by_hand():
-    shown = metrics.exposure(np.array([[0, 1], [0, UNKNOWN], [0, 1]]), 4)
-    assert shown.tolist() == [3, 2, 0, 0]
-    assert metrics.coverage(shown) == 0.5
+    exposures = metrics.exposure(np.array([[0, 1], [0, UNKNOWN], [0, 1]]), 4)
+    assert exposures.tolist() == [3, 2, 0, 0]
+    assert metrics.coverage(exposures) == 0.5
     # mean absolute difference over all pairs / (2 mean): (1+3+3+2+2+0) * 2 / 16 / (2 * 1.25)
-    assert metrics.gini(shown) == pytest.approx(0.55)
+    assert metrics.gini(exposures) == pytest.approx(0.55)
     assert metrics.gini(np.array([2, 2, 2])) == pytest.approx(0)
-    assert metrics.gini(np.array([0, 0, 0, 7])) == pytest.approx(0.75)  # one takes all: 1 - 1/I
+    assert metrics.gini(np.array([0, 0, 0, 7])) == pytest.approx(0.75)  # one item only: 1 - 1/I
     assert np.isnan(metrics.gini(np.zeros(3)))
 
 

@@ -17,7 +17,7 @@ from matinee.training.run import Run
 
 
 class Table(Recommender[np.ndarray]):
-    """Scores as given, a row for each user of the batch."""
+    """Given scores, one row per user in the order they come."""
 
     name = "table"
     Config = Config
@@ -40,7 +40,7 @@ class Table(Recommender[np.ndarray]):
         return self.scores[state].copy()
 
 
-few_values = st.sampled_from([0.0, 1.0, -1.0, 0.5, -np.inf])  # few, so that there are ties
+few_values = st.sampled_from([0.0, 1.0, -1.0, 0.5, -np.inf])  # few values, so that there are ties
 
 
 @settings(max_examples=300, deadline=None)
@@ -82,7 +82,7 @@ def test_masks_and_short_lists() -> None:
     assert repeated.items.tolist() == [[0, 1], [0, 1]]
 
 
-def test_whoever_has_no_history_is_scored_by_cold() -> None:
+def test_users_without_history_are_scored_by_cold() -> None:
     scores = np.array([[5, 4, 3], [5, 4, 3]], dtype=np.float32)
     listed = rank(Table(scores), Histories.of([[], [0]]), 2, cold=np.array([1, 2, 9]))
     assert listed.items.tolist() == [[2, 1], [1, 2]]

@@ -1,4 +1,4 @@
-"""The engine on tables small enough to work out by hand: reasons and starters."""
+"""Reasons and starters of the engine, on tables small enough to compute by hand."""
 
 import pytest
 
@@ -12,12 +12,12 @@ def films(n_items: int) -> Catalogue:
     return Catalogue.of([f"Film {n} (2000)" for n in range(n_items)], [["Drama"]] * n_items)
 
 
-def reasons_for_the_last_item(*parts: float) -> list[tuple[int, float]]:
-    """The reasons for item n of a visitor with items 0 to n - 1, which add `parts` to its score."""
-    n_items = len(parts) + 1
-    table = [[0.0] * (n_items - 1) + [part] for part in (*parts, 0.0)]
+def reasons_for_the_last_item(*contributions: float) -> list[tuple[int, float]]:
+    """The reasons for item n of a user with items 0 to n - 1, whose contributions to its score are given."""
+    n_items = len(contributions) + 1
+    table = [[0.0] * (n_items - 1) + [contribution] for contribution in (*contributions, 0.0)]
     engine = engine_of(artefact_of(SumOfRows(table), films(n_items), [1] * n_items))
-    found = engine.recommend_for(Histories.of([list(range(len(parts)))]), 1)
+    found = engine.recommend_for(Histories.of([list(range(len(contributions)))]), 1)
     assert [item.item_row for item in found] == [n_items - 1]
     return [(reason.item_row, round(reason.contribution, 6)) for reason in found[0].reasons]
 

@@ -1,4 +1,4 @@
-"""Rerank against plain loops, and against answers known by construction."""
+"""Reranking against plain loops and answers known by construction."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ class Vectors(Table):
 
 def world(n_items: int = 300, n_users: int = 7, seed: int = 0) -> tuple[np.ndarray, Reranker, Histories]:
     rng = np.random.default_rng(seed)
-    scores = rng.normal(size=(n_items, n_items)).astype(np.float32).round(1)  # rounded, so that many are equal
+    scores = rng.normal(size=(n_items, n_items)).astype(np.float32).round(1)  # rounded, so that there are ties
     genres = [tuple(g for g in GENRES if rng.random() < 0.4) for _ in range(n_items)]
     titles = [f"Film {n} ({1950 + n % 60})" if n % 11 else f"Film {n}" for n in range(n_items)]
     popularity = rng.integers(0, 500, n_items)
@@ -65,27 +65,32 @@ def scaled(values: list[float]) -> list[float]:
 
 
 def plain(
-    pool: list[int], scores: list[float], fame: list[float], likeness: np.ndarray, rerank: Rerank, k: int
+    pool: list[int], scores: list[float], log_popularity: list[float], similarity: np.ndarray, rerank: Rerank, k: int
 ) -> list[int]:
     """One user's list by the formulas of the module, one item at a time."""
-    worth = scaled(scores)
-    a, v = rerank.novelty, rerank.diversity
-    if a:
-        known = scaled(fame)
-        worth = [(1 - abs(a)) * w + abs(a) * (1 - f if a > 0 else f) for w, f in zip(worth, known, strict=True)]
-    order = sorted(range(len(pool)), key=lambda n: (-worth[n], n))
-    if not v:
+    value = scaled(scores)
+    novelty, diversity = rerank.novelty, rerank.diversity
+    if novelty:
+        popularity = scaled(log_popularity)
+        strength = abs(novelty)
+        value = [
+            (1 - strength) * v + strength * (1 - p if novelty > 0 else p)
+            for v, p in zip(value, popularity, strict=True)
+        ]
+    order = sorted(range(len(pool)), key=lambda n: (-value[n], n))
+    if not diversity:
         return [pool[n] for n in order[:k]]
-    worth = scaled(worth)
-    clipped = np.clip(likeness, 0, 1)
+    value = scaled(value)
+    clipped = np.clip(similarity, 0, 1)
     largest = max((clipped[i, j] for i in pool for j in pool if i != j), default=0) or 1
     listed: list[int] = []
     while order and len(listed) < k:
-        values = [
-            (1 - v) * worth[n] - v * max((clipped[pool[n], pool[m]] / largest for m in listed), default=0)
+        marginal = [
+            (1 - diversity) * value[n]
+            - diversity * max((clipped[pool[n], pool[m]] / largest for m in listed), default=0)
             for n in order
         ]
-        listed.append(order.pop(values.index(max(values))))
+        listed.append(order.pop(marginal.index(max(marginal))))
     return [pool[n] for n in listed]
 
 
@@ -98,54 +103,54 @@ def cosine(vectors: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("model", [Table, Vectors])
 @pytest.mark.parametrize("novelty", [-1.0, -0.4, 0.0, 0.5, 1.0])
 @pytest.mark.parametrize("diversity", [0.0, 0.3, 0.8, 1.0])
-def test_the_batch_is_the_plain_loop(model: type[Table], novelty: float, diversity: float) -> None:
+def test_a_batch_equals_the_plain_loop(model: type[Table], novelty: float, diversity: float) -> None:
     scores, reranker, histories = world()
     chosen = model(scores)
     rerank = Rerank(novelty=novelty, diversity=diversity)
     found = reranker.rank(chosen, histories, 12, rerank)
     pool = rank(chosen, histories, POOL)
     vectors = chosen.item_vectors() if isinstance(chosen, Vectors) else reranker.catalogue.genre_matrix.astype(float)
-    likeness, fame = cosine(vectors), np.log1p(reranker.popularity)
+    similarity, log_popularity = cosine(vectors), np.log1p(reranker.popularity)
     for user in range(len(histories)):
         items = pool.items[user].tolist()
-        wanted = plain(items, pool.scores[user].tolist(), fame[items].tolist(), likeness, rerank, 12)
-        assert found.items[user].tolist() == wanted
+        expected = plain(items, pool.scores[user].tolist(), log_popularity[items].tolist(), similarity, rerank, 12)
+        assert found.items[user].tolist() == expected
         own = scores[histories.items[histories.starts[user]]]
         np.testing.assert_array_equal(found.scores[user], own[found.items[user]])
 
 
 @pytest.mark.parametrize("rerank", [None, Rerank(), Rerank(novelty=0, diversity=0)])
-def test_no_strength_is_rank_bit_for_bit(rerank: Rerank | None) -> None:
+def test_without_novelty_and_diversity_it_equals_rank_bit_for_bit(rerank: Rerank | None) -> None:
     scores, reranker, histories = world()
-    hidden, cold = Histories.of([[n + 20] for n in range(7)]), reranker.popularity
-    found = reranker.rank(Table(scores), histories, 30, rerank, masked=hidden, cold=cold)
-    wanted = rank(Table(scores), histories, 30, masked=hidden, cold=cold)
-    assert found.items.tobytes() == wanted.items.tobytes()
-    assert found.scores.tobytes() == wanted.scores.tobytes()
+    masked, cold = Histories.of([[n + 20] for n in range(7)]), reranker.popularity
+    found = reranker.rank(Table(scores), histories, 30, rerank, masked=masked, cold=cold)
+    expected = rank(Table(scores), histories, 30, masked=masked, cold=cold)
+    assert found.items.tobytes() == expected.items.tobytes()
+    assert found.scores.tobytes() == expected.scores.tobytes()
 
 
-def test_full_strength_knows_only_fame() -> None:
+def test_full_novelty_orders_by_popularity_alone() -> None:
     scores, reranker, histories = world(150)
     seen = [set(histories.items[histories.starts[u] : histories.starts[u + 1]].tolist()) for u in range(7)]
-    rare = reranker.rank(Table(scores), histories, 20, Rerank(novelty=1))
-    known = reranker.rank(Table(scores), histories, 20, Rerank(novelty=-1))
+    obscure = reranker.rank(Table(scores), histories, 20, Rerank(novelty=1))
+    familiar = reranker.rank(Table(scores), histories, 20, Rerank(novelty=-1))
     for user in range(7):
         left = [row for row in range(150) if row not in seen[user]]
-        by_fame = sorted(reranker.popularity[left].tolist())
-        assert reranker.popularity[rare.items[user]].tolist() == by_fame[:20]
-        assert reranker.popularity[known.items[user]].tolist() == by_fame[::-1][:20]
+        by_popularity = sorted(reranker.popularity[left].tolist())
+        assert reranker.popularity[obscure.items[user]].tolist() == by_popularity[:20]
+        assert reranker.popularity[familiar.items[user]].tolist() == by_popularity[::-1][:20]
 
 
-def test_full_diversity_takes_one_of_each_kind_first() -> None:
+def test_full_diversity_takes_one_of_each_genre_first() -> None:
     catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(40)], [(GENRES[n % 4],) for n in range(40)])
     scores = np.zeros((40, 40), dtype=np.float32)
     scores[0] = np.where(np.arange(40) % 4 == 1, 10, 0) - np.arange(40) / 100  # all comedies lead
     reranker = Reranker(catalogue, np.ones(40, dtype=np.int64))
     histories = Histories.of([[0]])
-    plainly = reranker.rank(Table(scores), histories, 4)
-    varied = reranker.rank(Table(scores), histories, 4, Rerank(diversity=1))
-    assert {catalogue.genres[row] for row in plainly.items[0]} == {("Comedy",)}
-    assert varied.items[0].tolist() == [1, 2, 3, 4]  # the best of each genre, comedy first
+    plain_list = reranker.rank(Table(scores), histories, 4)
+    diverse_list = reranker.rank(Table(scores), histories, 4, Rerank(diversity=1))
+    assert {catalogue.genres[row] for row in plain_list.items[0]} == {("Comedy",)}
+    assert diverse_list.items[0].tolist() == [1, 2, 3, 4]  # the best of each genre, comedy first
 
 
 def test_filters_and_items_without_a_year() -> None:
@@ -163,10 +168,10 @@ def test_filters_and_items_without_a_year() -> None:
     assert reranker.allowed(Rerank(diversity=1)) is None
 
 
-def test_hidden_and_seen_stay_out_and_short_lists_are_well_formed() -> None:
+def test_masked_and_seen_items_stay_out_and_short_lists_are_well_formed() -> None:
     scores, reranker, histories = world(30)
-    hidden = Histories.of([list(range(10, 26))] * 7)
-    found = reranker.rank(Table(scores), histories, 20, Rerank(novelty=0.7, diversity=0.7), masked=hidden)
+    masked = Histories.of([list(range(10, 26))] * 7)
+    found = reranker.rank(Table(scores), histories, 20, Rerank(novelty=0.7, diversity=0.7), masked=masked)
     for user, row in enumerate(found.items):
         left = set(range(30)) - set(range(10, 26)) - {user, user + 9}
         assert set(row[: len(left)].tolist()) == left
@@ -186,14 +191,14 @@ def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_reorder_by_hand() -> None:
-    """Relevance 1, 0.5, 0; fame 1, 0, 0.5 (scaled). At 0.5 novelty: worth 0.5, 0.75, 0.25."""
+    """Scaled relevance 1, 0.5, 0 and popularity 1, 0, 0.5. With novelty 0.5 the values are 0.5, 0.75, 0.25."""
     pool = Ranking(np.array([[2, 0, 1]]), np.array([[3.0, 2.0, 1.0]], dtype=np.float32))
-    fame = np.array([0.0, 1.0, 2.0])
-    order = reorder(pool, fame, Rerank(novelty=0.5), 3)
+    log_popularity = np.array([0.0, 1.0, 2.0])
+    order = reorder(pool, log_popularity, Rerank(novelty=0.5), 3)
     assert order.tolist() == [[1, 0, 2]]
 
 
-def test_a_rerank_is_read_from_text_and_wrong_ones_name_the_mend() -> None:
+def test_a_rerank_is_read_from_text_and_errors_name_the_fix() -> None:
     text = "novelty=0.5, diversity=0.3,genres=Comedy|Drama,from-year=1980"
     rerank = configure(Rerank, parse_rerank(text), "--rerank")
     assert rerank == Rerank(novelty=0.5, diversity=0.3, genres=("Comedy", "Drama"), from_year=1980)

@@ -121,7 +121,7 @@ def test_without_validation_patience_has_no_effect() -> None:
 
 @pytest.mark.parametrize("after", [1, 5, 11])
 @pytest.mark.parametrize("patience", [0, 9])
-def test_interrupted_and_resumed_is_uninterrupted(after: int, patience: int, tmp_path: Path) -> None:
+def test_interrupted_and_resumed_equals_uninterrupted(after: int, patience: int, tmp_path: Path) -> None:
     scores = [0.1, 0.3, 0.2, 0.25, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
     settings = {"patience": patience, "schedule": "plateau", "schedule_epochs": 2}
     whole = Walk(**settings).fit(TRAIN, replace(Run.seeded(4), validation=scores_in_turn(scores)))
@@ -242,7 +242,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
-def test_killed_at_any_step_and_resumed_is_uninterrupted(kill: signal.Signals, tmp_path: Path) -> None:
+def test_killed_at_any_step_and_resumed_equals_uninterrupted(kill: signal.Signals, tmp_path: Path) -> None:
     script = tmp_path / "quadratic.py"
     script.write_text(QUADRATIC)
     space: dict[str, object] = {"__name__": "quadratic"}

@@ -21,7 +21,7 @@ def columns() -> dict[str, list]:
         "who": ["ann", "ann", "bob", "bob", "cy", "cy", "dee"],
         "what": ["a", "b", "a", "b", "a", "c", "c"],
         "stars": [5.0, 4.0, 5.0, 3.0, 2.0, 4.0, 1.0],
-        "when": [1_600_000_000 + place for place in range(7)],
+        "when": [1_600_000_000 + second for second in range(7)],
     }
 
 
@@ -51,7 +51,7 @@ def test_frames_of_any_library_give_the_same_data(make: type, columns: dict[str,
     assert data.fingerprint == mt.events(pl.DataFrame(columns), **COLUMNS).fingerprint
 
 
-def test_a_column_that_is_not_there_is_named(columns: dict[str, list]) -> None:
+def test_a_missing_column_is_named(columns: dict[str, list]) -> None:
     with pytest.raises(mt.DataError, match="starz"):
         mt.events(columns, **COLUMNS | {"value": "starz"})
     with pytest.raises(mt.MatineeError, match=r"unknown key 'usr'; did you mean 'user'\?"):
@@ -80,13 +80,13 @@ def test_recommend_by_user_by_history_and_by_title_agree(ease: Artefact, groups:
         assert titles <= {groups.catalogue.titles[row] for row in own}
 
 
-def test_an_empty_history_gets_what_is_popular(ease: Artefact) -> None:
+def test_an_empty_history_gets_popular_movies(ease: Artefact) -> None:
     listed = mt.recommend(ease, history=[], k=3)
     assert listed.model == "popularity"
     assert [movie.item_id for movie in listed] == [0, 1, 2]
 
 
-def test_lists_show_themselves(ease: Artefact) -> None:
+def test_lists_render_as_text_and_html(ease: Artefact) -> None:
     listed = mt.recommend(ease, history=[0, 2], k=2, explain=True)
     assert len(listed) == 2
     assert "Movie" in str(listed)
@@ -108,13 +108,13 @@ def test_evaluate_and_compare() -> None:
         mt.evaluate(models[0], mt.split(two_groups(24, 6)))
 
 
-def test_a_saved_artefact_is_the_same_and_replaces_only_its_kind(ease: Artefact, tmp_path: Path) -> None:
+def test_a_saved_artefact_loads_equal_and_replaces_only_artefacts(ease: Artefact, tmp_path: Path) -> None:
     saved = mt.save_artefact(ease, tmp_path / "ease")
     loaded = mt.load_artefact(tmp_path / "ease")
     assert mt.recommend(loaded, user=3, k=5) == mt.recommend(ease, user=3, k=5)
     assert loaded.manifest["config"]["l2"] == 1
     assert saved.path == tmp_path / "ease"
-    mt.save_artefact(ease, tmp_path / "ease")  # its own kind
+    mt.save_artefact(ease, tmp_path / "ease")  # replaces an artefact
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-mum.txt").write_text("dear")
     with pytest.raises(mt.MatineeError, match="is no artefact; choose another"):
@@ -147,6 +147,6 @@ def test_an_artefact_of_another_format_or_model_is_refused(ease: Artefact, tmp_p
         mt.load_artefact(tmp_path / "ease")
 
 
-def test_nothing_to_learn_from_is_said(groups: Dataset) -> None:
+def test_an_empty_training_part_is_an_error(groups: Dataset) -> None:
     with pytest.raises(mt.MatineeError, match="nothing to train on"):
         mt.fit("ease", groups.keep(np.zeros(len(groups.events), dtype=bool)))

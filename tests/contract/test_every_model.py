@@ -1,4 +1,4 @@
-"""What holds for every registered model. Numbers in the names follow the list in docs/adding-a-model.md."""
+"""What every model must do. Numbers in the names follow the list in docs/adding-a-model.md."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def assert_same_lists(one: Ranking, other: Ranking) -> None:
     gaps = np.abs(np.diff(one.scores, axis=1)) <= 1e-6
     near[:, 1:] |= gaps
     near[:, :-1] |= gaps
-    near[:, -1] = True  # the last place may swap with the first one outside
+    near[:, -1] = True  # the last item may swap with the first one outside the list
     assert not (differ & ~near).any()
 
 
@@ -79,15 +79,17 @@ def test_1a_memory_and_sql_give_the_same_lists(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_1b_a_batch_is_one_by_one(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
+def test_1b_a_batch_equals_one_user_at_a_time(
+    name: str, fitted: dict[str, Recommender], some_histories: Histories
+) -> None:
     whole = rank(fitted[name], some_histories, 10)
-    for place in range(0, len(some_histories), 5):
-        single = rank(fitted[name], some_histories.take(np.array([place])), 10)
-        assert_same_lists(single, Ranking(whole.items[[place]], whole.scores[[place]]))
+    for user in range(0, len(some_histories), 5):
+        single = rank(fitted[name], some_histories.take(np.array([user])), 10)
+        assert_same_lists(single, Ranking(whole.items[[user]], whole.scores[[user]]))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_1c_blocks_change_nothing(
+def test_1c_block_sizes_change_nothing(
     name: str, fitted: dict[str, Recommender], some_histories: Histories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rank(fitted[name], some_histories, 10)
@@ -96,19 +98,19 @@ def test_1c_blocks_change_nothing(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_2_never_a_seen_hidden_or_disallowed_item(
+def test_2_never_a_seen_masked_or_disallowed_item(
     name: str, fitted: dict[str, Recommender], some_histories: Histories, bundled: Dataset
 ) -> None:
     model = fitted[name]
     first = rank(model, some_histories, 5)
-    hidden = Histories.of(first.items.tolist())
+    masked = Histories.of(first.items.tolist())
     allowed = np.zeros(len(bundled.items), dtype=bool)
     allowed[::2] = True
-    second = rank(model, some_histories, 20, masked=hidden, allowed=allowed)
-    for place in range(len(some_histories)):
-        listed = set(second.items[place].tolist())
-        seen = set(some_histories.items[some_histories.starts[place] : some_histories.starts[place + 1]].tolist())
-        assert not listed & (seen | set(first.items[place].tolist()))
+    second = rank(model, some_histories, 20, masked=masked, allowed=allowed)
+    for user in range(len(some_histories)):
+        listed = set(second.items[user].tolist())
+        seen = set(some_histories.items[some_histories.starts[user] : some_histories.starts[user + 1]].tolist())
+        assert not listed & (seen | set(first.items[user].tolist()))
         assert all(item % 2 == 0 for item in listed)
         assert len(listed) == 20
 
@@ -147,7 +149,7 @@ def test_3_odd_histories_give_well_formed_lists(name: str, fitted: dict[str, Rec
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_4_same_seed_same_arrays_and_nothing_mutated(name: str) -> None:
+def test_4_same_seed_same_arrays_and_inputs_are_not_mutated(name: str) -> None:
     train = everything(small(name))
     before = [column.copy() for column in (train.histories.items, train.histories.weights, train.histories.starts)]
     other = everything(small(name, 12))
@@ -213,7 +215,7 @@ def test_5_an_unknown_key_names_the_closest(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COLLABORATIVE)
-def test_6_two_taste_groups_are_told_apart(name: str) -> None:
+def test_6_two_taste_groups_are_separated(name: str) -> None:
     data = small(name)
     train = everything(data)
     model = create(name).fit(train, Run.seeded(1))
@@ -223,7 +225,7 @@ def test_6_two_taste_groups_are_told_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ORDERED)
-def test_6_the_next_of_a_fixed_circle_is_known(name: str) -> None:
+def test_6_the_next_item_of_a_fixed_cycle_is_known(name: str) -> None:
     data = cycle(60, 12, 6)
     train = everything(data)
     model = create(name).fit(train, Run.seeded(1))
@@ -235,7 +237,7 @@ def test_6_the_next_of_a_fixed_circle_is_known(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model_class(name), Explains)])
-def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
+def test_contributions_sum_to_the_score(name: str, fitted: dict[str, Recommender], some_histories: Histories) -> None:
     model = fitted[name]
     assert isinstance(model, Explains)
     listed = rank(model, some_histories, 10)
@@ -243,7 +245,7 @@ def test_explanations_add_up_to_the_score(name: str, fitted: dict[str, Recommend
     sums = model.item_bias_of(listed.items) if isinstance(model, HasItemBias) else np.zeros(listed.items.shape)
     sums = sums.astype(np.float64)
     np.add.at(sums, some_histories.owners, parts)
-    # one history here holds 2,000 events: a float32 sum of as many terms is off by a few units in the sixth place
+    # one history here holds 2,000 events: a float32 sum of as many terms is off by a few units in the sixth digit
     np.testing.assert_allclose(sums, listed.scores, rtol=1e-5, atol=1e-5)
 
 
@@ -278,12 +280,12 @@ def test_7_fold_in_of_the_training_history_against_the_stored_row(
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model_class(name).Config, EpochsConfig)])
-def test_8_interrupted_and_resumed_is_uninterrupted(name: str, tmp_path: Path) -> None:
+def test_8_interrupted_and_resumed_equals_uninterrupted(name: str, tmp_path: Path) -> None:
     train = everything(small(name))
     whole = create(name, epochs=6).fit(train, Run.seeded(3))
     checkpoint = tmp_path / "checkpoint"
 
-    def interrupt(epoch: int, epochs: int, figures: dict[str, float]) -> None:
+    def interrupt(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         if epoch == 4:
             raise KeyboardInterrupt
 

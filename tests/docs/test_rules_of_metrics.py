@@ -1,4 +1,4 @@
-"""What docs/metrics.md states as a rule, where no other test holds it."""
+"""Rules stated in docs/metrics.md that no other test checks."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def means(split: Split, config: EvaluationConfig, name: str = "item-knn") -> dic
 
 
 @pytest.mark.parametrize(("refit", "found"), [("train", 0.0), ("train+valid", 1.0)])
-def test_a_user_without_a_history_gets_the_popular_items_of_what_was_learned_from(refit: str, found: float) -> None:
+def test_a_user_without_a_history_gets_the_popular_items_of_the_training_data(refit: str, found: float) -> None:
     """Item 0 leads in train, item 1 in train and valid together; user 9 has only a test event."""
     train = [(0, 0), (1, 0), (2, 1), (2, 2)]
     valid = [(0, 1), (1, 1), (3, 1)]
@@ -55,7 +55,7 @@ def test_novelty_counts_the_users_of_train_also_after_a_refit() -> None:
 
 
 def test_every_item_that_is_not_masked_competes() -> None:
-    """In one long list stand all items but those of the history, whatever their popularity."""
+    """One long list contains all items but those of the history, whatever their popularity."""
     split = split_of([(0, 0), (1, 0), (1, 1)], [(0, 2)], [(0, 4)], n_items=6)
     config = EvaluationConfig(k=(4,), samples=100)
     found = means(split, config)

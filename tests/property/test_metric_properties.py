@@ -93,7 +93,7 @@ def test_resampled_exposure_is_that_of_the_users_drawn(case, seed):
     found = Exposures(items, n_items, [2, 8]).resampled(counts)[0]
     expected = []
     for k in (2, 8):
-        shown = items[drawn, :k]
-        exposures = np.bincount(shown[shown >= 0], minlength=n_items)
+        listed = items[drawn, :k]
+        exposures = np.bincount(listed[listed >= 0], minlength=n_items)
         expected += [float(coverage(exposures)), float(gini(exposures))]
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -135,9 +135,9 @@ def test_sessions_stay_whole_and_inputs_precede_targets(rows, ratios, gap, min_l
     assert (np.diff(learned.starts) >= (1 if earlier else min_length)).all()
     assume(len(cut.targets("test")))
     task = Task.of(cut, EvaluationConfig(predict=predict))
-    shown = task.histories.block(0, len(task.histories))
-    assert (np.diff(shown.starts) > 0).all()
-    assert (shown.times <= task.targets.times[shown.owners]).all()
-    assert (shown.user_rows == task.targets.user_rows).all()
-    lasts = shown.times[shown.starts[1:] - 1]
-    assert (task.targets.times - lasts <= gap).all()  # what is to be found follows within the session
+    inputs = task.histories.block(0, len(task.histories))
+    assert (np.diff(inputs.starts) > 0).all()
+    assert (inputs.times <= task.targets.times[inputs.owners]).all()
+    assert (inputs.user_rows == task.targets.user_rows).all()
+    lasts = inputs.times[inputs.starts[1:] - 1]
+    assert (task.targets.times - lasts <= gap).all()  # targets follow within the session
