@@ -38,7 +38,7 @@ from matinee.evaluation.evaluate import evaluate, validation
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
-from matinee.models.graph.propagation import transform
+from matinee.models.graph.ngcf import propagate
 from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.ranking.rank import rank
@@ -73,7 +73,9 @@ def quality() -> dict[str, Any]:
         rows = []
         for seed in SEEDS:
             model, seconds = fitted(experiment, over, seed)
-            row = figures(model, over, EvaluationConfig(k=(10,), samples=100, refresh=True)) | {"fit_seconds": seconds}
+            row = figures(model, over, EvaluationConfig(k=(10,), samples=100, rebuild_graph=True)) | {
+                "fit_seconds": seconds
+            }
             rows.append(row | {f"{key}, graph of train": value for key, value in figures(model, over).items()})
         found[name] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} | {"seeds": rows}
         found[name]["peak_memory_mb_so_far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
@@ -249,7 +251,7 @@ def append() -> dict[str, Any]:
         users, items = (torch.randn((n, 64), generator=chance).mul_(0.1).requires_grad_() for n in matrix.shape)
         weights = {
             name: torch.randn(shape, generator=chance).mul_(0.1).requires_grad_()
-            for name, shape in {"near": (2, 64, 64), "across": (2, 64, 64), "bias": (2, 64)}.items()
+            for name, shape in {"W1": (2, 64, 64), "W2": (2, 64, 64), "bias": (2, 64)}.items()
         }
         optimizer = torch.optim.Adam([users, items, *weights.values()], lr=0.001)
         edges = normalise_adjacency(matrix)
@@ -258,7 +260,7 @@ def append() -> dict[str, Any]:
         steps = 10 if kind == "aggregated first" else 1
         for _ in range(steps):
             if kind == "aggregated first":
-                last = transform(graph, (users, items), weights, 0.0, chance)[-1]
+                last = propagate(graph, (users, items), weights)[-1]
             else:
                 last = per_edge(edges, users, items, weights)
             chosen = torch.from_numpy(np.random.default_rng(1).integers(len(train.histories.items), size=1024))
@@ -317,11 +319,11 @@ def per_edge(edges: Any, users: torch.Tensor, items: torch.Tensor, weights: dict
     """NGCF with a message for each edge (an epoch is one step on the whole graph)."""
     of_users = torch.from_numpy(np.repeat(np.arange(edges.shape[0]), np.diff(edges.indptr)))
     of_items, norm = torch.from_numpy(edges.indices.astype(np.int64)), torch.from_numpy(edges.data)[:, None]
-    for near, across, bias in zip(weights["near"], weights["across"], weights["bias"], strict=True):
+    for w1, w2, bias in zip(weights["W1"], weights["W2"], weights["bias"], strict=True):
         left, right = users[of_users], items[of_items]
-        both = (left * right) @ across
-        to_users = (users @ near + bias).index_add(0, of_users, norm * (right @ near + both))
-        to_items = (items @ near + bias).index_add(0, of_items, norm * (left @ near + both))
+        both = (left * right) @ w2
+        to_users = (users @ w1 + bias).index_add(0, of_users, norm * (right @ w1 + both))
+        to_items = (items @ w1 + bias).index_add(0, of_items, norm * (left @ w1 + both))
         users, items = (torch.nn.functional.leaky_relu(side, 0.2) for side in (to_users, to_items))
     return users, items
 

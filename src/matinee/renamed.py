@@ -30,6 +30,12 @@ _NCF = {
     "embeddings": "item_embeddings",
     "data": "fingerprint",
 }
+_NODES = {
+    "heard": "item_messages",
+    "own": "user_embeddings",
+    "own_rows": "user_rows",
+    "first": "item_embeddings",
+}
 ARRAYS: dict[str, dict[str, str]] = {
     "gmf": _NCF,
     "mlp": _NCF,
@@ -37,5 +43,7 @@ ARRAYS: dict[str, dict[str, str]] = {
     "item2vec": {"contexts": "context_vectors"},
     "movie-pairs": {"readings": "input_vectors"},
     "pmi": {"popularity": "popularity_factors"},
+    "lightgcn": _NODES | {"shares": "layer_weights"},
+    "ngcf": _NODES | {"near": "W1", "across": "W2"},
 }
 """What a model learns and saves, by model: name in format 1 -> name in format 2."""

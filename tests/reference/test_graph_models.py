@@ -14,7 +14,10 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.graph.fold_in import solve_directions
-from matinee.models.graph.propagation import hop, propagate, transform
+from matinee.models.graph.lightgcn import propagate
+from matinee.models.graph.ngcf import SLOPE
+from matinee.models.graph.ngcf import propagate as propagate_ngcf
+from matinee.models.graph.propagation import hop
 from matinee.nn import losses
 from matinee.nn import negatives as negatives_module
 from matinee.nn.initialisers import randomised_svd
@@ -28,7 +31,6 @@ from matinee.training.configs import ObjectiveConfig
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 14, 9, 4
-SLOPE = 0.2
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_propagation_equals_a_loop_over_edges(matrix: csr_array, nodes: tuple, w
 
 
 def ngcf_weights(chance: torch.Generator, layers: int = 2) -> dict[str, torch.Tensor]:
-    shapes = {"near": (layers, DIM, DIM), "across": (layers, DIM, DIM), "bias": (layers, DIM)}
+    shapes = {"W1": (layers, DIM, DIM), "W2": (layers, DIM, DIM), "bias": (layers, DIM)}
     return {name: torch.randn(shape, generator=chance, dtype=torch.float64) for name, shape in shapes.items()}
 
 
@@ -116,15 +118,15 @@ def test_ngcf_layers_equal_messages_along_edges(
     degree = [sum(item in row for row in watched) for item in range(N_ITEMS)]
     users, items = (side.numpy() for side in nodes)
     for layer in range(2):
-        near, across, bias = (weights[name][layer].numpy() for name in ("near", "across", "bias"))
-        to_users, to_items = users @ near + bias, items @ near + bias
+        w1, w2, bias = (weights[name][layer].numpy() for name in ("W1", "W2", "bias"))
+        to_users, to_items = users @ w1 + bias, items @ w1 + bias
         for user, row in enumerate(watched):
             for item in row:
                 share = 1 / math.sqrt(len(row) * degree[item])
-                to_users[user] += share * (items[item] @ near + (items[item] * users[user]) @ across)
-                to_items[item] += share * (users[user] @ near + (items[item] * users[user]) @ across)
+                to_users[user] += share * (items[item] @ w1 + (items[item] * users[user]) @ w2)
+                to_items[item] += share * (users[user] @ w1 + (items[item] * users[user]) @ w2)
         users, items = (np.where(side > 0, side, SLOPE * side) for side in (to_users, to_items))
-    found = transform(double_graph(matrix), nodes, weights, 0.0, chance)
+    found = propagate_ngcf(double_graph(matrix), nodes, weights)
     np.testing.assert_allclose(found[2][0], users, atol=1e-6)
     np.testing.assert_allclose(found[2][1], items, atol=1e-6)
 
@@ -138,7 +140,7 @@ def test_gradients_of_hop_propagation_and_ngcf(matrix: csr_array, nodes: tuple, 
     tensors = {name: value.requires_grad_() for name, value in ngcf_weights(chance, 1).items()}
 
     def last(u: torch.Tensor, i: torch.Tensor, *values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return transform(graph, (u, i), dict(zip(tensors, values, strict=True)), 0.0, chance)[-1]
+        return propagate_ngcf(graph, (u, i), dict(zip(tensors, values, strict=True)))[-1]
 
     assert torch.autograd.gradcheck(last, (users, items, *tensors.values()))
 
@@ -285,13 +287,13 @@ def test_the_fold_in_of_a_stored_user_is_the_user_of_the_graph(name: str, watche
     if name == "lightgcn":
         # heard / roots gives back layers 0 and 1 of items, each a third
         roots = np.where(train.popularity > 0, np.maximum(train.popularity, 1) ** -0.5, 0)[:, None]
-        lower = np.divide(model.heard, roots, out=np.zeros_like(model.heard), where=roots > 0)
-        expected = model.own / 3 + adjacency[:N_USERS, N_USERS:] @ lower
+        lower = np.divide(model.item_messages, roots, out=np.zeros_like(model.item_messages), where=roots > 0)
+        expected = model.user_embeddings / 3 + adjacency[:N_USERS, N_USERS:] @ lower
     else:
-        layer, expected = model.own.astype(np.float64), [model.own]
-        for heard, near, across, bias in zip(model.heard, model.near, model.across, model.bias, strict=True):
+        layer, expected = model.user_embeddings.astype(np.float64), [model.user_embeddings]
+        for heard, w1, w2, bias in zip(model.item_messages, model.W1, model.W2, model.bias, strict=True):
             told = train.matrix() @ heard / np.sqrt(np.diff(train.histories.starts))[:, None]
-            layer = (layer + told) @ near + (layer * told) @ across + bias
+            layer = (layer + told) @ w1 + (layer * told) @ w2 + bias
             layer = np.where(layer > 0, layer, SLOPE * layer)
             expected.append(layer / np.linalg.norm(layer, axis=1, keepdims=True))
         expected = np.concatenate(expected, axis=1)
@@ -327,7 +329,9 @@ def test_set_upon_a_newer_log_lightgcn_sends_what_it_learned_over_the_new_graph(
     ratings = np.zeros((N_USERS, N_ITEMS))
     for row, items in enumerate(rows):
         ratings[row, items] = 1
-    first = np.concatenate([np.delete(model.own, 3, axis=0), np.zeros((1, DIM)), model.first]).astype(np.float64)
+    first = np.concatenate(
+        [np.delete(model.user_embeddings, 3, axis=0), np.zeros((1, DIM)), model.item_embeddings]
+    ).astype(np.float64)
     adjacency = dense_adjacency(csr_array(ratings))
     layers = [first, adjacency @ first, adjacency @ adjacency @ first]
     nodes = sum(layers) / 3
@@ -347,7 +351,7 @@ def test_without_layers_lightgcn_is_matrix_factorisation(watched: list[list[int]
     settings = {"layers": 0, "dim": 4, "similarity": "dot", "temperature": 1.0, "user_power": 0.0, "epochs": 7}
     model = create("lightgcn", **settings, user_state="stored").fit(train, Run.seeded(1))
     start = create("lightgcn", **settings, learning_rate=1e-30, user_state="stored").fit(train, Run.seeded(1))
-    users, items = (torch.from_numpy(side.copy()).requires_grad_() for side in (start.own, start.items))
+    users, items = (torch.from_numpy(side.copy()).requires_grad_() for side in (start.user_embeddings, start.items))
     optimizer = torch.optim.Adam([users, items], lr=0.02)
     dense = torch.from_numpy(train.matrix().toarray())
     for _ in range(7):

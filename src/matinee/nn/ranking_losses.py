@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import IntArray
+from matinee.arrays import BoolArray, IntArray
 from matinee.nn.losses import catalogue_softmax, sampled_loss
 from matinee.nn.negatives import NegativeSampler
 from matinee.nn.sparse_rows import batches
@@ -19,15 +19,27 @@ Embed = Callable[[], tuple[Tensor, Tensor]]
 """Returns the current embeddings of all users [U, D] and items [I, D]."""
 
 
+Penalised = tuple[float, Tensor, Tensor]
+"""Strength of an L2 penalty, and the parameters of users [U, D] and items [I, D] that it is on."""
+
+
 def ranking_losses(
-    config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator
+    config: ObjectiveConfig,
+    matrix: csr_array,
+    embed: Embed,
+    rng: np.random.Generator,
+    penalised: Penalised | None = None,
 ) -> Callable[[], Iterator[Tensor]]:
-    """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step."""
+    """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step.
+
+    penalised: adds the mean over a step's triples (user, positive, negative) of l2 / 2 · (|u|² + |i|² + |j|²); softmax
+    has no triples and ignores it. Source: He et al. 2020, eq. 15, divided by the batch as in the authors' code.
+    """
     if config.loss == "softmax":
         return _softmax_losses(config, matrix, embed, rng)
     sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed)
+    return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed, penalised)
 
 
 def _softmax_losses(
@@ -57,7 +69,11 @@ def _softmax_losses(
 
 
 def _sampled_losses(
-    config: ObjectiveConfig, pairs: tuple[IntArray, IntArray], sampler: NegativeSampler, embed: Embed
+    config: ObjectiveConfig,
+    pairs: tuple[IntArray, IntArray],
+    sampler: NegativeSampler,
+    embed: Embed,
+    penalised: Penalised | None,
 ) -> Iterator[Tensor]:
     for indices in batches(len(pairs[0]), config.batch_size, sampler.rng):
         user_rows, item_rows = pairs[0][indices], pairs[1][indices]
@@ -72,7 +88,19 @@ def _sampled_losses(
         if config.log_q:
             negatives = negatives - torch.from_numpy(sampled.log_q)
         excluded = sampled.excluded if config.mask_seen else sampled.items == item_rows[:, None]
-        yield sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(excluded), -torch.inf))
+        loss = sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(excluded), -torch.inf))
+        yield loss + _l2(penalised, user_rows, item_rows, sampled.items, ~excluded) if penalised else loss
+
+
+def _l2(
+    penalised: Penalised, user_rows: IntArray, item_rows: IntArray, negative_rows: IntArray, included: BoolArray
+) -> Tensor:
+    """Penalty of a step: user_rows [P], item_rows [P], negative_rows [P, n] or [n], included [P, n]."""
+    strength, users, items = penalised
+    counts = torch.from_numpy(included.astype(np.float32))  # [P, n]
+    pairs = _select(users, user_rows).square().sum(dim=1) + _select(items, item_rows).square().sum(dim=1)  # [P]
+    triples = pairs[:, None] + _select(items, negative_rows).square().sum(dim=-1)  # [P, n]
+    return strength / 2 * (counts * triples).sum() / counts.sum().clamp(min=1)
 
 
 def _normalise(vectors: Tensor, config: ObjectiveConfig) -> Tensor:

@@ -1,36 +1,41 @@
-"""Settings of models that send vectors over the graph of users and items."""
+"""Settings that both graph models share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from matinee.config import Search
 from matinee.training.configs import EmbeddingInitialiser, ObjectiveConfig
 
-SLOPE = 0.2
-"""Of LeakyReLU below zero, as in the code of NGCF's authors."""
-
 
 class GraphConfig(ObjectiveConfig):
-    """Settings of models that send vectors over the graph of users and items."""
+    """Settings of models that propagate embeddings over the user-item graph."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
-    """Length of a vector."""
+    """Embedding size."""
     layers: NonNegativeInt = 2
-    """Hops over the graph; 0 is matrix factorisation."""
+    """Propagation layers; 0 is matrix factorisation."""
     user_state: Literal["history", "stored"] = "history"
-    """Layer 0 of a user: solved from the history, or for known users as it was trained."""
+    """Layer 0 of a known user: solved from the history, or the trained embedding."""
     solve_steps: NonNegativeInt = 10
-    """Gradient steps of that solve; 0 leaves layer 0 zero, and the lists come from the propagation alone."""
+    """Gradient steps of the fold-in solve; 0 uses the propagated history alone."""
     solve_temperature: Annotated[PositiveFloat, Search(0.1, 1, log=True)] = 0.25
-    """Temperature of that solve; above that of training, since a visitor's solution must not overfit."""
+    """Softmax temperature of the fold-in solve; above that of training, so that short histories do not overfit."""
     epochs: PositiveInt = 100
     """Passes over the data, at most."""
     learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.2, log=True)] = 0.02
     """Step size of Adam."""
     temperature: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.17
-    """Scores are divided by it."""
+    """Training divides scores by it; 1 is no temperature."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.3
-    """softmax: a user counts n^-user_power of their n events: 0 every event alike, 1 every user alike."""
+    """softmax: a user with n events has weight n^(1 - user_power): 0 weighs events equally, 1 users equally."""
+    l2: Annotated[NonNegativeFloat, Search(1e-6, 1e-2, log=True)] = 0.0
+    """L2 penalty on the layer-0 embeddings of a batch's users, positives and negatives; not for softmax."""
     initialiser: EmbeddingInitialiser = "svd"
-    """First values of the embeddings; `svd`: the factors of the normalised matrix, scaled to `initial_std`."""
+    """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
+
+    @model_validator(mode="after")
+    def _l2_needs_pairs(self) -> Self:
+        if self.l2 and self.loss == "softmax":
+            raise ValueError("l2 penalises sampled pairs, and loss = softmax samples none; use decay")
+        return self

@@ -1,34 +1,40 @@
-"""From a history to a user's vector where items have vectors: a solve against items that stay as they are."""
+"""Fold-in of the graph models: a user vector solved from the history, with the item vectors fixed."""
+
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
-from matinee.histories import Histories
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender
 from matinee.models.graph.config import GraphConfig
+from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import event_products, unit
 
+ModelT = TypeVar("ModelT", bound=Recommender[Any])
 
-class Path:
-    """Where a solve went: its solution is start · (its first vectors) + target · (mean of the history) - pull.
 
-    start, target: [B, 1]; pull: [B, D]. What other items pushed away, `pull`, each event of a history bears alike:
-    the gradient of an event's own log softmax is its item's vector less that mean.
+class SolveTrace:
+    """Coefficients of a solve: solution = start · initial vectors + target · mean of the history's items - repulsion.
+
+    start, target: [B, 1]; repulsion: [B, D], the accumulated softmax means, which every event of a history shares: the
+    gradient of one event's log softmax is its item's vector minus that mean.
     """
 
-    def __init__(self, first: FloatArray) -> None:
-        lengths = np.linalg.norm(first, axis=1, keepdims=True)
+    def __init__(self, initial: FloatArray) -> None:
+        lengths = np.linalg.norm(initial, axis=1, keepdims=True)
         self.start = 1 / np.where(lengths > 0, lengths, 1)
         self.target = np.zeros_like(self.start)
-        self.pull = np.zeros_like(first)
+        self.repulsion = np.zeros_like(initial)
 
-    def follow(self, moved: FloatArray, along: FloatArray, means: FloatArray) -> None:
-        """A step: from u to the direction of `moved` [B, D] = (1 - along) u + target mean - means."""
+    def record(self, moved: FloatArray, radial: FloatArray, means: FloatArray) -> None:
+        """One step: u becomes the direction of moved [B, D] = (1 - radial [B, 1]) u + target mean - means [B, D]."""
         lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        shrunk, scale = 1 - along, 1 / np.where(lengths > 0, lengths, 1)
+        shrunk, scale = 1 - radial, 1 / np.where(lengths > 0, lengths, 1)
         self.start = scale * shrunk * self.start
         self.target = scale * (shrunk * self.target + 1)
-        self.pull = scale * (shrunk * self.pull + means)
+        self.repulsion = scale * (shrunk * self.repulsion + means)
 
 
 def solve_directions(
@@ -37,15 +43,15 @@ def solve_directions(
     items: FloatArray,
     temperature: float,
     steps: int,
-    path: Path | None = None,
+    trace: SolveTrace | None = None,
 ) -> FloatArray:
-    """The directions u that make each history likely: the mean of log softmax(u · v / temperature) over its items.
+    """Directions u that maximise the mean of log softmax(u · v_i / temperature) over each history's items i.
 
-    By `steps` steps of gradient ascent on the sphere, of step size 1 in units of the item vectors, from the
-    directions of `vectors` [B, D]; matrix [B, I] binary; items [I, D]. Returns [B, D] of length 1. `path` is told.
+    `steps` steps of gradient ascent on the unit sphere, with step size 1 in units of the item vectors, from the
+    directions of vectors [B, D]. matrix [B, I] binary; items [I, D]. Returns [B, D] of length 1; fills `trace`.
     """
-    shares = 1 / np.maximum(np.diff(matrix.indptr), 1).astype(np.float32)
-    target = (matrix @ items) * shares[:, None]  # [B, D]
+    event_weights = 1 / np.maximum(np.diff(matrix.indptr), 1).astype(np.float32)
+    target = (matrix @ items) * event_weights[:, None]  # [B, D]
     columns = np.ascontiguousarray(items.T) / np.float32(temperature)  # [D, I]
     vectors = unit(vectors)
     for _ in range(steps):
@@ -54,42 +60,60 @@ def solve_directions(
         np.exp(scores, out=scores)
         means = (scores @ items) / scores.sum(axis=1, keepdims=True)
         gradient = target - means
-        along = (gradient * vectors).sum(axis=1, keepdims=True)
-        gradient -= along * vectors
+        radial = (gradient * vectors).sum(axis=1, keepdims=True)
+        gradient -= radial * vectors
         moved = vectors + gradient
-        if path is not None:
-            path.follow(moved, along, means)
+        if trace is not None:
+            trace.record(moved, radial, means)
         vectors = unit(moved)
     return vectors
 
 
-def explained_solve(
-    heard: FloatArray, histories: Histories, item_rows: IntArray, items: FloatArray, config: GraphConfig
+def finish_vectors(
+    vectors: FloatArray, is_stored: BoolArray, matrix: csr_array, items: FloatArray, config: GraphConfig
 ) -> FloatArray:
-    """What each event adds to the scores of listed items, after a solve from what users hear. [N, k].
+    """Propagated vectors [B, D], solved for users without a stored embedding (is_stored [B]) but with a history.
 
-    heard: [N, D], each event's part of its user's first vector; item_rows [B, k]; items [I, D].
-    Lengths and the weights of the path count as given. Summed over a user's events it is the score.
+    Scaled to length 1 if the similarity is the cosine. Changes `vectors`.
     """
-    owners, matrix = histories.owners, histories.matrix(len(items))
-    first = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
-    np.add.at(first, owners, heard)
-    if not config.solve_steps and config.similarity == "dot":
-        return event_products(heard, owners, item_rows, items)
-    path = Path(first)
-    solve_directions(first, matrix, items, config.solve_temperature, config.solve_steps, path)
-    alike = items[histories.items] * path.target[owners] - path.pull[owners]
-    lengths = np.diff(histories.starts)[owners, None]
-    return event_products(path.start[owners] * heard + alike / lengths, owners, item_rows, items)
-
-
-def solved(
-    vectors: FloatArray, known: BoolArray, matrix: csr_array, items: FloatArray, config: GraphConfig
-) -> FloatArray:
-    """What users hear [B, D], solved further for those whose own vector is not known [B] and who have a history."""
-    rest = np.flatnonzero(~known & (np.diff(matrix.indptr) > 0))
+    rest = np.flatnonzero(~is_stored & (np.diff(matrix.indptr) > 0))
     if len(rest) and config.solve_steps:
         vectors[rest] = solve_directions(
             vectors[rest], matrix[rest], items, config.solve_temperature, config.solve_steps
         )
-    return unit(vectors) if config.similarity == "cosine" else vectors
+    finished: FloatArray = unit(vectors) if config.similarity == "cosine" else vectors
+    return finished
+
+
+def explain_solve(
+    messages: FloatArray, histories: Histories, item_rows: IntArray, items: FloatArray, config: GraphConfig
+) -> FloatArray:
+    """Contribution of each event to the scores of listed items, after propagation and the solve. [N, k].
+
+    messages [N, D], each event's part of its user's propagated vector; item_rows [B, k]; items [I, D].
+    Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
+    """
+    owners, matrix = histories.owners, histories.matrix(len(items))
+    initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
+    np.add.at(initial, owners, messages)
+    if not config.solve_steps and config.similarity == "dot":
+        return event_products(messages, owners, item_rows, items)
+    trace = SolveTrace(initial)
+    solve_directions(initial, matrix, items, config.solve_temperature, config.solve_steps, trace)
+    solved = items[histories.items] * trace.target[owners] - trace.repulsion[owners]
+    lengths = np.diff(histories.starts)[owners, None]
+    return event_products(trace.start[owners] * messages + solved / lengths, owners, item_rows, items)
+
+
+def copy_onto(model: ModelT, known: TrainingData) -> ModelT:
+    """A copy of a model with the users and the popularity of another log; layer 0 of unknown users is zero."""
+    arrays = {name: getattr(model, name) for name in model.learned}
+    users = known.histories.user_rows.astype(np.int32)
+    indices, is_stored = find_stored_users(arrays["user_rows"], users, "stored")
+    embeddings = np.zeros((len(users), arrays["user_embeddings"].shape[1]), dtype=np.float32)
+    embeddings[is_stored] = arrays["user_embeddings"][indices[is_stored]]
+    arrays |= {"user_rows": users, "user_embeddings": embeddings, "popularity": known.popularity.astype(np.float32)}
+    copy = type(model)(**model.config.model_dump())
+    for name, value in arrays.items():
+        setattr(copy, name, value)
+    return copy

@@ -1,133 +1,134 @@
-"""LightGCN: embeddings smoothed over the graph of users and items (He et al. 2020)."""
+"""LightGCN: user and item embeddings averaged over the layers of the user-item graph (He et al. 2020)."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cold_start import fill_cold_scores
 from matinee.models.graph.config import GraphConfig
-from matinee.models.graph.fold_in import explained_solve, solved
+from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import unit
-from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from matinee.nn.sparse_tensors import BipartiteGraph
 
 
 class LightGCNConfig(GraphConfig):
     """Settings of LightGCN."""
 
     layer_weights: Literal["mean", "learned"] = "mean"
-    """What each layer counts: all alike, or as training finds."""
+    """Layer weights in the final sum: uniform 1/(K+1), as in the paper, or learned."""
 
 
 class LightGCN(Recommender[FloatArray]):
-    """e_u = Σ_k w_k e_u^(k), likewise for items; e^(k+1) = the neighbours' e^(k) over the roots of both degrees.
+    """score(u, i) = cos(e_u, e_i), e_u = Σ_k w_k e_u^(k), e_u^(k+1) = Σ_{i in N(u)} e_i^(k) / sqrt(|N(u)| |N(i)|).
 
-    Source: He et al. 2020, eq. 3 to 8; only layer 0 is learned. The loss and its negatives are free choices.
-    A visitor hears the items of the history, layer by layer, as a user of the graph does: the sum of
-    `heard` over the root of how many they are. Their own layer 0 is then solved: the direction that makes their
-    history likely among all items (see solve_directions), the items unchanged. `with_graph_of` sends what was learned
-    over the graph of a newer log.
-    The scores of items without events are the lowest of the row; who has no history is scored by popularity.
+    Items likewise, with k = 0..K; only layer 0 is learned, and w_k = 1/(K+1) unless learned.
+    Source: He et al. 2020, eq. 3 to 8.
+
+    Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
+    sqrt(history length). Its layer 0 comes from a solve: the direction that makes the history most likely among all
+    items, with the items fixed (see solve_directions). `with_graph_of` propagates the same layer 0 over a newer log.
+    Items without events score lowest; users without a history are ranked by popularity.
+
+    Differs from the paper: by default the loss is the softmax over the whole catalogue, of cosines over a temperature,
+    with users weighted by n^-user_power an event, two layers instead of three, layer 0 initialised by an SVD, no L2,
+    and Adam's step size 0.02 on full batches. configs/paper/lightgcn.toml has the paper's own: BPR on dot products
+    (eq. 15) with one uniform negative, L2 on layer 0, three layers, and the trained layer 0 of each user. What remains:
+    a negative that the user has is dropped instead of drawn again; and an epoch visits every pair once, where the
+    authors' code samples users uniformly. The paper has no visitors.
     """
 
     name = "lightgcn"
     Config = LightGCNConfig
-    learned = ("items", "heard", "own", "own_rows", "first", "shares", "popularity")
+    learned = (
+        "items",
+        "item_messages",
+        "user_embeddings",
+        "user_rows",
+        "item_embeddings",
+        "layer_weights",
+        "popularity",
+    )
     fold_in_tolerance: ClassVar[float] = 0.03
-    """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
+    """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
     config: LightGCNConfig
-    items: FloatArray  # [I, D] all layers, of length 1 under cosine
-    heard: FloatArray  # [I, D] what a user hears of an item: w_1 e^(0) + ... + w_K e^(K-1), over the root of its degree
-    own: FloatArray  # [U, D] layer 0 of users
-    own_rows: IntArray  # [U] ascending
-    first: FloatArray  # [I, D] layer 0 of items
-    shares: FloatArray  # [K + 1] what each layer counts, w
+    items: FloatArray  # [I, D] final item vectors, of length 1 if the similarity is the cosine
+    item_messages: FloatArray  # [I, D] (w_1 e^(0) + ... + w_K e^(K-1)) / sqrt(degree): what an item adds to its users
+    user_embeddings: FloatArray  # [U, D] layer 0
+    user_rows: IntArray  # [U] ascending
+    item_embeddings: FloatArray  # [I, D] layer 0
+    layer_weights: FloatArray  # [K + 1] w
     popularity: FloatArray  # [I]
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
         import torch
 
-        from matinee.models.graph.propagation import propagate
-        from matinee.nn.initialisers import initialise_embeddings
-        from matinee.nn.ranking_losses import ranking_losses
-        from matinee.nn.sparse_rows import normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
-        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.models.graph.propagation import Network, Nodes, train_on_graph
 
-        config, matrix = self.config, train.matrix()
-        chance, edges = torch_generator(run), normalise_adjacency(matrix)
-        graph = BipartiteGraph(edges)
-        users, items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
-        parameters = {"users": users, "items": items}
-        if config.layer_weights == "learned":
-            parameters["layers"] = torch.zeros(config.layers + 1)
+        nodes = Nodes.initialise(self.config, train, run)
+        is_learned = self.config.layer_weights == "learned"
+        logits = torch.zeros(self.config.layers + 1)
 
-        def shares() -> torch.Tensor:
-            """What each layer counts. [K + 1]."""
-            return torch.softmax(parameters.get("layers", torch.zeros(config.layers + 1)), dim=0)
+        def embed() -> tuple[torch.Tensor, torch.Tensor]:
+            return propagate(nodes.graph, nodes.users, nodes.items, torch.softmax(logits, dim=0))
 
-        def learned() -> Mapping[str, FloatArray]:
-            found = {"own": users.numpy().copy(), "first": items.numpy().copy(), "shares": shares().numpy().copy()}
-            return found | self._propagated(matrix, users, items, shares())
+        def learned() -> dict[str, FloatArray]:
+            weights = torch.softmax(logits, dim=0)
+            layer_0 = {"user_embeddings": nodes.users, "item_embeddings": nodes.items, "layer_weights": weights}
+            copies = {name: value.numpy().copy() for name, value in layer_0.items()}
+            return copies | self._propagate(nodes.graph, nodes.matrix.sum(axis=0), nodes.users, nodes.items, weights)
 
-        self.own_rows = train.histories.user_rows.astype(np.int32)
+        self.user_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
-        losses = ranking_losses(config, matrix, lambda: propagate(graph, users, items, shares()), run.rng)
-        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
-        train_epochs(self, steps, train, run)
+        network = Network({"layers": logits} if is_learned else {}, embed, learned)
+        train_on_graph(self, self.config, nodes, network, train, run)
         return self
 
     def with_graph_of(self, known: TrainingData) -> Self:
-        """See HasGraph: layer 0 stays, a user of `known` who was not trained on has a zero one."""
+        """See HasGraph: keeps layer 0; users of `known` without a trained embedding get zeros."""
         import torch
 
-        matrix = known.matrix()
-        users = np.zeros((len(known.histories), self.own.shape[1]), dtype=np.float32)
-        places, trained = find_stored_users(self.own_rows, known.histories.user_rows, "stored")
-        users[trained] = self.own[places[trained]]
-        model = type(self)(**self.config.model_dump())
-        model.own, model.own_rows = users, known.histories.user_rows.astype(np.int32)
-        model.first, model.shares, model.popularity = self.first, self.shares, known.popularity.astype(np.float32)
-        layers = [torch.from_numpy(array) for array in (users, self.first, self.shares)]
-        for name, value in self._propagated(matrix, *layers).items():
+        from matinee.nn.sparse_rows import normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
+
+        model, matrix = copy_onto(self, known), known.matrix()
+        arrays = model.user_embeddings, model.item_embeddings, model.layer_weights
+        graph = BipartiteGraph(normalise_adjacency(matrix))
+        for name, value in model._propagate(graph, matrix.sum(axis=0), *map(torch.from_numpy, arrays)).items():
             setattr(model, name, value)
         return model
 
-    def _propagated(
-        self, matrix: csr_array, users: "Tensor", items: "Tensor", weights: "Tensor"
+    def _propagate(
+        self, graph: "BipartiteGraph", item_degrees: IntArray, users: "Tensor", items: "Tensor", weights: "Tensor"
     ) -> dict[str, FloatArray]:
-        """What follows from layer 0 and the graph: items and heard. matrix [U, I], users [U, D], weights [K + 1]."""
-        from matinee.models.graph.propagation import propagate
-        from matinee.nn.sparse_rows import inverse_sqrt, normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
+        """`items` and `item_messages` from layer 0 (users [U, D], items [I, D]) and weights [K + 1]."""
+        from matinee.nn.sparse_rows import inverse_sqrt
 
-        graph = BipartiteGraph(normalise_adjacency(matrix))
-        whole = propagate(graph, users, items, weights)[1].numpy()
-        # users hear layer k - 1 of the items with the weight of their own layer k
-        heard = propagate(graph, users, items, weights[1:])[1].numpy()
+        vectors = propagate(graph, users, items, weights)[1].numpy()
+        # a user's layer k aggregates the items' layer k - 1, hence the weights from the second on
+        messages = propagate(graph, users, items, weights[1:])[1].numpy()
         return {
-            "items": unit(whole) if self.config.similarity == "cosine" else whole,
-            "heard": heard * inverse_sqrt(matrix.sum(axis=0))[:, None],
+            "items": unit(vectors) if self.config.similarity == "cosine" else vectors,
+            "item_messages": messages * inverse_sqrt(item_degrees)[:, None],
         }
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The users' vectors. [B, D]; zero without a history."""
-        config, matrix = self.config, histories.matrix(len(self.items))
+        """User vectors. [B, D]; zero for an empty history of a visitor."""
+        matrix = histories.matrix(len(self.items))
         roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)
-        vectors: FloatArray = (matrix @ self.heard) / roots[:, None]  # [B, D]
-        places, known = find_stored_users(self.own_rows, histories.user_rows, config.user_state)
-        vectors[known] += self.shares[0] * self.own[places[known]]
-        return solved(vectors, known, matrix, self.items, config)
+        vectors: FloatArray = (matrix @ self.item_messages) / roots[:, None]  # [B, D]
+        indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
+        vectors[is_stored] += self.layer_weights[0] * self.user_embeddings[indices[is_stored]]
+        return finish_vectors(vectors, is_stored, matrix, self.items, self.config)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -142,10 +143,29 @@ class LightGCN(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Each event's part in the user's vector, as heard and as the solve took it, times listed items. [N, k].
+        """Contribution of each event to the listed items' scores, through propagation and the fold-in solve. [N, k].
 
-        Of a vector that comes from the history; a stored layer 0 belongs to no event. See explained_solve.
+        For user vectors that come from the history: a trained layer 0 belongs to no event. See explain_solve.
         """
         roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
-        heard = self.heard[histories.items] / roots[histories.owners, None]
-        return explained_solve(heard, histories, item_rows, self.items, self.config)
+        messages = self.item_messages[histories.items] / roots[histories.owners, None]
+        return explain_solve(messages, histories, item_rows, self.items, self.config)
+
+
+def propagate(
+    graph: "BipartiteGraph", users: "Tensor", items: "Tensor", layer_weights: "Tensor"
+) -> "tuple[Tensor, Tensor]":
+    """Weighted sum of layers 0..K. users [U, D], items [I, D], layer_weights [K + 1] -> the same shapes.
+
+    Source: He et al. 2020, eq. 7 and 8 (weights 1 / (K + 1)).
+    """
+    import torch
+
+    from matinee.models.graph.propagation import hop
+
+    user_sum, item_sum = torch.zeros_like(users), torch.zeros_like(items)
+    for layer, weight in enumerate(layer_weights):
+        if layer:
+            users, items = hop(graph, users, items)
+        user_sum, item_sum = user_sum + weight * users, item_sum + weight * items
+    return user_sum, item_sum

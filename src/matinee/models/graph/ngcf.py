@@ -1,6 +1,6 @@
-"""NGCF: messages between users and items, transformed layer by layer (Wang et al. 2019)."""
+"""NGCF: messages between users and items, transformed at each layer (Wang et al. 2019)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import numpy as np
@@ -12,147 +12,150 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cold_start import fill_cold_scores
-from matinee.models.graph.config import SLOPE, GraphConfig
-from matinee.models.graph.fold_in import explained_solve, solved
+from matinee.models.graph.config import GraphConfig
+from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import unit
-from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from matinee.nn.sparse_tensors import BipartiteGraph
+
+SLOPE = 0.2
+"""Slope of LeakyReLU below zero, as in the authors' code."""
+WEIGHTS = ("W1", "W2", "bias")
 
 
 class NGCFConfig(GraphConfig):
     """Settings of NGCF."""
 
     message_dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.1
-    """Share of each layer's outputs left out of a step."""
+    """Dropout rate of each layer's outputs."""
+    node_dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.5)] = 0.0
+    """Probability that a node sends no messages to its neighbours, drawn for each layer of a step."""
 
 
 class NGCF(Recommender[FloatArray]):
-    """e^(k+1) = LeakyReLU(W1 (e + h) + W2 (e ⊙ h) + b), h = the neighbours' e^(k) over the roots of both degrees.
+    """e^(k+1) = LeakyReLU(W1 (e + h) + W2 (e ⊙ h) + b), h = Σ of neighbours' e^(k) / sqrt(both degrees), e = e^(k).
 
-    A node's vector is its layer 0 and the directions of its layers 1..K, one after the other.
-    Source: Wang et al. 2019, eq. 3 to 9. Sums come before transformations: Σ p (W1 e' + W2 (e' ⊙ e)) over edges is
-    W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of an edge is ever held. Bias, slope and the normalisation of layers
-    are those of the authors' code.
-    A visitor's layers come from the history and a zero layer 0; the whole vector is then solved as LightGCN's is.
-    `with_graph_of` sends what was learned over the graph of a newer log.
-    The scores of items without events are the lowest of the row; who has no history is scored by popularity.
+    A node's vector concatenates its layer 0 and the layers 1..K scaled to length 1; score = cos(user, item).
+    Source: Wang et al. 2019, eq. 3 to 10. Messages are summed before they are transformed: Σ p (W1 e' + W2 (e' ⊙ e))
+    over edges is W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of a single edge is held in memory.
+
+    Fold-in: a visitor's layers follow from the history and a zero layer 0; the whole vector is then the start of the
+    same solve as LightGCN's. `with_graph_of` propagates layer 0 over the graph of a newer log.
+    Items without events score lowest; users without a history are ranked by popularity.
+
+    Differs from the paper: bias b, the slope 0.2 and the scaling of layers to length 1 are those of the authors' code,
+    which in turn normalises the adjacency by rows and applies LeakyReLU to both terms apart. Defaults: softmax over the
+    catalogue of cosines over a temperature instead of BPR, two layers instead of three, layer 0 initialised by an SVD,
+    no L2, and Adam's step size 0.02 on full batches. configs/paper/ngcf.toml has the paper's: BPR on dot products
+    (eq. 11) with one uniform negative, three layers, Xavier, L2, the trained layer 0 of each user. What remains there:
+    L2 is on layer 0 of the batch, not on W1 and W2 (in the authors' code it has no gradient on them either); a dropped
+    node keeps its message to itself; and a negative that the user has is dropped instead of drawn again.
+    The paper has no visitors.
     """
 
     name = "ngcf"
     Config = NGCFConfig
-    learned = ("items", "heard", "near", "across", "bias", "own", "own_rows", "first", "popularity")
+    learned = ("items", "item_messages", *WEIGHTS, "user_embeddings", "user_rows", "item_embeddings", "popularity")
     fold_in_tolerance: ClassVar[float] = 0.03
-    """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row."""
+    """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
     config: NGCFConfig
-    items: FloatArray  # [I, (K + 1) D], of length 1 under cosine
-    heard: FloatArray  # [K, I, D] the items' layers 0..K-1, over the roots of their degrees
-    near: FloatArray  # [K, D, D] W1, from the right
-    across: FloatArray  # [K, D, D] W2, from the right
+    items: FloatArray  # [I, (K + 1) D] final item vectors, of length 1 if the similarity is the cosine
+    item_messages: FloatArray  # [K, I, D] layers 0..K-1 of items over sqrt(degree)
+    W1: FloatArray  # [K, D, D], for vectors @ W1
+    W2: FloatArray  # [K, D, D], for vectors @ W2
     bias: FloatArray  # [K, D]
-    own: FloatArray  # [U, D] layer 0 of users
-    own_rows: IntArray  # [U] ascending
-    first: FloatArray  # [I, D] layer 0 of items
+    user_embeddings: FloatArray  # [U, D] layer 0
+    user_rows: IntArray  # [U] ascending
+    item_embeddings: FloatArray  # [I, D] layer 0
     popularity: FloatArray  # [I]
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        import torch
+        from matinee.models.graph.propagation import Network, Nodes, train_on_graph
 
-        from matinee.models.graph.propagation import transform
-        from matinee.nn.initialisers import initialise, initialise_embeddings
-        from matinee.nn.ranking_losses import ranking_losses
-        from matinee.nn.sparse_rows import normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
-        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        config = self.config
+        nodes = Nodes.initialise(config, train, run)
+        weights = _initial_weights(config, nodes.generator)
 
-        config, matrix = self.config, train.matrix()
-        chance, edges = torch_generator(run), normalise_adjacency(matrix)
-        graph = BipartiteGraph(edges)
-        users, items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)
-        shape = (config.dim, config.dim)
-        weights = {
-            name: torch.stack([initialise(shape, "xavier", chance) for _ in range(config.layers)])
-            if config.layers
-            else torch.zeros((0, *shape))
-            for name in ("near", "across")
-        } | {"bias": torch.zeros((config.layers, config.dim))}
+        def embed() -> "tuple[Tensor, Tensor]":
+            layers = propagate(nodes.graph, (nodes.users, nodes.items), weights, config, nodes.generator)
+            return _concatenate([layer[0] for layer in layers]), _concatenate([layer[1] for layer in layers])
 
-        def embed(dropout: float = config.message_dropout) -> tuple[torch.Tensor, torch.Tensor]:
-            layers = transform(graph, (users, items), weights, dropout, chance)
-            return _joined([layer[0] for layer in layers]), _joined([layer[1] for layer in layers])
+        def learned() -> dict[str, FloatArray]:
+            trained = {"user_embeddings": nodes.users, "item_embeddings": nodes.items, **weights}
+            copies = {name: value.numpy().copy() for name, value in trained.items()}
+            return copies | self._propagate(nodes.graph, nodes.matrix.sum(axis=0), nodes.users, nodes.items, weights)
 
-        def learned() -> Mapping[str, FloatArray]:
-            found = {"own": users, "first": items, **weights}
-            copies = {name: value.numpy().copy() for name, value in found.items()}
-            return copies | self._propagated(matrix, users, items, weights)
-
-        self.own_rows = train.histories.user_rows.astype(np.int32)
+        self.user_rows = train.histories.user_rows.astype(np.int32)
         self.popularity = train.popularity.astype(np.float32)
-        parameters = {"users": users, "items": items, **weights}
-        losses = ranking_losses(config, matrix, embed, run.rng)
-        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
-        train_epochs(self, steps, train, run)
+        train_on_graph(self, config, nodes, Network(weights, embed, learned), train, run)
         return self
 
     def with_graph_of(self, known: TrainingData) -> Self:
-        """See HasGraph: layer 0 and the weights stay, a user of `known` who was not trained on has a zero layer 0."""
+        """See HasGraph: keeps layer 0 and weights; users of `known` without a trained embedding get zeros."""
         import torch
 
-        users = np.zeros((len(known.histories), self.own.shape[1]), dtype=np.float32)
-        places, trained = find_stored_users(self.own_rows, known.histories.user_rows, "stored")
-        users[trained] = self.own[places[trained]]
-        model = type(self)(**self.config.model_dump())
-        model.own, model.own_rows = users, known.histories.user_rows.astype(np.int32)
-        model.first, model.popularity = self.first, known.popularity.astype(np.float32)
-        model.near, model.across, model.bias = self.near, self.across, self.bias
-        weights = {name: torch.from_numpy(getattr(self, name)) for name in ("near", "across", "bias")}
-        layers = torch.from_numpy(users), torch.from_numpy(self.first)
-        for name, value in self._propagated(known.matrix(), *layers, weights).items():
+        from matinee.nn.sparse_rows import normalise_adjacency
+        from matinee.nn.sparse_tensors import BipartiteGraph
+
+        model, matrix = copy_onto(self, known), known.matrix()
+        weights = {name: torch.from_numpy(getattr(self, name)) for name in WEIGHTS}
+        layer_0 = torch.from_numpy(model.user_embeddings), torch.from_numpy(model.item_embeddings)
+        graph = BipartiteGraph(normalise_adjacency(matrix))
+        for name, value in model._propagate(graph, matrix.sum(axis=0), *layer_0, weights).items():
             setattr(model, name, value)
         return model
 
-    def _propagated(
-        self, matrix: csr_array, users: "Tensor", items: "Tensor", weights: Mapping[str, "Tensor"]
+    def _propagate(
+        self,
+        graph: "BipartiteGraph",
+        item_degrees: IntArray,
+        users: "Tensor",
+        items: "Tensor",
+        weights: "Mapping[str, Tensor]",
     ) -> dict[str, FloatArray]:
-        """What follows from layer 0, the weights and the graph: items and heard. matrix [U, I], users [U, D]."""
-        import torch
+        """`items` and `item_messages` from layer 0 (users [U, D], items [I, D]) and the weights."""
+        from matinee.nn.sparse_rows import inverse_sqrt
 
-        from matinee.models.graph.propagation import transform
-        from matinee.nn.sparse_rows import inverse_sqrt, normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
-
-        graph = BipartiteGraph(normalise_adjacency(matrix))
-        layers = [layer[1] for layer in transform(graph, (users, items), weights, 0.0, torch.Generator())]
-        whole = _joined(layers).numpy()
-        roots = inverse_sqrt(matrix.sum(axis=0))[:, None]
-        heard = [layer.numpy() * roots for layer in layers[:-1]]
+        layers = [layer[1] for layer in propagate(graph, (users, items), weights)]
+        vectors = _concatenate(layers).numpy()
+        roots = inverse_sqrt(item_degrees)[:, None]
+        messages = [layer.numpy() * roots for layer in layers[:-1]]
         return {
-            "items": unit(whole) if self.config.similarity == "cosine" else whole.copy(),
-            "heard": np.stack(heard) if heard else np.zeros((0, *items.shape), dtype=np.float32),
+            "items": unit(vectors) if self.config.similarity == "cosine" else vectors.copy(),
+            "item_messages": np.stack(messages) if messages else np.zeros((0, *items.shape), dtype=np.float32),
         }
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The users' vectors. [B, (K + 1) D]; zero without a history."""
-        config, matrix = self.config, histories.matrix(len(self.items))
-        lengths = np.diff(matrix.indptr)
-        places, known = find_stored_users(self.own_rows, histories.user_rows, config.user_state)
-        known &= lengths > 0
-        layer = np.zeros((len(histories), self.own.shape[1]), dtype=np.float32)
-        layer[known] = self.own[places[known]]
-        roots = np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[:, None]
-        layers = [layer]
-        for heard, near, across, bias in zip(self.heard, self.near, self.across, self.bias, strict=True):
-            told = (matrix @ heard) / roots  # [B, D]
-            layer = (layer + told) @ near + (layer * told) @ across + bias
-            layer = np.where(layer > 0, layer, np.float32(SLOPE) * layer)
-            layers.append(layer)
-        vectors = np.concatenate([layers[0], *map(unit, layers[1:])], axis=1)
-        vectors[lengths == 0] = 0
-        return solved(vectors, known, matrix, self.items, config)
+        """User vectors. [B, (K + 1) D]; zero without a history."""
+        matrix = histories.matrix(len(self.items))
+        has_history = np.diff(matrix.indptr) > 0
+        indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
+        is_stored &= has_history
+        layer = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
+        layer[is_stored] = self.user_embeddings[indices[is_stored]]
+        layers = [layer, *(unit(_leaky_relu(outputs)) for _, _, outputs in self._forward(matrix, layer))]
+        vectors = np.concatenate(layers, axis=1)
+        vectors[~has_history] = 0
+        return finish_vectors(vectors, is_stored, matrix, self.items, self.config)
+
+    def _forward(self, matrix: csr_array, layer: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+        """`propagate` in numpy, for users with histories [B, I] and layer 0 [B, D].
+
+        Yields, for each layer: its input, the aggregated messages and its output before LeakyReLU, [B, D] each.
+        """
+        roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)[:, None]
+        for messages, w1, w2, bias in zip(self.item_messages, self.W1, self.W2, self.bias, strict=True):
+            aggregated = (matrix @ messages) / roots
+            outputs = (layer + aggregated) @ w1 + (layer * aggregated) @ w2 + bias
+            yield layer, aggregated, outputs
+            layer = _leaky_relu(outputs)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -167,32 +170,83 @@ class NGCF(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Each event's part in the user's vector, through the layers and the solve, times listed items. [N, k].
+        """Contribution of each event to the listed items' scores, through the layers and the fold-in solve. [N, k].
 
-        The layers' slopes and lengths count as given, each factor of a product gets half of it, and the biases are
-        borne by all events alike. See explained_solve; of a vector that comes from the history.
+        Slopes and lengths are taken as constants, each factor of a product gets half of it, and biases are split
+        evenly over the events. For user vectors that come from the history. See explain_solve.
         """
-        owners, lengths = histories.owners, np.diff(histories.starts)
-        roots = np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[owners, None]
-        layer = np.zeros((len(histories), self.own.shape[1]), dtype=np.float32)
-        part = np.zeros((len(owners), layer.shape[1]), dtype=np.float32)
+        owners, matrix = histories.owners, histories.matrix(len(self.items))
+        lengths = np.maximum(np.diff(histories.starts), 1)[owners, None]
+        roots = np.sqrt(lengths).astype(np.float32)
+        layer_0 = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
+        part = np.zeros((len(owners), layer_0.shape[1]), dtype=np.float32)
         parts = [part]
-        for heard, near, across, bias in zip(self.heard, self.near, self.across, self.bias, strict=True):
-            own = heard[histories.items] / roots  # [N, D]
-            told = np.zeros_like(layer)
-            np.add.at(told, owners, own)
-            part = (part + own) @ near + (part * told[owners] + layer[owners] * own) @ (across / 2)
-            part += bias / np.maximum(lengths, 1)[owners, None]
-            layer = (layer + told) @ near + (layer * told) @ across + bias
-            slopes = np.where(layer > 0, 1, np.float32(SLOPE))
-            layer, part = slopes * layer, slopes[owners] * part
-            reach = np.linalg.norm(layer, axis=1, keepdims=True)
-            parts.append((part / np.where(reach > 0, reach, 1)[owners]).astype(np.float32))
-        return explained_solve(np.concatenate(parts, axis=1), histories, item_rows, self.items, self.config)
+        for k, (layer, aggregated, outputs) in enumerate(self._forward(matrix, layer_0)):
+            message = self.item_messages[k, histories.items] / roots  # [N, D]
+            products = part * aggregated[owners] + layer[owners] * message
+            part = (part + message) @ self.W1[k] + products @ (self.W2[k] / 2) + self.bias[k] / lengths
+            part *= np.where(outputs > 0, 1, np.float32(SLOPE))[owners]
+            norms = np.linalg.norm(_leaky_relu(outputs), axis=1, keepdims=True)
+            parts.append((part / np.where(norms > 0, norms, 1)[owners]).astype(np.float32))
+        return explain_solve(np.concatenate(parts, axis=1), histories, item_rows, self.items, self.config)
 
 
-def _joined(layers: "list[Tensor]") -> "Tensor":
-    """Layers 0..K one after the other, all but the first of length 1. [n, (K + 1) D]."""
+def _leaky_relu(values: FloatArray) -> FloatArray:
+    return np.where(values > 0, values, np.float32(SLOPE) * values)
+
+
+def propagate(
+    graph: "BipartiteGraph",
+    nodes: "tuple[Tensor, Tensor]",
+    weights: "Mapping[str, Tensor]",
+    dropout: NGCFConfig | None = None,
+    generator: "torch.Generator | None" = None,
+) -> "list[tuple[Tensor, Tensor]]":
+    """Layers 0..K of users [U, D] and items [I, D]; with a config and a generator, with its dropout.
+
+    weights: `W1` and `W2` [K, D, D], `bias` [K, D]. Source: Wang et al. 2019, eq. 7; dropout: section 2.4.2.
+    """
+    import torch
+    from torch.nn.functional import leaky_relu
+
+    from matinee.models.graph.propagation import hop
+    from matinee.training.torch_trainer import seeded_dropout
+
+    def drop_nodes(side: torch.Tensor) -> torch.Tensor:
+        if dropout is None or generator is None or not dropout.node_dropout:
+            return side
+        return side * seeded_dropout(torch.ones_like(side[:, :1]), dropout.node_dropout, generator)
+
+    layers = [nodes]
+    for w1, w2, bias in zip(*(weights[name] for name in WEIGHTS), strict=True):
+        aggregated = hop(graph, *map(drop_nodes, layers[-1]))
+        sides = []
+        for layer, messages in zip(layers[-1], aggregated, strict=True):
+            outputs = leaky_relu((layer + messages) @ w1 + (layer * messages) @ w2 + bias, SLOPE)
+            if dropout is not None and generator is not None:
+                outputs = seeded_dropout(outputs, dropout.message_dropout, generator)
+            sides.append(outputs)
+        layers.append((sides[0], sides[1]))
+    return layers
+
+
+def _initial_weights(config: NGCFConfig, generator: "torch.Generator") -> "dict[str, Tensor]":
+    """W1 and W2 by Xavier, biases zero."""
+    import torch
+
+    from matinee.nn.initialisers import initialise
+
+    n_layers, shape = config.layers, (config.dim, config.dim)
+
+    def stack() -> "Tensor":
+        drawn = [initialise(shape, "xavier", generator) for _ in range(n_layers)]
+        return torch.stack(drawn) if drawn else torch.zeros((0, *shape))
+
+    return {"W1": stack(), "W2": stack(), "bias": torch.zeros((n_layers, config.dim))}
+
+
+def _concatenate(layers: "list[Tensor]") -> "Tensor":
+    """Layers 0..K side by side, all but the first scaled to length 1. [n, (K + 1) D]."""
     from torch import cat
     from torch.nn.functional import normalize
 

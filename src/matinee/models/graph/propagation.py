@@ -1,19 +1,27 @@
-"""One hop over the bipartite graph of users and items, in CSR, forward and backward without autograd inside."""
+"""Propagation over the bipartite graph of users and items in torch, and the training that both graph models share."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
-from torch.nn import functional
 
-from matinee.models.graph.config import SLOPE
+from matinee.arrays import FloatArray
+from matinee.histories import TrainingData
+from matinee.models.graph.config import GraphConfig
+from matinee.nn.initialisers import initialise_embeddings
+from matinee.nn.ranking_losses import Embed, ranking_losses
+from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.nn.sparse_tensors import BipartiteGraph
-from matinee.training.torch_trainer import seeded_dropout
+from matinee.training.loop import TrainedModel, train_epochs
+from matinee.training.run import Run
+from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
 
 class _Hop(torch.autograd.Function):
-    """users, items -> R items, Rᵀ users. The gradient is the same hop, for the whole adjacency is symmetric."""
+    """R items and Rᵀ users. The backward pass is the same hop, since the adjacency matrix is symmetric."""
 
     @staticmethod
     def forward(ctx: Any, graph: BipartiteGraph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
@@ -22,50 +30,53 @@ class _Hop(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:  # noqa: ANN401
-        of_users, of_items = (gradient.contiguous() for gradient in gradients)
-        return None, ctx.graph.by_user @ of_items, ctx.graph.by_item @ of_users
+        user_grad, item_grad = (gradient.contiguous() for gradient in gradients)
+        return None, ctx.graph.by_user @ item_grad, ctx.graph.by_item @ user_grad
 
 
 def hop(graph: BipartiteGraph, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """What each node hears from its neighbours. users [U, D], items [I, D] -> the same shapes."""
-    heard: tuple[Tensor, Tensor] = _Hop.apply(graph, users, items)  # type: ignore[no-untyped-call]
-    return heard
+    """Aggregated messages of each node's neighbours. users [U, D], items [I, D] -> the same shapes."""
+    aggregated: tuple[Tensor, Tensor] = _Hop.apply(graph, users, items)  # type: ignore[no-untyped-call]
+    return aggregated
 
 
-def propagate(graph: BipartiteGraph, users: Tensor, items: Tensor, layer_weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The weighted sum of layers 0..K. users [U, D], items [I, D], layer_weights [K + 1] -> the same shapes.
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """A training log as matrix [U, I] and graph, layer 0 of its users [U, D] and items [I, D], and torch's RNG."""
 
-    Source: He et al. 2020, eq. 7 and 8 (weights 1 / (K + 1)).
+    matrix: csr_array
+    graph: BipartiteGraph
+    users: Tensor
+    items: Tensor
+    generator: torch.Generator
+
+    @classmethod
+    def initialise(cls, config: GraphConfig, train: TrainingData, run: Run) -> Self:
+        """Initial embeddings on the symmetrically normalised graph of `train`."""
+        generator, matrix = torch_generator(run), train.matrix()
+        edges = normalise_adjacency(matrix)
+        embeddings = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, generator)
+        return cls(matrix, BipartiteGraph(edges), *embeddings, generator)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a graph model trains beyond layer 0.
+
+    weights: its parameters by name; embed: final embeddings of all users and items; learned: the arrays to save.
     """
-    whole_users, whole_items = torch.zeros_like(users), torch.zeros_like(items)
-    for layer, weight in enumerate(layer_weights):
-        if layer:
-            users, items = hop(graph, users, items)
-        whole_users, whole_items = whole_users + weight * users, whole_items + weight * items
-    return whole_users, whole_items
+
+    weights: Mapping[str, Tensor]
+    embed: Embed
+    learned: Callable[[], Mapping[str, FloatArray]]
 
 
-def transform(
-    graph: BipartiteGraph,
-    nodes: tuple[Tensor, Tensor],
-    weights: Mapping[str, Tensor],
-    dropout: float,
-    generator: torch.Generator,
-) -> list[tuple[Tensor, Tensor]]:
-    """The layers 0..K of NGCF for users [U, D] and items [I, D]: aggregated first, then transformed.
-
-    weights: `near` and `across` [K, D, D], from the right, and `bias` [K, D].
-    Source: Wang et al. 2019, eq. 7 (the matrix form).
-    """
-    layers = [nodes]
-    for near, across, bias in zip(weights["near"], weights["across"], weights["bias"], strict=True):
-        heard = hop(graph, *layers[-1])
-        layers.append(
-            tuple(  # type: ignore[arg-type]
-                seeded_dropout(
-                    functional.leaky_relu((own + told) @ near + (own * told) @ across + bias, SLOPE), dropout, generator
-                )
-                for own, told in zip(layers[-1], heard, strict=True)
-            )
-        )
-    return layers
+def train_on_graph(
+    model: TrainedModel, config: GraphConfig, nodes: Nodes, network: Network, train: TrainingData, run: Run
+) -> None:
+    """Train layer 0 and the network's weights; sets the learned arrays of the model."""
+    parameters = {"users": nodes.users, "items": nodes.items, **network.weights}
+    penalised = (config.l2, nodes.users, nodes.items) if config.l2 else None
+    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, penalised)
+    trainer = TorchTrainer(parameters, losses, network.learned, config, decay=config.decay, generator=nodes.generator)
+    train_epochs(model, trainer, train, run)
