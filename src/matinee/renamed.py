@@ -7,6 +7,7 @@ SETTINGS = {
     "adventurous": "novelty",
     "refresh": "rebuild_graph",
     "shown": "input_share",
+    "spread": "initial_std",
     "start_gmf": "pretrained_gmf",
     "start_mlp": "pretrained_mlp",
     "steer": "rerank",
@@ -43,6 +44,7 @@ ARRAYS: dict[str, dict[str, str]] = {
     "item2vec": {"contexts": "context_vectors"},
     "movie-pairs": {"readings": "input_vectors"},
     "pmi": {"popularity": "popularity_factors"},
+    "bpr": {"turn": "projection"},
     "lightgcn": _NODES | {"shares": "layer_weights"},
     "ngcf": _NODES | {"near": "W1", "across": "W2"},
 }

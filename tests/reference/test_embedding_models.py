@@ -9,7 +9,7 @@ import pytest
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.factors.pairwise import Pairwise
+from matinee.models.factors.bpr import PairwiseLoss
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS = 30, 14
@@ -76,9 +76,9 @@ def test_bpr_loss_equals_a_plain_loop(
     train: TrainingData, watched: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = create("bpr", dim=5, batch_size=100, n_negatives=3, l2=0.1).config
-    network = Pairwise(config, train, Run.seeded(0))
+    network = PairwiseLoss(config, train, Run.seeded(0))
     drawn = np.random.default_rng(1).integers(N_ITEMS, size=(N_USERS, 3))
-    monkeypatch.setattr(network, "_negatives", lambda positives, n_users: drawn)
+    monkeypatch.setattr(network, "draw_negatives", lambda positives, n_users: drawn)
     users, items, bias = (network.parameters[name].detach().numpy() for name in ("users", "items", "bias"))
     loss, ridge, n = 0.0, 0.0, sum(map(len, watched))
     for user, seen in enumerate(watched):
@@ -89,11 +89,11 @@ def test_bpr_loss_equals_a_plain_loop(
             for other in valid:
                 gap = users[user] @ (items[item] - items[other]) + bias[item] - bias[other]
                 loss += math.log1p(math.exp(-gap)) / len(valid)
-    found = next(network._losses())
+    found = next(network.losses())
     assert found.item() == pytest.approx((loss + 0.05 * ridge) / n, rel=1e-5)
 
 
-def test_bpr_folds_in_by_a_ridge_regression_turned_towards_what_was_learned(train: TrainingData) -> None:
+def test_bpr_folds_in_by_a_ridge_regression_projected_onto_the_trained_users(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=15, fold_in_l2=2.0, fold_in_unobserved=0.3).fit(train, Run.seeded(0))
     items, users = model.items.astype(np.float64), model.users.astype(np.float64)
 
@@ -103,20 +103,20 @@ def test_bpr_folds_in_by_a_ridge_regression_turned_towards_what_was_learned(trai
 
     past = np.split(train.histories.items, train.histories.starts[1:-1])
     solutions = np.stack([solution(seen.tolist()) for seen in past])
-    # the ridge of the turn as extra rows of a least squares problem
+    # the ridge of the projection as extra rows of a least squares problem
     size = math.sqrt(1e-3 * (solutions**2).sum() / 4)
-    turn = np.linalg.lstsq(np.vstack([solutions, size * np.eye(4)]), np.vstack([users, np.zeros((4, 4))]))[0]
+    projection = np.linalg.lstsq(np.vstack([solutions, size * np.eye(4)]), np.vstack([users, np.zeros((4, 4))]))[0]
     folded = model.fold_in(Histories.of([[3, 0, 9]]))[0]
-    np.testing.assert_allclose(folded[:4], solution([3, 0, 9]) @ turn, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(folded[:4], solution([3, 0, 9]) @ projection, rtol=2e-3, atol=1e-4)
     scores = model.score(folded[None])[0]
     np.testing.assert_allclose(scores, items @ folded[:4] + model.bias, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch"])
 def test_negatives_of_bpr_are_drawn_as_often_as_they_should_be(kind: str, train: TrainingData) -> None:
-    network = Pairwise(create("bpr", negatives=kind, n_negatives=500).config, train, Run.seeded(0))
+    network = PairwiseLoss(create("bpr", negatives=kind, n_negatives=500).config, train, Run.seeded(0))
     positives = train.matrix()[:6].indices
-    drawn = np.bincount(network._negatives(positives, 200).ravel(), minlength=N_ITEMS) / 100_000
+    drawn = np.bincount(network.draw_negatives(positives, 200).ravel(), minlength=N_ITEMS) / 100_000
     expected = {
         "uniform": np.full(N_ITEMS, 1 / N_ITEMS),
         "popularity": train.popularity / train.popularity.sum(),

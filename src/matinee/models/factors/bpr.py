@@ -1,91 +1,101 @@
-"""BPR: matrix factorisation with item biases that ranks what people have above what they have not."""
+"""BPR: matrix factorisation that ranks a user's items above the others (Rendle et al. 2009)."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.factors.least_squares import explained, solve
+from matinee.models.factors.least_squares import explain_solve, solve
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 class BPRConfig(GradientConfig):
     """Settings of BPR."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 32
-    """Length of the vectors."""
+    """Embedding size."""
     epochs: PositiveInt = 40
-    """Passes over all users; each meets every positive once, against `n_negatives` others."""
+    """Passes over all users; each compares every positive with its user's `n_negatives` negatives."""
     learning_rate: Annotated[PositiveFloat, Search(0.001, 0.05, log=True)] = 0.01
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning-rate decay: none, every `schedule_epochs`, a cosine to zero, or when the metric stops improving."""
     l2: Annotated[NonNegativeFloat, Search(1e-4, 1, log=True)] = 0.02
-    """Ridge strength, for each positive, on the vectors it touches."""
+    """L2 penalty of each positive, on the parameters of its user, itself and, in expectation, a negative."""
     negatives: Literal["uniform", "popularity", "in-batch"] = "uniform"
-    """Where negatives come from: all items alike, by popularity, or the positives of the batch's other users."""
+    """Distribution of negatives: uniform, by popularity, or the positives of the batch."""
     n_negatives: Annotated[PositiveInt, Search(1, 128, log=True)] = 32
-    """Negatives drawn for each user and pass; every positive of theirs is compared with every one of these."""
+    """Negatives drawn for each user and epoch, shared by all of the user's positives."""
     batch_size: PositiveInt = 128
     """Users a step."""
     user_state: Literal["history", "stored"] = "history"
-    """A user's vector: solved from their history, or the row that was learned (known users only)."""
+    """A known user's vector: solved from the history, or the trained row."""
     fold_in_l2: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
-    """history: ridge of the solve."""
+    """history: ridge strength of the solve."""
     fold_in_unobserved: Annotated[PositiveFloat, Search(0.001, 1, log=True)] = 0.1
-    """history: weight of the items that are not in it."""
+    """history: weight of the items outside the history."""
 
 
 class BPR(Recommender[FloatArray]):
-    """score = w_u · h_i + b_i; minimises the mean of softplus(score(u, j) - score(u, i)) over i watched, j not.
+    """score(u, i) = w_u · h_i + b_i; minimises softplus(score(u, j) - score(u, i)), i in the history of u and j not.
 
-    plus l2 (|w_u|² + |h_i|² + |h_j|² + b_i² + b_j²) / 2 for each. Source: Rendle et al. 2009, section 4.3, with Adam on
-    batches of users: each user's negatives meet all their positives, so that a step is three matrix products.
-    Fold-in: the ridge regression to 1 on the history and to 0, with weight fold_in_unobserved, elsewhere (the half step
-    of iALS, with these items), then the D-by-D matrix that best turns the solutions for the training users into w.
+    Averaged over pairs, plus l2 / 2 (|w_u|² + |h_i|² + |h_j|² + b_i² + b_j²) for each.
+    Source: Rendle et al. 2009, sections 4 and 4.3.1.
+
+    Fold-in: ridge regression to 1 on the history and to 0, with weight fold_in_unobserved, elsewhere (the ALS half-step
+    of iALS with these items), then the D x D projection that best maps the training users' solutions to their rows of w.
+
+    Differs from the paper: Adam on batches of users instead of stochastic gradient descent on one sampled triple; each
+    user's negatives are shared by all their positives, so that a step is three matrix products; an item bias; L2 on the
+    negative in expectation over uniform draws. The paper has no visitors.
     """
 
     name = "bpr"
     Config = BPRConfig
     fold_in_tolerance: ClassVar[float] = 0.03
-    """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row: measured
+    """Largest mean over users of 1 - correlation between scores from the history and those of the stored row: measured
     0.013 on the bundled data."""
-    learned = ("items", "bias", "users", "user_rows", "turn")
+    learned = ("items", "bias", "users", "user_rows", "projection")
     config: BPRConfig
     items: FloatArray  # [I, D], h
     bias: FloatArray  # [I], b
     users: FloatArray  # [U, D], w
     user_rows: IntArray  # [U], ascending
-    turn: FloatArray  # [D, D], from solutions to vectors
+    projection: FloatArray  # [D, D], for solutions @ projection
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        from matinee.models.factors.pairwise import Pairwise
+        from matinee.training.torch_trainer import TorchTrainer
 
         dim = capped_dim(self, train.n_items)
-        network = Pairwise(self.config.model_copy(update={"dim": dim}), train, run)
-        train_epochs(self, network.trainer, train, run)
+        config = self.config.model_copy(update={"dim": dim})
+        pairwise = PairwiseLoss(config, train, run)
+        train_epochs(self, TorchTrainer(pairwise.parameters, pairwise.losses, pairwise.learned, config), train, run)
         self.user_rows = train.histories.user_rows.copy()
-        solved = self._solved(train.matrix())
+        solved = self._solve(train.matrix())
         gram = solved.T @ solved
         gram += np.float32(1e-3) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
-        self.turn = np.linalg.solve(gram, solved.T @ self.users).astype(np.float32)
+        self.projection = np.linalg.solve(gram, solved.T @ self.users).astype(np.float32)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """Each user's vector and a 1 for the bias. [B, D + 1]."""
-        vectors = self._solved(histories.matrix(len(self.items))) @ self.turn
-        places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
-        vectors[known] = self.users[places[known]]
+        """User vectors and a 1 for the bias. [B, D + 1]."""
+        vectors = self._solve(histories.matrix(len(self.items))) @ self.projection
+        indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
+        vectors[is_stored] = self.users[indices[is_stored]]
         return append_one(vectors)
 
     def score(self, state: FloatArray) -> FloatArray:
@@ -102,27 +112,100 @@ class BPR(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Each event's term of the solve, turned and multiplied with each listed item's vector. [N, k].
+        """Contribution of each event to the listed items' scores without bias, through solve and projection. [N, k].
 
-        For a user whose vector comes from the history; a stored vector has no parts.
+        For user vectors that come from the history: a trained row belongs to no event.
         """
-        wanted = self.items[item_rows].astype(np.float64) @ self.turn.T.astype(np.float64)  # [B, k, D]
-        return explained(histories, *self._system(len(histories)), wanted)
+        targets = self.items[item_rows].astype(np.float64) @ self.projection.T.astype(np.float64)  # [B, k, D]
+        return explain_solve(histories, *self._system(len(histories)), targets)
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
-        """See HasItemBias: the bias."""
+        """See HasItemBias."""
         return self.bias[item_rows]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the vectors, their biases aside. [n] -> [n, I]."""
+        """Cosine of the item vectors, without their biases. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
 
-    def _solved(self, matrix: csr_array) -> FloatArray:
-        """The ridge regressions of the class. [B, D]."""
+    def _solve(self, matrix: csr_array) -> FloatArray:
+        """Ridge regressions of the fold-in, before the projection. [B, D]."""
         return solve(matrix, *self._system(matrix.shape[0]))
 
     def _system(self, n_users: int) -> tuple[FloatArray, float, FloatArray]:
-        """Items, weight of what is not in a history, and ridges [B] of the solve."""
+        """Item vectors, weight of items outside the history, and ridges [B] of the fold-in."""
         ridge = np.full(n_users, self.config.fold_in_l2, dtype=np.float32)
-        # in float64, as biases make scores large and a batch must give what its users give alone
+        # float64: biases make scores large, and a batch must give what each user gives alone
         return self.items.astype(np.float64), self.config.fold_in_unobserved, ridge
+
+
+class PairwiseLoss:
+    """BPR's parameters, and the losses of an epoch: batches of users, their negatives against all their positives."""
+
+    def __init__(self, config: BPRConfig, train: TrainingData, run: Run) -> None:
+        import torch
+
+        from matinee.training.torch_trainer import torch_generator
+
+        self.config = config
+        self.matrix = train.matrix()  # [U, I]
+        self.rng = run.rng
+        self.cumulative = np.cumsum(train.popularity)
+        generator = torch_generator(run)
+        deviation = 1 / config.dim**0.5
+        self.parameters = {
+            "users": torch.randn(train.n_users, config.dim, generator=generator) * deviation * 0.1,
+            "items": torch.randn(train.n_items, config.dim, generator=generator) * deviation * 0.1,
+            "bias": torch.zeros(train.n_items),
+        }
+
+    def losses(self) -> "Iterator[Tensor]":
+        """The loss of each batch of users: the mean over its pairs."""
+        import torch
+        from torch.nn import functional
+
+        order = self.rng.permutation(self.matrix.shape[0])
+        users, items, bias = (self.parameters[name] for name in ("users", "items", "bias"))
+        for start in range(0, len(order), self.config.batch_size):
+            rows = np.sort(order[start : start + self.config.batch_size])
+            block = self.matrix[rows]
+            negatives = torch.from_numpy(self.draw_negatives(block.indices, len(rows)))  # [b, n]
+            vectors = users[torch.from_numpy(rows)]  # [b, D]
+            scores = torch.addmm(bias, vectors, items.T)  # [b, I]
+            owners = torch.from_numpy(rows_of(block.indptr))  # [P]
+            positives = torch.from_numpy(block.indices.astype(np.int64))  # [P]
+            is_seen = torch.zeros(scores.shape, dtype=torch.bool)
+            is_seen[owners, positives] = True
+            is_valid = (~is_seen.gather(1, negatives)).float()  # [b, n]
+            weights = is_valid / is_valid.sum(1, keepdim=True).clamp(min=1)
+            gaps = scores.gather(1, negatives)[owners] - scores[owners, positives][:, None]  # [P, n]
+            loss = (functional.softplus(gaps) * weights[owners]).sum()
+            yield (loss + self._penalty(vectors, block)) / max(block.nnz, 1)
+
+    def _penalty(self, vectors: "Tensor", block: csr_array) -> "Tensor":
+        """l2 / 2 for each positive on its user, itself and, in expectation, a negative. A scalar."""
+        import torch
+
+        items, bias = self.parameters["items"], self.parameters["bias"]
+        counts = torch.from_numpy(np.bincount(block.indices, minlength=len(items)).astype(np.float32))
+        counts += counts.sum() / len(items)
+        lengths = torch.from_numpy(np.diff(block.indptr).astype(np.float32))
+        squares = (lengths * vectors.square().sum(1)).sum()
+        squares = squares + (counts * (items.square().sum(1) + bias.square())).sum()
+        penalty: Tensor = squares * (self.config.l2 / 2)
+        return penalty
+
+    def draw_negatives(self, positives: IntArray, n_users: int) -> IntArray:
+        """Negatives of each user of a batch, whose positives are [P]. [b, n]."""
+        shape = (n_users, self.config.n_negatives)
+        if self.config.negatives == "uniform" or not len(positives):
+            return self.rng.integers(len(self.cumulative), size=shape)
+        if self.config.negatives == "in-batch":
+            picked: IntArray = positives[self.rng.integers(len(positives), size=shape)].astype(np.int64)
+            return picked
+        drawn = self.rng.random(shape) * self.cumulative[-1]
+        found: IntArray = np.searchsorted(self.cumulative, drawn, side="right").astype(np.int64)
+        return found
+
+    def learned(self) -> dict[str, FloatArray]:
+        """See Trainer."""
+        return {name: tensor.detach().numpy().copy() for name, tensor in self.parameters.items()}

@@ -1,4 +1,4 @@
-"""iALS: matrix factorisation of who has what, every missing pair counting a little (Hu, Koren and Volinsky 2008)."""
+"""iALS: weighted matrix factorisation of a binary matrix by alternating least squares (Hu, Koren and Volinsky 2008)."""
 
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -11,45 +11,49 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.factors.least_squares import columns_of_blocks, explained, solve, with_zeros
+from matinee.models.factors.least_squares import append_zero_row, explain_solve, padded_blocks, solve
 from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
 BLOCK_VALUES = 2**19
-"""Values of item vectors gathered at once: 2 MB, so that they stay in the cache over the steps of a solve."""
+"""Number of item-vector values gathered at once: 2 MB, which stay in the cache over the steps of a solve."""
 
 
 class IALSConfig(EpochsConfig):
-    """Settings of IALS."""
+    """Settings of iALS."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 128
-    """Length of the vectors."""
+    """Embedding size."""
     epochs: Annotated[PositiveInt, Search(4, 32)] = 16
-    """Passes; each moves all users, then all items."""
+    """Epochs; each updates all users, then all items."""
     unobserved: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.3
-    """Weight of every pair, watched or not, towards 0; a watched pair adds weight 1 towards 1."""
+    """Weight of every pair towards 0, observed or not; an observed pair adds weight 1 towards 1."""
     l2: Annotated[PositiveFloat, Search(1e-3, 0.05, log=True)] = 0.01
-    """Ridge strength, before it is scaled by how often a row occurs."""
+    """Ridge strength, before it is scaled by frequency."""
     l2_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 1.0
-    """A row's ridge grows with (its events + unobserved · rows of the other side)^l2_power. 0: all alike."""
+    """A row's ridge grows with (its events + unobserved · rows of the other side)^l2_power; 0 is constant."""
     steps: Annotated[PositiveInt, Search(1, 6)] = 2
-    """Conjugate gradient steps of each half pass; they start from where the last pass ended."""
-    spread: PositiveFloat = 0.1
-    """Standard deviation of a first vector's length: entries are drawn with spread / sqrt(dim)."""
+    """Conjugate gradient steps of each half-step, starting from the previous epoch's solution."""
+    initial_std: PositiveFloat = 0.1
+    """Standard deviation of initial scores' factors: entries are drawn from N(0, initial_std² / dim)."""
 
 
 class IALS(Recommender[FloatArray]):
-    """score(u, i) = w_u · h_i, where W and H minimise the weighted squares of what is missed.
+    """score(u, i) = w_u · h_i, where W and H minimise a weighted squared error over all pairs.
 
-    sum over watched (w_u·h_i - 1)² + a sum over all (w_u·h_i)² + l2 (sum_u (n_u + a I)^p |w_u|² + sum_i (n_i + a U)^p
-    |h_i|²), a = unobserved and p = l2_power.
+    Σ over observed (w_u·h_i - 1)² + a Σ over all (w_u·h_i)² + l2 (Σ_u (n_u + a I)^p |w_u|² + Σ_i (n_i + a U)^p |h_i|²),
+    a = unobserved, p = l2_power, n the number of events of a user or an item.
+    Source: Hu, Koren and Volinsky 2008, eq. 3 to 5; this parametrisation and the scaled ridge: Rendle, Krichene, Zhang
+    and Koren 2022, eq. 3 to 5.
 
-    Source: Hu, Koren and Volinsky 2008, with the parametrisation and scaled ridge of Rendle, Krichene, Zhang and Koren
-    2022, eq. 3 to 5. The half passes are not solved exactly but by conjugate gradients (Takács, Pilászy and Tikk 2011),
-    preconditioned in the principal axes of the other side, where a system of average entries is diagonal but for gram.
-    Fold-in is the exact half step: no approximation, and the same for people never trained on.
+    Fold-in: the exact half-step for a user, the same for visitors and for users of the training data.
+
+    Differs from the paper: half-steps in training take a few conjugate gradient steps (Takács, Pilászy and Tikk 2011),
+    preconditioned in the principal axes of the other side, in place of exact solves; a repeated event counts once, with
+    no confidence that grows with the count. By default the ridge is scaled by frequency (Rendle et al. 2022), and
+    unobserved = 0.3, which is Hu's alpha = 1 / 0.3; configs/paper/ials.toml has Hu's alpha = 40 and constant ridge.
     """
 
     name = "ials"
@@ -60,13 +64,13 @@ class IALS(Recommender[FloatArray]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        train_epochs(self, _Passes(self.config, capped_dim(self, train.n_items), train, run), train, run)
+        train_epochs(self, _HalfSteps(self.config, capped_dim(self, train.n_items), train, run), train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The vectors that minimise the objective with the items fixed, exactly. [B, D]."""
+        """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
         matrix = histories.matrix(len(self.items))
-        return solve(matrix, self.items, self.config.unobserved, self._ridge_of(matrix))
+        return solve(matrix, self.items, self.config.unobserved, self._ridge(matrix))
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -82,33 +86,33 @@ class IALS(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """h_i · A_u⁻¹ h_j for each event's item j and listed item i, A_u the system of u. [N, k].
+        """h_i · A_u⁻¹ h_j for each event's item j and listed item i, A_u the normal matrix of user u. [N, k].
 
-        Source: Hu et al. 2008, eq. 7. An item that is in a history twice counts once, in each of its events by half.
+        Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
         """
-        ridge = self._ridge_of(histories.matrix(len(self.items)))
-        return explained(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
+        ridge = self._ridge(histories.matrix(len(self.items)))
+        return explain_solve(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
 
-    def _ridge_of(self, matrix: csr_array) -> FloatArray:
+    def _ridge(self, matrix: csr_array) -> FloatArray:
         return _ridge(self.config, np.diff(matrix.indptr), len(self.items))
 
 
-class _Passes:
-    """The Trainer of IALS: an epoch moves all users, then all items."""
+class _HalfSteps:
+    """The Trainer of iALS: an epoch updates all users, then all items."""
 
     def __init__(self, config: IALSConfig, dim: int, train: TrainingData, run: Run) -> None:
         self.config = config
         matrix = train.matrix()  # [U, I]
         self.by_user, self.by_item = _Side(matrix, dim), _Side(matrix.T.tocsr(), dim)
-        deviation = config.spread / np.sqrt(dim)
+        deviation = config.initial_std / np.sqrt(dim)
         self.items = run.rng.normal(0, deviation, (train.n_items, dim)).astype(np.float32)
-        self.items[self.by_item.counts == 0] = 0  # no entry ever moves them
+        self.items[self.by_item.counts == 0] = 0  # no event ever updates them
         self.users = np.zeros((train.n_users, dim), dtype=np.float32)
 
     def epoch(self, rate: float) -> dict[str, float]:
-        """See Trainer. The loss is the objective for each watched pair."""
-        self.users, self.items, _ = self._half_pass(self.by_user, self.items, self.users)
-        self.items, self.users, loss = self._half_pass(self.by_item, self.users, self.items)
+        """See Trainer. The loss is the objective divided by the number of observed pairs."""
+        self.users, self.items, _ = self._half_step(self.by_user, self.items, self.users)
+        self.items, self.users, loss = self._half_step(self.by_item, self.users, self.items)
         ridge = _ridge(self.config, self.by_user.counts, len(self.items))
         loss += float(ridge @ np.einsum("ud,ud->u", self.users, self.users))
         return {"loss": 1 + loss / max(float(self.by_user.counts.sum(dtype=np.float64)), 1)}
@@ -125,85 +129,83 @@ class _Passes:
         """See Trainer."""
         return {"items": self.items.copy()}
 
-    def _half_pass(self, side: "_Side", fixed: FloatArray, moving: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        """Move one side towards the solution for the other. fixed [C, D], moving [R, D].
+    def _half_step(self, side: "_Side", fixed: FloatArray, moving: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+        """Move one side towards its least-squares solution given the other. fixed [C, D], moving [R, D].
 
-        Returns the moved side and the fixed one, both turned into the principal axes of the fixed one, which leaves
-        scores as they are; and the objective less one for each entry and the ridge of the fixed side.
+        Returns the moving and the fixed side, both rotated into the principal axes of the fixed one, which leaves all
+        scores unchanged; and the objective without its constant and the ridge of the fixed side.
         """
-        # the axes of what a row sees on average: its system is unobserved · gram + the sum over its entries
-        lengths, axes = np.linalg.eigh((fixed * side.popularity[:, None]).T @ fixed)
+        # axes of the mean of an entry's outer product: a row's system is gram + ridge + the sum over its entries
+        variances, axes = np.linalg.eigh((fixed * side.popularity[:, None]).T @ fixed)
         fixed, moving = fixed @ axes, moving @ axes
         gram = np.float32(self.config.unobserved) * (fixed.T @ fixed)
         ridge = _ridge(self.config, side.counts, len(fixed))
-        # each system's diagonal, as if its n entries were average ones: in these axes, n times the axes' lengths
-        scale = 1 / (side.counts[:, None] * np.maximum(lengths, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
-        padded, loss = with_zeros(fixed), 0.0
+        # diagonal of each system if its n entries were average: in these axes, n times the variances
+        scale = 1 / (side.counts[:, None] * np.maximum(variances, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
+        padded, loss = append_zero_row(fixed), 0.0
         for rows, columns in side.blocks:
-            gathered = side.room[: columns.size * fixed.shape[1]].reshape(*columns.shape, -1)  # [b, L, D]
-            np.take(padded, columns, axis=0, out=gathered, mode="clip")  # any other mode copies once more
+            gathered = side.buffer[: columns.size * fixed.shape[1]].reshape(*columns.shape, -1)  # [b, L, D]
+            np.take(padded, columns, axis=0, out=gathered, mode="clip")  # other modes make a copy
             system = gathered, gram, ridge[rows, None]
-            moving[rows], missed = _descend(system, scale[rows], moving[rows], self.config.steps)
-            loss += missed
+            moving[rows], block_loss = _conjugate_gradients(system, scale[rows], moving[rows], self.config.steps)
+            loss += block_loss
         return moving, fixed, loss
 
 
 class _Side:
-    """One side's entries, arranged once: what its half passes need that does not change. matrix [R, C]."""
+    """What the half-steps of one side reuse in every epoch. matrix [R, C]."""
 
     def __init__(self, matrix: csr_array, dim: int) -> None:
         self.counts = np.diff(matrix.indptr).astype(np.float32)  # [R]
         self.popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)  # [C]
         self.popularity /= max(matrix.nnz, 1)
-        self.blocks = list(columns_of_blocks(matrix, BLOCK_VALUES // dim))
-        self.room = np.empty(max((columns.size for _, columns in self.blocks), default=0) * dim, dtype=np.float32)
+        self.blocks = list(padded_blocks(matrix, BLOCK_VALUES // dim))
+        self.buffer = np.empty(max((columns.size for _, columns in self.blocks), default=0) * dim, dtype=np.float32)
 
 
-def _descend(
+def _conjugate_gradients(
     system: tuple[FloatArray, FloatArray, FloatArray], scale: FloatArray, start: FloatArray, steps: int
 ) -> tuple[FloatArray, float]:
-    """Preconditioned conjugate gradient steps on b systems (gathered gatheredᵀ + gram + ridge) w = r, at once.
+    """Preconditioned conjugate gradient steps on b systems A w = r at once, A = gatheredᵀ gathered + gram + ridge I.
 
-    system: gathered [b, L, D], gram [D, D], ridge [b, 1]; r is the sum of gathered over L. scale [b, D] are the inverse
-    diagonals or near them, start [b, D].
-
-    Returns the solutions [b, D], and the sum of their w·Aw - 2 w·r.
+    system: gathered [b, L, D], gram [D, D], ridge [b, 1]; r is the sum of gathered over L. scale [b, D] is about the
+    inverse diagonal of A; start [b, D]. Returns the solutions [b, D], and the sum over them of w·Aw - 2 w·r.
     """
     gathered, gram, ridge = system
 
-    def seen(vectors: FloatArray) -> FloatArray:
+    def scores_of(vectors: FloatArray) -> FloatArray:
         found: FloatArray = np.matmul(gathered, vectors[:, :, None])
         return found[:, :, 0]  # [b, L]
 
-    def pulled(values: FloatArray, vectors: FloatArray) -> FloatArray:
-        """What the entries pull at by some values [b, L], less the pull of gram and ridge. [b, D]."""
+    def combine(values: FloatArray, vectors: FloatArray) -> FloatArray:
+        """gatheredᵀ values - (gram + ridge) vectors. values [b, L], vectors [b, D] -> [b, D]."""
         product: FloatArray = np.matmul(values[:, None, :], gathered)[:, 0]
         product -= vectors @ gram
         product -= ridge * vectors
         return product
 
-    solution, scores = start.copy(), seen(start)
-    residual = pulled(1 - scores, solution)
-    reached = float(scores.sum(dtype=np.float64))  # w·r: what the entries' scores sum to
-    reranked = scale * residual
-    direction, size = reranked, np.einsum("bd,bd->b", residual, reranked)
+    solution, scores = start.copy(), scores_of(start)
+    residual = combine(1 - scores, solution)
+    score_sum = float(scores.sum(dtype=np.float64))  # w·r
+    preconditioned = scale * residual
+    direction, size = preconditioned, np.einsum("bd,bd->b", residual, preconditioned)
     for step in range(steps):
-        scores = seen(direction)
-        pushed = pulled(-scores, direction)  # -A direction
-        length = size / np.maximum(-np.einsum("bd,bd->b", direction, pushed), 1e-20)
-        reached += float(length @ scores.sum(axis=1))
+        scores = scores_of(direction)
+        change = combine(-scores, direction)  # -A direction
+        length = size / np.maximum(-np.einsum("bd,bd->b", direction, change), 1e-20)
+        score_sum += float(length @ scores.sum(axis=1))
         solution += length[:, None] * direction
-        residual += length[:, None] * pushed
+        residual += length[:, None] * change
         if step + 1 == steps:
             break
-        reranked = scale * residual
-        fresh = np.einsum("bd,bd->b", residual, reranked)
-        direction = reranked + (fresh / np.maximum(size, 1e-20))[:, None] * direction
-        size = fresh
-    return solution, -reached - float(np.einsum("bd,bd->", solution, residual))
+        preconditioned = scale * residual
+        new_size = np.einsum("bd,bd->b", residual, preconditioned)
+        direction = preconditioned + (new_size / np.maximum(size, 1e-20))[:, None] * direction
+        size = new_size
+    return solution, -score_sum - float(np.einsum("bd,bd->", solution, residual))
 
 
 def _ridge(config: IALSConfig, counts: IntArray | FloatArray, n_other: int) -> FloatArray:
-    """The ridge of each row of one side. counts [R] -> [R]."""
+    """Ridge of each row of one side; n_other: rows of the other side. counts [R] -> [R]."""
     ridge: FloatArray = config.l2 * (counts + config.unobserved * n_other) ** config.l2_power
     return ridge.astype(np.float32)

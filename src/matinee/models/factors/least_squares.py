@@ -1,4 +1,4 @@
-"""Half steps: ridge regressions of many users on the vectors of their items, by users of like length."""
+"""ALS half-steps: ridge regressions of many users on their items' vectors, batched by history length."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from matinee.arrays import FloatArray, IntArray, gather, rows_of
 from matinee.histories import Histories
 
 SYSTEM_VALUES = 2**22
-"""Values of D-by-D systems held at once."""
+"""Number of values of D x D systems held at once."""
 
 
 def solve(matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray) -> FloatArray:
-    """W = A⁻¹ sum of h_i over a row's columns, A = unobserved HᵀH + sum of h_i h_iᵀ + ridge I. [B, D].
+    """W = A⁻¹ Σ h_i over a row's items, A = unobserved HᵀH + Σ h_i h_iᵀ + ridge I. [B, D].
 
-    matrix [B, I] binary, items H [I, D], ridge [B].
+    matrix [B, I] binary, items H [I, D], ridge [B]. Source: Hu et al. 2008, eq. 4.
     """
     vectors = np.zeros((matrix.shape[0], items.shape[1]), dtype=np.float32)
     for rows, lefts, gathered in systems(matrix, items, unobserved, ridge):
@@ -27,57 +27,49 @@ def solve(matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatA
 def systems(
     matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray
 ) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-    """Blocks of rows of like length: which [b], their A of `solve` [b, D, D], their items' vectors [b, L, D]."""
+    """Blocks of similar length: row indices [b], their A of `solve` [b, D, D], their items' vectors [b, L, D]."""
     dim = items.shape[1]
     gram = np.float32(unobserved) * (items.T @ items)
-    most = max(1, SYSTEM_VALUES // dim**2)
-    for rows, gathered in blocks(matrix, items, SYSTEM_VALUES):
-        for start in range(0, len(rows), most):
-            part = slice(start, start + most)
+    size = max(1, SYSTEM_VALUES // dim**2)
+    padded = append_zero_row(items)
+    for rows, columns in padded_blocks(matrix, SYSTEM_VALUES // dim):
+        gathered = padded[columns]
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
             lefts = gathered[part].transpose(0, 2, 1) @ gathered[part] + gram
             np.einsum("bdd->bd", lefts)[:] += ridge[rows[part], None]
             yield rows[part], lefts, gathered[part]
 
 
-def explained(
-    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, wanted: FloatArray
+def explain_solve(
+    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, targets: FloatArray
 ) -> FloatArray:
-    """h_j · A⁻¹ t for each event's item j and each wanted vector t of its user, A the user's system. [N, k].
+    """h_j · A⁻¹ t for each event's item j and each target vector t of its user, A the user's system. [N, k].
 
-    items H [I, D], ridge [B], wanted [B, k, D]. Summed over a user's events it is the product of t with the solution.
-    Source: Hu et al. 2008, eq. 7. An item that is in a history twice counts once, in each of its events by half.
+    items H [I, D], ridge [B], targets [B, k, D]. Summed over a user's events it is t · solution.
+    Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
     """
     matrix = histories.matrix(len(items))
-    parts = np.zeros((matrix.nnz, wanted.shape[1]), dtype=items.dtype)
+    contributions = np.zeros((matrix.nnz, targets.shape[1]), dtype=items.dtype)
     for rows, lefts, gathered in systems(matrix, items, unobserved, ridge):
-        weighed: FloatArray = np.linalg.solve(lefts, wanted[rows].transpose(0, 2, 1))  # [b, D, k]
-        _, places = gather(matrix.indptr, rows)
-        filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
-        pulls = gathered @ weighed  # [b, L, k]
-        parts[places] = pulls[filled]
+        solved: FloatArray = np.linalg.solve(lefts, targets[rows].transpose(0, 2, 1))  # [b, D, k]
+        _, indices = gather(matrix.indptr, rows)
+        is_filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
+        products = gathered @ solved  # [b, L, k]
+        contributions[indices] = products[is_filled]
     keys = histories.owners * len(items) + histories.items
     found = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
     repeats = np.bincount(found, minlength=matrix.nnz)
-    return np.asarray(parts[found] / repeats[found, None], dtype=np.float32)
+    return np.asarray(contributions[found] / repeats[found, None], dtype=np.float32)
 
 
-def blocks(matrix: csr_array, table: FloatArray, values: int) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Rows of like length with the vectors of their columns, zeros where a row is shorter: [b], [b, L, D].
-
-    Rows without entries are left out. A block holds at most `values` values, or one row.
-    """
-    padded = with_zeros(table)
-    for rows, columns in columns_of_blocks(matrix, values // table.shape[1]):
-        yield rows, padded[columns]
-
-
-def with_zeros(table: FloatArray) -> FloatArray:
-    """A table with one row more, of zeros: where shorter rows of `columns_of_blocks` point. [I + 1, D]."""
+def append_zero_row(table: FloatArray) -> FloatArray:
+    """A table [I, D] with a row of zeros after the last, which the padding of `padded_blocks` selects. [I + 1, D]."""
     return np.concatenate([table, np.zeros((1, table.shape[1]), dtype=table.dtype)])
 
 
-def columns_of_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows of like length with their columns, I where a row of matrix [B, I] is shorter: [b], [b, L] of int32.
+def padded_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows of similar length with their columns, padded with I. matrix [B, I] -> row indices [b], columns [b, L] int32.
 
     Rows without entries are left out. A block has at most `cells` cells, or one row.
     """
@@ -86,14 +78,14 @@ def columns_of_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray,
     order = order[lengths[order] > 0]
     start = 0
     while start < len(order):
-        room = max(1, cells // int(lengths[order[start]]))
-        stop = min(start + room, len(order))
-        # as lengths ascend, fewer rows may fit than the first one's length says
-        room = max(1, cells // int(lengths[order[stop - 1]]))
-        stop = min(start + room, stop)
+        size = max(1, cells // int(lengths[order[start]]))
+        stop = min(start + size, len(order))
+        # lengths ascend, so fewer rows may fit than the length of the first one suggests
+        size = max(1, cells // int(lengths[order[stop - 1]]))
+        stop = min(start + size, stop)
         rows = order[start:stop]
-        places = matrix.indptr[rows][:, None] + np.arange(lengths[rows[-1]])
-        filled = places < matrix.indptr[rows + 1][:, None]
-        columns = np.where(filled, matrix.indices[np.where(filled, places, 0)], matrix.shape[1])
+        indices = matrix.indptr[rows][:, None] + np.arange(lengths[rows[-1]])
+        is_filled = indices < matrix.indptr[rows + 1][:, None]
+        columns = np.where(is_filled, matrix.indices[np.where(is_filled, indices, 0)], matrix.shape[1])
         yield rows, columns.astype(np.int32)
         start = stop

@@ -63,8 +63,8 @@ class EASE(Recommender[csr_array]):
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
         few_users = train.n_users < FEW_USERS * train.n_items
         self.weights = _inverse_of_few(matrix, added) if few_users else _inverse(_gram(matrix), added)  # P
-        spread = -1 / np.diag(self.weights)
-        self.weights *= spread  # by column
+        scale = -1 / np.diag(self.weights)
+        self.weights *= scale  # by column
         np.fill_diagonal(self.weights, 0)
         if self.config.item_power:
             self.weights *= _counts(train)[:, None] ** np.float32(-self.config.item_power)
