@@ -544,8 +544,10 @@ def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
         create("lightgcn", temperature=0)
     with pytest.raises(MatineeError, match="loss = bpr draws negatives for pairs; set batch_size, for example 512"):
         create("ngcf", loss="bpr")
-    with pytest.raises(MatineeError, match="log_q corrects a sampled softmax, and loss = bce is none"):
+    with pytest.raises(MatineeError, match="log_q corrects a sampled softmax, which loss = bce is not"):
         create("ngcf", loss="bce", batch_size=64, log_q=True)
+    with pytest.raises(MatineeError, match="l2 penalises sampled pairs, and loss = softmax samples none; use decay"):
+        create("lightgcn", l2=1e-4)
     with pytest.raises(MatineeError, match="layers = -1"):
         create("lightgcn", layers=-1)
     with pytest.raises(MatineeError, match="unknown key 'negative'; did you mean 'negatives'"):

@@ -56,7 +56,7 @@ class BPR(Recommender[FloatArray]):
     Source: Rendle et al. 2009, sections 4 and 4.3.1.
 
     Fold-in: ridge regression to 1 on the history and to 0, with weight fold_in_unobserved, elsewhere (the ALS half-step
-    of iALS with these items), then the D x D projection that best maps the training users' solutions to their rows of w.
+    of iALS with these items), then the D x D projection that best maps training users' solutions to their rows of w.
 
     Differs from the paper: Adam on batches of users instead of stochastic gradient descent on one sampled triple; each
     user's negatives are shared by all their positives, so that a step is three matrix products; an item bias; L2 on the

@@ -16,14 +16,15 @@ from matinee.models.base import Recommender
 from matinee.training.run import Run
 
 BLOCK_ROWS = 1024
+"""Rows made dense at once."""
 SPARSE_COST = 300.0
-"""How many times longer a multiplication takes in a sparse product than in a dense one (measured: 200 to 400)."""
+"""Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
 STRIP_BYTES = 4 * 2**20
 """Weights read at once while a batch is scored: the same sums, 2 to 4 times faster than over whole rows."""
 BATCH = 32
-"""Users from whom on it pays to copy strips."""
+"""Batch size from which copying strips pays."""
 FEW_USERS = 0.7
-"""Below this many users an item the system of users is the cheaper one."""
+"""Users per item below which the U x U system is cheaper."""
 
 
 class EASEConfig(Config):
@@ -32,21 +33,24 @@ class EASEConfig(Config):
     l2: Annotated[PositiveFloat, Search(1, 1e4, log=True)] = 300.0
     """Ridge strength."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
-    """EDLAE: the chance that an input is dropped in training, all outcomes averaged exactly. 0 is EASE."""
+    """EDLAE: probability that an input is dropped in training, averaged exactly over all outcomes; 0 is EASE."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
-    """A user's events count n^-user_power, n being how many they are: 0 all alike, 1 every user alike."""
+    """Weight of a user's n events, n^-user_power each: 0 weighs events equally, 1 users equally."""
     item_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
-    """An item counts n^-item_power as input and as target, n being its events: above 0 popular items count less."""
+    """Weight of an item with n events, n^-item_power as input and as target: above 0, popular items count less."""
 
 
 class EASE(Recommender[csr_array]):
     """score = x B, where B minimises |X - X B|² + l2 |B|² with diag(B) = 0.
 
-    G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal.
-    Source: Steck 2019, eq. 8. EDLAE adds dropout / (1 - dropout) · diag(XᵀX) to the diagonal of G:
-    Steck 2020, "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal kept zero.
-    X is binary and all algebra in float32. With many users G is counted (exactly, below 2^24 of them) and inverted in
-    place by Cholesky, I³ operations. With fewer users than items P comes from a U-by-U system instead.
+    G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal. X is binary.
+    Source: Steck 2019, eq. 8. Dropout p (EDLAE) adds p / (1 - p) · diag(XᵀX) to the diagonal of G: Steck 2020,
+    "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal of B kept zero.
+
+    G is computed in float32 (exact below 2^24 users) and inverted in place by Cholesky, in I³ operations; with fewer
+    users than items, P comes from a U x U system instead. Fold-in is the history itself: there is nothing to solve.
+
+    Differs from the paper: nothing. user_power and item_power, off by default, are additions.
     """
 
     name = "ease"
@@ -56,7 +60,7 @@ class EASE(Recommender[csr_array]):
     weights: FloatArray  # [I, I], B above
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. Raises MatineeError before it starts if the catalogue is too large for memory."""
+        """See Recommender. Raises MatineeError before it starts if the weights do not fit into memory."""
         _require_memory(train.n_items, run.memory)
         matrix = self._scaled(train)  # [U, I]
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
@@ -75,7 +79,7 @@ class EASE(Recommender[csr_array]):
         return histories.matrix(len(self.weights))
 
     def score(self, state: csr_array) -> FloatArray:
-        """See Recommender. For a batch the weights are taken in strips of columns that stay in a processor's cache."""
+        """See Recommender. A batch takes the weights in strips of columns that stay in the processor's cache."""
         n_items = len(self.weights)
         scores = np.empty((state.shape[0], n_items), dtype=np.float32)
         width = n_items if state.shape[0] < BATCH else max(16, STRIP_BYTES // (4 * n_items))
@@ -85,11 +89,11 @@ class EASE(Recommender[csr_array]):
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """The weight from each event's item to each listed item. [N, k]."""
+        """Weight from each event's item to each listed item. [N, k]."""
         return self.weights[histories.items[:, None], item_rows[histories.owners]]
 
     def _scaled(self, train: TrainingData) -> csr_array:
-        """The users-by-items matrix with users and items weighed down by how many events they have. [U, I]."""
+        """Binary matrix, scaled by user_power and item_power. [U, I]."""
         matrix = train.matrix()
         if self.config.user_power:
             lengths = np.maximum(np.diff(matrix.indptr), 1).astype(np.float32)
@@ -100,15 +104,14 @@ class EASE(Recommender[csr_array]):
 
 
 def _counts(train: TrainingData) -> FloatArray:
-    """Events of each item, at least 1. [I]."""
+    """Number of events of each item, at least 1. [I]."""
     return np.maximum(np.bincount(train.histories.items, minlength=train.n_items), 1).astype(np.float32)
 
 
 def _gram(matrix: csr_array) -> FloatArray:
-    """XᵀX in float32, Fortran order, its lower triangle. [I, I].
+    """Lower triangle of XᵀX, float32 in Fortran order. [I, I].
 
-    Dense blocks of users through BLAS, or sparse blocks of items where users have so little in common that
-    counting pairs one by one costs less.
+    From dense blocks of users by BLAS, or from sparse products where the matrix is so sparse that they cost less.
     """
     n_users, n_items = matrix.shape
     gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
@@ -125,7 +128,7 @@ def _gram(matrix: csr_array) -> FloatArray:
 
 
 def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
-    """(G + diag(added))⁻¹ in the memory of G, which is given by its lower triangle (Fortran order). [I, I]."""
+    """(G + diag(added))⁻¹ in the memory of G, of which the lower triangle is given (Fortran order). [I, I]."""
     diagonal = np.einsum("ii->i", gram)
     diagonal += added
     factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
@@ -133,13 +136,13 @@ def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
         factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:
         raise MatineeError("ease: the Gram matrix is not positive definite in float32; raise l2")
-    return _mirrored(factor)
+    return _symmetrise(factor)
 
 
 def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:
     """(XᵀX + D)⁻¹ for fewer users than items: D⁻¹ - ZᵀZ with Z = L⁻¹ X D⁻¹ and L Lᵀ = I + X D⁻¹ Xᵀ. [I, I].
 
-    The Woodbury identity: U I² operations in place of I³, and no inverse that loses digits.
+    The Woodbury identity: U I² operations in place of I³, without an inverse of an ill-conditioned matrix.
     """
     scaled = (matrix @ diags_array(1 / added)).tocsr()  # X D⁻¹
     small = (scaled @ matrix.T).toarray(order="F")  # [U, U]
@@ -150,12 +153,12 @@ def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:
     projected = blas.strsm(1.0, factor, scaled.toarray(order="F"), lower=1, overwrite_b=1)  # Z [U, I]
     inverse = np.zeros((matrix.shape[1], matrix.shape[1]), dtype=np.float32, order="F")
     np.einsum("ii->i", inverse)[:] = 1 / added
-    return _mirrored(blas.ssyrk(-1.0, projected, beta=1.0, c=inverse, trans=1, lower=1, overwrite_c=1))
+    return _symmetrise(blas.ssyrk(-1.0, projected, beta=1.0, c=inverse, trans=1, lower=1, overwrite_c=1))
 
 
-def _mirrored(lower: FloatArray) -> FloatArray:
-    """A symmetric matrix from its lower triangle in Fortran order, in its own memory, in C order."""
-    whole: FloatArray = lower.T  # its upper triangle is valid
+def _symmetrise(lower: FloatArray) -> FloatArray:
+    """A symmetric matrix in C order, in place, from its lower triangle in Fortran order."""
+    whole: FloatArray = lower.T  # the upper triangle is valid
     for start in range(0, len(whole), BLOCK_ROWS):
         stop = start + BLOCK_ROWS
         whole[stop:, start:stop] = whole[start:stop, stop:].T
@@ -175,7 +178,7 @@ def _require_memory(n_items: int, memory: int | None) -> None:
 
 
 def _available_memory() -> int | None:
-    """Bytes that can be had without swapping, None where the system does not say."""
+    """Bytes available without swapping; None where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:
