@@ -309,7 +309,7 @@ def test_audit_of_sessions(cli: Cli, log: Path, tmp_path: Path) -> None:
     assert cli(*arguments, "--gap", "1m", "--min-length", "12", "--json").json["sessions"] < 30
     wrong = cli("data", "audit", str(log), "--sessions", "--gap", "400d")
     assert wrong.code == 1
-    assert "gap = 400d is longer than all of log" in wrong.err
+    assert "gap = 400d is longer than the whole of log" in wrong.err
 
 
 def test_doctor(cli: Cli) -> None:
