@@ -18,12 +18,18 @@ from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
 from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store.artefact import Artefact, save
+from matinee.store.sql import SqlDatabase
 from matinee.training.run import Run
 
 NOW = 1_750_000_000
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """For tests alone: a password takes a moment."""
 MODELS = ("popularity", "item-knn", "ease")
+
+
+def count_events(database: SqlDatabase) -> int:
+    with database.read() as connection:
+        return int(connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one())
 
 
 @pytest.fixture(scope="session")

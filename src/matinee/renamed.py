@@ -22,6 +22,9 @@ VALUES: dict[tuple[str, str], str] = {
 }
 """Values of settings that have another name now: (new name of the setting, old value) -> new value."""
 
+MANIFEST = {"yardsticks": "baselines"}
+"""Keys of an artefact's manifest: old name -> new name."""
+
 EVENT_KINDS = {"hidden": "dismissed", "shown": "restored"}
 """Kinds of events, in databases before version 3 and from older clients of the API: old name -> new name."""
 

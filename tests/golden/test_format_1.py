@@ -58,5 +58,5 @@ def test_a_format_of_tomorrow_is_refused(tmp_path: Path) -> None:
     save(load(FOLDER / "ease"), tmp_path / "ease")
     path = tmp_path / "ease" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"format": 3}), "utf-8")
-    with pytest.raises(MatineeError, match="has format 3, this Matinee reads 1 and 2; train again"):
+    with pytest.raises(MatineeError, match="has format 3, but this version of Matinee reads 1 and 2; train again"):
         load(tmp_path / "ease")

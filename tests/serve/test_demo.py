@@ -73,7 +73,7 @@ def test_the_demo_trains_serves_and_remembers(tmp_path: Path) -> None:
     manifests = {name: load(tmp_path / "matinee" / "demo" / name).manifest for name in ("ease", "markov")}
     assert manifests["ease"]["metrics"]["ndcg@10"]["low"] < manifests["ease"]["metrics"]["ndcg@10"]["mean"]
     assert manifests["markov"]["measured"]["split"]["method"] == "leave-last"
-    assert set(manifests["markov"]["yardsticks"]) == {"popularity", "item-knn", "ease"}
+    assert set(manifests["markov"]["baselines"]) == {"popularity", "item-knn", "ease"}
 
 
 def test_a_model_that_there_is_not_is_said_before_anything_is_trained() -> None:

@@ -16,12 +16,12 @@ from starlette.testclient import TestClient
 from matinee.errors import MatineeError
 from matinee.serve.app import create_app
 from matinee.serve.site import DOUBLE_SECONDS, Site
-from matinee.store.impressions import SqlLists
-from matinee.store.protocols import LiveEvent, ShownList
+from matinee.store.impressions import SqlImpressions
+from matinee.store.protocols import ListImpression, LiveEvent
 from matinee.store.schema import CURRENT
 from matinee.store.sql import SqlDatabase, SqlEvents
 from matinee.vocab import Vocab
-from site_fixtures import CHEAP, NOW, SiteClient
+from site_fixtures import CHEAP, NOW, SiteClient, count_events
 
 ALIEN, MATRIX, TOY_STORY, PULP = 1214, 2571, 1, 296
 ITEMS = Vocab.of([10, 20, 30])
@@ -79,13 +79,13 @@ def test_a_list_is_written_as_it_was_shown(client: TestClient, app: FastAPI) -> 
     page = section(mark(client, ALIEN, "5"), "for-you")
     site: Site = app.state.site
     list_id = re.search(r'name="list_id" value="([^"]+)"', page).group(1)  # type: ignore[union-attr]
-    shown = SqlLists(site.database).find(list_id)
+    shown = SqlImpressions(site.database).find(list_id)
     assert shown is not None
     assert (shown.name, shown.model, shown.at) == ("for-you", "ease", NOW)
     assert shown.version == site.engine.artefacts["ease"].version
     assert len(shown.version) == 12
     assert list(shown.item_ids) == items(page)
-    assert shown.user_id == site.log.recent(shown.user_id)[0].user_id
+    assert shown.user_id == site.log.activity(shown.user_id).recent[0].user_id
 
 
 def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
@@ -94,7 +94,7 @@ def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
     site: Site = app.state.site
     user_id = table(app, "lists")[0].user_id
     assert len(site.engine.history(user_id).items) == 1
-    assert [event.item_id for event in site.log.recent(user_id)] == [str(ALIEN)]
+    assert [event.item_id for event in site.log.activity(user_id).recent] == [str(ALIEN)]
     assert site.seen(user_id).dismissed.tolist() == []
 
 
@@ -197,7 +197,7 @@ def test_two_tabs_rating_at_once_the_last_to_arrive_wins(client: TestClient, app
 def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
     database = SqlDatabase(f"sqlite:///{tmp_path}/t.db")
     log = SqlEvents(database, ITEMS)
-    lists = SqlLists(database)
+    lists = SqlImpressions(database)
     start = threading.Barrier(6)
 
     def send(n: int) -> int:
@@ -205,12 +205,12 @@ def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
         new = 0
         for k in range(30):
             new += log.append([LiveEvent("a", 10, "click", 1, 5, f"e{k}")])
-            lists.write([ShownList(f"{n}-{k}", "a", "for-you", "ease", "v", 5, (10, 20))])
+            lists.write([ListImpression(f"{n}-{k}", "a", "for-you", "ease", "v", 5, (10, 20))])
         return new
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(send, range(6))) == 30
-    assert log.counts().events == 30
+    assert count_events(database) == 30
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM lists").scalar() == 180
     database.close()
@@ -316,7 +316,7 @@ def test_a_database_of_a_newer_matinee_is_left_alone(tmp_path: Path) -> None:
     connection.execute("UPDATE schema_version SET version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(MatineeError, match=r"tables of version 99, this Matinee reads .*update Matinee"):
+    with pytest.raises(MatineeError, match=r"schema version 99, this Matinee reads .*update Matinee"):
         SqlDatabase(f"sqlite:///{path}")
 
 

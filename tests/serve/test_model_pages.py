@@ -29,11 +29,11 @@ def measured(path: Path, folder: Path, mean: float, method: str = "random", **mo
 
 def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: list[Path], tmp_path: Path) -> None:
     popularity, item_knn, ease = artefact_paths
-    yardsticks = {"popularity": {"ndcg@10": {"mean": 0.01, "low": 0.0, "high": 0.02}}}
+    baselines = {"popularity": {"ndcg@10": {"mean": 0.01, "low": 0.0, "high": 0.02}}}
     paths = [
         measured(popularity, tmp_path, 0.2),
         measured(item_knn, tmp_path, 0.3),
-        measured(ease, tmp_path, 0.05, "leave-last", yardsticks=yardsticks),
+        measured(ease, tmp_path, 0.05, "leave-last", baselines=baselines),
     ]
     artefacts = [load(path) for path in paths]
     known = figures(artefacts)

@@ -18,7 +18,7 @@ from matinee.errors import MatineeError
 from matinee.serve.app import _Server, create_app, serve
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.startup import closed_app, usable
-from matinee.store.health import check_up
+from matinee.store.health import check_database
 from matinee.store.protocols import LiveEvent
 from matinee.store.schema import CURRENT
 from matinee.store.sql import SqlDatabase, SqlEvents
@@ -119,23 +119,23 @@ def known_name(path: Path) -> str:
     return str(json.loads((path / "manifest.json").read_text())["data"]["name"])
 
 
-def test_the_state_of_a_database_is_found_out_without_touching_it(tmp_path: Path) -> None:
+def test_check_database_does_not_change_it(tmp_path: Path) -> None:
     path = tmp_path / "site.db"
-    missing = check_up(f"sqlite:///{path}")
-    assert missing.well
+    missing = check_database(f"sqlite:///{path}")
+    assert missing.ok
     assert "none yet" in missing.found
     assert not path.exists()
     log = SqlEvents(SqlDatabase(f"sqlite:///{path}"), Vocab.of([1]))
     log.append([LiveEvent("u", 1, "rating", 3, n) for n in range(3)])
     log.close()
     before = path.read_bytes()
-    state = check_up(f"sqlite:///{path}")
-    assert state.well
+    state = check_database(f"sqlite:///{path}")
+    assert state.ok
     assert "3 events, 0 members" in state.found
     assert path.read_bytes() == before
 
 
-def test_what_is_wrong_with_a_database_and_how_to_mend_it(tmp_path: Path) -> None:
+def test_check_database_reports_the_problem_and_the_fix(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be taken for one" * 20)
     newer = tmp_path / "newer.db"
@@ -151,19 +151,19 @@ def test_what_is_wrong_with_a_database_and_how_to_mend_it(tmp_path: Path) -> Non
     raw[8192 : 8192 + 30_000] = b"\xff" * 30_000
     broken.write_bytes(raw)
     for url, says, mend in (
-        (f"sqlite:///{text}", "not a database", "bring back a copy"),
+        (f"sqlite:///{text}", "not a database", "restore a backup"),
         (f"sqlite:///{newer}", "newer Matinee", "update Matinee"),
-        (f"sqlite:///{broken}", "broken.db", "bring back a copy"),
+        (f"sqlite:///{broken}", "broken.db", "restore a backup"),
         ("nonsense", "none yet", ""),
-        ("nonsense://x", "no database URL", "for example"),
-        (f"sqlite:///{text}/x.db", "cannot be written to", "make the folder writable"),
+        ("nonsense://x", "not a database URL", "for example"),
+        (f"sqlite:///{text}/x.db", "is not writable", "make the folder writable"),
         ("postgresql+psycopg://me:secret@127.0.0.1:1/none", "", "start the server"),
     ):
-        state = check_up(url)
-        assert state.well == (url == "nonsense"), url
+        state = check_database(url)
+        assert state.ok == (url == "nonsense"), url
         assert says in state.found
-        assert mend in state.mend or "pip install" in state.mend
-        assert "secret" not in state.found + state.mend
+        assert mend in state.fix or "pip install" in state.fix
+        assert "secret" not in state.found + state.fix
         assert "\n" not in state.found
 
 

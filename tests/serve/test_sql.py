@@ -1,4 +1,4 @@
-"""The SQL log against the source in memory, and against what a log must never do."""
+"""The SQL event log against the in-memory source; duplicates, deletion, concurrency and errors."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,18 +14,24 @@ from sqlalchemy import event as sql_event
 from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, EventSource, Histories
-from matinee.store.protocols import Counts, LiveEvent
+from matinee.store.protocols import LiveEvent
 from matinee.store.sql import SqlDatabase, SqlEvents
 from matinee.vocab import Vocab
+from site_fixtures import count_events
 
 ITEMS = Vocab.of([10, 20, 30, 40])
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[SqlEvents]:
-    log = SqlEvents(f"sqlite:///{tmp_path}/log.db", ITEMS)
-    yield log
-    log.close()
+def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def log(database: SqlDatabase) -> SqlEvents:
+    return SqlEvents(database, ITEMS)
 
 
 def rated(user: str, item: int, value: float, at: int, event_id: str | None = None) -> LiveEvent:
@@ -39,7 +45,7 @@ def same(found: Histories, wanted: Histories) -> None:
 
 def test_histories_are_ordered_by_time_then_arrival_and_keep_the_last_of_each_item(log: SqlEvents) -> None:
     log.append([rated("a", 30, 5, 9), rated("a", 10, 1, 3), rated("b", 20, 4, 1), rated("a", 20, 2, 3)])
-    log.append([rated("a", 10, 4, 5), rated("a", 99, 5, 6)])  # 99 is no item
+    log.append([rated("a", 10, 4, 5), rated("a", 99, 5, 6)])  # 99 is not an item
     found = log.histories(["a", "nobody", "b", "a"])
     assert found.starts.tolist() == [0, 3, 3, 4, 7]
     assert found.items.tolist() == [1, 0, 2, 1, 1, 0, 2]
@@ -47,7 +53,7 @@ def test_histories_are_ordered_by_time_then_arrival_and_keep_the_last_of_each_it
     assert found.times.tolist() == [3, 5, 9, 1, 3, 5, 9]
 
 
-def test_before_is_cut_first_then_the_last_of_each_item_kept(log: SqlEvents) -> None:
+def test_the_last_event_of_each_item_before_a_time_is_kept(log: SqlEvents) -> None:
     log.append([rated("a", 10, 1, 3), rated("a", 10, 5, 8)])
     assert log.histories(["a"], before=8).weights.tolist() == [1]
     assert log.histories(["a"], before=3).weights.tolist() == []
@@ -59,7 +65,7 @@ def test_before_is_cut_first_then_the_last_of_each_item_kept(log: SqlEvents) -> 
     asked=st.lists(st.integers(0, 5), max_size=6),
     before=st.sampled_from([0, 1, 3, 5, END_OF_TIME]),
 )
-def test_any_log_gives_the_histories_of_the_source_in_memory(
+def test_any_log_gives_the_histories_of_the_in_memory_source(
     tmp_path: Path, rows: list[tuple[int, int, int, int]], asked: list[int], before: int
 ) -> None:
     users, items, values, times = np.array(rows, dtype=np.int64).reshape(-1, 4).T
@@ -74,7 +80,7 @@ def test_any_log_gives_the_histories_of_the_source_in_memory(
     log.close()
 
 
-def test_real_histories_are_those_of_the_source_in_memory(tmp_path: Path, bundled: Dataset) -> None:
+def test_real_histories_equal_those_of_the_in_memory_source(tmp_path: Path, bundled: Dataset) -> None:
     events = bundled.events
     columns = (bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows], events.values, events.times)
     log = SqlEvents(f"sqlite:///{tmp_path}/real.db", bundled.items, bundled.users)
@@ -86,7 +92,7 @@ def test_real_histories_are_those_of_the_source_in_memory(tmp_path: Path, bundle
     log.close()
 
 
-def test_one_query_for_many_users(tmp_path: Path) -> None:
+def test_histories_of_many_users_take_one_query(tmp_path: Path) -> None:
     database = SqlDatabase(f"sqlite:///{tmp_path}/q.db")
     log = SqlEvents(database, ITEMS)
     queries: list[str] = []
@@ -96,30 +102,29 @@ def test_one_query_for_many_users(tmp_path: Path) -> None:
     database.close()
 
 
-def test_the_same_event_id_twice_is_written_once_for_each_user(log: SqlEvents) -> None:
+def test_the_same_event_id_twice_is_written_once_for_each_user(log: SqlEvents, database: SqlDatabase) -> None:
     first = rated("a", 10, 4, 1, "e1")
     assert log.append([first, first]) == 1
     assert log.append([first, rated("a", 20, 4, 2, "e2")]) == 1
     assert log.append([replace(first, user_id="b")]) == 1
     assert log.append([rated("a", 10, 4, 1), rated("a", 10, 4, 1)]) == 2  # without a name nothing tells them apart
-    assert log.counts() == Counts(events=5, users=2)
+    assert count_events(database) == 5
 
 
-def test_what_is_removed_is_gone_and_no_one_elses(log: SqlEvents) -> None:
+def test_remove_deletes_only_the_events_of_that_user(log: SqlEvents, database: SqlDatabase) -> None:
     log.append([rated("a", 10, 4, 1), rated("a", 10, 5, 2), rated("a", 20, 5, 3), rated("b", 10, 5, 4)])
     assert log.remove("a", 10) == 2
     assert log.histories(["a"]).items.tolist() == [1]
     assert log.remove("a") == 1
-    assert log.counts() == Counts(events=1, users=1)
+    assert count_events(database) == 1
 
 
-def test_recent_is_newest_first_one_an_item(log: SqlEvents) -> None:
+def test_recent_has_one_event_per_item_newest_first(log: SqlEvents) -> None:
     log.append([rated("a", 10, 4, 1), rated("a", 20, 2, 5), rated("a", 10, 5, 5)])
-    assert [(item.item_id, item.value) for item in log.recent("a")] == [("10", 5), ("20", 2)]
-    assert [item.item_id for item in log.recent("a", limit=1)] == ["10"]
+    assert [(item.item_id, item.value) for item in log.activity("a").recent] == [("10", 5), ("20", 2)]
 
 
-def test_ids_with_anything_in_them_are_only_ids(tmp_path: Path) -> None:
+def test_ids_may_contain_any_characters(tmp_path: Path) -> None:
     odd = ["'; DROP TABLE events; --", "한국, 영화", "🎬 a b", "%"]
     log = SqlEvents(f"sqlite:///{tmp_path}/odd.db", Vocab.of(odd))
     log.append([LiveEvent(name, name, "watched", 1, n) for n, name in enumerate(odd)])
@@ -127,28 +132,28 @@ def test_ids_with_anything_in_them_are_only_ids(tmp_path: Path) -> None:
     log.close()
 
 
-def test_writers_at_once_lose_nothing(log: SqlEvents) -> None:
+def test_concurrent_writers_lose_nothing(log: SqlEvents, database: SqlDatabase) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: log.append([rated(f"u{n % 5}", 10, 1, n, f"e{n % 60}")]), range(240)))
-    assert log.counts().events == 60
+    assert count_events(database) == 60
 
 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("nonsense://x", "no database URL"),
+        ("nonsense://x", "not a database URL"),
         ("sqlite://", "name a file"),
         ("sqlite:////proc/none/x.db", "check --db"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_one_line_with_the_mend(url: str, says: str) -> None:
+def test_an_unusable_database_is_a_one_line_error_with_a_fix(url: str, says: str) -> None:
     with pytest.raises(MatineeError, match=says) as error:
         SqlEvents(url, ITEMS)
     assert "\n" not in str(error.value)
     assert "--db" in str(error.value)
 
 
-def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to be taken for one" * 20)
     with pytest.raises(MatineeError, match="not a database"):
         SqlEvents(f"sqlite:///{tmp_path}/notes.txt", ITEMS)

@@ -48,7 +48,7 @@ def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
 
 def database_findings(url: str) -> Iterator[Finding]:
     """Whether the database is there, whole, of this version, and what it holds. Nothing is written or made."""
-    from matinee.store.health import check_up
+    from matinee.store.health import check_database
 
-    state = check_up(url)
-    yield "database", state.well, state.found, state.mend
+    state = check_database(url)
+    yield "database", state.ok, state.found, state.fix

@@ -34,7 +34,7 @@ DEMO_MODELS: dict[str, dict[str, Any]] = {
     "markov": {},
 }
 """What the demo trains unless --models says otherwise, with the settings that differ from the defaults."""
-YARDSTICKS = ("popularity", "item-knn", "ease")
+BASELINES = ("popularity", "item-knn", "ease")
 """What stands beside a model of what comes next, measured on its own split."""
 
 Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
@@ -153,7 +153,7 @@ class _Trials:
     def __init__(self, data: "Dataset") -> None:
         self._data = data
         self._splits: dict[str, Split] = {}
-        self._yardsticks: dict[str, dict[str, Any]] = {}
+        self._baselines: dict[str, dict[str, Any]] = {}
 
     def quality(self, name: str) -> dict[str, Any]:
         """What an artefact keeps of it."""
@@ -161,9 +161,9 @@ class _Trials:
 
         if not model_class(name).ordered:
             return self._measure(name, "random")
-        if not self._yardsticks:
-            self._yardsticks = {other: self._measure(other, "leave-last")["metrics"] for other in YARDSTICKS}
-        return self._measure(name, "leave-last") | {"yardsticks": self._yardsticks}
+        if not self._baselines:
+            self._baselines = {other: self._measure(other, "leave-last")["metrics"] for other in BASELINES}
+        return self._measure(name, "leave-last") | {"baselines": self._baselines}
 
     def _measure(self, name: str, method: str) -> dict[str, Any]:
         from matinee import workflow

@@ -1,4 +1,4 @@
-"""A map of the movies: item vectors in two dimensions, as a picture and as a page of its own."""
+"""A map of the movies: item vectors in two dimensions, as a picture or an interactive page."""
 
 import json
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ OTHER = "#9aa3ab"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Map:
-    """Places of M movies, best known first: places [M, 2] within -1..1, titles, first genres, events each [M]."""
+    """M movies, the most popular first. positions: [M, 2] within -1..1; titles, first genres and events: [M]."""
 
-    places: FloatArray
+    positions: FloatArray
     titles: list[str]
     genres: list[str]
     events: list[int]
@@ -36,16 +36,16 @@ class Map:
 
     @property
     def colours(self) -> dict[str, str]:
-        """Colours of the commonest genres; the others share OTHER."""
+        """Colours of the most frequent genres; all others share OTHER."""
         names, counts = np.unique(np.array(self.genres), return_counts=True)
-        commonest = names[np.argsort(-counts, kind="stable")][: len(COLOURS)].tolist()
-        return dict(zip(commonest, COLOURS, strict=False))
+        most_frequent = names[np.argsort(-counts, kind="stable")][: len(COLOURS)].tolist()
+        return dict(zip(most_frequent, COLOURS, strict=False))
 
 
 def movie_map(artefact: Artefact, n_movies: int = 1500) -> Map:
-    """The best known movies by the first two principal axes of their vectors' directions.
+    """Map the most popular movies by the first two principal components of their normalised vectors.
 
-    Axes are ranked evenly (each coordinate is the movie's rank along it), so that a dense middle stays legible.
+    Each coordinate is replaced by its rank, so that a dense centre stays legible.
     Raises MatineeError for a model without item vectors.
     """
     model = artefact.model
@@ -61,64 +61,66 @@ def movie_map(artefact: Artefact, n_movies: int = 1500) -> Map:
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     flat = centred @ axes[:2].T  # [M, 2]
     ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0, kind="stable")
-    places = 2 * ranks / max(len(known) - 1, 1) - 1
+    positions = 2 * ranks / max(len(known) - 1, 1) - 1
     catalogue = artefact.catalogue
     genres = [(catalogue.genres[row] or ("no genre",))[0] for row in known.tolist()]
     titles = [catalogue.titles[row] for row in known.tolist()]
-    return Map(places, titles, genres, artefact.popularity[known].tolist(), model.name)
+    return Map(positions, titles, genres, artefact.popularity[known].tolist(), model.name)
 
 
-def draw_map(drawn: Map, path: Path, n_titles: int = 60) -> None:
-    """Write a map as .png, .svg or .pdf with the titles of the best known, or as .html to move about in."""
+def draw_map(movies: Map, path: Path, n_titles: int = 60) -> None:
+    """Write a map as .png, .svg or .pdf with the titles of the most popular movies, or as an interactive .html."""
     if path.suffix == ".html":
-        path.write_text(_page(drawn), encoding="utf-8")
+        path.write_text(_page(movies), encoding="utf-8")
         return
     figure = Figure(figsize=(13, 9), facecolor="white", layout="constrained")
     panel = figure.subplots()
-    colours = drawn.colours
-    sizes = 6 + 60 * np.array(drawn.events) / max(drawn.events)
-    across, up = drawn.places.T
-    panel.scatter(across, up, s=sizes, c=[colours.get(genre, OTHER) for genre in drawn.genres], alpha=0.75, lw=0)
+    colours = movies.colours
+    sizes = 6 + 60 * np.array(movies.events) / max(movies.events)
+    across, up = movies.positions.T
+    panel.scatter(across, up, s=sizes, c=[colours.get(genre, OTHER) for genre in movies.genres], alpha=0.75, lw=0)
     for genre, colour in colours.items():
         panel.scatter([], [], c=colour, label=genre, s=30)
     panel.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
     panel.set_axis_off()
-    panel.set_title(f"{len(drawn.titles):,} movies by {drawn.model}", loc="left", fontsize=11)
-    _name_movies(figure, panel, drawn, n_titles)
+    panel.set_title(f"{len(movies.titles):,} movies by {movies.model}", loc="left", fontsize=11)
+    _name_movies(figure, panel, movies, n_titles)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
         raise MatineeError(f"{path} cannot be drawn: {error}; name a .png, .svg, .pdf or .html file") from None
 
 
-def _name_movies(figure: Figure, panel: Axes, drawn: Map, n_titles: int) -> None:
-    """Write titles beside the best known movies, each only where it covers no better known one's."""
+def _name_movies(figure: Figure, panel: Axes, movies: Map, n_titles: int) -> None:
+    """Label the most popular movies; skip a label that would overlap one already placed."""
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    figure.draw_without_rendering()  # where things stand on the paper is known only then
-    written: list[Bbox] = []
-    for place, title in zip(drawn.places, drawn.titles, strict=True):
-        if len(written) == n_titles:
+    figure.draw_without_rendering()  # positions on the page are known only after a draw
+    labelled: list[Bbox] = []
+    for position, title in zip(movies.positions, movies.titles, strict=True):
+        if len(labelled) == n_titles:
             break
-        label = panel.annotate(title, (place[0], place[1]), fontsize=7, xytext=(4, 3), textcoords="offset points")
-        covered = label.get_window_extent(renderer).padded(3)
-        if any(covered.overlaps(other) for other in written):
+        label = panel.annotate(title, (position[0], position[1]), fontsize=7, xytext=(4, 3), textcoords="offset points")
+        extent = label.get_window_extent(renderer).padded(3)
+        if any(extent.overlaps(other) for other in labelled):
             label.remove()
         else:
-            written.append(covered)
+            labelled.append(extent)
 
 
-def _page(drawn: Map) -> str:
-    """One page with its data, style and script inside."""
-    colours = drawn.colours
+def _page(movies: Map) -> str:
+    """A self-contained page with data, style and script."""
+    colours = movies.colours
     rows = [
         [round(float(x), 4), round(float(y), 4), title, genre, events, colours.get(genre, OTHER)]
-        for (x, y), title, genre, events in zip(drawn.places, drawn.titles, drawn.genres, drawn.events, strict=True)
+        for (x, y), title, genre, events in zip(
+            movies.positions, movies.titles, movies.genres, movies.events, strict=True
+        )
     ]
     data = json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c")
     legend = "".join(
         f'<li><i style="background:{colour}"></i>{escape(genre)}</li>' for genre, colour in colours.items()
     )
-    return PAGE.substitute(data=data, legend=legend, model=escape(drawn.model), count=f"{len(rows):,}")
+    return PAGE.substitute(data=data, legend=legend, model=escape(movies.model), count=f"{len(rows):,}")
 
 
 PAGE = Template("""<!doctype html>

@@ -1,4 +1,4 @@
-"""The most similar pairs of movies in a model's eyes, and how many people stand behind each."""
+"""The most similar pairs of movies by a model, and their support."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,12 +15,12 @@ from matinee.store.artefact import Artefact
 from matinee.vocab import Id
 
 BLOCK_VALUES = 2**22
-"""Similarities held at once."""
+"""Maximum number of similarities in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two movies: how alike they are to the model, how many people have each, and how many have both."""
+    """Two movies: their similarity by the model, the events of each, and the number of users with both."""
 
     one_id: Id
     one: str
@@ -32,15 +32,15 @@ class Pair:
     shared_users: int
 
     def to_json(self) -> dict[str, Any]:
-        """In plain Python types."""
+        """JSON-ready dict."""
         return asdict(self)
 
 
 def closest_pairs(artefact: Artefact, k: int = 10, min_events: int = 10) -> list[Pair]:
-    """The k most similar pairs of movies with at least so many events each, most similar first.
+    """The k most similar pairs among movies with at least min_events events, most similar first.
 
-    By the model's own similarity, else by cosine of its vectors; of a similarity with two directions the larger one.
-    Raises MatineeError for a model that has neither, and where fewer than two movies have so many events.
+    Similarity is the model's own, otherwise the cosine of its item vectors; the larger one if it is asymmetric.
+    Raises MatineeError if the model has neither, or fewer than two movies have min_events events.
     """
     counts = artefact.popularity
     known = counts >= max(min_events, 1)
@@ -50,7 +50,7 @@ def closest_pairs(artefact: Artefact, k: int = 10, min_events: int = 10) -> list
             f"use --min-item-events {int(np.sort(counts)[-2:][0])} or less"
         )
     ones, others, values = _best(_similarities(artefact.model), known, k)
-    shared = _shared(artefact, ones, others)
+    shared = _shared_users(artefact, ones, others)
     ids, titles = artefact.items, artefact.catalogue.titles
     return [
         Pair(ids.id(a), titles[a], ids.id(b), titles[b], value, int(counts[a]), int(counts[b]), n)
@@ -59,11 +59,11 @@ def closest_pairs(artefact: Artefact, k: int = 10, min_events: int = 10) -> list
 
 
 def _similarities(model: Recommender[Any]) -> Callable[[IntArray], FloatArray]:
-    """From item rows [n] to a new array of their similarity to every item [n, I]."""
+    """A function from item rows [n] to a new array of their similarities to all items [n, I]."""
     if isinstance(model, HasSimilarity):
         return model.similarity
     if not isinstance(model, HasItemVectors):
-        raise MatineeError(f"model {model.name} does not say how alike movies are; use one that does, such as item-knn")
+        raise MatineeError(f"model {model.name} has no similarities between movies; use one that has, such as item-knn")
     vectors = model.item_vectors()
     return lambda rows: cosines(vectors, rows)
 
@@ -71,7 +71,7 @@ def _similarities(model: Recommender[Any]) -> Callable[[IntArray], FloatArray]:
 def _best(
     similarities: Callable[[IntArray], FloatArray], known: BoolArray, k: int
 ) -> tuple[IntArray, IntArray, FloatArray]:
-    """The k pairs of known items with the highest similarity, equal ones by rows. known [I] -> three of [k]."""
+    """The k most similar pairs of known items, ties by row: (rows, rows, similarities), each [k]. known: [I]."""
     n_items, rows = len(known), np.flatnonzero(known)
     keys, values = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
     size = max(1, BLOCK_VALUES // n_items)
@@ -80,12 +80,12 @@ def _best(
         found = similarities(block)  # [b, I]
         found[:, ~known] = -np.inf
         found[np.arange(len(block)), block] = -np.inf
-        # a pair may be seen from both sides, so twice as many are kept
+        # keep twice as many, because a pair may occur in both orders
         kept = np.argpartition(found, -min(2 * k, found.size), axis=None)[-min(2 * k, found.size) :]
         ones, others = block[kept // n_items], kept % n_items
-        fresh = found.ravel()[kept]
+        kept_values = found.ravel()[kept]
         keys = np.concatenate([keys, np.minimum(ones, others) * n_items + np.maximum(ones, others)])
-        values = np.concatenate([values, fresh])
+        values = np.concatenate([values, kept_values])
         order = np.lexsort((keys, -values))
         _, firsts = np.unique(keys[order], return_index=True)
         order = order[np.sort(firsts)][:k]
@@ -94,12 +94,12 @@ def _best(
     return keys[finite] // n_items, keys[finite] % n_items, values[finite]
 
 
-def _shared(artefact: Artefact, ones: IntArray, others: IntArray) -> IntArray:
-    """How many of the users that the model was fitted on have both items of each pair. [k], [k] -> [k]."""
+def _shared_users(artefact: Artefact, ones: IntArray, others: IntArray) -> IntArray:
+    """Number of training users with both items of each pair. [k], [k] -> [k]."""
     events = artefact.known.events
-    marks = np.ones(len(events.item_rows), dtype=np.float32)
+    ones_of_events = np.ones(len(events.item_rows), dtype=np.float32)
     shape = (len(artefact.items), len(artefact.users))
-    by_item = csr_array((marks, (events.item_rows, events.user_rows)), shape=shape)
+    by_item = csr_array((ones_of_events, (events.item_rows, events.user_rows)), shape=shape)
     by_item.sum_duplicates()
     by_item.data[:] = 1
     both = by_item[ones].multiply(by_item[others])

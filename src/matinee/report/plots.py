@@ -1,4 +1,4 @@
-"""Figures. They are drawn through Matplotlib's objects, without its global state or a window."""
+"""Figures of comparisons and training curves, drawn with Matplotlib's object API, without global state."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -16,9 +16,9 @@ GRID = "#e3e6ea"
 
 
 def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] | None = None) -> None:
-    """Draw a comparison: a panel a metric, a row a model, a dot with its 95% interval. path: .png, .svg or .pdf.
+    """Draw a comparison: one panel per metric, one row per model, a dot with its 95% interval.
 
-    metrics: which panels; by default the one that decided, and recall and coverage at its list length.
+    path: .png, .svg or .pdf; metrics: the panels, by default the deciding metric, and recall and coverage at its k.
     """
     names = _panels(comparison, metrics)
     height = 1.5 + 0.38 * len(comparison.rows)
@@ -28,9 +28,9 @@ def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] |
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for panel, name in zip(panels, names, strict=True):
         _draw_panel(panel, comparison, name)
-    # the verdict in words too, for those who do not see the colours
-    names_of_rows = [f"{row.label} · {row.verdict}" for row in comparison.rows]
-    panels[0].set_yticks(range(len(comparison.rows)), names_of_rows)
+    # the verdict as text too, because not everyone distinguishes the colours
+    labels = [f"{row.label} · {row.verdict}" for row in comparison.rows]
+    panels[0].set_yticks(range(len(comparison.rows)), labels)
     panels[0].invert_yaxis()  # the best on top
     first = comparison.reports[0]
     figure.suptitle(
@@ -43,19 +43,20 @@ def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] |
     figure.savefig(path, dpi=160, bbox_inches="tight")
 
 
-def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, watched: str = "valid") -> None:
-    """Draw trainings by epoch: the loss, and where it was looked at the figure on valid. path: .png, .svg or .pdf.
+def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, metric: str = "valid") -> None:
+    """Draw training curves: the loss and, if it was measured, the monitored metric on valid.
 
-    runs: label -> one mapping an epoch with `epoch`, `loss` and perhaps `valid`; watched: the metric that valid is.
+    runs: label -> one mapping per epoch with `epoch`, `loss` and optionally `valid`; path: .png, .svg or .pdf;
+    metric: the name of the monitored metric.
     """
-    looked = any("valid" in row for rows in runs.values() for row in rows)
-    names = ["loss", "valid"] if looked else ["loss"]
+    is_monitored = any("valid" in row for rows in runs.values() for row in rows)
+    names = ["loss", "valid"] if is_monitored else ["loss"]
     figure = Figure(figsize=(4.6 * len(names), 3.1), layout="constrained", facecolor="white")
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for label, rows in runs.items():
             known = [row for row in rows if name in row]
             panel.plot([row["epoch"] for row in known], [row[name] for row in known], label=label, linewidth=1.8)
-        panel.set_title("loss" if name == "loss" else f"{watched} on valid", fontsize=10, loc="left")
+        panel.set_title("loss" if name == "loss" else f"{metric} on valid", fontsize=10, loc="left")
         panel.set_xlabel("epoch", fontsize=9)
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         panel.grid(color=GRID)
@@ -69,17 +70,17 @@ def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, w
 
 
 def _draw_panel(panel: Axes, comparison: Comparison, name: str) -> None:
-    for place, (row, report) in enumerate(zip(comparison.rows, comparison.reports, strict=True)):
+    for y, (row, report) in enumerate(zip(comparison.rows, comparison.reports, strict=True)):
         interval = report.metrics[name]
         if not isfinite(interval.mean):
             continue
         colour = COLOURS[row.verdict]
-        panel.plot([interval.low, interval.high], [place, place], color=colour, linewidth=2.2, solid_capstyle="round")
-        panel.plot(interval.mean, place, "o", color=colour, markersize=4.5)
+        panel.plot([interval.low, interval.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="round")
+        panel.plot(interval.mean, y, "o", color=colour, markersize=4.5)
         digits = 2 if name.startswith("novelty") else 3
         panel.annotate(
             f"{interval.mean:.{digits}f}",
-            (interval.mean, place),
+            (interval.mean, y),
             xytext=(0, 7),
             textcoords="offset points",
             ha="center",

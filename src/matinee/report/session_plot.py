@@ -1,4 +1,4 @@
-"""The figure of an audit of sessions: lengths, durations, sessions of users and of days."""
+"""The figure of a session audit: lengths, durations, sessions per user and per day."""
 
 import warnings
 from pathlib import Path
@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matinee.arrays import FloatArray, IntArray
 from matinee.data.session_audit import SessionAudit
 from matinee.data.statistics import percent
-from matinee.report.style import BLUE, dates, headed_page, put_dates, put_title, short
+from matinee.report.style import BLUE, dates, headed_page, set_date_axis, set_title, short
 from matinee.times import format_duration
 
 _TICKS = {
@@ -25,74 +25,76 @@ _TICKS = {
     7 * 86_400: "7 d",
 }
 _MAX_DAYS = 120
-"""Days drawn one by one; a longer log is drawn in as many spans of whole days."""
+"""Maximum number of bars over time; in a longer log each bar covers several days."""
 
 
 def draw_sessions(found: SessionAudit, path: Path) -> None:
-    """Draw an audit of sessions as one figure and write it; the suffix (.png, .svg, .pdf) decides the format."""
+    """Draw a session audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
     with warnings.catch_warnings():
-        # the name of a data set may be in a script that the font lacks; its boxes are no reason to warn
+        # a data set's name may contain characters that the font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure(found).savefig(path, dpi=150)
 
 
 def figure(found: SessionAudit) -> Figure:
-    """Draw an audit of sessions as four panels."""
+    """Draw the four panels of a session audit."""
     left = 0.07
     page = headed_page((11, 7.8), left, found.name, _summary(found))
     grid = page.add_gridspec(2, 2, left=left, right=0.965, top=0.815, bottom=0.075, hspace=0.62, wspace=0.22)
-    for place, panel in enumerate((_lengths, _durations, _per_user, _per_day)):
-        panel(page.add_subplot(grid[place // 2, place % 2]), found)
+    for index, panel in enumerate((_lengths, _durations, _per_user, _per_day)):
+        panel(page.add_subplot(grid[index // 2, index % 2]), found)
     return page
 
 
 def _summary(found: SessionAudit) -> str:
-    kept = f"{found.sessions:,} sessions of {found.min_length} events or more"
-    left_out = f"{found.short_sessions:,} shorter ones left out"
+    kept = f"{found.sessions:,} sessions of {found.min_length} or more events"
+    left_out = f"{found.short_sessions:,} shorter ones dropped"
     pause = f"pauses up to {format_duration(found.gap_seconds)}"
     return f"{kept}  ·  {pause}  ·  {left_out}  ·  {found.users:,} users"
 
 
 def _lengths(axes: Axes, found: SessionAudit) -> None:
     _counts(axes, found.curves.lengths)
-    axes.set_xlabel("events in a session")
-    put_title(axes, "Lengths", f"median {found.lengths.median:,.0f} events, mean {found.lengths.mean:,.1f}")
+    axes.set_xlabel("events per session")
+    set_title(axes, "Lengths", f"median {found.lengths.median:,.0f} events, mean {found.lengths.mean:,.1f}")
 
 
 def _durations(axes: Axes, found: SessionAudit) -> None:
     seconds = np.maximum(found.curves.durations, 1)
     _bars(axes, seconds, np.geomspace(1, seconds.max() + 1, 30))
-    shown = [tick for tick in _TICKS if tick <= seconds.max()]
-    axes.xaxis.set_major_locator(FixedLocator(shown))
+    ticks = [tick for tick in _TICKS if tick <= seconds.max()]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _TICKS.get(round(value), "")))
-    axes.set_xlabel("from the first event to the last")
-    at_once = (found.curves.durations == 0).mean()
-    said = f"; {percent(float(at_once))} within one second" if at_once else ""
-    put_title(axes, "Durations", f"median {format_duration(found.durations.median)}{said}")
+    axes.set_xlabel("time from first to last event")
+    instant = (found.curves.durations == 0).mean()
+    note = f"; {percent(float(instant))} within one second" if instant else ""
+    set_title(axes, "Durations", f"median {format_duration(found.durations.median)}{note}")
 
 
 def _per_user(axes: Axes, found: SessionAudit) -> None:
     _counts(axes, found.curves.per_user)
-    axes.set_xlabel("sessions of a user")
+    axes.set_xlabel("sessions per user")
     once = float((found.curves.per_user == 1).mean())
-    put_title(axes, "Sessions of each user", f"median {found.per_user.median:,.0f}; {percent(once)} have one")
+    set_title(axes, "Sessions per user", f"median {found.per_user.median:,.0f}; {percent(once)} have one")
 
 
 def _per_day(axes: Axes, found: SessionAudit) -> None:
     days, counts = found.curves.days, found.curves.per_day
     width = -(-len(counts) // _MAX_DAYS)
-    places = np.arange(0, len(counts), width)
-    sums = np.add.reduceat(counts, places)
-    axes.stairs(sums, dates(np.append(days[places], days[-1])), fill=True, color=BLUE, lw=0)
-    put_dates(axes)
+    starts = np.arange(0, len(counts), width)
+    sums = np.add.reduceat(counts, starts)
+    axes.stairs(sums, dates(np.append(days[starts], days[-1])), fill=True, color=BLUE, lw=0)
+    set_date_axis(axes)
     axes.yaxis.set_major_formatter(FuncFormatter(short))
-    axes.set_ylabel("sessions in a day" if width == 1 else f"sessions in {width} days")
-    put_title(axes, "Sessions over time", f"median {found.per_day.median:,.0f} a day, most {found.per_day.max:,.0f}")
+    axes.set_ylabel("sessions per day" if width == 1 else f"sessions per {width} days")
+    set_title(
+        axes, "Sessions over time", f"median {found.per_day.median:,.0f} per day, at most {found.per_day.max:,.0f}"
+    )
 
 
 def _counts(axes: Axes, counts: IntArray) -> None:
-    """Bars of whole numbers on a log axis: one by one while they are small."""
+    """Histogram of integers on a log axis; small ones get a bar each."""
     _bars(axes, counts, np.unique(np.geomspace(1, counts.max() + 1, 30).astype(np.int64)))
     axes.xaxis.set_major_formatter(FuncFormatter(short))
 

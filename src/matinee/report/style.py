@@ -1,4 +1,4 @@
-"""What the figures of an audit share: colours, titles, dates and short numbers."""
+"""Style of the audit figures: colours, titles, date axes and number formats."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
 BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
 
 
-def headed_page(size: tuple[float, float], left: float, name: str, said: str) -> Figure:
-    """An empty page with its heading. size: inches; left: of the heading, a share of the width."""
+def headed_page(size: tuple[float, float], left: float, title: str, subtitle: str) -> Figure:
+    """An empty page with a heading. size: inches; left: position of the heading, a fraction of the width."""
     page = Figure(figsize=size, facecolor="white")
     FigureCanvasAgg(page)
-    page.text(left, 0.955, name, size=17, weight="bold", color=INK, va="center", parse_math=False)
-    page.text(left, 0.915, said, size=10.5, color=GREY, va="center")
+    page.text(left, 0.955, title, size=17, weight="bold", color=INK, va="center", parse_math=False)
+    page.text(left, 0.915, subtitle, size=10.5, color=GREY, va="center")
     return page
 
 
-def put_title(axes: Axes, title: str, said: str) -> None:
-    """Title and subtitle of a panel, and its quiet frame."""
+def set_title(axes: Axes, title: str, subtitle: str) -> None:
+    """Set the title and subtitle of a panel, and style its frame."""
     axes.set_title(title, loc="left", pad=25, size=12, weight="bold", color=INK)
-    axes.annotate(said, (0, 1), (0, 9), "axes fraction", "offset points", size=9.5, color=GREY)
+    axes.annotate(subtitle, (0, 1), (0, 9), "axes fraction", "offset points", size=9.5, color=GREY)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)
     axes.tick_params(which="both", color=LINE, labelcolor=GREY, labelsize=9)
@@ -34,15 +34,15 @@ def put_title(axes: Axes, title: str, said: str) -> None:
         label.set(color=GREY, size=9.5)
 
 
-def put_key(axes: Axes, names: list[tuple[str, str]]) -> None:
-    """The names of the colours, in their colours, where the subtitle stands."""
-    after: Any = axes
-    for place, (name, colour) in enumerate(names):
-        after = axes.annotate(
+def add_legend(axes: Axes, names: list[tuple[str, str]]) -> None:
+    """Write the names of the colours, each in its colour, in place of the subtitle."""
+    previous: Any = axes
+    for index, (name, colour) in enumerate(names):
+        previous = axes.annotate(
             name,
-            (0 if place == 0 else 1, 1),
-            (0 if place == 0 else 12, 9),
-            "axes fraction" if place == 0 else (after, "axes fraction"),
+            (0 if index == 0 else 1, 1),
+            (0 if index == 0 else 12, 9),
+            "axes fraction" if index == 0 else (previous, "axes fraction"),
             "offset points",
             size=9.5,
             weight="bold",
@@ -50,21 +50,21 @@ def put_key(axes: Axes, names: list[tuple[str, str]]) -> None:
         )
 
 
-def put_dates(axes: Axes) -> None:
-    """Dates along the axis below."""
+def set_date_axis(axes: Axes) -> None:
+    """Format the x axis as dates."""
     locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis_date()
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]
 
 
-def dates(edges: IntArray) -> FloatArray:
-    """Moments in UTC seconds as the days that matplotlib counts, unless its epoch was moved."""
-    return edges / 86_400
+def dates(times: IntArray) -> FloatArray:
+    """Convert UTC seconds to matplotlib's dates: days since 1970, its default epoch."""
+    return times / 86_400
 
 
 def short(value: float, _: int) -> str:
-    """1200000 -> 1.2M."""
+    """Format a tick: 1200000 -> 1.2M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:g}{unit}"

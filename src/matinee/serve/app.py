@@ -30,7 +30,7 @@ from matinee.serve.startup import closed_app, usable
 from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact, load
-from matinee.store.impressions import SqlLists
+from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import Kind
 from matinee.store.sql import SqlDatabase, SqlEvents
 from matinee.version import __version__
@@ -113,7 +113,7 @@ def build_site(
             Covers(first.catalogue),
             clock,
             api_open,
-            SqlLists(database),
+            SqlImpressions(database),
             Accounts(book, clock, hasher),
             Importer(first.items, first.catalogue),
         )

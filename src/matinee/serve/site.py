@@ -17,7 +17,7 @@ from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
-from matinee.store.protocols import EventLog, Kind, ListLog, LiveEvent, ShownList
+from matinee.store.protocols import EventLog, ImpressionLog, Kind, ListImpression, LiveEvent
 from matinee.store.sql import SqlDatabase
 from matinee.vocab import UNKNOWN, Id
 
@@ -43,7 +43,7 @@ class Site:
     covers: Covers
     clock: Callable[[], float]
     api_open: bool
-    lists: ListLog
+    lists: ImpressionLog
     accounts: Accounts
     importer: Importer
     left_out: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class Showing:
     def __init__(self, site: Site, user_id: str | None) -> None:
         self._site = site
         self._user_id = user_id
-        self._lists: list[ShownList] = []
+        self._lists: list[ListImpression] = []
 
     def add(self, name: str, model: str, items: Sequence[Recommendation]) -> str:
         """A list of recommendations by a model, under the name of its place on the page. Returns its list_id."""
@@ -160,7 +160,7 @@ class Showing:
         if self._user_id is not None and items:
             version, at = self._site.engine.version(model), self._site.now()
             item_ids = tuple(item.item_id for item in items)
-            self._lists.append(ShownList(list_id, self._user_id, name, model, version, at, item_ids))
+            self._lists.append(ListImpression(list_id, self._user_id, name, model, version, at, item_ids))
         return list_id
 
     def write(self) -> None:

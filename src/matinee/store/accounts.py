@@ -1,7 +1,7 @@
-"""Members, sessions and guests in a SQL database. Of a session's token only the hash comes here.
+"""Members, sessions and guests in a SQL database, by the hashes of their session tokens.
 
-A guest is a session without a member: a row of `visitors`. When a guest becomes a member, their events get the member's
-user id in one transaction with the end of the guest, so that nothing can be moved twice or half.
+A guest is a session without a member: a row of `visitors`. When a guest becomes a member, one transaction moves their
+events to the member's user id and deletes the guest, so that no event is moved twice or left behind.
 """
 
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ from matinee.store.protocols import Identity, Member, Session
 from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
 
 MOVED_SECONDS = 86_400
-"""How long it is known that a token was a guest's who became a member."""
+"""How long to remember the token of a guest who became a member."""
 PAGE = 1000
-"""Rows read at a time where all are wanted: no connection is held while they are sent."""
+"""Rows read at a time in a full export, so that no connection is held while they are sent."""
 
 visitors_table = Table(
     "visitors",
@@ -84,33 +84,33 @@ class SqlAccounts:
             _visitor.user_id, null().label("name"), null().label("session_id"), _visitor.created.label("seen")
         )
         member = select(_session.user_id, _member.name, _session.session_id, _session.seen)
-        asked = union_all(
+        query = union_all(
             guest.where(_visitor.token_hash == token_hash),
             member.join(members_table, _member.user_id == _session.user_id).where(_session.token_hash == token_hash),
         )
         with self._database.read() as connection:
-            found = connection.execute(asked).first()
+            found = connection.execute(query).first()
         return None if found is None else Identity(*found)
 
     def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:
         """See AccountBook."""
-        asked = select(_visitor.user_id).where(_visitor.token_hash == token_hash)
+        query = select(_visitor.user_id).where(_visitor.token_hash == token_hash)
         new = insert(visitors_table).values(token_hash=token_hash, user_id=str(user_id), created=at)
         try:
             with self._database.write() as connection:
-                found = connection.execute(asked).scalar()
+                found = connection.execute(query).scalar()
                 if found is None:
                     connection.execute(new)
-        except IntegrityError:  # another process opened it between the two
+        except IntegrityError:  # another process inserted it between the two statements
             with self._database.read() as connection:
-                found = connection.execute(asked).scalar()
+                found = connection.execute(query).scalar()
         return str(user_id if found is None else found)
 
     def was_moved(self, token_hash: str, since: Instant) -> bool:
         """See AccountBook."""
-        asked = select(_moved.at).where(_moved.token_hash == token_hash, _moved.at >= since)
+        query = select(_moved.at).where(_moved.token_hash == token_hash, _moved.at >= since)
         with self._database.read() as connection:
-            return connection.execute(asked).first() is not None
+            return connection.execute(query).first() is not None
 
     def member_named(self, name_key: str) -> Member | None:
         """See AccountBook."""
@@ -153,21 +153,21 @@ class SqlAccounts:
     def sessions(self, user_id: UserId) -> list[Session]:
         """See AccountBook."""
         columns = (_session.user_id, _session.session_id, _session.device, _session.created, _session.seen)
-        asked = (
+        query = (
             select(*columns).where(_session.user_id == str(user_id)).order_by(_session.seen.desc(), _session.created)
         )
         with self._database.read() as connection:
-            return [Session(*row) for row in connection.execute(asked)]
+            return [Session(*row) for row in connection.execute(query)]
 
     def close_sessions(self, user_id: UserId, *, only: str | None = None, but: str | None = None) -> int:
         """See AccountBook."""
-        gone = delete(sessions_table).where(_session.user_id == str(user_id))
+        statement = delete(sessions_table).where(_session.user_id == str(user_id))
         if only is not None:
-            gone = gone.where(_session.session_id == only)
+            statement = statement.where(_session.session_id == only)
         if but is not None:
-            gone = gone.where(_session.session_id != but)
+            statement = statement.where(_session.session_id != but)
         with self._database.write() as connection:
-            return connection.execute(gone).rowcount
+            return connection.execute(statement).rowcount
 
     def set_password(self, user_id: UserId, password: str, at: Instant | None = None) -> None:
         """See AccountBook."""
@@ -178,10 +178,10 @@ class SqlAccounts:
     def forget(self, user_id: UserId) -> int:
         """See AccountBook."""
         with self._database.write() as connection:
-            gone = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
+            n_events = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
             for table in (lists_table, visitors_table, sessions_table, members_table):
                 connection.execute(delete(table).where(table.c.user_id == str(user_id)))
-        return gone
+        return n_events
 
     def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """See AccountBook."""
@@ -194,16 +194,16 @@ class SqlAccounts:
             yield {name: value for name, value in row.items() if name != "user_id"}
 
     def _all(self, table: Table, user_id: str, order: tuple[Column[Any], ...]) -> Iterator[dict[str, Any]]:
-        """A user's rows of a table, a page at a time; order: columns that tell its rows apart."""
-        asked = select(table).where(table.c.user_id == user_id).order_by(*order).limit(PAGE)
-        page = asked
+        """A user's rows of a table, read by keyset pagination; order: columns that identify a row."""
+        query = select(table).where(table.c.user_id == user_id).order_by(*order).limit(PAGE)
+        page = query
         while True:
             with self._database.read() as connection:
                 rows = [dict(row) for row in connection.execute(page).mappings()]
             yield from rows
             if len(rows) < PAGE:
                 return
-            page = asked.where(tuple_(*order) > tuple_(*(rows[-1][column.name] for column in order)))
+            page = query.where(tuple_(*order) > tuple_(*(rows[-1][column.name] for column in order)))
 
     def _member(self, condition: Any) -> Member | None:  # noqa: ANN401 - SQLAlchemy's own expression
         columns = (_member.user_id, _member.name, _member.password, _member.created, _member.changed)
@@ -213,7 +213,7 @@ class SqlAccounts:
 
 
 def _open(connection: Connection, session: Session, guest_hash: str | None) -> None:
-    """Write a member's new session, and let the guest whose it was until now become the member."""
+    """Insert a member's session and turn the guest behind guest_hash into the member."""
     connection.execute(
         insert(sessions_table).values(
             token_hash=session.token_hash,
@@ -226,8 +226,8 @@ def _open(connection: Connection, session: Session, guest_hash: str | None) -> N
     )
     if guest_hash is None:
         return
-    asked = select(_visitor.user_id).where(_visitor.token_hash == guest_hash).with_for_update()
-    guest_id = connection.execute(asked).scalar()
+    query = select(_visitor.user_id).where(_visitor.token_hash == guest_hash).with_for_update()
+    guest_id = connection.execute(query).scalar()
     if guest_id is not None:
         connection.execute(delete(visitors_table).where(_visitor.user_id == guest_id))
         connection.execute(insert(moved_table).values(token_hash=guest_hash, at=session.created))
@@ -235,9 +235,9 @@ def _open(connection: Connection, session: Session, guest_hash: str | None) -> N
 
 
 def _move(connection: Connection, from_id: str, to_id: str) -> None:
-    """Give one user's events and lists to another; what both have under one event id is one event, and stays once."""
-    both = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
-    twins = select(both.c.event_id)  # a table of its own: MariaDB does not delete from what it reads
-    connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(twins)))
+    """Move one user's events and lists to another; an event id that both have is the same event and is kept once."""
+    own = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
+    duplicates = select(own.c.event_id)  # through a subquery: MariaDB cannot delete from a table that it selects from
+    connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(duplicates)))
     connection.execute(update(events_table).where(_event.user_id == from_id).values(user_id=to_id))
     connection.execute(update(lists_table).where(_list.user_id == from_id).values(user_id=to_id))

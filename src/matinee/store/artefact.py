@@ -1,10 +1,12 @@
-"""Artefacts: a fitted model as a folder that loads anywhere, without the data set and without running code.
+"""Artefacts: a fitted model as a folder that loads without the data set and never executes code.
 
-manifest.json         model, config, plain values, data and split it was fitted on, metrics, versions
-arrays.safetensors    what the model learned; read through a memory map
-histories.safetensors what each known user had done when it was fitted
-items.parquet         id, title, year, genres and events of each item; tags where the data has them
+manifest.json         format, versions, model and its config, data and split it was fitted on, metrics
+arrays.safetensors    the model's learned arrays, memory-mapped on reading
+histories.safetensors the training events of the known users
+items.parquet         id, title, year, genres and number of events of each item; tags if the data has them
 users.parquet         id of each known user
+
+This is format 2. Format 1 has the same files but older names of settings and arrays; `matinee.renamed` maps them.
 """
 
 import hashlib
@@ -44,10 +46,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """A fitted model with all that is needed to use it: the data set is not.
+    """A fitted model with everything needed to use it without its data set.
 
-    popularity: [I] training events of each item; known: the histories of the users it was fitted on;
-    manifest: as in manifest.json; path: the folder it was read from, None if it was not.
+    popularity: [I], training events of each item; known: the histories of the users it was fitted on;
+    manifest: the content of manifest.json; path: the folder it was read from or saved to, None before that.
     """
 
     model: Recommender[Any]
@@ -63,11 +65,11 @@ class Artefact:
     def of(
         cls, model: Recommender[Any], data: Dataset, train: TrainingData, about: Mapping[str, Any] | None = None
     ) -> "Artefact":
-        """A model fitted on `train`, a part of `data`; about: further keys of the manifest (split, metrics, ...)."""
+        """Wrap a model fitted on `train`, a part of `data`. about: more keys of the manifest (split, metrics, ...)."""
         model.require_fitted()
         histories = train.histories
-        owners = np.repeat(histories.user_rows, np.diff(histories.starts))
-        known = Events(owners, histories.items, histories.weights, histories.times)
+        user_rows = np.repeat(histories.user_rows, np.diff(histories.starts))
+        known = Events(user_rows, histories.items, histories.weights, histories.times)
         manifest = {
             "format": FORMAT,
             "matinee": __version__,
@@ -77,10 +79,10 @@ class Artefact:
             "kind": data.kind,
             **(about or {}),
         }
-        if (from_outside := source_of(type(model))) is not None:
-            manifest["model_source"] = from_outside
-        source = EventSource(known, data.users)
-        return cls(model, data.items, data.users, data.catalogue, train.popularity, source, manifest)
+        if (source := source_of(type(model))) is not None:
+            manifest["model_source"] = source
+        histories_source = EventSource(known, data.users)
+        return cls(model, data.items, data.users, data.catalogue, train.popularity, histories_source, manifest)
 
     @property
     def name(self) -> str:
@@ -89,24 +91,24 @@ class Artefact:
 
     @property
     def version(self) -> str:
-        """Twelve hex digits that another fit does not have: data, settings, seed and time of this one."""
+        """Hash that identifies this fit by its data, settings, seed and fit time: 12 hex digits."""
         keys = ("matinee", "model", "config", "data", "split", "seed", "fit_seconds")
-        told = json.dumps({key: self.manifest.get(key) for key in keys}, sort_keys=True)
-        return hashlib.blake2b(told.encode(), digest_size=6).hexdigest()
+        text = json.dumps({key: self.manifest.get(key) for key in keys}, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
     def with_manifest(self, about: Mapping[str, Any]) -> "Artefact":
-        """The same with further keys in the manifest."""
+        """A copy with more keys in the manifest."""
         return replace(self, manifest=self.manifest | dict(about))
 
 
 def save(artefact: Artefact, path: Path) -> Artefact:
-    """Write an artefact as a folder, whole or not at all; an artefact already there is replaced.
+    """Write an artefact to a folder atomically, replacing an existing artefact.
 
-    Raises MatineeError if the path is taken by something else, or cannot be written.
+    Raises MatineeError if the path is something else or cannot be written.
     """
     if path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
-        raise MatineeError(f"{path} exists and is no artefact; choose another --out")
-    arrays, learned = _take_apart(artefact.model)
+        raise MatineeError(f"{path} exists and is not an artefact; choose another --out")
+    arrays, learned = _learned_state(artefact.model)
     manifest = artefact.manifest | learned
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -124,7 +126,7 @@ def save(artefact: Artefact, path: Path) -> Artefact:
 
 
 def load(path: Path) -> Artefact:
-    """The artefact in a folder. Arrays are memory maps. Raises MatineeError if it is missing, damaged or too new."""
+    """Load an artefact; arrays are memory-mapped. Raises MatineeError if it is missing, damaged or too new."""
     if not (path / "manifest.json").is_file():
         raise MatineeError(
             f"no artefact at {path}: it has no manifest.json; make one with `matinee train MODEL --out {path}`"
@@ -133,14 +135,14 @@ def load(path: Path) -> Artefact:
         manifest = json.loads((path / "manifest.json").read_text("utf-8"))
         if manifest["format"] not in READS:
             raise MatineeError(
-                f"artefact {path} has format {manifest['format']}, this Matinee reads {' and '.join(map(str, READS))}; "
-                "train again"
+                f"artefact {path} has format {manifest['format']}, but this version of Matinee reads "
+                f"{' and '.join(map(str, READS))}; train again"
             )
         arrays: Arrays = read_arrays(path / "arrays.safetensors")
         if manifest["format"] == 1:
             manifest, arrays = _of_format_1(manifest, arrays)
         model = _class_of(manifest, path)(**manifest["config"])
-        _put_together(model, arrays, manifest)
+        _restore_state(model, arrays, manifest)
         items = pl.read_parquet(path / "items.parquet")
         users = Vocab(_ids(pl.read_parquet(path / "users.parquet")["id"]))
         known = read_arrays(path / "histories.safetensors")
@@ -164,12 +166,15 @@ def load(path: Path) -> Artefact:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file as read-only memory maps. Raises ValueError if it is damaged."""
+    """Memory-map the arrays of a safetensors file, read-only. Raises ValueError if it is damaged.
+
+    The numpy reader of the safetensors library would copy them.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= size - 8:
-            raise ValueError(f"{path.name} is cut short")
+            raise ValueError(f"{path.name} is truncated")
         header = json.loads(file.read(length))
     arrays: dict[str, NDArray[Any]] = {}
     for name, entry in header.items():
@@ -178,7 +183,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         first, last = entry["data_offsets"]
         dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
         if last - first != dtype.itemsize * int(np.prod(shape, dtype=np.int64)) or 8 + length + last > size:
-            raise ValueError(f"{path.name} is cut short")
+            raise ValueError(f"{path.name} is truncated")
         arrays[name] = (
             np.memmap(path, dtype, "r", offset=8 + length + first, shape=shape)
             if last > first
@@ -188,10 +193,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
-    """Manifest and arrays of a format-1 artefact under today's names of settings and arrays."""
+    """Convert the manifest and arrays of a format-1 artefact to the names of format 2."""
     names = renamed.ARRAYS.get(manifest["model"], {})
 
-    def today(name: str) -> str:
+    def new_name(name: str) -> str:
         first, dot, part = name.partition(".")  # a sparse array is saved as NAME.data, NAME.indices and NAME.indptr
         return names.get(first, first) + dot + part
 
@@ -199,16 +204,17 @@ def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, An
     for old, value in manifest["config"].items():
         key = renamed.SETTINGS.get(old, old)
         config[key] = renamed.VALUES.get((key, value), value) if isinstance(value, str) else value
-    tables = {key: {today(name): value for name, value in manifest[key].items()} for key in ("sparse", "values")}
-    return manifest | {"format": FORMAT, "config": config} | tables, {today(k): v for k, v in arrays.items()}
+    tables = {key: {new_name(name): value for name, value in manifest[key].items()} for key in ("sparse", "values")}
+    manifest = {renamed.MANIFEST.get(key, key): value for key, value in manifest.items()}
+    return manifest | {"format": FORMAT, "config": config} | tables, {new_name(k): v for k, v in arrays.items()}
 
 
 def _class_of(manifest: Mapping[str, Any], path: Path) -> type[Recommender[Any]]:
-    """The class of the saved model. Raises MatineeError naming the package of a model that is not installed."""
+    """The class of the saved model. Raises MatineeError with its package if that is not installed."""
     name, source = manifest["model"], manifest.get("model_source")
     if name in model_names() or not source:
         return model_class(name)
-    where = f"artefact {path} holds model {name!r} ({source['class']})"
+    where = f"artefact {path} contains model {name!r} ({source['class']})"
     if source["package"]:
         raise MatineeError(f"{where} of package {source['package']}, which is not installed; install it")
     raise MatineeError(f"{where}, which is not registered; import it and call matinee.register on the class first")
@@ -244,8 +250,8 @@ def _ids(column: pl.Series) -> NDArray[Any]:
     return np.array(column.to_list(), dtype=np.dtypes.StringDType())
 
 
-def _take_apart(model: Recommender[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Learned attributes as dense arrays, and what the manifest must say of the rest."""
+def _learned_state(model: Recommender[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The learned attributes as dense arrays, and the manifest's entries for sparse shapes and plain values."""
     arrays: dict[str, NDArray[Any]] = {}
     manifest: dict[str, Any] = {"sparse": {}, "values": {}}
     for name in model.learned:
@@ -261,7 +267,7 @@ def _take_apart(model: Recommender[Any]) -> tuple[dict[str, NDArray[Any]], dict[
     return arrays, manifest
 
 
-def _put_together(model: Recommender[Any], arrays: Arrays, manifest: Mapping[str, Any]) -> None:
+def _restore_state(model: Recommender[Any], arrays: Arrays, manifest: Mapping[str, Any]) -> None:
     for name in model.learned:
         if name in manifest["values"]:
             value = manifest["values"][name]

@@ -1,25 +1,24 @@
-"""What the site asks of a store: an event log that can forget, and a book of members and guests."""
+"""Interfaces of the stores behind the site: event log, impression log and accounts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
 from matinee.arrays import IntArray
-from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
+from matinee.histories import Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
 Kind = Literal["rating", "watched", "click", "dismissed", "restored"]
-"""dismissed: not interested; restored: its undo. History is ratings and watches; clicks where the data are clicks."""
+"""dismissed: "not interested"; restored: its undo. History: ratings and watches, and clicks if the data are clicks."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class LiveEvent:
-    """One thing a user did.
+    """One event of a user on the site.
 
-    value: the rating, else 1; at: UTC seconds; event_id: the sender's own name for it, so that sending it twice
-    is safe; model, list_id, position (from 1), version (of the model's artefact): the list it was done on, where there
-    was one.
+    value: the rating, otherwise 1; at: UTC seconds; event_id: an id by the sender, which makes resending safe;
+    model, list_id, position (from 1), version (of the model's artefact): the list from which it came, if any.
     """
 
     user_id: UserId
@@ -35,8 +34,8 @@ class LiveEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownList:
-    """A list that was shown to someone. name: of its place on the page; version: of the model's artefact."""
+class ListImpression:
+    """The impressions of one list shown to a user. name: the list on the page; version: of the model's artefact."""
 
     list_id: str
     user_id: UserId
@@ -49,10 +48,10 @@ class ShownList:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activity:
-    """What a user did, at a glance.
+    """A user's current state.
 
-    history: of one user (B = 1); recent: the last event with each item of it, newest first; dismissed: [D] item rows
-    that the user is not interested in.
+    history: of one user (B = 1); recent: the last event with each of its items, newest first; dismissed: [D], item
+    rows marked "not interested".
     """
 
     history: Histories
@@ -60,63 +59,47 @@ class Activity:
     dismissed: IntArray
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much a log holds."""
-
-    events: int
-    users: int
-
-
 class EventLog(HistorySource, Protocol):
-    """A history source that is written to while it is read."""
+    """A history source that can be written to while it is read."""
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
-        """Write all events or none; one whose (user_id, event_id) is there already is skipped. How many were new.
+        """Write all events or none, skipping any whose (user_id, event_id) exists. Returns the number written.
 
-        repeat_after: seconds within which an event that says of its item what the user's last one said is skipped too.
+        repeat_after: also skip an event that repeats the user's last one on its item within this many seconds.
         """
         ...
 
     def activity(self, user_id: UserId) -> Activity:
-        """What a user did, in one query."""
+        """A user's current state, in one query."""
         ...
 
     def remove(self, user_id: UserId, item_id: Id | None = None) -> int:
-        """Delete what a user did with an item, or all of it; nothing of it counts afterwards. How many went.
-
-        All of it includes the lists that they were shown.
-        """
+        """Delete a user's events with an item, or all their events and impressions. Returns the number of events."""
         ...
 
-    def recent(self, user_id: UserId, limit: int = 1000, *, before: Instant = END_OF_TIME) -> list[LiveEvent]:
-        """A user's last event with each item, newest first, at most `limit` items."""
-        ...
-
-    def counts(self) -> Counts:
-        """Events and users in all."""
-        ...
-
-    def watched_since(self, since: Instant, least: int) -> list[tuple[str, int]]:
-        """Item ids that at least so many people watched or rated since a moment, with how many; most first."""
+    def watched_since(self, since: Instant, min_users: int) -> list[tuple[str, int]]:
+        """Item ids that at least min_users users watched or rated since a time, with their number; most users first."""
         ...
 
 
-class ListLog(Protocol):
-    """Which lists were shown to whom."""
+class ImpressionLog(Protocol):
+    """The lists shown to users."""
 
-    def write(self, lists: Sequence[ShownList]) -> None:
-        """Write lists, all or none. Their list_ids are new: random, and never given out twice."""
+    def write(self, lists: Sequence[ListImpression]) -> None:
+        """Write all lists or none. Their list_ids are random and new."""
         ...
 
-    def find(self, list_id: str) -> ShownList | None:
-        """A list that was shown, None where there is none."""
+    def find(self, list_id: str) -> ListImpression | None:
+        """The list with an id, None if there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose a session is. name, session_id: a member's, None for a guest; seen: last used, or since when a guest's."""
+    """The user behind a session token.
+
+    name, session_id: of a member, None for a guest; seen: when the session was last used or the guest created.
+    """
 
     user_id: str
     name: str | None
@@ -126,7 +109,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Someone with a name and a password. password: argon2's encoded hash; changed: when it was last set."""
+    """A user with a name and a password. password: encoded argon2 hash; changed: when it was last set."""
 
     user_id: str
     name: str
@@ -137,9 +120,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A member's stay on one device.
+    """A member's login on one device.
 
-    session_id: names it to its owner and opens nothing; token_hash: of what opens it, never read back.
+    session_id: identifies it to its owner but grants no access; token_hash: of the token that does, never read back.
     """
 
     user_id: str
@@ -151,22 +134,22 @@ class Session:
 
 
 class AccountBook(Protocol):
-    """Members, sessions and guests. Only a hash of a session's token is kept."""
+    """Members, sessions and guests. Only hashes of session tokens are stored."""
 
     def who(self, token_hash: str) -> Identity | None:
-        """Whose a session is, None where there is none; one query."""
+        """The user behind a token, None if there is none; in one query."""
         ...
 
     def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:
-        """Note a new guest. The user id behind the token: another one if the token is someone's already."""
+        """Create a guest. Returns the user id behind the token, an existing one if the token is in use."""
         ...
 
     def was_moved(self, token_hash: str, since: Instant) -> bool:
-        """Whether the token was a guest's who became a member at that moment or later."""
+        """Whether the token belonged to a guest who became a member at or after a time."""
         ...
 
     def member_named(self, name_key: str) -> Member | None:
-        """The member with this name, as `name_key` writes it."""
+        """The member with a name, normalised by `name_key`."""
         ...
 
     def member(self, user_id: UserId) -> Member | None:
@@ -174,40 +157,40 @@ class AccountBook(Protocol):
         ...
 
     def add_member(self, member: Member, name_key: str, session: Session, guest_hash: str | None) -> bool:
-        """Write a new member with a session, and give them the events of the guest behind a token; all or nothing.
+        """Create a member with a session and move the events of the guest behind guest_hash to them, atomically.
 
         False if the name is taken.
         """
         ...
 
     def open_session(self, session: Session, guest_hash: str | None, expired: Instant) -> None:
-        """Write a member's session, give them the events of the guest behind a token; drop sessions not seen since."""
+        """Create a session, move the events of the guest behind guest_hash, and delete sessions last seen before."""
         ...
 
     def touch(self, session_id: str, at: Instant) -> None:
-        """Note that a session is in use."""
+        """Update the time at which a session was last used."""
         ...
 
     def sessions(self, user_id: UserId) -> list[Session]:
-        """A member's sessions, the last used first; without their hashes."""
+        """A member's sessions without token hashes, the last used first."""
         ...
 
     def close_sessions(self, user_id: UserId, *, only: str | None = None, but: str | None = None) -> int:
-        """End a member's sessions: all, only one, or all but one, by session_id. How many."""
+        """End a member's sessions: all, only one, or all but one, by session_id. Returns their number."""
         ...
 
     def set_password(self, user_id: UserId, password: str, at: Instant | None = None) -> None:
-        """Write a new hash; at: when the member changed it, None where only the hash is made anew."""
+        """Store a password hash; at: when the member changed it, None if the same password was rehashed."""
         ...
 
     def forget(self, user_id: UserId) -> int:
-        """Delete a guest or member: events, lists, sessions, name and password. How many events went."""
+        """Delete a user with all events, impressions, sessions, name and password. Returns the number of events."""
         ...
 
     def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
-        """Every event that is kept of a user with all its columns, in the order they came in."""
+        """All events of a user with all columns, in the order of arrival."""
         ...
 
     def lists(self, user_id: UserId) -> Iterator[dict[str, Any]]:
-        """Every list that a user was shown, oldest first."""
+        """All lists shown to a user, oldest first."""
         ...

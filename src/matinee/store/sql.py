@@ -1,7 +1,7 @@
 """The event log in a SQL database.
 
-SQLite is written through one connection, one transaction at a time, and read through many (WAL). Any other
-database that SQLAlchemy speaks to works the same way through its own pool.
+SQLite has one connection that writes, one transaction at a time, and many that read (WAL). Any other database that
+SQLAlchemy supports reads and writes through its own pool.
 """
 
 import threading
@@ -39,19 +39,19 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from matinee.arrays import starts_of
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
-from matinee.store.protocols import KINDS, Activity, Counts, Kind, LiveEvent
-from matinee.store.schema import bring_up_to_date
+from matinee.store.protocols import KINDS, Activity, Kind, LiveEvent
+from matinee.store.schema import upgrade
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 BUSY_SECONDS = 5
-"""How long a writer waits for another process's transaction."""
-MAX_USERS_A_QUERY = 10_000
-"""SQLite takes at most 32,766 values in a statement."""
+"""How long a writer waits for the transaction of another process."""
+MAX_KEYS_PER_QUERY = 10_000
+"""SQLite allows at most 32,766 values in a statement."""
 IMPORT_ROWS = 50_000
 RECENT_EVENTS = 20_000
-"""Events that what is popular now is counted over, at most."""
+"""Maximum number of events over which trending movies are counted."""
 FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
-"""Of these the last counts, and neither is history."""
+"""Kinds of which only the last on an item counts, and which are not history."""
 
 metadata = MetaData()
 events_table = Table(
@@ -70,7 +70,7 @@ events_table = Table(
     Column("version", String(40)),
     UniqueConstraint("user_id", "event_id"),
     Index("events_by_user", "user_id", "at", "seq"),
-    sqlite_autoincrement=True,  # a seq is never given out twice, even after the last event was removed
+    sqlite_autoincrement=True,  # a seq is never reused, even after the last event is deleted
 )
 lists_table = Table(
     "lists",
@@ -87,41 +87,44 @@ _event = events_table.c
 
 
 class SqlDatabase:
-    """One database: a writer with a lock before it, and a pool of readers."""
+    """A database with one writer behind a lock and a pool of readers.
+
+    Raises MatineeError if it cannot be opened or was written by a newer Matinee.
+    """
 
     def __init__(self, url: str) -> None:
         parsed = _parse(url)
-        self._turn = threading.Lock()
+        self._write_lock = threading.Lock()
         try:
             self._reader = _connect(parsed)
             self._writer = _connect(parsed, pool_size=1, max_overflow=0) if _is_sqlite(parsed) else self._reader
             if _is_sqlite(parsed):
-                event.listen(self._writer, "connect", _begin_by_hand)
+                event.listen(self._writer, "connect", _disable_autobegin)
                 event.listen(self._writer, "begin", _begin_immediate)
             with self.write() as connection:
-                bring_up_to_date(connection, metadata)
+                upgrade(connection, metadata)
         except MatineeError:
             self.close()
             raise
         except (SQLAlchemyError, OSError) as error:
             self.close()
-            shown = parsed.render_as_string(hide_password=True)
-            raise MatineeError(f"the database {shown} cannot be opened: {_reason(error)}; check --db") from None
+            name = parsed.render_as_string(hide_password=True)
+            raise MatineeError(f"the database {name} cannot be opened: {_reason(error)}; check --db") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that no other writer of this process overlaps."""
-        with self._turn, self._writer.begin() as connection:
+        """A transaction, exclusive among the writers of this process."""
+        with self._write_lock, self._writer.begin() as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from."""
+        """A connection for reading."""
         with self._reader.connect() as connection:
             yield connection
 
     def answers(self) -> bool:
-        """Whether the database can be read at this moment."""
+        """Whether the database can be read now."""
         try:
             with self.read() as connection:
                 return connection.execute(select(1)).scalar() == 1
@@ -129,7 +132,7 @@ class SqlDatabase:
             return False
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         for engine in (getattr(self, "_writer", None), getattr(self, "_reader", None)):
             if engine is not None:
                 engine.dispose()
@@ -138,9 +141,8 @@ class SqlDatabase:
 class SqlEvents:
     """An EventLog in SQL.
 
-    items: the vocabulary that item ids are read with; events of other items stay in the log and count for nothing.
-    users: the rows of users whom a model was trained on, for models that keep a vector for each.
-    counted: the kinds that are history.
+    items: the vocabulary of item ids; events of other items are stored but ignored; users: the vocabulary of training
+    users, for models with stored users; history_kinds: the kinds of events that are history.
     """
 
     def __init__(
@@ -148,65 +150,66 @@ class SqlEvents:
         database: SqlDatabase | str,
         items: Vocab,
         users: Vocab | None = None,
-        counted: Sequence[Kind] = ("rating", "watched"),
+        history_kinds: Sequence[Kind] = ("rating", "watched"),
     ) -> None:
         self._database = SqlDatabase(database) if isinstance(database, str) else database
         self._items = items
         self._users = users
-        self._counted = tuple(counted)
+        self._history_kinds = tuple(history_kinds)
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
-        """See HistorySource; one query for up to 10,000 users."""
+        """See HistorySource; one query per 10,000 users."""
         names = [str(user) for user in users]
-        place = {name: row for row, name in enumerate(dict.fromkeys(names))}
-        found = self._events_of(list(place), before, self._counted)
-        once = self._histories_of(found, list(place))
-        return once.take(np.array([place[name] for name in names], dtype=np.int64))
+        index_of = {name: index for index, name in enumerate(dict.fromkeys(names))}
+        events = self._events_of(list(index_of), before, self._history_kinds)
+        unique = self._histories_of(events, list(index_of))
+        return unique.take(np.array([index_of[name] for name in names], dtype=np.int64))
 
     def activity(self, user_id: UserId) -> Activity:
         """See EventLog."""
-        found = self._events_of([str(user_id)], END_OF_TIME, (*self._counted, *FLAGS))
-        flags = {row.item_id: row.kind for row in found if row.kind in FLAGS}  # the last one wins
+        events = self._events_of([str(user_id)], END_OF_TIME, (*self._history_kinds, *FLAGS))
+        flags = {event.item_id: event.kind for event in events if event.kind in FLAGS}  # the last one counts
         dismissed = self._items.rows([item_id for item_id, kind in flags.items() if kind == "dismissed"])
-        counted = [row for row in found if row.kind in self._counted]
-        history = self._histories_of(counted, [str(user_id)])
-        return Activity(history, tuple(_last_of_each(counted)), dismissed[dismissed != UNKNOWN])
+        past = [event for event in events if event.kind in self._history_kinds]
+        history = self._histories_of(past, [str(user_id)])
+        return Activity(history, tuple(_newest_per_item(past)), dismissed[dismissed != UNKNOWN])
 
-    def _histories_of(self, found: "Sequence[_Row]", names: list[str]) -> Histories:
-        """The histories of users from their events, oldest first."""
-        place = {name: row for row, name in enumerate(names)}
-        owners = np.array([place[row.user_id] for row in found], dtype=np.int64)
-        rows = self._items.rows([row.item_id for row in found])
-        known = rows != UNKNOWN
+    def _histories_of(self, events: "Sequence[_EventRow]", names: list[str]) -> Histories:
+        """Build the histories of these users from their events, oldest first."""
+        index_of = {name: index for index, name in enumerate(names)}
+        owners = np.array([index_of[event.user_id] for event in events], dtype=np.int64)
+        item_rows = self._items.rows([event.item_id for event in events])
+        known = item_rows != UNKNOWN
         order = np.flatnonzero(known)[np.argsort(owners[known], kind="stable")]  # by user, still oldest first
-        once = Histories(
-            starts_of(owners[order], len(place)),
-            rows[order],
-            np.array([row.value for row in found], dtype=np.float32)[order],
-            np.array([row.at for row in found], dtype=np.int64)[order],
-            np.full(len(place), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
+        histories = Histories(
+            starts_of(owners[order], len(names)),
+            item_rows[order],
+            np.array([event.value for event in events], dtype=np.float32)[order],
+            np.array([event.at for event in events], dtype=np.int64)[order],
+            np.full(len(names), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )
-        return last_of_each(once)
+        return last_of_each(histories)
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
-        wanted = {(str(item.user_id), item.event_id or ("", place)): item for place, item in enumerate(events)}
-        keys = [key for key in wanted if isinstance(key[1], str)]
+        by_key = {(str(item.user_id), item.event_id or ("", n)): item for n, item in enumerate(events)}
+        keys = [key for key in by_key if isinstance(key[1], str)]
         with self._database.write() as connection:
-            there = set()
-            for start in range(0, len(keys), MAX_USERS_A_QUERY):
-                some = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_USERS_A_QUERY])
-                there |= {tuple(row) for row in connection.execute(select(_event.user_id, _event.event_id).where(some))}
-            fresh = (item for key, item in wanted.items() if key not in there)
-            new = [_values(item) for item in fresh if not (repeat_after and _repeats(connection, item, repeat_after))]
-            if new:
-                connection.execute(insert(events_table), new)
-        return len(new)
+            existing = set()
+            for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
+                is_in_part = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_KEYS_PER_QUERY])
+                query = select(_event.user_id, _event.event_id).where(is_in_part)
+                existing |= {tuple(row) for row in connection.execute(query)}
+            new = (item for key, item in by_key.items() if key not in existing)
+            rows = [_values(item) for item in new if not (repeat_after and _is_repeat(connection, item, repeat_after))]
+            if rows:
+                connection.execute(insert(events_table), rows)
+        return len(rows)
 
     def bulk_import(self, events: Sequence[Sequence[Any]], kind: Kind = "rating") -> int:
-        """Write a whole log at once: columns user_ids, item_ids, values, times, each [N], in the order of the log.
+        """Write a whole log atomically: columns user_ids, item_ids, values, times, each [N], in log order.
 
-        All or nothing, and not safe to send twice. How many were written.
+        A second call writes the events again. Returns the number written.
         """
         user_ids, item_ids, values, times = (np.asarray(column) for column in events)
         with self._database.write() as connection:
@@ -224,48 +227,39 @@ class SqlEvents:
 
     def remove(self, user_id: UserId, item_id: Id | None = None) -> int:
         """See EventLog."""
-        gone = delete(events_table).where(_event.user_id == str(user_id))
+        statement = delete(events_table).where(_event.user_id == str(user_id))
         if item_id is not None:
-            gone = gone.where(_event.item_id == str(item_id))
+            statement = statement.where(_event.item_id == str(item_id))
         with self._database.write() as connection:
             if item_id is None:
                 connection.execute(delete(lists_table).where(lists_table.c.user_id == str(user_id)))
-            return connection.execute(gone).rowcount
+            return connection.execute(statement).rowcount
 
-    def recent(self, user_id: UserId, limit: int = 1000, *, before: Instant = END_OF_TIME) -> list[LiveEvent]:
-        """See EventLog."""
-        return _last_of_each(self._events_of([str(user_id)], before, self._counted))[:limit]
-
-    def counts(self) -> Counts:
-        """See EventLog."""
-        with self._database.read() as connection:
-            row = connection.execute(select(func.count(), func.count(_event.user_id.distinct()))).one()
-        return Counts(events=row[0], users=row[1])
-
-    def watched_since(self, since: Instant, least: int) -> list[tuple[str, int]]:
-        """See EventLog; looks at the last RECENT_EVENTS of the log, so that its length does not matter."""
+    def watched_since(self, since: Instant, min_users: int) -> list[tuple[str, int]]:
+        """See EventLog; counts over the last RECENT_EVENTS, so its time does not grow with the log."""
         last = select(events_table).order_by(_event.seq.desc()).limit(RECENT_EVENTS).subquery().c
-        people = func.count(last.user_id.distinct())
-        counted = last.kind.in_(self._counted)
-        asked = select(last.item_id, people).where(last.at >= since, counted).group_by(last.item_id)
+        n_users = func.count(last.user_id.distinct())
+        is_history = last.kind.in_(self._history_kinds)
+        query = select(last.item_id, n_users).where(last.at >= since, is_history).group_by(last.item_id)
+        query = query.having(n_users >= min_users).order_by(n_users.desc(), last.item_id)
         with self._database.read() as connection:
-            found = connection.execute(asked.having(people >= least).order_by(people.desc(), last.item_id)).all()
-        return [(row[0], row[1]) for row in found]
+            return [(row[0], row[1]) for row in connection.execute(query)]
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _events_of(self, users: list[str], before: Instant, kinds: Sequence[Kind]) -> "Sequence[_Row]":
-        """Every event of these users and kinds before a moment, oldest first; equal times in the order they came in."""
+    def _events_of(self, users: list[str], before: Instant, kinds: Sequence[Kind]) -> "Sequence[_EventRow]":
+        """Events of these users and kinds before a time, oldest first; ties in order of arrival."""
         rows: list[Any] = []
         with self._database.read() as connection:
-            for start in range(0, len(users), MAX_USERS_A_QUERY):
-                rows += connection.execute(_of_users(users[start : start + MAX_USERS_A_QUERY], before, kinds)).all()
+            for start in range(0, len(users), MAX_KEYS_PER_QUERY):
+                part = users[start : start + MAX_KEYS_PER_QUERY]
+                rows += connection.execute(_select_events(part, before, kinds)).all()
         return rows
 
 
-class _Row(Protocol):
+class _EventRow(Protocol):
     user_id: str
     item_id: str
     kind: Kind
@@ -273,28 +267,28 @@ class _Row(Protocol):
     at: int
 
 
-def _of_users(users: list[str], before: Instant, kinds: Sequence[Kind]) -> Select[Any]:
+def _select_events(users: list[str], before: Instant, kinds: Sequence[Kind]) -> Select[Any]:
     columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
-    asked = _event.user_id == users[0] if len(users) == 1 else _event.user_id.in_(users)
-    return select(*columns).where(asked, _event.at < before, _event.kind.in_(kinds)).order_by(_event.at, _event.seq)
+    of_users = _event.user_id == users[0] if len(users) == 1 else _event.user_id.in_(users)
+    return select(*columns).where(of_users, _event.at < before, _event.kind.in_(kinds)).order_by(_event.at, _event.seq)
 
 
-def _last_of_each(found: "Sequence[_Row]") -> list[LiveEvent]:
-    """The last event with each item, newest first; events come oldest first."""
-    last: dict[str, LiveEvent] = {}
-    for row in reversed(found):
-        if row.item_id not in last:
-            last[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
-    return list(last.values())
+def _newest_per_item(events: "Sequence[_EventRow]") -> list[LiveEvent]:
+    """The last event with each item, newest first, from events oldest first."""
+    newest: dict[str, LiveEvent] = {}
+    for row in reversed(events):
+        if row.item_id not in newest:
+            newest[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
+    return list(newest.values())
 
 
-def _repeats(connection: Connection, item: LiveEvent, within: int) -> bool:
-    """Whether an event says again what the user's last one of its kind said of the item, not long before."""
+def _is_repeat(connection: Connection, item: LiveEvent, within: int) -> bool:
+    """Whether the user's last event of the same group on the item has the same kind and value and is recent."""
     group = FLAGS if item.kind in FLAGS else tuple(kind for kind in KINDS if kind not in FLAGS and kind != "click")
-    asked = select(_event.kind, _event.value, _event.at).where(
+    query = select(_event.kind, _event.value, _event.at).where(
         _event.user_id == str(item.user_id), _event.item_id == str(item.item_id), _event.kind.in_(group)
     )
-    last = connection.execute(asked.order_by(_event.at.desc(), _event.seq.desc()).limit(1)).first()
+    last = connection.execute(query.order_by(_event.at.desc(), _event.seq.desc()).limit(1)).first()
     return last is not None and (last.kind, last.value) == (item.kind, item.value) and abs(item.at - last.at) <= within
 
 
@@ -318,17 +312,17 @@ def _parse(url: str) -> URL:
         parsed = make_url(url if "://" in url else f"sqlite:///{url}")
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError):
-        raise MatineeError(f"{url!r} is no database URL; for example --db sqlite:///matinee.sqlite3") from None
+        raise MatineeError(f"{url!r} is not a database URL; for example --db sqlite:///matinee.sqlite3") from None
     if _is_sqlite(parsed):
         if parsed.database in (None, "", ":memory:"):
             raise MatineeError(
-                "a SQLite database in memory has no readers; name a file: --db sqlite:///matinee.sqlite3"
+                "a SQLite database in memory cannot be shared; name a file: --db sqlite:///matinee.sqlite3"
             )
         folder = Path(str(parsed.database)).absolute().parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MatineeError(f"the folder {folder} cannot be made ({error.strerror}); check --db") from None
+            raise MatineeError(f"the folder {folder} cannot be created ({error.strerror}); check --db") from None
     return parsed
 
 
@@ -350,18 +344,17 @@ def _set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401 - the
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # safe with WAL; a power cut may cost the last moments, never the file
+    # safe with WAL: a power failure may lose the last transactions but never corrupts the file
+    cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 
 
-def _begin_by_hand(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
+def _disable_autobegin(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
     connection.isolation_level = None
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # wait for the write lock now, not in the middle
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # wait for the write lock now, not in mid-transaction
 
 
 def _reason(error: Exception) -> str:

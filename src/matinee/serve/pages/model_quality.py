@@ -8,7 +8,7 @@ from typing import Any
 from matinee.store.artefact import Artefact
 
 METRIC = "ndcg@10"
-YARDSTICKS = ("popularity", "item-knn", "ease")
+BASELINES = ("popularity", "item-knn", "ease")
 """What every model's figure stands beside."""
 CURVE_WIDTH, CURVE_HEIGHT = 520, 180
 
@@ -46,12 +46,12 @@ def figures(artefacts: Sequence[Artefact]) -> dict[str, Figure]:
 
 
 def beside(artefact: Artefact, known: Mapping[str, Figure]) -> list[Figure]:
-    """A model's figure and the yardsticks', as far as they were measured on the same split; none without its own."""
+    """A model's figure and the baselines', as far as they were measured on the same split; none without its own."""
     own = known.get(artefact.name)
     if own is None:
         return []
-    on_its_split = artefact.manifest.get("yardsticks", {})
-    others = [_figure(name, on_its_split.get(name), artefact) or known.get(name) for name in YARDSTICKS]
+    on_its_split = artefact.manifest.get("baselines", {})
+    others = [_figure(name, on_its_split.get(name), artefact) or known.get(name) for name in BASELINES]
     return [own, *(other for other in others if other and other.split == own.split and other.model != own.model)]
 
 
