@@ -1,19 +1,19 @@
-"""The graph models on one core: quality, time to quality, fold-in, against the loop as usually written.
+"""The graph models on one core: quality, time to quality, fold-in, against training loops as usually written.
 
 Prints one JSON object; `python benchmarks/graph.py PART ...` runs some parts only. Run it as `make bench` does.
-Seconds are of the processor, on one thread: what else the machine does is not counted.
+Seconds are processor time of one thread, so that other load on the machine does not count.
 
     quality  lightgcn and ngcf on protocols A and B, three seeds: recall@10, NDCG@10, seconds of the fit; with the graph
-             of train, and with that of train and valid, nothing learned in between
+             of train, and with that of train and valid without further training
     fold_in  protocol B: NDCG@10 from the history against the stored row; a visitor's list, p50 and p99 of 500; users
              never trained on, with EASE on the same split
-    usual    protocol A, InfoNCE: per-edge messages, propagated for the positives and again for the negatives,
-             candidates in Python, evaluation user by user; seconds an epoch, and times faster to recall@10 0.155
-             (the loop's epochs are counted by ours, which computes the same)
-    append   10,538 users, 25,139 items, a million edges: append the visitor and train NGCF for ten epochs, per-edge and
-             aggregated first, against one fold-in
-    appended protocol A, users never trained on: the lists of such an NGCF, trained for ten epochs as sites do with all
-             of them in the graph, against fold-in and popularity
+    usual    protocol A, InfoNCE as usually written: a message for each edge, propagated for the positives and again for
+             the negatives, negatives in Python, evaluation user by user; seconds an epoch, and speed-up to recall@10
+             0.155 (the number of epochs is taken from ours, which computes the same)
+    append   10,538 users, 25,139 items, a million edges: append the visitor to the graph and train NGCF for ten epochs,
+             with a message for each edge and aggregated first, against one fold-in
+    appended protocol A, users never trained on: the lists of such an NGCF, trained for ten epochs with all of them in
+             the graph, against fold-in and popularity
 """
 
 import json
@@ -99,8 +99,8 @@ def fold_in() -> dict[str, Any]:
     histories = over.training().histories
     rank(model, histories.take(np.array([0])), 10)
     milliseconds = []
-    for place in np.random.default_rng(1).choice(len(histories), 500, replace=False):
-        one = histories.take(np.array([place]))
+    for row in np.random.default_rng(1).choice(len(histories), 500, replace=False):
+        one = histories.take(np.array([row]))
         started = time.process_time()
         rank(model, one, 10)
         milliseconds.append(1000 * (time.process_time() - started))
@@ -139,18 +139,18 @@ def usual() -> dict[str, Any]:
 
 
 class Reached(Exception):
-    """The recall wanted."""
+    """The target recall is reached."""
 
 
 def epochs_to(recall: float, settings: dict[str, Any], over: Split) -> tuple[int, float]:
     """The first epoch whose model reaches a recall@10 at test, and the seconds of training until then."""
-    looking, epochs, started = 0.0, 0, time.process_time()
+    evaluating, epochs, started = 0.0, 0, time.process_time()
 
     def look(model: Recommender) -> float:
-        nonlocal looking, epochs
+        nonlocal evaluating, epochs
         begun = time.process_time()
         found = figures(model, over)["recall@10"]
-        looking, epochs = looking + time.process_time() - begun, epochs + 1
+        evaluating, epochs = evaluating + time.process_time() - begun, epochs + 1
         if found >= recall:
             raise Reached
         return found
@@ -160,12 +160,12 @@ def epochs_to(recall: float, settings: dict[str, Any], over: Split) -> tuple[int
             over.training(), replace(Run.seeded(1), validation=look)
         )
     except Reached:
-        return epochs, time.process_time() - started - looking
+        return epochs, time.process_time() - started - evaluating
     raise RuntimeError(f"recall@10 {recall} was never reached")
 
 
 class UsualLightGCN(torch.nn.Module):
-    """Message passing as it is usually written: a message for each edge, both ways, summed where it arrives."""
+    """Message passing as usually written: a message for each edge in both directions, summed at its target."""
 
     def __init__(self, n_users: int, n_items: int, users: torch.Tensor, items: torch.Tensor) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class UsualLightGCN(torch.nn.Module):
 
 
 def usual_epoch(train: TrainingData, kind: str, most_batches: int = 12) -> float:
-    """Seconds of an epoch, from its first batches."""
+    """Seconds of an epoch, extrapolated from its first batches."""
     users = torch.from_numpy(train.histories.owners.astype(np.int64))
     items = torch.from_numpy(train.histories.items.astype(np.int64))
     seen = [set(row.tolist()) for row in np.split(train.histories.items, train.histories.starts[1:-1])]
@@ -245,12 +245,12 @@ def append() -> dict[str, Any]:
     rows = np.arange(len(data.users), dtype=np.int32)
     train = TrainingData(Histories.from_events(data.events, rows), len(data.items))
     matrix = train.matrix()
-    chance = torch_generator(Run.seeded(1))
+    generator = torch_generator(Run.seeded(1))
     found: dict[str, Any] = {"users": train.n_users, "items": train.n_items, "edges": int(matrix.nnz)}
     for kind in ("aggregated first", "per edge"):
-        users, items = (torch.randn((n, 64), generator=chance).mul_(0.1).requires_grad_() for n in matrix.shape)
+        users, items = (torch.randn((n, 64), generator=generator).mul_(0.1).requires_grad_() for n in matrix.shape)
         weights = {
-            name: torch.randn(shape, generator=chance).mul_(0.1).requires_grad_()
+            name: torch.randn(shape, generator=generator).mul_(0.1).requires_grad_()
             for name, shape in {"W1": (2, 64, 64), "W2": (2, 64, 64), "bias": (2, 64)}.items()
         }
         optimizer = torch.optim.Adam([users, items, *weights.values()], lr=0.001)
@@ -266,7 +266,7 @@ def append() -> dict[str, Any]:
             chosen = torch.from_numpy(np.random.default_rng(1).integers(len(train.histories.items), size=1024))
             owners = torch.from_numpy(train.histories.owners)[chosen]
             positives = torch.from_numpy(train.histories.items.astype(np.int64))[chosen]
-            negatives = torch.randint(len(items), (1024,), generator=chance)
+            negatives = torch.randint(len(items), (1024,), generator=generator)
             gap = (last[0][owners] * (last[1][positives] - last[1][negatives])).sum(dim=1)
             loss = torch.nn.functional.softplus(-gap).mean()
             optimizer.zero_grad()

@@ -5,7 +5,7 @@ Prints one JSON object, and draws docs/images/. Run it as `make bench` does;
 
     infonce   the recipe of the original experiment with uniform and with in-batch negatives, three seeds: means at
               k = 5, 10, 20, a paired test, the curves
-    variants  what masking, logQ, temperature, more negatives and larger batches change, three seeds
+    variants  the effect of masking, logQ, temperature, more negatives and larger batches, three seeds
     ablation  configs/graph-ablation.toml: every loss, kind of negative and similarity
 """
 
@@ -41,7 +41,7 @@ SEEDS = (1, 2, 3)
 ENDS = ("mean", "low", "high")
 Curves = Sequence[Mapping[str, float]]
 QUICK = {"learning_rate": 0.004, "epochs": 25, "patience": 0}
-"""The variants are compared after a quarter of the epochs at four times the rate, all alike."""
+"""All variants are compared after a quarter of the epochs at four times the step size."""
 UNIFORM = {"negatives": "uniform", "n_negatives": 6}
 VARIANTS: dict[str, dict[str, Any]] = {
     "uniform": UNIFORM,
@@ -73,7 +73,7 @@ def row(report: Report) -> dict[str, float]:
 
 KINDS = ("uniform", "in-batch")
 Runs = dict[str, list[tuple[Report, Curves, float]]]
-"""Of each kind of negative, for each seed: the report, the curves and the seconds."""
+"""By kind of negative, for each seed: the report, the curves and the seconds."""
 
 
 def infonce() -> dict[str, Any]:
@@ -101,7 +101,7 @@ def variants() -> dict[str, Any]:
 
 
 def compared(runs: Runs) -> dict[str, Any]:
-    """Means over seeds, paired tests between the kinds, and the pictures."""
+    """Means over seeds, paired tests between the kinds, and the figures."""
     found: dict[str, Any] = {}
     for kind, each in runs.items():
         rows = [
@@ -121,7 +121,7 @@ def compared(runs: Runs) -> dict[str, Any]:
 
 
 def averaged(name: str, reports: list[Report]) -> Report:
-    """One report whose values, of each user and in the mean, are the means over seeds."""
+    """One report whose per-user values and means are averaged over seeds."""
     first = reports[0]
     per_user = {
         metric: replace(column, values=np.mean([report.per_user[metric].values for report in reports], axis=0))
@@ -175,8 +175,8 @@ def draw_ablation(found: list[dict[str, Any]]) -> None:
     panel = figure.subplots()
     for similarity, colour in (("cosine", "#1b7837"), ("dot", "#c28a00")):
         rows = [each for each in found if each["similarity"] == similarity]
-        places = [names.index((each["loss"], each["negatives"])) for each in rows]
-        panel.plot([each["ndcg@10"] for each in rows], places, "o", color=colour, label=similarity, markersize=6)
+        heights = [names.index((each["loss"], each["negatives"])) for each in rows]
+        panel.plot([each["ndcg@10"] for each in rows], heights, "o", color=colour, label=similarity, markersize=6)
     panel.set_yticks(range(len(names)), [f"{loss} · {negatives}" for loss, negatives in names], fontsize=9)
     panel.invert_yaxis()
     panel.set_title(

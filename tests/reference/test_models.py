@@ -141,7 +141,7 @@ def test_ease_equals_the_textbook(train: TrainingData, matrix: np.ndarray, l2: f
 
 
 def test_ease_solves_the_constrained_ridge_regression(train: TrainingData, matrix: np.ndarray) -> None:
-    """Column by column: least squares of one item on all the others, with an l2 penalty; nothing of EASE in it."""
+    """Column by column: least squares of one item on all others with an L2 penalty, independent of EASE's algebra."""
     l2 = 4.0
     model = create("ease", l2=l2).fit(train, Run.seeded(0))
     for item in range(N_ITEMS):
@@ -152,11 +152,11 @@ def test_ease_solves_the_constrained_ridge_regression(train: TrainingData, matri
         np.testing.assert_allclose(model.weights[others, item], solution, rtol=1e-3, atol=5e-6)
 
 
-def test_edlae_is_the_mean_over_dropped_inputs(train: TrainingData, matrix: np.ndarray) -> None:
-    """The gradient of the loss, averaged over drawn dropout masks, is all but zero at the solution (off the diagonal).
+def test_edlae_minimises_the_expected_loss_under_input_dropout(train: TrainingData, matrix: np.ndarray) -> None:
+    """The gradient of the loss, averaged over random dropout masks, is about zero at the solution (off the diagonal).
 
-    Steck 2020: the inputs are dropped with chance p, the target is whole, and the weights act on inputs scaled by
-    1 / (1 - p), so that in expectation the input is unchanged.
+    Steck 2020: inputs are dropped with probability p and scaled by 1 / (1 - p), so that their expectation is unchanged;
+    targets are kept whole.
     """
     l2, p = 3.0, 0.4
     weights = create("ease", l2=l2, dropout=p).fit(train, Run.seeded(0)).weights.astype(np.float64)
@@ -176,17 +176,19 @@ def test_edlae_is_the_mean_over_dropped_inputs(train: TrainingData, matrix: np.n
     assert at_solution.mean() < 0.2 * at_plain_ease.mean()
 
 
-def test_ease_blocks_and_both_ways_to_count_agree(monkeypatch: pytest.MonkeyPatch, train: TrainingData) -> None:
+def test_ease_is_the_same_for_any_block_size_and_from_sparse_or_dense_products(
+    monkeypatch: pytest.MonkeyPatch, train: TrainingData
+) -> None:
     from matinee.models.linear import ease
 
     whole = create("ease", l2=2.0).fit(train, Run.seeded(0)).weights.copy()
     monkeypatch.setattr(ease, "BLOCK_ROWS", 7)
     np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
-    monkeypatch.setattr(ease, "SPARSE_COST", 0.0)  # count pairs by a sparse product
+    monkeypatch.setattr(ease, "SPARSE_COST", 0.0)  # take the sparse product
     np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
 
 
-def test_ease_scales_users_and_items(train: TrainingData, matrix: np.ndarray) -> None:
+def test_user_power_and_item_power_scale_the_matrix_of_ease(train: TrainingData, matrix: np.ndarray) -> None:
     users, items = matrix.sum(axis=1, keepdims=True), np.maximum(matrix.sum(axis=0), 1)
     by_user = create("ease", l2=2.0, user_power=0.6).fit(train, Run.seeded(0)).weights
     np.testing.assert_allclose(by_user, ease_by_the_book(matrix * users**-0.3, 2.0), rtol=1e-3, atol=2e-6)
@@ -195,7 +197,7 @@ def test_ease_scales_users_and_items(train: TrainingData, matrix: np.ndarray) ->
     np.testing.assert_allclose(by_item, scaled, rtol=1e-3, atol=2e-6)
 
 
-def test_ease_says_before_it_starts_that_memory_is_short(train: TrainingData) -> None:
+def test_ease_refuses_a_catalogue_that_does_not_fit_into_memory(train: TrainingData) -> None:
     with pytest.raises(MatineeError, match=r"needs 0\.0 GB for 25 items .* use item-knn"):
         create("ease").fit(train, Run(memory=1000))
 
@@ -231,7 +233,9 @@ def test_models_are_named_or_suggested() -> None:
 
 
 @pytest.mark.parametrize(("l2", "dropout"), [(0.5, 0.0), (20.0, 0.6)])
-def test_ease_of_few_users_is_the_same(l2: float, dropout: float, watched: list[list[int]], matrix: np.ndarray) -> None:
+def test_ease_is_the_same_with_fewer_users_than_items(
+    l2: float, dropout: float, watched: list[list[int]], matrix: np.ndarray
+) -> None:
     """15 users of 25 items: P comes from a system of users, not of items."""
     few = TrainingData(Histories.of(watched[:15]), N_ITEMS)
     model = create("ease", l2=l2, dropout=dropout).fit(few, Run.seeded(0))
