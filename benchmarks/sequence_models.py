@@ -9,7 +9,7 @@ Seconds are of the processor where not said otherwise: what else the machine doe
     session   configs/session-gru.toml and the same without attention beside the baselines, paired
     session-earlier  configs/session-earlier/gru4rec.toml beside the baselines
     session-layouts  layouts again, on these sessions, at half the width: the last event and every next one on valid
-    latency   a list of ten of 3,706 movies for a history of 200 events, and one more click on carried states
+    latency   a list of ten of 3,706 movies for a history of 200 events
 """
 
 import json
@@ -35,7 +35,6 @@ from matinee.evaluation.evaluate import Report, evaluate, peak_memory_mb, valida
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
-from matinee.models.sequences.gru4rec import GRU4Rec
 from matinee.ranking.rank import rank
 from matinee.report.plots import draw_curves
 from matinee.training.run import Run
@@ -165,7 +164,7 @@ def paired_by_user(reports: dict[str, Report]) -> dict[str, Any]:
 def session_layouts() -> dict[str, Any]:
     experiment = read_experiment(CONFIGS / "session-gru.toml")
     over = workflow.prepare(experiment)
-    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0, "restart": 0, "user_power": 0}
+    small = experiment.settings | {"dim": 128, "hidden": 128, "attention": 0, "restart_probability": 0, "user_power": 0}
     found: dict[str, Any] = {}
     for label, change in LAYOUTS.items():
         model, rows = trained("gru4rec", over, small | change, "mrr@20", 1)
@@ -251,13 +250,6 @@ def latency() -> dict[str, Any]:
             "list": milliseconds(lambda history, model=model: rank(model, history, 10), people),
             "list after 20,000 events": milliseconds(lambda history, model=model: rank(model, history, 10), long),
         }
-        if isinstance(model, GRU4Rec) and not model.config.attention:
-            carried = model.carry(people[0])
-
-            def click(history: Histories, model: GRU4Rec = model, carried: Any = carried) -> None:
-                model.score(model.carried_state(model.click(carried, history.items[:1]))).argmax()
-
-            found[label]["click on carried states"] = milliseconds(click, people)
     return found
 
 

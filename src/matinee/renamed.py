@@ -6,6 +6,7 @@ The one file in which a retired name may stand.
 SETTINGS = {
     "adventurous": "novelty",
     "refresh": "rebuild_graph",
+    "restart": "restart_probability",
     "shown": "input_share",
     "spread": "initial_std",
     "start_gmf": "pretrained_gmf",
@@ -40,15 +41,26 @@ _NODES = {
     "own_rows": "user_rows",
     "first": "item_embeddings",
 }
+_BLOCKS = {"mixed": "out_proj", "up": "ffn_in", "down": "ffn_out", "shifts": "ffn_bias"}
 ARRAYS: dict[str, dict[str, str]] = {
     "gmf": _NCF,
     "mlp": _NCF,
     "neumf": _NCF,
+    "gru4rec": {
+        "first_input": "first_weights_ih",
+        "inputs": "weights_ih",
+        "recurrent": "weights_hh",
+        "turn": "projection",
+        "outputs": "output_vectors",
+        **_BLOCKS,
+    },
     "item2vec": {"contexts": "context_vectors"},
+    "markov": {"trust": "prior_weights"},
     "movie-pairs": {"readings": "input_vectors"},
     "pmi": {"popularity": "popularity_factors"},
     "bpr": {"turn": "projection"},
     "lightgcn": _NODES | {"shares": "layer_weights"},
     "ngcf": _NODES | {"near": "W1", "across": "W2"},
+    "sasrec": {"places": "position_embeddings", **_BLOCKS},
 }
 """What a model learns and saves, by model: name in format 1 -> name in format 2."""

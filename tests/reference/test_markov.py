@@ -1,4 +1,4 @@
-"""Markov against a plain loop over all pairs of events, and a case worked out by hand."""
+"""Markov against a plain loop over all pairs of events, and a hand-computed case."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def training(items: list[list[int]], n_items: int) -> TrainingData:
 
 
 def score_by_loop(train: list[list[int]], history: list[int], n_items: int, steps: int, decay: float, smoothing: float):
-    """The docstring's sums, one pair of events at a time. [I]."""
+    """The formula of the docstring, by a loop over pairs of events. [I]."""
     counts, events = np.zeros((n_items, n_items)), np.zeros(n_items)
     for walk in train:
         for later, item in enumerate(walk):
@@ -28,15 +28,15 @@ def score_by_loop(train: list[list[int]], history: list[int], n_items: int, step
         return popularity
     scores = np.zeros(n_items)
     for back, item in enumerate(reversed(history[-steps:])):
-        chances = (counts[item] + smoothing * popularity) / (counts[item].sum() + smoothing)
-        scores += decay**back * chances
+        probabilities = (counts[item] + smoothing * popularity) / (counts[item].sum() + smoothing)
+        scores += decay**back * probabilities
     return scores
 
 
 @pytest.mark.parametrize(
     ("steps", "decay", "smoothing"), [(1, 1.0, 1.0), (1, 0.3, 50.0), (3, 0.5, 2.0), (40, 0.9, 10.0)]
 )
-def test_scores_against_a_loop(steps: int, decay: float, smoothing: float) -> None:
+def test_scores_equal_a_plain_loop(steps: int, decay: float, smoothing: float) -> None:
     events = zipf_log(50, 40, 500, np.random.default_rng(1)).events
     walks = [events.item_rows[events.user_rows == user].tolist() for user in range(50)]
     walks[3] += walks[3][:4]  # a log with repeats
@@ -44,23 +44,23 @@ def test_scores_against_a_loop(steps: int, decay: float, smoothing: float) -> No
     histories = [[], [4], [39, 0], *walks[:8]]
     scores = model.score(model.fold_in(Histories.of(histories)))
     for row, history in enumerate(histories):
-        wanted = score_by_loop(walks, history, 40, steps, decay, smoothing)
-        np.testing.assert_allclose(scores[row], wanted, rtol=1e-5, atol=1e-8)
+        expected = score_by_loop(walks, history, 40, steps, decay, smoothing)
+        np.testing.assert_allclose(scores[row], expected, rtol=1e-5, atol=1e-8)
 
 
-def test_by_hand() -> None:
-    # after 0 came 1 twice and 2 once; events: 0 three times, 1 twice, 2 once
+def test_scores_equal_a_hand_computed_case() -> None:
+    # 0 is followed by 1 twice and by 2 once; events: 0 three times, 1 twice, 2 once
     model = create("markov", steps=1, smoothing=3).fit(training([[0, 1], [0, 1], [0, 2]], 3), Run.seeded(1))
     scores = model.score(model.fold_in(Histories.of([[2, 0], [1]])))
     np.testing.assert_allclose(scores[0], [(0 + 3 * 3 / 6) / 6, (2 + 3 * 2 / 6) / 6, (1 + 3 * 1 / 6) / 6], rtol=1e-6)
-    np.testing.assert_allclose(scores[1], [3 / 6, 2 / 6, 1 / 6], rtol=1e-6)  # nothing ever came after 1: popularity
+    np.testing.assert_allclose(scores[1], [3 / 6, 2 / 6, 1 / 6], rtol=1e-6)  # nothing follows 1: popularity
 
 
 def test_transitions_stay_within_a_history() -> None:
     counts = count_transitions(Histories.of([[0, 1], [2], [], [3, 0, 1]]), 4, steps=2, decay=0.5).toarray()
-    wanted = np.zeros((4, 4))
-    wanted[0, 1], wanted[3, 0], wanted[3, 1] = 2, 1, 0.5
-    np.testing.assert_array_equal(counts, wanted)
+    expected = np.zeros((4, 4))
+    expected[0, 1], expected[3, 0], expected[3, 1] = 2, 1, 0.5
+    np.testing.assert_array_equal(counts, expected)
 
 
 def test_only_the_last_events_are_read() -> None:
@@ -70,8 +70,8 @@ def test_only_the_last_events_are_read() -> None:
     np.testing.assert_array_equal(long, short)
 
 
-def test_repeats_are_listed_where_asked_for() -> None:
-    """Somebody who always listens to the same two songs in turn."""
+def test_repeat_lists_seen_items_too() -> None:
+    """Somebody alternates between two songs."""
     model = create("markov", steps=1).fit(training([[0, 1] * 10, [2, 3]], 4), Run.seeded(1))
     history = Histories.of([[0, 1, 0]])
     assert rank(model, history, 1, repeat=True).items[0, 0] == 1
@@ -79,7 +79,7 @@ def test_repeats_are_listed_where_asked_for() -> None:
 
 
 @pytest.mark.parametrize("walks", [[[0]], [[0], [1]], [[]]])
-def test_logs_without_a_transition_fall_back_on_popularity(walks: list[list[int]]) -> None:
+def test_logs_without_a_transition_fall_back_to_popularity(walks: list[list[int]]) -> None:
     model = create("markov").fit(training(walks, 2), Run.seeded(1))
     scores = model.score(model.fold_in(Histories.of([[0], []])))
     assert np.isfinite(scores).all()

@@ -25,14 +25,14 @@ class _WithGradient(torch.autograd.Function):
 
 
 def with_gradient(
-    forward: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
+    forward: Callable[..., tuple[Tensor, Gradients]],
     backward: Callable[..., Gradients],
     *inputs: object,
 ) -> Tensor:
     """The result of `forward(*inputs)`, differentiated by `backward`.
 
-    forward returns the result and the tensors that `backward(gradient of the result, *tensors)` needs; backward returns
-    the gradients of the first inputs, in their order. The other inputs get none.
+    forward returns the result and the tensors (or None) that backward needs. `backward(gradient, *tensors)` returns
+    the gradients of the first inputs, in order. The other inputs get none.
     """
     result: Tensor = _WithGradient.apply(forward, backward, *inputs)  # type: ignore[no-untyped-call]
     return result

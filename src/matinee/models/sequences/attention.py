@@ -1,77 +1,156 @@
-"""Causal self-attention blocks over sequences."""
+"""Causal self-attention blocks twice: in torch for training, and in numpy for serving."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
+from numpy.typing import NDArray
 
-from matinee.training.torch_trainer import fast_dropout
+from matinee.arrays import IntArray
+from matinee.models.sequences.inference import Float64Array
 
-WEIGHTS = ("qkv", "mixed", "up", "down", "shifts", "norms")
-"""The parameters of K blocks, each stacked over them."""
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+BLOCK_ARRAYS = ("qkv", "out_proj", "ffn_in", "ffn_out", "ffn_bias", "norms")
+"""The parameters of K blocks, stacked: [K, D, 3D], [K, D, D] three times, [K, 2, D], [K, 2, 2, D].
+
+norms: of attention and of the feed-forward layer, each a scale and a shift.
+"""
 
 
-def initial_blocks(n_blocks: int, dim: int, generator: torch.Generator) -> dict[str, Tensor]:
-    """First values: Xavier's normal for weights, zero shifts, norms that change nothing."""
+def initial_blocks(n_blocks: int, dim: int, generator: "torch.Generator") -> "dict[str, Tensor]":
+    """First values: Xavier-normal weights (Glorot and Bengio 2010), zero biases, norms of scale 1 and shift 0."""
+    import torch
 
-    def drawn(*shape: int) -> Tensor:
+    def xavier(*shape: int) -> "Tensor":
         return torch.empty((n_blocks, *shape)).normal_(0.0, sqrt(2 / (dim + dim)), generator=generator)
 
-    norms = torch.zeros((n_blocks, 2, 2, dim))  # of attention and feed-forward, each a scale and a shift
+    norms = torch.zeros((n_blocks, 2, 2, dim))
     norms[:, :, 0] = 1
     return {
-        "qkv": drawn(dim, 3 * dim),
-        "mixed": drawn(dim, dim),
-        "up": drawn(dim, dim),
-        "down": drawn(dim, dim),
-        "shifts": torch.zeros((n_blocks, 2, dim)),
+        "qkv": xavier(dim, 3 * dim),
+        "out_proj": xavier(dim, dim),
+        "ffn_in": xavier(dim, dim),
+        "ffn_out": xavier(dim, dim),
+        "ffn_bias": torch.zeros((n_blocks, 2, dim)),
         "norms": norms,
     }
 
 
-def attend(
-    values: Tensor,
-    weights: Mapping[str, Tensor],
+def train_blocks(
+    values: "Tensor",
+    weights: "Mapping[str, Tensor]",
     n_heads: int,
     norm: str,
     dropout: float,
-    generator: torch.Generator,
-) -> Tensor:
-    """Blocks of causal self-attention and feed-forward, each with a residual. [B, T, D] -> [B, T, D].
+    generator: "torch.Generator",
+) -> "Tensor":
+    """Blocks of causal self-attention and feed-forward with residuals, in torch. [B, T, D] -> [B, T, D].
 
-    Rows may be filled up at their end: no step looks at a later one. norm: "pre", x + f(LN(x)) (Kang and McAuley
-    2018, eq. 5), or "post", LN(x + f(x)) (Vaswani et al. 2017). Dropout is on what each half adds; attention weights
-    are left whole, as fused attention has it.
+    Rows are padded at their end. norm: "pre", x + f(LN(x)) (Kang and McAuley 2018, eq. 5), or "post", LN(x + f(x))
+    (Vaswani et al. 2017). Dropout is applied to the output of both sub-layers, not to attention weights.
     """
+    import torch
+
+    from matinee.training.torch_trainer import fast_dropout
+
     n_rows, length, dim = values.shape
     for block in range(len(weights["qkv"])):
-        qkv, mixed, up, down, shifts, norms = (weights[name][block] for name in WEIGHTS)
-        inside = _normed(values, norms[0]) if norm == "pre" else values
-        split = (inside @ qkv).view(n_rows, length, 3, n_heads, dim // n_heads).transpose(1, 3)  # [B, h, 3, T, d]
-        heard = _heard(split[:, :, 0], split[:, :, 1], split[:, :, 2])
-        added = heard.transpose(1, 2).reshape(n_rows, length, dim) @ mixed
-        values = values + fast_dropout(added, dropout, generator)
+        qkv, out_proj, ffn_in, ffn_out, ffn_bias, norms = (weights[name][block] for name in BLOCK_ARRAYS)
+        inputs = _train_norm(values, norms[0]) if norm == "pre" else values
+        split = (inputs @ qkv).view(n_rows, length, 3, n_heads, dim // n_heads).transpose(1, 3)  # [B, h, 3, T, d]
+        heads = _train_attention(split[:, :, 0], split[:, :, 1], split[:, :, 2])
+        outputs = heads.transpose(1, 2).reshape(n_rows, length, dim) @ out_proj
+        values = values + fast_dropout(outputs, dropout, generator)
         if norm == "post":
-            values = _normed(values, norms[0])
-        inside = _normed(values, norms[1]) if norm == "pre" else values
-        added = torch.relu(inside @ up + shifts[0]) @ down + shifts[1]
-        values = values + fast_dropout(added, dropout, generator)
+            values = _train_norm(values, norms[0])
+        inputs = _train_norm(values, norms[1]) if norm == "pre" else values
+        outputs = torch.relu(inputs @ ffn_in + ffn_bias[0]) @ ffn_out + ffn_bias[1]
+        values = values + fast_dropout(outputs, dropout, generator)
         if norm == "post":
-            values = _normed(values, norms[1])
+            values = _train_norm(values, norms[1])
     return values
 
 
-def _heard(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """What each step hears of itself and those before it. [B, h, T, d]."""
+def serve_blocks(
+    values: Float64Array, lengths: IntArray, blocks: Sequence[Mapping[str, Float64Array]], n_heads: int, norm: str
+) -> Float64Array:
+    """The last step of each row after the blocks of `train_blocks`, in numpy. [b, T, D], lengths [b] -> [b, D].
+
+    The last block is computed for the last steps only.
+    """
+    last = np.arange(len(values)), lengths - 1
+    for number, weights in enumerate(blocks):
+        is_last_block = number == len(blocks) - 1
+        inputs = serve_norm(values, weights["norms"][0]) if norm == "pre" else values
+        queried, residual = (inputs[last][:, None], values[last][:, None]) if is_last_block else (inputs, values)
+        heads = _serve_attention(queried, inputs, lengths, weights["qkv"], n_heads, is_last_block)
+        values = residual + heads @ weights["out_proj"]
+        if norm == "post":
+            values = serve_norm(values, weights["norms"][0])
+        inputs = serve_norm(values, weights["norms"][1]) if norm == "pre" else values
+        values = values + np.maximum(inputs @ weights["ffn_in"] + weights["ffn_bias"][0], 0) @ weights["ffn_out"]
+        values += weights["ffn_bias"][1]
+        if norm == "post":
+            values = serve_norm(values, weights["norms"][1])
+    states: Float64Array = values[:, 0] if blocks else values[last]
+    return states
+
+
+def unstack(weights: Mapping[str, NDArray[Any]]) -> list[dict[str, Float64Array]]:
+    """Stacked parameters of K blocks as one dict of float64 arrays per block."""
+    n_blocks = len(next(iter(weights.values())))
+    return [{name: value[block].astype(np.float64) for name, value in weights.items()} for block in range(n_blocks)]
+
+
+def serve_norm(values: Float64Array, norm: Float64Array) -> Float64Array:
+    """Layer norm in numpy. values [..., D]; norm [2, D]: scale and shift."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    deviation = np.sqrt(np.einsum("...d,...d->...", centred, centred)[..., None] / values.shape[-1] + 1e-5)
+    scaled: Float64Array = centred / deviation * norm[0] + norm[1]
+    return scaled
+
+
+def _train_attention(queries: "Tensor", keys: "Tensor", values: "Tensor") -> "Tensor":
+    """Causal scaled dot-product attention. [B, h, T, d] three times -> [B, h, T, d]."""
+    import torch
+    from torch.nn import functional
+
     if queries.dtype == torch.float32:
         return functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
-    # in bfloat16 the gradient of torch's fused attention takes three times as long as that of the plain products
+    # in bfloat16 the gradient of torch's fused attention takes three times as long as that of plain products
     later = torch.full((queries.shape[2],) * 2, -torch.inf, dtype=queries.dtype).triu(1)  # [T, T]
     scores = torch.matmul(queries / sqrt(queries.shape[3]), keys.transpose(2, 3)) + later
     return torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
 
 
-def _normed(values: Tensor, norm: Tensor) -> Tensor:
+def _serve_attention(
+    queried: Float64Array, inputs: Float64Array, lengths: IntArray, qkv: Float64Array, n_heads: int, last_only: bool
+) -> Float64Array:
+    """Causal attention of queried [b, q, D] over inputs [b, T, D]; last_only: q is each row's last step. [b, q, D]."""
+    n_rows, length, dim = inputs.shape
+    depth = dim // n_heads
+
+    def heads(part: Float64Array) -> Float64Array:
+        return part.reshape(n_rows, part.shape[1], n_heads, depth).transpose(0, 2, 1, 3)  # [b, h, T, d]
+
+    queries = heads(queried @ qkv[:, :dim]) / np.sqrt(depth)
+    keys, values = heads(inputs @ qkv[:, dim : 2 * dim]), heads(inputs @ qkv[:, 2 * dim :])
+    scores = queries @ keys.transpose(0, 1, 3, 2)  # [b, h, q, T]
+    steps = np.arange(length)
+    masked = steps >= lengths[:, None] if last_only else steps > steps[:, None]  # [b, T] or [T, T]
+    scores += np.where(masked, -np.inf, 0.0)[:, None, None] if last_only else np.where(masked, -np.inf, 0.0)
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    joined: Float64Array = (scores @ values).transpose(0, 2, 1, 3).reshape(n_rows, queried.shape[1], dim)
+    return joined
+
+
+def _train_norm(values: "Tensor", norm: "Tensor") -> "Tensor":
+    from torch.nn import functional
+
     return functional.layer_norm(values, values.shape[-1:], norm[0].to(values.dtype), norm[1].to(values.dtype), 1e-5)

@@ -1,4 +1,4 @@
-"""What can be set about models of sequences. No torch here: serving reads configs too."""
+"""Settings that GRU4Rec and SASRec share. No torch here: serving reads configs too."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,45 +11,43 @@ SequenceLossKind = Literal["softmax", "sampled-softmax", "bce", "gbce", "bpr-max
 
 
 class SequenceConfig(GradientConfig):
-    """Settings of models that learn what comes next in a sequence."""
+    """Settings of models trained to predict the next item."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
-    """Length of an item's vector."""
+    """Length of the item vectors."""
     max_length: PositiveInt = 100
-    """The last events that count; longer histories are trained in pieces of so many."""
+    """Events that the model reads, the last ones; longer histories are trained in parts of this length."""
     batch_size: PositiveInt = 1024
-    """Transitions a step, at most: an epoch has 32 steps at least."""
+    """Transitions per step, at most; an epoch has at least 32 steps."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.6)] = 0.2
-    """Share of values left out of a step."""
+    """Dropout probability."""
     loss: SequenceLossKind = "sampled-softmax"
-    """`softmax` over the whole catalogue, or the next item against negatives: `sampled-softmax`, `bce`, `gbce` (these
-    with the user's own items left out), `bpr-max`, `top1-max`."""
+    """`softmax` over the whole catalogue, or against negatives: `sampled-softmax`, `bce` and `gbce` (both leave out the
+    user's items), `bpr-max`, `top1-max`."""
     n_negatives: Annotated[PositiveInt, Search(1, 1024, log=True)] = 512
-    """Negatives of each transition: drawn for it alone (bce), or for all of a step (other losses)."""
+    """Negatives per transition (bce), or per step, shared by its transitions (other losses)."""
     in_batch: bool = False
-    """Whether the step's other targets are negatives too."""
+    """Whether the other targets of the step are negatives too."""
     negative_power: Annotated[NonNegativeFloat, Search(0, 1)] = 0.0
-    """Negatives are drawn in proportion to popularity^this: 0 all items alike, 1 by popularity."""
+    """Negatives are drawn with probability proportional to popularity^negative_power; 0 is uniform."""
     mask_seen: bool = False
-    """softmax, sampled-softmax: what a history has held already is no candidate, as it is none in a list."""
+    """softmax, sampled-softmax: leave earlier items of the history out of the candidates, as lists do."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
-    """softmax, sampled-softmax: a history's transitions count n^-user_power, n being how many they are: 0 all alike, 1
-    every history alike."""
-    restart: Annotated[float, Field(ge=0, le=1), Search(0, 0.5)] = 0.0
-    """The chance that a history begins anew at an event, in half of them, drawn each epoch: what follows a few events
-    is then learned anywhere, not only at the beginning."""
+    """softmax, sampled-softmax: weight n^-user_power of each of a history's n transitions; 1 weights users equally."""
+    restart_probability: Annotated[float, Field(ge=0, le=1), Search(0, 0.5)] = 0.0
+    """Augmentation: in half of the sequences each event starts a new one with this probability."""
     calibration: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.75
-    """gbce: 0 leaves bce as it is, 1 makes its scores as honest as those of the whole catalogue."""
+    """gbce: 0 is bce; 1 corrects the overconfidence that negative sampling causes (the paper's t)."""
     penalty: NonNegativeFloat = 1.0
-    """bpr-max: what the negatives' squared scores cost."""
+    """bpr-max: weight of the regularisation of the negatives' scores (the paper's λ)."""
     decay: Annotated[NonNegativeFloat, Search(1e-6, 1e-2, log=True)] = 0.0
     """Adam's weight decay."""
     initialiser: EmbeddingInitialiser = "svd"
-    """First item vectors; `svd`: the factors of who has what, scaled to `initial_std`."""
+    """First item vectors; `svd`: singular vectors of the normalised interaction matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.15
-    """Spread of the first item vectors."""
+    """Standard deviation of the first item vectors."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the products in training: bfloat16 is several times faster on processors that have it."""
+    """Of matrix products in training; bfloat16 is several times faster on processors that support it."""
 
     @model_validator(mode="after")
     def _softmax_only(self) -> Self:

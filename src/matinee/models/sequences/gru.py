@@ -1,94 +1,142 @@
-"""The recurrence of a GRU over packed steps, its gradient written out: one product a step each way, no more."""
+"""The GRU layer twice: in torch for training, with its gradient written out, and in numpy for serving.
 
-from typing import Any
+Both compute h' = (1 - z) n + z h with n = tanh(x_n + r (h W_n + b_n)), r = σ(x_r + h W_r + b_r) and
+z = σ(x_z + h W_z + b_z). This is cuDNN's and torch's cell: the reset gate is applied after the recurrent product, with
+a second bias, where Cho et al. 2014, eq. 8 has (r ⊙ h) W_n. Columns of weights are in the order r, z, n.
+"""
 
-import torch
-from torch import Tensor
+from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 
-class _Recurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(  # noqa: PLR0913
-        ctx: Any,  # noqa: ANN401
-        inputs: Tensor,
-        weights: Tensor,
-        bias: Tensor,
-        first: Tensor,
-        begins: Tensor | None,
-        sizes: list[int],
-        half: bool,
-    ) -> Tensor:
-        dtype = torch.bfloat16 if half else torch.float32
-        n, width = inputs.shape[0], weights.shape[0]
-        recurrent, offsets = weights.to(dtype), bias.to(dtype)
-        states, before = torch.empty((n, width)), torch.empty((n, width))
-        gates, heard = torch.empty((n, 2 * width)), torch.empty((n, width))  # r and z; h W_n + b_n
-        news = torch.empty((n, width))
-        state, start = first, 0
-        for size in sizes:
-            step = slice(start, start + size)
-            previous = torch.mul(state[:size], 1, out=before[step])
-            if begins is not None:
-                previous.masked_fill_(begins[step, None], 0.0)
-            told = torch.addmm(offsets, previous.to(dtype), recurrent).float()  # [b, 3H]
-            reset_update = torch.add(inputs[step, : 2 * width], told[:, : 2 * width], out=gates[step]).sigmoid_()
-            heard[step] = told[:, 2 * width :]
-            new = torch.addcmul(
-                inputs[step, 2 * width :], reset_update[:, :width], told[:, 2 * width :], out=news[step]
-            ).tanh_()
-            state = torch.lerp(new, previous, reset_update[:, width:], out=states[step])
-            start += size
-        ctx.save_for_backward(recurrent, before, gates, heard, news)
-        ctx.begins, ctx.sizes, ctx.dtype = begins, sizes, dtype
-        return states
+from matinee.arrays import IntArray
+from matinee.models.sequences.inference import Float64Array
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        recurrent, before, gates, heard, news = ctx.saved_tensors
-        width = news.shape[1]
-        resets, updates = gates[:, :width], gates[:, width:]
-        by_new = (1 - updates) * (1 - news * news)  # [P, H]: d state / d (argument of tanh)
-        factors = torch.empty((len(news), 3, width))  # d state / d (each part of h W + b)
-        torch.mul(by_new * heard, resets * (1 - resets), out=factors[:, 0])
-        torch.mul(before - news, updates * (1 - updates), out=factors[:, 1])
-        torch.mul(by_new, resets, out=factors[:, 2])
-        by_told = torch.empty_like(factors)
-        by_state = gradients[0].clone()  # [P, H]
-        transposed, later = recurrent.T.contiguous(), torch.zeros((0, width))
-        start = len(news)
-        for size in reversed(ctx.sizes):
-            start -= size
-            step = slice(start, start + size)
-            total = by_state[step]
-            total[: len(later)] += later
-            told = torch.mul(total[:, None], factors[step], out=by_told[step]).view(size, 3 * width)
-            later = torch.addcmul((told.to(ctx.dtype) @ transposed).float(), total, updates[step])
-            if ctx.begins is not None:
-                later.masked_fill_(ctx.begins[step, None], 0.0)
-        by_inputs = by_told.view(-1, 3 * width).clone()
-        torch.mul(by_state, by_new, out=by_inputs[:, 2 * width :])
-        flat = by_told.view(-1, 3 * width)
-        by_weights = (before.to(ctx.dtype).T @ flat.to(ctx.dtype)).float()
-        return by_inputs, by_weights, flat.sum(dim=0), None, None, None, None
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
-def recurrence(
-    inputs: Tensor,
-    weights: Tensor,
-    bias: Tensor,
-    sizes: list[int],
+def train_states(
+    inputs: "Tensor",
+    weights: "Tensor",
+    bias: "Tensor",
+    batch_sizes: list[int],
     *,
-    first: Tensor | None = None,
-    begins: Tensor | None = None,
-    half: bool = False,
-) -> Tensor:
-    """The states of a GRU. inputs [P, 3H] = x W + b by step, rows that go on first; weights [H, 3H], bias [3H].
+    initial: "Tensor | None" = None,
+    resets: "Tensor | None" = None,
+    bf16: bool = False,
+) -> "Tensor":
+    """States after each step of packed sequences, in torch. [P, H].
 
-    In each third: reset, update, new, as h' = (1 - z) n + z h with n = tanh(x_n + r (h W_n + b_n)), r and z sigmoid
-    (Cho et al. 2014, with the bias inside as cuDNN has it). sizes [T]: rows of each step, never more than of the one
-    before; first [sizes[0], H]: the state to begin with, zero by default, through which no gradient goes; begins [P]:
-    where a row starts anew; half: products in bfloat16. Returns [P, H].
+    inputs [P, 3H]: x W + b, packed by step, longest sequence first; weights [H, 3H] and bias [3H] of the recurrence;
+    batch_sizes [T]: sequences left at each step, as in torch's PackedSequence; initial [batch_sizes[0], H]: first
+    state, zeros by default, without a gradient; resets [P]: where the state is set to zero before the step; bf16:
+    recurrent products in bfloat16.
     """
-    start = torch.zeros((sizes[0], weights.shape[0])) if first is None else first
-    states: Tensor = _Recurrence.apply(inputs, weights, bias, start, begins, sizes, half)  # type: ignore[no-untyped-call]
+    import torch
+
+    from matinee.nn.gradients import with_gradient
+
+    initial = torch.zeros((batch_sizes[0], weights.shape[0])) if initial is None else initial
+    forward = partial(_forward, batch_sizes=batch_sizes, dtype=torch.bfloat16 if bf16 else torch.float32)
+    backward = partial(_backward, batch_sizes=batch_sizes)
+    return with_gradient(forward, backward, inputs, weights, bias, initial, resets)
+
+
+def serve_states(inputs: Float64Array, lengths: IntArray, weights: Float64Array, bias: Float64Array) -> Float64Array:
+    """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H].
+
+    lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`.
+    """
+    n_rows, length, width = inputs.shape[0], inputs.shape[1], weights.shape[0]
+    states = np.empty((n_rows, length, width))
+    state = np.zeros((n_rows, width))
+    batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
+    for step, size in enumerate(batch_sizes.tolist()):
+        previous = state[:size]
+        recurrent = previous @ weights + bias  # [b, 3H]
+        gates = inputs[:size, step, : 2 * width] + recurrent[:, : 2 * width]
+        np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
+        gates += 1
+        gates *= 0.5
+        new = np.tanh(inputs[:size, step, 2 * width :] + gates[:, :width] * recurrent[:, 2 * width :])
+        state[:size] = new + gates[:, width:] * (previous - new)
+        states[:, step] = state
     return states
+
+
+def _forward(
+    inputs: "Tensor",
+    weights: "Tensor",
+    bias: "Tensor",
+    initial: "Tensor",
+    resets: "Tensor | None",
+    *,
+    batch_sizes: list[int],
+    dtype: "torch.dtype",
+) -> "tuple[Tensor, tuple[Tensor | None, ...]]":
+    """States [P, H], and the tensors that `_backward` needs."""
+    import torch
+
+    n, width = inputs.shape[0], weights.shape[0]
+    weights, bias = weights.to(dtype), bias.to(dtype)
+    states, previous_states = torch.empty((n, width)), torch.empty((n, width))
+    gates, recurrent_new = torch.empty((n, 2 * width)), torch.empty((n, width))  # r and z; h W_n + b_n
+    new_states = torch.empty((n, width))
+    state, start = initial, 0
+    for size in batch_sizes:
+        step = slice(start, start + size)
+        previous = torch.mul(state[:size], 1, out=previous_states[step])
+        if resets is not None:
+            previous.masked_fill_(resets[step, None], 0.0)
+        recurrent = torch.addmm(bias, previous.to(dtype), weights).float()  # [b, 3H]
+        gate = torch.add(inputs[step, : 2 * width], recurrent[:, : 2 * width], out=gates[step]).sigmoid_()
+        recurrent_new[step] = recurrent[:, 2 * width :]
+        new = torch.addcmul(
+            inputs[step, 2 * width :], gate[:, :width], recurrent[:, 2 * width :], out=new_states[step]
+        ).tanh_()
+        state = torch.lerp(new, previous, gate[:, width:], out=states[step])
+        start += size
+    return states, (weights, previous_states, gates, recurrent_new, new_states, resets)
+
+
+def _backward(
+    gradient: "Tensor",
+    weights: "Tensor",
+    previous_states: "Tensor",
+    gates: "Tensor",
+    recurrent_new: "Tensor",
+    *rest: "Tensor",
+    batch_sizes: list[int],
+) -> "tuple[Tensor, Tensor, Tensor]":
+    """Gradients by inputs, weights and bias; one matrix product a step. rest: new states and resets."""
+    import torch
+
+    new_states, resets = rest
+    width, dtype = new_states.shape[1], weights.dtype
+    r, z = gates[:, :width], gates[:, width:]
+    by_new = (1 - z) * (1 - new_states * new_states)  # [P, H]: d state / d (argument of tanh)
+    factors = torch.empty((len(new_states), 3, width))  # d state / d (each third of h W + b)
+    torch.mul(by_new * recurrent_new, r * (1 - r), out=factors[:, 0])
+    torch.mul(previous_states - new_states, z * (1 - z), out=factors[:, 1])
+    torch.mul(by_new, r, out=factors[:, 2])
+    by_recurrent = torch.empty_like(factors)
+    by_state = gradient.clone()  # [P, H]
+    transposed, later = weights.T.contiguous(), torch.zeros((0, width))
+    start = len(new_states)
+    for size in reversed(batch_sizes):
+        start -= size
+        step = slice(start, start + size)
+        total = by_state[step]
+        total[: len(later)] += later
+        by_step = torch.mul(total[:, None], factors[step], out=by_recurrent[step]).view(size, 3 * width)
+        later = torch.addcmul((by_step.to(dtype) @ transposed).float(), total, z[step])
+        if resets is not None:
+            later.masked_fill_(resets[step, None], 0.0)
+    flat = by_recurrent.view(-1, 3 * width)
+    by_inputs = flat.clone()
+    torch.mul(by_state, by_new, out=by_inputs[:, 2 * width :])
+    by_weights = (previous_states.to(dtype).T @ flat.to(dtype)).float()
+    return by_inputs, by_weights, flat.sum(dim=0)

@@ -1,51 +1,63 @@
-"""GRU4Rec: what comes next, from the state of a recurrent network (Hidasi et al. 2016, 2018); attention if asked."""
+"""GRU4Rec: the next item from the state of a recurrent network (Hidasi et al. 2016), with optional attention."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
-from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.sequences.attention import BLOCK_ARRAYS, initial_blocks, serve_blocks, train_blocks, unstack
+from matinee.models.sequences.batches import (
+    Subsequences,
+    batches_by_length,
+    fill_lanes,
+    pack,
+    random_restarts,
+    split_histories,
+    transitions_per_step,
+)
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.inference import Doubles, attended, blocks_of, by_blocks, gru_states
+from matinee.models.sequences.gru import serve_states, train_states
+from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
-LAYERS = ("first_input", "inputs", "recurrent", "biases")
-BLOCKS = ("qkv", "mixed", "up", "down", "shifts", "norms")
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LAYER_ARRAYS = ("first_weights_ih", "weights_ih", "weights_hh", "biases")
 
 
 class GRU4RecConfig(SequenceConfig):
     """Settings of GRU4Rec."""
 
     dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 64
-    """Length of an item's vector, going in."""
+    """Length of the input vectors of items."""
     hidden: Annotated[PositiveInt, Search(32, 512, log=True)] = 128
     """Length of the state."""
     layers: Annotated[int, Field(ge=1)] = 1
-    """GRU layers, one over the other."""
+    """Stacked GRU layers."""
     tied: bool = True
-    """Whether scores come from the vectors that go in (the state turned to their length), or from others."""
+    """Whether output vectors are the input vectors (the state is projected to their length), or separate ones."""
     attention: Annotated[int, Field(ge=0, le=3)] = 0
-    """Layers of causal attention over the states; 0 takes the last state as it is."""
+    """Blocks of causal self-attention over the states; 0 scores by the last state itself."""
     heads: PositiveInt = 1
-    """Parts into which attention divides the state."""
+    """Attention heads."""
     batches: Literal["packed", "session-parallel"] = "packed"
-    """Steps over whole sequences of like length, or over lanes in which one sequence follows another."""
+    """Packed sequences of similar length, or session-parallel mini-batches."""
     lane_steps: PositiveInt = 1
-    """session-parallel: events of each lane in a step; gradients go no further back. 1 is the paper's."""
+    """session-parallel: events per lane in a step, through which gradients flow; 1 is the paper's."""
     epochs: PositiveInt = 12
     """Passes over all transitions, at most."""
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 2e-2, log=True)] = 0.004
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning-rate schedule: constant, stepwise, cosine to zero, or reduced on a plateau."""
 
     @model_validator(mode="after")
     def _attention_fits(self) -> Self:
@@ -56,121 +68,225 @@ class GRU4RecConfig(SequenceConfig):
         return self
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Carried:
-    """The states of B visitors between clicks. layers: [layers, B, H]."""
-
-    layers: Doubles
-
-
 class GRU4Rec(Recommender[FloatArray]):
-    """score = (turn s_n) · v + b, where s_n is the GRU's state after the last of the last max_length events.
+    """score_i = (s P) · v_i + b_i, with s the GRU's state after the last max_length events, P the projection.
 
-    Source: Hidasi et al. 2016, section 3, with the losses of Hidasi and Karatzoglou 2018; item vectors in place of
-    one-hot inputs, and tied ones, as in the latter's section 3.2. With `attention`, blocks of causal attention with
-    residual and layer norm (post-norm) go over the states.
+    The cell is in `gru`; with `attention`, post-norm blocks of causal self-attention follow. Without `tied`,
+    score_i = s · o_i + b_i with output vectors o. Fold-in: a forward pass over the history.
+    Source: Hidasi et al. 2016, section 3; losses: Hidasi and Karatzoglou 2018, section 3.
+
+    Differs from the paper: the cell is cuDNN's (reset gate after the recurrent product, a second bias) and z weighs the
+    old state, not the new one; the authors' one-hot inputs are item vectors, tied to the output by default through P.
+    By default: sampled softmax over 512 uniform negatives with a log-Q correction (theirs: the batch's other targets,
+    2,048 extra ones of popularity^0.75, BPR-max or TOP1), packed whole histories (theirs: session-parallel, one event a
+    step, which `batches` offers), Adam with a cosine schedule (theirs: AdaGrad with momentum), dropout on item
+    vectors and states, SVD first vectors (theirs: uniform), linear outputs. Attention is ours.
     """
 
     name = "gru4rec"
     Config = GRU4RecConfig
     ordered: ClassVar[bool] = True
-    learned = ("items", *LAYERS, *BLOCKS, "turn", "outputs", "bias")
+    learned = ("items", *LAYER_ARRAYS, *BLOCK_ARRAYS, "projection", "output_vectors", "bias")
     config: GRU4RecConfig
-    items: FloatArray  # [I, D]
-    first_input: FloatArray  # [D, 3H] reset, update, new
-    inputs: FloatArray  # [layers - 1, H, 3H]
-    recurrent: FloatArray  # [layers, H, 3H]
-    biases: FloatArray  # [layers, 2, 3H] of inputs and of the recurrence
+    items: FloatArray  # [I, D], v
+    first_weights_ih: FloatArray  # [D, 3H], in thirds: reset, update, new
+    weights_ih: FloatArray  # [layers - 1, H, 3H]
+    weights_hh: FloatArray  # [layers, H, 3H]
+    biases: FloatArray  # [layers, 2, 3H], of input and recurrence
     qkv: FloatArray  # [A, H, 3H]
-    mixed: FloatArray  # [A, H, H]
-    up: FloatArray  # [A, H, H]
-    down: FloatArray  # [A, H, H]
-    shifts: FloatArray  # [A, 2, H]
+    out_proj: FloatArray  # [A, H, H]
+    ffn_in: FloatArray  # [A, H, H]
+    ffn_out: FloatArray  # [A, H, H]
+    ffn_bias: FloatArray  # [A, 2, H]
     norms: FloatArray  # [A, 2, 2, H]
-    turn: FloatArray  # [H, D] tied; [0, 0] otherwise
-    outputs: FloatArray  # [I, H] not tied; [0, 0] otherwise
-    bias: FloatArray  # [I]
+    projection: FloatArray  # [H, D], P; [0, 0] if not tied
+    output_vectors: FloatArray  # [I, H], o; [0, 0] if tied
+    bias: FloatArray  # [I], b
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        from matinee.models.sequences.recurrent import RecurrentNetwork
+        from matinee.training.torch_trainer import TorchTrainer
 
-        train_epochs(self, RecurrentNetwork(self.config, train, run).trainer, train, run)
+        config, network = self.config, GRUNetwork(self.config, train, run)
+        trainer = TorchTrainer(
+            network.parameters, network.losses, network.learned, config, decay=config.decay, generator=network.generator
+        )
+        train_epochs(self, trainer, train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The last state of the last max_length events, turned, and a 1. [B, D + 1]; without a history zero and a 1."""
+        """The projected last state, with a last column of ones. [B, D + 1]; zeros and a one for an empty history."""
         config = self.config
         layers = self._layers()
-        blocks = blocks_of({name: getattr(self, name) for name in BLOCKS}) if config.attention else []
+        blocks = unstack({name: getattr(self, name) for name in BLOCK_ARRAYS}) if config.attention else []
 
-        def states_of(items: IntArray, lengths: IntArray) -> Doubles:
+        def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
             values = self.items[items].astype(np.float64)  # [b, T, D]
-            for inputs, recurrent, bias in layers:
-                values = gru_states(values @ inputs + bias[0], lengths, recurrent, bias[1])
-            return attended(values, lengths, blocks, config.heads, "post")
+            for weights_ih, weights_hh, bias in layers:
+                values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
+            return serve_blocks(values, lengths, blocks, config.heads, "post")
 
-        return self._turned(by_blocks(histories, config.max_length, config.hidden, states_of))
-
-    def carry(self, histories: Histories) -> Carried:
-        """The states after histories, to go on from click by click. Raises MatineeError with attention."""
-        if self.config.attention:
-            raise MatineeError("gru4rec: attention looks back at every state; fold the whole history in instead")
-        layers = self._layers()
-        found = np.zeros((len(layers), len(histories), self.config.hidden))
-        for row in range(len(histories)):
-            past = histories.items[histories.starts[row] : histories.starts[row + 1]][-self.config.max_length :]
-            values = self.items[past][None].astype(np.float64)
-            for layer, (inputs, recurrent, bias) in enumerate(layers):
-                values = gru_states(values @ inputs + bias[0], np.array([len(past)]), recurrent, bias[1])
-                if len(past):
-                    found[layer, row] = values[0, -1]
-        return Carried(found)
-
-    def click(self, carried: Carried, item_rows: IntArray) -> Carried:
-        """The states after one more event each. item_rows: [B]. One step, however long the history."""
-        values = self.items[item_rows].astype(np.float64)  # [B, D]
-        states = np.empty_like(carried.layers)
-        ones = np.ones(len(item_rows), dtype=np.int64)
-        for layer, (inputs, recurrent, bias) in enumerate(self._layers()):
-            before = carried.layers[layer]
-            states[layer] = gru_states((values @ inputs + bias[0])[:, None], ones, recurrent, bias[1], before)[:, 0]
-            values = states[layer]
-        return Carried(states)
-
-    def carried_state(self, carried: Carried) -> FloatArray:
-        """What fold_in gives for the same events. [B, D + 1]."""
-        return self._turned(carried.layers[-1].astype(np.float32))
+        states = last_states(histories, config.max_length, config.hidden, states_of)
+        return append_one(states @ self.projection if config.tied else states)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = state[:, :-1] @ self._table().T  # [B, I]
+        scores: FloatArray = state[:, :-1] @ self._output_vectors().T  # [B, I]
         scores += self.bias
         return scores
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
-        return append_bias(self._table(), self.bias)
+        return append_bias(self._output_vectors(), self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the output vectors, their biases aside. [n] -> [n, I]."""
-        return cosines(self._table(), item_rows)
+        """Cosine of the output vectors, without the bias. [n] -> [n, I]."""
+        return cosines(self._output_vectors(), item_rows)
 
-    def _table(self) -> FloatArray:
-        return self.items if self.config.tied else self.outputs
+    def _output_vectors(self) -> FloatArray:
+        return self.items if self.config.tied else self.output_vectors
 
-    def _turned(self, states: FloatArray) -> FloatArray:
-        vectors = states @ self.turn if self.config.tied else states
-        return append_one(vectors)
-
-    def _layers(self) -> list[tuple[Doubles, Doubles, Doubles]]:
-        """Of each layer what its inputs and its own state are multiplied by, and the two biases."""
-        inputs = [self.first_input, *self.inputs]
+    def _layers(self) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
+        """Input weights, recurrent weights and biases of each layer."""
+        inputs = [self.first_weights_ih, *self.weights_ih]
         return [
-            (into.astype(np.float64), recurrent.astype(np.float64), bias.astype(np.float64))
-            for into, recurrent, bias in zip(inputs, self.recurrent, self.biases, strict=True)
+            (weights_ih.astype(np.float64), weights_hh.astype(np.float64), bias.astype(np.float64))
+            for weights_ih, weights_hh, bias in zip(inputs, self.weights_hh, self.biases, strict=True)
         ]
+
+
+class GRUNetwork:
+    """The network in torch: its parameters, and the losses of an epoch."""
+
+    def __init__(self, config: GRU4RecConfig, train: TrainingData, run: Run) -> None:
+        from matinee.models.sequences.losses import SequenceLoss
+        from matinee.training.torch_trainer import torch_generator
+
+        self.config, self.past, self.rng = config, train.histories, run.rng
+        self.generator = torch_generator(run)
+        self.bf16 = config.precision == "bfloat16"
+        self.parameters = self._initial_parameters(train)
+        self.loss = SequenceLoss(config, train, run.rng)
+
+    def losses(self) -> "Iterator[Tensor]":
+        """The loss of each step of one epoch; every transition is trained once."""
+        config = self.config
+        subsequences = split_histories(self.past.starts, config.max_length, self.rng)
+        subsequences = random_restarts(subsequences, config.restart_probability, self.rng)
+        if config.batches == "session-parallel":
+            yield from self._lane_losses(subsequences)
+            return
+        for batch in batches_by_length(subsequences, config.batch_size, self.rng):
+            transitions, batch_sizes = pack(batch)
+            states, _ = self._states(transitions, batch_sizes.tolist())
+            if config.attention:
+                states = self._attend(states, batch, batch_sizes)
+            yield self._loss(states, transitions)
+
+    def _lane_losses(self, subsequences: Subsequences) -> "Iterator[Tensor]":
+        import torch
+
+        config = self.config
+        n_lanes = transitions_per_step(int(subsequences.lengths.sum()), config.batch_size) // config.lane_steps
+        lanes = fill_lanes(subsequences, max(1, n_lanes), self.rng)
+        n_steps, n_lanes = lanes.transitions.shape
+        initial = [torch.zeros((n_lanes, config.hidden)) for _ in range(config.layers)]
+        for start in range(0, n_steps, config.lane_steps):
+            transitions = lanes.transitions[start : start + config.lane_steps]
+            resets = torch.from_numpy(lanes.resets[start : start + config.lane_steps].ravel())
+            states, final = self._states(
+                np.maximum(transitions, 0).ravel(), [n_lanes] * len(transitions), initial=initial, resets=resets
+            )
+            initial = [state.detach() for state in final]
+            present = np.flatnonzero(transitions.ravel() >= 0)  # lanes that have not ended
+            yield self._loss(states[torch.from_numpy(present)], transitions.ravel()[present])
+
+    def _states(
+        self,
+        transitions: IntArray,
+        batch_sizes: list[int],
+        *,
+        initial: "list[Tensor] | None" = None,
+        resets: "Tensor | None" = None,
+    ) -> "tuple[Tensor, list[Tensor]]":
+        """The last layer's states [P, H], and each layer's state after the last step."""
+        import torch
+        from torch.nn import functional
+
+        from matinee.training.torch_trainer import fast_dropout
+
+        config, weights = self.config, self.parameters
+        rows = torch.from_numpy(self.past.items[transitions].astype(np.int64))
+        values = fast_dropout(functional.embedding(rows, weights["items"]), config.dropout, self.generator)  # [P, D]
+        final = []
+        for layer in range(config.layers):
+            weights_ih = weights["first_weights_ih"] if layer == 0 else weights["weights_ih"][layer - 1]
+            biases = weights["biases"][layer]
+            states = train_states(
+                torch.addmm(biases[0], values, weights_ih), weights["weights_hh"][layer], biases[1], batch_sizes,
+                initial=None if initial is None else initial[layer], resets=resets, bf16=self.bf16,
+            )  # fmt: skip
+            final.append(states[-batch_sizes[-1] :])
+            values = fast_dropout(states, config.dropout, self.generator)
+        return values, final
+
+    def _attend(self, states: "Tensor", batch: Subsequences, batch_sizes: IntArray) -> "Tensor":
+        """Attention blocks over packed states. [P, H] -> [P, H]."""
+        import torch
+        from torch.nn import functional
+
+        present = np.arange(len(batch_sizes)) < batch.lengths[:, None]  # [R, T]
+        offsets = np.cumsum(batch_sizes) - batch_sizes
+        indices = np.where(present, offsets + np.arange(len(batch))[:, None], 0)
+        config = self.config
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            padded = train_blocks(
+                functional.embedding(torch.from_numpy(indices), states),
+                self.parameters, config.heads, "post", config.dropout, self.generator,
+            )  # fmt: skip
+        return padded.float().transpose(0, 1)[torch.from_numpy(present.T)]
+
+    def _loss(self, states: "Tensor", transitions: IntArray) -> "Tensor":
+        import torch
+
+        weights = self.parameters
+        outputs = weights["items"] if self.config.tied else weights["output_vectors"]
+        vectors = states @ weights["projection"] if self.config.tied else states
+        # the bias is one more column, so that no loss has to treat it
+        vectors = torch.cat([vectors, torch.ones((len(vectors), 1))], dim=1)
+        outputs = torch.cat([outputs, weights["bias"][:, None]], dim=1)
+        return self.loss(vectors, outputs, transitions)
+
+    def _initial_parameters(self, train: TrainingData) -> "dict[str, Tensor]":
+        import torch
+
+        from matinee.nn.initialisers import initialise_embeddings
+        from matinee.nn.sparse_rows import normalise_adjacency
+
+        config, generator, width = self.config, self.generator, self.config.hidden
+
+        def uniform(*shape: int) -> "Tensor":
+            bound = width**-0.5
+            return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+        matrix = normalise_adjacency(train.matrix())
+        items = initialise_embeddings(matrix, config.dim, config.initialiser, config.initial_std, generator)[1]
+        return {
+            "items": items,
+            "first_weights_ih": uniform(config.dim, 3 * width),
+            "weights_ih": uniform(config.layers - 1, width, 3 * width),
+            "weights_hh": uniform(config.layers, width, 3 * width),
+            "biases": torch.zeros((config.layers, 2, 3 * width)),
+            **initial_blocks(config.attention, width, generator),
+            "projection": uniform(width, config.dim) if config.tied else torch.zeros((0, 0)),
+            "output_vectors": torch.zeros((0, 0)) if config.tied else uniform(train.n_items, width),
+            "bias": torch.zeros(train.n_items),
+        }
+
+    def learned(self) -> Mapping[str, FloatArray]:
+        """The model's arrays."""
+        return {name: value.numpy().copy() for name, value in self.parameters.items()}

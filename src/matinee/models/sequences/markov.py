@@ -1,4 +1,4 @@
-"""Markov: what people watched right after the movies that someone watched last."""
+"""Markov: a chain over the last events, with skips and a popularity prior."""
 
 from typing import Annotated, Self
 
@@ -18,29 +18,33 @@ class MarkovConfig(Config):
     """Settings of Markov."""
 
     steps: Annotated[PositiveInt, Search(1, 30, log=True)] = 10
-    """How far apart two events may be, and how many of the last events are read; 1 is the first-order chain."""
+    """Largest distance of a counted transition, and number of last events that are read; 1 is the first-order chain."""
     decay: Annotated[float, Field(gt=0, le=1), Search(0.5, 1)] = 0.75
-    """What one more step between two events makes of a transition's weight; with 1 step it means nothing."""
+    """Factor of a transition's weight for each further step; without effect if steps = 1."""
     smoothing: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
-    """How many transitions after an item popularity is worth: mistrusts those that few people made."""
+    """Strength of the popularity prior, in pseudo-transitions."""
 
 
 class Markov(Recommender[csr_array]):
-    """score(i) = sum over the last events j, d steps back, of decay^(d - 1) P(i | j).
+    """score_i = sum over the last `steps` events j, d steps from the end, of decay^(d - 1) P(i | j).
 
-    P(i | j) = (C_ji + s p_i) / (C_j + s): C_ji the transitions from j to i in the histories, one of d steps counting
-    decay^(d - 1), C_j their sum over i, p the items' share of all events, s = `smoothing`.
-    With one step: the first-order chain of Shani, Heckerman and Brafman 2005, section 3.1, and its skipping for more
-    (3.2), with a Dirichlet prior in the place of their clusters. Whoever has no history is scored by p.
+    P(i | j) = (C_ji + s p_i) / (C_j + s): C_ji counts the transitions from j to i within `steps` events, each weighted
+    decay^(distance - 1), C_j is its sum over i, p the items' fraction of all events, s = `smoothing`.
+    Source: Shani, Heckerman and Brafman 2005, section 3.1 (chain) and 3.2 (skipping). Fold-in: the weighted last
+    events. Users without a history get p.
+
+    Differs from the paper: a Dirichlet prior from popularity replaces its clustering; chains of higher order are sums
+    of first-order ones with skips, not counts of k-grams, and are not mixed with other orders; skips also decay. The
+    paper uses its chain in a Markov decision process, which is left out.
     """
 
     name = "markov"
     Config = MarkovConfig
-    learned = ("transitions", "trust", "popularity")
+    learned = ("transitions", "prior_weights", "popularity")
     ordered = True
     config: MarkovConfig
     transitions: csr_array  # [I, I], C_ji / (C_j + s)
-    trust: FloatArray  # [I], s / (C_j + s): how much popularity counts after j
+    prior_weights: FloatArray  # [I], s / (C_j + s)
     popularity: FloatArray  # [I], p
 
     def fit(self, train: TrainingData, run: Run) -> Self:
@@ -49,48 +53,48 @@ class Markov(Recommender[csr_array]):
         counts = count_transitions(train.histories, train.n_items, self.config.steps, self.config.decay)
         total = np.asarray(counts.sum(axis=1), dtype=np.float32) + smoothing  # [I]
         counts.data /= np.repeat(total, np.diff(counts.indptr))
-        self.transitions, self.trust = counts, smoothing / total
+        self.transitions, self.prior_weights = counts, smoothing / total
         self.popularity = (train.popularity / max(len(train.histories.items), 1)).astype(np.float32)
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
-        """The last events of each history with their weights, the last one 1. [B, I]."""
+        """Weights of the last events of each history; the last event has 1. [B, I]."""
         weights = self._weights(histories)
-        near = np.flatnonzero(weights)
-        owners = histories.owners[near]
+        recent = np.flatnonzero(weights)
+        owners = histories.owners[recent]
         shape = (len(histories), len(self.popularity))
-        state = csr_array((weights[near], histories.items[near], starts_of(owners, len(histories))), shape=shape)
+        state = csr_array((weights[recent], histories.items[recent], starts_of(owners, len(histories))), shape=shape)
         state.sum_duplicates()
         return state
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         scores: FloatArray = (state @ self.transitions).toarray()
-        trust = np.where(np.diff(state.indptr) > 0, state @ self.trust, np.float32(1))
-        scores += trust[:, None] * self.popularity
+        prior_weights = np.where(np.diff(state.indptr) > 0, state @ self.prior_weights, np.float32(1))
+        scores += prior_weights[:, None] * self.popularity
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Each event's own summand; 0 for those too long ago. [N, k]."""
-        wanted = item_rows[histories.owners]  # [N, k]
+        """See Explains: each event's term of the sum; 0 for older ones. [N, k]."""
+        listed = item_rows[histories.owners]  # [N, k]
         sources = np.repeat(histories.items, item_rows.shape[1])
-        followed = entries_at(self.transitions, sources, wanted.ravel()).reshape(wanted.shape)
-        chances = followed + self.trust[histories.items][:, None] * self.popularity[wanted]
-        summands: FloatArray = self._weights(histories)[:, None] * chances
-        return summands
+        followed = entries_at(self.transitions, sources, listed.ravel()).reshape(listed.shape)
+        probabilities = followed + self.prior_weights[histories.items][:, None] * self.popularity[listed]
+        terms: FloatArray = self._weights(histories)[:, None] * probabilities
+        return terms
 
     def _weights(self, histories: Histories) -> FloatArray:
-        """decay^(steps back) of the last `steps` events of each history, 0 for the others. [N]."""
-        back = histories.starts[1:][histories.owners] - 1 - np.arange(len(histories.items))
-        weights = np.float32(self.config.decay) ** back.astype(np.float32)
-        return np.where(back < self.config.steps, weights, np.float32(0))
+        """decay^(distance from the last event) of the last `steps` events of each history, 0 for others. [N]."""
+        distances = histories.starts[1:][histories.owners] - 1 - np.arange(len(histories.items))
+        weights = np.float32(self.config.decay) ** distances.astype(np.float32)
+        return np.where(distances < self.config.steps, weights, np.float32(0))
 
 
 def count_transitions(histories: Histories, n_items: int, steps: int, decay: float) -> csr_array:
-    """How often i came d = 1..steps events after j in a history, each counting decay^(d - 1). [I, I], rows are j."""
+    """Transitions from j (row) to i (column), d = 1..steps events later, each weighted decay^(d - 1). [I, I]."""
     owners, items = histories.owners, histories.items
-    nothing = np.zeros(n_items + 1, dtype=np.int32)
-    total: csr_array = csr_array((np.zeros(0, np.float32), nothing[:0], nothing), shape=(n_items, n_items))
+    empty = np.zeros(n_items + 1, dtype=np.int32)
+    total: csr_array = csr_array((np.zeros(0, np.float32), empty[:0], empty), shape=(n_items, n_items))
     for distance in range(1, min(steps, len(items) - 1) + 1):
         within = owners[distance:] == owners[:-distance]
         if not within.any():

@@ -1,7 +1,6 @@
 """SASRec: causal self-attention over the last events (Kang and McAuley 2018)."""
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -10,30 +9,43 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.sequences.attention import (
+    BLOCK_ARRAYS,
+    initial_blocks,
+    serve_blocks,
+    serve_norm,
+    train_blocks,
+    unstack,
+)
+from matinee.models.sequences.batches import Subsequences, batches_by_length, pad, random_restarts, split_histories
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.inference import Doubles, attended, blocks_of, by_blocks, normed
+from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import cosines
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
-BLOCKS = ("qkv", "mixed", "up", "down", "shifts", "norms")
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+    from torch import Tensor
 
 
 class SASRecConfig(SequenceConfig):
     """Settings of SASRec."""
 
     layers: NonNegativeInt = 2
-    """Blocks of attention and feed-forward."""
+    """Blocks of self-attention and feed-forward."""
     heads: PositiveInt = 1
-    """Parts into which attention divides the dim."""
+    """Attention heads."""
     norm: Literal["pre", "post"] = "pre"
-    """Layer norm before each half of a block, as in the paper, or after its residual."""
+    """Layer norm before each sub-layer, as in the paper, or after its residual."""
     epochs: PositiveInt = 12
     """Passes over all transitions, at most."""
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True)] = 0.004
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning-rate schedule: constant, stepwise, cosine to zero, or reduced on a plateau."""
 
     @model_validator(mode="after")
     def _heads_divide_the_dim(self) -> Self:
@@ -43,25 +55,32 @@ class SASRecConfig(SequenceConfig):
 
 
 class SASRec(Recommender[FloatArray]):
-    """score = LN(blocks(e_1 + p_1, ..., e_n + p_n))_n · e; position 0 is the last event, counted backwards.
+    """score_i = LN(f_n) · e_i, with f the output of the blocks over √D e_j + p_t of the last max_length events.
 
-    Source: Kang and McAuley 2018, with the losses of SequenceLoss. Counting backwards is what its padding in front
-    comes to. Differs: layer norm of queries, keys and values alike (the authors' code spares keys and values, their
-    paper does not); no dropout of attention weights.
+    Each block is f + Attention(LN(f)), then f + FFN(LN(f)) with FFN(x) = relu(x W₁ + b₁) W₂ + b₂. Positions t count
+    backwards from the last event, which is equivalent to the paper's left padding. Fold-in: a forward pass.
+    Source: Kang and McAuley 2018, eq. 1 to 7.
+
+    Differs from the paper: keys and values are normalised as queries are (the authors' code normalises queries only);
+    attention has an output projection, and no dropout of its weights. By default: sampled softmax over 512 uniform
+    negatives with a log-Q correction (theirs: bce with 1 negative that the user does not have), Adam with a cosine
+    schedule from 0.004 (theirs: constant 0.001, β₂ = 0.98), max_length 100 (theirs: 200 on ML-1M), dim 64 (theirs: 50),
+    SVD first item vectors (theirs: uniform). Long histories are trained whole, in parts; theirs only the last
+    max_length events.
     """
 
     name = "sasrec"
     Config = SASRecConfig
     ordered: ClassVar[bool] = True
-    learned = ("items", "places", *BLOCKS, "last_norm")
+    learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
     config: SASRecConfig
-    items: FloatArray  # [I, D]
-    places: FloatArray  # [L, D], of the last event first
+    items: FloatArray  # [I, D], e
+    position_embeddings: FloatArray  # [L, D], p, of the last event first
     qkv: FloatArray  # [K, D, 3D]
-    mixed: FloatArray  # [K, D, D]
-    up: FloatArray  # [K, D, D]
-    down: FloatArray  # [K, D, D]
-    shifts: FloatArray  # [K, 2, D]
+    out_proj: FloatArray  # [K, D, D]
+    ffn_in: FloatArray  # [K, D, D], W₁
+    ffn_out: FloatArray  # [K, D, D], W₂
+    ffn_bias: FloatArray  # [K, 2, D]
     norms: FloatArray  # [K, 2, 2, D]
     last_norm: FloatArray  # [2, D]
 
@@ -70,61 +89,55 @@ class SASRec(Recommender[FloatArray]):
         import torch
         from torch.nn import functional
 
-        from matinee.models.sequences.attention import attend, initial_blocks
-        from matinee.models.sequences.batches import begun_anew, by_length, cut, grid
         from matinee.models.sequences.losses import SequenceLoss
-        from matinee.nn.initialisers import initialise_embeddings
-        from matinee.nn.sparse_rows import normalise_adjacency
         from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
 
-        config, past, chance = self.config, train.histories, torch_generator(run)
-        edges = normalise_adjacency(train.matrix())
-        items = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, chance)[1]
-        parameters = {
-            "items": items,
-            "places": torch.empty((config.max_length, config.dim)).normal_(0.0, config.initial_std, generator=chance),
-            **initial_blocks(config.layers, config.dim, chance),
-            "last_norm": torch.stack([torch.ones(config.dim), torch.zeros(config.dim)]),
-        }
-        table, scale = parameters["items"], config.dim**0.5
+        config, past, generator = self.config, train.histories, torch_generator(run)
+        parameters = initial_parameters(config, train, generator)
+        items, last_norm = parameters["items"], parameters["last_norm"]
         loss = SequenceLoss(config, train, run.rng)
-        half = config.precision == "bfloat16"
+        bf16 = config.precision == "bfloat16"
 
-        def losses() -> Iterator[torch.Tensor]:
-            pieces = begun_anew(cut(past.starts, config.max_length, run.rng), config.restart, run.rng)
-            for batch in by_length(pieces, config.batch_size, run.rng):
-                seen, real = grid(batch)  # [b, T]
-                backwards = np.maximum(batch.lengths[:, None] - 1 - np.arange(seen.shape[1]), 0)
-                values = functional.embedding(torch.from_numpy(past.items[seen].astype(np.int64)), table) * scale
-                values = values + functional.embedding(torch.from_numpy(backwards), parameters["places"])
-                values = fast_dropout(values, config.dropout, chance)
-                with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                    values = attend(values, parameters, config.heads, config.norm, config.dropout, chance)
-                states = values.float()[torch.from_numpy(real)]  # [P, D], only where something comes next
-                last = parameters["last_norm"]
-                states = functional.layer_norm(states, (config.dim,), last[0], last[1], 1e-5)
-                yield loss(states, table, seen[real])
+        def states_of(batch: Subsequences, transitions: IntArray) -> "Tensor":
+            """States after each step of padded transitions. [R, T] -> [R, T, D]."""
+            positions = np.maximum(batch.lengths[:, None] - 1 - np.arange(transitions.shape[1]), 0)
+            rows = torch.from_numpy(past.items[transitions].astype(np.int64))
+            values = functional.embedding(rows, items) * config.dim**0.5
+            values = values + functional.embedding(torch.from_numpy(positions), parameters["position_embeddings"])
+            values = fast_dropout(values, config.dropout, generator)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                values = train_blocks(values, parameters, config.heads, config.norm, config.dropout, generator)
+            return values.float()
 
-        def learned() -> Mapping[str, FloatArray]:
+        def losses() -> "Iterator[Tensor]":
+            subsequences = split_histories(past.starts, config.max_length, run.rng)
+            subsequences = random_restarts(subsequences, config.restart_probability, run.rng)
+            for batch in batches_by_length(subsequences, config.batch_size, run.rng):
+                transitions, present = pad(batch)  # [R, T]
+                states = states_of(batch, transitions)[torch.from_numpy(present)]  # [P, D], without padding
+                states = functional.layer_norm(states, (config.dim,), last_norm[0], last_norm[1], 1e-5)
+                yield loss(states, items, transitions[present])
+
+        def learned() -> "Mapping[str, FloatArray]":
             return {name: value.numpy().copy() for name, value in parameters.items()}
 
-        steps = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=chance)
-        train_epochs(self, steps, train, run)
+        trainer = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=generator)
+        train_epochs(self, trainer, train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """The last state of the last max_length events. [B, D]; zero without a history."""
+        """The normalised last state of the last max_length events. [B, D], zeros for an empty history."""
         config = self.config
-        blocks = blocks_of({name: getattr(self, name) for name in BLOCKS})
-        places, last = self.places.astype(np.float64), self.last_norm.astype(np.float64)
+        blocks = unstack({name: getattr(self, name) for name in BLOCK_ARRAYS})
+        position_embeddings, last_norm = self.position_embeddings.astype(np.float64), self.last_norm.astype(np.float64)
         scale = np.float64(config.dim**0.5)
 
-        def states_of(items: IntArray, lengths: IntArray) -> Doubles:
-            backwards = np.maximum(lengths[:, None] - 1 - np.arange(items.shape[1]), 0)
-            values = self.items[items].astype(np.float64) * scale + places[backwards]  # [b, T, D]
-            return normed(attended(values, lengths, blocks, config.heads, config.norm), last)
+        def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
+            positions = np.maximum(lengths[:, None] - 1 - np.arange(items.shape[1]), 0)
+            values = self.items[items].astype(np.float64) * scale + position_embeddings[positions]  # [b, T, D]
+            return serve_norm(serve_blocks(values, lengths, blocks, config.heads, config.norm), last_norm)
 
-        return by_blocks(histories, config.max_length, config.dim, states_of)
+        return last_states(histories, config.max_length, config.dim, states_of)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -140,5 +153,23 @@ class SASRec(Recommender[FloatArray]):
         return state
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the vectors. [n] -> [n, I]."""
+        """Cosine of the item vectors. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
+
+
+def initial_parameters(config: SASRecConfig, train: TrainingData, generator: "torch.Generator") -> "dict[str, Tensor]":
+    """First values of the model's arrays."""
+    import torch
+
+    from matinee.nn.initialisers import initialise_embeddings
+    from matinee.nn.sparse_rows import normalise_adjacency
+
+    matrix = normalise_adjacency(train.matrix())
+    items = initialise_embeddings(matrix, config.dim, config.initialiser, config.initial_std, generator)[1]
+    positions = torch.empty((config.max_length, config.dim)).normal_(0.0, config.initial_std, generator=generator)
+    return {
+        "items": items,
+        "position_embeddings": positions,
+        **initial_blocks(config.layers, config.dim, generator),
+        "last_norm": torch.stack([torch.ones(config.dim), torch.zeros(config.dim)]),
+    }
