@@ -37,7 +37,7 @@ import matinee as mt
 from matinee.dataset import Dataset
 from matinee.histories import EventSource
 from matinee.ranking.rank import rank
-from matinee.serve.accounts.sessions import COOKIE, hashed
+from matinee.serve.accounts.sessions import COOKIE, hash_token
 from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store import artefact
 from matinee.store.accounts import SqlAccounts, members_table, sessions_table
@@ -89,7 +89,7 @@ def prepare(folder: Path, data: Dataset) -> tuple[list[Artefact], list[str]]:
         for user in data.users.ids.tolist()
     ]
     sessions = [
-        {"token_hash": hashed(token), "session_id": f"s{user}", "user_id": str(user), "device": "", "created": now,
+        {"token_hash": hash_token(token), "session_id": f"s{user}", "user_id": str(user), "device": "", "created": now,
          "seen": now}
         for token, user in zip(tokens, data.users.ids.tolist(), strict=True)
     ]  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from argon2 import PasswordHasher
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from httpx2 import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from matinee.dataset import Dataset
@@ -65,6 +66,15 @@ def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
     return create_app(
         artefact_paths, db_url=f"sqlite:///{tmp_path}/open.db", clock=lambda: NOW, api_open=True, hasher=CHEAP
     )
+
+
+def routes_of(router: FastAPI | APIRouter) -> Iterator[Route]:
+    """The routes of an application or router, those of the routers in it too."""
+    for route in router.routes:
+        if isinstance(route, Route):
+            yield route
+        elif (inner := getattr(route, "original_router", None)) is not None:
+            yield from routes_of(inner)
 
 
 class Clock:

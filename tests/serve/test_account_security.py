@@ -19,7 +19,7 @@ from matinee.serve.app import create_app
 from matinee.serve.http.csrf import FIELD, form_token, is_genuine
 from matinee.serve.http.middleware import HEADERS, LARGER_BODIES
 from matinee.serve.site import Site
-from site_fixtures import CHEAP, NOW, Clock, SiteClient
+from site_fixtures import CHEAP, NOW, Clock, SiteClient, routes_of
 
 ALIEN, MATRIX = 1214, 2571
 PASSWORD = "correct horse battery"
@@ -100,14 +100,7 @@ def test_no_form_is_carried_out_without_its_token(app: FastAPI, kind: str) -> No
 
 def test_every_route_that_pages_post_to_is_in_this_list(app: FastAPI) -> None:
     posts = {
-        route.path
-        for route in app.routes
-        if "POST" in getattr(route, "methods", ()) and not route.path.startswith("/api/")
-    } | {
-        inner.path
-        for route in app.routes
-        for inner in getattr(getattr(route, "original_router", None), "routes", ())
-        if "POST" in getattr(inner, "methods", ()) and not inner.path.startswith("/api/")
+        route.path for route in routes_of(app) if "POST" in (route.methods or ()) and not route.path.startswith("/api/")
     }
     assert posts == set(FORMS)
 

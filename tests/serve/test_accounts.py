@@ -21,8 +21,8 @@ from matinee.serve.accounts.members import (
     name_key,
     name_of,
 )
-from matinee.serve.accounts.rate_limit import Throttle, network_of
-from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hashed
+from matinee.serve.accounts.rate_limit import RateLimit, network_of
+from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hash_token
 from matinee.serve.site import Site
 from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
 from matinee.store.protocols import Identity, LiveEvent, Session
@@ -358,8 +358,8 @@ def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
     book = SqlAccounts(database)
     assert book.open_guest("g", "visitor-1", 1) == "visitor-1"
     assert book.open_guest("g", "visitor-2", 2) == "visitor-1"
-    assert book.who("g") == Identity("visitor-1", None, None, 1)
-    assert book.who("nobody") is None
+    assert book.identity("g") == Identity("visitor-1", None, None, 1)
+    assert book.identity("nobody") is None
 
 
 def test_who_asks_is_one_query(database: SqlDatabase) -> None:
@@ -368,7 +368,7 @@ def test_who_asks_is_one_query(database: SqlDatabase) -> None:
     asked: list[str] = []
     with database.read() as connection:
         sql_event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
-    book.who("g")
+    book.identity("g")
     assert len(asked) == 1
 
 
@@ -391,7 +391,7 @@ def test_a_hash_with_old_settings_is_made_anew_at_the_next_log_in(database: SqlD
     assert after is not None
     assert before.password.startswith("$argon2id$v=19$m=8,t=1,p=1$")
     assert after.password.startswith("$argon2id$v=19$m=16,t=2,p=1$")
-    assert (after.created, after.changed, opened.who.user_id) == (before.created, before.changed, before.user_id)
+    assert (after.created, after.changed, opened.identity.user_id) == (before.created, before.changed, before.user_id)
 
 
 def test_by_default_passwords_are_hashed_as_argon2s_authors_say() -> None:
@@ -401,34 +401,34 @@ def test_by_default_passwords_are_hashed_as_argon2s_authors_say() -> None:
     assert (hasher.salt_len, hasher.hash_len, hasher.type.name) == (16, 32, "ID")
 
 
-def test_a_throttle_counts_tries_in_a_window_and_forgets() -> None:
+def test_a_rate_limit_counts_tries_in_a_window_and_forgets() -> None:
     clock = Clock()
-    throttle = Throttle(clock, limit=3, seconds=60)
-    assert [throttle.take("a") for _ in range(3)] == [0, 0, 0]
+    limit = RateLimit(clock, limit=3, seconds=60)
+    assert [limit.take("a") for _ in range(3)] == [0, 0, 0]
     clock.now += 20
-    assert throttle.take("a") == 40
-    assert throttle.take("b") == 0
+    assert limit.take("a") == 40
+    assert limit.take("b") == 0
     clock.now += 39.5
-    assert throttle.take("a") == 1  # what was refused did not count
+    assert limit.take("a") == 1  # what was refused did not count
     clock.now += 0.5
-    assert throttle.take("a") == 0
-    throttle.forgive("a")
-    assert [throttle.take("a") for _ in range(4)] == [0, 0, 0, 60]
+    assert limit.take("a") == 0
+    limit.reset("a")
+    assert [limit.take("a") for _ in range(4)] == [0, 0, 0, 60]
 
 
-def test_a_throttle_remembers_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_limit_remembers_a_bounded_number_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matinee.serve.accounts.rate_limit.CAPACITY", 100)
-    throttle = Throttle(Clock(), limit=1, seconds=60)
+    limit = RateLimit(Clock(), limit=1, seconds=60)
     for n in range(1000):
-        throttle.take(str(n))
-    assert len(throttle._tries) == 100
-    assert throttle.take("999") == 60
+        limit.take(str(n))
+    assert len(limit._tries) == 100
+    assert limit.take("999") == 60
 
 
 def test_tries_at_the_same_moment_all_count() -> None:
-    throttle = Throttle(Clock(), limit=5, seconds=60)
+    limit = RateLimit(Clock(), limit=5, seconds=60)
     with ThreadPoolExecutor(8) as pool:
-        assert sorted(pool.map(lambda _: throttle.take("a") == 0, range(40))) == [False] * 35 + [True] * 5
+        assert sorted(pool.map(lambda _: limit.take("a") == 0, range(40))) == [False] * 35 + [True] * 5
 
 
 def test_addresses_of_one_household_count_as_one() -> None:
@@ -474,4 +474,4 @@ def test_an_account_book_refuses_nothing_silently(database: SqlDatabase) -> None
     with pytest.raises(RefusedError, match="no_member"):
         accounts.member(Identity("visitor-1", None, None, 0))
     assert not issubclass(RefusedError, MatineeError)  # each page says it in its own place
-    assert hashed("x") != hashed("y")
+    assert hash_token("x") != hash_token("y")

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from matinee.histories import Histories
 from matinee.ranking.rank import rank
-from matinee.serve.api import MAX_EVENTS
+from matinee.serve.api.events import MAX_EVENTS
 from matinee.serve.site import MAX_K, Site
 from site_fixtures import NOW, count_events
 

@@ -18,11 +18,11 @@ from sqlalchemy import event as sql_event
 from matinee.dataset import Dataset
 from matinee.serve.pages.i18n import TEXTS
 from matinee.serve.pages.mine import PAGE
-from matinee.serve.pages.transfer import IMPORTS
+from matinee.serve.pages.resources import IMPORTS
 from matinee.serve.site import Site
 from matinee.serve.transfer.export import CSV_COLUMNS
 from matinee.serve.transfer.importer import EVENTS_A_MOVIE, IN_THE_LOG, Importer
-from matinee.serve.transfer.read import Row, UnreadableError, read_rows
+from matinee.serve.transfer.read import ImportRow, UnreadableError, read_rows
 from matinee.store.sql import events_table
 from matinee.titles import spoken_title, title_key
 from site_fixtures import NOW, SiteClient, count_events
@@ -280,7 +280,8 @@ def test_every_title_of_the_catalogue_is_found_by_its_spoken_name_and_year(
     catalogue = bundled.catalogue
     said = [spoken_title(title).name for title in catalogue.titles]
     rows = [
-        Row(n, title=name, year=str(year)) for n, (name, year) in enumerate(zip(said, catalogue.years, strict=True))
+        ImportRow(n, title=name, year=str(year))
+        for n, (name, year) in enumerate(zip(said, catalogue.years, strict=True))
     ]
     outcomes = importer.plan("u", rows, [], NOW).outcomes
     alike = Counter(zip(map(title_key, said), catalogue.years, strict=True))
@@ -308,7 +309,7 @@ def test_a_newer_rating_here_stays_what_counts(client: SiteClient) -> None:
 
 
 def test_the_same_movie_many_times_is_bounded(importer: Importer) -> None:
-    rows = [Row(n, item_id=str(ALIEN), rating="4", at=str(10_000 + n)) for n in range(50)]
+    rows = [ImportRow(n, item_id=str(ALIEN), rating="4", at=str(10_000 + n)) for n in range(50)]
     assert importer.plan("u", rows, [], NOW).counts() == {"taken": EVENTS_A_MOVIE, "many": 50 - EVENTS_A_MOVIE}
 
 

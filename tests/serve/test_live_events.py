@@ -95,7 +95,7 @@ def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
     user_id = table(app, "lists")[0].user_id
     assert len(site.engine.history(user_id).items) == 1
     assert [event.item_id for event in site.log.activity(user_id).recent] == [str(ALIEN)]
-    assert site.seen(user_id).dismissed.tolist() == []
+    assert site.state_of(user_id).dismissed.tolist() == []
 
 
 def test_every_row_of_the_page_is_one_insert(client: TestClient, app: FastAPI) -> None:
@@ -125,7 +125,7 @@ def test_a_click_on_a_list_is_noted_once_with_its_place(client: TestClient, app:
     clicks = [row for row in table(app, "events") if row.kind == "click"]
     assert len(clicks) == 1
     site: Site = app.state.site
-    shown = site.lists.find(clicks[0].list_id)
+    shown = site.impressions.find(clicks[0].list_id)
     assert shown is not None
     assert (clicks[0].item_id, clicks[0].position, clicks[0].at) == (str(third), 3, NOW)
     assert (clicks[0].model, clicks[0].version) == ("ease", site.engine.version("ease"))
@@ -190,8 +190,8 @@ def test_two_tabs_rating_at_once_the_last_to_arrive_wins(client: TestClient, app
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(tab, range(8)))
     last = [event for event in table(app, "events") if event.item_id == str(ALIEN)][-1]
-    assert site.seen(user_id).watched[row].value == last.value
-    assert len(site.seen(user_id).history.items) == 2
+    assert site.state_of(user_id).watched[row].value == last.value
+    assert len(site.state_of(user_id).history.items) == 2
 
 
 def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
@@ -259,11 +259,11 @@ def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app:
 def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "dismissed")
     site: Site = app.state.site
-    seen = site.seen(table(app, "events")[0].user_id)
+    seen = site.state_of(table(app, "events")[0].user_id)
     assert (len(seen.history.items), seen.watched) == (0, {})
     assert "Tell us three" in client.get("/").text
     mark(client, ALIEN, "4")
-    seen = site.seen(table(app, "events")[0].user_id)
+    seen = site.state_of(table(app, "events")[0].user_id)
     assert len(seen.history.items) == 1
 
 

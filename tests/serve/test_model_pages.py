@@ -1,5 +1,6 @@
-"""Model pages, comparison, what is popular now and what people liked too: against plain loops and what was saved."""
+"""Model pages, comparison, trending and also-liked movies, against plain loops and the saved scores."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,9 +12,9 @@ from starlette.testclient import TestClient
 
 from matinee.dataset import Dataset
 from matinee.serve.app import create_app
-from matinee.serve.pages.also_liked import DOUBT, LEAST, LikedToo
-from matinee.serve.pages.model_quality import beside, curves, figures
-from matinee.serve.pages.trending import DATA_DAYS, DAY, LIVE_DAYS, PopularNow
+from matinee.serve.pages.also_liked import LEAST, PRIOR_PEOPLE, AlsoLiked
+from matinee.serve.pages.model_quality import curves, model_scores, with_baselines
+from matinee.serve.pages.trending import DATA_DAYS, DAY, LIVE_DAYS, Trending
 from matinee.serve.site import Site
 from matinee.store.artefact import load, save
 from matinee.store.protocols import LiveEvent
@@ -22,12 +23,12 @@ from site_fixtures import NOW
 
 def measured(path: Path, folder: Path, mean: float, method: str = "random", **more: object) -> Path:
     found = load(path)
-    figure = {"ndcg@10": {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}}
-    about = {"metrics": figure, "measured": {"on": "test", "users": 500, "split": {"method": method}}} | more
+    score = {"ndcg@10": {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}}
+    about = {"metrics": score, "measured": {"on": "test", "users": 500, "split": {"method": method}}} | more
     return save(found.with_manifest(about), folder / found.name).path or folder
 
 
-def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: list[Path], tmp_path: Path) -> None:
+def test_a_score_is_compared_only_with_scores_on_its_own_split(artefact_paths: list[Path], tmp_path: Path) -> None:
     popularity, item_knn, ease = artefact_paths
     baselines = {"popularity": {"ndcg@10": {"mean": 0.01, "low": 0.0, "high": 0.02}}}
     paths = [
@@ -36,13 +37,16 @@ def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: li
         measured(ease, tmp_path, 0.05, "leave-last", baselines=baselines),
     ]
     artefacts = [load(path) for path in paths]
-    known = figures(artefacts)
-    assert [(one.model, one.mean, one.users) for one in beside(artefacts[1], known)] == [
+    known = model_scores(artefacts)
+    assert [(one.model, one.mean, one.users) for one in with_baselines(artefacts[1], known)] == [
         ("item-knn", 0.3, 500),
         ("popularity", 0.2, 500),
     ]
-    assert [(one.model, one.mean) for one in beside(artefacts[2], known)] == [("ease", 0.05), ("popularity", 0.01)]
-    assert figures([load(popularity)]) == {}
+    assert [(one.model, one.mean) for one in with_baselines(artefacts[2], known)] == [
+        ("ease", 0.05),
+        ("popularity", 0.01),
+    ]
+    assert model_scores([load(popularity)]) == {}
     app = create_app(paths, db_url=f"sqlite:///{tmp_path}/f.db", clock=lambda: NOW)
     with TestClient(app) as client:
         page = client.get("/models/item-knn").text
@@ -53,7 +57,17 @@ def test_a_figure_stands_only_beside_figures_of_its_own_split(artefact_paths: li
         assert order == ["item-knn", "popularity", "ease"]
 
 
-def test_a_fit_without_figures_or_curves_says_so(client: TestClient) -> None:
+def test_baselines_of_a_format_1_manifest_are_read(artefact_paths: list[Path], tmp_path: Path) -> None:
+    baselines = {"popularity": {"ndcg@10": {"mean": 0.01, "low": 0.0, "high": 0.02}}}
+    path = measured(artefact_paths[2], tmp_path, 0.05, "leave-last", baselines=baselines)
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    manifest["yardsticks"] = manifest.pop("baselines")
+    (path / "manifest.json").write_text(json.dumps(manifest | {"format": 1}), "utf-8")
+    ease = load(path)
+    assert [one.model for one in with_baselines(ease, model_scores([ease]))] == ["ease", "popularity"]
+
+
+def test_a_fit_without_scores_or_curves_says_so(client: TestClient) -> None:
     page = client.get("/models/ease").text
     assert "saved without an evaluation" in page
     assert "<polyline" not in page
@@ -115,7 +129,7 @@ def test_an_unknown_model_offers_those_there_are(client: TestClient, path: str) 
         assert 'href="/models/item-knn"' in answer.text
 
 
-def test_what_people_liked_too_as_counted_by_a_loop(app: FastAPI, known_movies: Dataset) -> None:
+def test_also_liked_movies_as_counted_by_a_loop(app: FastAPI, known_movies: Dataset) -> None:
     site: Site = app.state.site
     matrix = known_movies.items.row(2571)
     events = known_movies.events
@@ -125,23 +139,23 @@ def test_what_people_liked_too_as_counted_by_a_loop(app: FastAPI, known_movies: 
             liked.setdefault(int(item), set()).add(int(user))
     fans = liked[matrix]
     share = {
-        item: len(fans & people) / (len(people) + DOUBT)
+        item: len(fans & people) / (len(people) + PRIOR_PEOPLE)
         for item, people in liked.items()
         if item != matrix and len(fans & people) >= LEAST
     }
     wanted = sorted(share, key=lambda item: (-share[item], item))
-    counted = LikedToo(site)
-    assert counted.people(matrix) == len(fans)
-    assert [item.item_row for item in counted.listed(matrix, 8, set())] == wanted[:8]
-    assert [item.item_row for item in counted.listed(matrix, 8, {wanted[0]})] == wanted[1:9]
+    also_liked = AlsoLiked(site)
+    assert also_liked.n_people(matrix) == len(fans)
+    assert [item.item_row for item in also_liked.recommend(matrix, 8, set())] == wanted[:8]
+    assert [item.item_row for item in also_liked.recommend(matrix, 8, {wanted[0]})] == wanted[1:9]
 
 
-def test_popular_now_is_live_first_then_the_data(app: FastAPI, known_movies: Dataset) -> None:
+def test_trending_movies_are_those_of_the_live_log_then_of_the_data(app: FastAPI, known_movies: Dataset) -> None:
     site: Site = app.state.site
     events = known_movies.events
     late = events.times >= events.times.max() - DATA_DAYS * DAY
     counts = Counter(events.item_rows[late].tolist())
-    first = PopularNow(site).listed(6, set())
+    first = Trending(site).recommend(6, set())
     assert [counts[item.item_row] for item in first] == sorted(counts.values(), reverse=True)[:6]
     rare, once, old = 7, 8, 9
     ids = {row: site.engine.items.id(row) for row in (rare, once, old)}
@@ -150,16 +164,16 @@ def test_popular_now_is_live_first_then_the_data(app: FastAPI, known_movies: Dat
     site.log.append([LiveEvent("u1", ids[once], "watched", 1, NOW - 4)])
     site.log.append([LiveEvent(f"u{n}", ids[old], "watched", 1, long_ago) for n in range(9)])
     site.log.append([LiveEvent(f"u{n}", ids[once], "click", 1, NOW - 4) for n in range(9)])
-    now = PopularNow(site)
-    assert [item.item_row for item in now.listed(3, set())] == [rare, *(item.item_row for item in first[:2])]
-    assert [item.item_row for item in now.listed(2, {rare})] == [item.item_row for item in first[:2]]
+    trending = Trending(site)
+    assert [item.item_row for item in trending.recommend(3, set())] == [rare, *(item.item_row for item in first[:2])]
+    assert [item.item_row for item in trending.recommend(2, {rare})] == [item.item_row for item in first[:2]]
     site.log.append([LiveEvent(f"u{n}", ids[once], "watched", 1, NOW - 3) for n in range(3)])
-    assert now.listed(1, set())[0].item_row == rare  # asked once a minute
-    later = PopularNow(replace(site, clock=lambda: NOW + 60))
-    assert later.listed(1, set())[0].item_row == once
+    assert trending.recommend(1, set())[0].item_row == rare  # read once a minute
+    later = Trending(replace(site, clock=lambda: NOW + 60))
+    assert later.recommend(1, set())[0].item_row == once
 
 
-def test_no_row_of_the_first_page_is_empty_or_repeats_what_was_watched(client: TestClient) -> None:
+def test_no_shelf_of_the_home_page_is_empty_or_repeats_a_watched_movie(client: TestClient) -> None:
     for item_id in ("1214", "2571", "1"):
         client.post("/mark", data={"item_id": item_id, "mark": "5"})
     client.post("/mark", data={"item_id": "1200", "mark": "dismissed"})

@@ -9,19 +9,17 @@ import pytest
 from fastapi import FastAPI
 from markupsafe import escape
 from sqlalchemy import event as sql_event
-from starlette.routing import Route
 
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
+from matinee.serve import api, pages
 from matinee.serve.accounts.sessions import COOKIE
-from matinee.serve.api import Api
 from matinee.serve.app import _listen, create_app, require_free, serve
 from matinee.serve.http.middleware import HEADERS, MAX_BODY_BYTES
-from matinee.serve.pages import Pages
 from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
-from site_fixtures import NOW, count_events, train
+from site_fixtures import NOW, count_events, routes_of, train
 from site_fixtures import SiteClient as TestClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
@@ -326,11 +324,11 @@ def test_a_page_asks_the_database_three_times_whatever_the_history(client: TestC
     assert asked == ["SELECT", "SELECT", "INSERT"]  # whose session, what they did, which lists they are shown
 
 
-def test_a_failure_of_ours_says_nothing_of_it(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_a_defect_reveals_nothing(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(Site, "seen", fail)
+    monkeypatch.setattr(Site, "state_of", fail)
     answer = TestClient(app, raise_server_exceptions=False).get("/")
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -363,10 +361,9 @@ def test_a_port_in_use_says_so_with_the_mend(artefact_paths: list[Path], tmp_pat
     require_free("127.0.0.1", port)
 
 
-def test_every_route_stands_in_the_documentation(app: FastAPI) -> None:
+def test_the_documentation_lists_every_route() -> None:
     text = (PROJECT / "docs" / "serving.md").read_text("utf-8")
-    site: Site = app.state.site
-    routes = [route for part in (Pages(site), Api(site)) for route in part.router().routes if isinstance(route, Route)]
+    routes = [route for part in (pages, api) for route in routes_of(part.router)]
     assert len(routes) > 12
     documented = {"GET /api/openapi.json", "GET /static"}
     for route in routes:
@@ -388,7 +385,7 @@ def test_places_without_evidence_go_to_popular_movies_not_watched(client: TestCl
     for item_id in (ALIEN, MATRIX):
         mark(client, item_id, "5")
     site: Site = app.state.site
-    found = site.for_you(site.seen(user_of(site)), len(site.engine.items), "item-knn")
+    found = site.for_you(site.state_of(user_of(site)), len(site.engine.items), "item-knn")
     rows = [item.item_row for item in found]
     assert sorted(rows + site.engine.items.rows([ALIEN, MATRIX]).tolist()) == list(range(len(site.engine.items)))
     by_model = [item.model for item in found]

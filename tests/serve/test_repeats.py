@@ -48,10 +48,10 @@ def test_clicks_are_no_double_clicks_of_each_other(log: SqlEvents) -> None:
 
 
 def test_not_interested_and_back_are_compared_with_each_other_alone(log: SqlEvents) -> None:
-    kinds: tuple[Kind, ...] = ("hidden", "hidden", "shown", "shown", "hidden")
+    kinds: tuple[Kind, ...] = ("dismissed", "dismissed", "restored", "restored", "dismissed")
     assert [new(log, kind, 1, 100) for kind in kinds] == [1, 0, 1, 0, 1]
     assert new(log, "rating", 4, 100) == 1
-    assert new(log, "hidden", 1, 101) == 0  # a rating between the two changes nothing
+    assert new(log, "dismissed", 1, 101) == 0  # a rating between the two changes nothing
     assert new(log, "rating", 4, 102) == 0
 
 

@@ -17,7 +17,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.serve.app import _Server, create_app, serve
 from matinee.serve.http.middleware import HEADERS
-from matinee.serve.startup import closed_app, usable
+from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.store.health import check_database
 from matinee.store.protocols import LiveEvent
 from matinee.store.schema import CURRENT
@@ -69,13 +69,13 @@ def test_a_whole_site_says_nothing_of_the_kind(client: TestClient) -> None:
 
 
 def test_the_first_that_can_be_used_decides_which_data_it_is(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
-    found, left_out = usable([odd["missing"], odd["other data"], *artefact_paths])
+    found, left_out = load_compatible([odd["missing"], odd["other data"], *artefact_paths])
     assert [artefact.name for artefact in found] == ["item-knn"]
     assert left_out == ["nothing", *(path.name for path in artefact_paths)]
 
 
 def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCaptureFixture) -> None:
-    client = TestClient(closed_app("no artefact at /some/folder"))
+    client = TestClient(unavailable_app("no artefact at /some/folder"))
     assert "no artefact at /some/folder" in caplog.text
     for path in ("/", "/my", "/movie/1", "/no/such/page"):
         answer = client.get(path)
@@ -99,7 +99,7 @@ def test_serving_nothing_usable_is_a_closed_site_and_no_crash(tmp_path: Path, mo
     serve([tmp_path / "none"], port=0, db=f"sqlite:///{tmp_path}/s.db")
     assert TestClient(served[0]).get("/").status_code == 503
     assert "no artefact at" in caplog.text
-    assert "the site cannot open: a site needs at least one artefact" in caplog.text
+    assert "the site cannot start: a site needs at least one artefact" in caplog.text
 
 
 def test_doctor_tells_how_to_mend_each_artefact(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
@@ -193,5 +193,5 @@ def test_an_empty_database_is_a_site_of_guests(client: TestClient) -> None:
 
 def test_the_reasons_are_logged_under_the_projects_own_name(odd: dict[str, Path], caplog: Any) -> None:
     with caplog.at_level(logging.WARNING, logger="matinee"):
-        usable([odd["missing"]])
+        load_compatible([odd["missing"]])
     assert [record.name for record in caplog.records] == ["matinee"]

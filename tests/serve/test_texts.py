@@ -9,8 +9,8 @@ from string import Formatter
 import pytest
 from starlette.testclient import TestClient
 
-from matinee.serve.pages.base import HERE, STATIC
 from matinee.serve.pages.i18n import COOKIE, FOLDER, LANGUAGES, TEXTS, preferred
+from matinee.serve.pages.rendering import HERE, STATIC
 
 NAMES = {
     "Matinee",

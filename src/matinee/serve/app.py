@@ -15,18 +15,18 @@ from starlette.staticfiles import StaticFiles
 
 from matinee.errors import MatineeError
 from matinee.recommender import Engine
+from matinee.serve import api, pages
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
-from matinee.serve.api import Api
 from matinee.serve.art.covers import Covers
-from matinee.serve.error_handlers import answer_errors
+from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.csrf import require_token
-from matinee.serve.http.middleware import Guard
-from matinee.serve.pages import Pages
-from matinee.serve.pages.base import STATIC
+from matinee.serve.http.middleware import SecurityMiddleware
+from matinee.serve.pages.rendering import STATIC
+from matinee.serve.pages.resources import PageResources
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
-from matinee.serve.startup import closed_app, usable
+from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact, load
@@ -51,15 +51,15 @@ def create_app(
     """The site over these artefacts and this database.
 
     clock: UTC seconds; default: the model of "for you"; api_open: whether the API reads and writes for any user id,
-    not only for the session that asks; hasher: of passwords, argon2id with its authors' settings unless given.
-    strict: whether one artefact that cannot be used keeps the site shut; else it is left out.
-    Raises MatineeError if an artefact or the database cannot be used, or the artefacts do not belong together.
+    not only for the session of the request; hasher: of passwords, argon2id with its authors' settings by default.
+    strict: whether an artefact that cannot be used is an error; otherwise it is left out.
+    Raises MatineeError if an artefact or the database cannot be used, or the artefacts were fitted on different data.
     """
     paths = [Path(path) for path in artefact_paths]
-    artefacts, left_out = ([load(path) for path in paths], []) if strict else usable(paths)
+    artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
-    site = build_site(artefacts, db_url, clock, default, api_open, hasher)
+    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, api_open=api_open, hasher=hasher)
     site = replace(site, left_out=tuple(left_out))
 
     @asynccontextmanager
@@ -71,31 +71,32 @@ def create_app(
         title="Matinee",
         version=__version__,
         summary="Movies for you, from what you watched.",
-        docs_url=None,  # the stock page loads its script from elsewhere; ours is drawn from the same description
+        docs_url=None,  # FastAPI's page loads a script from another host; ours has the same content
         redoc_url=None,
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
     )
     app.state.site = site
-    pages = Pages(site)
-    app.include_router(pages.router(), dependencies=[Depends(require_token)])
-    app.include_router(Api(site).router())
+    app.state.resources = PageResources.of(site)
+    app.include_router(pages.router, dependencies=[Depends(require_token)])
+    app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    answer_errors(app, pages.frame)
+    add_error_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
-    app.add_middleware(Guard)
+    app.add_middleware(SecurityMiddleware)
     return app
 
 
 def build_site(
     artefacts: Sequence[Artefact],
+    *,
     db_url: str,
     clock: Callable[[], float],
     default: str | None,
     api_open: bool,
     hasher: PasswordHasher | None = None,
 ) -> Site:
-    """Put together what the site stands on. Raises MatineeError as create_app."""
+    """The services of a site. Raises MatineeError as create_app."""
     if not artefacts:
         raise MatineeError("a site needs at least one artefact; make one with `matinee train ease --out DIR`")
     first = artefacts[0]
@@ -105,17 +106,17 @@ def build_site(
         clicks: tuple[Kind, ...] = ("click",) if first.manifest.get("kind") == "click" else ()
         log = SqlEvents(database, first.items, first.users, ("rating", "watched", *clicks))
         return Site(
-            Engine(artefacts, log, default),
-            log,
-            database,
-            Visitors(book, clock),
-            TitleSearch(first.catalogue, first.popularity),
-            Covers(first.catalogue),
-            clock,
-            api_open,
-            SqlImpressions(database),
-            Accounts(book, clock, hasher),
-            Importer(first.items, first.catalogue),
+            engine=Engine(artefacts, log, default),
+            log=log,
+            database=database,
+            visitors=Visitors(book, clock),
+            search=TitleSearch(first.catalogue, first.popularity),
+            covers=Covers(first.catalogue),
+            clock=clock,
+            api_open=api_open,
+            impressions=SqlImpressions(database),
+            accounts=Accounts(book, clock, hasher),
+            importer=Importer(first.items, first.catalogue),
         )
     except MatineeError:
         database.close()
@@ -132,18 +133,18 @@ def serve(
     default: str | None = None,
     api_open: bool = False,
 ) -> None:
-    """Run the site until it is interrupted. on_ready is told its address; port 0 takes a free one.
+    """Run the site until it is interrupted. on_ready: called with the site's address; port: 0 for any free one.
 
-    Artefacts that cannot be used are left out; without any, or without a database, every page says that it is shut.
+    Artefacts that cannot be used are left out. Without any, or without a database, every page is a 503 that says so.
     Raises MatineeError if the port is taken.
     """
     with _listen(host, port) as listener:
         try:
             app = create_app(artefacts, db_url=db, default=default, api_open=api_open, strict=False)
         except MatineeError as error:
-            app = closed_app(str(error))
-        shown = f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{listener.getsockname()[1]}/"
+            app = unavailable_app(str(error))
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{listener.getsockname()[1]}/"
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
         _Server(config, (lambda: on_ready(url)) if on_ready else None).run(sockets=[listener])
 
@@ -154,7 +155,7 @@ def require_free(host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it can be asked."""
+    """A server that calls on_ready when it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None] | None) -> None:
         super().__init__(config)
@@ -168,7 +169,7 @@ class _Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named TCP, or asyncio leaves Nagle's algorithm on and each answer with a body waits 40 ms for an acknowledgement
+    # without IPPROTO_TCP, asyncio leaves Nagle's algorithm on, and each answer with a body waits 40 ms for an ACK
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

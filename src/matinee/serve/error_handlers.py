@@ -1,4 +1,4 @@
-"""Mistakes are answered in kind: JSON to the API, a page in the visitor's language to people."""
+"""Answers to errors: JSON for the API, a page in the visitor's language for people."""
 
 import logging
 from typing import cast
@@ -11,79 +11,77 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from matinee.errors import MatineeError
-from matinee.serve.accounts.sessions import SignedInMeanwhile, Visit, visit_of
+from matinee.serve.accounts.sessions import RequestSession, SignedInElsewhere, session_of
 from matinee.serve.http.csrf import StaleForm
 from matinee.serve.http.middleware import HEADERS
-from matinee.serve.pages.base import Frame, PageError
+from matinee.serve.pages.context import page_context
+from matinee.serve.pages.errors import PageError, error_page, page_for
 from matinee.serve.pages.i18n import texts_for
 
-TOLD: dict[type[MatineeError], PageError] = {
+TRANSLATED: dict[type[MatineeError], PageError] = {
     StaleForm: PageError("account.stale", 403),
-    SignedInMeanwhile: PageError("account.moved", 409),
+    SignedInElsewhere: PageError("account.moved", 409),
 }
-"""Errors that a page has words for."""
+"""Errors from below the pages that have a text in each language."""
 _log = logging.getLogger("matinee")
 
 
-def answer_errors(app: FastAPI, frame: Frame) -> None:
-    """Give an application its answers to what goes wrong."""
-    mistakes = Mistakes(frame)
-    app.add_exception_handler(HTTPException, mistakes.http)
-    app.add_exception_handler(RequestValidationError, mistakes.validation)
-    app.add_exception_handler(MatineeError, mistakes.known)
-    app.add_exception_handler(SQLAlchemyError, mistakes.database)
-    app.add_exception_handler(Exception, mistakes.unknown)
+def add_error_handlers(app: FastAPI) -> None:
+    """Register the handlers of an application with pages."""
+    app.add_exception_handler(HTTPException, handle_http)
+    app.add_exception_handler(RequestValidationError, handle_validation)
+    app.add_exception_handler(MatineeError, handle_known)
+    app.add_exception_handler(SQLAlchemyError, handle_database)
+    app.add_exception_handler(Exception, handle_unknown)
 
 
-class Mistakes:
-    """The answers, one for each kind of mistake."""
+async def handle_http(request: Request, error: Exception) -> Response:
+    """An unknown path, a wrong method, or a body that is too large."""
+    http_error = cast(HTTPException, error)
+    if _is_api(request):
+        return await http_exception_handler(request, http_error)
+    page = page_context(request)
+    if http_error.status_code == 404:
+        path = request.url.path
+        wanted = path.rpartition("/")[2]
+        return page_for(page, PageError("error.no_page", 404, wanted=wanted, name=path[:100]))
+    return error_page(page, http_error.status_code, str(http_error.detail))
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
 
-    async def http(self, request: Request, error: Exception) -> Response:
-        """No such page, wrong method, too large."""
-        problem = cast(HTTPException, error)
-        if _is_api(request):
-            return await http_exception_handler(request, problem)
-        if problem.status_code == 404:
-            path = request.url.path
-            wanted = path.rpartition("/")[2]
-            return self._frame.problem(request, PageError("error.no_page", 404, wanted=wanted, name=path[:100]))
-        return self._frame.error(request, problem.status_code, str(problem.detail))
+async def handle_validation(request: Request, error: Exception) -> Response:
+    """An invalid form or request. The answer does not repeat the input, which may be a password."""
+    problems = cast(RequestValidationError, error).errors()
+    if _is_api(request):
+        keep = ("loc", "msg", "type")  # without the input: it may hold NaN, which JSON cannot
+        return JSONResponse({"detail": [{key: problem[key] for key in keep} for problem in problems]}, 422)
+    name, reason = problems[0]["loc"][-1], problems[0]["msg"].lower()
+    return page_for(page_context(request), PageError("error.bad_field", name=name, reason=reason))
 
-    async def validation(self, request: Request, error: Exception) -> Response:
-        """A form or a request that is not as it should be. What was sent is not repeated: it may be a password."""
-        problem = cast(RequestValidationError, error)
-        if _is_api(request):
-            keep = ("loc", "msg", "type")  # not what was sent: it may hold NaN, which no JSON answer can
-            return JSONResponse({"detail": [{key: one[key] for key in keep} for one in problem.errors()]}, 422)
-        field = problem.errors()[0]
-        told = PageError("error.bad_field", name=field["loc"][-1], reason=field["msg"].lower())
-        return self._frame.problem(request, told)
 
-    async def known(self, request: Request, error: Exception) -> Response:
-        """What we foresaw."""
-        told = TOLD.get(type(cast(MatineeError, error)))
-        if _is_api(request):
-            return JSONResponse({"detail": str(error)}, told.status if told else 422)
-        if told or isinstance(error, PageError):
-            return self._frame.problem(request, told or cast(PageError, error))
-        return self._frame.error(request, 404, str(error))
+async def handle_known(request: Request, error: Exception) -> Response:
+    """An error that the code foresees."""
+    translated = TRANSLATED.get(type(cast(MatineeError, error)))
+    if _is_api(request):
+        return JSONResponse({"detail": str(error)}, translated.status if translated else 422)
+    if translated or isinstance(error, PageError):
+        return page_for(page_context(request), translated or cast(PageError, error))
+    return error_page(page_context(request), 404, str(error))
 
-    async def database(self, request: Request, error: Exception) -> Response:
-        """A database that does not answer: what can be said without it."""
-        reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
-        _log.error("the database failed: %s; `matinee doctor --db URL` tells what to do", reason)
-        said = texts_for(request)("account.shut")
-        if _is_api(request):
-            return JSONResponse({"detail": said}, 503)
-        request.state.visit = Visit(visit_of(request).token, asked=True)  # whose session it is cannot be looked up
-        return self._frame.page(request, "shut.html", 503, n_watched=0, message=said)
 
-    async def unknown(self, request: Request, error: Exception) -> Response:
-        """What we did not foresee."""
-        return PlainTextResponse(texts_for(request)("error.ours") + "\n", 500, HEADERS)
+async def handle_database(request: Request, error: Exception) -> Response:
+    """Database down: a 503 page that needs no query."""
+    reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+    _log.error("the database failed: %s; `matinee doctor --db URL` says what to do", reason)
+    message = texts_for(request)("account.shut")
+    if _is_api(request):
+        return JSONResponse({"detail": message}, 503)
+    request.state.session = RequestSession(session_of(request).token, is_looked_up=True)
+    return page_context(request).respond("shut.html", 503, n_watched=0, message=message)
+
+
+async def handle_unknown(request: Request, error: Exception) -> Response:
+    """A defect of the site."""
+    return PlainTextResponse(texts_for(request)("error.ours") + "\n", 500, HEADERS)
 
 
 def _is_api(request: Request) -> bool:

@@ -1,7 +1,8 @@
-"""Finding movies by title while it is being typed: whole words, beginnings of words, small slips.
+"""Finding movies by title as it is typed: whole words, prefixes, small typos.
 
-Every query word must match some word of a title. Exact beats prefix beats slip, a title that begins with the query
-beats one that contains it, and of equals the more watched comes first. No word of the catalogue is compared in Python.
+Every word of the query must match a word of the title. Exact matches score more than prefixes, prefixes more than
+typos, and a title that begins with the query more than one that contains it; among equals the most watched is first.
+All words of the catalogue are compared at once, in numpy.
 """
 
 from collections.abc import Sequence
@@ -14,16 +15,16 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.catalogue import Catalogue
 from matinee.titles import ARTICLES, WORD, normalise
 
-MAXWORDS = 8
+MAX_WORDS = 8
 MAX_LETTERS = 24
-"""Longer queries and words are cut: no title needs more to be told apart."""
-EXACT, PREFIX, SLIP = 1.0, 0.8, 0.45
+"""Longer queries and words are cut; titles differ before that."""
+EXACT, PREFIX, TYPO = 1.0, 0.8, 0.45
 BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
-"""What a title gains: it begins with the first word asked for; it has no other words; it is the most watched."""
+"""Bonuses of a title: it begins with the query; it has no other words; it is the most watched."""
 
 
 class TitleSearch:
-    """An index of titles; built once, read by any number of threads.
+    """An index of titles; built once, safe to read from any thread.
 
     popularity: [I], events per item.
     """
@@ -32,19 +33,19 @@ class TitleSearch:
         words = [title_words(title) for title in catalogue.titles]
         owners = np.repeat(np.arange(len(words)), [len(row) for row in words])
         flat = np.array([word for row in words for word in row], dtype=f"U{MAX_LETTERS}")
-        self._words, places = np.unique(flat, return_inverse=True)  # [W] ascending
+        self._words, word_rows = np.unique(flat, return_inverse=True)  # [W] ascending
         shape = (len(self._words), len(words))
-        titles = csr_array((np.ones(len(flat), dtype=np.float32), (places, owners)), shape=shape)
+        titles = csr_array((np.ones(len(flat), dtype=np.float32), (word_rows, owners)), shape=shape)
         titles.sum_duplicates()
         self._titles = titles  # words by titles
         self._letters = _letters(self._words)  # [W, L]
         self._lengths = np.array([len(word) for word in self._words], dtype=np.int64)
         self._first = np.array([_first(row) for row in words], dtype=f"U{MAX_LETTERS}")
-        self._n_words = np.array([_nnormalise(title) for title in catalogue.titles])
+        self._n_words = np.array([_count_words(title) for title in catalogue.titles])
         self._watched = (np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))).astype(np.float32)
 
     def find(self, query: str, k: int) -> list[int]:
-        """The rows of at most k titles, best first; none for a query without a word."""
+        """The rows of at most k titles, best first; empty for a query without words."""
         asked = _asked(query)
         if not asked or len(self._watched) == 0:
             return []
@@ -59,7 +60,7 @@ class TitleSearch:
         return [int(row) for row in found[order]]
 
     def _split(self, asked: Sequence[str]) -> list[str]:
-        """The words asked for, each that begins no word of the catalogue cut in two that do: toystory."""
+        """The words of a query; one that is no prefix is split into two known words if possible: toystory."""
         words: list[str] = []
         for word in asked:
             cuts = [(word[:end], word[end:]) for end in range(3, len(word) - 2)] if not self._begins(word) else []
@@ -69,51 +70,51 @@ class TitleSearch:
         return words
 
     def _begins(self, text: str) -> bool:
-        """Whether some word begins so."""
+        """Whether a word of the catalogue begins with this text."""
         low, high = np.searchsorted(self._words, [text, text + "\U0010ffff"])
         return bool(low < high)
 
     def _holds(self, word: str) -> bool:
-        place = int(np.searchsorted(self._words, word))
-        return place < len(self._words) and self._words[place] == word
+        index = int(np.searchsorted(self._words, word))
+        return index < len(self._words) and self._words[index] == word
 
     def _match(self, asked: Sequence[str], *, loose: bool) -> FloatArray:
-        """The sum over the words asked for of how well a title matches; 0 where one of them does not. [I]."""
+        """The sum of the query words' match strengths per title; 0 if a word does not match. [I]."""
         best = np.array([self._titles_with(word, loose=loose) for word in asked])  # [words, I]
         total: FloatArray = np.where((best > 0).all(axis=0), best.sum(axis=0), 0)
         return total
 
     def _titles_with(self, word: str, *, loose: bool) -> FloatArray:
-        """How well each title's best word matches. [I], 0 where none does."""
+        """The strength of each title's best matching word, 0 if none matches. [I]."""
         strength = self._matches(word, loose=loose)
         rows = np.flatnonzero(strength)
         best = np.zeros(self._titles.shape[1], dtype=np.float32)
         starts = self._titles.indptr
-        for level in np.unique(strength[rows]):  # ascending, so the best is written last; five levels at most
+        for level in np.unique(strength[rows]):  # ascending: the best overwrites the rest; five levels at most
             for row in rows[strength[rows] == level]:
                 best[self._titles.indices[starts[row] : starts[row + 1]]] = level
         return best
 
     def _matches(self, word: str, *, loose: bool) -> FloatArray:
-        """How well each word of the catalogue matches; slips count where little else does, or if `loose`. [W]."""
+        """The match strength of each catalogue word. Typos count if little else matches, or if `loose`. [W]."""
         strength = np.zeros(len(self._words), dtype=np.float32)
         low, high = np.searchsorted(self._words, [word, word + "\U0010ffff"])
         strength[low:high] = PREFIX
         if low < high and self._words[low] == word:
             strength[low] = EXACT
         if loose or high == low or (strength[low] != EXACT and len(word) >= 5 and high - low < 3):
-            slips, in_prefix = _distances(self._letters, self._lengths, word)
+            edits, prefix_edits = _distances(self._letters, self._lengths, word)
             shortest = 3 if loose else 4
             allowed = 0 if len(word) < shortest or word.isdigit() else 1 if len(word) < 8 else 2
-            near = (slips <= allowed) & (strength == 0)
-            far = ~near & (in_prefix <= allowed) & (strength == 0) & (self._lengths > len(word))
-            strength[near] = SLIP - 0.05 * (slips[near] - 1)
-            strength[far] = SLIP - 0.2
+            near = (edits <= allowed) & (strength == 0)
+            far = ~near & (prefix_edits <= allowed) & (strength == 0) & (self._lengths > len(word))
+            strength[near] = TYPO - 0.05 * (edits[near] - 1)
+            strength[far] = TYPO - 0.2
         return strength
 
 
 def title_words(text: str) -> list[str]:
-    """The words of a title, lower case, without accents; `Spider-Man` gives spider, man and spiderman."""
+    """The words of a title in lower case, without accents; `Spider-Man` gives spider, man and spiderman."""
     words: list[str] = []
     for chunk in normalise(text).split():
         parts = WORD.findall(chunk)
@@ -124,7 +125,7 @@ def title_words(text: str) -> list[str]:
 
 
 def _asked(query: str) -> list[str]:
-    words = [word[:MAX_LETTERS] for word in WORD.findall(normalise(query))][:MAXWORDS]
+    words = [word[:MAX_LETTERS] for word in WORD.findall(normalise(query))][:MAX_WORDS]
     return [word for word in words if word not in ARTICLES] or words
 
 
@@ -132,8 +133,8 @@ def _first(words: Sequence[str]) -> str:
     return next((word for word in words if word not in ARTICLES), words[0] if words else "")
 
 
-def _nnormalise(title: str) -> int:
-    """Words of the title itself: without articles, the year and other names in brackets."""
+def _count_words(title: str) -> int:
+    """How many words a title has, without articles, the year and names in brackets."""
     words = WORD.findall(normalise(title.partition("(")[0]))
     return len([word for word in words if word not in ARTICLES])
 
@@ -144,15 +145,16 @@ def _letters(words: NDArray[np.str_]) -> IntArray:
 
 
 def _distances(letters: IntArray, lengths: IntArray, word: str) -> tuple[IntArray, IntArray]:
-    """Edits (insert, drop, change, swap neighbours) from a word to all words, and to their nearest beginning.
+    """Edits from a word to all words, and to their closest prefix. letters: [W, L]. Returns [W], [W].
 
-    Damerau-Levenshtein, restricted form, one row of the table at a time for all words. letters [W, L] -> [W], [W].
+    Restricted Damerau-Levenshtein distance (insert, delete, substitute, transpose), one row of the table at a time for
+    all words.
     """
     n_words = len(letters)
-    width = min(letters.shape[1], len(word) + 3)  # further letters could only mean more edits than are allowed
+    width = min(letters.shape[1], len(word) + 3)  # more letters would need more edits than are allowed
     before: NDArray[np.int8] | None = None
     row = np.broadcast_to(np.arange(width + 1, dtype=np.int8)[:, None], (width + 1, n_words)).copy()
-    columns = np.ascontiguousarray(letters[:, :width].T)  # [L, W]: each column of the table lies together
+    columns = np.ascontiguousarray(letters[:, :width].T)  # [L, W]: contiguous columns
     for i, letter in enumerate(word, start=1):
         same = columns == ord(letter)
         new = np.empty_like(row)

@@ -1,8 +1,7 @@
-"""What the pages and the API share: the engine, the log, and the few questions both ask of them."""
+"""What pages and API share: the served models, the stores behind them, and what one visitor did."""
 
-import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,24 +14,44 @@ from matinee.recommender import Engine, Recommendation
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
+from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
-from matinee.store.protocols import EventLog, ImpressionLog, Kind, ListImpression, LiveEvent
+from matinee.store.protocols import EventLog, ImpressionLog, Kind, LiveEvent
 from matinee.store.sql import SqlDatabase
 from matinee.vocab import UNKNOWN, Id
 
 MAX_K = 100
 MAX_QUERY = 100
-"""Letters of a search that are looked at."""
+"""Characters of a search that are used."""
 DOUBLE_SECONDS = 5
-"""What is said of a movie again within so many seconds is a double click."""
+"""The same event with the same item within so many seconds is a double click."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class VisitorState:
+    """What a visitor did.
+
+    history: B = 1; watched: the last event by item row, newest first; dismissed: [D] item rows.
+    """
+
+    user_id: str | None
+    history: Histories
+    watched: dict[int, LiveEvent]
+    dismissed: IntArray
+
+    @property
+    def excluded(self) -> set[int]:
+        """Item rows that are not recommended."""
+        return {*self.watched, *self.dismissed.tolist()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Everything behind the pages. clock: UTC seconds; api_open: whether the API serves any user id.
+    """The services behind the pages and the API.
 
-    left_out: folders of artefacts that cannot be served.
+    clock: UTC seconds; api_open: whether the API serves any user id; left_out: folders of artefacts that cannot be
+    served.
     """
 
     engine: Engine
@@ -43,7 +62,7 @@ class Site:
     covers: Covers
     clock: Callable[[], float]
     api_open: bool
-    lists: ImpressionLog
+    impressions: ImpressionLog
     accounts: Accounts
     importer: Importer
     left_out: tuple[str, ...] = ()
@@ -58,7 +77,7 @@ class Site:
         return int(self.clock())
 
     def row_of(self, item_id: Id) -> int:
-        """The row of an item id. Raises MatineeError with a likely title where it is unknown."""
+        """The row of an item id. Raises MatineeError, with the closest title, for an unknown id."""
         row = self.engine.items.row(item_id)
         if row != UNKNOWN:
             return row
@@ -66,117 +85,58 @@ class Site:
         hint = f"; did you mean {self.engine.items.id(close[0])} ({self.catalogue.titles[close[0]]})?" if close else ""
         raise MatineeError(f"no item {str(item_id)[:MAX_QUERY]!r}{hint or '; find ids with GET /api/v1/items?query='}")
 
-    def seen(self, user_id: str | None) -> "Seen":
-        """What a visitor did, in one query; nothing for whoever has no session."""
+    def state_of(self, user_id: str | None) -> VisitorState:
+        """What a visitor did, in one query; an empty state without a session."""
         if user_id is None:
-            return Seen(None, Histories.of([[]]), {}, np.zeros(0, dtype=np.int32))
+            return VisitorState(None, Histories.of([[]]), {}, np.zeros(0, dtype=np.int32))
         activity = self.log.activity(user_id)
         rows = self.engine.items.rows([event.item_id for event in activity.recent]).tolist()
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
-        return Seen(user_id, activity.history, watched, activity.dismissed)
+        return VisitorState(user_id, activity.history, watched, activity.dismissed)
 
-    def for_you(self, seen: "Seen", k: int, model: str | None, rerank: Rerank | None = None) -> list[Recommendation]:
-        """A visitor's list as a page shows it: places that the model knows nothing about go to popular items.
+    def for_you(
+        self, visitor: VisitorState, k: int, model: str | None, rerank: Rerank | None = None
+    ) -> list[Recommendation]:
+        """A visitor's list for a page: popular items replace those about which the model knows nothing.
 
-        A score of exactly 0 is a neighbourhood model's way of saying so: nobody who watched this watched that.
+        A neighbourhood model says so with a score of exactly 0: nobody who watched these items watched that one.
         """
-        listed = self.engine.recommend_for(seen.history, k, model, rerank=rerank, dismissed=seen.dismissed)
-        found = [item for item in listed if item.score != 0]
+        ranked = self.engine.recommend_for(visitor.history, k, model, rerank=rerank, dismissed=visitor.dismissed)
+        found = [item for item in ranked if item.score != 0]
         if len(found) < k:
-            out = [*seen.history.items.tolist(), *seen.dismissed.tolist(), *(item.item_row for item in found)]
-            allowed = self.engine.allowed(rerank, np.array(out, dtype=np.int32))
+            excluded = [
+                *visitor.history.items.tolist(),
+                *visitor.dismissed.tolist(),
+                *(item.item_row for item in found),
+            ]
+            allowed = self.engine.allowed(rerank, np.array(excluded, dtype=np.int32))
             found += self.engine.popular(k - len(found), allowed=allowed)
         return found
 
-    def watched(self, user_id: str | None) -> dict[int, LiveEvent]:
-        """A visitor's last event with each item by item row, newest first; items unknown by now are left out."""
-        return self.seen(user_id).watched
-
-    def record(self, user_id: str, item_row: int, kind: Kind, value: float = 1.0, place: "Place | None" = None) -> None:
-        """Write what a visitor did with an item, where on a list if it was on one; the same again at once is not."""
+    def record(
+        self, user_id: str, item_row: int, kind: Kind, value: float = 1.0, position: ListPosition | None = None
+    ) -> None:
+        """Write an event, with the list that it comes from if there is one; a double click is written once."""
         event = LiveEvent(user_id, self.engine.items.id(item_row), kind, value, self.now())
-        self.log.append([_placed(event, place)], repeat_after=DOUBLE_SECONDS)
+        self.log.append([position.attach_to(event) if position else event], repeat_after=DOUBLE_SECONDS)
 
     def record_click(self, user_id: str, item_row: int, list_id: str) -> None:
-        """Write that a movie was opened from a list that this visitor was shown; once for each place of a list."""
-        place = self.place(user_id, item_row, list_id)
-        if place is None:
+        """Write a click on an impression of this visitor's, once for each position of each list."""
+        position = self.find_position(user_id, item_row, list_id)
+        if position is None:
             return
-        event_id = f"click.{list_id}.{place.position}"
+        event_id = f"click.{list_id}.{position.position}"
         event = LiveEvent(user_id, self.engine.items.id(item_row), "click", 1.0, self.now(), event_id)
-        self.log.append([_placed(event, place)])
+        self.log.append([position.attach_to(event)])
 
-    def place(self, user_id: str, item_row: int, list_id: str) -> "Place | None":
-        """Where on a list that this visitor was shown an item stands; None for any other list, or another's."""
-        shown = self.lists.find(list_id) if list_id else None
+    def find_position(self, user_id: str, item_row: int, list_id: str) -> ListPosition | None:
+        """Where an item is on a list that this visitor saw; None for an unknown list or another visitor's."""
+        seen = self.impressions.find(list_id) if list_id else None
         item_id = self.engine.items.id(item_row)
-        if shown is None or shown.user_id != user_id or item_id not in shown.item_ids:
+        if seen is None or seen.user_id != user_id or item_id not in seen.item_ids:
             return None
-        return Place(list_id, shown.item_ids.index(item_id) + 1, shown.model, shown.version)
+        return ListPosition(list_id, seen.item_ids.index(item_id) + 1, seen.model, seen.version)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a visitor did.
-
-    history: B = 1; watched: the last event by item row, newest first; dismissed: [D] item rows.
-    """
-
-    user_id: str | None
-    history: Histories
-    watched: dict[int, LiveEvent]
-    dismissed: IntArray
-
-    @property
-    def out(self) -> set[int]:
-        """Item rows that no list of recommendations holds."""
-        return {*self.watched, *self.dismissed.tolist()}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A place of a list that was shown, from 1."""
-
-    list_id: str
-    position: int
-    model: str
-    version: str
-
-
-class Showing:
-    """The lists of one page: each gets a name when it is added, and all are written at once before the page is sent.
-
-    Only for visitors with a session: looking alone leaves nothing behind.
-    """
-
-    def __init__(self, site: Site, user_id: str | None) -> None:
-        self._site = site
-        self._user_id = user_id
-        self._lists: list[ListImpression] = []
-
-    def add(self, name: str, model: str, items: Sequence[Recommendation]) -> str:
-        """A list of recommendations by a model, under the name of its place on the page. Returns its list_id."""
-        list_id = new_list_id()
-        if self._user_id is not None and items:
-            version, at = self._site.engine.version(model), self._site.now()
-            item_ids = tuple(item.item_id for item in items)
-            self._lists.append(ListImpression(list_id, self._user_id, name, model, version, at, item_ids))
-        return list_id
-
-    def write(self) -> None:
-        """Write them, once."""
-        lists, self._lists = self._lists, []
-        self._site.lists.write(lists)
-
-
-def _placed(event: LiveEvent, place: Place | None) -> LiveEvent:
-    if place is None:
-        return event
-    return replace(
-        event, list_id=place.list_id, position=place.position, model=place.model, version=place.version or None
-    )
-
-
-def new_list_id() -> str:
-    """A name for one list as shown, so that what is done on it can be told."""
-    return secrets.token_urlsafe(9)
+    def impression_recorder(self, user_id: str | None) -> ImpressionRecorder:
+        """Records the lists of one answer to this visitor."""
+        return ImpressionRecorder(self.impressions, self.engine, user_id, self.now())

@@ -1,4 +1,4 @@
-"""Which of a site's artefacts can be served together, and the page of a site that has none."""
+"""Which of a site's artefacts can be served together, and the answer of a site that cannot start."""
 
 import logging
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from starlette.staticfiles import StaticFiles
 
 from matinee.errors import MatineeError
 from matinee.recommender import require_same_items
-from matinee.serve.http.middleware import Guard
-from matinee.serve.pages.base import HERE, STATIC
+from matinee.serve.http.middleware import SecurityMiddleware
 from matinee.serve.pages.i18n import texts_for
+from matinee.serve.pages.rendering import HERE, STATIC
 from matinee.store.artefact import Artefact, load
 
 _log = logging.getLogger("matinee")
 
 
-def usable(paths: Sequence[Path]) -> tuple[list[Artefact], list[str]]:
-    """The artefacts that can be served beside the first that can, and the folder names of the others.
+def load_compatible(paths: Sequence[Path]) -> tuple[list[Artefact], list[str]]:
+    """The artefacts that load and fit the first that does, and the folder names of the others.
 
-    Why each of the others cannot is logged, in the words of the error.
+    The log says why each of the others is left out.
     """
     found: list[Artefact] = []
     left_out: list[str] = []
@@ -37,9 +37,9 @@ def usable(paths: Sequence[Path]) -> tuple[list[Artefact], list[str]]:
     return found, left_out
 
 
-def closed_app(reason: str) -> FastAPI:
-    """A site that cannot open: every page says so, and health is not ready. The reason is logged, not shown."""
-    _log.error("the site cannot open: %s; `matinee doctor` checks artefacts and database", reason)
+def unavailable_app(reason: str) -> FastAPI:
+    """A site that cannot start: every page is a 503 that says so. The log has the reason, the page does not."""
+    _log.error("the site cannot start: %s; `matinee doctor` checks artefacts and database", reason)
     templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     app = FastAPI(title="Matinee", openapi_url=None)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -50,12 +50,12 @@ def closed_app(reason: str) -> FastAPI:
 
     @app.get("/{path:path}")
     @app.post("/{path:path}")
-    def closed(request: Request, path: str) -> Response:
+    def unavailable(request: Request, path: str) -> Response:
         texts = texts_for(request)
         if path.startswith(("api/", "health/")):
             return JSONResponse({"status": "not ready", "detail": texts("closed.why")}, 503)
         html = templates.get_template("closed.html").render(t=texts, h=texts.html, lang=texts.language)
         return HTMLResponse(html, 503, {"Retry-After": "60"})
 
-    app.add_middleware(Guard)
+    app.add_middleware(SecurityMiddleware)
     return app

@@ -78,7 +78,7 @@ class SqlAccounts:
         with database.write() as connection:
             metadata.create_all(connection, tables=_TABLES)
 
-    def who(self, token_hash: str) -> Identity | None:
+    def identity(self, token_hash: str) -> Identity | None:
         """See AccountBook."""
         guest = select(
             _visitor.user_id, null().label("name"), null().label("session_id"), _visitor.created.label("seen")

@@ -136,7 +136,7 @@ class Session:
 class AccountBook(Protocol):
     """Members, sessions and guests. Only hashes of session tokens are stored."""
 
-    def who(self, token_hash: str) -> Identity | None:
+    def identity(self, token_hash: str) -> Identity | None:
         """The user behind a token, None if there is none; in one query."""
         ...
 

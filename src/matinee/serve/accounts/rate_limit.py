@@ -1,4 +1,4 @@
-"""How often something may be tried: at most so many times in so many seconds, for each key."""
+"""Rate limits: at most so many tries in so many seconds, for each key."""
 
 import threading
 from collections import OrderedDict, deque
@@ -7,25 +7,25 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 
 CAPACITY = 20_000
-"""Keys that are remembered; beyond it the one that was tried longest ago is let go."""
+"""Keys in memory at most; the least recently tried are dropped."""
 
 
-class Throttle:
-    """Counts tries in memory: nothing about who tried is written down, and a restart forgets it.
+class RateLimit:
+    """Counts tries in memory: nothing about visitors is stored, and a restart begins at zero.
 
-    clock: UTC seconds; limit: tries within `seconds`. Each try counts before its outcome is known, so that many at the
-    same moment gain nothing.
+    clock: UTC seconds; limit: tries within `seconds`. A try counts before its outcome is known, so that simultaneous
+    tries gain nothing.
     """
 
     def __init__(self, clock: Callable[[], float], limit: int, seconds: int) -> None:
         self._clock, self._limit, self._seconds = clock, limit, seconds
         self._tries: OrderedDict[str, deque[float]] = OrderedDict()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def take(self, key: str) -> int:
-        """0 if it may be tried, which then counts as one; else the seconds to wait, and nothing counts."""
+        """Count a try and return 0; over the limit, return the seconds to wait and count nothing."""
         now = self._clock()
-        with self._turn:
+        with self._lock:
             tries = self._tries.setdefault(key, deque())
             self._tries.move_to_end(key)
             while tries and tries[0] <= now - self._seconds:
@@ -37,21 +37,21 @@ class Throttle:
                 self._tries.popitem(last=False)
         return 0
 
-    def forgive(self, key: str) -> None:
-        """Forget the tries of a key: the last of them was right."""
-        with self._turn:
+    def reset(self, key: str) -> None:
+        """Forget the tries of a key."""
+        with self._lock:
             self._tries.pop(key, None)
 
-    def give_back(self, key: str) -> None:
+    def refund(self, key: str) -> None:
         """Take back the last try of a key."""
-        with self._turn:
+        with self._lock:
             tries = self._tries.get(key)
             if tries:
                 tries.pop()
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: all of a IPv6 /64 is one household's."""
+    """The key for limits by address: the address, or the /64 network of an IPv6 address, which is one household's."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,8 +1,8 @@
 """The session of a request: a random token in a cookie, of which the store keeps only a hash.
 
-The cookie comes with the first page that holds a form, because the form's own token is made from it (`csrf.py`). It
-belongs to nobody, and nothing is stored, until its owner does something: then it is a guest's. Whoever signs up or logs
-in gets a new one, so that a token known from before opens nothing.
+The cookie comes with the first page that holds a form, because the form's token is made from it (`http/csrf.py`). It
+belongs to nobody, and nothing is stored, until the visitor does something and becomes a guest. Signing up or logging in
+gives a new token, so that a token that someone planted opens nothing.
 """
 
 import re
@@ -19,128 +19,128 @@ from matinee.histories import Instant
 from matinee.store.protocols import AccountBook, Identity
 
 COOKIE, SECURE_COOKIE = "matinee_session", "__Host-matinee_session"
-"""Behind TLS the second, which a browser takes from this very host over TLS alone."""
+"""The second is for HTTPS: browsers accept it only from this very host, over TLS."""
 COOKIE_SECONDS = 365 * 86_400
 IDLE_SECONDS = 60 * 86_400
-"""A member's session that was not used for so long is over."""
+"""A member's session ends after so long without use."""
 SEEN_EVERY = 600
-"""Seconds between two notes that a session is in use."""
+"""Seconds between two updates of a session's last use."""
 IN_FLIGHT = 60
-"""Seconds for which a request may still come in under the token that a guest had before signing up or logging in."""
+"""Seconds for which requests may still arrive with the token of a guest who has signed up or logged in."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
-"""What token_urlsafe(32) looks like; anything else in the cookie is nobody's."""
+"""The form of token_urlsafe(32); any other cookie value is ignored."""
 
 
-class SignedInMeanwhile(MatineeError):
-    """A guest's request that came in after the guest had become a member, in another tab."""
+class SignedInElsewhere(MatineeError):
+    """A guest's request that arrives after the guest became a member, in another tab."""
 
 
 @dataclass(slots=True)
-class Visit:
-    """What one request knows of whoever sent it; kept with the request, so that the store is asked once.
+class RequestSession:
+    """The session of one request, kept in its state so that the store is queried once.
 
-    token: the session's, None where the request brought none; fresh: whether it was made for this answer.
+    token: None if the request has none; is_new: whether the token was made for this answer.
     """
 
     token: str | None
-    fresh: bool = False
-    asked: bool = False
-    who: Identity | None = None
+    is_new: bool = False
+    is_looked_up: bool = False
+    identity: Identity | None = None
 
 
 class Visitors:
-    """The visitors of a site. A session is opened by the first thing a visitor does, not by looking."""
+    """The visitors of a site. A visitor's first event opens a session; looking at pages does not."""
 
     def __init__(self, book: AccountBook, clock: Callable[[], float]) -> None:
         self._book = book
         self._clock = clock
 
-    def who(self, request: Request) -> Identity | None:
-        """The guest or member who asks; None without a session, or with a cookie that is none of ours."""
-        visit = visit_of(request)
-        if not visit.asked:
-            visit.who = self._look_up(visit.token) if visit.token else None
-            visit.asked = True
-        return visit.who
+    def identity(self, request: Request) -> Identity | None:
+        """The guest or member whose session it is; None without a session or with an unknown cookie."""
+        session = session_of(request)
+        if not session.is_looked_up:
+            session.identity = self._look_up(session.token) if session.token else None
+            session.is_looked_up = True
+        return session.identity
 
-    def find(self, request: Request) -> str | None:
-        """The user id of whoever asks, None as in `who`."""
-        who = self.who(request)
-        return who.user_id if who else None
+    def user_id(self, request: Request) -> str | None:
+        """The visitor's user id, None as in `identity`."""
+        identity = self.identity(request)
+        return identity.user_id if identity else None
 
     def open(self, request: Request, response: Response, at: Instant) -> str:
-        """The user id of whoever asks; a new guest gets one, and the response the cookie.
+        """The visitor's user id; a visitor without one becomes a guest, and the response gets the cookie.
 
-        Raises SignedInMeanwhile for a token that was a guest's until just now.
+        Raises SignedInElsewhere for a token that was a guest's until a moment ago.
         """
-        found = self.find(request)
+        found = self.user_id(request)
         if found is not None:
             return found
-        visit = visit_of(request)
-        if visit.token and self._book.was_moved(hashed(visit.token), at - IN_FLIGHT):
-            raise SignedInMeanwhile("you signed in meanwhile, in another tab; please send that again")
-        token = visit.token or secrets.token_urlsafe(32)
-        user_id = self._book.open_guest(hashed(token), f"visitor-{secrets.token_urlsafe(16)}", at)
-        self.give(request, response, token, Identity(user_id, None, None, at))
+        session = session_of(request)
+        if session.token and self._book.was_moved(hash_token(session.token), at - IN_FLIGHT):
+            raise SignedInElsewhere("you signed in meanwhile, in another tab; please send that again")
+        token = session.token or secrets.token_urlsafe(32)
+        user_id = self._book.open_guest(hash_token(token), f"visitor-{secrets.token_urlsafe(16)}", at)
+        self.sign_in(request, response, token, Identity(user_id, None, None, at))
         return user_id
 
-    def give(self, request: Request, response: Response, token: str, who: Identity) -> None:
-        """Put a session's cookie on a response, to stay."""
-        request.state.visit = Visit(token, asked=True, who=who)
+    def sign_in(self, request: Request, response: Response, token: str, identity: Identity) -> None:
+        """Set a session's lasting cookie on a response."""
+        request.state.session = RequestSession(token, is_looked_up=True, identity=identity)
         _set_cookie(request, response, token, COOKIE_SECONDS)
 
-    def keep(self, request: Request, response: Response) -> None:
-        """Put the cookie on a page that a new token was made for; it goes with the browser, unless it is used."""
-        visit = visit_of(request)
-        if visit.fresh and visit.token:
-            _set_cookie(request, response, visit.token, None)
+    def keep_cookie(self, request: Request, response: Response) -> None:
+        """Set the cookie of a new token on a page; it lasts until the browser closes, unless a session is opened."""
+        session = session_of(request)
+        if session.is_new and session.token:
+            _set_cookie(request, response, session.token, None)
 
     def forget(self, request: Request, response: Response) -> bool:
-        """Delete a guest and everything they did. False for a member, whose password that takes (`Accounts`)."""
-        who = self.who(request)
-        if who is not None and who.session_id is not None:
+        """Delete a guest and all their events. False for a member, who needs a password for that (`Accounts`)."""
+        identity = self.identity(request)
+        if identity is not None and identity.session_id is not None:
             return False
-        if who is not None:
-            self._book.forget(who.user_id)
+        if identity is not None:
+            self._book.forget(identity.user_id)
         self.close(request, response)
         return True
 
     def close(self, request: Request, response: Response) -> None:
-        """Take the cookie back."""
-        request.state.visit = Visit(None, asked=True)
+        """Delete the cookie."""
+        request.state.session = RequestSession(None, is_looked_up=True)
         secure = _is_secure(request)
-        response.delete_cookie(_name(request), path="/", httponly=True, samesite="lax", secure=secure)
+        response.delete_cookie(_cookie_name(request), path="/", httponly=True, samesite="lax", secure=secure)
 
     def _look_up(self, token: str) -> Identity | None:
-        who, now = self._book.who(hashed(token)), int(self._clock())
-        if who is None or who.session_id is None:
-            return who
-        if now - who.seen > IDLE_SECONDS:
+        identity, now = self._book.identity(hash_token(token)), int(self._clock())
+        if identity is None or identity.session_id is None:
+            return identity
+        if now - identity.seen > IDLE_SECONDS:
             return None
-        if now - who.seen >= SEEN_EVERY:
-            self._book.touch(who.session_id, now)
-        return who
+        if now - identity.seen >= SEEN_EVERY:
+            self._book.touch(identity.session_id, now)
+        return identity
 
 
-def visit_of(request: Request) -> Visit:
-    """What this request knows of whoever sent it."""
-    found: Visit | None = getattr(request.state, "visit", None)
+def session_of(request: Request) -> RequestSession:
+    """The session of a request."""
+    found: RequestSession | None = getattr(request.state, "session", None)
     if found is None:
-        token = request.cookies.get(_name(request), "")
-        found = request.state.visit = Visit(token if _TOKEN.fullmatch(token) else None)
+        token = request.cookies.get(_cookie_name(request), "")
+        found = request.state.session = RequestSession(token if _TOKEN.fullmatch(token) else None)
     return found
 
 
-def session_token(request: Request) -> str:
-    """The token of whoever asks; a fresh one for this answer where there is none."""
-    visit = visit_of(request)
-    if visit.token is None:
-        visit.token, visit.fresh = secrets.token_urlsafe(32), True
-    return visit.token
+def ensure_token(request: Request) -> str:
+    """The token of a request's session, made for this answer if there is none."""
+    session = session_of(request)
+    if session.token is None:
+        session.token, session.is_new = secrets.token_urlsafe(32), True
+    return session.token
 
 
-def hashed(token: str) -> str:
-    """The form in which a token is stored. 256 random bits need no salt and no slow hash."""
+def hash_token(token: str) -> str:
+    """A token as it is stored. 256 random bits need no salt and no slow hash."""
     return sha256(token.encode()).hexdigest()
 
 
@@ -148,11 +148,10 @@ def _is_secure(request: Request) -> bool:
     return request.url.scheme == "https"
 
 
-def _name(request: Request) -> str:
+def _cookie_name(request: Request) -> str:
     return SECURE_COOKIE if _is_secure(request) else COOKIE
 
 
 def _set_cookie(request: Request, response: Response, token: str, seconds: int | None) -> None:
-    response.set_cookie(
-        _name(request), token, max_age=seconds, path="/", httponly=True, samesite="lax", secure=_is_secure(request)
-    )
+    name, secure = _cookie_name(request), _is_secure(request)
+    response.set_cookie(name, token, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)

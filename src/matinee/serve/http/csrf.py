@@ -1,8 +1,8 @@
-"""The token in every form: proof that a page of ours made the form, for this browser.
+"""The token in every form, which proves that a page of this site made the form for this browser.
 
-It is made from the session's token by a keyed hash, so a page of another site, which cannot read the cookie, cannot
-make it; nothing has to be stored, and guests without a session have one too. Each page masks it anew, so that the
-compressed page does not betray it letter by letter (BREACH).
+It is a keyed hash of the session's token. A page of another site cannot read the cookie, and so cannot make it; nothing
+is stored, and visitors without a session have one too. Each page masks it with fresh random bytes, because an attacker
+could otherwise guess it letter by letter from the size of the compressed page (BREACH).
 """
 
 import base64
@@ -14,7 +14,7 @@ from hashlib import sha256
 from starlette.requests import Request
 
 from matinee.errors import MatineeError
-from matinee.serve.accounts.sessions import session_token, visit_of
+from matinee.serve.accounts.sessions import ensure_token, session_of
 from matinee.serve.http.middleware import SAFE_METHODS
 
 FIELD = "csrf"
@@ -22,17 +22,17 @@ _LENGTH = sha256().digest_size
 
 
 class StaleForm(MatineeError):
-    """A form without the token of the session it came with."""
+    """A form without the token of its session."""
 
 
 def form_token(token: str) -> str:
-    """What a form carries for the session behind `token`; another string each time."""
+    """The form token of a session; a different string on each call."""
     mask = secrets.token_bytes(_LENGTH)
     return base64.urlsafe_b64encode(mask + _xor(mask, _proof(token))).decode().rstrip("=")
 
 
 def is_genuine(sent: str, token: str) -> bool:
-    """Whether a form's token was made for this session."""
+    """Whether a form token was made for this session."""
     try:
         raw = base64.urlsafe_b64decode(sent.encode("ascii") + b"==")
     except (UnicodeEncodeError, binascii.Error):
@@ -41,15 +41,15 @@ def is_genuine(sent: str, token: str) -> bool:
 
 
 def page_token(request: Request) -> str:
-    """The value of the forms of a page; the response then needs `Visitors.keep`."""
-    return form_token(session_token(request))
+    """The token for the forms of a page; the response then needs `Visitors.keep_cookie`."""
+    return form_token(ensure_token(request))
 
 
 async def require_token(request: Request) -> None:
-    """For every route that pages post to. Raises StaleForm without a token of the session that sends it."""
+    """Dependency of all page routes. Raises StaleForm if a form lacks the token of the session that sends it."""
     if request.method in SAFE_METHODS:
         return
-    token = visit_of(request).token
+    token = session_of(request).token
     form = await request.form()
     sent = form.get(FIELD)
     if token is None or not isinstance(sent, str) or not is_genuine(sent, token):

@@ -1,4 +1,4 @@
-"""What every request passes: a bound on its size, no writing from other sites, strict headers on the answer."""
+"""Limits on the size and origin of every request, and security headers on every answer."""
 
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 256 * 1024
 LARGER_BODIES = {"/my/import": 5 * 1024 * 1024 + 64 * 1024}
-"""Paths that take more, with what a form adds to its file."""
+"""Paths with a larger limit, the overhead of a form included."""
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 HEADERS = {
     "Content-Security-Policy": (
@@ -24,18 +24,18 @@ HEADERS = {
 }
 PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
 PERSONAL = "no-store"
-"""What a member sees, and everyone's own data: the back button must not bring it back after logging out."""
+"""For members' pages and everyone's own data: the back button must not show them after logging out."""
 PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up")
 
 
-class Guard:
+class SecurityMiddleware:
     """ASGI middleware around the whole site."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse."""
+        """Pass the request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -45,7 +45,7 @@ class Guard:
                 answer_headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer_headers[name] = value
-                if _is_a_members(scope):
+                if _is_members(scope):
                     answer_headers["Cache-Control"] = PERSONAL
                 answer_headers.setdefault("Cache-Control", _cache(scope))
             await send(message)
@@ -60,7 +60,7 @@ class Guard:
 
 
 def comes_from_here(headers: Headers) -> bool:
-    """Whether a request was sent by one of our own pages, or by no browser at all."""
+    """Whether a request comes from a page of this site, or from a program that is no browser."""
     if headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
         return False
     origin = headers.get("origin")
@@ -82,10 +82,10 @@ def _bounded(receive: Receive, headers: Headers, most: int) -> Receive:
     return read
 
 
-def _is_a_members(scope: Scope) -> bool:
-    """Whether the answer was made for a member: `visitors.Visit` tells, where the request was looked up."""
-    who = getattr(scope.get("state", {}).get("visit"), "who", None)
-    return who is not None and who.session_id is not None and not scope["path"].startswith("/static/")
+def _is_members(scope: Scope) -> bool:
+    """Whether the answer was made for a member, by the `RequestSession` of the request."""
+    identity = getattr(scope.get("state", {}).get("session"), "identity", None)
+    return identity is not None and identity.session_id is not None and not scope["path"].startswith("/static/")
 
 
 def _cache(scope: Scope) -> str:

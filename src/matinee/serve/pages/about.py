@@ -1,26 +1,20 @@
-"""What this is."""
+"""About the site, and the API's documentation."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
-from matinee.serve.pages.base import Frame
+from matinee.serve.pages.context import Page
+
+router = APIRouter()
 
 
-class AboutPages:
-    """The site in words, and its API in words."""
+@router.get("/about")
+def about(page: Page) -> Response:
+    """Models, data and its licence, and what the site stores of a visitor."""
+    first = next(iter(page.site.engine.artefacts.values()))
+    return page.respond("about.html", data=first.manifest.get("data", {}))
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
 
-    def add_to(self, router: APIRouter) -> None:
-        """Add its routes."""
-        router.get("/about")(self.about)
-        router.get("/api/docs")(self.api_docs)
-
-    def about(self, request: Request) -> Response:
-        """What this is, where the data come from, what is kept of a visitor."""
-        data = [artefact.manifest.get("data", {}) for artefact in self._frame.site.engine.artefacts.values()]
-        return self._frame.page(request, "about.html", data=data[0])
-
-    def api_docs(self, request: Request) -> Response:
-        """The API, from its own OpenAPI description."""
-        return self._frame.page(request, "api.html", schema=request.app.openapi())
+@router.get("/api/docs")
+def api_docs(page: Page) -> Response:
+    """The API, from its OpenAPI description."""
+    return page.respond("api.html", schema=page.request.app.openapi())

@@ -1,174 +1,185 @@
-"""Members: signing up, logging in and out, and the page of one's own account."""
+"""Members: signing up, logging in and out, and the account page."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.accounts.members import Caller, Opened, RefusedError, device_of
-from matinee.serve.accounts.sessions import visit_of
-from matinee.serve.pages.base import Frame, own_path
-from matinee.serve.pages.i18n import texts_for
+from matinee.serve.accounts.members import Caller, NewSession, RefusedError, device_of
+from matinee.serve.accounts.sessions import session_of
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.pages.context import Page, PageContext, own_path
 from matinee.store.protocols import Identity
 
 Name = Annotated[str, Form(max_length=400)]
 Password = Annotated[str, Form(max_length=2000)]
-Next = Annotated[str, Form(max_length=500)]
-DOORS = ("/log-in", "/log-out", "/sign-up")
-"""Nobody is led back to these after passing them."""
+Next = Annotated[str, Form(alias="next", max_length=500)]
+ACCESS_PATHS = ("/log-in", "/log-out", "/sign-up")
+"""Nobody is sent back to these after logging in."""
 STATUS = {"too_often": 429, "busy": 503}
-"""What is refused for another reason than the form's content."""
+"""The status of refusals for another reason than the form's content."""
+
+router = APIRouter()
 
 
-class AccountPages:
-    """Sign up, log in, log out; change the password, end sessions, leave."""
-
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        self._site = frame.site
-        self._accounts = frame.site.accounts
-
-    def add_to(self, router: APIRouter) -> None:
-        """Add its routes."""
-        router.get("/sign-up")(self.sign_up_form)
-        router.post("/sign-up")(self.sign_up)
-        router.get("/log-in")(self.log_in_form)
-        router.post("/log-in")(self.log_in)
-        router.post("/log-out")(self.log_out)
-        router.get("/account")(self.account)
-        router.post("/account/password")(self.change_password)
-        router.post("/account/sessions")(self.end_sessions)
-        router.post("/account/delete")(self.delete)
-
-    def sign_up_form(self, request: Request, next: str = "/") -> Response:
-        """The form for new members."""
-        return self._door(request, "sign-up", next)
-
-    def log_in_form(self, request: Request, next: str = "/") -> Response:
-        """The form for members."""
-        return self._door(request, "log-in", next)
-
-    def sign_up(self, request: Request, name: Name = "", password: Password = "", next: Next = "/") -> Response:
-        """Become a member, with all that was done as a guest."""
-        try:
-            opened = self._accounts.sign_up(name, password, caller_of(request))
-        except RefusedError as error:
-            return self._door(request, "sign-up", next, name, error)
-        return self._let_in(request, opened, next)
-
-    def log_in(self, request: Request, name: Name = "", password: Password = "", next: Next = "/") -> Response:
-        """Open a session."""
-        try:
-            opened = self._accounts.log_in(name, password, caller_of(request))
-        except RefusedError as error:
-            return self._door(request, "log-in", next, name, error)
-        return self._let_in(request, opened, next)
-
-    def log_out(self, request: Request) -> Response:
-        """End the session. A guest, who has none to come back to, stays one."""
-        response = RedirectResponse("/", status_code=303)
-        who = self._member(request)
-        if who is not None:
-            self._accounts.log_out(who)
-            self._site.visitors.close(request, response)
-        return response
-
-    def account(self, request: Request) -> Response:
-        """Name, password, sessions, data."""
-        who = self._member(request)
-        return self._account(request, who) if who else _to_log_in()
-
-    def change_password(self, request: Request, old: Password = "", new: Password = "") -> Response:
-        """Set a new password; every other session ends."""
-        who = self._member(request)
-        if who is None:
-            return _to_log_in()
-        try:
-            opened = self._accounts.change_password(who, old, new, caller_of(request))
-        except RefusedError as error:
-            return self._account(request, who, "password", error)
-        return self._let_in(request, opened, "/account?done=password")
-
-    def end_sessions(self, request: Request, session: Annotated[str, Form(max_length=100)]) -> Response:
-        """End one session by its id, or `others`."""
-        who = self._member(request)
-        if who is None:
-            return _to_log_in()
-        if session == who.session_id:
-            return self.log_out(request)
-        if session == "others":
-            self._accounts.revoke_others(who)
-        else:
-            self._accounts.revoke(who, session)
-        return RedirectResponse("/account?done=sessions", status_code=303)
-
-    def delete(self, request: Request, password: Password = "") -> Response:
-        """Delete the member and everything they did."""
-        who = self._member(request)
-        if who is None:
-            return _to_log_in()
-        try:
-            self._accounts.leave(who, password, caller_of(request))
-        except RefusedError as error:
-            return self._account(request, who, "delete", error)
-        response = RedirectResponse("/", status_code=303)
-        self._site.visitors.close(request, response)
-        return response
-
-    def _member(self, request: Request) -> Identity | None:
-        who = self._site.visitors.who(request)
-        return who if who is not None and who.session_id is not None else None
-
-    def _let_in(self, request: Request, opened: Opened, next: str) -> Response:
-        response = RedirectResponse(_inside(next), status_code=303)
-        self._site.visitors.give(request, response, opened.token, opened.who)
-        return response
-
-    def _door(
-        self, request: Request, door: str, next: str, name: str = "", refused: RefusedError | None = None
-    ) -> Response:
-        if refused is None and self._member(request):
-            return RedirectResponse(_inside(next, "/account"), status_code=303)
-        values = {"door": door, "next": _inside(next), "name": name, "said": self._said(request, refused)}
-        return self._answer(request, "account_door.html", refused, **values)
-
-    def _account(
-        self, request: Request, who: Identity, form: str = "", refused: RefusedError | None = None
-    ) -> Response:
-        return self._answer(
-            request,
-            "account.html",
-            refused,
-            me=self._accounts.member(who),
-            who=who,
-            sessions=self._accounts.sessions(who),
-            form=form,
-            said=self._said(request, refused),
-            done=request.query_params.get("done", ""),
-        )
-
-    def _said(self, request: Request, refused: RefusedError | None) -> str:
-        if refused is None:
-            return ""
-        return texts_for(request)(f"account.refused.{refused.key}", n=-(-refused.seconds // 60))
-
-    def _answer(self, request: Request, template: str, refused: RefusedError | None, **values: object) -> Response:
-        status = STATUS.get(refused.key, 422) if refused else 200
-        page = self._frame.page(request, template, status, **values)
-        if refused is not None and refused.seconds:
-            page.headers["Retry-After"] = str(refused.seconds)
-        return page
-
-
-def caller_of(request: Request) -> Caller:
-    """Where a request came from."""
+async def get_caller(request: Request) -> Caller:
+    """Where the request comes from."""
     address = request.client.host if request.client else ""
-    return Caller(visit_of(request).token, address, device_of(request.headers.get("user-agent", "")))
+    return Caller(session_of(request).token, address, device_of(request.headers.get("user-agent", "")))
 
 
-def _inside(next: str, instead: str = "/") -> str:
-    path = own_path(next)
-    return instead if path == "/" or path.startswith(DOORS) else path
+def get_member(request: Request, site: CurrentSite) -> Identity | None:
+    """The member whose session it is; None for guests and visitors without a session."""
+    identity = site.visitors.identity(request)
+    return identity if identity is not None and identity.session_id is not None else None
+
+
+CurrentCaller = Annotated[Caller, Depends(get_caller)]
+CurrentMember = Annotated[Identity | None, Depends(get_member)]
+
+
+@router.get("/sign-up")
+def sign_up_form(page: Page, member: CurrentMember, next: str = "/") -> Response:
+    """The form for new members."""
+    return _redirect(next, "/account") if member else _access_page(page, "sign-up", next)
+
+
+@router.get("/log-in")
+def log_in_form(page: Page, member: CurrentMember, next: str = "/") -> Response:
+    """The form for members."""
+    return _redirect(next, "/account") if member else _access_page(page, "log-in", next)
+
+
+@router.post("/sign-up")
+def sign_up(
+    page: Page, caller: CurrentCaller, name: Name = "", password: Password = "", next_path: Next = "/"
+) -> Response:
+    """Become a member; a guest's events become the member's."""
+    try:
+        return _sign_in(page, page.site.accounts.sign_up(name, password, caller), next_path)
+    except RefusedError as error:
+        return _access_page(page, "sign-up", next_path, name, error)
+
+
+@router.post("/log-in")
+def log_in(
+    page: Page, caller: CurrentCaller, name: Name = "", password: Password = "", next_path: Next = "/"
+) -> Response:
+    """Open a session."""
+    try:
+        return _sign_in(page, page.site.accounts.log_in(name, password, caller), next_path)
+    except RefusedError as error:
+        return _access_page(page, "log-in", next_path, name, error)
+
+
+@router.post("/log-out")
+def log_out(page: Page, member: CurrentMember) -> Response:
+    """End the session. A guest, who could not come back, stays a guest."""
+    response = RedirectResponse("/", status_code=303)
+    if member is not None:
+        page.site.accounts.log_out(member)
+        page.site.visitors.close(page.request, response)
+    return response
+
+
+@router.get("/account")
+def account(page: Page, member: CurrentMember) -> Response:
+    """Name, password, sessions, data."""
+    return _account_page(page, member) if member else _to_log_in()
+
+
+@router.post("/account/password")
+def change_password(
+    page: Page, member: CurrentMember, caller: CurrentCaller, old: Password = "", new: Password = ""
+) -> Response:
+    """Set a new password; every other session ends."""
+    if member is None:
+        return _to_log_in()
+    try:
+        new_session = page.site.accounts.change_password(member, old, new, caller)
+    except RefusedError as error:
+        return _account_page(page, member, "password", error)
+    return _sign_in(page, new_session, "/account?done=password")
+
+
+@router.post("/account/sessions")
+def end_sessions(page: Page, member: CurrentMember, session: Annotated[str, Form(max_length=100)]) -> Response:
+    """End one session by its id, or all `others`."""
+    if member is None:
+        return _to_log_in()
+    if session == member.session_id:
+        return log_out(page, member)
+    if session == "others":
+        page.site.accounts.revoke_others(member)
+    else:
+        page.site.accounts.revoke(member, session)
+    return RedirectResponse("/account?done=sessions", status_code=303)
+
+
+@router.post("/account/delete")
+def delete(page: Page, member: CurrentMember, caller: CurrentCaller, password: Password = "") -> Response:
+    """Delete the member and all their events."""
+    if member is None:
+        return _to_log_in()
+    try:
+        page.site.accounts.leave(member, password, caller)
+    except RefusedError as error:
+        return _account_page(page, member, "delete", error)
+    response = RedirectResponse("/", status_code=303)
+    page.site.visitors.close(page.request, response)
+    return response
+
+
+def _sign_in(page: PageContext, new: NewSession, next_path: str) -> Response:
+    response = _redirect(next_path)
+    page.site.visitors.sign_in(page.request, response, new.token, new.identity)
+    return response
+
+
+def _access_page(
+    page: PageContext, form: str, next_path: str, name: str = "", refused: RefusedError | None = None
+) -> Response:
+    """The sign-up or log-in form, again with the reason if it was refused."""
+    values = {"door": form, "next": _after(next_path), "name": name, "said": _reason(page, refused)}
+    return _answer(page, "account_door.html", refused, **values)
+
+
+def _account_page(page: PageContext, member: Identity, form: str = "", refused: RefusedError | None = None) -> Response:
+    accounts = page.site.accounts
+    return _answer(
+        page,
+        "account.html",
+        refused,
+        me=accounts.member(member),
+        identity=member,
+        sessions=accounts.sessions(member),
+        form=form,
+        said=_reason(page, refused),
+        done=page.request.query_params.get("done", ""),
+    )
+
+
+def _reason(page: PageContext, refused: RefusedError | None) -> str:
+    if refused is None:
+        return ""
+    return page.texts(f"account.refused.{refused.key}", n=-(-refused.seconds // 60))
+
+
+def _answer(page: PageContext, template: str, refused: RefusedError | None, **values: object) -> Response:
+    response = page.respond(template, STATUS.get(refused.key, 422) if refused else 200, **values)
+    if refused is not None and refused.seconds:
+        response.headers["Retry-After"] = str(refused.seconds)
+    return response
+
+
+def _redirect(next_path: str, default: str = "/") -> Response:
+    return RedirectResponse(_after(next_path, default), status_code=303)
+
+
+def _after(next_path: str, default: str = "/") -> str:
+    """Where to go after logging in."""
+    path = own_path(next_path)
+    return default if path == "/" or path.startswith(ACCESS_PATHS) else path
 
 
 def _to_log_in() -> Response:

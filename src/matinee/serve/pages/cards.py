@@ -6,20 +6,19 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from matinee.recommender import Reason, Recommendation
+from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
 from matinee.titles import MovieTitle, spoken_title
 from matinee.vocab import Id
 
-KEPT = 4096
-"""Movies of which what everyone sees is kept at hand: 20 MB with their covers."""
-LIKED = 3.0
-"""From this rating on a reason says liked, below it watched."""
+CACHED_CARDS = 4096
+"""Movies whose facts and cover are cached: 20 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A movie as a page shows it. value: the visitor's rating, 0 for watched without one, None where not watched."""
+    """A movie on a page. value: the visitor's rating, 0 if watched without a rating, None if not watched."""
 
     item_row: int
     item_id: Id
@@ -39,7 +38,7 @@ class Card:
 
     @property
     def stars(self) -> int:
-        """The visitor's rating in whole stars, 0 without one."""
+        """The visitor's rating in whole stars, 0 without a rating."""
         return round(self.value or 0)
 
 
@@ -48,19 +47,19 @@ Watched = Mapping[int, LiveEvent]
 
 
 class Cards:
-    """Makes cards of item rows and recommendations."""
+    """Makes cards of item rows and of recommendations."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self.facts = lru_cache(maxsize=KEPT)(self._facts)
+        self.facts = lru_cache(maxsize=CACHED_CARDS)(self._facts)
 
-    def listed(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
-        """The cards of a list, with positions from 1. list_id: as `Showing.add` gave it; links then tell of it."""
-        return [self.card(item.item_row, watched, item, place, list_id) for place, item in enumerate(items, start=1)]
+    def ranked(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
+        """The cards of a list, with positions from 1. list_id: from `ImpressionRecorder.add`; links name it."""
+        return [self.card(item.item_row, watched, item, n, list_id) for n, item in enumerate(items, start=1)]
 
     def plain(self, rows: Sequence[int], watched: Watched) -> list[Card]:
-        """The cards of item rows that no model put there."""
-        return [self.card(row, watched, position=place) for place, row in enumerate(rows, start=1)]
+        """The cards of item rows that no model recommended."""
+        return [self.card(row, watched, position=n) for n, row in enumerate(rows, start=1)]
 
     def card(
         self,
@@ -79,7 +78,7 @@ class Cards:
             value=None if event is None else event.value if event.kind == "rating" else 0.0,
             at=event.at if event else 0,
             reasons=tuple(self.facts(reason.item_row) for reason in reasons),
-            liked=_liked(reasons),
+            liked=_all_liked(reasons),
             position=position,
             model=item.model if item else "",
             score=item.score if item else 0.0,
@@ -87,7 +86,7 @@ class Cards:
         )
 
     def _facts(self, row: int) -> Card:
-        """What a card says to everyone."""
+        """The part of a card that is the same for everyone."""
         catalogue = self._site.catalogue
         item_id = self._site.engine.items.id(row)
         return Card(
@@ -106,5 +105,5 @@ def movie_url(item_id: Id) -> str:
     return f"/movie/{quote(str(item_id), safe='')}"
 
 
-def _liked(reasons: tuple[Reason, ...]) -> bool:
+def _all_liked(reasons: tuple[Reason, ...]) -> bool:
     return bool(reasons) and all(reason.value >= LIKED for reason in reasons)

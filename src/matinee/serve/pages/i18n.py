@@ -1,7 +1,7 @@
-"""Every text of the site, in one folder per language: `languages/en/*.toml`, `languages/ko/*.toml`.
+"""The texts of the site, one folder per language: `languages/en/*.toml`, `languages/ko/*.toml`.
 
-A text is named by its tables and key: `home.title`. It is a string, or a table of the plural forms `one` and `other`
-that the value `n` chooses between. `{name}` takes a value; whole numbers are written as the language writes them.
+The full name of a text is its tables and key: `home.title`. A text is a string, or a table with the plural forms `one`
+and `other`, of which the value `n` selects one. `{name}` stands for a value; integers get thousands separators.
 """
 
 import tomllib
@@ -29,32 +29,32 @@ class Texts:
         self.entries = read(language)
 
     def __call__(self, key: str, **values: object) -> str:
-        """A text with its values. Raises KeyError for a key or value that is missing: a mistake of ours."""
-        return self._polished(
-            self._form(key, values).format(**{name: self._shown(value) for name, value in values.items()})
+        """A text with its values. Raises KeyError for a missing key or value, a defect of the site."""
+        return self._with_particles(
+            self._form(key, values).format(**{name: self._format(value) for name, value in values.items()})
         )
 
     def html(self, key: str, **values: object) -> Markup:
-        """The same for a text that holds tags; values are escaped unless they are Markup themselves."""
-        shown = {name: escape(self._shown(value)) for name, value in values.items()}
-        return Markup(self._polished(self._form(key, values).format(**shown)))
+        """The same for a text with tags; values are escaped unless they are Markup."""
+        escaped = {name: escape(self._format(value)) for name, value in values.items()}
+        return Markup(self._with_particles(self._form(key, values).format(**escaped)))
 
     def has(self, key: str) -> bool:
-        """Whether there is such a text."""
+        """Whether the text exists."""
         return key in self.entries
 
     def genre(self, name: str) -> str:
-        """A genre in this language; as in the data where it has no name here."""
+        """A genre in this language; as in the data if it has no translation."""
         return self(f"genre.{name}") if self.has(f"genre.{name}") else name
 
     def date(self, at: int) -> str:
-        """The day of a moment in UTC seconds."""
+        """The UTC date of a time in UTC seconds."""
         day = datetime.fromtimestamp(at, UTC)
         month = self(f"date.month_{day.month}")
         return self("date.day", day=str(day.day), month=month, year=str(day.year))
 
     def number(self, value: float, digits: int = 0) -> str:
-        """A number with its thousands apart, as English and Korean both write it."""
+        """A number with thousands separators, the same in English and Korean."""
         return f"{value:,.{digits}f}"
 
     def _form(self, key: str, values: dict[str, Any]) -> str:
@@ -63,20 +63,20 @@ class Texts:
             return entry
         return entry["one"] if values["n"] == 1 else entry["other"]
 
-    def _polished(self, text: str) -> str:
+    def _with_particles(self, text: str) -> str:
         return with_particles(text) if self.language == "ko" else text
 
-    def _shown(self, value: object) -> object:
+    def _format(self, value: object) -> object:
         return self.number(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def read(language: str) -> dict[str, str | dict[str, str]]:
-    """All texts of a language by their full name. Raises ValueError where two files name the same one."""
+    """All texts of a language by their full name. Raises ValueError if two files have the same name."""
     entries: dict[str, str | dict[str, str]] = {}
     for path in sorted((FOLDER / language).glob("*.toml")):
         found = _flat(tomllib.loads(path.read_text("utf-8")), "")
         if twice := entries.keys() & found.keys():
-            raise ValueError(f"{path}: {sorted(twice)[0]!r} stands in another file too")
+            raise ValueError(f"{path}: {sorted(twice)[0]!r} is in another file too")
         entries |= found
     return entries
 
@@ -95,14 +95,14 @@ TEXTS = {language: Texts(language) for language in LANGUAGES}
 
 
 def texts_for(request: Request) -> Texts:
-    """The texts a visitor reads: chosen by cookie, else what the browser asks for, else English."""
+    """The texts in the language of the cookie, else the language that the browser asks for, else English."""
     chosen = request.cookies.get(COOKIE, "")
     return TEXTS[chosen if chosen in TEXTS else preferred(request.headers.get("accept-language", ""))]
 
 
 def preferred(header: str) -> str:
-    """The language of ours that an Accept-Language header likes best."""
-    best, liked = DEFAULT, 0.0
+    """The site's language with the highest weight in an Accept-Language header."""
+    best, highest = DEFAULT, 0.0
     for part in header[:500].split(","):
         tag, _, weight = part.partition(";")
         name = tag.strip().partition("-")[0].lower()
@@ -110,6 +110,6 @@ def preferred(header: str) -> str:
             quality = float(weight.strip().removeprefix("q=") or 1)
         except ValueError:
             continue
-        if name in TEXTS and quality > liked:
-            best, liked = name, quality
+        if name in TEXTS and quality > highest:
+            best, highest = name, quality
     return best

@@ -1,21 +1,23 @@
-"""What is known of how good a model is: figures that its artefact was saved with, and how it was trained."""
+"""How good each served model is: the scores that its artefact was saved with, and how its training went."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matinee.recommender import POPULAR, Engine
 from matinee.store.artefact import Artefact
 
 METRIC = "ndcg@10"
 BASELINES = ("popularity", "item-knn", "ease")
-"""What every model's figure stands beside."""
+"""Models whose scores are shown beside every other model's."""
 CURVE_WIDTH, CURVE_HEIGHT = 520, 180
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A model's figure with the interval that holds it with 95% confidence, measured on `users` users."""
+class ModelScore:
+    """A model's mean score over `users` users, with a 95% interval. on: valid or test; split: its method."""
 
     model: str
     mean: float
@@ -28,7 +30,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity over the epochs. points: of an SVG polyline within CURVE_WIDTH by CURVE_HEIGHT."""
+    """One quantity by epoch. points: of an SVG polyline within CURVE_WIDTH by CURVE_HEIGHT."""
 
     name: str
     points: str
@@ -37,36 +39,64 @@ class Curve:
     epochs: int
 
 
-def figures(artefacts: Sequence[Artefact]) -> dict[str, Figure]:
-    """The figures of those that were measured, by model."""
+class ModelQuality:
+    """The scores of an engine's models. names: the models that have a page, popularity always among them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.names = engine.models if POPULAR in engine.models else (*engine.models, POPULAR)
+        self.scores = model_scores(list(engine.artefacts.values()))
+
+    def best_first(self) -> list[str]:
+        """The models by score; those measured on a rarer split, or not at all, come last."""
+        splits = Counter(score.split for score in self.scores.values())
+
+        def key(name: str) -> tuple[int, float]:
+            score = self.scores.get(name)
+            return (-splits[score.split], -score.mean) if score else (1, 0.0)
+
+        return sorted(self.names, key=key)
+
+    def scales(self) -> dict[str, float]:
+        """By split, the score for which a bar has its full length."""
+        splits = {score.split for score in self.scores.values()}
+        return {split: scale_of([score for score in self.scores.values() if score.split == split]) for split in splits}
+
+
+def model_scores(artefacts: Sequence[Artefact]) -> dict[str, ModelScore]:
+    """The scores of the models that were measured, by name."""
     found = {
-        artefact.name: _figure(artefact.name, artefact.manifest.get("metrics"), artefact) for artefact in artefacts
+        artefact.name: _read_score(artefact.name, artefact.manifest.get("metrics"), artefact) for artefact in artefacts
     }
-    return {name: figure for name, figure in found.items() if figure}
+    return {name: score for name, score in found.items() if score}
 
 
-def beside(artefact: Artefact, known: Mapping[str, Figure]) -> list[Figure]:
-    """A model's figure and the baselines', as far as they were measured on the same split; none without its own."""
-    own = known.get(artefact.name)
+def with_baselines(artefact: Artefact, scores: Mapping[str, ModelScore]) -> list[ModelScore]:
+    """A model's score and the baselines' on the same split; empty for a model that was not measured."""
+    own = scores.get(artefact.name)
     if own is None:
         return []
     on_its_split = artefact.manifest.get("baselines", {})
-    others = [_figure(name, on_its_split.get(name), artefact) or known.get(name) for name in BASELINES]
+    others = [_read_score(name, on_its_split.get(name), artefact) or scores.get(name) for name in BASELINES]
     return [own, *(other for other in others if other and other.split == own.split and other.model != own.model)]
 
 
-def _figure(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact) -> Figure | None:
-    """One figure as a manifest holds it."""
-    figure, measured = (metrics or {}).get(METRIC), artefact.manifest.get("measured", {})
-    if not figure or not all(isinstance(figure.get(key), int | float) for key in ("mean", "low", "high")):
-        return None
-    split = str((measured.get("split") or {}).get("method", ""))
-    values = (float(figure["mean"]), float(figure["low"]), float(figure["high"]))
-    return Figure(name, *values, int(measured.get("users", 0)), str(measured.get("on", "")), split)
+def best_next_model(engine: Engine) -> str:
+    """The model of what comes next with the best score, the first if none was measured; empty if none is served."""
+    artefacts = {name: artefact for name, artefact in engine.artefacts.items() if artefact.model.ordered}
+
+    def mean(name: str) -> float:
+        return float(artefacts[name].manifest.get("metrics", {}).get(METRIC, {}).get("mean", 0.0) or 0.0)
+
+    return max(artefacts, key=mean, default="")
+
+
+def scale_of(scores: Sequence[ModelScore]) -> float:
+    """The score for which a bar has its full length."""
+    return max((score.high for score in scores), default=1.0) * 1.05
 
 
 def curves(artefact: Artefact) -> list[Curve]:
-    """How the loss fell, and the metric on valid rose, epoch by epoch; nothing for models without epochs."""
+    """Loss and validation metric by epoch; empty for models that do not train by epochs."""
     path = artefact.path / "curves.json" if artefact.path else None
     if path is None or not path.is_file():
         return []
@@ -77,7 +107,17 @@ def curves(artefact: Artefact) -> list[Curve]:
         ]
         return [_curve(name, values) for name, values in rows if len(values) > 1]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # an artefact is good without its curves
+        return []  # an artefact can be served without its curves
+
+
+def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact) -> ModelScore | None:
+    """A score from a manifest."""
+    value, measured = (metrics or {}).get(METRIC), artefact.manifest.get("measured", {})
+    if not value or not all(isinstance(value.get(key), int | float) for key in ("mean", "low", "high")):
+        return None
+    split = str((measured.get("split") or {}).get("method", ""))
+    interval = (float(value["mean"]), float(value["low"]), float(value["high"]))
+    return ModelScore(name, *interval, int(measured.get("users", 0)), str(measured.get("on", "")), split)
 
 
 def _curve(name: str, values: list[tuple[float, float]]) -> Curve:

@@ -1,94 +1,98 @@
-"""One movie: what it is, what the visitor thinks of it, and what is like it."""
+"""One movie, and the form that every card carries."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, Field
 
-from matinee.recommender import POPULAR
+from matinee.recommender import POPULAR, Engine
 from matinee.renamed import EVENT_KINDS
-from matinee.serve.pages.also_liked import LikedToo
-from matinee.serve.pages.base import Frame, PageError, own_path
-from matinee.serve.site import Place
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.impressions import ListPosition
+from matinee.serve.pages.context import Page, Visitor, own_path
+from matinee.serve.pages.dependencies import MovieRow
+from matinee.serve.pages.errors import PageError, movie_row, require_served
 from matinee.store.protocols import Kind
 
-SIMILAR, LIKED_TOO = 12, 6
+SIMILAR, ALSO_LIKED = 12, 6
 MAX_LIST_ID = 100
-MARKS = {"1", "2", "3", "4", "5", "watched", "removed", "dismissed", "restored"}
+KINDS: dict[str, Kind] = {"watched": "watched", "dismissed": "dismissed", "restored": "restored"}
+MARKS = {"1", "2", "3", "4", "5", "removed", *KINDS}
+
+router = APIRouter()
 
 
-class MoviePages:
-    """A movie's page, and the form that every card carries."""
+@router.get("/movie/{item_id:path}")
+def movie(
+    page: Page,
+    visitor: Visitor,
+    row: MovieRow,
+    model: str = "",
+    opened_from: Annotated[str, Query(alias="list")] = "",
+) -> Response:
+    """One movie, with similar ones. opened_from: the list_id of the list with the link, for the record of the click."""
+    site, cards, watched = page.site, page.cards, visitor.watched
+    if opened_from and visitor.user_id is not None:
+        site.record_click(visitor.user_id, row, opened_from[:MAX_LIST_ID])
+    name = _similar_model(site.engine, model)
+    near = site.engine.similar(row, SIMILAR, name) if name else []
+    list_id = page.impressions.add("similar", name, near)
+    popularity, also_liked = site.engine.popularity, page.resources.also_liked
+    events = int(popularity[row])
+    return page.respond(
+        "movie.html",
+        model=name,
+        card=cards.card(row, watched),
+        events=events,
+        tags=site.catalogue.tags[row] if site.catalogue.tags else (),
+        place=int((popularity > events).sum()) + 1,
+        people=max((len(artefact.users) for artefact in site.engine.artefacts.values()), default=0),
+        similar=cards.ranked(near, watched, list_id),
+        dismissed=row in visitor.dismissed,
+        liked_too=cards.ranked(also_liked.recommend(row, ALSO_LIKED, visitor.excluded), watched),
+        fans=also_liked.n_people(row),
+        n_watched=len(watched),
+    )
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        self._site = frame.site
-        self._liked = LikedToo(frame.site)
 
-    def add_to(self, router: APIRouter) -> None:
-        """Add its routes."""
-        router.get("/movie/{item_id:path}")(self.movie)
-        router.post("/mark")(self.mark)
+class MarkForm(BaseModel):
+    """A mark on a movie, and the list that it is on, if any."""
 
-    def movie(self, request: Request, item_id: str, model: str = "", list: str = "") -> Response:
-        """One movie, and those that are similar by a model. list: the one it was opened from, which is noted."""
-        engine, cards = self._site.engine, self._frame.cards
-        row = self._frame.row_of(item_id)
-        seen = self._frame.seen(request)
-        watched = seen.watched
-        if list and seen.user_id is not None:
-            self._site.record_click(seen.user_id, row, list[:MAX_LIST_ID])
-        able = engine.similar_models
-        name = model or (engine.similar_default if able else "")
-        if model in engine.models and model not in able:
-            name = engine.similar_default if able else ""  # popularity is a choice for lists, not for likeness
-        elif model:
-            self._frame.require_served(name, able)
-        near = engine.similar(row, SIMILAR, name) if name else []
-        list_id = self._frame.showing(request).add("similar", name, near)
-        events = int(engine.popularity[row])
-        return self._frame.page(
-            request,
-            "movie.html",
-            model=name,
-            card=cards.card(row, watched),
-            events=events,
-            tags=self._site.catalogue.tags[row] if self._site.catalogue.tags else (),
-            place=int((engine.popularity > events).sum()) + 1,
-            people=max((len(artefact.users) for artefact in engine.artefacts.values()), default=0),
-            similar=cards.listed(near, watched, list_id),
-            dismissed=row in seen.dismissed,
-            liked_too=cards.listed(self._liked.listed(row, LIKED_TOO, seen.out), watched),
-            fans=self._liked.people(row),
-            n_watched=len(watched),
-        )
+    item_id: str = Field(max_length=200)
+    mark: str = Field(max_length=10)
+    next: str = Field("/", max_length=500)
+    model: str = Field("", max_length=100)
+    list_id: str = Field("", max_length=100)
+    position: int = Field(0, ge=0, le=1000)
 
-    def mark(
-        self,
-        request: Request,
-        item_id: Annotated[str, Form(max_length=200)],
-        mark: Annotated[str, Form(max_length=10)],
-        next: Annotated[str, Form(max_length=500)] = "/",
-        model: Annotated[str, Form(max_length=100)] = "",
-        list_id: Annotated[str, Form(max_length=100)] = "",
-        position: Annotated[int, Form(ge=0, le=1000)] = 0,
-    ) -> Response:
-        """Rate (1 to 5), mark as watched, remove, dismiss or restore; then back to the page it was done on."""
-        row = self._frame.row_of(item_id)
-        mark = EVENT_KINDS.get(mark, mark)  # from a page that was opened before an update
-        if mark not in MARKS:
-            raise PageError("error.no_rating")
-        response = RedirectResponse(own_path(next), status_code=303)
-        user_id = self._site.visitors.open(request, response, self._site.now())
-        if mark == "removed":
-            self._site.log.remove(user_id, self._site.engine.items.id(row))
-            return response
-        place = self._site.place(user_id, row, list_id)
-        if place is None and model in {POPULAR, *self._site.engine.models}:  # a guest's first: no list was noted
-            place = Place(list_id, position, model, self._site.engine.version(model))
-        kind: Kind = "dismissed" if mark == "dismissed" else "restored" if mark == "restored" else "watched"
-        if mark.isdecimal():
-            self._site.record(user_id, row, "rating", float(mark), place)
-        else:
-            self._site.record(user_id, row, kind, place=place)
+
+@router.post("/mark")
+def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()]) -> Response:
+    """Rate a movie (1 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
+    row = movie_row(site, form.item_id)
+    mark = EVENT_KINDS.get(form.mark, form.mark)  # an old name: the page was opened before an update
+    if mark not in MARKS:
+        raise PageError("error.no_rating")
+    response = RedirectResponse(own_path(form.next), status_code=303)
+    user_id = site.visitors.open(request, response, site.now())
+    if mark == "removed":
+        site.log.remove(user_id, site.engine.items.id(row))
         return response
+    position = site.find_position(user_id, row, form.list_id)
+    if position is None and form.model in {POPULAR, *site.engine.models}:  # a guest's first mark has no impression
+        position = ListPosition(form.list_id, form.position, form.model, site.engine.version(form.model))
+    if mark.isdecimal():
+        site.record(user_id, row, "rating", float(mark), position)
+    else:
+        site.record(user_id, row, KINDS[mark], position=position)
+    return response
+
+
+def _similar_model(engine: Engine, asked: str) -> str:
+    """The model for similar movies, empty if none is served. Raises PageError for one that is not served."""
+    able = engine.similar_models
+    if not asked or (asked in engine.models and asked not in able):  # popularity finds no similar movies
+        return engine.similar_default if able else ""
+    require_served(asked, able)
+    return asked

@@ -1,4 +1,4 @@
-"""Rerank as a form: what a page's address asks of its list, and what there is to ask for."""
+"""Reranking as a form: the values in a page's address, and the genres and years to choose from."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +8,7 @@ from fastapi import Request
 
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
-from matinee.serve.pages.base import PageError
+from matinee.serve.pages.errors import PageError
 from matinee.serve.pages.i18n import texts_for
 
 NUMBERS = {"novelty": (-1.0, 1.0), "diversity": (0.0, 1.0)}
@@ -19,7 +19,7 @@ NAMES = ("genre", *YEARS, *NUMBERS)
 
 @dataclass(frozen=True)
 class RerankForm:
-    """The form of a catalogue's lists, filled in. asked: what the address says."""
+    """The form with its values. asked: the values in the address; genres, first_year, last_year: of the catalogue."""
 
     asked: Rerank
     genres: tuple[str, ...]
@@ -28,12 +28,12 @@ class RerankForm:
 
     @property
     def on(self) -> bool:
-        """Whether the list differs from the model's own."""
+        """Whether the values change the model's list."""
         return self.asked.filters or self.asked.reorders
 
     @cached_property
     def query(self) -> str:
-        """What an address needs for the same list, beginning with &; empty without rerank."""
+        """The values for another address, beginning with &; empty if they change nothing."""
         asked = self.asked
         pairs: list[tuple[str, object]] = [("genre", genre) for genre in asked.genres]
         pairs += [(name, getattr(asked, field)) for name, field in YEARS.items() if getattr(asked, field) is not None]
@@ -41,15 +41,15 @@ class RerankForm:
         return f"&{urlencode(pairs)}" if pairs else ""
 
 
-def rerank_of(request: Request, catalogue: Catalogue) -> RerankForm:
-    """What a request's address asks of a list. Raises PageError for what cannot be asked for."""
+def read_rerank_form(request: Request, catalogue: Catalogue) -> RerankForm:
+    """The form as a request's address fills it in. Raises PageError for an unknown genre or impossible numbers."""
     texts, given = texts_for(request), request.query_params
     names = catalogue.genre_names
     genres = tuple(dict.fromkeys(genre for genre in given.getlist("genre") if genre))
     for genre in genres:
         if genre not in names:
-            there = ", ".join(texts.genre(name) for name in names)
-            raise PageError("rerank.no_genre", name=genre[:50], genres=there)
+            known = ", ".join(texts.genre(name) for name in names)
+            raise PageError("rerank.no_genre", name=genre[:50], genres=known)
     years = {field: _number(given.get(name, ""), texts(YEAR_TEXTS[name]), 0, 9999) for name, field in YEARS.items()}
     first, last = years["from_year"], years["to_year"]
     if first is not None and last is not None and first > last:
@@ -64,12 +64,12 @@ def rerank_of(request: Request, catalogue: Catalogue) -> RerankForm:
         novelty=strengths["novelty"],
         diversity=strengths["diversity"],
     )
-    known = [year for year in catalogue.years if year]
-    return RerankForm(asked, names, min(known, default=0), max(known, default=0))
+    dated = [year for year in catalogue.years if year]
+    return RerankForm(asked, names, min(dated, default=0), max(dated, default=0))
 
 
 def _number(text: str, name: str, low: float, high: float) -> float | None:
-    """A number of a form, None where it was left empty. Raises PageError outside low to high."""
+    """A number of a form, None if it is empty. Raises PageError outside low to high."""
     if not text.strip():
         return None
     try:

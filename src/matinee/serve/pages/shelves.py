@@ -1,25 +1,26 @@
-"""Rows of movies, as the first page and the movie page show them: a heading, whose work it is, and cards."""
+"""Shelves: the titled lists of movies on the home page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fastapi import Request
 
 from matinee.recommender import Recommendation
-from matinee.serve.pages.base import Frame
-from matinee.serve.pages.cards import LIKED, Card, movie_url
-from matinee.serve.pages.i18n import texts_for
-from matinee.serve.pages.trending import PopularNow
+from matinee.serve.pages.cards import Card, movie_url
+from matinee.serve.pages.context import PageContext
+from matinee.serve.ratings import LIKED
 from matinee.titles import spoken_title
 
-BECAUSE = 2
-"""Rows that start from one movie of the visitor's."""
+BECAUSE_SHELVES = 2
+"""Shelves that start from one movie of the visitor's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row. name: of its section; title and words: texts; model: who made it, empty where nobody but a count did."""
+class Shelf:
+    """A shelf.
+
+    name: of its section; title, words: texts; model: empty where the list is a plain count; url: of its title's link.
+    """
 
     name: str
     title: str
@@ -27,73 +28,72 @@ class Row:
     model: str
     cards: list[Card]
     url: str = ""
-    """Where its title leads."""
 
 
-class Rows:
-    """Makes the rows of one page for one visitor; movies watched or hidden are in none of them."""
+class ShelfBuilder:
+    """Makes the shelves of one page for one visitor, without the movies that they watched or dismissed."""
 
-    def __init__(self, frame: Frame, request: Request) -> None:
-        self._site, self._cards, self._t = frame.site, frame.cards, texts_for(request)
-        self._seen, self._showing = frame.seen(request), frame.showing(request)
-        self._out = self._seen.out
+    def __init__(self, page: PageContext) -> None:
+        self._page, self._site, self._texts = page, page.site, page.texts
+        self._visitor, self._excluded = page.visitor, page.visitor.excluded
 
-    def of(self, name: str, title: str, words: str, items: Sequence[Recommendation], url: str = "") -> Row:
-        """A row of recommendations, written down as shown."""
+    def build(self, name: str, title: str, words: str, items: Sequence[Recommendation], url: str = "") -> Shelf:
+        """A shelf of recommendations, recorded as an impression."""
         model = items[0].model if items else ""
-        list_id = self._showing.add(name, model, items) if model else ""
-        return Row(name, title, words, model, self._cards.listed(items, self._seen.watched, list_id), url)
+        list_id = self._page.impressions.add(name, model, items) if model else ""
+        return Shelf(name, title, words, model, self._page.cards.ranked(items, self._visitor.watched, list_id), url)
 
-    def popular_now(self, now: PopularNow, k: int) -> Row:
+    def trending(self, k: int) -> Shelf:
         """What people watch now."""
-        return self.of("popular-now", self._t("home.now"), self._t("home.now_words"), now.listed(k, self._out))
+        items = self._page.resources.trending.recommend(k, self._excluded)
+        return self.build("popular-now", self._texts("home.now"), self._texts("home.now_words"), items)
 
-    def popular(self, k: int) -> Row:
+    def popular(self, k: int) -> Shelf:
         """What most people watched."""
-        words = self._t("home.popular_not_yet" if self._seen.watched else "home.popular_all")
-        return self.of("popular", self._t("home.popular"), words, self._popular(k))
+        words = self._texts("home.popular_not_yet" if self._visitor.watched else "home.popular_all")
+        return self.build("popular", self._texts("home.popular"), words, self._popular(k))
 
-    def genres(self, n_rows: int, k: int) -> list[Row]:
-        """The most watched movies of the genres watched most; a movie stands in the first row that it fits."""
+    def genres(self, n_shelves: int, k: int) -> list[Shelf]:
+        """The most watched movies of the most watched genres; a movie is on the first shelf that it fits."""
         catalogue, engine = self._site.catalogue, self._site.engine
         weight = engine.popularity @ catalogue.genre_matrix  # [G]
-        rows, out = [], set(self._out)
-        for column in np.argsort(-weight, kind="stable")[:n_rows].tolist():
+        shelves, excluded = [], set(self._excluded)
+        for column in np.argsort(-weight, kind="stable")[:n_shelves].tolist():
             genre = catalogue.genre_names[column]
-            items = self._popular(k, out, genre)
-            out |= {item.item_row for item in items}
+            items = self._popular(k, excluded, genre)
+            excluded |= {item.item_row for item in items}
             if items:
-                words = self._t("home.genre_words")
-                rows.append(self.of(f"genre-{column}", self._t.genre(genre), words, items))
-        return rows
+                words = self._texts("home.genre_words")
+                shelves.append(self.build(f"genre-{column}", self._texts.genre(genre), words, items))
+        return shelves
 
-    def next_for_you(self, model: str, k: int, listed: set[int]) -> Row:
-        """What a model of what comes next makes of the order of the history."""
-        items = [item for item in self._site.for_you(self._seen, k + len(listed), model) if item.item_row not in listed]
-        last = spoken_title(self._site.catalogue.titles[next(iter(self._seen.watched))]).name
-        return self.of("next", self._t("home.next"), self._t("home.next_words", title=last), items[:k])
+    def next_for_you(self, model: str, k: int, listed: set[int]) -> Shelf:
+        """The list of a model of what comes next, without the items that the page lists already."""
+        items = self._site.for_you(self._visitor, k + len(listed), model)
+        fresh = [item for item in items if item.item_row not in listed]
+        last = spoken_title(self._site.catalogue.titles[next(iter(self._visitor.watched))]).name
+        return self.build("next", self._texts("home.next"), self._texts("home.next_words", title=last), fresh[:k])
 
-    def because(self, k: int) -> list[Row]:
-        """What is like the movies liked last, or watched last where none was liked."""
-        engine = self._site.engine
+    def because(self, k: int) -> list[Shelf]:
+        """Movies similar to those that the visitor liked last, or watched last if they liked none."""
+        engine, watched = self._site.engine, self._visitor.watched
         if not engine.similar_models:
             return []
-        liked = [row for row, event in self._seen.watched.items() if event.kind == "watched" or event.value > LIKED]
-        rows = []
-        for row in liked or list(self._seen.watched):
-            near = engine.similar(row, k, out=self._out)
+        liked = [row for row, event in watched.items() if event.kind == "watched" or event.value > LIKED]
+        shelves = []
+        for row in liked or list(watched):
+            near = engine.similar(row, k, out=self._excluded)
             if len(near) < k // 2:
                 continue
-            title = spoken_title(self._site.catalogue.titles[row]).name
-            url = movie_url(engine.items.id(row))
-            rows.append(self.of(f"because-{row}", self._t("home.because", title=title), "", near, url))
-            if len(rows) == BECAUSE:
+            title = self._texts("home.because", title=spoken_title(self._site.catalogue.titles[row]).name)
+            shelves.append(self.build(f"because-{row}", title, "", near, movie_url(engine.items.id(row))))
+            if len(shelves) == BECAUSE_SHELVES:
                 break
-        return rows
+        return shelves
 
-    def _popular(self, k: int, out: set[int] | None = None, genre: str = "") -> list[Recommendation]:
+    def _popular(self, k: int, excluded: set[int] | None = None, genre: str = "") -> list[Recommendation]:
         allowed = np.ones(len(self._site.engine.items), dtype=bool)
-        allowed[list(self._out if out is None else out)] = False
+        allowed[list(self._excluded if excluded is None else excluded)] = False
         if genre:
             catalogue = self._site.catalogue
             allowed &= catalogue.genre_matrix[:, catalogue.genre_names.index(genre)]

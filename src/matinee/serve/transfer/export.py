@@ -1,4 +1,4 @@
-"""Everything that is kept of one visitor, as JSON or CSV, piece by piece while it is read."""
+"""Everything that the site stores of one visitor, as JSON or CSV, streamed while it is read."""
 
 import csv
 import io
@@ -14,17 +14,17 @@ CSV_COLUMNS = (
     "record", "at", "kind", "item_id", "title", "value",
     "model", "version", "list_id", "position", "event_id", "detail",
 )  # fmt: skip
-"""record: event, list (that was shown), account, password (when it was set) or session."""
+"""record: event, list (an impression), account, password (when it was set) or session."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would compute if a cell began with it."""
+"""A spreadsheet would compute a cell that begins with one of these."""
 PIECE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What is kept of a visitor.
+class VisitorExport:
+    """What the site stores of a visitor.
 
-    member: None for a guest; events, lists: as `AccountBook` gives them; title: of an item id, empty if unknown.
+    member: None for a guest; events, lists: from `AccountBook`; title: of an item id, empty if unknown.
     """
 
     user_id: str
@@ -35,9 +35,9 @@ class Kept:
     title: Callable[[str], str]
 
 
-def as_json(kept: Kept) -> Iterator[str]:
+def as_json(export: VisitorExport) -> Iterator[str]:
     """One JSON object; times are UTC in ISO 8601."""
-    member = kept.member
+    member = export.member
     account = member and {
         "name": member.name,
         "created": format_time(member.created),
@@ -50,23 +50,25 @@ def as_json(kept: Kept) -> Iterator[str]:
             "created": format_time(one.created),
             "last_used": format_time(one.seen),
         }
-        for one in kept.sessions
+        for one in export.sessions
     ]
-    about = {"user_id": kept.user_id, "account": account, "sessions": sessions}
+    about = {"user_id": export.user_id, "account": account, "sessions": sessions}
     yield json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "events": ['
-    events = ({**event, "at": format_time(event["at"]), "title": kept.title(event["item_id"])} for event in kept.events)
+    events = (
+        {**event, "at": format_time(event["at"]), "title": export.title(event["item_id"])} for event in export.events
+    )
     yield from _joined(events)
     yield '\n ],\n "lists": ['
-    yield from _joined({**shown, "at": format_time(shown["at"])} for shown in kept.lists)
+    yield from _joined({**one, "at": format_time(one["at"])} for one in export.lists)
     yield "\n ]\n}\n"
 
 
-def as_csv(kept: Kept) -> Iterator[str]:
-    """One table with a column that says what each row is; importing it again brings back what was watched and rated."""
+def as_csv(export: VisitorExport) -> Iterator[str]:
+    """One table; its column `record` says what a row is. Importing it restores ratings and watches."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for row in _rows(kept):
+    for row in _rows(export):
         writer.writerow({name: _cell(value) for name, value in row.items()})
         yield out.getvalue()
         out.seek(0)
@@ -74,7 +76,7 @@ def as_csv(kept: Kept) -> Iterator[str]:
 
 
 def in_pieces(parts: Iterable[str]) -> Iterator[bytes]:
-    """Joined to pieces worth sending."""
+    """The parts joined to pieces of at least PIECE characters."""
     waiting: list[str] = []
     size = 0
     for part in parts:
@@ -91,19 +93,19 @@ def _joined(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield (",\n  " if n else "\n  ") + json.dumps(part, ensure_ascii=False)
 
 
-def _rows(kept: Kept) -> Iterator[dict[str, Any]]:
-    if kept.member is not None:
-        yield {"record": "account", "at": format_time(kept.member.created), "detail": kept.member.name}
-        yield {"record": "password", "at": format_time(kept.member.changed)}
-    for session in kept.sessions:
+def _rows(export: VisitorExport) -> Iterator[dict[str, Any]]:
+    if export.member is not None:
+        yield {"record": "account", "at": format_time(export.member.created), "detail": export.member.name}
+        yield {"record": "password", "at": format_time(export.member.changed)}
+    for session in export.sessions:
         used = f"{session.device}, last used {format_time(session.seen)}"
         yield {"record": "session", "at": format_time(session.created), "detail": used, "event_id": session.session_id}
-    for event in kept.events:
-        yield {**event, "record": "event", "at": format_time(event["at"]), "title": kept.title(event["item_id"])}
-    for shown in kept.lists:
-        items = " ".join(str(item_id) for item_id in shown["items"])
-        known = {name: shown[name] for name in ("list_id", "model", "version")}
-        yield {**known, "record": "list", "at": format_time(shown["at"]), "kind": shown["name"], "detail": items}
+    for event in export.events:
+        yield {**event, "record": "event", "at": format_time(event["at"]), "title": export.title(event["item_id"])}
+    for one in export.lists:
+        items = " ".join(str(item_id) for item_id in one["items"])
+        known = {name: one[name] for name in ("list_id", "model", "version")}
+        yield {**known, "record": "list", "at": format_time(one["at"]), "kind": one["name"], "detail": items}
 
 
 def _cell(value: object) -> object:

@@ -1,4 +1,4 @@
-"""What a visitor watched elsewhere becomes events here, with a word on what became of each row."""
+"""Turns rows of another site's table into events, with an outcome for each row."""
 
 import re
 import threading
@@ -11,18 +11,18 @@ from typing import Any
 
 from matinee.catalogue import Catalogue
 from matinee.histories import Instant, UserId
-from matinee.serve.transfer.match import MovieFinder
-from matinee.serve.transfer.read import Row
+from matinee.serve.transfer.match import MovieMatcher
+from matinee.serve.transfer.read import ImportRow
 from matinee.store.protocols import Kind, LiveEvent
 from matinee.vocab import Id, Vocab
 
 IN_THE_LOG = ("taken", "known", "twice", "rated")
-"""Outcomes of a row that is not lost: written now; there already; twice in the file; watched, and rated as well."""
+"""Outcomes of rows that are in the log: written now; there already; twice in the file; watched, and rated as well."""
 EVENTS_A_MOVIE = 5
-"""Events with one movie that one import writes at most: a history is read whole for each list."""
+"""Events with one movie that an import may write: every list reads the whole history."""
 LEAST, MOST = 0.5, 5.0
 CLOCK_SLACK = 86_400
-"""Seconds by which a row may lie ahead: its date is of another time zone."""
+"""Seconds by which a row may be in the future: its date may be of another time zone."""
 _RATING = re.compile(r"\d{1,2}(?:[.,]\d{1,6})?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,13}", re.ASCII)
 _MILLISECONDS_FROM = 10**11
@@ -30,20 +30,20 @@ _MILLISECONDS_FROM = 10**11
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a row. reason: a key of the texts; item_row: the movie it was, None where none was found."""
+    """The outcome of a row. reason: the key of a text; item_row: its movie, None if none was found."""
 
-    row: Row
+    row: ImportRow
     reason: str
     item_row: int | None = None
 
     @property
     def is_kept(self) -> bool:
-        """Whether what the row says is in the log now."""
+        """Whether the event of the row is in the log after the import."""
         return self.reason in IN_THE_LOG
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ImportPlan:
     """An import before it is written: the new events, and the outcome of each row in the order of the file."""
 
     events: list[LiveEvent]
@@ -55,19 +55,19 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Log:
-    """What a further row depends on: what the log holds, and what the rows before it brought. Items by id as text."""
+class _Known:
+    """What the outcome of a row depends on: the log, and the rows before it. Items are ids as text."""
 
-    known: set[str] = field(default_factory=set)
+    event_ids: set[str] = field(default_factory=set)
     rated: set[str] = field(default_factory=set)
     watched: dict[str, Instant] = field(default_factory=dict)
     new_ids: set[str] = field(default_factory=set)
     new_events: Counter[str] = field(default_factory=Counter)
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """An event that is there already."""
+        """Add an event of the log."""
         item, at = event["item_id"], event["at"]
-        self.known |= {str(event["event_id"]), _name_of(item, event["kind"], event["value"], at)}
+        self.event_ids |= {str(event["event_id"]), _event_id(item, event["kind"], event["value"], at)}
         if event["kind"] == "rating":
             self.rated.add(item)
         elif event["kind"] == "watched":
@@ -79,34 +79,36 @@ class Importer:
 
     def __init__(self, items: Vocab, catalogue: Catalogue) -> None:
         self._items = items
-        self._finder = MovieFinder(items, catalogue)
-        self.turn = threading.Lock()  # one import at a time leaves the rest of the processor to the pages
+        self._matcher = MovieMatcher(items, catalogue)
+        self.lock = threading.Lock()  # one import at a time leaves processor time for pages
 
-    def plan(self, user_id: UserId, rows: Sequence[Row], kept: Iterable[Mapping[str, Any]], now: Instant) -> Plan:
-        """What rows mean for a user of whom `kept` is in the log, as `AccountBook.everything` gives it."""
-        log = _Log()
-        for event in kept:
-            log.add(event)
-        found = self._finder.find(rows)
+    def plan(
+        self, user_id: UserId, rows: Sequence[ImportRow], stored: Iterable[Mapping[str, Any]], now: Instant
+    ) -> ImportPlan:
+        """The import of rows for a user. stored: their events in the log, from `AccountBook.everything`."""
+        known = _Known()
+        for event in stored:
+            known.add(event)
+        found = self._matcher.find(rows)
         for row, item_row in zip(rows, found, strict=True):
             if isinstance(item_row, int) and row.kind != "watched" and _RATING.fullmatch(row.rating):
-                log.rated.add(str(self._items.id(item_row)))
-        plan = Plan([], [])
+                known.rated.add(str(self._items.id(item_row)))
+        plan = ImportPlan([], [])
         for row, item_row in zip(rows, found, strict=True):
             if isinstance(item_row, str):
-                plan.outcomes.append(Outcome(row, item_row if _speaks_of_watching(row) else "no_event"))
+                plan.outcomes.append(Outcome(row, item_row if _is_history(row) else "no_event"))
                 continue
             made = _event(user_id, self._items.id(item_row), row, now)
-            reason = made if isinstance(made, str) else _judged(made, log)
+            reason = made if isinstance(made, str) else _outcome(made, known)
             if isinstance(made, LiveEvent) and reason == "taken":
-                plan.events.append(_after_watched(made, log))
+                plan.events.append(_after_watched(made, known))
             plan.outcomes.append(Outcome(row, reason, item_row))
         return plan
 
 
-def _event(user_id: UserId, item_id: Id, row: Row, now: Instant) -> LiveEvent | str:
-    """The event that a row means, or why it means none: no_event, rating, date (keys of texts)."""
-    if not _speaks_of_watching(row):
+def _event(user_id: UserId, item_id: Id, row: ImportRow, now: Instant) -> LiveEvent | str:
+    """The event of a row, or why it has none: no_event, rating, date (keys of texts)."""
+    if not _is_history(row):
         return "no_event"
     kind: Kind = "rating" if row.rating and row.kind != "watched" else "watched"
     value = _rating(row.rating) if kind == "rating" else 1.0
@@ -116,39 +118,39 @@ def _event(user_id: UserId, item_id: Id, row: Row, now: Instant) -> LiveEvent | 
     if at is None or not 0 <= at <= now + CLOCK_SLACK:
         return "date"
     return LiveEvent(
-        user_id, item_id, kind, value, min(at, now), _name_of(item_id, kind, value, at if row.at else None)
+        user_id, item_id, kind, value, min(at, now), _event_id(item_id, kind, value, at if row.at else None)
     )
 
 
-def _speaks_of_watching(row: Row) -> bool:
-    """Whether a row of our own download is an event that is history; any other table's rows are."""
+def _is_history(row: ImportRow) -> bool:
+    """Whether a row is a rating or a watch; only this site's download has other rows."""
     return row.record in ("", "event") and row.kind in ("", "rating", "watched")
 
 
-def _name_of(item_id: Id, kind: str, value: float, at: Instant | None) -> str:
-    """The event id of what a row says; the same for the same, whenever it is sent."""
+def _event_id(item_id: Id, kind: str, value: float, at: Instant | None) -> str:
+    """The same id for the same row content, so that sending it twice writes it once."""
     return f"import-{sha256(f'{item_id}|{kind}|{value:g}|{at}'.encode()).hexdigest()[:40]}"
 
 
-def _judged(event: LiveEvent, log: _Log) -> str:
-    """Whether an event is new (taken), or else why it is not written."""
-    item, name = str(event.item_id), str(event.event_id)
-    if name in log.known:
+def _outcome(event: LiveEvent, known: _Known) -> str:
+    """Whether an event is new (taken), or why it is not written."""
+    item, event_id = str(event.item_id), str(event.event_id)
+    if event_id in known.event_ids:
         return "known"
-    if name in log.new_ids:
+    if event_id in known.new_ids:
         return "twice"
-    if event.kind == "watched" and item in log.rated:
-        return "rated"  # as the later event it would hide the rating
-    if log.new_events[item] == EVENTS_A_MOVIE:
+    if event.kind == "watched" and item in known.rated:
+        return "rated"  # as the later event it would replace the rating
+    if known.new_events[item] == EVENTS_A_MOVIE:
         return "many"
-    log.new_ids.add(name)
-    log.new_events[item] += 1
+    known.new_ids.add(event_id)
+    known.new_events[item] += 1
     return "taken"
 
 
-def _after_watched(event: LiveEvent, log: _Log) -> LiveEvent:
-    """A rating moved up to the moment at which its movie was marked as watched, so that it is what counts."""
-    watched = log.watched.get(str(event.item_id), event.at)
+def _after_watched(event: LiveEvent, known: _Known) -> LiveEvent:
+    """The event, not before the movie was marked as watched: the last event counts, and the rating should."""
+    watched = known.watched.get(str(event.item_id), event.at)
     return replace(event, at=watched) if watched > event.at else event
 
 
@@ -158,7 +160,7 @@ def _rating(text: str) -> float | None:
 
 
 def _instant(text: str) -> Instant | None:
-    """UTC seconds of a time stamp or an ISO date; a day without a time is its noon, the same day in most places."""
+    """UTC seconds of a time stamp or an ISO date; a day without a time is noon, the same day in most time zones."""
     if _SECONDS.fullmatch(text):
         seconds = int(text)
         return seconds // 1000 if seconds >= _MILLISECONDS_FROM else seconds

@@ -1,8 +1,8 @@
-"""Reading a table that another site wrote: which column is what, and one row after the other, however odd.
+"""Reading a table of another site: which column is which, and every row, malformed ones too.
 
-Known are MovieLens (`ratings.csv`: userId, movieId, rating, timestamp), Letterboxd (`ratings.csv`, `watched.csv`,
-`diary.csv`: Date, Name, Year, Letterboxd URI, Rating, ..., Watched Date), our own download, and any table with a column
-for an id or a title. A row is one line: an open quote then spoils a line and not the rest of the file.
+Reads MovieLens (`ratings.csv`: userId, movieId, rating, timestamp), Letterboxd (`ratings.csv`, `watched.csv`,
+`diary.csv`: Date, Name, Year, Letterboxd URI, Rating, ..., Watched Date), this site's download, and any table with a
+column for an id or a title. A row is one line, so that an open quote spoils one line and not the rest of the file.
 """
 
 import codecs
@@ -21,9 +21,9 @@ COLUMNS = {
     "record": ("record",),
     "user": ("userid", "user"),
 }
-"""How the columns may be called, without case, blanks and signs; of several the first counts."""
+"""Names of the columns, without case, spaces and punctuation; the first of several counts."""
 HEADER_WITHIN = 10
-"""The header is one of the first lines."""
+"""The header is among so many first lines."""
 SEPARATORS = ",;\t|"
 MAX_ROWS = 250_000
 _LINE = re.compile(r"\r\n|\n|\r")
@@ -31,7 +31,7 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 
 class UnreadableError(Exception):
-    """A file that is no such table, as a key of the texts: no_table, many_people, too_long."""
+    """A file that cannot be imported, as the key of a text: no_table, many_people, too_long."""
 
     def __init__(self, key: str, n: int = 0) -> None:
         super().__init__(key)
@@ -39,8 +39,8 @@ class UnreadableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row as the file has it, each cell without blanks around it. line: its number in the file, from 1."""
+class ImportRow:
+    """One row of a file, its cells stripped. line: its number in the file, from 1."""
 
     line: int
     item_id: str = ""
@@ -53,17 +53,17 @@ class Row:
     user: str = ""
 
     @property
-    def shown(self) -> str:
-        """The row in a few words, for a report."""
+    def summary(self) -> str:
+        """The row in a few words, for the report."""
         named = f"{self.title} ({self.year})" if self.title and self.year else self.title or self.item_id
         return " · ".join(part for part in (named, self.rating, self.at) if part)[:200]
 
 
-def read_rows(raw: bytes) -> list[Row]:
-    """The rows of a file in its order. Raises UnreadableError if it is no table, or not one person's."""
+def read_rows(raw: bytes) -> list[ImportRow]:
+    """The rows of a file, in its order. Raises UnreadableError for a file without a table, or of several people."""
     lines = _LINE.split(_decoded(raw))
     start, separator, names = _header(lines)
-    rows: list[Row] = []
+    rows: list[ImportRow] = []
     for row in _rows(lines, start, separator, names):
         if len(rows) == MAX_ROWS:
             raise UnreadableError("too_long", MAX_ROWS)
@@ -75,7 +75,7 @@ def read_rows(raw: bytes) -> list[Row]:
 
 
 def _decoded(raw: bytes) -> str:
-    """The text of a file: Unicode by its mark, else UTF-8, else what Windows writes in the west."""
+    """The text of a file: Unicode by its byte order mark, else UTF-8, else Windows-1252."""
     for mark, encoding in _BOMS:
         if raw.startswith(mark):
             return raw.decode(encoding, "replace")
@@ -86,32 +86,32 @@ def _decoded(raw: bytes) -> str:
 
 
 def _header(lines: Sequence[str]) -> tuple[int, str, list[str]]:
-    """The place of the header, the separator, and what each column is ("" if nothing that we read)."""
-    for place, line in enumerate(lines[:HEADER_WITHIN]):
-        readings = [(separator, _named(_cells(line, separator))) for separator in SEPARATORS]
+    """The header's line index, the separator, and the field of each column ("" for others)."""
+    for index, line in enumerate(lines[:HEADER_WITHIN]):
+        readings = [(separator, _fields(_cells(line, separator))) for separator in SEPARATORS]
         separator, names = max(readings, key=lambda reading: sum(map(bool, reading[1])))
         if "item_id" in names or "title" in names:
-            return place, separator, names
+            return index, separator, names
     raise UnreadableError("no_table")
 
 
-def _named(cells: Sequence[str]) -> list[str]:
+def _fields(cells: Sequence[str]) -> list[str]:
     plain = [re.sub(r"[\W_]", "", cell).casefold() for cell in cells]
     names = [""] * len(plain)
-    for field, calls in COLUMNS.items():
-        called = next((call for call in calls if call in plain), None)
-        if called is not None:
-            names[plain.index(called)] = field
+    for field, known in COLUMNS.items():
+        name = next((name for name in known if name in plain), None)
+        if name is not None:
+            names[plain.index(name)] = field
     return names
 
 
-def _rows(lines: Sequence[str], start: int, separator: str, names: list[str]) -> Iterator[Row]:
-    fields = [(name, place) for place, name in enumerate(names) if name]
+def _rows(lines: Sequence[str], start: int, separator: str, names: list[str]) -> Iterator[ImportRow]:
+    fields = [(name, column) for column, name in enumerate(names) if name]
     for number, line in enumerate(lines[start + 1 :], start=start + 2):
         if not line.strip():
             continue
         cells = _cells(line, separator)
-        yield Row(number, **{name: cells[place].strip() for name, place in fields if place < len(cells)})
+        yield ImportRow(number, **{name: cells[column].strip() for name, column in fields if column < len(cells)})
 
 
 def _cells(line: str, separator: str) -> list[str]:

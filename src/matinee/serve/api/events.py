@@ -1,0 +1,49 @@
+"""Writing events."""
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from matinee.serve.api.requests import UNPROCESSABLE, item_row, require_open
+from matinee.serve.api.schemas import EventIn, EventsOut
+from matinee.serve.dependencies import CurrentSite
+from matinee.store.protocols import LiveEvent
+
+MAX_EVENTS = 1000
+"""Events in one request."""
+CLOCK_SLACK = 300
+"""Seconds by which a sender's clock may be ahead."""
+
+router = APIRouter(tags=["events"])
+
+
+@router.post("/api/v1/events", status_code=201)
+def events(request: Request, response: Response, site: CurrentSite, sent: EventIn | list[EventIn]) -> EventsOut:
+    """Write one event or a list of them, all or none."""
+    batch = sent if isinstance(sent, list) else [sent]
+    if not 1 <= len(batch) <= MAX_EVENTS:
+        raise HTTPException(UNPROCESSABLE, f"{len(batch)} events; send 1 to {MAX_EVENTS} at a time")
+    if any(event.user_id is not None for event in batch):
+        require_open(site)
+    now = site.now()
+    for event in batch:
+        if event.at is not None and event.at > now + CLOCK_SLACK:
+            raise HTTPException(UNPROCESSABLE, f"at = {event.at} is in the future; it is {now} (UTC seconds)")
+    rows = [item_row(site, event.item_id, UNPROCESSABLE) for event in batch]
+    visitor_id = None
+    if any(event.user_id is None for event in batch):
+        visitor_id = site.visitors.open(request, response, now)
+    new = [
+        LiveEvent(
+            user_id=event.user_id if event.user_id is not None else str(visitor_id),
+            item_id=site.engine.items.id(row),
+            kind=event.kind,
+            value=event.value if event.value is not None else 1.0,
+            at=event.at if event.at is not None else now,
+            event_id=event.event_id,
+            model=event.model,
+            list_id=event.list_id,
+            position=event.position,
+        )
+        for event, row in zip(batch, rows, strict=True)
+    ]
+    accepted = site.log.append(new)
+    return EventsOut(accepted=accepted, duplicates=len(new) - accepted)

@@ -1,0 +1,67 @@
+"""Recommendations, similar items, explanations."""
+
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query
+
+from matinee.config import Rerank, configure, parse_rerank
+from matinee.serve.api.requests import ItemRow, Length, Model, State
+from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.impressions import new_list_id
+
+router = APIRouter(tags=["lists"])
+
+
+@router.get("/api/v1/recommendations", response_model_exclude_none=True)
+def recommendations(
+    site: CurrentSite,
+    state: State,
+    k: Length = 10,
+    model: Model = None,
+    explain: bool = False,
+    rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
+) -> ListOut:
+    """The best items for a history, for a user id, or by default for the visitor of this session."""
+    asked = configure(Rerank, parse_rerank(rerank), "rerank")
+    found = site.engine.recommend_for(state.history, k, model, rerank=asked, dismissed=state.dismissed)
+    name = model or site.engine.default
+    impressions = site.impression_recorder(state.user_id)
+    list_id = impressions.add("api", found[0].model if found else name, found)
+    impressions.write()
+    return ListOut(
+        list_id=list_id,
+        model=name,
+        history_length=len(state.history.items),
+        items=[recommendation_out(site, item, rank, explain=explain) for rank, item in enumerate(found, start=1)],
+    )
+
+
+@router.get("/api/v1/items/{item_id:path}/similar", response_model_exclude_none=True)
+def similar(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None) -> ListOut:
+    """The items that a model finds most similar; fewer than k if only those have a positive similarity."""
+    found = site.engine.similar(row, k, model)
+    items = [recommendation_out(site, item, rank, explain=False) for rank, item in enumerate(found, start=1)]
+    return ListOut(list_id=new_list_id(), model=model or site.engine.similar_default, items=items)
+
+
+@router.get("/api/v1/items/{item_id:path}/why")
+def why(site: CurrentSite, row: ItemRow, state: State, model: Model = None) -> WhyOut:
+    """What each event of a history adds to an item's score, the largest first; the history as for a list."""
+    history = state.history
+    found = site.engine.why(history, row, model)
+    adds = found.contributions[:, 0]
+    return WhyOut(
+        item_id=site.engine.items.id(row),
+        model=model or site.engine.default,
+        method=found.method,
+        score=float(found.scores[0]),
+        share=float(found.item_bias[0]),
+        looked_at=found.n_examined,
+        because=[
+            because_out(site, int(history.items[n]), float(history.weights[n]), float(adds[n]))
+            for n in np.argsort(-np.abs(adds), kind="stable")
+            if adds[n] != 0
+        ],
+    )

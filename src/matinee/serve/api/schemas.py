@@ -1,0 +1,152 @@
+"""Requests and answers of the API."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from matinee.ranking.explain import Method
+from matinee.recommender import Recommendation
+from matinee.renamed import EVENT_KINDS
+from matinee.serve.site import Site
+from matinee.store.protocols import Kind
+
+
+def _current_name(kind: object) -> object:
+    return EVENT_KINDS.get(kind, kind) if isinstance(kind, str) else kind
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+
+class ItemOut(_Strict):
+    """An item of the catalogue."""
+
+    item_id: int | str
+    title: str
+    year: int | None
+    genres: list[str]
+    popularity: int
+    """Training events."""
+
+
+class BecauseOut(_Strict):
+    """An event of the history that contributes to a recommendation."""
+
+    item_id: int | str
+    title: str
+    value: float
+    contribution: float
+    """What it adds to the score."""
+
+
+class RecommendationOut(_Strict):
+    """One recommendation; the first has rank 1."""
+
+    rank: int
+    item_id: int | str
+    title: str
+    year: int | None
+    genres: list[str]
+    score: float
+    model: str
+    """The model that recommends it: `popularity` without a history."""
+    because: list[BecauseOut] | None = None
+    """Only with explain=true."""
+
+
+class ListOut(_Strict):
+    """A list; events may refer to it by its list_id."""
+
+    list_id: str
+    model: str
+    history_length: int | None = None
+    items: list[RecommendationOut]
+
+
+class WhyOut(_Strict):
+    """Why an item has its score."""
+
+    item_id: int | str
+    model: str
+    method: Method
+    """exact: contributions and share sum to the score; left-out: the fall of the score without the event."""
+    score: float
+    share: float
+    """The part of the score that does not depend on the history."""
+    looked_at: int
+    """How many events, the last ones, were examined."""
+    because: list[BecauseOut]
+
+
+class EventIn(_Strict):
+    """Something a user did with an item."""
+
+    item_id: Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
+    kind: Annotated[Kind, BeforeValidator(_current_name)]
+    value: float | None = Field(None, ge=0.5, le=5, allow_inf_nan=False)
+    """A rating's value, 0.5 to 5; other kinds have none and count 1."""
+    at: int | None = Field(None, ge=0)
+    """UTC seconds; now by default."""
+    event_id: str | None = Field(None, min_length=1, max_length=100)
+    """Your own id for the event: sent twice, it is written once."""
+    user_id: int | str | None = Field(None)
+    """Only if the API is open; by default the visitor of this session."""
+    model: str | None = Field(None, max_length=100)
+    list_id: str | None = Field(None, max_length=100)
+    position: int | None = Field(None, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _value_fits_kind(self) -> "EventIn":
+        if (self.kind == "rating") != (self.value is not None):
+            raise ValueError("a rating needs a value from 0.5 to 5; other kinds have none")
+        if self.user_id is not None and not 0 < len(str(self.user_id)) <= 200:
+            raise ValueError("user_id has 1 to 200 letters")
+        return self
+
+
+class EventsOut(_Strict):
+    """How many of the events were new."""
+
+    accepted: int
+    duplicates: int
+
+
+class Health(_Strict):
+    """The state of the site."""
+
+    status: Literal["alive", "ready", "not ready"]
+    models: list[str] = []
+    items: int = 0
+
+
+def item_out(site: Site, row: int) -> ItemOut:
+    """An item of the catalogue by its row."""
+    return ItemOut(
+        item_id=site.engine.items.id(row),
+        title=site.catalogue.titles[row],
+        year=site.catalogue.years[row] or None,
+        genres=list(site.catalogue.genres[row]),
+        popularity=int(site.engine.popularity[row]),
+    )
+
+
+def because_out(site: Site, row: int, value: float, contribution: float) -> BecauseOut:
+    """An event with what it adds to a score."""
+    title = site.catalogue.titles[row]
+    return BecauseOut(item_id=site.engine.items.id(row), title=title, value=value, contribution=contribution)
+
+
+def recommendation_out(site: Site, item: Recommendation, rank: int, *, explain: bool) -> RecommendationOut:
+    """One recommendation of a list."""
+    because = [because_out(site, one.item_row, one.value, one.contribution) for one in item.reasons]
+    return RecommendationOut(
+        rank=rank,
+        item_id=item.item_id,
+        title=site.catalogue.titles[item.item_row],
+        year=site.catalogue.years[item.item_row] or None,
+        genres=list(site.catalogue.genres[item.item_row]),
+        score=item.score,
+        model=item.model,
+        because=because if explain else None,
+    )

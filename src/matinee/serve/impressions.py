@@ -1,0 +1,54 @@
+"""Impressions: the lists on a page or in an answer of the API, recorded so that later events can name their list."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from matinee.histories import Instant
+from matinee.recommender import Engine, Recommendation
+from matinee.store.protocols import ImpressionLog, ListImpression, LiveEvent
+
+
+@dataclass(frozen=True, slots=True)
+class ListPosition:
+    """A position, from 1, of a list that was displayed. model, version: of the artefact that made the list."""
+
+    list_id: str
+    position: int
+    model: str
+    version: str
+
+    def attach_to(self, event: LiveEvent) -> LiveEvent:
+        """The event with the list that it comes from."""
+        version = self.version or None
+        return replace(event, list_id=self.list_id, position=self.position, model=self.model, version=version)
+
+
+class ImpressionRecorder:
+    """Collects the lists of one answer, and writes them in one insert before the answer is sent.
+
+    user_id: None for a visitor without a session, of whom nothing is written; at: when the lists are displayed.
+    """
+
+    def __init__(self, log: ImpressionLog, engine: Engine, user_id: str | None, at: Instant) -> None:
+        self._log, self._engine = log, engine
+        self._user_id, self._at = user_id, at
+        self._lists: list[ListImpression] = []
+
+    def add(self, name: str, model: str, items: Sequence[Recommendation]) -> str:
+        """Record a model's list. name: of the part of the page that displays it. Returns the new list_id."""
+        list_id = new_list_id()
+        if self._user_id is not None and items:
+            version, item_ids = self._engine.version(model), tuple(item.item_id for item in items)
+            self._lists.append(ListImpression(list_id, self._user_id, name, model, version, self._at, item_ids))
+        return list_id
+
+    def write(self) -> None:
+        """Write the lists added since the last call."""
+        lists, self._lists = self._lists, []
+        self._log.write(lists)
+
+
+def new_list_id() -> str:
+    """A random id for one displayed list."""
+    return secrets.token_urlsafe(9)

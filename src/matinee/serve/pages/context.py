@@ -1,0 +1,90 @@
+"""One request for a page: whose it is, in which language, and the answer to it."""
+
+from functools import cached_property
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, Response
+
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.http.csrf import page_token
+from matinee.serve.impressions import ImpressionRecorder, new_list_id
+from matinee.serve.pages.cards import Cards
+from matinee.serve.pages.i18n import Texts, texts_for
+from matinee.serve.pages.resources import PageResources
+from matinee.serve.site import Site, VisitorState
+
+
+class PageContext:
+    """What the routes of all pages need. The log is read once a request, and only by pages that need it."""
+
+    def __init__(self, request: Request, site: Site, resources: PageResources) -> None:
+        self.request, self.site, self.resources = request, site, resources
+        self.texts: Texts = texts_for(request)
+
+    @property
+    def cards(self) -> Cards:
+        """Makes cards of movies."""
+        return self.resources.cards
+
+    @cached_property
+    def visitor(self) -> VisitorState:
+        """What the visitor did."""
+        return self.site.state_of(self.site.visitors.user_id(self.request))
+
+    @cached_property
+    def impressions(self) -> ImpressionRecorder:
+        """Records the lists of this page; `respond` writes them."""
+        return self.site.impression_recorder(self.site.visitors.user_id(self.request))
+
+    def respond(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
+        """A whole page. Without a value `n_watched` for its header, the log is read."""
+        request = self.request
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        identity = self.site.visitors.identity(request)
+        shared: dict[str, Any] = {
+            "here": path if request.method == "GET" else "/",
+            "list_id": new_list_id(),
+            "model": "",
+            "q": "",
+            "csrf": page_token(request),
+            "member": identity.name if identity else None,
+        }
+        if "n_watched" not in values:
+            shared["n_watched"] = len(self.visitor.watched)
+        html = self.render(template, **shared | values)
+        self.impressions.write()
+        response = HTMLResponse(html, status, {"Vary": "Cookie, Accept-Language"})
+        self.site.visitors.keep_cookie(request, response)
+        return response
+
+    def render(self, template: str, **values: Any) -> str:  # noqa: ANN401
+        """A template in the visitor's language, with these values alone."""
+        return self.resources.renderer.render(template, self.texts, values)
+
+
+def page_context(request: Request) -> PageContext:
+    """The context of a request, for error handlers, which have no dependencies."""
+    return PageContext(request, request.app.state.site, request.app.state.resources)
+
+
+async def get_page(request: Request, site: CurrentSite) -> PageContext:
+    """The context of the page."""
+    return PageContext(request, site, request.app.state.resources)
+
+
+Page = Annotated[PageContext, Depends(get_page)]
+
+
+def get_visitor(page: Page) -> VisitorState:
+    """What the visitor did."""
+    return page.visitor
+
+
+Visitor = Annotated[VisitorState, Depends(get_visitor)]
+
+
+def own_path(path: str) -> str:
+    """A path of this site; `/` in place of an address elsewhere."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if safe else "/"

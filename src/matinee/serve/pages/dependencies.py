@@ -1,0 +1,31 @@
+"""What the pages' addresses ask for: a model, a movie, a rerank."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.pages.errors import movie_row, require_served
+from matinee.serve.pages.rerank_form import RerankForm, read_rerank_form
+
+
+async def get_served_model(site: CurrentSite, model: str = "") -> str:
+    """The model that the address asks for, else the default. Raises PageError if it is not served."""
+    name = model or site.engine.default
+    require_served(name, site.engine.models)
+    return name
+
+
+async def get_movie_row(site: CurrentSite, item_id: str) -> int:
+    """The row of the movie in the path. Raises PageError for an unknown id."""
+    return movie_row(site, item_id)
+
+
+def get_rerank(request: Request, site: CurrentSite) -> RerankForm:
+    """The rerank form as the address fills it in. Raises PageError for impossible values."""
+    return read_rerank_form(request, site.catalogue)
+
+
+ServedModel = Annotated[str, Depends(get_served_model)]
+MovieRow = Annotated[int, Depends(get_movie_row)]
+AskedRerank = Annotated[RerankForm, Depends(get_rerank)]

@@ -1,0 +1,92 @@
+"""Templates, and what every template may use."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from matinee.serve.pages.cards import CACHED_CARDS, Card
+from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts
+from matinee.serve.pages.model_cards import ModelCard
+from matinee.serve.site import Site
+
+HERE = Path(__file__).parent
+STATIC = HERE.parent / "static"
+STRIP = 6
+"""Movies in a single row of the grid; divisible by its 2, 3 or 6 columns."""
+GAP = "\x01\x02"
+"""Marks, in the cached buttons of a movie, where the visitor's own rating goes."""
+
+
+class Renderer:
+    """Renders the templates of a site."""
+
+    def __init__(self, site: Site, model_cards: Mapping[str, ModelCard]) -> None:
+        self._site, self._model_cards = site, model_cards
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        versions = {name: sha256((STATIC / name).read_bytes()).hexdigest()[:10] for name in _assets()}
+        self._cached_buttons = lru_cache(maxsize=2 * CACHED_CARDS)(self._draw_buttons)
+        self._templates.globals |= {
+            "asset": lambda name: f"/static/{name}?v={versions[name]}",
+            "buttons": self._buttons,
+            "label": lambda name: model_cards[name].label,
+            "languages": [(name, TEXTS[name]("language.name")) for name in LANGUAGES],
+            "models": site.engine.models,
+            "similar_models": site.engine.similar_models,
+            "default_model": site.engine.default,
+            "n_items": len(site.engine.items),
+            "n_left_out": len(site.left_out),
+        }
+        self._templates.filters["genre"] = _genre
+
+    def render(self, template: str, texts: Texts, values: Mapping[str, Any]) -> str:
+        """A template with its values, in a language."""
+        shared = {
+            "t": texts,
+            "h": texts.html,
+            "lang": texts.language,
+            "date": texts.date,
+            "number": texts.number,
+            "in_words": lambda name: self._model_cards[name].words_in(texts.language).words,
+            "cover": lambda card: self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
+        }
+        return self._templates.get_template(template).render(shared | dict(values))
+
+    @pass_context
+    def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:
+        """The buttons of a card's form: most of a page's bytes, cached but for the visitor's stars."""
+        parts = self._cached_buttons(
+            context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words
+        )
+        html = [parts[0]]
+        for star in range(1, 6):
+            html += ("true" if card.stars == star else "false", parts[2 * star - 1])
+            html += ('class="on" ' if card.stars >= star else "", parts[2 * star])
+        return Markup("".join(html))
+
+    def _draw_buttons(self, language: str, title: str, unseen: bool, listed: bool, words: bool) -> tuple[str, ...]:
+        """Eleven parts: between them go, for each star, whether it is pressed and its class."""
+        values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "gap": GAP}
+        html = self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]})
+        return tuple(html.split(GAP))
+
+
+@pass_context
+def _genre(context: Context, name: str) -> str:
+    texts: Texts = context["t"]
+    return texts.genre(name)
+
+
+def _assets() -> list[str]:
+    return [file.name for file in STATIC.iterdir() if file.is_file()]

@@ -1,0 +1,57 @@
+"""What the pages of a site compute once, when the application is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from matinee.models import model_class
+from matinee.recommender import POPULAR
+from matinee.serve.accounts.rate_limit import RateLimit
+from matinee.serve.pages.also_liked import AlsoLiked
+from matinee.serve.pages.cards import Cards
+from matinee.serve.pages.model_cards import ModelCard, model_card
+from matinee.serve.pages.model_quality import ModelQuality, best_next_model
+from matinee.serve.pages.rendering import Renderer
+from matinee.serve.pages.trending import Trending
+from matinee.serve.site import Site
+
+STARTERS = 12
+STARTER_PAGES = 5
+"""How many times a visitor who knows none of the movies may ask for others."""
+IMPORTS, IMPORTS_SECONDS = 30, 3600
+"""Imports from one address in an hour: the largest keeps a core busy for seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageResources:
+    """Shared by all requests; safe to use from any thread.
+
+    starters: item rows to rate first; next_model: the best served model of what comes next, empty without one.
+    """
+
+    renderer: Renderer
+    cards: Cards
+    model_cards: Mapping[str, ModelCard]
+    starters: list[int]
+    trending: Trending
+    also_liked: AlsoLiked
+    quality: ModelQuality
+    next_model: str
+    import_limit: RateLimit
+
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        """The resources of a site."""
+        models = {name: type(artefact.model) for name, artefact in site.engine.artefacts.items()}
+        model_cards = {name: model_card(model) for name, model in ({POPULAR: model_class(POPULAR)} | models).items()}
+        return cls(
+            renderer=Renderer(site, model_cards),
+            cards=Cards(site),
+            model_cards=model_cards,
+            starters=site.engine.starters(STARTERS * STARTER_PAGES),
+            trending=Trending(site),
+            also_liked=AlsoLiked(site),
+            quality=ModelQuality(site.engine),
+            next_model=best_next_model(site.engine),
+            import_limit=RateLimit(site.clock, IMPORTS, IMPORTS_SECONDS),
+        )

@@ -1,0 +1,6 @@
+"""What a rating says, on the site's scale of half a star to five: which ratings count as liking a movie."""
+
+LIKED = 3.0
+"""A reason says "you liked" from this rating on; a shelf starts from a movie rated higher."""
+FAVOURITE = 4.0
+"""From this rating on, a person counts among the people who liked a movie."""
