@@ -1,4 +1,4 @@
-"""The map of movies, and what stands behind similar ones."""
+"""The map of movies, and the reasons for similar ones."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,11 +13,11 @@ from matinee.report.map import draw_map, movie_map
 from matinee.workflow import similar
 
 
-def test_movies_of_one_taste_lie_on_one_side() -> None:
+def test_two_tastes_are_separated_on_the_first_axis() -> None:
     fitted = mt.fit("ials", two_groups(24, 12), dim=4, l2=0.05)
     drawn = movie_map(fitted)
     groups = np.array([int(title.split()[1]) % 2 for title in drawn.titles])
-    first = drawn.places[:, 0]
+    first = drawn.positions[:, 0]
     assert {
         first[groups == 0].max() < first[groups == 1].min(),
         first[groups == 1].max() < first[groups == 0].min(),
@@ -37,7 +37,7 @@ class Sources(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in {"src", "href"}]
 
 
-def test_the_page_needs_no_other_file_and_the_picture_is_one(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_the_picture_is_a_png(tmp_path: Path) -> None:
     drawn = movie_map(mt.fit("ials", mt.load("bundled"), epochs=2, dim=8), 200)
     draw_map(drawn, tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text("utf-8")
@@ -52,12 +52,12 @@ def test_the_page_needs_no_other_file_and_the_picture_is_one(tmp_path: Path) -> 
         draw_map(drawn, tmp_path / "map.nothing")
 
 
-def test_a_model_without_vectors_has_no_map() -> None:
+def test_a_model_without_vectors_raises() -> None:
     with pytest.raises(MatineeError, match="item-knn has no vectors to draw"):
         movie_map(mt.fit("item-knn", two_groups()))
 
 
-def test_similar_movies_with_the_people_they_share() -> None:
+def test_similar_movies_report_shared_users() -> None:
     data = two_groups(24, 12)
     fitted = mt.fit("ials", data, dim=4)
     found = similar(fitted, item=0, k=3, explain=True)

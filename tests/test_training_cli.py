@@ -28,7 +28,7 @@ def bundled_split(bundled: Dataset) -> Split:
     return split(bundled, SplitConfig())
 
 
-def test_curves_stand_beside_the_artefact_and_the_checkpoint_is_gone(tmp_path: Path) -> None:
+def test_training_saves_curves_and_deletes_the_checkpoint(tmp_path: Path) -> None:
     out = tmp_path / "model"
     done = train("--out", str(out), "--set", "patience=2", "--set", "monitor=recall@10")
     assert done.exit_code == 0, done.output
@@ -39,7 +39,7 @@ def test_curves_stand_beside_the_artefact_and_the_checkpoint_is_gone(tmp_path: P
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
-def test_an_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_continues_an_interrupted_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, out = tmp_path / "whole", tmp_path / "model"
     assert train("--out", str(whole)).exit_code == 0
     fit = LightGCN.fit
@@ -47,7 +47,7 @@ def test_an_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch
     def interrupted(self: LightGCN, data: Any, run: Any) -> LightGCN:
         from dataclasses import replace
 
-        def stop(epoch: int, epochs: int, figures: dict[str, float]) -> None:
+        def stop(epoch: int, epochs: int, values: dict[str, float]) -> None:
             if epoch == 3:
                 raise KeyboardInterrupt
 
@@ -68,10 +68,10 @@ def test_an_interrupted_training_goes_on_with_resume(tmp_path: Path, monkeypatch
         assert (getattr(one, name) == getattr(two, name)).all()
 
 
-def test_early_stopping_watches_valid_and_not_what_is_learned_from(bundled_split: Split) -> None:
+def test_early_stopping_monitors_valid_only_if_it_is_not_training_data(bundled_split: Split) -> None:
     settings: dict[str, Any] = {"dim": 8, "epochs": 2, "patience": 1}
-    watched = workflow.fit("lightgcn", bundled_split, **settings)
-    assert all("valid" in row for row in watched.model.curves)
+    monitored = workflow.fit("lightgcn", bundled_split, **settings)
+    assert all("valid" in row for row in monitored.model.curves)
     refitted = workflow.fit("lightgcn", bundled_split, refit="train+valid", **settings)
     assert not any("valid" in row for row in refitted.model.curves)
     everything = workflow.fit("lightgcn", bundled_split.data, **settings)

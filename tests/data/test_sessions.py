@@ -109,8 +109,8 @@ def test_the_figure_shows_the_audits_counts() -> None:
     data = zipf_log(200, 300, 8000, np.random.default_rng(0))
     found = audit_sessions(data, SplitConfig(gap="30m"))
     panels = {axes.get_title(loc="left"): axes for axes in figure(found).axes}
-    assert list(panels) == ["Lengths", "Durations", "Sessions of each user", "Sessions over time"]
-    for title in ("Lengths", "Durations", "Sessions of each user"):  # shares of all: no session falls out of the bars
+    assert list(panels) == ["Lengths", "Durations", "Sessions per user", "Sessions over time"]
+    for title in ("Lengths", "Durations", "Sessions per user"):  # shares of all: no session falls out of the bars
         assert panels[title].patches[0].get_data().values.sum() == pytest.approx(1)
     assert panels["Sessions over time"].patches[0].get_data().values.sum() == found.sessions
     assert "days" in panels["Sessions over time"].get_ylabel()  # five years are not drawn day by day

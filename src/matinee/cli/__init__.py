@@ -11,7 +11,7 @@ from matinee.errors import MatineeError
 
 app = typer.Typer(
     name="matinee",
-    help="From a log of who watched what to an honest comparison of models and a live movie site.",
+    help="Train recommenders on a log of ratings or clicks, compare them, and serve them as a movie site.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,7 +31,7 @@ app.command()(site.doctor)
 
 
 @app.callback(invoke_without_command=True)
-def _top(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _top(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
         from matinee.version import __version__
 
@@ -40,7 +40,7 @@ def _top(version: bool = typer.Option(False, "--version", help="Print the versio
 
 
 def main() -> None:
-    """Run the command line: a mistake ends in one line on standard error and exit code 1, not in a trace."""
+    """Run the command line. An error is one line on standard error and exit code 1, without a traceback."""
     try:
         app()
     except MatineeError as error:
@@ -50,4 +50,4 @@ def main() -> None:
         fail("interrupted")
         sys.exit(130)
     except BrokenPipeError:
-        os._exit(141)  # whoever read our output has gone, and there is nothing left to flush to
+        os._exit(141)  # the reader of our output is gone, so skip flushing

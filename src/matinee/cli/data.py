@@ -1,4 +1,4 @@
-"""data list, fetch, import, audit, show: logs and what is in them."""
+"""The commands data list, fetch, import, audit and show."""
 
 import shutil
 from pathlib import Path
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 Rows = tuple[list[str], list[tuple[object, ...]]]
 """Column headings and rows."""
 
-LEAST_EVENTS = 10
-"""Of a movie in --pairs: two movies that one person alone has seen are as alike as can be."""
+MIN_PAIR_EVENTS = 10
+"""Minimum number of events of a movie in --pairs: two movies with the same single user are perfectly similar."""
 
-app = typer.Typer(help="Logs: what is here, how to get more, and what is in them.", no_args_is_help=True)
+app = typer.Typer(help="List, download, import, audit and show data sets.", no_args_is_help=True)
 
 
 @app.command("list")
 def list_(json: bool = Json) -> None:
-    """The data sets that have a name here, and those that can be fetched."""
+    """List the available data sets, and those that can be downloaded."""
     from matinee.data.fetch import SETS
     from matinee.data.loading import available
 
@@ -39,7 +39,7 @@ def list_(json: bool = Json) -> None:
         return
     say(table(None, ["name", "where", "path"], here))
     if missing:
-        say(f"\nto fetch: {', '.join(missing)}   (matinee data fetch NAME)")
+        say(f"\nto download: {', '.join(missing)}   (matinee data fetch NAME)")
 
 
 @app.command()
@@ -47,7 +47,7 @@ def fetch(
     name: str = typer.Argument(..., help="ml-latest-small, ml-1m, ml-10m, ml-20m, ml-25m or ml-32m."),
     json: bool = Json,
 ) -> None:
-    """Get a MovieLens archive from GroupLens into the cache; what broke off goes on where it ended."""
+    """Download a MovieLens archive from GroupLens into the cache; an interrupted download is resumed."""
     from matinee.data.fetch import fetch as get
 
     with transfer(name) as on_progress:
@@ -64,19 +64,19 @@ def import_(
     experiment: Experiment,
     chosen: frozenset[str],
     source: str = typer.Argument(..., help="A folder, zip or table."),
-    name: str = typer.Option(..., "--name", help="The name that --data will know it by."),
+    name: str = typer.Option(..., "--name", help="The name for --data."),
     json: bool = Json,
 ) -> None:
-    """Check a log, filter it if asked, and keep it under a name as Parquet, quick to read again."""
+    """Check and optionally filter a log, and store it under a name as Parquet, which is fast to read."""
     from matinee.data.fetch import cache_folder
     from matinee.workflow import read
 
     data = read(experiment.model_copy(update={"data": source}))
     folder = cache_folder() / name
     if name != Path(name).name or name == "bundled":
-        raise MatineeError(f"--name {name!r} cannot be a folder's name here; choose plain letters, digits and dashes")
+        raise MatineeError(f"--name {name!r} is not a valid folder name; use letters, digits and dashes")
     if folder.exists():
-        raise MatineeError(f"there is a data set {name} at {folder} already; remove it or choose another --name")
+        raise MatineeError(f"data set {name} already exists at {folder}; remove it or choose another --name")
     part = folder.with_name(f".{name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -95,14 +95,12 @@ def audit(
     experiment: Experiment,
     chosen: frozenset[str],
     source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
-    figure: Path | None = typer.Option(None, "--figure", help="Draw it as a picture (png, svg, pdf)."),
-    strict: bool = typer.Option(False, "--strict", help="Fail if the split lets through anything from the future."),
-    sessions: bool = typer.Option(
-        False, "--sessions", help="Of the sessions alone, as --gap and --min-length cut them."
-    ),
+    figure: Path | None = typer.Option(None, "--figure", help="Save a figure (png, svg, pdf)."),
+    strict: bool = typer.Option(False, "--strict", help="Fail if the split leaks."),
+    sessions: bool = typer.Option(False, "--sessions", help="Audit only the sessions, cut by --gap and --min-length."),
     json: bool = Json,
 ) -> None:
-    """What is in a log and its split: counts, spread, sessions, drift, cold users and items, leaks."""
+    """Audit a log and its split: sizes, distributions, sessions, drift, cold users and items, leaks."""
     if sessions:
         _audit_sessions(_of(experiment, source), figure, json)
         return
@@ -127,9 +125,9 @@ def audit(
         for leak in found.leaks:
             warn(f"leak: {leak}")
         if figure is not None:
-            say(f"drawn in {figure}")
+            say(f"figure saved to {figure}")
     if problems:
-        raise MatineeError(f"{len(problems)} leaks under --strict: {'; '.join(problems)}; split by time instead")
+        raise MatineeError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
 
 
 def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> None:
@@ -148,7 +146,7 @@ def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> 
         warn(note)
     say(table(f"{found.name}, sessions", ["", ""], found.rows()))
     if figure is not None:
-        say(f"drawn in {figure}")
+        say(f"figure saved to {figure}")
 
 
 @app.command()
@@ -157,27 +155,27 @@ def show(
     experiment: Experiment,
     chosen: frozenset[str],
     source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
-    user: str | None = typer.Option(None, "--of", metavar="ID", help="Show one user's history, newest first."),
+    user: str | None = typer.Option(None, "--of", metavar="ID", help="Show a user's history, newest first."),
     pairs: Path | None = typer.Option(
         None,
         "--pairs",
         metavar="ARTEFACT",
-        help="Show a model's most similar pairs; --min-item-events leaves out more.",
+        help="Show a model's most similar pairs; --min-item-events sets their minimum of events.",
     ),
-    k: int = typer.Option(10, "-k", min=1, help="How many rows."),
+    k: int = typer.Option(10, "-k", min=1, help="Number of rows."),
     json: bool = Json,
 ) -> None:
-    """The most watched movies of a log, one user's history, or the most similar pairs of a model."""
+    """Show the most popular movies of a log, a user's history, or a model's most similar pairs."""
     if pairs is not None:
         if source is not None or user is not None or "data" in chosen:
             raise MatineeError("--pairs shows what a model learned; leave out the data and --of")
-        least = experiment.filters.min_item_events if "filters.min_item_events" in chosen else LEAST_EVENTS
+        least = experiment.filters.min_item_events if "filters.min_item_events" in chosen else MIN_PAIR_EVENTS
         _show_pairs(pairs, k, least, json)
         return
     from matinee.workflow import read
 
     data = read(_of(experiment, source))
-    columns, rows = _history(data, user, k) if user is not None else _most_watched(data, k)
+    columns, rows = _history(data, user, k) if user is not None else _most_popular(data, k)
     if json:
         print_json(data.describe() | {"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
         return
@@ -200,11 +198,11 @@ def _show_pairs(artefact: Path, k: int, min_events: int, json: bool) -> None:
         for pair in found
     ]
     title = f"{model.name}, most similar pairs among movies with at least {min_events} events"
-    say(table(title, ["movie", "and", "similarity", "have it", "have that", "have both"], rows, right="2345"))
+    say(table(title, ["movie", "and", "similarity", "events", "events", "users of both"], rows, right="2345"))
 
 
 def _frame(data: "Dataset") -> "pl.DataFrame":
-    """A data set as one table that reads as it was: a row an event, titles and genres repeated."""
+    """A data set as one table, one row per event, that loads as the same data set."""
     import polars as pl
 
     from matinee.catalogue import join_genres
@@ -221,7 +219,7 @@ def _frame(data: "Dataset") -> "pl.DataFrame":
     return pl.DataFrame(columns)
 
 
-def _most_watched(data: "Dataset", k: int) -> "Rows":
+def _most_popular(data: "Dataset", k: int) -> "Rows":
     import numpy as np
 
     items = data.events.item_rows
@@ -245,7 +243,7 @@ def _history(data: "Dataset", user: str, k: int) -> "Rows":
     past = data.events.take(slice(data.user_starts[row], data.user_starts[row + 1]))
     newest = list(zip(past.times.tolist(), past.item_rows.tolist(), past.values.tolist(), strict=True))[::-1][:k]
     return ["at", "id", "title", "value"], [
-        (_moment(at) if data.timed else "", data.items.id(item), data.catalogue.titles[item], value)
+        (_minute(at) if data.timed else "", data.items.id(item), data.catalogue.titles[item], value)
         for at, item, value in newest
     ]
 
@@ -263,7 +261,7 @@ def _counts(data: "Dataset") -> str:
     return f"{len(data.users):,} users, {len(data.items):,} items, {len(data.events):,} events"
 
 
-def _moment(at: int) -> str:
+def _minute(at: int) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")

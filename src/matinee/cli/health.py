@@ -1,4 +1,4 @@
-"""What `doctor` finds out about a site: its artefacts, whether they belong together, and its database."""
+"""The checks of `doctor` on a site: its artefacts, their compatibility, and its database."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,11 +7,11 @@ from pathlib import Path
 from matinee.errors import MatineeError
 
 Finding = tuple[str, bool, str, str]
-"""What was checked, whether it is well, what was found, and what to do where it is not."""
+"""Name of a check, whether it passed, what was found, and the fix if it failed."""
 
 
 def model_of(path: Path) -> str | None:
-    """The model of an artefact, None where it cannot be read."""
+    """The model of an artefact; None if it cannot be read."""
     try:
         return str(json.loads((path / "manifest.json").read_text("utf-8"))["model"])
     except (OSError, KeyError, TypeError, ValueError):
@@ -19,7 +19,7 @@ def model_of(path: Path) -> str | None:
 
 
 def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Of each artefact, or of all in `artefacts`: that it loads, and is fitted on the same data as the first."""
+    """Check each artefact, by default all in `artefacts`: it loads, and was fitted on the same data as the first."""
     from matinee.recommender import require_same_items
     from matinee.store.artefact import load
 
@@ -33,21 +33,21 @@ def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
             yield f"{path}", False, str(error), f"train it again: matinee train {model} --out {path}"
             continue
         data = found.manifest.get("data", {})
-        shown = f"{found.name} on {data.get('name', '?')}, {len(found.items):,} items"
+        summary = f"{found.name} on {data.get('name', '?')}, {len(found.items):,} items"
         first = first or found
         try:
             if paths and found is not first:
                 require_same_items([first, found])
-            yield f"{path}", True, shown, ""
+            yield f"{path}", True, summary, ""
         except MatineeError as error:
             again = (
                 f"matinee train {found.name} --data {first.manifest.get('data', {}).get('name', 'DATA')} --out {path}"
             )
-            yield f"{path}", False, f"{shown}: {error}", f"fit it on the data of the first: {again}, or leave it out"
+            yield f"{path}", False, f"{summary}: {error}", f"fit it on the data of the first: {again}; or leave it out"
 
 
 def database_findings(url: str) -> Iterator[Finding]:
-    """Whether the database is there, whole, of this version, and what it holds. Nothing is written or made."""
+    """Check the database without writing: its existence, integrity, schema version and content."""
     from matinee.store.health import check_database
 
     state = check_database(url)

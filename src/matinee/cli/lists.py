@@ -1,4 +1,4 @@
-"""recommend, similar: lists from an artefact."""
+"""The commands recommend, similar and map: lists and a map from an artefact."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
     from matinee.workflow import MovieList
 
 ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
-Length = typer.Option(10, "-k", min=1, help="How many movies.")
+Length = typer.Option(10, "-k", min=1, help="Number of movies.")
 
 
 def recommend(  # noqa: PLR0913 - one for each option
     artefact: Path = ArtefactPath,
-    user: str | None = typer.Option(None, "--user", help="Someone the model was fitted on.", metavar="ID"),
-    history: str | None = typer.Option(None, "--history", help="What was watched, oldest first.", metavar="ID,ID,..."),
-    liked: list[str] | None = typer.Option(None, "--liked", help="A title; may be repeated.", metavar="TITLE"),
+    user: str | None = typer.Option(None, "--user", help="A user that the model was fitted on.", metavar="ID"),
+    history: str | None = typer.Option(None, "--history", help="Watched movies, oldest first.", metavar="ID,ID,..."),
+    liked: list[str] | None = typer.Option(None, "--liked", help="A liked title; repeatable.", metavar="TITLE"),
     k: int = Length,
-    explain: bool = typer.Option(False, "--explain", help="Say for each movie which of the history speak for it."),
+    explain: bool = typer.Option(False, "--explain", help="Show the movies of the history behind each recommendation."),
     rerank: str | None = typer.Option(
         None,
         "--rerank",
-        help="Such as novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980.",
+        help="For example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980.",
         metavar="KEY=X,...",
     ),
     json: bool = Json,
 ) -> None:
-    """Recommend movies to a known user, or to whoever liked some movies."""
+    """Recommend movies to a known user, or from a history or liked titles."""
     from matinee import workflow
     from matinee.store.artefact import load
 
     ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
-    asked = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
-    found = workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, rerank=asked)
+    wanted = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
+    found = workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, rerank=wanted)
     _print(found, json)
 
 
@@ -46,10 +46,10 @@ def similar(
     item: str | None = typer.Option(None, "--item", help="A movie by its id.", metavar="ID"),
     title: str | None = typer.Option(None, "--title", help="A movie by its title.", metavar="TITLE"),
     k: int = Length,
-    explain: bool = typer.Option(False, "--explain", help="Say for each movie how many people have both."),
+    explain: bool = typer.Option(False, "--explain", help="Show the number of users of each movie and of both."),
     json: bool = Json,
 ) -> None:
-    """Movies like one movie."""
+    """List the movies most similar to one."""
     from matinee import workflow
     from matinee.store.artefact import load
 
@@ -58,21 +58,21 @@ def similar(
 
 def map_(
     artefact: Path = ArtefactPath,
-    out: Path = typer.Option(Path("map.html"), "--out", help="A .html page to move about in, or .png, .svg, .pdf."),
-    movies: int = typer.Option(1500, "--movies", min=3, help="How many of the best known movies."),
+    out: Path = typer.Option(Path("map.html"), "--out", help="An interactive .html page, or a .png, .svg or .pdf."),
+    movies: int = typer.Option(1500, "--movies", min=3, help="Number of movies, the most popular first."),
 ) -> None:
-    """A map of the movies: those alike to the model lie close, coloured by genre."""
+    """Draw a map of the movies: similar ones are close, coloured by genre."""
     from matinee.report.map import draw_map, movie_map
     from matinee.store.artefact import load
 
     draw_map(movie_map(load(artefact), movies), out)
-    say(f"drawn in {out}")
+    say(f"figure saved to {out}")
 
 
 def _print(movies: "MovieList", json: bool) -> None:
     if movies.skipped:
-        known = "movie of the history is" if movies.skipped == 1 else "movies of the history are"
-        warn(f"{movies.skipped} {known} unknown to {movies.model}: skipped")
+        subject = "movie of the history is" if movies.skipped == 1 else "movies of the history are"
+        warn(f"{movies.skipped} {subject} unknown to {movies.model} and skipped")
     if json:
         print_json(movies.to_json())
     else:

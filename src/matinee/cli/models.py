@@ -1,4 +1,4 @@
-"""train, evaluate, compare, models."""
+"""The commands train, evaluate, compare and models."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ def train(
     experiment: Experiment,
     chosen: Chosen,
     model: str | None = typer.Argument(None, help="A model of the registry, such as ease.", show_default=False),
-    out: Path | None = typer.Option(None, "--out", help="Folder of the artefact. [default: artefacts/MODEL]"),
-    resume: bool = typer.Option(False, "--resume", help="Go on with an interrupted run; a finished one stays."),
+    out: Path | None = typer.Option(None, "--out", help="Folder of the artefact. Default: artefacts/MODEL."),
+    resume: bool = typer.Option(False, "--resume", help="Continue an interrupted run; keep a finished one."),
     json: bool = Json,
 ) -> None:
-    """Fit a model on a log, or with --split on the training part of it, and save it as an artefact."""
+    """Fit a model on a log, or with --split on its training part, and save it as an artefact."""
     from matinee import workflow
     from matinee.store import artefact
 
@@ -37,8 +37,8 @@ def train(
     name = _named(experiment)
     path = out or Path("artefacts") / name
     with progress(5) as (on_step, on_epoch):
-        is_cut = any(field.startswith("split.") and field != "split.seed" for field in chosen)
-        split = workflow.prepare(experiment, on_step) if is_cut else None
+        is_split = any(field.startswith("split.") and field != "split.seed" for field in chosen)
+        split = workflow.prepare(experiment, on_step) if is_split else None
         data = split.data if split is not None else workflow.read(experiment, on_step)
         about: dict[str, Any] = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
         done = _finished(path, about, data.fingerprint) if resume else None
@@ -46,7 +46,7 @@ def train(
             on_step(f"fitting {name}")
             checkpoint = path.with_name(f"{path.name}.checkpoint")
             seed = experiment.split.seed
-            with _told_how_to_go_on(checkpoint):
+            with _resume_hint(checkpoint):
                 fitted = workflow.fit(
                     name,
                     split or data,
@@ -57,7 +57,7 @@ def train(
                     **experiment.settings,
                 )
             if split is not None and len(split.targets("valid")):
-                on_step(f"measuring {name} on valid")
+                on_step(f"evaluating {name} on valid")
                 about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
             on_step(f"saving {path}")
             done = artefact.save(fitted.with_manifest(about), path)
@@ -73,7 +73,7 @@ def evaluate(
     model: str | None = typer.Argument(None, help="A model of the registry, or an artefact.", show_default=False),
     json: bool = Json,
 ) -> None:
-    """Fit a model on the training part of a split and measure its lists; or measure an artefact."""
+    """Fit a model on the training part of a split and evaluate it, or evaluate an artefact."""
     fitted, experiment = _artefact_or_model(model, experiment, chosen)
     with progress() as (on_step, on_epoch):
         reports = _reports(experiment, [experiment.model], fitted, (on_step, on_epoch))
@@ -91,20 +91,20 @@ def compare(
     experiment: Experiment,
     chosen: Chosen,
     models: list[str] = typer.Argument(..., metavar="MODEL MODEL ...", help="Models of the registry."),
-    metric: str = typer.Option("ndcg@10", "--metric", help="What the verdict is about."),
-    figure: Path | None = typer.Option(None, "--figure", help="Draw the comparison as a picture (png, svg, pdf)."),
+    metric: str = typer.Option("ndcg@10", "--metric", help="The metric that decides."),
+    figure: Path | None = typer.Option(None, "--figure", help="Save a figure of the comparison (png, svg, pdf)."),
     json: bool = Json,
 ) -> None:
-    """Fit and measure several models on one split, user by user: who is best, who is tied."""
+    """Fit several models on the same split and compare them, paired by user: best, tied or worse."""
     import numpy as np
 
     from matinee.evaluation.comparison import compare as compare_reports
     from matinee.models import model_class
 
     if len(models) < 2:
-        raise MatineeError("compare takes two models or more; `matinee evaluate MODEL` measures one")
+        raise MatineeError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
     for name in models:
-        model_class(name)  # an unknown name is told before any work
+        model_class(name)  # reject an unknown name before any work
     with progress(2 + 2 * len(models)) as hooks:
         reports = _reports(experiment, models, None, hooks)
     seed = experiment.split.seed
@@ -120,11 +120,11 @@ def compare(
 
     say(comparison_table(comparison))
     if figure is not None:
-        say(f"drawn in {figure}")
+        say(f"figure saved to {figure}")
 
 
 def models(json: bool = Json) -> None:
-    """List the models: those of Matinee, and those that installed packages offer as entry points."""
+    """List the models of Matinee and of installed packages (entry points)."""
     from matinee.models import MODELS, model_class, model_names
     from matinee.models.outside import installed_package
 
@@ -148,7 +148,7 @@ def _named(experiment: Experiment) -> str:
     from matinee.models import model_class
 
     if experiment.model is None:
-        raise MatineeError("no model is named; for example `matinee train ease`, or --config with a model in it")
+        raise MatineeError("no model given; for example `matinee train ease`, or --config with a model in it")
     model_class(experiment.model)
     return experiment.model
 
@@ -159,7 +159,7 @@ def _reports(
     fitted: "Artefact | None",
     hooks: tuple[OnStep, OnEpoch],
 ) -> list["Report"]:
-    """A report for each model, on the same split; k-fold runs every fold and pools them by user."""
+    """One report per model, on the same split; k-fold runs every fold and pools users over folds."""
     import numpy as np
 
     from matinee import workflow
@@ -169,15 +169,15 @@ def _reports(
     per_model: list[list[Report]] = [[] for _ in models]
     for one in _folds(experiment):
         split = workflow.prepare(one, on_step)
-        _warn_of(split)
-        for place, name in enumerate(models):
+        _warn(split)
+        for index, name in enumerate(models):
             if fitted is not None:
                 on_step(f"evaluating {fitted.name}")
                 k, settings = one.evaluation.k, one.evaluation.model_dump(exclude={"k"})
-                per_model[place].append(workflow.evaluate(fitted, split, k, seed=one.split.seed, **settings))
+                per_model[index].append(workflow.evaluate(fitted, split, k, seed=one.split.seed, **settings))
             else:
                 _, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
-                per_model[place].append(report)
+                per_model[index].append(report)
     return [
         reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
         for reports in per_model
@@ -196,7 +196,7 @@ def _folds(experiment: Experiment) -> list[Experiment]:
 def _artefact_or_model(
     model: str | None, experiment: Experiment, chosen: Chosen
 ) -> tuple["Artefact | None", Experiment]:
-    """What `evaluate` was given: an artefact, with its own experiment where no other is asked for, or a model."""
+    """Resolve the argument of `evaluate`: an artefact, by default with its own experiment, or a model."""
     if model is None or not (Path(model) / "manifest.json").is_file():
         experiment = with_model(experiment, model)
         if model is not None and ("/" in model or Path(model).exists()):
@@ -207,23 +207,23 @@ def _artefact_or_model(
 
     fitted = load(Path(model))
     own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
-    of_data = {field for field in chosen if field.split(".")[0] in ("data", "columns", "filters", "split", "config")}
-    if not of_data:
+    sections = ("data", "columns", "filters", "split", "config")
+    if not any(field.split(".")[0] in sections for field in chosen):
         if fitted.manifest.get("split") is None:
-            warn(f"{model} was fitted on all of its data: it has learned what it is now asked to find")
+            warn(f"{model} was fitted on all of its data, including the targets of this evaluation")
         experiment = own.model_copy(update={"evaluation": experiment.evaluation})
     elif (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
-        warn(f"{model} was fitted on another part of the data: it may have learned what it is now asked to find")
+        warn(f"{model} was fitted on another part of the data, which may include the targets of this evaluation")
     return fitted, experiment.model_copy(update={"model": fitted.name})
 
 
-def _warn_of(split: "Split") -> None:
+def _warn(split: "Split") -> None:
     for note in (*split.data.notes, *split.notes):
         warn(note)
 
 
 def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact | None":
-    """The artefact at a path if it is the outcome of the same experiment on the same data."""
+    """The artefact at a path if it comes from the same experiment and data; None otherwise."""
     from matinee.store.artefact import load
 
     if not (path / "manifest.json").is_file():
@@ -236,18 +236,18 @@ def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact 
 
 
 @contextmanager
-def _told_how_to_go_on(checkpoint: Path) -> Iterator[None]:
-    """Whoever interrupts a training is told that it can go on."""
+def _resume_hint(checkpoint: Path) -> Iterator[None]:
+    """On an interrupt, say how to resume."""
     try:
         yield
     except KeyboardInterrupt:
         if checkpoint.exists():
-            warn(f"interrupted; the same command with --resume goes on from {checkpoint}")
+            warn(f"interrupted; repeat the command with --resume to continue from {checkpoint}")
         raise
 
 
 def _save_curves(fitted: "Artefact", path: Path) -> None:
-    """The figures of each epoch, of a model that trains by epochs: curves.json and curves.png in the artefact."""
+    """Save the training curves of a model that trains by epochs: curves.json and curves.png in the artefact."""
     curves = fitted.model.curves
     if not curves:
         return
@@ -267,13 +267,13 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
     for note in notes:
         warn(note)
     data = manifest["data"]
-    figures = [manifest["metrics"]["ndcg@10"]] if "metrics" in manifest else []
+    ndcg = [manifest["metrics"]["ndcg@10"]] if "metrics" in manifest else []
     rows = [
         ("data", f"{data['name']}: {data['users']:,} users, {data['items']:,} items, {data['events']:,} events"),
         ("settings", ", ".join(f"{key}={value}" for key, value in manifest["config"].items())),
         ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
-        *(("valid", f"NDCG@10 {figure['mean']:.4f} ({figure['low']:.4f}–{figure['high']:.4f})") for figure in figures),
+        *(("valid", f"NDCG@10 {value['mean']:.4f} ({value['low']:.4f}–{value['high']:.4f})") for value in ndcg),
         ("artefact", fitted.path),
         ("next", f'matinee recommend {fitted.path} --liked "Alien (1979)" --explain'),
     ]
-    say(table(f"{fitted.name} is trained", ["", ""], rows))
+    say(table(f"trained {fitted.name}", ["", ""], rows))

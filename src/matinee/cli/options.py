@@ -1,4 +1,4 @@
-"""Options shared by commands, made from the configs: a field's name, description and limits stand once, there."""
+"""Options shared by commands, generated from the configs, which define each name, description and limit once."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -27,25 +27,26 @@ SECTIONS: dict[str, type[Config]] = {
     "evaluation": EvaluationConfig,
 }
 FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k"}
-"""Options that are not called as their field; `--at` names the column of times."""
-HIDDEN = {("split", "path")}
-"""`--split files:PATH` says it."""
+"""Options with another name than their field; `--at` is the column of times."""
+OMITTED = {("split", "path")}
+"""Fields without an option: the path is in `--split files:PATH`."""
 TITLES = {
     "columns": "Columns of a table",
     "filters": "Filters",
     "split": "Split",
     "evaluation": "Evaluation",
 }
-COLUMN_HELP = "Name of the column of {}s; guessed where left out."
+COLUMN_NAMES = {"at": "time"}
+COLUMN_HELP = "Column of the {}; recognised by name if left out."
 
-Json = typer.Option(False, "--json", help="Print one JSON object and nothing else.")
+Json = typer.Option(False, "--json", help="Print only one JSON object.")
 
 
 def experiment_options(*sections: str, models: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of an experiment: `--data`, `--config` and those of some sections.
+    """Add the options of an experiment to a command: `--data`, `--config`, and those of some sections.
 
-    The command receives `experiment: Experiment` and `chosen: frozenset of "section.field"`, what was asked for
-    by option or file, in their place; with `models` also `--set`.
+    The command receives `experiment: Experiment` and `chosen`, a frozenset of the "section.field" names set by option
+    or file, instead of the options. models: also add `--set`.
     """
 
     def wrap(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,22 +54,22 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
         shared = [*_common(models), *(option for section in sections for option in _options(section))]
         names = [option.name for option in shared]
 
-        def called(**given: Any) -> None:  # noqa: ANN401 - typer's own values
-            asked = {name: given.pop(name) for name in names}
-            base = read_experiment(asked["config"]) if asked["config"] is not None else Experiment()
-            command(experiment=_experiment(base, asked), chosen=_chosen(base, asked), **given)
+        def wrapped(**given: Any) -> None:  # noqa: ANN401 - typer's own values
+            options = {name: given.pop(name) for name in names}
+            base = read_experiment(options["config"]) if options["config"] is not None else Experiment()
+            command(experiment=_experiment(base, options), chosen=_chosen(base, options), **given)
 
-        called.__name__, called.__doc__ = command.__name__, command.__doc__
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         parameters = [*own, *shared]
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return called
+        wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return wrapped
 
     return wrap
 
 
 def with_model(experiment: Experiment, model: str | None) -> Experiment:
-    """The experiment for a model named on the command line; settings in a file for another model are left out."""
+    """The experiment with the model from the command line; settings that a file has for another model are dropped."""
     if model is None or model == experiment.model:
         return experiment
     settings = {} if experiment.model else experiment.settings
@@ -77,20 +78,20 @@ def with_model(experiment: Experiment, model: str | None) -> Experiment:
 
 def _common(models: bool) -> Iterator[inspect.Parameter]:
     yield _parameter("data", "--data", str, "`bundled`, the name of a data set (see `matinee data list`), or a path.")
-    yield _parameter("config", "--config", Path, "An experiment as TOML; options given beside it win.")
+    yield _parameter("config", "--config", Path, "An experiment as TOML; options override it.")
     if models:
-        yield _parameter("set", "--set", list[str], "A hyper-parameter of the model; may be repeated.", "KEY=VALUE")
+        yield _parameter("set", "--set", list[str], "A hyper-parameter of the model; repeatable.", "KEY=VALUE")
 
 
 def _options(section: str) -> Iterator[inspect.Parameter]:
     for name, field in SECTIONS[section].model_fields.items():
-        if (section, name) in HIDDEN:
+        if (section, name) in OMITTED:
             continue
         flag = FLAGS.get((section, name), "--" + name.replace("_", "-"))
         default = field.get_default(call_default_factory=True)
-        help = field.description or COLUMN_HELP.format(name)
+        help = field.description or COLUMN_HELP.format(COLUMN_NAMES.get(name, name))
         if default not in (None, ()):
-            help += f" [default: {_shown(default)}]"
+            help += f" Default: {_format(default)}."
         metavar = "files:PATH|" if name == "split" else ""
         yield _parameter(f"{section}_{name}", flag, str, help, metavar + _metavar(field.annotation), TITLES[section])
 
@@ -108,7 +109,7 @@ def _parameter(
 
 
 def _is_tuple(annotation: Any) -> bool:  # noqa: ANN401 - any annotation
-    """Whether a field holds several values: `tuple[...]`, or that or nothing."""
+    """Whether a field is `tuple[...]` or optional `tuple[...]`."""
     return any(get_origin(part) is tuple for part in (annotation, *get_args(annotation)))
 
 
@@ -123,31 +124,31 @@ def _metavar(annotation: Any) -> str:  # noqa: ANN401 - any annotation
     kind = arguments[0] if arguments else annotation
     if get_origin(kind) is tuple:
         return _metavar(kind)
-    return {int: "N", float: "X", str: "TEXT"}.get(kind, "VALUE")
+    return {int: "N", float: "X", str: "TEXT", bool: "true|false"}.get(kind, "VALUE")
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _chosen(base: Experiment, asked: Mapping[str, Any]) -> frozenset[str]:
-    """Which fields were set, by option or in the file."""
-    chosen = {name.replace("_", ".", 1) for name, value in asked.items() if value is not None}
+def _chosen(base: Experiment, options: Mapping[str, Any]) -> frozenset[str]:
+    """The "section.field" names set by option or file."""
+    chosen = {name.replace("_", ".", 1) for name, value in options.items() if value is not None}
     for section in base.model_fields_set:
         value = getattr(base, section)
         chosen |= {f"{section}.{name}" for name in value.model_fields_set} if isinstance(value, Config) else {section}
     return frozenset(chosen)
 
 
-def _experiment(base: Experiment, asked: Mapping[str, Any]) -> Experiment:
-    """The experiment in the file, if one is given, with the options over it. Raises MatineeError."""
+def _experiment(base: Experiment, options: Mapping[str, Any]) -> Experiment:
+    """The experiment of the file, overridden by the options. Raises MatineeError."""
     values = base.model_dump(exclude_unset=True)
-    if asked["data"] is not None:
-        values["data"] = asked["data"]
-    if asked.get("set"):
-        values["settings"] = base.settings | parse_settings(asked["set"])
+    if options["data"] is not None:
+        values["data"] = options["data"]
+    if options.get("set"):
+        values["settings"] = base.settings | parse_settings(options["set"])
     for section, kind in SECTIONS.items():
-        fields = {name: asked.get(f"{section}_{name}") for name in kind.model_fields}
+        fields = {name: options.get(f"{section}_{name}") for name in kind.model_fields}
         given: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
         method = str(given.get("split", ""))
         if section == "split" and method.startswith("files:"):
@@ -156,6 +157,6 @@ def _experiment(base: Experiment, asked: Mapping[str, Any]) -> Experiment:
             if _is_tuple(kind.model_fields[name].annotation):
                 given[name] = [part.strip() for part in str(value).split(",")]
         if given:
-            configure(kind, values.get(section, {}) | given, "options")  # so that the message names the option alone
+            configure(kind, values.get(section, {}) | given, "options")  # so that a message does not name the file
             values[section] = values.get(section, {}) | given
     return configure(Experiment, values, "options")

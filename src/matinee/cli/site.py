@@ -1,4 +1,4 @@
-"""demo, serve, doctor: the live site."""
+"""The commands demo, serve and doctor."""
 
 import os
 import shutil
@@ -33,26 +33,26 @@ DEMO_MODELS: dict[str, dict[str, Any]] = {
     "lightgcn": {},
     "markov": {},
 }
-"""What the demo trains unless --models says otherwise, with the settings that differ from the defaults."""
+"""The demo's default models, with settings that differ from the defaults."""
 BASELINES = ("popularity", "item-knn", "ease")
-"""What stands beside a model of what comes next, measured on its own split."""
+"""Models evaluated beside a sequence model, on the same split."""
 
 Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
 Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
-Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Where visitors' events are kept.")
+Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Database of the site.")
 
 
 def demo(
     port: int = Port,
     no_browser: bool = typer.Option(False, "--no-browser", help="Do not open the site in a browser."),
-    models: str = typer.Option("", "--models", metavar="A,B,...", help=f"Instead of {', '.join(DEMO_MODELS)}."),
+    models: str = typer.Option("", "--models", metavar="A,B,...", help=f"Default: {','.join(DEMO_MODELS)}."),
 ) -> None:
-    """Train some models on the bundled MovieLens, measure them, and open a site that recommends movies to you."""
+    """Train and evaluate some models on the bundled MovieLens, and open a site with them."""
     from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
 
     names = _demo_names(models)
-    require_free("127.0.0.1", port)  # said before the training, not after it
+    require_free("127.0.0.1", port)  # fail before training, not after
     folder = _demo_folder()
     with progress(1 + len(names)) as (on_step, _):
         artefacts = list(_demo_artefacts(folder, names, on_step))
@@ -74,45 +74,45 @@ def serve(
     port: int = Port,
     db: str = Database,
     api_open: bool = typer.Option(
-        False, "--api-open", help="Let the API read and write any user's events, not one's own."
+        False, "--api-open", help="Let the API read and write the events of all users, not only the caller's."
     ),
 ) -> None:
-    """Serve artefacts as a site and an API; the first of them is what the default list comes from."""
+    """Serve artefacts as a site and an API; the first one makes the default list."""
     from matinee.serve.app import serve as serve_site
 
     serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]), api_open=api_open)
 
 
 def doctor(
-    artefacts: list[Path] = typer.Argument(None, metavar="[ARTEFACT...]", help="Those of a site; else artefacts/*."),
+    artefacts: list[Path] = typer.Argument(None, metavar="[ARTEFACT...]", help="Default: artefacts/*."),
     db: str = Database,
     port: int = Port,
     json: bool = Json,
 ) -> None:
-    """Check the installation, threads, data, artefacts, database and port, and say what to do."""
+    """Check the installation, threads, data, artefacts, database and port, and suggest fixes."""
     findings = [*_findings(port), *artefact_findings(artefacts or []), *database_findings(db)]
     if json:
         print_json({"ok": all(ok for _, ok, _, _ in findings), "checks": [
-            {"check": name, "ok": ok, "found": found, "mend": mend} for name, ok, found, mend in findings
+            {"check": name, "ok": ok, "found": found, "fix": fix} for name, ok, found, fix in findings
         ]})  # fmt: skip
     else:
-        rows = [("✓" if ok else "✗", name, found, "" if ok else mend) for name, ok, found, mend in findings]
-        say(table(None, ["", "check", "found", "what to do"], rows))
+        rows = [("✓" if ok else "✗", name, found, "" if ok else fix) for name, ok, found, fix in findings]
+        say(table(None, ["", "check", "found", "fix"], rows))
     if not all(ok for _, ok, _, _ in findings):
         raise typer.Exit(1)
 
 
 def _announce(url: str) -> None:
-    say(f"Matinee is at [bold]{url}[/]   (Ctrl+C stops it)")
+    say(f"Matinee is at [bold]{url}[/]   (stop with Ctrl+C)")
 
 
 def _demo_folder() -> Path:
-    """Where the demo keeps its artefacts and visitors: `matinee/demo` in XDG_DATA_HOME."""
+    """The folder of the demo's artefacts and database: `matinee/demo` in XDG_DATA_HOME."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "matinee" / "demo"
 
 
 def _demo_names(models: str) -> list[str]:
-    """The models asked for, each once. Raises MatineeError for one that there is not."""
+    """The requested models, each once. Raises MatineeError for an unknown one."""
     from matinee.models import model_class
 
     names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or list(DEMO_MODELS)
@@ -122,13 +122,13 @@ def _demo_names(models: str) -> list[str]:
 
 
 def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], None]) -> Iterator["Artefact"]:
-    """The demo's artefacts: those of an earlier run where data, settings and version are the same."""
+    """Train the demo's artefacts, reusing those of an earlier run with the same data, settings and version."""
     from matinee import workflow
     from matinee.store import artefact
     from matinee.version import __version__
 
     data = workflow.read(Experiment(), on_step)
-    trials = _Trials(data)
+    evaluations = _Evaluations(data)
     for name in names:
         on_step(f"training {name}")
         path, settings = folder / name, DEMO_MODELS.get(name, {})
@@ -139,16 +139,16 @@ def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], Non
                 yield found
                 continue
         except MatineeError:
-            pass  # not there, or damaged: it is made anew
-        about = same | trials.quality(name)
-        fitted = workflow.fit(name, data, **settings).with_manifest(about)  # once more, on everything
+            pass  # missing or damaged: train it again
+        about = same | evaluations.quality(name)
+        fitted = workflow.fit(name, data, **settings).with_manifest(about)  # again, on all of the data
         yield artefact.save(fitted, path)
         if fitted.model.curves:
             (path / "curves.json").write_text(dumps(list(fitted.model.curves)) + "\n", "utf-8")
 
 
-class _Trials:
-    """The demo's models on test: a random split; of what comes next the last event, beside others on the same."""
+class _Evaluations:
+    """Evaluates the demo's models on test of a random split; sequence models on leave-last, beside baselines."""
 
     def __init__(self, data: "Dataset") -> None:
         self._data = data
@@ -156,16 +156,16 @@ class _Trials:
         self._baselines: dict[str, dict[str, Any]] = {}
 
     def quality(self, name: str) -> dict[str, Any]:
-        """What an artefact keeps of it."""
+        """Evaluation results for the manifest of a model's artefact."""
         from matinee.models import model_class
 
         if not model_class(name).ordered:
-            return self._measure(name, "random")
+            return self._evaluate(name, "random")
         if not self._baselines:
-            self._baselines = {other: self._measure(other, "leave-last")["metrics"] for other in BASELINES}
-        return self._measure(name, "leave-last") | {"baselines": self._baselines}
+            self._baselines = {other: self._evaluate(other, "leave-last")["metrics"] for other in BASELINES}
+        return self._evaluate(name, "leave-last") | {"baselines": self._baselines}
 
-    def _measure(self, name: str, method: str) -> dict[str, Any]:
+    def _evaluate(self, name: str, method: str) -> dict[str, Any]:
         from matinee import workflow
 
         parts = self._splits.setdefault(method, workflow.split(self._data, method))
@@ -188,23 +188,28 @@ def _findings(port: int) -> Iterator[Finding]:
         f"port {port}",
         not taken,
         "taken" if taken else "free",
-        f"stop what listens there, or choose another: --port {port + 1}",
+        f"stop the process that listens there, or use --port {port + 1}",
     )
 
 
 def _threads() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    well = not asked.isdigit() or int(asked) <= cores
-    found = f"{cores} cores, OMP_NUM_THREADS {asked or 'unset'}"
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    ok = not setting.isdigit() or int(setting) <= cores
+    found = f"{cores} cores, OMP_NUM_THREADS {setting or 'unset'}"
     yield (
         "threads",
-        well,
+        ok,
         found,
-        f"set OMP_NUM_THREADS to {cores} at most: more threads than cores slow each other down",
+        f"set OMP_NUM_THREADS to {cores} or less: more threads than cores are slower",
     )
     kernel = os.environ.get("OPENBLAS_CORETYPE")
-    yield "blas", True, f"OPENBLAS_CORETYPE {kernel}: a forced kernel, maybe slower" if kernel else "its own choice", ""
+    yield (
+        "blas",
+        True,
+        f"OPENBLAS_CORETYPE {kernel}: a forced kernel, possibly slower" if kernel else "detected kernel",
+        "",
+    )
 
 
 def _data() -> Iterator[Finding]:
@@ -215,16 +220,16 @@ def _data() -> Iterator[Finding]:
         bundled = load("bundled")
         yield "bundled data", True, f"{len(bundled.events):,} events", ""
     except MatineeError as error:
-        yield "bundled data", False, str(error), "install Matinee again: pip install --force-reinstall matinee"
+        yield "bundled data", False, str(error), "reinstall Matinee: pip install --force-reinstall matinee"
     names = [name for name, *_ in available() if name != "bundled"]
-    yield "other data", True, ", ".join(names) or "none; `matinee data fetch ml-1m` gets more", ""
+    yield "other data", True, ", ".join(names) or "none; download with `matinee data fetch ml-1m`", ""
     cache = cache_folder()
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     yield (
         "cache",
         os.access(existing, os.W_OK),
         str(cache),
-        "make it writable, or set XDG_CACHE_HOME to a folder that is",
+        "make it writable, or set XDG_CACHE_HOME to a writable folder",
     )
     free = shutil.disk_usage(existing).free
-    yield "disk", free > 2**30, f"{free / 2**30:.1f} GB free", "free 1 GB: the demo's artefacts take 350 MB"
+    yield "disk", free > 2**30, f"{free / 2**30:.1f} GB free", "free 1 GB: the demo's artefacts need 350 MB"

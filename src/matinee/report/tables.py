@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables for the terminal: reports, segments, comparisons and lists of movies."""
 
 from collections.abc import Sequence
 
@@ -15,12 +15,12 @@ from matinee.evaluation.evaluate import Report, format_interval
 from matinee.workflow import MovieList
 
 COLUMNS = ("ndcg", "recall")
-"""What a comparison shows of each model beside the metric that decides."""
+"""Metrics shown in a comparison beside the deciding one."""
 VERDICTS = {"best": "bold green", "tied": "yellow", "worse": "dim"}
 
 
 def report_table(report: Report) -> RenderableType:
-    """A report: a row a metric, a column a list length, each with its 95% interval; then segments and notes."""
+    """A report: one row per metric, one column per cutoff, with 95% intervals; then segments and notes."""
     ks, rows = report.grid()
     table = Table(title=report.headline(), title_justify="left", title_style="bold")
     table.add_column("metric")
@@ -29,27 +29,28 @@ def report_table(report: Report) -> RenderableType:
     for name, cells in rows.items():
         table.add_row(name, *(format_interval(cell, name) for cell in cells))
     below = [_times(report), *report.notes(), "In brackets: 95% bootstrap intervals over users."]
-    return Group(table, *(Padding(Text(line, style="dim"), (0, 1)) for line in below))
+    segments = [segment_table(report, 10 if 10 in ks else ks[-1])] if report.segments and ks else []
+    return Group(table, *segments, *(Padding(Text(line, style="dim"), (0, 1)) for line in below))
 
 
 def segment_table(report: Report, k: int) -> Table:
-    """Whom the model serves: NDCG and recall at one k for users by activity, recall for items by popularity."""
-    table = Table(title=f"{report.model}: by users' activity and items' popularity", title_justify="left")
-    for heading in ("segment", "of", "what they are"):
+    """NDCG and recall at one cutoff for users by activity, and recall for items by popularity."""
+    table = Table(title="by user activity and item popularity", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("segment", "size", ""):
         table.add_column(heading)
     for heading in (f"ndcg@{k}", f"recall@{k}"):
         table.add_column(heading, justify="right")
     for segment in report.segments:
-        figures = (segment.metrics.get(f"{metric}@{k}") for metric in ("ndcg", "recall"))
-        cells = ("" if figure is None else f"{figure:.4f}" for figure in figures)
+        values = (segment.metrics.get(f"{metric}@{k}") for metric in ("ndcg", "recall"))
+        cells = ("" if value is None else f"{value:.4f}" for value in values)
         table.add_row(segment.name, f"{segment.size:,} {segment.of}", segment.about, *cells)
     return table
 
 
 def comparison_table(comparison: Comparison) -> RenderableType:
-    """A comparison: a row a model, best first, with metrics, time, the paired difference and the verdict.
+    """A comparison: one row per model, best first, with metrics, fit time, paired difference and verdict.
 
-    Intervals stand under their figures, so that the table fits 80 columns.
+    Intervals are below their values, so that the table fits into 80 columns.
     """
     metrics = _columns(comparison)
     table = Table(title=_title(comparison), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
@@ -69,8 +70,8 @@ def comparison_table(comparison: Comparison) -> RenderableType:
             verdict if is_best else Text.assemble(verdict, (f"\np {format_p(row.p_adjusted)}", "dim")),
         )
     below = [
-        f"Difference: from the best in {comparison.metric}, paired by user, {comparison.samples:,} bootstrap samples. "
-        f"p: after Holm's correction; worse: at most {comparison.alpha:g}; tied: no more than chance may make.",
+        f"Difference: to the best in {comparison.metric}, paired by user, {comparison.samples:,} bootstrap samples. "
+        f"p: with Holm's correction; worse: p at most {comparison.alpha:g}; tied: larger.",
         *comparison.reports[0].notes(),
     ]
     return Group(table, *(Padding(Text(line, style="dim"), (0, 1)) for line in below))
@@ -87,7 +88,7 @@ def format_p(p: float) -> str:
 
 
 def _columns(comparison: Comparison) -> Sequence[str]:
-    """The metric that decides, and a few others at the same list length, that every report has."""
+    """The deciding metric and COLUMNS at the same cutoff, as far as every report has them."""
     _, at, k = comparison.metric.partition("@")
     names = [comparison.metric, *(f"{base}@{k}" for base in COLUMNS if at)]
     return [name for name in dict.fromkeys(names) if all(name in report.metrics for report in comparison.reports)]
@@ -102,14 +103,14 @@ def _title(comparison: Comparison) -> str:
 
 
 def _stacked(text: str) -> Text:
-    """A figure with its interval on the line below."""
-    figure, _, interval = text.partition(" (")
-    return Text.assemble(figure, (f"\n{interval.rstrip(')')}", "dim"))
+    """A value with its interval on the line below."""
+    value, _, interval = text.partition(" (")
+    return Text.assemble(value, (f"\n{interval.rstrip(')')}", "dim"))
 
 
 def _times(report: Report) -> str:
     fit = "" if report.fit_seconds is None else f"fitted in {_seconds(report.fit_seconds)} s, "
-    memory = "" if report.peak_memory_mb is None else f", {report.peak_memory_mb:,.0f} MB at most"
+    memory = "" if report.peak_memory_mb is None else f", peak memory {report.peak_memory_mb:,.0f} MB"
     return f"{fit}ranked in {_seconds(report.rank_seconds)} s{memory}"
 
 
@@ -118,9 +119,9 @@ def _seconds(seconds: float | None) -> str:
 
 
 def movie_table(movies: MovieList) -> RenderableType:
-    """A list of movies: rank, title, genres, score, and what of the history speaks for each if that was asked for."""
+    """A list of movies: rank, title, genres, score and, if they were asked for, the reasons."""
     explained = any(movie.because for movie in movies)
-    title = f"like {movies.of}, says {movies.model}" if movies.of else f"for you, says {movies.model}"
+    title = f"similar to {movies.of}, by {movies.model}" if movies.of else f"recommended by {movies.model}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1))
     for heading in ("", "title", "genres", "score", *(["because of"] if explained else [])):
         table.add_column(heading, justify="right" if heading in ("", "score") else "left")
