@@ -103,7 +103,7 @@ def load(data: str | Path = "bundled", **columns: str) -> Dataset:
     """A data set: `bundled`, a name, or the path of a folder, zip or table.
 
     columns: user, item, value and at, if the table names its columns differently.
-    Raises DataError, one line that says what is wrong, where, and how to mend it.
+    Raises DataError, one line that says what is wrong, where, and how to fix it.
     """
     return load_data(data, configure(ColumnsConfig, columns, "columns"))
 
