@@ -1,7 +1,7 @@
 """evaluate(): rank all items, measure the lists against the targets, with intervals. Defined in docs/metrics.md."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from math import isfinite
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import EvaluationConfig, PartName, Rerank
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
@@ -165,25 +165,16 @@ def evaluate(
     ]
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
-    item_support = support(train.histories.owners, train.histories.items, task.n_items)
-    hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
-    values = accuracy(hits, task.n_relevant, config.k)
-    values |= novelty(items, item_support, train.n_users, config.k)
-    values |= diversity(items, split.data.catalogue.genre_matrix, config.k)
-    measured = {name: PerUser(column) for name, column in values.items()}
-    if model.predicts_values:
-        measured |= errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)
-    of = "users" if task.owners is None else "predictions"
-    segments = by_activity(task.lengths, measured, of)
-    segments += by_popularity(items, hits, task.targets, item_support, config.k, of)
-    measured = {name: task.of_users(each) for name, each in measured.items()}
+    errors = errors_of_values(_predict(model, task), *task.target_values) if model.predicts_values else {}
+    per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, errors)
+    per_user = {name: task.of_users(each) for name, each in per_list.items()}
     return Report(
         model=model.name,
         config=model.config.model_dump(mode="json"),
         data=split.data.describe(),
         split=describe_split(split),
         evaluation=config.model_dump(mode="json"),
-        metrics=intervals(measured, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
+        metrics=intervals(per_user, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
         users=len(task.user_rows),
         users_without_targets=len(split.data.users) - len(task.user_rows),
         targets=len(task.targets.items),
@@ -191,9 +182,9 @@ def evaluate(
         rank_seconds=rank_seconds,
         fit_seconds=fit_seconds,
         peak_memory_mb=peak_memory_mb(),
-        segments=tuple(segments),
+        segments=segments,
         user_rows=task.user_rows,
-        per_user=measured,
+        per_user=per_user,
     )
 
 
@@ -220,7 +211,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
 
     def score(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
-            return sign * errors_of_values(_predict(model, task), task.targets.weights, task.targets.starts)[base].mean
+            return sign * errors_of_values(_predict(model, task), *task.target_values)[base].mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
@@ -262,6 +253,22 @@ def peak_memory_mb() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _measure(
+    task: Task, items: IntArray, train: TrainingData, genres: BoolArray, ks: Sequence[int], errors: dict[str, PerUser]
+) -> tuple[dict[str, PerUser], tuple[Segment, ...]]:
+    """Every metric of each list, and by segments. items [B, K], genres [I, G]; errors: those of predicted values."""
+    item_support = support(train.histories.owners, train.histories.items, task.n_items)
+    hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
+    values = accuracy(hits, task.n_relevant, ks)
+    values |= novelty(items, item_support, train.n_users, ks)
+    values |= diversity(items, genres, ks)
+    per_list = {name: PerUser(column) for name, column in values.items()} | errors
+    of = "users" if task.owners is None else "predictions"
+    segments = by_activity(task.lengths, per_list, of)
+    segments += by_popularity(items, hits, task.targets, item_support, ks, of)
+    return per_list, tuple(segments)
 
 
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:

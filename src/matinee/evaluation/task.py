@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import IntArray, starts_of
+from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import EvaluationConfig
 from matinee.data.labels import TEST, UNUSED, VALID
 from matinee.data.prefixes import Prefixes
@@ -74,6 +74,11 @@ class Task:
     def n_relevant(self) -> IntArray:
         """Number of targets of each list, at least 1. [B]."""
         return np.diff(self.targets.starts)
+
+    @property
+    def target_values(self) -> tuple[FloatArray, IntArray]:
+        """The targets' values [N], and where each list's begin [B+1]."""
+        return self.targets.weights, self.targets.starts
 
     @property
     def lengths(self) -> IntArray:
