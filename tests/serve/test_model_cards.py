@@ -164,3 +164,8 @@ def test_mathml_of_a_formula_by_hand() -> None:
     assert mathml(r"\sum_j x_i^2 - \frac{1}\lambda \ln <") == wanted
     with pytest.raises(ValueError, match="not closed"):
         mathml("x_{1")
+
+
+def test_a_comma_separates_equations_only_outside_parentheses() -> None:
+    assert mathml("a = f(b, c), d = e").count("<mspace") == 1
+    assert "<mspace" not in mathml("f(a, b) + x_{i, j}")

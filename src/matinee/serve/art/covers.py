@@ -1,7 +1,7 @@
-"""Covers drawn from title, year and genres: no posters exist here, so each movie gets one of its own, always the same.
+"""Covers generated from title, year and genres, in place of posters; a movie always gets the same one.
 
-A cover is SVG without style or script: colours by genre, the drawing by genre and title, the title set as large as
-the room allows. The letters' widths are those of the bundled Archivo at width 62 and weight 800.
+A cover is SVG without style or script. The genre decides the colours, genre and title the drawing, and the title is
+set as large as it fits. Letter widths are those of the bundled Archivo at width 62 and weight 800.
 """
 
 import unicodedata
@@ -22,7 +22,7 @@ LARGEST, SMALLEST, SUBTITLE = 58, 17, 15
 MAX_LINES = 5
 LEADING = 0.9
 CAP = 0.69
-"""A line's distance and a capital's height, in the size of the letters."""
+"""Line height and cap height, in font sizes."""
 
 PALETTES: dict[str, tuple[tuple[str, str, str, str], ...]] = {  # paper, ink, and two more
     "Action": (("#e2382b", "#fff4e6", "#1b1b1e", "#ffb238"), ("#1b1b1e", "#fff4e6", "#e2382b", "#ffb238")),
@@ -61,16 +61,16 @@ _WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
 
 
 class Covers:
-    """The covers of a catalogue, drawn when first asked for."""
+    """The covers of a catalogue, each drawn on first use and cached."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self.draw = lru_cache(maxsize=4096)(self._draw)
 
     def _draw(self, item_row: int, names: tuple[str, ...] | None = None) -> Markup:
-        """The cover of an item as inline SVG, hidden from screen readers: its title stands beside it.
+        """The cover of an item as inline SVG, hidden from screen readers because the page names the movie beside it.
 
-        names: its genres as they are to be read.
+        names: its genres in the visitor's language.
         """
         catalogue = self._catalogue
         title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
@@ -78,17 +78,17 @@ class Covers:
 
 
 def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None) -> Markup:
-    """One cover, 240 by 360 units. names: the genres as they are to be read, if not as in the data."""
-    chance = Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
+    """One cover, 240 by 360 units. names: the genres in the visitor's language, if not as in the data."""
+    rng = Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
     known = [genre for genre in genres if genre in PALETTES]
-    paper, ink, one, two = chance.choice(PALETTES[chance.choice(known[:2])] if known else PLAIN)
-    drawing = chance.choice(DRAWINGS[chance.choice(known[:3])] if known else WITHOUT_GENRE)
-    swap = chance.random() < 0.4
+    paper, ink, one, two = rng.choice(PALETTES[rng.choice(known[:2])] if known else PLAIN)
+    drawing = rng.choice(DRAWINGS[rng.choice(known[:3])] if known else WITHOUT_GENRE)
+    swap = rng.random() < 0.4
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
     text, panel = _set_title(spoken_title(title).name, ink)
-    layout = "framed" if panel < 130 and chance.random() < 0.3 else chance.choice(["below", "below", "above"])
+    layout = "framed" if panel < 130 and rng.random() < 0.3 else rng.choice(["below", "below", "above"])
     small = f"{year or ''}", " / ".join((names or genres)[:2])
-    shapes = "".join(drawing(chance, colours))
+    shapes = "".join(drawing(rng, colours))
     x, y, width, height = {
         "below": (-1, -1, WIDTH + 2, HEIGHT - panel + 1),
         "above": (-1, panel, WIDTH + 2, HEIGHT - panel + 1),
@@ -109,7 +109,7 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str,
 
 
 def _set_title(name: str, ink: str) -> tuple[str, int]:
-    """The title's lines as SVG texts from y = 0, and the height they need with the line of small print."""
+    """The lines of the title as SVG text from y = 0, and the height of the panel including the small print."""
     main, colon, rest = name.partition(": ")
     if not colon:
         main, colon, rest = name.partition(" - ")
@@ -131,7 +131,7 @@ def _set_title(name: str, ink: str) -> tuple[str, int]:
 
 
 def _text(line: str, y: float, size: float, ink: str) -> str:
-    """One line; textLength keeps it inside even where another font has to stand in."""
+    """One line; textLength keeps it within the cover even in a fallback font."""
     return (
         f'<text class="cover-title" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
         f'textLength="{_width(line) * size / 1000:.1f}" lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
@@ -140,7 +140,7 @@ def _text(line: str, y: float, size: float, ink: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
-    """The lines that allow the largest letters within the width, few lines before many, and that size."""
+    """The line breaks with the largest font size that fits the width, and that size; fewer lines are preferred."""
     words = text.split()[:14]
     room = 1000 * (WIDTH - 2 * MARGIN)
     best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)

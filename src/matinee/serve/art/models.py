@@ -32,27 +32,27 @@ def _box(x: float, y: float, w: float, h: float, kind: str) -> str:
 
 
 def _bars() -> Iterator[str]:
-    for place in range(12):
-        height = 140 * 0.78**place
-        yield _box(22 + place * 23.5, 160 - height, 17, height, "bold" if place < 3 else "plain")
+    for index in range(12):
+        height = 140 * 0.78**index
+        yield _box(22 + index * 23.5, 160 - height, 17, height, "bold" if index < 3 else "plain")
 
 
 def _neighbours() -> Iterator[str]:
     mine, others = [(60, 40), (48, 92), (70, 146)], [(250, 34), (268, 88), (246, 146), (180, 66), (172, 130)]
-    near = [(0, 3, 4.5), (1, 3, 3), (1, 4, 4), (2, 4, 2), (0, 0, 1.2), (2, 2, 1.6), (1, 1, 1)]
-    for own, other, strength in near:
-        yield _line(*mine[own], *others[other], "strong" if other > 2 else "thin", strength)
+    links = [(0, 3, 4.5), (1, 3, 3), (1, 4, 4), (2, 4, 2), (0, 0, 1.2), (2, 2, 1.6), (1, 1, 1)]
+    for mine_index, other, strength in links:
+        yield _line(*mine[mine_index], *others[other], "strong" if other > 2 else "thin", strength)
     yield from (_dot(x, y, 13, "mine") for x, y in mine)
-    yield from (_dot(x, y, 13, "bold" if place > 2 else "plain") for place, (x, y) in enumerate(others))
+    yield from (_dot(x, y, 13, "bold" if index > 2 else "plain") for index, (x, y) in enumerate(others))
 
 
 def _people() -> Iterator[str]:
     for row in range(5):
-        y, like = 20 + row * 33, row in (1, 2)
-        yield _dot(40, y + 8, 7, "mine" if row == 0 else "bold" if like else "plain")
+        y, similar = 20 + row * 33, row in (1, 2)
+        yield _dot(40, y + 8, 7, "mine" if row == 0 else "bold" if similar else "plain")
         for column in range(9):
             both = column in (0, 2, 5) and row in (0, 1, 2)
-            new = like and column == 7
+            new = similar and column == 7
             seen = both or new or (row > 2 and column in (1, 4, row + 3))
             kind = "mine" if both else "bold" if new else "plain" if seen else "hollow"
             yield _box(66 + column * 26, y, 19, 17, kind)
@@ -85,13 +85,13 @@ def _graph() -> Iterator[str]:
     for person, movie in edges:
         strong = (person, movie) in {(0, 0), (1, 0), (1, 2), (0, 1), (2, 1), (2, 3)}
         yield _line(110, people[person], 224, movies[movie], "strong" if strong else "thin", 2.2 if strong else 1.2)
-    yield from (_dot(110, y, 9, "mine" if place == 0 else "plain") for place, y in enumerate(people))
-    yield from (_box(218, y - 9, 24, 18, "bold" if place in (2, 3) else "plain") for place, y in enumerate(movies))
+    yield from (_dot(110, y, 9, "mine" if index == 0 else "plain") for index, y in enumerate(people))
+    yield from (_box(218, y - 9, 24, 18, "bold" if index in (2, 3) else "plain") for index, y in enumerate(movies))
 
 
 def _layers(columns: tuple[tuple[float, int, str], ...]) -> Iterator[str]:
     def heights(n: int) -> list[float]:
-        return [90 + (place - (n - 1) / 2) * 24 for place in range(n)]
+        return [90 + (index - (n - 1) / 2) * 24 for index in range(n)]
 
     for (x1, n1, _), (x2, n2, _) in pairwise(columns):
         for a in heights(n1):
@@ -110,17 +110,17 @@ def _narrow() -> Iterator[str]:
 
 
 def _order() -> Iterator[str]:
-    for place in range(5):
-        x = 34 + place * 62
-        yield _box(x - 17, 62, 34, 48, "mine" if place < 3 else "bold" if place == 3 else "hollow")
-        if place < 4:
+    for index in range(5):
+        x = 34 + index * 62
+        yield _box(x - 17, 62, 34, 48, "mine" if index < 3 else "bold" if index == 3 else "hollow")
+        if index < 4:
             yield _line(x + 19, 86, x + 43, 86, "strong", 2.5)
             yield f'<path class="tip" d="M{x + 38} 80l7 6-7 6"/>'
 
 
 def _attention() -> Iterator[str]:
-    for place, strength in enumerate((1.0, 5.5, 1.4, 3.6)):
-        x = 34 + place * 62
+    for index, strength in enumerate((1.0, 5.5, 1.4, 3.6)):
+        x = 34 + index * 62
         yield f'<path class="strong" fill="none" stroke-width="{strength}" d="M{x} 98C{x} 10 282 10 282 96"/>'
         yield _box(x - 17, 100, 34, 48, "mine")
     yield _box(265, 100, 34, 48, "bold")

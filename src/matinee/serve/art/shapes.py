@@ -1,4 +1,4 @@
-"""The few SVG shapes that covers are made of."""
+"""SVG shapes that covers and pictures are made of."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ SIZE = 240
 
 @dataclass(frozen=True, slots=True)
 class Colours:
-    """field: what is drawn on; one, two, three: what is drawn with, boldest first."""
+    """field: the background; one, two, three: colours to draw with, boldest first."""
 
     field: str
     one: str
@@ -43,12 +43,12 @@ def path(commands: str, fill: str, extra: str = "") -> str:
 
 
 def polar(x: float, y: float, r: float, turn: float) -> tuple[float, float]:
-    """The point at distance r from (x, y); turn in whole turns, clockwise from the right."""
+    """The point at distance r and angle `turn` from (x, y); turn in whole turns, clockwise from the right."""
     return x + r * math.cos(math.tau * turn), y + r * math.sin(math.tau * turn)
 
 
 def half(x: float, y: float, r: float, turn: float) -> str:
-    """Half a disc, its flat side first turned by `turn`."""
+    """Path commands of a half disc whose flat side is rotated by `turn`."""
     (x1, y1), (x2, y2) = polar(x, y, r, turn), polar(x, y, r, turn + 0.5)
     return f"M{x1:.1f} {y1:.1f}A{r:.1f} {r:.1f} 0 0 1 {x2:.1f} {y2:.1f}z"
 

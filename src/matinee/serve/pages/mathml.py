@@ -1,7 +1,8 @@
-r"""Formulas: from the small part of TeX that ours need to MathML, which browsers draw and screen readers read.
+r"""Formulas: from a small part of TeX to MathML, which browsers draw and screen readers read.
 
-Known: letters, numbers and signs; ^ and _; {groups}; \frac{a}{b}, \sqrt{a}, \hat{a}, \tilde{a}, \sum; Greek letters and
-signs by name; any other \name is set upright, as \ln and \softmax are.
+Supported: letters, numbers and signs; ^ and _; {groups}; \frac{a}{b}, \sqrt{a}, \hat{a}, \tilde{a}, \sum; Greek letters
+and signs by name; any other \name is set upright, such as \ln and \softmax. A comma outside parentheses separates
+equations.
 """
 
 import re
@@ -9,12 +10,18 @@ from collections.abc import Iterator
 
 from markupsafe import Markup, escape
 
-SIGNS = {
-    "sigma": "σ", "alpha": "α", "beta": "β", "mu": "μ", "lambda": "λ", "in": "∈", "cap": "∩", "cdot": "·", "odot": "⊙",
-    "ldots": "…", "sim": "~", "norm": "‖", "le": "≤",
-}  # fmt: skip
-GREEK = {"sigma", "alpha", "beta", "mu", "lambda"}
+GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "mu": "μ", "lambda": "λ"}
+SIGNS = {"sum": "∑", "in": "∈", "cap": "∩", "cdot": "·", "odot": "⊙", "ldots": "…", "sim": "~", "le": "≤"}
+BARS = {"|": "|", "\\norm": "‖"}
+WHOLE = (
+    {f"\\{name}": f"<mi>{letter}</mi>" for name, letter in GREEK.items()}
+    | {f"\\{name}": f"<mo>{sign}</mo>" for name, sign in SIGNS.items()}
+    # browsers without a mathematical font stretch bars far beyond the letters between them
+    | {token: f'<mo stretchy="false" lspace="0.1em" rspace="0.1em">{bar}</mo>' for token, bar in BARS.items()}
+)
+"""Tokens that are drawn the same everywhere."""
 ACCENTS = {"hat": "^", "tilde": "~"}
+GAP = '<mspace width="1.2em"/>'
 _TOKEN = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]|\d+(?:\.\d+)?|\S")
 
 
@@ -26,7 +33,9 @@ def mathml(formula: str) -> Markup:
 
 def _row(tokens: Iterator[str], end: str | None) -> str:
     parts: list[str] = []
+    depth = 0  # of parentheses
     for token in tokens:
+        depth += (token == "(") - (token == ")")
         if token == end:
             return f"<mrow>{''.join(parts)}</mrow>"
         if token in {"^", "_"}:
@@ -34,6 +43,8 @@ def _row(tokens: Iterator[str], end: str | None) -> str:
             parts.append(_scripted(base, token, script))
         else:
             parts.append(_atom(token, tokens))
+            if token == "," and end is None and depth == 0:
+                parts.append(GAP)
     if end is not None:
         raise ValueError(f"a group of a formula is not closed by {end}")
     return f"<mrow>{''.join(parts)}</mrow>"
@@ -50,6 +61,8 @@ def _scripted(base: str, sign: str, script: str) -> str:
 
 def _atom(token: str, tokens: Iterator[str]) -> str:
     name = token.removeprefix("\\") if token.startswith("\\") else ""
+    if token in WHOLE:
+        return WHOLE[token]
     if token == "{":
         return _row(tokens, "}")
     if name == "frac":
@@ -58,12 +71,6 @@ def _atom(token: str, tokens: Iterator[str]) -> str:
         return f"<msqrt>{_atom(next(tokens), tokens)}</msqrt>"
     if name in ACCENTS:
         return f'<mover accent="true">{_atom(next(tokens), tokens)}<mo>{ACCENTS[name]}</mo></mover>'
-    if name == "sum":
-        return "<mo>∑</mo>"
-    if name in GREEK:
-        return f"<mi>{SIGNS[name]}</mi>"
-    if name in SIGNS:
-        return f"<mo>{SIGNS[name]}</mo>"
     if name:
         return f'<mi mathvariant="normal">{name}</mi>'
     if token.isalpha():

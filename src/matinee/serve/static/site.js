@@ -1,5 +1,5 @@
-// Everything here also works without this file: forms post and come back, links lead to pages.
-// With it, the part of the page that changed is put in place without a new page.
+// The site works without this file: forms post and redirect, links lead to pages.
+// This script replaces the main part of the page in place, without loading a new page.
 "use strict";
 
 const main = document.getElementById("main");
@@ -23,7 +23,7 @@ async function show(response, mine) {
   return true;
 }
 
-// Where the keyboard was: the same button of the same movie, else the heading of the section.
+// What had the focus: a button of a movie in a section. `back` focuses the same button again, or the nearest one.
 function place(element) {
   const section = element.closest("section, article");
   const item = element.closest("[data-item]");
@@ -55,7 +55,7 @@ main.addEventListener("submit", async (event) => {
   form.classList.add("busy");
   try {
     const response = await fetch(form.action, { method: "POST", body });
-    if ([403, 409].includes(response.status) && (await show(response, mine))) return main.focus(); // says why, and what to do
+    if ([403, 409].includes(response.status) && (await show(response, mine))) return main.focus(); // the page says why, and what to do
     if (!response.ok) throw new Error(response.statusText);
     if (await show(response, mine)) {
       const now = new URL(response.url);
@@ -89,14 +89,14 @@ main.addEventListener("click", async (event) => {
 });
 addEventListener("popstate", () => location.reload());
 
-// Steering: a change asks for the list at once; what was left as it is stays out of the address.
+// Reranking: every change requests the list at once; settings at their default stay out of the address.
 async function rerank(form, control) {
   const mine = ++turn;
   const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "" && Number(value) !== 0));
   const address = form.getAttribute("action") + (asked.size ? `?${asked}` : "");
   try {
     const response = await fetch(address);
-    if (!response.ok) return form.submit(); // the page that says what is wrong
+    if (!response.ok) return form.submit(); // loads the page with the error
     if (await show(response, mine)) {
       history.replaceState({}, "", address);
       document.getElementById("rerank")?.setAttribute("open", "");
@@ -118,7 +118,7 @@ main.addEventListener("submit", (event) => {
   rerank(event.target, null);
 });
 
-// The picker by keyboard: arrows walk between movies, 1 to 5 rate the one the focus is on, w marks it as watched.
+// Keyboard in the first-visit picker: arrows move between movies, 1 to 5 rate the focused one, w marks it as watched.
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "row", ArrowUp: "-row" };
 main.addEventListener("keydown", (event) => {
   const card = event.target.closest(".starters [data-item]");
@@ -161,7 +161,7 @@ async function suggest() {
     list.hidden = false;
     box.setAttribute("aria-expanded", "true");
     box.removeAttribute("aria-activedescendant");
-    status_.textContent = list.firstElementChild.dataset.said; // to those who do not see the list
+    status_.textContent = list.firstElementChild.dataset.said; // for screen readers
   } catch {
     close();
   }
