@@ -55,6 +55,7 @@ ARRAYS: dict[str, dict[str, str]] = {
         **_BLOCKS,
     },
     "item2vec": {"contexts": "context_vectors"},
+    "user-knn": {"known": "interactions", "lengths": "squared_norms"},
     "markov": {"trust": "prior_weights"},
     "movie-pairs": {"readings": "input_vectors"},
     "pmi": {"popularity": "popularity_factors"},

@@ -38,92 +38,6 @@ def scores_of(model: object, histories: Histories) -> np.ndarray:
     return model.score(model.fold_in(histories))
 
 
-def weigh_by_loop(rows: list[list[int]], n_columns: int, weighting: str) -> list[dict[int, float]]:
-    """Rows as documents, columns as terms."""
-    mean = sum(map(len, rows)) / len(rows)
-    weighed = []
-    for row in rows:
-        entries = {}
-        for column in row:
-            having = sum(column in other for other in rows)
-            idf = math.log(1 + (len(rows) - having + 0.5) / (having + 0.5))
-            if weighting == "none":
-                entries[column] = 1.0
-            elif weighting == "tf-idf":
-                entries[column] = idf
-            else:
-                entries[column] = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * len(row) / mean))
-        weighed.append(entries)
-    return weighed
-
-
-def similarity_by_loop(one: dict[int, float], other: dict[int, float], kind: str, shrinkage: float) -> float:
-    product = sum(value * other.get(column, 0) for column, value in one.items())
-    if product == 0:
-        return 0.0
-    a, b = (sum(value**2 for value in row.values()) for row in (one, other))
-    whole = math.sqrt(a * b) if kind == "cosine" else a + b - product
-    return product / (whole + shrinkage)
-
-
-def nearest(alike: list[tuple[float, int]], k: int) -> tuple[dict[int, float], bool]:
-    """The k best of (similarity, -row), and whether rounding cannot change which they are."""
-    ordered = sorted(((round(value, 9), row) for value, row in alike), reverse=True)
-    clear = len(ordered) <= k or ordered[k][0] == 0 or ordered[k - 1][0] - ordered[k][0] > 1e-6
-    return {-row: value for value, row in ordered[:k]}, clear
-
-
-KNN_SETTINGS = [
-    {"similarity": "cosine", "weighting": "none", "shrinkage": 0.0, "neighbours": 5},
-    {"similarity": "cosine", "weighting": "tf-idf", "shrinkage": 3.0, "neighbours": 7},
-    {"similarity": "cosine", "weighting": "bm25", "shrinkage": 0.0, "neighbours": 100},
-    {"similarity": "jaccard", "weighting": "none", "shrinkage": 0.0, "neighbours": 4},
-    {"similarity": "jaccard", "weighting": "none", "shrinkage": 10.0, "neighbours": 6},
-]
-
-
-@pytest.mark.parametrize("settings", KNN_SETTINGS)
-def test_item_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watched: list[list[int]]) -> None:
-    by_item = [[user for user in range(N_USERS) if item in watched[user]] for item in range(N_ITEMS)]
-    weighed = weigh_by_loop(by_item, N_USERS, settings["weighting"])
-    expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_ITEMS, dtype=bool)
-    for item in range(N_ITEMS):
-        alike = [
-            (similarity_by_loop(weighed[item], weighed[other], settings["similarity"], settings["shrinkage"]), -other)
-            for other in range(N_ITEMS)
-            if other != item
-        ]
-        near, clear[item] = nearest(alike, settings["neighbours"])
-        for user in range(N_USERS):
-            expected[user, item] = sum(near.get(seen, 0) for seen in watched[user])
-    model = create("item-knn", **settings).fit(train, Run.seeded(0))
-    assert clear.sum() > N_ITEMS / 2
-    scores = scores_of(model, train.histories)
-    np.testing.assert_allclose(scores[:, clear], expected[:, clear], rtol=2e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("settings", KNN_SETTINGS)
-def test_user_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watched: list[list[int]]) -> None:
-    weighed = weigh_by_loop(watched, N_ITEMS, settings["weighting"])
-    expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_USERS, dtype=bool)
-    for user in range(N_USERS):
-        alike = [
-            (similarity_by_loop(weighed[user], weighed[other], settings["similarity"], settings["shrinkage"]), -other)
-            for other in range(N_USERS)
-        ]
-        near, clear[user] = nearest(alike, settings["neighbours"])
-        for other, value in near.items():
-            expected[user, watched[other]] += value
-    model = create("user-knn", **settings).fit(train, Run.seeded(0))
-    assert clear.sum() > N_USERS / 2
-    np.testing.assert_allclose(scores_of(model, train.histories)[clear], expected[clear], rtol=2e-6, atol=1e-6)
-
-
-def test_knn_weighting_under_jaccard_is_refused() -> None:
-    with pytest.raises(MatineeError, match=r"jaccard.*set weighting = 'none'"):
-        create("item-knn", similarity="jaccard", weighting="bm25")
-
-
 def ease_by_the_book(matrix: np.ndarray, l2: float, dropout: float = 0.0) -> np.ndarray:
     """Steck 2019, eq. 8, in float64 with an explicit inverse."""
     gram = matrix.T @ matrix
@@ -200,27 +114,6 @@ def test_user_power_and_item_power_scale_the_matrix_of_ease(train: TrainingData,
 def test_ease_refuses_a_catalogue_that_does_not_fit_into_memory(train: TrainingData) -> None:
     with pytest.raises(MatineeError, match=r"needs 0\.0 GB for 25 items .* use item-knn"):
         create("ease").fit(train, Run(memory=1000))
-
-
-def test_popularity_counts_and_forgets() -> None:
-    day = 86_400
-    histories = Histories(
-        starts=np.array([0, 2, 4]),
-        items=np.array([0, 1, 1, 2], dtype=np.int32),
-        weights=np.ones(4, dtype=np.float32),
-        times=np.array([0, 10 * day, 20 * day, 20 * day]),
-        user_rows=np.array([0, 1], dtype=np.int32),
-    )
-    train = TrainingData(histories, 4)
-    plain = create("popularity").fit(train, Run.seeded(0))
-    np.testing.assert_array_equal(plain.popularity, [1, 2, 1, 0])
-    fading = create("popularity", half_life_days=10).fit(train, Run.seeded(0))
-    np.testing.assert_allclose(fading.popularity, [0.25, 0.5 + 1, 1, 0])
-
-
-def test_popularity_with_a_half_life_needs_times(train: TrainingData) -> None:
-    with pytest.raises(MatineeError, match="half_life_days needs times"):
-        create("popularity", half_life_days=30).fit(train, Run.seeded(0))
 
 
 def test_models_are_named_or_suggested() -> None:

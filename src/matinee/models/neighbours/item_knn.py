@@ -1,4 +1,4 @@
-"""ItemKNN: an item scores by its similarity to the items of the history (Deshpande and Karypis 2004)."""
+"""ItemKNN: the similarity of an item to those of the history (Deshpande and Karypis 2004)."""
 
 from typing import Annotated, Self
 
@@ -16,42 +16,47 @@ from matinee.models.neighbours.similarity import (
     inverse_document_frequency,
     mean_length,
     nearest,
-    squared_lengths,
-    weigh,
+    squared_norms,
+    weight_terms,
 )
 from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
 class ItemKNNConfig(KNNConfig):
-    """Settings of ItemKNN: a document is an item, a term a user."""
+    """Settings of ItemKNN. Items are the documents, users the terms."""
 
     weighting: Weighting = "tf-idf"
-    """How much a user counts in an item's description: all alike, or less the more items they have."""
+    """Weight of a user: 1, or lower the more items the user has."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 50.0
-    """Added to the denominator (dot has none): mistrusts similarities that rest on few users."""
+    """Shrinkage term in the denominator (not with dot); damps similarities that few users support."""
 
 
 class ItemKNN(Recommender[csr_array]):
-    """score(u, i) = sum of S[j, i] over the items j of the history that are among the neighbours of i.
+    """score_i = sum of S_ji over the items j of the history among the `neighbours` most similar to i.
 
-    The neighbours of an item are the `neighbours` items most similar to it; an item is described by its users.
-    Source: Deshpande and Karypis 2004, section 4, with neighbourhoods of the scored item (as Sarwar et al. 2001).
+    S_ji is the similarity of two items' vectors over users, see `similarity`. Source: Deshpande and Karypis 2004,
+    section 4. Fold-in: the history itself.
+
+    Differs from the paper: the neighbourhood is that of the scored item, as in Sarwar et al. 2001, not of the watched
+    item; rows of S are not normalised. By default users are weighted by tf-idf (the paper scales each user's row to
+    length 1), the cosine has a shrinkage term, and there are 100 neighbours, not 20. Conditional-probability similarity
+    and higher-order models are left out.
     """
 
     name = "item-knn"
     Config = ItemKNNConfig
     learned = ("similarities",)
     config: ItemKNNConfig
-    similarities: csr_array  # [I, I]: column i holds the similarities of the neighbours of i
+    similarities: csr_array  # [I, I], column i: the neighbours of i
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. Similarities are computed by blocks of items and never all held."""
+        """See Recommender. Similarities are computed in blocks of items."""
         by_item = train.matrix().T.tocsr()  # [I, U]
         idf = inverse_document_frequency(by_item)
-        by_item = weigh(by_item, self.config.weighting, idf, mean_length(by_item))
-        near = nearest(by_item, by_item.T.tocsr(), squared_lengths(by_item), self.config, others=True)  # [I, I]
-        self.similarities = near.T.tocsr()
+        by_item = weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
+        neighbours = nearest(by_item, by_item.T.tocsr(), squared_norms(by_item), self.config, exclude_self=True)
+        self.similarities = neighbours.T.tocsr()
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
@@ -64,13 +69,13 @@ class ItemKNN(Recommender[csr_array]):
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """The similarity of each event's item to each listed item. [N, k]."""
-        wanted = item_rows[histories.owners]  # [N, k]
+        """See Explains: the similarity of the event's item to the listed item. [N, k]."""
+        listed = item_rows[histories.owners]  # [N, k]
         sources = np.repeat(histories.items, item_rows.shape[1])
-        return entries_at(self.similarities, sources, wanted.ravel()).reshape(wanted.shape)
+        return entries_at(self.similarities, sources, listed.ravel()).reshape(listed.shape)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """How similar every item is to each of some: a neighbour either way. [n] -> [n, I]."""
-        theirs: FloatArray = self.similarities[item_rows].toarray()
-        own: FloatArray = self.similarities[:, item_rows].toarray().T
-        return np.maximum(theirs, own)
+        """Similarity, the larger of both directions; 0 for items that are not neighbours. [n] -> [n, I]."""
+        as_neighbour: FloatArray = self.similarities[item_rows].toarray()
+        of_neighbours: FloatArray = self.similarities[:, item_rows].toarray().T
+        return np.maximum(as_neighbour, of_neighbours)

@@ -1,4 +1,4 @@
-"""Popularity: how many people watched an item, of late if asked."""
+"""Popularity: the number of an item's events, with optional decay over time."""
 
 from typing import Annotated, Self
 
@@ -19,13 +19,16 @@ class PopularityConfig(Config):
     """Settings of Popularity."""
 
     half_life_days: Annotated[PositiveFloat | None, Search(7, 3650, log=True)] = None
-    """Days after which an event counts half; None counts every event alike."""
+    """Days after which an event's weight is halved; None weights all events equally."""
 
 
 class Popularity(Recommender[int]):
-    """Score of an item = its events, each weighted 0.5^(age / half-life) if a half-life is set.
+    """score_i = sum over the item's events of 0.5^(age / half-life); without a half-life, their number.
 
-    Age is counted back from the last training event. Everyone gets the same list, less what they have seen.
+    Age is the time before the last training event. The list is the same for everyone, without what they have seen.
+    Source: the TopPop baseline of Cremonesi, Koren and Turrin 2010, section 3.1.
+
+    Differs from the paper: nothing; the half-life is ours and off by default.
     """
 
     name = "popularity"
@@ -48,7 +51,7 @@ class Popularity(Recommender[int]):
         return self
 
     def fold_in(self, histories: Histories) -> int:
-        """The number of users: nothing else matters."""
+        """The number of users."""
         return len(histories)
 
     def score(self, state: int) -> FloatArray:

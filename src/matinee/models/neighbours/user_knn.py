@@ -1,4 +1,4 @@
-"""UserKNN: an item scores by the people like this one who have it (Herlocker et al. 1999, for implicit data)."""
+"""UserKNN: the similarity of the users who have an item (Herlocker et al. 1999), for implicit data."""
 
 from typing import Self
 
@@ -14,74 +14,78 @@ from matinee.models.neighbours.similarity import (
     inverse_document_frequency,
     mean_length,
     nearest,
-    squared_lengths,
-    weigh,
+    squared_norms,
+    weight_terms,
 )
 from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
 class UserKNNConfig(KNNConfig):
-    """Settings of UserKNN: a document is a training user, a term an item."""
+    """Settings of UserKNN. Training users are the documents, items the terms."""
 
     similarity: Similarity = "jaccard"
-    """`cosine`, `jaccard` (which counts shared items and knows no weighting), or `dot` (with bm25)."""
+    """`cosine`, `jaccard` (without weighting), or `dot` (for bm25)."""
 
 
 class UserKNN(Recommender[csr_array]):
-    """score(u, i) = sum over the `neighbours` training users v most similar to u, who have i, of sim(u, v).
+    """score_i = sum of the similarities of those who have i, among the `neighbours` training users most similar to u.
 
-    A person who was trained on is their own nearest neighbour, which adds only to items they have already.
+    A training user is their own nearest neighbour, which adds to items that they have already.
+    Source: Herlocker et al. 1999, section 5. Fold-in: the search for neighbours.
+
+    Differs from the paper: it predicts ratings, from Pearson correlations of ratings and deviations from users' means;
+    this ranks items from binary histories, with a sum that is not divided by the similarities. Jaccard by default, 100
+    neighbours (the paper: 20 to 60); `shrinkage` takes the place of its significance weighting.
     """
 
     name = "user-knn"
     Config = UserKNNConfig
-    learned = ("known", "profiles", "lengths", "idf", "mean_length")
+    learned = ("interactions", "profiles", "squared_norms", "idf", "mean_length")
     config: UserKNNConfig
-    known: csr_array  # [U, I], binary: who has what
-    profiles: csr_array  # [I, U], the same weighted
-    lengths: FloatArray  # [U], squared lengths of the profiles
+    interactions: csr_array  # [U, I], binary
+    profiles: csr_array  # [I, U], the same transposed and weighted
+    squared_norms: FloatArray  # [U], of the profiles
     idf: FloatArray  # [I]
     mean_length: float
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. The training histories are the model."""
-        self.known = train.matrix()
-        self.idf = inverse_document_frequency(self.known)
-        self.mean_length = mean_length(self.known)
-        weighted = self._weigh(self.known)
+        """See Recommender. Stores the training histories."""
+        self.interactions = train.matrix()
+        self.idf = inverse_document_frequency(self.interactions)
+        self.mean_length = mean_length(self.interactions)
+        weighted = self._weight(self.interactions)
         self.profiles = weighted.T.tocsr()
-        self.lengths = squared_lengths(weighted)
+        self.squared_norms = squared_norms(weighted)
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
-        """The nearest training users and how near they are. [B, U]."""
-        people = self._weigh(histories.matrix(self.known.shape[1]))
-        return nearest(people, self.profiles, self.lengths, self.config)
+        """Similarities of the nearest training users. [B, U]."""
+        users = self._weight(histories.matrix(self.interactions.shape[1]))
+        return nearest(users, self.profiles, self.squared_norms, self.config)
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = (state @ self.known).toarray()
+        scores: FloatArray = (state @ self.interactions).toarray()
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Each event's part in the similarity of the neighbours who have the item. [N, k].
+        """See Explains: the event's term in the similarities of the neighbours who have the listed item. [N, k].
 
-        A similarity is a sum over the items that two people share, divided by a length: the event's part is its
-        term of the sum, the length counting as given.
+        A similarity is a sum over shared items, divided by a denominator that is taken as constant.
         """
-        people = self._weigh(histories.matrix(self.known.shape[1]))
-        products = (people @ self.profiles).sorted_indices()  # [B, U]
-        near = nearest(people, self.profiles, self.lengths, self.config)
-        owners = np.repeat(np.arange(near.shape[0]), np.diff(near.indptr))
-        near.data /= entries_at(products, owners, near.indices)  # similarity for each unit of inner product
-        weights = entries_at(people, histories.owners, histories.items)
+        users = self._weight(histories.matrix(self.interactions.shape[1]))
+        products = (users @ self.profiles).sorted_indices()  # [B, U]
+        neighbours = nearest(users, self.profiles, self.squared_norms, self.config)
+        owners = np.repeat(np.arange(neighbours.shape[0]), np.diff(neighbours.indptr))
+        neighbours.data /= entries_at(products, owners, neighbours.indices)  # similarity per unit of inner product
+        weights = entries_at(users, histories.owners, histories.items)
         contributions = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
-        for place, items in enumerate(item_rows.T):  # a place of all lists at a time
-            have = near * self.known[:, items].T.tocsr()  # [B, U]: the neighbours who have the item listed there
-            pull = (have @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
-            contributions[:, place] = weights * entries_at(pull, histories.owners, histories.items)
+        for rank, items in enumerate(item_rows.T):  # one column of the lists at a time
+            having = neighbours * self.interactions[:, items].T.tocsr()  # [B, U]: neighbours who have the listed item
+            sums = (having @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
+            contributions[:, rank] = weights * entries_at(sums, histories.owners, histories.items)
         return contributions
 
-    def _weigh(self, matrix: csr_array) -> csr_array:
-        return weigh(matrix, self.config.weighting, self.idf, self.mean_length)
+    def _weight(self, matrix: csr_array) -> csr_array:
+        return weight_terms(matrix, self.config.weighting, self.idf, self.mean_length)
