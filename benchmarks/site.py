@@ -3,12 +3,12 @@
     OMP_NUM_THREADS=1 python benchmarks/site.py [--seconds 10] > benchmarks/site.json
 
 Trains ease and item-knn on all of MovieLens 1M, imports the whole log with a session for each of its users, and starts
-`matinee serve` pinned to one core. First the lists that 50 members are shown are compared with rank() on the histories
-in memory. Then each page is asked for as different members at random, for so many seconds at most:
+`matinee serve` pinned to one core. First it compares the lists of 50 members with rank() on the histories in memory.
+Then it requests each kind of page as random members, for a number of seconds:
 
-    one at a time     wall time as the client sees it, and the server's processor time (from /proc), per request:
-                      with other work on the machine only the second says what a page costs
-    eight at a time   requests per second, wall and per processor second of the server
+    one at a time     wall time at the client, and processor time of the server (from /proc), per request; with other
+                      work on the machine, only the second is the cost of a page
+    eight at a time   requests per second, by wall time and by processor time of the server
 """
 
 import argparse
@@ -49,11 +49,11 @@ SAMPLED, K = 50, 24
 WORDS = ("star", "the god", "matrx", "alien", "love", "1995", "toy st", "godfather, the", "wars", "city of")
 WARM = 30
 LEAST, MOST, LONGEST = 200, 2000, 40
-"""Requests of each kind, at least and at most, and the seconds after which it ends whatever their number."""
+"""Requests of each kind, at least and at most, and the most seconds for them."""
 
 
 @dataclass(frozen=True)
-class Ask:
+class PageRequest:
     """One request of a member."""
 
     path: str
@@ -62,16 +62,16 @@ class Ask:
 
 
 def data_path(name: str) -> Path:
-    """Where a data set outside the project lies."""
+    """The path of a data set outside the project."""
     root = os.environ.get("MATINEE_DATA") or Path(__file__).parents[2] / "shared" / "data"
     return Path(root) / name
 
 
 def prepare(folder: Path, data: Dataset) -> tuple[list[Artefact], list[str]]:
-    """Artefacts and a database with every event and a member for every user. Returns them and the members' tokens."""
+    """Make artefacts, and a database with all events and a member for each user. Returns artefacts and tokens."""
     artefacts = [artefact.save(mt.fit(name, data, **some), folder / name) for name, some in MODELS.items()]
     database = SqlDatabase(f"sqlite:///{folder}/site.db")
-    SqlAccounts(database)  # makes its tables
+    SqlAccounts(database)  # creates its tables
     events = data.events
     columns = (data.users.ids[events.user_rows], data.items.ids[events.item_rows], events.values, events.times)
     SqlEvents(database, data.items, data.users).bulk_import(columns)
@@ -126,24 +126,24 @@ def server(folder: Path) -> Iterator[tuple[int, int]]:
 
 
 class Processor:
-    """Time that all threads of a process have run, those that ended meanwhile too."""
+    """Processor time of all threads of a process, ended ones included."""
 
     def __init__(self, pid: int) -> None:
         self._tasks = Path(f"/proc/{pid}/task")
         self._known: dict[str, int] = {}
 
     def seconds(self) -> float:
-        """All of it so far."""
+        """The processor time so far."""
         for task in self._tasks.iterdir():
             try:
                 self._known[task.name] = int((task / "schedstat").read_text().split()[0])
-            except OSError:  # a thread that ended meanwhile: what it was last seen with stays
+            except OSError:  # the thread has ended: its last value stays
                 continue
         return sum(self._known.values()) / 1e9
 
 
 class Connection:
-    """One kept connection that asks and reads whole answers."""
+    """A persistent connection that sends requests and reads whole answers."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -156,19 +156,19 @@ class Connection:
         self.writer.close()
         await self.writer.wait_closed()
 
-    async def ask(self, ask: Ask) -> tuple[int, bytes]:
-        """Status and body (as sent: compressed if the answer is)."""
-        body = urlencode(ask.form).encode() if ask.form is not None else b""
+    async def send(self, request: PageRequest) -> tuple[int, bytes]:
+        """Status and body, still compressed if the answer is."""
+        body = urlencode(request.form).encode() if request.form is not None else b""
         head = [
-            f"{'POST' if ask.form is not None else 'GET'} {ask.path} HTTP/1.1",
+            f"{'POST' if request.form is not None else 'GET'} {request.path} HTTP/1.1",
             f"Host: 127.0.0.1:{self.port}",
-            f"Cookie: {COOKIE}={ask.token}",
+            f"Cookie: {COOKIE}={request.token}",
             "Sec-Fetch-Site: same-origin",
             f"Content-Length: {len(body)}",
         ]
-        if ask.form is not None:
+        if request.form is not None:
             head.append("Content-Type: application/x-www-form-urlencoded")
-        if not ask.path.startswith("/api/"):
+        if not request.path.startswith("/api/"):
             head.append("Accept-Encoding: gzip")
         self.writer.write("\r\n".join([*head, "", ""]).encode() + body)
         header = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -183,18 +183,18 @@ class Connection:
         return status, b"".join(chunks)
 
 
-def kinds(data: Dataset, tokens: list[str]) -> dict[str, Callable[[Random], Ask]]:
-    """What is asked for: name -> one request at random."""
+def kinds(data: Dataset, tokens: list[str]) -> dict[str, Callable[[Random], PageRequest]]:
+    """A function that makes one random request for each kind of page, by name."""
     known = np.argsort(-np.bincount(data.events.item_rows), kind="stable")[:2000]
     ids = data.items.ids[known].tolist()
 
-    def get(path: Callable[[Random], str]) -> Callable[[Random], Ask]:
-        return lambda chance: Ask(path(chance), chance.choice(tokens))
+    def get(path: Callable[[Random], str]) -> Callable[[Random], PageRequest]:
+        return lambda rng: PageRequest(path(rng), rng.choice(tokens))
 
-    def rate(chance: Random) -> Ask:
-        token = chance.choice(tokens)
-        form = {"item_id": str(chance.choice(ids)), "mark": str(chance.randint(1, 5)), FIELD: form_token(token)}
-        return Ask("/mark", token, form)
+    def rate(rng: Random) -> PageRequest:
+        token = rng.choice(tokens)
+        form = {"item_id": str(rng.choice(ids)), "mark": str(rng.randint(1, 5)), FIELD: form_token(token)}
+        return PageRequest("/mark", token, form)
 
     return {
         "home": get(lambda _: "/"),
@@ -202,10 +202,10 @@ def kinds(data: Dataset, tokens: list[str]) -> dict[str, Callable[[Random], Ask]
         "model page, ease": get(lambda _: "/models/ease"),
         "model page, item-knn": get(lambda _: "/models/item-knn"),
         "compare": get(lambda _: "/compare?models=ease,item-knn"),
-        "movie": get(lambda chance: f"/movie/{chance.choice(ids)}"),
-        "why": get(lambda chance: f"/why/{chance.choice(ids)}"),
-        "search": get(lambda chance: f"/search?q={quote(chance.choice(WORDS))}"),
-        "suggest": get(lambda chance: f"/search/suggest?q={quote(chance.choice(WORDS))}"),
+        "movie": get(lambda rng: f"/movie/{rng.choice(ids)}"),
+        "why": get(lambda rng: f"/why/{rng.choice(ids)}"),
+        "search": get(lambda rng: f"/search?q={quote(rng.choice(WORDS))}"),
+        "suggest": get(lambda rng: f"/search/suggest?q={quote(rng.choice(WORDS))}"),
         "rate": rate,
         "my movies": get(lambda _: "/my"),
         "list as JSON": get(lambda _: f"/api/v1/recommendations?k={K}"),
@@ -213,7 +213,7 @@ def kinds(data: Dataset, tokens: list[str]) -> dict[str, Callable[[Random], Ask]
 
 
 async def compare_lists(port: int, data: Dataset, artefacts: list[Artefact], tokens: list[str]) -> dict[str, int]:
-    """Lists as the site gives them to members, against rank() in memory. Ends the run where one differs."""
+    """Compare members' lists from the site with rank() in memory; exit if one differs."""
     rows = np.random.default_rng(0).permutation(len(data.users))[:SAMPLED]
     histories = EventSource(data.events, data.users).histories(data.users.ids[rows].tolist())
     compared = 0
@@ -222,7 +222,7 @@ async def compare_lists(port: int, data: Dataset, artefacts: list[Artefact], tok
             wanted = rank(found.model, histories, K)
             for place, row in enumerate(rows.tolist()):
                 path = f"/api/v1/recommendations?k={K}&model={found.name}"
-                status, body = await connection.ask(Ask(path, tokens[row]))
+                status, body = await connection.send(PageRequest(path, tokens[row]))
                 items = json.loads(body)["items"]
                 same = [item["item_id"] for item in items] == data.items.ids[wanted.items[place]].tolist()
                 scores = np.array([item["score"] for item in items])
@@ -232,35 +232,37 @@ async def compare_lists(port: int, data: Dataset, artefacts: list[Artefact], tok
     return {"lists": compared, "k": K, "equal": compared}
 
 
-async def one_at_a_time(port: int, pid: int, make: Callable[[Random], Ask], seconds: float) -> dict[str, float]:
-    chance, wall, busy, processor = Random(1), [], [], Processor(pid)
+async def one_at_a_time(port: int, pid: int, make: Callable[[Random], PageRequest], seconds: float) -> dict[str, float]:
+    rng, wall, busy, processor = Random(1), [], [], Processor(pid)
     async with Connection(port) as connection:
         for _ in range(WARM):
-            await connection.ask(make(chance))
+            await connection.send(make(rng))
         begun = time.perf_counter()
         while len(wall) < LEAST or (time.perf_counter() < begun + seconds and len(wall) < MOST):
             if time.perf_counter() > begun + LONGEST:
                 break
-            ask, before = make(chance), processor.seconds()
+            request, before = make(rng), processor.seconds()
             started = time.perf_counter()
-            status, _ = await connection.ask(ask)
+            status, _ = await connection.send(request)
             wall.append(time.perf_counter() - started)
             busy.append(processor.seconds() - before)
             if status not in (200, 303):
-                sys.exit(f"{ask.path} was answered with {status}")
+                sys.exit(f"{request.path} was answered with {status}")
     return {"requests": len(wall), **percentiles("wall_ms", wall), **percentiles("processor_ms", busy)}
 
 
-async def many_at_a_time(port: int, pid: int, make: Callable[[Random], Ask], seconds: float) -> dict[str, float]:
+async def many_at_a_time(
+    port: int, pid: int, make: Callable[[Random], PageRequest], seconds: float
+) -> dict[str, float]:
     done, processor = 0, Processor(pid)
     before, started = processor.seconds(), time.perf_counter()
 
     async def client(seed: int) -> None:
         nonlocal done
-        chance = Random(seed)
+        rng = Random(seed)
         async with Connection(port) as connection:
             while time.perf_counter() < started + seconds and done < MOST:
-                status, _ = await connection.ask(make(chance))
+                status, _ = await connection.send(make(rng))
                 if status not in (200, 303):
                     sys.exit(f"answered with {status}")
                 done += 1
@@ -303,7 +305,7 @@ def main() -> None:
             artefacts, tokens = prepare(folder, data)
             known.write_text(json.dumps(tokens))
         with server(folder) as (pid, port):
-            beside = set(range(1, os.cpu_count() or 1))  # the client leaves the server its core, if there is another
+            beside = set(range(1, os.cpu_count() or 1))  # not the server's core, if there is another
             os.sched_setaffinity(0, beside or os.sched_getaffinity(0))
             found = asyncio.run(measure(port, pid, data, artefacts, tokens, options.seconds))
     load = os.getloadavg()[0]

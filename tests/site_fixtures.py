@@ -1,4 +1,4 @@
-"""A small real site: three models on the better-known bundled movies, and a database of its own for each test."""
+"""A small real site: three models on the better-known bundled movies, and a new database for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ from matinee.training.run import Run
 
 NOW = 1_750_000_000
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-"""For tests alone: a password takes a moment."""
+"""Fast password hashes, for tests only."""
 MODELS = ("popularity", "item-knn", "ease")
 
 
@@ -35,7 +35,7 @@ def count_events(database: SqlDatabase) -> int:
 
 @pytest.fixture(scope="session")
 def known_movies(bundled: Dataset) -> Dataset:
-    """The bundled events of movies that at least 25 people rated: some 1,000."""
+    """The bundled events of movies with at least 25 ratings: about 1,000 movies."""
     counts = np.bincount(bundled.events.item_rows)
     return bundled.keep(counts[bundled.events.item_rows] >= 25)
 
@@ -69,7 +69,7 @@ def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
 
 
 def routes_of(router: FastAPI | APIRouter) -> Iterator[Route]:
-    """The routes of an application or router, those of the routers in it too."""
+    """The routes of an application or router, with those of included routers."""
     for route in router.routes:
         if isinstance(route, Route):
             yield route
@@ -88,9 +88,9 @@ class Clock:
 
 
 class SiteClient(TestClient):
-    """A browser, as far as cookies and redirects go: it has looked at a page, and sends what the form there holds.
+    """A browser with cookies and redirects, which opens a page before it posts its form.
 
-    token: of the session it begins with, if any.
+    token: of its session at the start, if any.
     """
 
     def __init__(self, app: FastAPI, token: str = "", **more: Any) -> None:
@@ -100,7 +100,7 @@ class SiteClient(TestClient):
             self.cookies.set(name, token, domain="testserver.local")
 
     def post(self, url: str, *, data: dict[str, str] | None = None, **more: Any) -> Response:
-        """Post a form with its token; anything else as it is."""
+        """Post a form with its token; post to the API unchanged."""
         if not str(url).startswith("/api/") and FIELD not in (data or {}):
             if not self.token:
                 self.get("/about")
@@ -115,7 +115,7 @@ class SiteClient(TestClient):
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[TestClient]:
-    """A browser, as far as cookies and redirects go."""
+    """A browser with cookies and redirects."""
     with SiteClient(app) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""What someone with bad intentions would try."""
+"""Attacks: forged forms, planted sessions, guessed passwords, injected text."""
 
 import json
 import logging
@@ -51,7 +51,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def timed(artefact_paths: list[Path], tmp_path: Path, clock: Clock) -> Iterator[FastAPI]:
-    """The site with a clock of its own."""
+    """The site with a clock set by hand."""
     app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/timed.db", clock=clock, hasher=CHEAP)
     yield app
     site: Site = app.state.site
@@ -81,7 +81,7 @@ def everything_stored(app: FastAPI) -> str:
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "wrong", "foreign", "file", "cookie itself"])
-def test_no_form_is_carried_out_without_its_token(app: FastAPI, kind: str) -> None:
+def test_a_form_without_its_token_changes_nothing(app: FastAPI, kind: str) -> None:
     member, foreign = SiteClient(app), SiteClient(app)
     member.post("/mark", data={"item_id": str(MATRIX), "mark": "4"})
     sign_up(member)
@@ -105,7 +105,7 @@ def test_every_route_that_pages_post_to_is_in_this_list(app: FastAPI) -> None:
     assert posts == set(FORMS)
 
 
-def test_a_guest_without_a_session_has_a_token_too(app: FastAPI) -> None:
+def test_a_form_of_a_visitor_without_a_session_has_a_token(app: FastAPI) -> None:
     client = TestClient(app)
     page = client.get("/").text
     token = re.search(r'name="csrf" value="([\w-]+)"', page)
@@ -115,21 +115,21 @@ def test_a_guest_without_a_session_has_a_token_too(app: FastAPI) -> None:
     assert TestClient(app).post("/mark", data=FORMS["/mark"] | {FIELD: token[1]}).status_code == 403
 
 
-def test_a_form_from_before_logging_in_or_out_is_stale_and_the_page_says_so(client: SiteClient) -> None:
+def test_a_form_from_before_logging_in_or_out_is_stale(client: SiteClient) -> None:
     client.get("/")
     old = form_token(client.token)
     sign_up(client)
     answer = client.post("/mark", data=FORMS["/mark"] | {FIELD: old})
     assert answer.status_code == 403
     assert "earlier visit" in answer.text
-    assert "Ada" in answer.text  # and still logged in
+    assert "Ada" in answer.text  # still logged in
     old = form_token(client.token)
     client.post("/log-out")
     client.get("/")
     assert client.post("/mark", data=FORMS["/mark"] | {FIELD: old}).status_code == 403
 
 
-def test_tokens_differ_each_time_and_fit_one_session() -> None:
+def test_form_tokens_differ_each_time_and_belong_to_one_session() -> None:
     one, other = "a" * 43, "b" * 43
     made = {form_token(one) for _ in range(20)}
     assert len(made) == 20
@@ -164,7 +164,7 @@ def test_another_site_writes_nothing_even_with_a_token(app: FastAPI, headers: di
 # Sessions -------------------------------------------------------------------
 
 
-def test_a_session_known_from_before_is_worth_nothing_after(app: FastAPI) -> None:
+def test_a_planted_session_opens_nothing_after_signing_in(app: FastAPI) -> None:
     """Fixation: an attacker's own guest session is planted in the victim's browser, who then signs up or logs in."""
     for door in ("/sign-up", "/log-in"):
         attacker = SiteClient(app)
@@ -226,14 +226,14 @@ def test_cookie_flags(app: FastAPI, scheme: str) -> None:
     assert all("set-cookie" in answer.headers for answer in answers)
 
 
-def test_behind_tls_a_cookie_without_the_prefix_is_nobodys(app: FastAPI) -> None:
+def test_over_https_a_cookie_without_the_prefix_is_ignored(app: FastAPI) -> None:
     client = SiteClient(app)
     sign_up(client)
     secure = SiteClient(app, base_url="https://testserver", cookies={COOKIE: client.token})
     assert "Ada" not in secure.get("/").text
 
 
-def test_a_broken_cookie_is_nobodys(app: FastAPI) -> None:
+def test_a_malformed_cookie_is_ignored(app: FastAPI) -> None:
     for cookie in ("", "x", "a" * 43, "a" * 44, "'; DROP TABLE sessions; --", "a" * 4000, "%00", "é"):
         client = TestClient(app, headers={"cookie": f"{COOKIE}={cookie}".encode("latin-1")})
         for path in ("/my", "/my/data.json", "/log-in"):
@@ -241,7 +241,7 @@ def test_a_broken_cookie_is_nobodys(app: FastAPI) -> None:
         assert client.get("/account").url.path == "/log-in"
 
 
-def test_a_members_pages_are_not_kept_by_the_browser(client: SiteClient) -> None:
+def test_members_pages_are_not_cached(client: SiteClient) -> None:
     for path in ("/my", "/account", "/my/import", "/my/data.json", "/my/data.csv", "/log-in", "/sign-up"):
         assert client.get(path).headers["cache-control"] == "no-store", path
     assert client.get("/").headers["cache-control"] == "private, no-cache"
@@ -268,7 +268,7 @@ def test_strict_headers_and_no_inline_code(client: SiteClient) -> None:
 # Someone else's data --------------------------------------------------------
 
 
-def test_nobody_reaches_someone_elses_data_by_id(app: FastAPI) -> None:
+def test_ids_in_a_request_give_no_access_to_other_peoples_data(app: FastAPI) -> None:
     owner, thief = SiteClient(app), SiteClient(app)
     owner.post("/mark", data={"item_id": str(ALIEN), "mark": "5"})
     sign_up(owner)
@@ -305,7 +305,7 @@ def test_the_id_of_a_session_opens_nothing(client: SiteClient, app: FastAPI) -> 
 # Brute force ----------------------------------------------------------------
 
 
-def test_guessing_a_password_is_stopped_and_released_by_the_clock(timed: FastAPI, clock: Clock) -> None:
+def test_password_guesses_are_limited_for_a_while(timed: FastAPI, clock: Clock) -> None:
     sign_up(SiteClient(timed))
     guesser, owner = SiteClient(timed), SiteClient(timed)
     fields = {"name": "ADA", "password": "wrong password"}
@@ -315,16 +315,18 @@ def test_guessing_a_password_is_stopped_and_released_by_the_clock(timed: FastAPI
     assert (answer.status_code, answer.headers["retry-after"]) == (429, str(TRIES_SECONDS))
     assert "15 minutes" in answer.text
     right = {"name": "Ada", "password": PASSWORD}
-    assert owner.post("/log-in", data=right).status_code == 429  # not even the right one: it would tell
+    assert (
+        owner.post("/log-in", data=right).status_code == 429
+    )  # even with the right one, which would otherwise be revealed
     clock.now += TRIES_SECONDS - 1
     assert owner.post("/log-in", data=right).status_code == 429
     clock.now += 1
     assert owner.post("/log-in", data=right).status_code == 200
-    for _ in range(ACCOUNT_TRIES):  # being right clears the count
+    for _ in range(ACCOUNT_TRIES):  # a right password resets the count
         assert guesser.post("/log-in", data=fields).status_code == 422
 
 
-def test_guessing_names_from_one_address_is_stopped(timed: FastAPI) -> None:
+def test_guesses_from_one_address_are_limited(timed: FastAPI) -> None:
     client, other = SiteClient(timed), SiteClient(timed, client=("203.0.113.9", 1))
     for n in range(ADDRESS_TRIES):
         assert client.post("/log-in", data={"name": f"n{n}", "password": "x"}).status_code == 422
@@ -332,7 +334,7 @@ def test_guessing_names_from_one_address_is_stopped(timed: FastAPI) -> None:
     assert other.post("/log-in", data={"name": "new", "password": "x"}).status_code == 422
 
 
-def test_the_address_is_not_what_a_header_claims(timed: FastAPI) -> None:
+def test_a_forwarded_header_does_not_change_the_address(timed: FastAPI) -> None:
     client = SiteClient(timed)
     answers = [
         client.post(
@@ -346,15 +348,15 @@ def test_the_address_is_not_what_a_header_claims(timed: FastAPI) -> None:
 
 
 @pytest.mark.parametrize(("peer", "name"), [("127.0.0.1", SECURE_COOKIE), ("203.0.113.9", COOKIE)])
-def test_only_a_trusted_proxy_says_that_it_is_tls(app: FastAPI, peer: str, name: str) -> None:
-    """The server's own middleware stands before the site, as `serve` runs it."""
+def test_only_a_trusted_proxy_may_say_that_a_request_is_https(app: FastAPI, peer: str, name: str) -> None:
+    """With the server's own middleware in front, as `serve` runs it."""
     client = TestClient(ProxyHeadersMiddleware(app, trusted_hosts="127.0.0.1"), client=(peer, 1))
     cookie = client.get("/log-in", headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
     assert cookie.startswith(f"{name}=")
     assert ("Secure" in cookie) == (name == SECURE_COOKIE)
 
 
-def test_changing_or_leaving_is_no_way_round_the_throttle(timed: FastAPI) -> None:
+def test_changing_a_password_or_deleting_an_account_counts_as_a_guess(timed: FastAPI) -> None:
     client = SiteClient(timed)
     sign_up(client)
     for n in range(ACCOUNT_TRIES):
@@ -363,10 +365,10 @@ def test_changing_or_leaving_is_no_way_round_the_throttle(timed: FastAPI) -> Non
         assert client.post(path, data=fields).status_code == 422
     assert client.post("/account/delete", data={"password": PASSWORD}).status_code == 429
     again = {"name": "Ada", "password": "wrong password"}
-    assert SiteClient(timed).post("/sign-up", data=again).status_code == 429  # nor is signing up under her name
+    assert SiteClient(timed).post("/sign-up", data=again).status_code == 429  # signing up under her name counts too
 
 
-def test_members_are_not_made_by_the_thousand(timed: FastAPI, clock: Clock) -> None:
+def test_sign_ups_from_one_address_are_limited(timed: FastAPI, clock: Clock) -> None:
     made = [
         SiteClient(timed).post("/sign-up", data={"name": f"n{n}", "password": PASSWORD}).status_code
         for n in range(SIGN_UPS + 1)
@@ -387,7 +389,7 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_answer(app: FastAPI) -> 
     assert len({str(page) for page in pages}) == 1
 
 
-def test_and_it_takes_the_same_time(artefact_paths: list[Path], tmp_path: Path) -> None:
+def test_a_wrong_name_and_a_wrong_password_take_the_same_time(artefact_paths: list[Path], tmp_path: Path) -> None:
     """Processor time of the hash dominates: an unknown name is checked against a hash with the same settings."""
     slow = PasswordHasher(time_cost=4, memory_cost=8192, parallelism=1)
     app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/slow.db", clock=lambda: NOW, hasher=slow)
@@ -438,7 +440,7 @@ def test_passwords_and_tokens_are_in_no_log_and_no_answer(app: FastAPI, caplog: 
         assert secret not in str([record.__dict__ for record in caplog.records])
 
 
-def test_a_broken_database_tells_no_values(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_errors_reveal_no_values(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
     client = SiteClient(app)
     client.get("/")
     site: Site = app.state.site
@@ -457,7 +459,7 @@ def test_a_broken_database_tells_no_values(app: FastAPI, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize("nasty", NASTY)
-def test_script_and_sql_in_every_text_field(app: FastAPI, nasty: str) -> None:
+def test_script_and_sql_in_text_fields_are_harmless(app: FastAPI, nasty: str) -> None:
     client = SiteClient(app, headers={"user-agent": nasty, "referer": nasty, "accept-language": nasty})
     name = f"{nasty}"[:40]
     page = sign_up(client, name)
@@ -480,7 +482,7 @@ def test_script_and_sql_in_every_text_field(app: FastAPI, nasty: str) -> None:
     assert rows(app, "SELECT name FROM members") == [(" ".join(name.split()),)]
 
 
-def test_bodies_are_bounded_by_path(client: SiteClient) -> None:
+def test_body_sizes_are_limited_by_path(client: SiteClient) -> None:
     assert set(LARGER_BODIES) == {"/my/import"}
     too_much = b"x" * (300 * 1024)
     assert client.post("/log-in", content=too_much, data=None).status_code in (403, 413)
@@ -489,7 +491,7 @@ def test_bodies_are_bounded_by_path(client: SiteClient) -> None:
     assert answer.status_code == 413
 
 
-def test_the_download_of_a_stranger_is_empty(app: FastAPI) -> None:
+def test_the_download_of_a_new_visitor_is_empty(app: FastAPI) -> None:
     answer = TestClient(app).get("/my/data.json")
     assert json.loads(answer.text) == {"user_id": "", "account": None, "sessions": [], "events": [], "lists": []}
     assert answer.headers["content-disposition"].startswith("attachment")

@@ -1,4 +1,4 @@
-"""Members and guests: nothing a guest did is lost, and nothing happens twice."""
+"""Members and guests: a guest's events are never lost, and never written twice."""
 
 import re
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def rows(app: FastAPI, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
-def test_a_guest_signs_up_and_finds_everything_still_there(client: SiteClient, app: FastAPI) -> None:
+def test_a_guest_who_signs_up_keeps_all_events(client: SiteClient, app: FastAPI) -> None:
     mark(client, ALIEN, "5")
     mark(client, MATRIX, "watched")
     before = rows(app, "SELECT item_id, kind, value, at, model, list_id, position FROM events ORDER BY seq")
@@ -79,7 +79,7 @@ def test_a_guest_signs_up_and_finds_everything_still_there(client: SiteClient, a
     assert rows(app, "SELECT count(*) FROM visitors") == [(0,)]
 
 
-def test_a_member_logs_in_elsewhere_and_brings_along_what_was_done_there(app: FastAPI) -> None:
+def test_logging_in_elsewhere_takes_over_the_guests_events(app: FastAPI) -> None:
     one, other = SiteClient(app), SiteClient(app)
     mark(one, ALIEN, "5")
     sign_up(one)
@@ -87,12 +87,12 @@ def test_a_member_logs_in_elsewhere_and_brings_along_what_was_done_there(app: Fa
     log_in(other)
     assert mine(other) == mine(one)
     assert sorted(mine(one)) == [TOY_STORY, ALIEN]
-    log_in(other)  # once more: nothing is left to bring along
+    log_in(other)  # again: no events are left to move
     assert rows(app, "SELECT count(*) FROM events") == [(2,)]
     assert len(rows(app, "SELECT * FROM sessions")) == 2
 
 
-def test_after_logging_out_nothing_is_shown_and_a_new_guest_begins(client: SiteClient) -> None:
+def test_after_logging_out_the_visitor_is_a_new_guest(client: SiteClient) -> None:
     mark(client, ALIEN, "5")
     sign_up(client)
     page = client.post("/log-out").text
@@ -143,7 +143,7 @@ def test_two_tabs_of_a_new_guest_that_rate_at_once_are_one_guest(app: FastAPI) -
     assert sorted(mine(first)) == [TOY_STORY, ALIEN, MATRIX]
 
 
-def test_a_rating_sent_under_the_guests_cookie_after_signing_up_is_not_lost_on_nobody(app: FastAPI) -> None:
+def test_a_rating_with_the_guests_cookie_after_signing_up_is_refused(app: FastAPI) -> None:
     client = SiteClient(app)
     mark(client, ALIEN, "5")
     old_tab = SiteClient(app, client.token)
@@ -172,7 +172,7 @@ def test_a_rating_sent_under_the_guests_cookie_after_signing_up_is_not_lost_on_n
         ("Ada Lovelace", "ada LOVELACE", "must differ from the name"),
     ],
 )
-def test_names_and_passwords_that_cannot_be(
+def test_invalid_names_and_passwords_are_refused(
     client: SiteClient, app: FastAPI, name: str, password: str, says: str
 ) -> None:
     answer = client.post("/sign-up", data={"name": name, "password": password})
@@ -181,7 +181,7 @@ def test_names_and_passwords_that_cannot_be(
     assert rows(app, "SELECT * FROM members") == []
 
 
-def test_the_limits_of_a_password_are_bytes_after_composition() -> None:
+def test_password_limits_are_bytes_after_normalisation() -> None:
     accounts = Accounts(_NoBook(), lambda: NOW, CHEAP)
     for wrong in ("1234567", "e\u0301" * 3, "x" * 201, "가" * 67):
         with pytest.raises(RefusedError, match="password_"):
@@ -191,7 +191,7 @@ def test_the_limits_of_a_password_are_bytes_after_composition() -> None:
 
 
 class _NoBook(SqlAccounts):
-    """A book in which every member is new and nothing is kept."""
+    """A book without members, which stores nothing."""
 
     def __init__(self) -> None:
         pass
@@ -205,8 +205,8 @@ class _NoBook(SqlAccounts):
 
 def test_names_are_the_same_without_case_width_and_spaces(app: FastAPI) -> None:
     assert name_of("  Ada \t Lovelace ") == "Ada Lovelace"
-    alike = {name_key(name) for name in ("Ada", "ADA", "ａｄａ", " ada ")}
-    assert len(alike) == 1
+    keys = {name_key(name) for name in ("Ada", "ADA", "ａｄａ", " ada ")}
+    assert len(keys) == 1
     assert name_key("Straße") == name_key("STRASSE")
     assert name_key("Ada") != name_key("Adah")
     sign_up(SiteClient(app), "Ada")
@@ -222,7 +222,7 @@ def test_signing_up_again_with_the_right_password_is_logging_in(app: FastAPI) ->
     assert len(rows(app, "SELECT * FROM members")) == 1
 
 
-def test_a_password_is_changed_and_every_other_device_logged_out(app: FastAPI) -> None:
+def test_changing_the_password_logs_out_other_devices(app: FastAPI) -> None:
     one, other = SiteClient(app), SiteClient(app)
     sign_up(one)
     log_in(other)
@@ -257,11 +257,11 @@ def test_sessions_are_listed_with_their_device_and_ended_one_by_one(app: FastAPI
     three.post("/account/sessions", data={"session": "others"})
     assert "Log in" in one.get("/").text
     assert "Ada" in three.get("/").text
-    three.post("/account/sessions", data={"session": str(ids[""])})  # one's own: that is logging out
+    three.post("/account/sessions", data={"session": str(ids[""])})  # its own session: logs out
     assert rows(app, "SELECT * FROM sessions") == []
 
 
-def test_devices_in_two_words() -> None:
+def test_a_device_is_browser_and_system() -> None:
     chrome = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"
     assert device_of(chrome) == "Chrome, Windows"
     assert device_of(chrome + " Edg/140.0") == "Edge, Windows"
@@ -269,7 +269,7 @@ def test_devices_in_two_words() -> None:
     assert device_of("<script>alert(1)</script>") == ""
 
 
-def test_a_session_is_seen_now_and_then_and_ends_when_it_is_not(artefact_paths: list[Path], tmp_path: Path) -> None:
+def test_a_session_without_use_ends(artefact_paths: list[Path], tmp_path: Path) -> None:
     from matinee.serve.app import create_app
 
     clock = Clock()
@@ -290,13 +290,13 @@ def test_a_session_is_seen_now_and_then_and_ends_when_it_is_not(artefact_paths: 
     assert len(rows(app, "SELECT * FROM sessions")) == 1  # the old one was cleared away
 
 
-def test_a_member_who_leaves_takes_everything_along(app: FastAPI) -> None:
+def test_deleting_an_account_deletes_all_its_data(app: FastAPI) -> None:
     one, other = SiteClient(app), SiteClient(app)
     mark(one, ALIEN, "5")
     sign_up(one)
     log_in(other)
     one.get("/")
-    assert one.post("/forget").url.path == "/account"  # a member is asked for the password
+    assert one.post("/forget").url.path == "/account"  # a member needs the password
     assert one.post("/account/delete", data={"password": "not it at all"}).status_code == 422
     assert mine(one) == [ALIEN]
     assert "Tell us three" in one.post("/account/delete", data={"password": PASSWORD}).text
@@ -306,8 +306,8 @@ def test_a_member_who_leaves_takes_everything_along(app: FastAPI) -> None:
     sign_up(SiteClient(app))  # the name is free again
 
 
-def test_every_table_that_knows_of_a_user_is_forgotten_and_moved(database: SqlDatabase) -> None:
-    """A table added later fails here until SqlAccounts deletes from it, and moves a guest's rows to the member."""
+def test_every_table_with_a_user_id_is_deleted_from_and_moved(database: SqlDatabase) -> None:
+    """Fails for a new table until SqlAccounts deletes from it and moves a guest's rows to the member."""
     book = SqlAccounts(database)
     about_users = [table for table in metadata.sorted_tables if "user_id" in table.c]
     seen: list[str] = []
@@ -329,7 +329,7 @@ def test_every_table_that_knows_of_a_user_is_forgotten_and_moved(database: SqlDa
         assert any(statement.startswith(f"DELETE FROM {table.name}") for statement in seen), table.name
 
 
-def test_a_guests_events_move_once_and_twins_by_event_id_stay_one(database: SqlDatabase) -> None:
+def test_a_guests_events_move_once_and_merge_by_event_id(database: SqlDatabase) -> None:
     log, book = SqlEvents(database, Vocab.of([10, 20, 30])), SqlAccounts(database)
     book.open_guest("g", "visitor-1", 1)
     log.append([LiveEvent("member-1", 10, "rating", 5, 1, "same"), LiveEvent("member-1", 20, "rating", 5, 1)])
@@ -346,7 +346,7 @@ def test_a_guests_events_move_once_and_twins_by_event_id_stay_one(database: SqlD
     assert not book.was_moved("other", 0)
 
 
-def test_everything_is_read_in_pages_and_nothing_twice(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exports_are_read_in_pages_without_repeats(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matinee.store.accounts.PAGE", 7)
     log, book = SqlEvents(database, Vocab.of(range(50))), SqlAccounts(database)
     for n in (6, 7, 8, 14, 15):
@@ -362,7 +362,7 @@ def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
     assert book.identity("nobody") is None
 
 
-def test_who_asks_is_one_query(database: SqlDatabase) -> None:
+def test_an_identity_is_one_query(database: SqlDatabase) -> None:
     book = SqlAccounts(database)
     book.open_guest("g", "visitor-1", 1)
     asked: list[str] = []
@@ -373,14 +373,14 @@ def test_who_asks_is_one_query(database: SqlDatabase) -> None:
 
 
 @pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect(), mysql.dialect()], ids=lambda d: d.name)
-def test_the_tables_can_be_made_on_every_database(dialect: object) -> None:
+def test_the_tables_compile_for_every_database(dialect: object) -> None:
     for table in (members_table, sessions_table, visitors_table, moved_table):
         made = str(CreateTable(table).compile(dialect=dialect))  # type: ignore[arg-type]
         assert "PRIMARY KEY" in made
         assert "NULL" in made
 
 
-def test_a_hash_with_old_settings_is_made_anew_at_the_next_log_in(database: SqlDatabase) -> None:
+def test_a_hash_with_old_settings_is_replaced_at_the_next_log_in(database: SqlDatabase) -> None:
     book, caller = SqlAccounts(database), Caller(None, "", "")
     Accounts(book, lambda: NOW, CHEAP).sign_up("Ada", PASSWORD, caller)
     before = book.member_named(name_key("Ada"))
@@ -394,7 +394,7 @@ def test_a_hash_with_old_settings_is_made_anew_at_the_next_log_in(database: SqlD
     assert (after.created, after.changed, opened.identity.user_id) == (before.created, before.changed, before.user_id)
 
 
-def test_by_default_passwords_are_hashed_as_argon2s_authors_say() -> None:
+def test_the_default_password_hash_is_rfc_9106s() -> None:
     hasher = Accounts(_NoBook(), lambda: NOW)._hasher
     # RFC 9106, section 4, the second recommended option: 64 MiB, 3 passes, 4 lanes, 128 bits of salt, 256 of tag
     assert (hasher.memory_cost, hasher.time_cost, hasher.parallelism) == (65536, 3, 4)
@@ -409,7 +409,7 @@ def test_a_rate_limit_counts_tries_in_a_window_and_forgets() -> None:
     assert limit.take("a") == 40
     assert limit.take("b") == 0
     clock.now += 39.5
-    assert limit.take("a") == 1  # what was refused did not count
+    assert limit.take("a") == 1  # a refused try does not count
     clock.now += 0.5
     assert limit.take("a") == 0
     limit.reset("a")
@@ -425,7 +425,7 @@ def test_a_rate_limit_remembers_a_bounded_number_of_keys(monkeypatch: pytest.Mon
     assert limit.take("999") == 60
 
 
-def test_tries_at_the_same_moment_all_count() -> None:
+def test_simultaneous_tries_all_count() -> None:
     limit = RateLimit(Clock(), limit=5, seconds=60)
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(lambda _: limit.take("a") == 0, range(40))) == [False] * 35 + [True] * 5
@@ -445,20 +445,20 @@ def test_a_guest_has_no_account(client: SiteClient) -> None:
         assert answer.url.path == "/log-in"
 
 
-def test_a_member_needs_no_door(client: SiteClient) -> None:
+def test_members_are_redirected_from_the_log_in_page(client: SiteClient) -> None:
     sign_up(client)
     assert client.get("/log-in").url.path == "/account"
     assert client.get("/sign-up?next=/my").url.path == "/my"
 
 
 @pytest.mark.parametrize("next", ["https://evil.example/", "//evil.example", "/\\evil.example", "/log-in", "/log-out"])
-def test_after_a_door_one_stays_on_the_site(client: SiteClient, next: str) -> None:
+def test_logging_in_redirects_within_the_site(client: SiteClient, next: str) -> None:
     data = {"name": "Ada", "password": PASSWORD, "next": next}
     answer = client.post("/sign-up", data=data, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-def test_korean_throughout(client: SiteClient) -> None:
+def test_account_pages_are_in_korean(client: SiteClient) -> None:
     client.headers["accept-language"] = "ko"
     assert "가입하기" in client.get("/sign-up").text
     page = client.post("/log-in", data={"name": "누구", "password": "모르는비밀번호"}).text
@@ -469,9 +469,9 @@ def test_korean_throughout(client: SiteClient) -> None:
     assert "로그인한 기기" in page
 
 
-def test_an_account_book_refuses_nothing_silently(database: SqlDatabase) -> None:
+def test_refusals_are_no_matinee_errors(database: SqlDatabase) -> None:
     accounts = Accounts(SqlAccounts(database), lambda: NOW, CHEAP)
     with pytest.raises(RefusedError, match="no_member"):
         accounts.member(Identity("visitor-1", None, None, 0))
-    assert not issubclass(RefusedError, MatineeError)  # each page says it in its own place
+    assert not issubclass(RefusedError, MatineeError)  # each page handles it
     assert hash_token("x") != hash_token("y")

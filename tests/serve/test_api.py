@@ -1,4 +1,4 @@
-"""The JSON API: what it answers, whom it answers, and what it refuses."""
+"""The JSON API: its answers, who may ask, and what it refuses."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_events_are_safe_to_send_twice_and_go_all_or_none(client: TestClient, ap
     assert count_events(site_of(app).database) == 2
 
 
-def test_only_an_open_api_speaks_of_any_user(client: TestClient, open_client: TestClient) -> None:
+def test_only_an_open_api_serves_any_user(client: TestClient, open_client: TestClient) -> None:
     event = {"item_id": ALIEN, "kind": "watched", "user_id": 42}
     assert client.get("/api/v1/recommendations?user_id=42").status_code == 403
     refused = client.post("/api/v1/events", json=event)
@@ -107,7 +107,7 @@ def test_similar_items(client: TestClient) -> None:
         ("/api/v1/nothing", 404, "Not Found"),
     ],
 )
-def test_a_bad_question_is_answered_in_kind(client: TestClient, path: str, status: int, says: str) -> None:
+def test_invalid_requests_get_json_errors(client: TestClient, path: str, status: int, says: str) -> None:
     answer = client.get(path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
@@ -137,7 +137,7 @@ def test_a_bad_question_is_answered_in_kind(client: TestClient, path: str, statu
         None,
     ],
 )
-def test_a_bad_event_is_refused_and_nothing_written(client: TestClient, app: FastAPI, event: object) -> None:
+def test_an_invalid_event_is_refused_and_nothing_is_written(client: TestClient, app: FastAPI, event: object) -> None:
     answer = client.post("/api/v1/events", json=event)
     assert answer.status_code == 422, answer.text
     assert "detail" in answer.json()
@@ -147,7 +147,7 @@ def test_a_bad_event_is_refused_and_nothing_written(client: TestClient, app: Fas
 @pytest.mark.parametrize(
     "body", [b"", b"{", b'{"item_id": 1214, "kind": "rating", "value": NaN}', b"\xff\xfe", b"[" * 5000]
 )
-def test_a_body_that_is_no_json_is_refused(client: TestClient, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(client: TestClient, body: bytes) -> None:
     answer = client.post("/api/v1/events", content=body, headers={"content-type": "application/json"})
     assert answer.status_code in {400, 422}, answer.text
     assert "detail" in answer.json()
@@ -163,15 +163,13 @@ def test_health(client: TestClient, app: FastAPI) -> None:
     }
 
 
-def test_a_database_that_is_gone_is_not_ready(
-    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_database_is_not_ready(client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(site_of(app).database), "answers", lambda self: False)
     answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
 
 
-def test_the_api_describes_itself_without_asking_elsewhere(client: TestClient) -> None:
+def test_the_api_documentation_loads_nothing_from_other_hosts(client: TestClient) -> None:
     schema = client.get("/api/openapi.json").json()
     page = client.get("/api/docs").text
     for path in schema["paths"]:

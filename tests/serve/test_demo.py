@@ -1,4 +1,4 @@
-"""`matinee demo`, whole: from nothing to a site that answers, and quicker the second time."""
+"""`matinee demo` from start to a site that answers; the second start is faster."""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def run_demo(folder: Path) -> tuple[float, dict, str]:
 
 
 @pytest.mark.slow
-def test_the_demo_trains_serves_and_remembers(tmp_path: Path) -> None:
+def test_the_demo_trains_serves_and_reuses_its_artefacts(tmp_path: Path) -> None:
     first, found, out = run_demo(tmp_path)
     assert first < 60
     assert "Matinee is at http://" in out
@@ -76,7 +76,7 @@ def test_the_demo_trains_serves_and_remembers(tmp_path: Path) -> None:
     assert set(manifests["markov"]["baselines"]) == {"popularity", "item-knn", "ease"}
 
 
-def test_a_model_that_there_is_not_is_said_before_anything_is_trained() -> None:
+def test_an_unknown_demo_model_is_an_error_before_training() -> None:
     with pytest.raises(MatineeError, match="did you mean 'ease'"):
         _demo_names("popularity,eaze")
     assert _demo_names("ease, ease,markov") == ["ease", "markov"]

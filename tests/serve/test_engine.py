@@ -1,4 +1,4 @@
-"""The engine gives the lists that rank() gives, and reasons that add up."""
+"""The engine's lists are those of rank(), and its reasons add up."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_reasons_are_the_events_that_add_most(engine: Engine) -> None:
         assert all(reason.value == history.weights[rows.index(reason.item_row)] for reason in item.reasons)
 
 
-def test_without_a_history_the_popular(engine: Engine) -> None:
+def test_without_a_history_the_list_is_popular_items(engine: Engine) -> None:
     found = engine.recommend("nobody", 5)
     assert {item.model for item in found} == {POPULAR}
     best = sorted(range(len(engine.items)), key=lambda row: (-engine.popularity[row], row))[:5]
@@ -70,7 +70,7 @@ def test_without_a_history_the_popular(engine: Engine) -> None:
     assert [item.item_row for item in engine.recommend("nobody", 3, dismissed=np.array(best[:2]))] == best[2:]
 
 
-def test_similar_leaves_the_item_out_and_needs_a_model_that_knows(engine: Engine) -> None:
+def test_similar_items_exclude_the_item_and_need_a_model_with_similarity(engine: Engine) -> None:
     row = engine.starters(1)[0]
     assert row not in [item.item_row for item in engine.similar(row, 10)]
     assert engine.similar_models == ("item-knn", "ease")
@@ -86,12 +86,12 @@ def test_starters_are_known_and_differ(engine: Engine) -> None:
     assert len(genres) >= 10
 
 
-def test_an_unknown_model_is_named_with_the_closest(engine: Engine) -> None:
+def test_an_unknown_model_is_an_error_with_the_closest_name(engine: Engine) -> None:
     with pytest.raises(MatineeError, match="did you mean 'ease'"):
         engine.recommend("1", 5, "eaze")
 
 
-def test_artefacts_of_other_data_do_not_go_together(
+def test_artefacts_of_different_data_are_refused(
     artefact_paths: list[Path], known_movies: Dataset, tmp_path: Path
 ) -> None:
     other = known_movies.keep(known_movies.events.item_rows % 2 == 0)

@@ -1,4 +1,4 @@
-"""What was watched elsewhere comes in, row by row and once; everything that is kept goes out."""
+"""Import writes each row once; export holds everything that is stored."""
 
 import csv
 import io
@@ -78,7 +78,7 @@ def reasons(client: SiteClient, *files: tuple[str, str | bytes]) -> list[str]:
     return [key[row["outcome"]] for row in table]
 
 
-def test_letterboxds_three_files_at_once(client: SiteClient) -> None:
+def test_letterboxds_three_files_are_imported_at_once(client: SiteClient) -> None:
     files = (("ratings.csv", LETTERBOXD_RATINGS), ("diary.csv", LETTERBOXD_DIARY), ("watched.csv", LETTERBOXD_WATCHED))
     page = send(client, *files).text
     assert "6 new events" in page
@@ -98,7 +98,7 @@ def test_letterboxds_three_files_at_once(client: SiteClient) -> None:
     assert len(events(client)) == 6
 
 
-def test_movielens_by_id_counts_at_once_and_once(client: SiteClient, app: FastAPI) -> None:
+def test_a_movielens_file_is_imported_by_id_once(client: SiteClient, app: FastAPI) -> None:
     table = f"userId,movieId,rating,timestamp\n7,{ALIEN},5.0,1111111111\n7,{MATRIX},4.5,1111111112\n7,999999,3,5\n"
     assert reasons(client, ("ratings.csv", table)) == ["taken", "taken", "unknown"]
     before = [dict(event) for event in events(client)]
@@ -114,7 +114,7 @@ def test_movielens_by_id_counts_at_once_and_once(client: SiteClient, app: FastAP
     assert count_events(site.database) == 2
 
 
-def test_what_a_guest_imported_and_imports_again_as_a_member_is_there_once(app: FastAPI) -> None:
+def test_importing_again_as_a_member_repeats_nothing(app: FastAPI) -> None:
     table = ("r.csv", f"movieId,rating,timestamp\n{ALIEN},5.0,1111111111\n")
     one, other = SiteClient(app), SiteClient(app)
     send(one, table)
@@ -125,7 +125,7 @@ def test_what_a_guest_imported_and_imports_again_as_a_member_is_there_once(app: 
     assert reasons(one, table) == ["known"]
 
 
-def test_what_is_removed_can_be_imported_again(client: SiteClient) -> None:
+def test_removed_movies_can_be_imported_again(client: SiteClient) -> None:
     table = ("r.csv", f"movieId,rating,timestamp\n{ALIEN},5.0,1111111111\n")
     send(client, table)
     client.post("/mark", data={"item_id": str(ALIEN), "mark": "removed"})
@@ -139,7 +139,7 @@ def test_what_is_removed_can_be_imported_again(client: SiteClient) -> None:
         ("Alien,1979,4,2024-01-01", "taken"),
         ("  alien , 1979 , 4 , 2024-01-01 ", "taken"),
         ("Alien (1979),,4,", "taken"),
-        ("ALIEN,1980,4,", "taken"),  # sites differ by a year
+        ("ALIEN,1980,4,", "taken"),  # sites may differ by a year
         ("Alien,1985,4,", "year"),
         ("Alien,79,4,", "year"),
         ("Alien,'); DROP TABLE,4,", "year"),
@@ -180,14 +180,14 @@ def test_what_is_removed_can_be_imported_again(client: SiteClient) -> None:
         ("Fast and the Furious,2001,4,", "taken"),
     ],
 )
-def test_each_row_has_its_reason(importer: Importer, row: str, reason: str) -> None:
+def test_each_row_has_its_outcome(importer: Importer, row: str, reason: str) -> None:
     rows = read_rows(f"Title,Year,Rating,Date\n{row}\nToy Story,1995,5,2024-01-01\n".encode())
     plan = importer.plan("u", rows, [], NOW)
     assert [outcome.reason for outcome in plan.outcomes] == [reason, "taken"]
     assert len(plan.events) == (reason == "taken") + 1
 
 
-def test_every_reason_and_refusal_has_its_words() -> None:
+def test_every_outcome_and_refusal_has_a_text() -> None:
     source = Path(__file__).parents[2] / "src/matinee/serve/transfer"
     code = "".join((source / f"{name}.py").read_text() for name in ("importer", "match"))
     returned = set(re.findall(r'(?:return|else) "(\w+)"', code)) - {"watched"}  # a kind of event
@@ -210,14 +210,14 @@ def test_every_reason_and_refusal_has_its_words() -> None:
         ("1709249400123", 1709249400),
     ],
 )
-def test_dates_and_times(importer: Importer, said: str, at: int) -> None:
+def test_dates_and_times_are_read(importer: Importer, said: str, at: int) -> None:
     plan = importer.plan("u", read_rows(f"movieId,date\n{ALIEN},{said}\n".encode()), [], NOW)
     assert [event.at for event in plan.events] == [at]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_separators_and_encodings(importer: Importer, separator: str, encoding: str) -> None:
+def test_separators_and_encodings_are_recognised(importer: Importer, separator: str, encoding: str) -> None:
     table = (
         f"Name{separator}Year{separator}Rating\nAmélie{separator}2001{separator}4\nAlien{separator}1979{separator}5\n"
     )
@@ -238,7 +238,7 @@ def test_separators_and_encodings(importer: Importer, separator: str, encoding: 
         (b'{"title": "Alien"}', "no_table"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_refused_whole(client: SiteClient, body: bytes, key: str) -> None:
+def test_a_file_without_a_table_is_refused(client: SiteClient, body: bytes, key: str) -> None:
     with pytest.raises(UnreadableError, match=key):
         read_rows(body)
     answer = send(client, ("<b>odd.csv", body))
@@ -247,7 +247,7 @@ def test_a_file_that_is_no_such_table_is_refused_whole(client: SiteClient, body:
     assert events(client) == []
 
 
-def test_a_file_of_too_many_rows_is_refused_and_one_below_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_rows_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matinee.serve.transfer.read.MAX_ROWS", 100)
     assert len(read_rows(b"id\n" + b"1\n\n" * 100)) == 100
     with pytest.raises(UnreadableError, match="too_long"):
@@ -260,7 +260,7 @@ def test_a_file_of_too_many_rows_is_refused_and_one_below_is_not(monkeypatch: py
         st.binary(max_size=400), st.text(max_size=400).map(lambda text: ("title,rating,date\n" + text).encode())
     )
 )
-def test_garbage_never_breaks_anything_and_every_row_is_told_of(importer: Importer, body: bytes) -> None:
+def test_any_bytes_are_imported_or_refused_with_an_outcome_for_each_row(importer: Importer, body: bytes) -> None:
     try:
         rows = read_rows(body)
     except UnreadableError:
@@ -276,7 +276,7 @@ def test_garbage_never_breaks_anything_and_every_row_is_told_of(importer: Import
 def test_every_title_of_the_catalogue_is_found_by_its_spoken_name_and_year(
     importer: Importer, bundled: Dataset
 ) -> None:
-    """As Letterboxd would write it. Those that share name and year with another are said to be several."""
+    """As Letterboxd writes it. Movies that share name and year have the outcome `several`."""
     catalogue = bundled.catalogue
     said = [spoken_title(title).name for title in catalogue.titles]
     rows = [
@@ -284,16 +284,16 @@ def test_every_title_of_the_catalogue_is_found_by_its_spoken_name_and_year(
         for n, (name, year) in enumerate(zip(said, catalogue.years, strict=True))
     ]
     outcomes = importer.plan("u", rows, [], NOW).outcomes
-    alike = Counter(zip(map(title_key, said), catalogue.years, strict=True))
+    counts = Counter(zip(map(title_key, said), catalogue.years, strict=True))
     wrong = [outcome for n, outcome in enumerate(outcomes) if outcome.item_row not in (n, None)]
     assert wrong == []
     lost = [outcome.row.line for outcome in outcomes if outcome.item_row is None]
     assert len(lost) <= 10
     assert all(outcomes[n].reason == "several" or not catalogue.years[n] for n in lost)
-    assert sum(count for count in alike.values() if count > 1) >= len(lost)
+    assert sum(count for count in counts.values() if count > 1) >= len(lost)
 
 
-def test_a_rating_is_not_hidden_by_having_watched_it(client: SiteClient) -> None:
+def test_watching_a_movie_does_not_replace_its_rating(client: SiteClient) -> None:
     send(client, ("w.csv", "movieId,date\n1214,2024-05-01\n"))
     assert reasons(client, ("r.csv", "movieId,rating,date\n1214,4,2024-04-01\n")) == ["taken"]
     assert 'aria-label="Rate Alien 4 of 5" aria-pressed="true"' in client.get("/my").text
@@ -302,13 +302,13 @@ def test_a_rating_is_not_hidden_by_having_watched_it(client: SiteClient) -> None
     assert 'aria-label="Rate Alien 4 of 5" aria-pressed="true"' in client.get("/my").text
 
 
-def test_a_newer_rating_here_stays_what_counts(client: SiteClient) -> None:
+def test_a_newer_rating_on_the_site_keeps_counting(client: SiteClient) -> None:
     client.post("/mark", data={"item_id": str(ALIEN), "mark": "1"})
     send(client, ("r.csv", f"movieId,rating,date\n{ALIEN},5,2020-01-01\n"))
     assert 'aria-label="Rate Alien 1 of 5" aria-pressed="true"' in client.get("/my").text
 
 
-def test_the_same_movie_many_times_is_bounded(importer: Importer) -> None:
+def test_imports_of_the_same_movie_are_limited(importer: Importer) -> None:
     rows = [ImportRow(n, item_id=str(ALIEN), rating="4", at=str(10_000 + n)) for n in range(50)]
     assert importer.plan("u", rows, [], NOW).counts() == {"taken": EVENTS_A_MOVIE, "many": 50 - EVENTS_A_MOVIE}
 
@@ -327,11 +327,11 @@ def test_an_import_is_one_insert_however_long(client: SiteClient, app: FastAPI) 
 
 
 @pytest.mark.slow
-def test_five_megabytes_are_taken_in_a_few_seconds(client: SiteClient, app: FastAPI) -> None:
+def test_five_megabytes_are_imported_in_a_few_seconds(client: SiteClient, app: FastAPI) -> None:
     site: Site = app.state.site
-    chance = random.Random(7)
+    rng = random.Random(7)
     ids = site.engine.items.ids.tolist()
-    lines = [f"1,{chance.choice(ids)},{chance.randint(1, 10) / 2},{10**9 + n}\n" for n in range(230_000)]
+    lines = [f"1,{rng.choice(ids)},{rng.randint(1, 10) / 2},{10**9 + n}\n" for n in range(230_000)]
     body = ("userId,movieId,rating,timestamp\n" + "".join(lines)).encode()
     assert 4.4e6 < len(body) < 5 * 1024 * 1024
     page = send(client, ("ratings.csv", body)).text
@@ -341,7 +341,7 @@ def test_five_megabytes_are_taken_in_a_few_seconds(client: SiteClient, app: Fast
     assert len(listed) == len(set(listed)) == len(ids)
 
 
-def test_my_movies_comes_in_pages(client: SiteClient, app: FastAPI) -> None:
+def test_my_movies_has_pages(client: SiteClient, app: FastAPI) -> None:
     site: Site = app.state.site
     ids = site.engine.items.ids.tolist()[: 2 * PAGE + 7]
     rows = "".join(f"{item},4,{n + 1}\n" for n, item in enumerate(ids))
@@ -351,19 +351,19 @@ def test_my_movies_comes_in_pages(client: SiteClient, app: FastAPI) -> None:
     assert f"{2 * PAGE + 1} to {len(ids)} of {len(ids)}" in last
     assert 'rel="next"' not in last
     assert 'href="/my?page=2" rel="prev"' in last
-    assert 'name="next" value="/my?page=3"' in last  # a rating comes back to the page it was given on
+    assert 'name="next" value="/my?page=3"' in last  # a rating redirects to its page
     assert client.get("/my?page=99").text.count("data-item=") == 7
     assert client.get("/my?page=0").status_code == 422
 
 
-def test_no_file_is_said_kindly(client: SiteClient) -> None:
+def test_an_import_without_a_file_is_refused(client: SiteClient) -> None:
     answer = send(client, ("", b""))
     assert answer.status_code == 422
     answer = client.post("/my/import", data={"report": "page"})
     assert answer.status_code == 422
 
 
-def test_imports_without_end_are_stopped(client: SiteClient) -> None:
+def test_imports_from_one_address_are_limited(client: SiteClient) -> None:
     answers = [send(client, ("r.csv", "title\n")).status_code for _ in range(IMPORTS + 1)]
     assert answers == [422] * IMPORTS + [429]
 
@@ -414,7 +414,7 @@ def test_a_download_is_streamed_and_more_than_a_thousand_events_long(app: FastAP
     assert answer.text.count("\n") == 3001
 
 
-def test_ones_own_download_brings_everything_back(app: FastAPI) -> None:
+def test_importing_the_download_restores_ratings_and_watches(app: FastAPI) -> None:
     client = SiteClient(app)
     for item_id, what in ((ALIEN, "5"), (MATRIX, "watched"), (TOY_STORY, "2"), (ALIEN, "3")):
         client.post("/mark", data={"item_id": str(item_id), "mark": what})
@@ -441,7 +441,7 @@ def test_cells_that_a_spreadsheet_would_compute_are_text(client: SiteClient) -> 
     assert "'=1+1" in report
 
 
-def test_deleting_leaves_nothing_to_download(app: FastAPI) -> None:
+def test_the_download_is_empty_after_deleting(app: FastAPI) -> None:
     client = SiteClient(app)
     send(client, ("r.csv", LETTERBOXD_RATINGS))
     client.post("/forget")

@@ -1,4 +1,4 @@
-"""What visitors do and are shown is written once, in full, before the answer; hidden movies stay out of every list."""
+"""Events and impressions are written once, before the answer; dismissed movies stay out of every list."""
 
 import re
 import sqlite3
@@ -37,7 +37,7 @@ INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '20', 'hidde
 INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '30', 'hidden', 1, 6);
 INSERT INTO events (user_id, item_id, kind, value, at) VALUES ('a', '20', 'shown', 1, 7);
 """
-"""The tables of the first site, with four events under the names that their kinds had then."""
+"""The tables of the first site, with events of the old kinds."""
 
 
 def mark(client: TestClient, item_id: object, what: str, **more: str) -> str:
@@ -68,14 +68,14 @@ def links(page: str) -> list[str]:
 # Lists shown ---------------------------------------------------------------
 
 
-def test_looking_alone_leaves_nothing_behind(client: TestClient, app: FastAPI) -> None:
+def test_looking_at_pages_stores_nothing(client: TestClient, app: FastAPI) -> None:
     for path in ("/", "/search?q=star", f"/movie/{MATRIX}", f"/why/{MATRIX}"):
         client.get(path)
     assert table(app, "lists") == []
     assert table(app, "events") == []
 
 
-def test_a_list_is_written_as_it_was_shown(client: TestClient, app: FastAPI) -> None:
+def test_an_impression_holds_the_displayed_list(client: TestClient, app: FastAPI) -> None:
     page = section(mark(client, ALIEN, "5"), "for-you")
     site: Site = app.state.site
     list_id = re.search(r'name="list_id" value="([^"]+)"', page).group(1)  # type: ignore[union-attr]
@@ -88,7 +88,7 @@ def test_a_list_is_written_as_it_was_shown(client: TestClient, app: FastAPI) -> 
     assert shown.user_id == site.log.activity(shown.user_id).recent[0].user_id
 
 
-def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
+def test_impressions_are_not_history(client: TestClient, app: FastAPI) -> None:
     page = mark(client, ALIEN, "5")
     client.get(links(section(page, "for-you"))[0])
     site: Site = app.state.site
@@ -98,7 +98,7 @@ def test_lists_are_no_history(client: TestClient, app: FastAPI) -> None:
     assert site.state_of(user_id).dismissed.tolist() == []
 
 
-def test_every_row_of_the_page_is_one_insert(client: TestClient, app: FastAPI) -> None:
+def test_the_impressions_of_a_page_are_one_insert(client: TestClient, app: FastAPI) -> None:
     for item_id in (ALIEN, TOY_STORY, PULP):
         mark(client, item_id, "5")
     site: Site = app.state.site
@@ -117,11 +117,11 @@ def test_every_row_of_the_page_is_one_insert(client: TestClient, app: FastAPI) -
 # Clicks --------------------------------------------------------------------
 
 
-def test_a_click_on_a_list_is_noted_once_with_its_place(client: TestClient, app: FastAPI) -> None:
+def test_a_click_on_a_list_is_written_once_with_its_position(client: TestClient, app: FastAPI) -> None:
     page = section(mark(client, ALIEN, "5"), "for-you")
     link, third = links(page)[2], items(page)[2]
     client.get(link)
-    client.get(link)  # again, or from the history of the browser
+    client.get(link)  # again, perhaps from the browser's history
     clicks = [row for row in table(app, "events") if row.kind == "click"]
     assert len(clicks) == 1
     site: Site = app.state.site
@@ -132,21 +132,21 @@ def test_a_click_on_a_list_is_noted_once_with_its_place(client: TestClient, app:
     assert shown.item_ids[2] == third
 
 
-def test_a_click_that_no_list_of_theirs_explains_is_none(client: TestClient, app: FastAPI) -> None:
+def test_a_click_without_an_impression_is_not_written(client: TestClient, app: FastAPI) -> None:
     page = section(mark(client, ALIEN, "5"), "for-you")
     list_id = links(page)[0].partition("?list=")[2]
     other = SiteClient(app)
     mark(other, TOY_STORY, "5")
-    other.get(links(page)[0])  # someone else's list
+    other.get(links(page)[0])  # another visitor's list
     client.get(f"/movie/{ALIEN}?list={list_id}")  # a movie that is not on it
     client.get(f"/movie/{MATRIX}?list=no-such-list")
-    client.get(f"/movie/{MATRIX}")  # from nowhere
-    SiteClient(app).get(links(page)[1])  # nobody
+    client.get(f"/movie/{MATRIX}")  # without a list
+    SiteClient(app).get(links(page)[1])  # without a session
     assert not [row for row in table(app, "events") if row.kind == "click"]
     assert client.get(f"/movie/{MATRIX}?list=" + "x" * 5000).status_code == 200
 
 
-def test_a_mark_believes_the_list_and_not_the_form(client: TestClient, app: FastAPI) -> None:
+def test_a_mark_takes_its_position_from_the_impression_not_the_form(client: TestClient, app: FastAPI) -> None:
     page = section(mark(client, ALIEN, "5"), "for-you")
     list_id, second = links(page)[0].partition("?list=")[2], items(page)[1]
     mark(client, second, "4", list_id=list_id, position="999", model="item-knn")
@@ -160,7 +160,7 @@ def test_a_mark_believes_the_list_and_not_the_form(client: TestClient, app: Fast
 # Twice, and at once --------------------------------------------------------
 
 
-def test_a_double_click_is_one_event_and_another_word_is_another(artefact_paths: list[Path], tmp_path: Path) -> None:
+def test_a_double_click_is_one_event_but_another_mark_is_not(artefact_paths: list[Path], tmp_path: Path) -> None:
     now = [NOW]
     app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/d.db", clock=lambda: now[0], hasher=CHEAP)
     with SiteClient(app) as client:
@@ -175,7 +175,7 @@ def test_a_double_click_is_one_event_and_another_word_is_another(artefact_paths:
         assert len(table(app, "events")) == 7
 
 
-def test_two_tabs_rating_at_once_the_last_to_arrive_wins(client: TestClient, app: FastAPI) -> None:
+def test_of_two_tabs_that_rate_at_once_the_last_to_arrive_counts(client: TestClient, app: FastAPI) -> None:
     mark(client, TOY_STORY, "3")
     site: Site = app.state.site
     user_id = table(app, "events")[0].user_id
@@ -218,7 +218,9 @@ def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
 
 def test_the_last_by_time_then_arrival_counts(tmp_path: Path) -> None:
     log = SqlEvents(f"sqlite:///{tmp_path}/o.db", ITEMS)
-    log.append([LiveEvent("a", 10, "rating", 5, 9), LiveEvent("a", 10, "rating", 2, 7)])  # the older one came later
+    log.append(
+        [LiveEvent("a", 10, "rating", 5, 9), LiveEvent("a", 10, "rating", 2, 7)]
+    )  # the older event arrived later
     log.append(
         [
             LiveEvent("a", 20, "dismissed", 1, 9),
@@ -237,7 +239,7 @@ def test_the_last_by_time_then_arrival_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["ease", "item-knn", "popularity"])
-def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app: FastAPI, model: str) -> None:
+def test_a_dismissed_movie_is_on_no_list_until_restored(client: TestClient, app: FastAPI, model: str) -> None:
     page = client.get("/", params={"model": model}).text
     mark(client, ALIEN, "5")
     first = items(section(client.get("/", params={"model": model}).text, "for-you"))
@@ -256,7 +258,7 @@ def test_what_is_hidden_is_in_no_list_until_shown_again(client: TestClient, app:
     assert len(site.engine.history(table(app, "events")[0].user_id).items) == 1  # never history
 
 
-def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastAPI) -> None:
+def test_dismissing_is_not_rating_and_rating_does_not_dismiss(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "dismissed")
     site: Site = app.state.site
     seen = site.state_of(table(app, "events")[0].user_id)
@@ -270,9 +272,7 @@ def test_hiding_is_no_rating_and_rating_no_hiding(client: TestClient, app: FastA
 # Older and newer databases -------------------------------------------------
 
 
-def test_pages_and_programs_from_before_an_update_may_still_say_hidden_and_shown(
-    client: TestClient, app: FastAPI
-) -> None:
+def test_old_pages_and_programs_may_send_the_old_kinds(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "hidden")
     for kind in ("shown", "hidden"):
         assert client.post("/api/v1/events", json={"item_id": MATRIX, "kind": kind}).status_code == 201
@@ -287,7 +287,7 @@ def test_an_old_download_is_imported_as_before(client: TestClient, app: FastAPI)
     assert [row.kind for row in table(app, "events")] == ["rating"]
 
 
-def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_the_database_of_the_first_site_is_migrated(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     connection = sqlite3.connect(path)
     connection.executescript(OLD)
@@ -297,7 +297,7 @@ def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) ->
     assert log.activity("a").dismissed.tolist() == [2]
     log.append([LiveEvent("a", 20, "rating", 5, 6, version="abc")])
     log.close()
-    log = SqlEvents(f"sqlite:///{path}", ITEMS)  # once more: nothing is left to do
+    log = SqlEvents(f"sqlite:///{path}", ITEMS)  # again: nothing to migrate
     assert log.histories(["a"]).weights.tolist() == [4, 5]
     log.close()
     connection = sqlite3.connect(path)
@@ -309,7 +309,7 @@ def test_the_database_of_the_first_site_is_brought_up_to_date(tmp_path: Path) ->
     connection.close()
 
 
-def test_a_database_of_a_newer_matinee_is_left_alone(tmp_path: Path) -> None:
+def test_a_database_of_a_newer_matinee_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     SqlDatabase(f"sqlite:///{path}").close()
     connection = sqlite3.connect(path)
@@ -320,7 +320,7 @@ def test_a_database_of_a_newer_matinee_is_left_alone(tmp_path: Path) -> None:
         SqlDatabase(f"sqlite:///{path}")
 
 
-def test_clicks_are_history_where_clicks_are_the_data(tmp_path: Path) -> None:
+def test_clicks_are_history_if_the_data_are_clicks(tmp_path: Path) -> None:
     log = SqlEvents(f"sqlite:///{tmp_path}/c.db", ITEMS, None, ("rating", "watched", "click"))
     log.append([LiveEvent("a", 10, "click", 1, 1)])
     assert log.histories(["a"]).items.tolist() == [0]
@@ -338,8 +338,8 @@ def test_clicks_are_history_where_clicks_are_the_data(tmp_path: Path) -> None:
         ("/api/v1/recommendations?k=50&explain=true", 3),
     ],
 )  # fmt: skip
-def test_no_page_asks_more_with_a_longer_history(client: TestClient, app: FastAPI, path: str, most: int) -> None:
-    """Whose session, what they did, and one insert for all lists shown: however much they did."""
+def test_a_longer_history_needs_no_more_queries(client: TestClient, app: FastAPI, path: str, most: int) -> None:
+    """One query for the session, one for the events, and one insert for all impressions."""
     site: Site = app.state.site
     asked: list[str] = []
     for engine in (site.database._reader, site.database._writer):

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from matinee import renamed
 from matinee.dataset import Dataset
 from matinee.serve.app import create_app
 from matinee.serve.pages.also_liked import LEAST, PRIOR_PEOPLE, AlsoLiked
@@ -61,7 +62,8 @@ def test_baselines_of_a_format_1_manifest_are_read(artefact_paths: list[Path], t
     baselines = {"popularity": {"ndcg@10": {"mean": 0.01, "low": 0.0, "high": 0.02}}}
     path = measured(artefact_paths[2], tmp_path, 0.05, "leave-last", baselines=baselines)
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-    manifest["yardsticks"] = manifest.pop("baselines")
+    (old_name,) = (old for old, new in renamed.MANIFEST.items() if new == "baselines")
+    manifest[old_name] = manifest.pop("baselines")
     (path / "manifest.json").write_text(json.dumps(manifest | {"format": 1}), "utf-8")
     ease = load(path)
     assert [one.model for one in with_baselines(ease, model_scores([ease]))] == ["ease", "popularity"]
@@ -85,13 +87,15 @@ def test_a_fit_without_scores_or_curves_says_so(client: TestClient) -> None:
         ("{", ""),
     ],
 )
-def test_curves_are_drawn_or_left_out(artefact_paths: list[Path], tmp_path: Path, written: str, points: str) -> None:
+def test_curves_are_drawn_if_they_are_valid(
+    artefact_paths: list[Path], tmp_path: Path, written: str, points: str
+) -> None:
     artefact = save(load(artefact_paths[0]), tmp_path / "popularity")
     (tmp_path / "popularity" / "curves.json").write_text(written, "utf-8")
     assert "".join(curve.points for curve in curves(artefact)) == points
 
 
-def test_a_page_of_a_model_lists_what_its_own_ranking_gives(client: TestClient, app: FastAPI) -> None:
+def test_a_model_page_lists_the_models_own_ranking(client: TestClient, app: FastAPI) -> None:
     site: Site = app.state.site
     client.post("/mark", data={"item_id": "1214", "mark": "5"})
     for name in ("ease", "item-knn"):
@@ -108,7 +112,7 @@ def test_a_page_of_a_model_lists_what_its_own_ranking_gives(client: TestClient, 
     assert "Your rating: 4 of 5" in with_own
 
 
-def test_overlaps_are_counted_as_by_hand(client: TestClient) -> None:
+def test_overlaps_equal_a_count_by_hand(client: TestClient) -> None:
     client.post("/mark", data={"item_id": "1214", "mark": "5"})
     page = client.get("/compare?models=ease,item-knn&models=popularity").text
     columns = re.split(r'<div class="column" id="by-', page)[1:]
@@ -121,7 +125,7 @@ def test_overlaps_are_counted_as_by_hand(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/models/eaze", "/models/<script>", "/compare?models=ease,eaze", "/models/"])
-def test_an_unknown_model_offers_those_there_are(client: TestClient, path: str) -> None:
+def test_an_unknown_model_page_offers_the_served_models(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert "<script>" not in answer.text.partition("<main")[2]

@@ -41,9 +41,9 @@ def items(page: str) -> list[int]:
     return [int(found) for found in re.findall(r'data-item="(\d+)"', page)]
 
 
-def test_a_guest_is_invited_and_sees_what_is_popular(client: TestClient) -> None:
+def test_a_new_visitor_sees_an_invitation_and_popular_movies(client: TestClient) -> None:
     answer = client.get("/")
-    assert "max-age" not in answer.headers["set-cookie"].lower()  # for the forms' token; goes with the browser
+    assert "max-age" not in answer.headers["set-cookie"].lower()  # for the forms' token; ends with the browser
     assert "Tell us three" in answer.text
     assert len(items(section(answer.text, "start"))) == 12
     assert len(items(section(answer.text, "popular-now"))) == 12
@@ -52,7 +52,7 @@ def test_a_guest_is_invited_and_sees_what_is_popular(client: TestClient) -> None
     assert section(answer.text, "for-you") == ""
 
 
-def test_rating_changes_the_list_at_once_and_says_why(client: TestClient) -> None:
+def test_a_rating_changes_the_list_at_once_and_is_a_reason(client: TestClient) -> None:
     page = mark(client, ALIEN, "5", next="/#for-you")
     first = section(page, "for-you")
     assert len(items(first)) == FOR_YOU
@@ -69,14 +69,14 @@ def test_rating_changes_the_list_at_once_and_says_why(client: TestClient) -> Non
     assert items(section(page, "recent")) == [MATRIX, TOY_STORY, ALIEN]
 
 
-def test_a_low_rating_and_a_mere_watched_are_not_called_liked(client: TestClient) -> None:
+def test_low_ratings_and_watches_are_not_called_liked(client: TestClient) -> None:
     for what in ("1", "watched"):
         page = mark(client, ALIEN, what)
         assert "Because you watched" in section(page, "for-you")
         assert "Because you liked" not in page
 
 
-def test_what_is_removed_no_longer_counts(client: TestClient) -> None:
+def test_removed_movies_no_longer_count(client: TestClient) -> None:
     one = items(section(mark(client, ALIEN, "5"), "for-you"))
     mark(client, TOY_STORY, "4")
     page = mark(client, TOY_STORY, "removed")
@@ -85,7 +85,7 @@ def test_what_is_removed_no_longer_counts(client: TestClient) -> None:
     assert "Tell us three" in page
 
 
-def test_models_are_switched_by_a_link(client: TestClient) -> None:
+def test_a_link_switches_the_model(client: TestClient) -> None:
     mark(client, ALIEN, "5")
     lists = {}
     for model, label in (("ease", "EASE"), ("item-knn", "ItemKNN"), ("popularity", "Popularity")):
@@ -97,7 +97,7 @@ def test_models_are_switched_by_a_link(client: TestClient) -> None:
     assert lists["ease"] == items(section(client.get("/").text, "for-you"))
 
 
-def test_what_was_done_on_a_list_is_written_with_it(client: TestClient, app: FastAPI) -> None:
+def test_a_mark_is_written_with_its_list(client: TestClient, app: FastAPI) -> None:
     page = mark(client, ALIEN, "5")
     form = re.search(r'<form class="marks".*?</form>', section(page, "for-you"), re.DOTALL)
     assert form is not None
@@ -125,7 +125,7 @@ def test_a_movie_page(client: TestClient) -> None:
     assert 'aria-label="Rate The Matrix 4 of 5" aria-pressed="true"' in rated
 
 
-def test_my_movies_shows_changes_and_forgets(client: TestClient, app: FastAPI) -> None:
+def test_my_movies_shows_changes_and_deletes(client: TestClient, app: FastAPI) -> None:
     assert "Nothing yet" in client.get("/my").text
     mark(client, ALIEN, "5")
     page = mark(client, MATRIX, "watched", next="/my")
@@ -172,7 +172,7 @@ def test_about_names_the_data_and_its_licence(client: TestClient) -> None:
         ("/static/none.css", "Not found"),
     ],
 )
-def test_what_is_not_there_is_a_kind_404(client: TestClient, path: str, says: str) -> None:
+def test_unknown_paths_and_ids_are_404_pages_with_suggestions(client: TestClient, path: str, says: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert says in answer.text
@@ -192,7 +192,7 @@ PATHS = ["/", "/movie/1", "/my", "/about", "/search?q=x", "/movie/none", "/api/v
 
 
 @pytest.mark.parametrize("text", ODD)
-def test_any_text_in_any_field_is_harmless(client: TestClient, app: FastAPI, text: str) -> None:
+def test_arbitrary_text_in_fields_is_harmless(client: TestClient, app: FastAPI, text: str) -> None:
     pages = [
         client.get("/search", params={"q": text}),
         client.get("/search/suggest", params={"q": text}),
@@ -212,20 +212,20 @@ def test_any_text_in_any_field_is_harmless(client: TestClient, app: FastAPI, tex
 
 
 @pytest.mark.parametrize("field", ["item_id", "mark"])
-def test_a_form_without_its_fields_is_refused(client: TestClient, field: str) -> None:
+def test_a_form_with_missing_fields_is_refused(client: TestClient, field: str) -> None:
     fields = {"item_id": str(ALIEN), "mark": "3"}
     del fields[field]
     assert client.post("/mark", data=fields).status_code == 422
 
 
 @pytest.mark.parametrize("target", ELSEWHERE)
-def test_a_form_leads_nowhere_else(client: TestClient, target: str) -> None:
+def test_forms_redirect_only_within_the_site(client: TestClient, target: str) -> None:
     answer = client.post("/mark", data={"item_id": str(ALIEN), "mark": "3", "next": target}, follow_redirects=False)
     assert answer.status_code == 303
     assert answer.headers["location"] == "/"
 
 
-def test_the_cookie_is_random_hidden_and_kept_only_as_a_hash(client: TestClient, app: FastAPI) -> None:
+def test_the_cookie_is_random_and_stored_only_as_a_hash(client: TestClient, app: FastAPI) -> None:
     answer = client.post("/mark", data={"item_id": str(ALIEN), "mark": "3"}, follow_redirects=False)
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -244,11 +244,11 @@ def test_the_cookie_is_random_hidden_and_kept_only_as_a_hash(client: TestClient,
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "'; DROP TABLE visitors; --", "a" * 4000, "%00"])
-def test_a_bad_cookie_is_a_new_visitor(app: FastAPI, cookie: str) -> None:
+def test_an_unknown_cookie_is_a_new_visitor(app: FastAPI, cookie: str) -> None:
     client = TestClient(app, headers={"cookie": f"{COOKIE}={cookie}"})
     assert "Tell us three" in client.get("/").text
     fresh = client.get("/").headers.get("set-cookie", "")
-    assert "Path=/" in fresh or len(cookie) == 43  # what may be ours is left until it is used
+    assert "Path=/" in fresh or len(cookie) == 43  # a token of the right form is kept until it is used
     assert f"{COOKIE}={cookie};" not in fresh
 
 
@@ -272,7 +272,7 @@ def test_every_answer_has_strict_headers(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/movie/1", "/my", "/about", "/search?q=star", "/api/docs"])
-def test_no_page_asks_elsewhere_or_holds_inline_code(client: TestClient, path: str) -> None:
+def test_pages_load_nothing_from_other_hosts_and_have_no_inline_code(client: TestClient, path: str) -> None:
     mark(client, ALIEN, "5")
     page = client.get(path).text
     assert not re.search(r'(?:src|href|action)="(?:https?:)?//', page)
@@ -298,21 +298,23 @@ def test_no_page_asks_elsewhere_or_holds_inline_code(client: TestClient, path: s
         ({"sec-fetch-site": "same-site", "origin": "http://testserver"}, 403),
     ],
 )
-def test_only_our_own_pages_may_post(client: TestClient, app: FastAPI, headers: dict[str, str], status: int) -> None:
+def test_only_pages_of_the_site_may_post(
+    client: TestClient, app: FastAPI, headers: dict[str, str], status: int
+) -> None:
     fields = {"item_id": str(ALIEN), "mark": "3"}
     assert client.post("/mark", data=fields, headers=headers, follow_redirects=False).status_code == status
     site: Site = app.state.site
     assert count_events(site.database) == (status == 303)
 
 
-def test_a_body_has_a_bound_whether_or_not_it_says_its_size(client: TestClient) -> None:
+def test_body_sizes_are_limited_with_and_without_content_length(client: TestClient) -> None:
     large = b"x" * (MAX_BODY_BYTES + 1)
     headers = {"content-type": "application/json"}
     assert client.post("/api/v1/events", content=large, headers=headers).status_code == 413
     assert client.post("/api/v1/events", content=iter([large[:1000], large]), headers=headers).status_code == 413
 
 
-def test_a_page_asks_the_database_three_times_whatever_the_history(client: TestClient, app: FastAPI) -> None:
+def test_a_page_takes_three_queries(client: TestClient, app: FastAPI) -> None:
     for item_id in (ALIEN, MATRIX, TOY_STORY):
         mark(client, item_id, "5")
     site: Site = app.state.site
@@ -321,7 +323,7 @@ def test_a_page_asks_the_database_three_times_whatever_the_history(client: TestC
         sql_event.listen(engine, "before_cursor_execute", lambda *call: queries.append(call[2]))
     client.get("/")
     asked = [query.split()[0] for query in queries if not query.startswith("BEGIN")]
-    assert asked == ["SELECT", "SELECT", "INSERT"]  # whose session, what they did, which lists they are shown
+    assert asked == ["SELECT", "SELECT", "INSERT"]  # the session, the events, the impressions
 
 
 def test_the_page_of_a_defect_reveals_nothing(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +351,7 @@ def test_ids_of_any_kind_have_pages(known_movies: Dataset, tmp_path: Path) -> No
         assert client.get(f"/api/v1/items/{names[0]}/similar").status_code == 200
 
 
-def test_a_port_in_use_says_so_with_the_mend(artefact_paths: list[Path], tmp_path: Path) -> None:
+def test_a_port_in_use_is_an_error_with_the_fix(artefact_paths: list[Path], tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -381,7 +383,7 @@ def test_the_invitation_ends_after_enough(client: TestClient) -> None:
         assert (section(page, "start") == "") == (n + 1 >= ENOUGH)
 
 
-def test_places_without_evidence_go_to_popular_movies_not_watched(client: TestClient, app: FastAPI) -> None:
+def test_popular_movies_replace_items_without_evidence(client: TestClient, app: FastAPI) -> None:
     for item_id in (ALIEN, MATRIX):
         mark(client, item_id, "5")
     site: Site = app.state.site
@@ -398,8 +400,8 @@ def user_of(site: Site) -> str:
         return str(connection.exec_driver_sql("SELECT user_id FROM visitors").scalar_one())
 
 
-def test_answers_do_not_wait_for_an_acknowledgement() -> None:
-    """asyncio turns Nagle's algorithm off only on connections that say they are TCP."""
+def test_the_server_turns_nagles_algorithm_off() -> None:
+    """asyncio turns Nagle's algorithm off only on sockets made with IPPROTO_TCP."""
     with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as _:
         connection, _address = listener.accept()
         with connection:

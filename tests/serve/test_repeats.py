@@ -1,4 +1,4 @@
-"""A double click is written once; a click on a link between two marks, or on two lists, is no double click."""
+"""A double click is written once; clicks on links are never double clicks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +22,11 @@ def new(log: SqlEvents, kind: Kind, value: float, at: int, item_id: int = 10, us
     return log.append([LiveEvent(user_id, item_id, kind, value, at)], repeat_after=5)
 
 
-def test_the_same_mark_within_the_seconds_is_written_once(log: SqlEvents) -> None:
+def test_the_same_mark_within_5_seconds_is_written_once(log: SqlEvents) -> None:
     assert [new(log, "rating", 4, at) for at in (100, 100, 105, 106)] == [1, 0, 0, 1]
 
 
-def test_another_value_movie_or_visitor_is_another_mark(log: SqlEvents) -> None:
+def test_another_value_movie_or_visitor_is_a_new_event(log: SqlEvents) -> None:
     assert new(log, "rating", 4, 100) == 1
     assert new(log, "rating", 5, 100) == 1
     assert new(log, "rating", 4, 100) == 1
@@ -36,25 +36,25 @@ def test_another_value_movie_or_visitor_is_another_mark(log: SqlEvents) -> None:
     assert new(log, "watched", 1, 101) == 0
 
 
-def test_opening_a_movie_between_two_equal_marks_leaves_them_one(log: SqlEvents) -> None:
+def test_a_click_between_two_equal_marks_does_not_separate_them(log: SqlEvents) -> None:
     assert new(log, "rating", 4, 100) == 1
     assert new(log, "click", 1, 101) == 1
     assert new(log, "rating", 4, 102) == 0
 
 
-def test_clicks_are_no_double_clicks_of_each_other(log: SqlEvents) -> None:
-    """Each place of each list that was clicked is an event of its own, however quick."""
+def test_simultaneous_clicks_are_separate_events(log: SqlEvents) -> None:
+    """Each clicked position of each list is a separate event, however fast."""
     assert [new(log, "click", 1, at) for at in (100, 100, 101)] == [1, 1, 1]
 
 
-def test_not_interested_and_back_are_compared_with_each_other_alone(log: SqlEvents) -> None:
+def test_dismissals_repeat_only_dismissals(log: SqlEvents) -> None:
     kinds: tuple[Kind, ...] = ("dismissed", "dismissed", "restored", "restored", "dismissed")
     assert [new(log, kind, 1, 100) for kind in kinds] == [1, 0, 1, 0, 1]
     assert new(log, "rating", 4, 100) == 1
-    assert new(log, "dismissed", 1, 101) == 0  # a rating between the two changes nothing
+    assert new(log, "dismissed", 1, 101) == 0  # a rating in between changes nothing
     assert new(log, "rating", 4, 102) == 0
 
 
-def test_without_the_seconds_everything_is_written(log: SqlEvents) -> None:
+def test_without_repeat_after_every_event_is_written(log: SqlEvents) -> None:
     event = LiveEvent("a", 10, "rating", 4, 100)
     assert [log.append([event]) for _ in range(2)] == [1, 1]

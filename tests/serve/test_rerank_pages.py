@@ -1,4 +1,4 @@
-"""Rerank on the site is rerank offline; wrong addresses are told kindly."""
+"""Reranking on the site equals reranking offline; impossible values are errors with a fix."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def listed(page: str, name: str) -> list[int]:
 
 
 @pytest.mark.parametrize("model", ["ease", "item-knn"])
-def test_the_page_the_api_and_offline_give_one_list(client: TestClient, app: FastAPI, model: str) -> None:
+def test_page_api_and_offline_give_the_same_reranked_list(client: TestClient, app: FastAPI, model: str) -> None:
     for item_id in (ALIEN, TOY_STORY, MATRIX):
         mark(client, item_id, "5")
     site: Site = app.state.site
@@ -48,7 +48,7 @@ def test_the_page_the_api_and_offline_give_one_list(client: TestClient, app: Fas
     assert [item["item_id"] for item in answer] == [engine.items.id(int(row)) for row in wanted.items[0] if row >= 0]
 
 
-def test_the_form_holds_what_was_asked_and_links_keep_it(client: TestClient) -> None:
+def test_the_rerank_form_keeps_its_values(client: TestClient) -> None:
     mark(client, ALIEN, "5")
     page = client.get(f"/?model=ease&{STRONG}").text
     assert '<details class="rerank" id="rerank" open>' in page
@@ -62,7 +62,7 @@ def test_the_form_holds_what_was_asked_and_links_keep_it(client: TestClient) -> 
     assert listed(client.get("/?novelty=0&diversity=0&from=&to=").text, "for-you") == listed(plain, "for-you")
 
 
-def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
+def test_filters_without_results_say_so(client: TestClient) -> None:
     mark(client, ALIEN, "5")
     answer = client.get("/?to=1900")
     assert answer.status_code == 200
@@ -81,21 +81,21 @@ def test_filters_that_leave_nothing_say_so(client: TestClient) -> None:
         ("genre=%3Cscript%3Ealert(1)%3C/script%3E", "There is no genre"),
     ],
 )
-def test_what_cannot_be_asked_for_is_told(client: TestClient, query: str, says: str) -> None:
+def test_impossible_values_are_errors(client: TestClient, query: str, says: str) -> None:
     answer = client.get(f"/?{query}")
     assert answer.status_code == 422
     assert says in answer.text
     assert "<script>alert" not in answer.text
 
 
-def test_the_api_names_the_mend(client: TestClient) -> None:
+def test_the_api_names_the_fix(client: TestClient) -> None:
     for rerank, says in (("varity=1", "did you mean 'diversity'"), ("genres=Comdy", "did you mean 'Comedy'")):
         answer = client.get("/api/v1/recommendations", params={"rerank": rerank, "history": str(ALIEN)})
         assert answer.status_code == 422
         assert says in answer.json()["detail"]
 
 
-def test_hidden_and_popular_fill_stay_out_of_a_reranked_list(client: TestClient, app: FastAPI) -> None:
+def test_dismissed_movies_stay_out_of_a_reranked_list(client: TestClient, app: FastAPI) -> None:
     mark(client, ALIEN, "5")
     first = listed(client.get("/?genre=Drama").text, "for-you")
     mark(client, first[0], "dismissed")
@@ -108,7 +108,7 @@ def test_hidden_and_popular_fill_stay_out_of_a_reranked_list(client: TestClient,
     assert first[0] in listed(client.get("/my").text, "dismissed")
 
 
-def test_the_commands_rerank(artefact_paths: list[Path], app: FastAPI) -> None:
+def test_the_commands_give_the_same_reranked_list(artefact_paths: list[Path], app: FastAPI) -> None:
     run = CliRunner()
     path = str(next(path for path in artefact_paths if path.name == "ease"))
     common = ["recommend", path, "--history", f"{ALIEN},{TOY_STORY}", "-k", "12", "--json"]
@@ -126,6 +126,6 @@ def test_the_commands_rerank(artefact_paths: list[Path], app: FastAPI) -> None:
     assert reranked > novelty + 1
     assert reports[1]["evaluation"]["rerank"]["novelty"] == 1
     assert np.isfinite(reranked)
-    told = run.invoke(commands, ["evaluate", "popularity", "--rerank", "novelty=1"])
-    assert "the lists are reranked: novelty=1.0" in told.output
+    result = run.invoke(commands, ["evaluate", "popularity", "--rerank", "novelty=1"])
+    assert "the lists are reranked: novelty=1.0" in result.output
     assert "reranked" not in run.invoke(commands, ["evaluate", "popularity"]).output

@@ -1,4 +1,4 @@
-"""Titles are found the way people type them."""
+"""Title search finds titles as people type them."""
 
 import time
 from difflib import SequenceMatcher
@@ -36,7 +36,7 @@ def search() -> TitleSearch:
         ("forrestgump", 4), ("schindlers lit", 6), ("silense of the lamb", 11),
     ],
 )  # fmt: skip
-def test_what_is_meant_comes_first(search: TitleSearch, query: str, first: int) -> None:
+def test_the_intended_title_comes_first(search: TitleSearch, query: str, first: int) -> None:
     if query == "m":
         assert first in search.find(query, 3)
     else:
@@ -46,7 +46,7 @@ def test_what_is_meant_comes_first(search: TitleSearch, query: str, first: int) 
 @pytest.mark.parametrize(
     "query", ["", "   ", "!!!", "zzzzqqqq", "'; DROP TABLE x; --" * 40, "<script>alert(1)</script>"]
 )
-def test_nothing_is_nothing(search: TitleSearch, query: str) -> None:
+def test_queries_without_words_find_nothing(search: TitleSearch, query: str) -> None:
     assert search.find(query, 3) == []
 
 
@@ -67,17 +67,19 @@ def edits(left: str, right: str) -> int:
 
 
 @given(st.text("abc", min_size=1, max_size=7), st.lists(st.text("abc", min_size=1, max_size=9), min_size=1, max_size=6))
-def test_distances_are_those_of_the_plain_table(word: str, words: list[str]) -> None:
+def test_distances_equal_those_of_the_plain_table(word: str, words: list[str]) -> None:
     array = np.array(words)
     whole, prefix = _distances(_letters(array), np.array([len(w) for w in words]), word)
     for place, other in enumerate(words):
         exact = edits(word, other)
-        assert whole[place] == exact or (exact > 3 and whole[place] > 2)  # beyond what is ever allowed a bound will do
+        assert whole[place] == exact or (
+            exact > 3 and whole[place] > 2
+        )  # beyond the allowed edits a lower bound is enough
         near = min(edits(word, other[:end]) for end in range(len(other) + 1))
         assert prefix[place] == near or (near > 2 and prefix[place] > 2)
 
 
-def test_it_is_quick_and_finds_titles_with_a_slip(bundled: Dataset) -> None:
+def test_search_is_fast_and_finds_titles_with_a_typo(bundled: Dataset) -> None:
     popularity = np.bincount(bundled.events.item_rows)
     search = TitleSearch(bundled.catalogue, popularity)
     rng = np.random.default_rng(5)

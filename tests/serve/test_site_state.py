@@ -1,4 +1,4 @@
-"""A site whose artefacts or database are not as they should be: it says so, and doctor tells how to mend it."""
+"""A site with unusable artefacts or databases says so, and doctor gives the fix."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from site_fixtures import CHEAP, NOW, train
 
 @pytest.fixture(scope="module")
 def odd(artefact_paths: list[Path], known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Artefacts that cannot stand beside EASE of known_movies, by what is the matter with them."""
+    """Artefacts that cannot be served beside EASE of known_movies, by their problem."""
     folder = tmp_path_factory.mktemp("odd")
     damaged = shutil.copytree(artefact_paths[1], folder / "damaged")
     (damaged / "arrays.safetensors").write_bytes(b"\x00" * 100)
@@ -46,7 +46,7 @@ def odd(artefact_paths: list[Path], known_movies: Dataset, tmp_path_factory: pyt
         ("twice", "two artefacts hold the model 'ease'"),
     ],
 )
-def test_what_cannot_be_served_is_left_out_and_the_site_says_so(
+def test_unusable_artefacts_are_left_out_and_the_site_says_so(
     artefact_paths: list[Path], odd: dict[str, Path], tmp_path: Path, caplog: Any, matter: str, logged: str
 ) -> None:
     paths = [artefact_paths[2], odd[matter]]
@@ -59,16 +59,16 @@ def test_what_cannot_be_served_is_left_out_and_the_site_says_so(
     client = TestClient(app)
     page = client.get("/about").text
     assert "1 model of this site is not available" in page
-    assert str(tmp_path.parent) not in page  # no folder of the server is shown to visitors
+    assert str(tmp_path.parent) not in page  # visitors see no folder of the server
     assert client.get("/health/ready").json()["models"] == ["ease"]
     assert client.get("/").status_code == 200
 
 
-def test_a_whole_site_says_nothing_of_the_kind(client: TestClient) -> None:
+def test_a_complete_site_mentions_no_missing_models(client: TestClient) -> None:
     assert "not available" not in client.get("/about").text
 
 
-def test_the_first_that_can_be_used_decides_which_data_it_is(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
+def test_the_first_usable_artefact_decides_the_data(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
     found, left_out = load_compatible([odd["missing"], odd["other data"], *artefact_paths])
     assert [artefact.name for artefact in found] == ["item-knn"]
     assert left_out == ["nothing", *(path.name for path in artefact_paths)]
@@ -93,7 +93,7 @@ def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCa
     assert client.get("/static/site.css").status_code == 200
 
 
-def test_serving_nothing_usable_is_a_closed_site_and_no_crash(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
+def test_a_site_without_usable_artefacts_is_unavailable(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
     served: list[Any] = []
     monkeypatch.setattr(_Server, "run", lambda self, sockets: served.append(self.config.app))
     serve([tmp_path / "none"], port=0, db=f"sqlite:///{tmp_path}/s.db")
@@ -102,15 +102,15 @@ def test_serving_nothing_usable_is_a_closed_site_and_no_crash(tmp_path: Path, mo
     assert "the site cannot start: a site needs at least one artefact" in caplog.text
 
 
-def test_doctor_tells_how_to_mend_each_artefact(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
+def test_doctor_gives_the_fix_for_each_artefact(artefact_paths: list[Path], odd: dict[str, Path]) -> None:
     ease = artefact_paths[2]
     findings = list(artefact_findings([ease, odd["missing"], odd["damaged"], odd["other data"], artefact_paths[0]]))
     assert [ok for _, ok, _, _ in findings] == [True, False, False, False, True]
-    mends = [mend for _, _, _, mend in findings]
-    assert mends[1] == f"train it again: matinee train MODEL --out {odd['missing']}"
-    assert mends[2] == f"train it again: matinee train item-knn --out {odd['damaged']}"
+    fixes = [fix for _, _, _, fix in findings]
+    assert fixes[1] == f"train it again: matinee train MODEL --out {odd['missing']}"
+    assert fixes[2] == f"train it again: matinee train item-knn --out {odd['damaged']}"
     assert "was fitted on other data" in findings[3][2]
-    assert f"matinee train item-knn --data {known_name(ease)} --out {odd['other data']}" in mends[3]
+    assert f"matinee train item-knn --data {known_name(ease)} --out {odd['other data']}" in fixes[3]
     assert model_of(ease) == "ease"
     assert model_of(odd["missing"]) is None
 
@@ -150,7 +150,7 @@ def test_check_database_reports_the_problem_and_the_fix(tmp_path: Path) -> None:
     raw = bytearray(broken.read_bytes())
     raw[8192 : 8192 + 30_000] = b"\xff" * 30_000
     broken.write_bytes(raw)
-    for url, says, mend in (
+    for url, says, fix in (
         (f"sqlite:///{text}", "not a database", "restore a backup"),
         (f"sqlite:///{newer}", "newer Matinee", "update Matinee"),
         (f"sqlite:///{broken}", "broken.db", "restore a backup"),
@@ -162,7 +162,7 @@ def test_check_database_reports_the_problem_and_the_fix(tmp_path: Path) -> None:
         state = check_database(url)
         assert state.ok == (url == "nonsense"), url
         assert says in state.found
-        assert mend in state.fix or "pip install" in state.fix
+        assert fix in state.fix or "pip install" in state.fix
         assert "secret" not in state.found + state.fix
         assert "\n" not in state.found
 
@@ -186,12 +186,12 @@ def test_doctor_on_the_command_line(artefact_paths: list[Path], tmp_path: Path) 
     assert done.returncode == 1
 
 
-def test_an_empty_database_is_a_site_of_guests(client: TestClient) -> None:
+def test_an_empty_database_is_a_site_with_no_members(client: TestClient) -> None:
     for path in ("/", "/my", "/about", "/search?q=alien", "/my/data.json", "/log-in", "/sign-up"):
         assert client.get(path).status_code == 200
 
 
-def test_the_reasons_are_logged_under_the_projects_own_name(odd: dict[str, Path], caplog: Any) -> None:
+def test_reasons_are_logged_under_the_name_of_the_project(odd: dict[str, Path], caplog: Any) -> None:
     with caplog.at_level(logging.WARNING, logger="matinee"):
         load_compatible([odd["missing"]])
     assert [record.name for record in caplog.records] == ["matinee"]

@@ -1,4 +1,4 @@
-"""Why a movie is recommended: the page and the API say what the model's own arrays say."""
+"""Why a movie is recommended: page and API agree with the model's arrays."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def rows_of(page: str) -> list[tuple[str, float]]:
     return [(item_id, float(amount)) for item_id, amount in found]
 
 
-def test_the_page_holds_the_models_own_weights(client: TestClient, app: FastAPI) -> None:
+def test_the_page_shows_the_models_weights(client: TestClient, app: FastAPI) -> None:
     for item_id, mark in ((ALIEN, "5"), (TOY_STORY, "4"), (PULP, "2")):
         rate(client, item_id, mark)
     page = client.get(f"/why/{MATRIX}", params={"model": "ease"}).text
@@ -57,7 +57,9 @@ def test_each_recommendation_has_a_sentence_and_a_link_to_its_detail(client: Tes
     assert "Because you liked" in client.get(detail).text
 
 
-def test_other_models_say_how(artefact_paths: list[Path], known_movies: Dataset, tmp_path: Path) -> None:
+def test_the_page_names_the_method_of_other_models(
+    artefact_paths: list[Path], known_movies: Dataset, tmp_path: Path
+) -> None:
     paths = [*artefact_paths, train("user-knn", known_movies, tmp_path)]
     app = create_app(paths, db_url=f"sqlite:///{tmp_path}/w.db", clock=lambda: NOW, hasher=CHEAP)
     with SiteClient(app) as client:
@@ -68,18 +70,18 @@ def test_other_models_say_how(artefact_paths: list[Path], known_movies: Dataset,
         assert "Exact: with UserKNN" in client.get(f"/why/{MATRIX}?model=user-knn").text
 
 
-def test_a_model_that_cannot_say_leaves_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_explain_leaves_events_out(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     rate(client, ALIEN, "5")
     rate(client, TOY_STORY, "5")
     exact = client.get(f"/api/v1/items/{MATRIX}/why").json()
     monkeypatch.setattr("matinee.ranking.explain.Explains", type("Nobody", (), {}))
     left_out = client.get(f"/api/v1/items/{MATRIX}/why").json()
     assert (exact["method"], left_out["method"], left_out["looked_at"]) == ("exact", "left-out", 2)
-    for one, other in zip(exact["because"], left_out["because"], strict=True):  # of a linear model they are the same
+    for one, other in zip(exact["because"], left_out["because"], strict=True):  # equal for a linear model
         assert one["item_id"] == other["item_id"]
         assert one["contribution"] == pytest.approx(other["contribution"], abs=1e-6)
     assert "when one of your last 2 movies is left out" in client.get(f"/why/{MATRIX}").text
-    assert "Because you liked" in client.get("/").text  # lists leave out too
+    assert "Because you liked" in client.get("/").text  # lists use left-out contributions too
 
 
 def test_the_api_takes_a_history_and_adds_up(client: TestClient) -> None:
@@ -92,7 +94,7 @@ def test_the_api_takes_a_history_and_adds_up(client: TestClient) -> None:
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_what_is_not_there_is_answered_in_kind(client: TestClient) -> None:
+def test_unknown_items_and_models_are_errors(client: TestClient) -> None:
     assert client.get("/why/999999").status_code == 404
     page = client.get(f"/why/{MATRIX}?model=eaze")
     assert page.status_code == 404
