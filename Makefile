@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-fast mutants check format bench clean
 
 help:
 	@echo "make demo    train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
@@ -29,6 +29,10 @@ WORKERS ?= 2
 test: $(VENV)/.develops
 	@bash tests/services.sh
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)
+
+# MUTANTS="--seed 2 --only ranking/rank.py" draws others. The code as it is must pass its tests.
+mutants: $(VENV)/.develops
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/mutants.py --json $(MUTANTS)
 
 check: $(VENV)/.develops
 	$(BIN)/ruff format --check .
