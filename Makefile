@@ -6,11 +6,13 @@ BIN := $(VENV)/bin
 .PHONY: help demo test test-fast mutants check format bench clean
 
 help:
-	@echo "make demo    train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
-	@echo "make test    run every test"
-	@echo "make check   format, lint, types, layers, dependencies"
-	@echo "make bench   measure speed, memory and quality; figures as JSON beside the scripts"
-	@echo "make clean   remove the virtual environment and caches"
+	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
+	@echo "make test       run every test"
+	@echo "make test-fast  run the tests that need no fitted model, site or browser, in under a minute of one core"
+	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
+	@echo "make check      format, lint, types, layers, dependencies"
+	@echo "make bench      measure speed, memory and quality; figures as JSON beside the scripts"
+	@echo "make clean      remove the virtual environment and caches"
 
 $(VENV)/.runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,7 +30,12 @@ demo: $(VENV)/.runs
 WORKERS ?= 2
 test: $(VENV)/.develops
 	@bash tests/services.sh
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered $(TESTS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(TESTS)
+
+# Neither slow, nor on fitted models, a whole site or a browser: under a minute of one core.
+test-fast: $(VENV)/.develops
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -q \
+		-m "not slow and not fits and not site and not browser and not service" $(TESTS)
 
 # MUTANTS="--seed 2 --only ranking/rank.py" draws others. The code as it is must pass its tests.
 mutants: $(VENV)/.develops

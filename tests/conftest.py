@@ -8,6 +8,7 @@ import pytest
 
 from matinee.data.loading import load
 from matinee.dataset import Dataset
+from matinee.models import MODELS
 
 PROJECT = Path(__file__).parents[1]
 pytest_plugins = ("site_fixtures", "browser_fixtures", "model_fixtures")
@@ -39,3 +40,38 @@ def shared_data() -> Callable[[str], Path]:
 def bundled() -> Dataset:
     """MovieLens small of 10/2016, as bundled."""
     return load("bundled")
+
+
+FITS = {"fitted"}
+"""Fixtures that fit models on the bundled data."""
+SITES = {"app", "open_app", "client", "open_client", "artefact_paths", "measured_paths", "address", "engine"}
+"""Fixtures that train what a site serves, and open it."""
+PLACES = {"contract": "fits", "browser": "browser"}
+"""Folders of which every test has a mark."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, and group them so that one worker fits a model, or opens a site, once."""
+    for item in items:
+        place = item.path.relative_to(PROJECT / "tests")
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if place.parts[0] in PLACES:
+            item.add_marker(PLACES[place.parts[0]])
+        if fixtures & FITS:
+            item.add_marker("fits")
+        if fixtures & SITES:
+            item.add_marker("site")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item, place)))
+
+
+def _group(item: pytest.Item, place: Path) -> str:
+    """Of a test of one fitted model: the model; of a browser test: the browser; else the file."""
+    if item.get_closest_marker("browser"):
+        return "browser"
+    if item.get_closest_marker("fits"):
+        call = getattr(item, "callspec", None)
+        names = [value for value in call.params.values() if isinstance(value, str) and value in MODELS] if call else []
+        return f"model {names[0]}" if names else str(place)
+    return str(place)

@@ -1,13 +1,24 @@
-"""Every registered model with its default settings, fitted on the bundled data once for all tests."""
+"""Every registered model with its default settings, fitted on the bundled data once for all tests and workers."""
+
+import os
+from pathlib import Path
 
 import pytest
 
+from fit_cache import FOLDER, FitCache
 from matinee.config import SplitConfig
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
-from matinee.models import create, model_class
+from matinee.models import model_class
 from matinee.models.base import Recommender
-from matinee.training.run import Run
+
+
+@pytest.fixture(scope="session")
+def fit_cache() -> FitCache:
+    """The fits of this and earlier runs; MATINEE_TEST_FITS names another folder."""
+    cache = FitCache(Path(os.environ.get("MATINEE_TEST_FITS") or FOLDER))
+    cache.delete_unused()
+    return cache
 
 
 @pytest.fixture(scope="session")
@@ -23,16 +34,16 @@ def last_split(bundled: Dataset) -> Split:
 class Fitted(dict[str, Recommender]):
     """Each model when it is first asked for: split at random, each user's last events left out if it reads order."""
 
-    def __init__(self, at_random: Split, last: Split) -> None:
-        self.at_random, self.last = at_random, last
+    def __init__(self, cache: FitCache, at_random: Split, last: Split) -> None:
+        self.cache, self.at_random, self.last = cache, at_random, last
 
     def __missing__(self, name: str) -> Recommender:
         cut = self.last if model_class(name).ordered else self.at_random
-        self[name] = create(name).fit(cut.training(), Run.seeded(1))
+        self[name] = self.cache.fit(name, cut.data, cut.training())
         return self[name]
 
 
 @pytest.fixture(scope="session")
-def fitted(bundled_split: Split, last_split: Split) -> dict[str, Recommender]:
-    """By name. They are shared: whoever changes one copies it first."""
-    return Fitted(bundled_split, last_split)
+def fitted(fit_cache: FitCache, bundled_split: Split, last_split: Split) -> dict[str, Recommender]:
+    """By name. They are shared, and their arrays are read-only: copy a model before changing it."""
+    return Fitted(fit_cache, bundled_split, last_split)
