@@ -51,9 +51,7 @@ def test_every_family_that_trains_by_epochs_has_its_model() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "kill"), zip(FAMILIES, [signal.SIGKILL, signal.SIGINT] * 3, strict=True), ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("name", "kill"), list(zip(FAMILIES, [signal.SIGKILL, signal.SIGINT] * 3, strict=True)))
 def test_killed_and_resumed_is_uninterrupted(name: str, kill: signal.Signals, tmp_path: Path) -> None:
     whole = fitted(name)
     checkpoint = tmp_path / "run.checkpoint"

@@ -1,11 +1,13 @@
 """Reasons and starters of the engine, on tables small enough to compute by hand."""
 
+import numpy as np
 import pytest
 
 from matinee.catalogue import Catalogue
+from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.recommender import MAX_REASONS, REASON_SHARE
-from toy_models import SumOfRows, artefact_of, engine_of
+from toy_models import SumOfRows, SumWithSimilarity, artefact_of, engine_of
 
 
 def films(n_items: int) -> Catalogue:
@@ -72,3 +74,92 @@ def test_a_little_less_popularity_weighs_less_than_another_decade() -> None:
     titles = ["Film 0 (1990)", "Film 1 (1991)", "Film 2 (1980)"]
     assert starters(titles, [["Drama"]] * 3, [1000, 1000, 800], 2) == [0, 2]
     assert starters(titles, [["Drama"]] * 3, [1000, 1000, 10], 2) == [0, 1]
+
+
+def test_popularity_of_few_events_is_scaled_by_the_largest() -> None:
+    """ln 5 and ln 2 over ln 5: the second drama at 2 - 1 comes before the comedy at 0.86."""
+    titles = ["Film 0 (1990)", "Film 1 (1980)", "Film 2 (1970)"]
+    assert starters(titles, [["Drama"], ["Drama"], ["Comedy"]], [4, 4, 1], 2) == [0, 1]
+
+
+def test_starters_come_from_the_120_best_known() -> None:
+    titles = [f"Film {n} (1990)" for n in range(122)]
+    genres = [["Drama"]] * 119 + [["Comedy"], ["War"], ["Horror"]]
+    popularity = [1000] * 119 + [999, 998, 997]
+    found = starters(titles, genres, popularity, 122)
+    assert len(found) == 120
+    assert found[:2] == [0, 119]  # the comedy is the last of the pool
+
+
+def similar_items(similarities: list[list[float]], **more: object) -> list[tuple[int, float]]:
+    n_items = len(similarities)
+    model = SumWithSimilarity([[0.0] * n_items] * n_items, similarities)
+    engine = engine_of(artefact_of(model, films(n_items), [1] * n_items))
+    return [(item.item_row, item.score) for item in engine.similar(0, 3, **more)]  # type: ignore[arg-type]
+
+
+def test_similar_items_have_some_similarity() -> None:
+    table = [[1.0, -0.5, 0.0, 0.25, 0.5], *[[0.0] * 5] * 4]
+    assert similar_items(table) == [(4, 0.5), (3, 0.25)]
+    assert similar_items(table, out=[4]) == [(3, 0.25)]
+    assert similar_items([[1.0, 0.1, 0.2, 0.3, 0.4], *[[0.0] * 5] * 4], out={4, 2}) == [
+        (3, pytest.approx(0.3)),
+        (1, pytest.approx(0.1)),
+    ]
+
+
+def test_many_items_left_out_leave_as_many_similar_ones() -> None:
+    """More than the 250 similar items that are kept for each: the rest is found all the same."""
+    n_items = 400
+    row = [1.0] + [1 - n / 1000 for n in range(1, n_items)]
+    table = [row, *[[0.0] * n_items] * (n_items - 1)]
+    assert [item for item, _ in similar_items(table, out=range(1, 300))] == [300, 301, 302]
+
+
+def test_the_default_model_is_the_first_preferred_one() -> None:
+    class EASE(SumOfRows):
+        name = "ease"
+
+    class ItemKNN(SumOfRows):
+        name = "item-knn"
+
+    table = [[0.0, 1.0], [1.0, 0.0]]
+    other, ease, knn = (artefact_of(model(table), films(2), [1, 1]) for model in (SumOfRows, EASE, ItemKNN))
+    assert engine_of(other, knn, ease).default == "ease"
+    assert engine_of(other, knn).default == "item-knn"
+    assert engine_of(other).default == other.name
+    assert engine_of(other, ease, default=other.name).default == other.name
+    assert engine_of(ease, knn).similar_default == "item-knn"
+    assert engine_of(other, ease).similar_default == other.name
+    with pytest.raises(MatineeError, match="no model 'eas' is served; did you mean 'ease'"):
+        engine_of(other, ease, default="eas")
+
+
+def test_popular_items_have_events_and_go_by_number_then_row() -> None:
+    engine = engine_of(artefact_of(SumOfRows([[0.0] * 5] * 5), films(5), [3, 0, 7, 3, 1], fit_seconds=1))
+    assert [(item.item_row, item.item_id, item.score) for item in engine.popular(9)] == [
+        (2, 30, 7.0), (0, 10, 3.0), (3, 40, 3.0), (4, 50, 1.0),
+    ]  # fmt: skip
+    assert [item.item_row for item in engine.popular(2, allowed=np.array([True, True, False, True, True]))] == [0, 3]
+    assert engine.version("popularity") == engine.version("sum-of-rows") != ""
+    assert engine.version("no such model") == ""
+
+
+def test_dismissed_items_are_not_allowed() -> None:
+    engine = engine_of(artefact_of(SumOfRows([[0.0] * 3] * 3), films(3), [1] * 3))
+    assert engine.allowed(None) is None
+    assert engine.allowed(None, np.zeros(0, dtype=np.int32)) is None
+    passes = engine.allowed(None, np.array([1], dtype=np.int32))
+    assert passes is not None
+    assert passes.tolist() == [True, False, True]
+
+
+def test_a_list_repeats_the_history_only_if_asked() -> None:
+    engine = engine_of(artefact_of(SumOfRows(np.eye(3).tolist()), films(3), [1] * 3))
+    history = Histories.of([[1]])
+    assert [item.item_row for item in engine.recommend_for(history, 3)] == [0, 2]
+    assert [item.item_row for item in engine.recommend_for(history, 3, repeat=True)] == [1, 0, 2]
+    dismissed = np.array([0], dtype=np.int32)
+    assert [item.item_row for item in engine.recommend_for(history, 3, dismissed=dismissed)] == [2]
+    nothing = engine.recommend_for(Histories.of([[0, 1, 2]]), 3)
+    assert nothing == []

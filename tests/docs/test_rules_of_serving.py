@@ -5,7 +5,7 @@ import numpy as np
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.histories import Histories
-from matinee.ranking.rerank import Reranker
+from matinee.ranking.rerank import POOL, Reranker
 from toy_models import SumWithSimilarity
 
 
@@ -46,3 +46,42 @@ def test_similarities_above_1_count_as_1() -> None:
 def test_similarities_below_0_count_as_0() -> None:
     table = pairs(4, p01=-1.0, p02=-0.1, p12=0.5)
     assert reranked(table, 0.9) == reranked(pairs(4, p12=0.5), 0.9) == [0, 1, 2]
+
+
+def test_the_pool_is_the_200_best() -> None:
+    """At full novelty the rarest of the pool comes first: the 200th best is in it, the 201st is not."""
+    assert POOL == 200
+    n_items = 260
+    table = np.zeros((n_items, n_items))
+    table[-1] = np.arange(n_items, 0, -1)
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    popularity = np.full(n_items, 50)
+    popularity[199], popularity[200], popularity[230] = 10, 1, 1
+    model = SumWithSimilarity(table.tolist(), np.eye(n_items).tolist())
+    history = Histories.of([[n_items - 1]])
+    for k in (1, 5):
+        found = Reranker(catalogue, popularity).rank(model, history, k, Rerank(novelty=1)).items[0]
+        assert found.tolist() == [199, 0, 1, 2, 3][:k]
+    longer = Reranker(catalogue, popularity).rank(model, history, 231, Rerank(novelty=1)).items[0]
+    assert longer[:2].tolist() == [200, 230]
+
+
+def test_equal_scores_and_equal_popularity_keep_the_order_of_rows() -> None:
+    n_items = 6
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    model = SumWithSimilarity(np.zeros((n_items, n_items)).tolist(), np.eye(n_items).tolist())
+    for strengths in ({"novelty": 0.5}, {"novelty": -1.0}, {"diversity": 0.5}, {"novelty": 0.5, "diversity": 1.0}):
+        reranker = Reranker(catalogue, np.full(n_items, 3))
+        found = reranker.rank(model, Histories.of([[5], [0]]), 5, Rerank(**strengths))
+        assert found.items.tolist() == [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]]
+
+
+def test_a_list_longer_than_the_pool_ends_in_missing_items() -> None:
+    n_items = 4
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    model = SumWithSimilarity(np.eye(n_items).tolist(), np.eye(n_items).tolist())
+    for strengths in ({"novelty": 0.5}, {"diversity": 0.5}):
+        found = Reranker(catalogue, np.arange(n_items)).rank(model, Histories.of([[1]]), 6, Rerank(**strengths))
+        assert sorted(found.items[0, :3].tolist()) == [0, 2, 3]
+        assert found.items[0, 3:].tolist() == [-1] * 3
+        assert np.isneginf(found.scores[0, 3:]).all()

@@ -120,7 +120,7 @@ def test_what_is_no_artefact_is_not_overwritten(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "mine.txt").write_text("mine")
     for path in (file, folder):
-        with pytest.raises(MatineeError, match=r"exists and is no artefact; choose another --out"):
+        with pytest.raises(MatineeError, match=r"exists and is not an artefact; choose another --out"):
             save(toy(), path)
     assert file.read_text() == (folder / "mine.txt").read_text() == "mine"
 
@@ -134,7 +134,7 @@ def test_a_path_below_a_file_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_model_that_has_not_been_fitted_makes_no_artefact() -> None:
     fitted = toy()
-    with pytest.raises(MatineeError, match="learned nothing"):
+    with pytest.raises(MatineeError, match="model ease is not fitted"):
         Artefact.of(create("ease"), None, None)  # type: ignore[arg-type]
     assert replace(fitted, path=None).path is None
 
@@ -167,7 +167,7 @@ def test_a_manifest_that_lacks_something_is_damaged(saved: Path) -> None:
 @pytest.mark.parametrize("number", [0, 3])
 def test_another_format_is_refused(saved: Path, number: int) -> None:
     edit(saved, format=number)
-    with pytest.raises(MatineeError, match=f"has format {number}, this Matinee reads 1 and 2; train again"):
+    with pytest.raises(MatineeError, match=f"has format {number}, .*reads 1 and 2; train again"):
         load(saved)
 
 
@@ -197,17 +197,17 @@ def header(path: Path, **entry: object) -> None:
     path.write_bytes(len(about).to_bytes(8, "little") + about + bytes(16))
 
 
-def test_a_header_that_does_not_fit_its_bytes_is_cut_short(tmp_path: Path) -> None:
+def test_a_header_that_does_not_fit_its_bytes_means_a_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     header(path)
     assert read_arrays(path)["x"].tolist() == [0, 0, 0, 0]
     for wrong in ({"shape": [3]}, {"shape": [5]}, {"data_offsets": [0, 12]}, {"shape": [5], "data_offsets": [0, 20]}):
         header(path, **wrong)
-        with pytest.raises(ValueError, match=r"x\.safetensors is cut short"):
+        with pytest.raises(ValueError, match=r"x\.safetensors is truncated"):
             read_arrays(path)
     for length in (0, 1, 10**6):
         path.write_bytes(length.to_bytes(8, "little") + b"{}")
-        with pytest.raises(ValueError, match="cut short"):
+        with pytest.raises(ValueError, match="truncated"):
             read_arrays(path)
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
     assert read_arrays(path) == {}

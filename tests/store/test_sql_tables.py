@@ -140,13 +140,10 @@ def test_every_field_of_an_event_is_stored(database: SqlDatabase) -> None:
 
 def test_movies_watched_since_are_counted_by_people(database: SqlDatabase) -> None:
     log = SqlEvents(database, Vocab.of([10, 20, 30]))
-    log.append(
-        [
-            LiveEvent("a", 10, "rating", 4, 100), LiveEvent("a", 10, "rating", 5, 101), LiveEvent("b", 10, "watched", 1, 99),
-            LiveEvent("a", 20, "watched", 1, 100), LiveEvent("b", 20, "rating", 1, 100), LiveEvent("c", 20, "rating", 1, 150),
-            LiveEvent("a", 30, "click", 1, 100), LiveEvent("b", 30, "click", 1, 100),
-        ]
-    )  # fmt: skip
+    log.append([LiveEvent("a", 10, "rating", 4, 100), LiveEvent("a", 10, "rating", 5, 101)])
+    log.append([LiveEvent("b", 10, "watched", 1, 99)])
+    log.append([LiveEvent(user, 20, "watched", 1, at) for user, at in (("a", 100), ("b", 100), ("c", 150))])
+    log.append([LiveEvent(user, 30, "click", 1, 100) for user in ("a", "b")])
     assert log.watched_since(100, 1) == [("20", 3), ("10", 1)]
     assert log.watched_since(99, 2) == [("20", 3), ("10", 2)]
     assert log.watched_since(151, 1) == []
