@@ -46,7 +46,7 @@ FITS = {"fitted"}
 """Fixtures that fit models on the bundled data."""
 SITES = {"app", "open_app", "client", "open_client", "artefact_paths", "measured_paths", "address", "engine"}
 """Fixtures that train what a site serves, and open it."""
-PLACES = {"contract": "fits", "browser": "browser"}
+FOLDERS = {"contract": "fits", "browser": "browser"}
 """Folders of which every test has a mark."""
 
 
@@ -54,24 +54,24 @@ PLACES = {"contract": "fits", "browser": "browser"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need, and group them so that one worker fits a model, or opens a site, once."""
     for item in items:
-        place = item.path.relative_to(PROJECT / "tests")
+        path = item.path.relative_to(PROJECT / "tests")
         fixtures = set(getattr(item, "fixturenames", ()))
-        if place.parts[0] in PLACES:
-            item.add_marker(PLACES[place.parts[0]])
+        if path.parts[0] in FOLDERS:
+            item.add_marker(FOLDERS[path.parts[0]])
         if fixtures & FITS:
             item.add_marker("fits")
         if fixtures & SITES:
             item.add_marker("site")
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item, place)))
+            item.add_marker(pytest.mark.xdist_group(_group(item, path)))
 
 
-def _group(item: pytest.Item, place: Path) -> str:
+def _group(item: pytest.Item, path: Path) -> str:
     """Of a test of one fitted model: the model; of a browser test: the browser; else the file."""
     if item.get_closest_marker("browser"):
         return "browser"
     if item.get_closest_marker("fits"):
         call = getattr(item, "callspec", None)
         names = [value for value in call.params.values() if isinstance(value, str) and value in MODELS] if call else []
-        return f"model {names[0]}" if names else str(place)
-    return str(place)
+        return f"model {names[0]}" if names else str(path)
+    return str(path)

@@ -119,7 +119,7 @@ def source_of(module: str) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Whoever comes second waits: workers are processes, and a lock on a file ends with its process."""
+    """Hold a lock: the second process waits. The lock of a process that dies ends with it."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

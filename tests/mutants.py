@@ -1,6 +1,6 @@
 """Breaks the code in many small ways and counts how many the tests notice (see docs/testing.md).
 
-Cosmic Ray says which mutants there are. A sample of them is drawn: places of the code first, each equally likely, then
+Cosmic Ray says which mutants there are. A sample is drawn: positions in the code first, each equally likely, then
 one mutant of each, so that an operator with many replacements does not crowd out the rest. Each mutant is written to a
 copy of the package, and the tests that tests/mutants.toml names for its module run in a process forked from this one,
 which has imported the libraries.
@@ -44,7 +44,7 @@ FIRST_LIMIT = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A change of one place. module: below src/matinee; occurrence: as Cosmic Ray counts the operator's places."""
+    """A change at one position. module: below src/matinee; occurrence: which position of the operator, from 0."""
 
     module: str
     line: int
@@ -60,8 +60,8 @@ class Mutant:
         return mutated
 
 
-def places(module: str, source: str, speed: Collection[str] = ()) -> list[list[Mutant]]:
-    """Every place that can be mutated, with its mutants; see _passive for what is left out."""
+def positions_of(module: str, source: str, speed: Collection[str] = ()) -> list[list[Mutant]]:
+    """Every position that can be mutated, with its mutants; see _passive for what is left out."""
     tree = cosmic_ray.ast.get_ast(source)
     nodes = list(cosmic_ray.ast.ast_nodes(tree))
     passive = list(_passive(source, speed))
@@ -95,11 +95,11 @@ def _passive(source: str, speed: Collection[str]) -> Iterator[tuple[tuple[int, i
                 yield (part.lineno, part.col_offset), (part.end_lineno or 0, part.end_col_offset or 0)
 
 
-def sample(all_places: list[list[Mutant]], n_mutants: int, seed: int) -> list[Mutant]:
-    """One mutant of each of some places, in the order of the files."""
+def sample(all_positions: list[list[Mutant]], n_mutants: int, seed: int) -> list[Mutant]:
+    """One mutant at each of some positions, in the order of the files."""
     draw = random.Random(seed)
-    drawn = draw.sample(all_places, min(n_mutants, len(all_places)))
-    return sorted((draw.choice(place) for place in drawn), key=lambda mutant: (mutant.module, mutant.line))
+    drawn = draw.sample(all_positions, min(n_mutants, len(all_positions)))
+    return sorted((draw.choice(mutants) for mutants in drawn), key=lambda mutant: (mutant.module, mutant.line))
 
 
 class Copy:
@@ -240,12 +240,12 @@ def main() -> None:
     asked = parser.parse_args()
     table = tomllib.loads((PROJECT / "tests" / "mutants.toml").read_text("utf-8"))
     tests = {module: entry["tests"] for module, entry in table.items() if not asked.only or module in asked.only}
-    all_places = [
-        place
+    all_positions = [
+        mutants
         for module in tests
-        for place in places(module, (PACKAGE / module).read_text("utf-8"), table[module].get("speed", ()))
+        for mutants in positions_of(module, (PACKAGE / module).read_text("utf-8"), table[module].get("speed", ()))
     ]
-    mutants = sample(all_places, asked.sample, asked.seed)
+    mutants = sample(all_positions, asked.sample, asked.seed)
     for name in LIBRARIES:
         importlib.import_module(name)
     started = time.perf_counter()
@@ -254,7 +254,7 @@ def main() -> None:
     survivors = [mutant for mutant, found in outcome.items() if found == "survived"]
     share = 1 - len(survivors) / max(1, len(mutants))
     result = {
-        "places": len(all_places),
+        "positions": len(all_positions),
         "mutants": len(mutants),
         "seed": asked.seed,
         **{found: counts[found] for found in ("killed", "timeout", "survived")},

@@ -1,12 +1,6 @@
 """What the autoencoders do with bad input and broken runs, from Python and from the command line."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -241,49 +235,3 @@ def test_curves_and_progress_from_the_command_line(tmp_path: Path) -> None:
     assert all({"loss", "valid", "seconds"} <= row.keys() for row in curves)
     assert (tmp_path / "model" / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert load(tmp_path / "model").model.name == "mult-vae"
-
-
-FIT = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from matinee.data.synthetic import two_groups, two_tastes
-from matinee.histories import Histories, TrainingData
-from matinee.models import create
-from matinee.training.run import Run
-import numpy as np
-
-def fitted(name, checkpoint=None, resume=False, on_epoch=None):
-    data = (two_tastes if name == "autorec" else two_groups)(24, 12)
-    train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
-    run = replace(Run.seeded(3, on_epoch), checkpoint=checkpoint, resume=resume, checkpoint_seconds=0)
-    return create(name, epochs=40, dim=4, batch_size=3).fit(train, run)
-
-if __name__ == "__main__":
-    said = lambda epoch, epochs, figures: print(epoch, flush=True)
-    fitted(sys.argv[1], Path(sys.argv[2]), sys.argv[3] == "resume", said)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
-def test_killed_at_a_random_step_and_resumed_is_uninterrupted(name: str, kill: int, tmp_path: Path) -> None:
-    script, checkpoint = tmp_path / "script.py", tmp_path / "checkpoint"
-    script.write_text(FIT, encoding="utf-8")
-    arguments = [sys.executable, str(script), name, str(checkpoint)]
-    with subprocess.Popen([*arguments, "begin"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if int(line) == 5:
-                time.sleep(random.random() * 0.02)  # somewhere in an epoch: the outcome may not depend on it
-                os.kill(child.pid, kill)
-                break
-        child.wait()
-    assert child.returncode != 0
-    assert checkpoint.exists()
-    space: dict[str, Any] = {"__name__": "script"}
-    exec(compile(FIT, "script", "exec"), space)
-    resumed = space["fitted"](name, checkpoint, True)
-    assert equal(resumed, space["fitted"](name))
-    assert len(resumed.curves) == 40

@@ -20,11 +20,11 @@ from matinee.models.base import Recommender
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
 
-EPOCHS, KILLED_AFTER = 30, 5
+EPOCHS, KILLED_AFTER = 12, 4
 FAMILIES = {
     "bpr": {},
     "item2vec": {},
-    "lightgcn": {"dropout": 0.2},
+    "lightgcn": {},
     "neumf": {"layers": 2, "dropout": 0.2, "batch_norm": True, "candidates": 6, "batch_size": 7},
     "mult-vae": {"batch_size": 3},
     "gru4rec": {"batch_size": 4},

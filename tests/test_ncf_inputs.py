@@ -1,7 +1,5 @@
 """GMF, MLP and NeuMF with bad input, odd shapes and interrupted runs."""
 
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -206,56 +204,6 @@ def test_items_without_events_are_last_and_an_empty_history_is_ranked_by_popular
     listed = rank(model, Histories.of([[], [1]]), 6)
     assert listed.items[0].tolist() == [0, 1, 3, 2, 4, 5]
     assert set(listed.items[1][3:5].tolist()) == {4, 5}
-
-
-TRAINING = """
-import sys, time
-from dataclasses import replace
-from pathlib import Path
-import numpy as np
-from matinee.data.synthetic import two_groups
-from matinee.histories import Histories, TrainingData
-from matinee.models import create
-from matinee.training.run import Run
-
-def fitted(name, checkpoint=None, resume=False, on_epoch=None):
-    data = two_groups(24, 12)
-    rows = np.arange(24, dtype=np.int32)
-    run = replace(Run.seeded(3), checkpoint=checkpoint, resume=resume, on_epoch=on_epoch, checkpoint_seconds=0)
-    settings = {} if name == "gmf" else {"layers": 2, "dropout": 0.2, "batch_norm": True}
-    model = create(name, epochs=30, dim=4, candidates=6, batch_size=7, **settings)
-    return model.fit(TrainingData(Histories.from_events(data.events, rows), 12), run)
-
-def slowly(epoch, total, metrics):
-    print(epoch, flush=True)
-    time.sleep(0.03)
-
-if __name__ == "__main__":
-    fitted(sys.argv[1], Path(sys.argv[2]), len(sys.argv) > 3, slowly)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "kill"), [("gmf", signal.SIGINT), ("mlp", signal.SIGKILL), ("neumf", signal.SIGINT)])
-def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(name: str, kill: signal.Signals, tmp_path: Path) -> None:
-    script = tmp_path / "training.py"
-    script.write_text(TRAINING)
-    space: dict[str, object] = {"__name__": "training"}
-    exec(compile(TRAINING, script, "exec"), space)
-    whole = space["fitted"](name)
-    checkpoint = tmp_path / "checkpoint"
-    arguments = [sys.executable, str(script), name, str(checkpoint)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
-        assert child.stdout is not None
-        for line in child.stdout:
-            if int(line) == 9:
-                os.kill(child.pid, kill)
-                break
-        child.wait()
-    assert child.returncode != 0
-    resumed = space["fitted"](name, checkpoint, True)
-    assert len(resumed.curves) == 30
-    assert equal(resumed, whole)
 
 
 def test_a_checkpoint_holds_the_running_statistics(train: TrainingData, tmp_path: Path) -> None:
