@@ -1,45 +1,14 @@
 """Losses on scores of positive and negative items, and the softmax over the whole catalogue."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from matinee.nn.gradients import loss_with_gradients
 from matinee.nn.sparse_tensors import BipartiteGraph
 
 BLOCK_SCORES = 2**22
 """Number of scores held at once by the catalogue softmax (16 MB)."""
-
-
-class _CatalogueSoftmax(torch.autograd.Function):
-    """Loss and both gradients in one pass over blocks of users; never holds all [B, I] scores."""
-
-    @staticmethod
-    def forward(ctx: Any, users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor) -> Tensor:  # noqa: ANN401
-        user_grad, item_grad = torch.empty_like(users), torch.zeros_like(items)
-        total = users.new_zeros(())
-        size = max(1, BLOCK_SCORES // max(1, len(items)))
-        for start in range(0, len(users), size):
-            block, weights = users[start : start + size], user_weights[start : start + size, None]  # [b, D], [b, 1]
-            scores = block @ items.T  # [b, I]
-            highest = scores.amax(dim=1, keepdim=True)
-            scores.sub_(highest).exp_()
-            sums = scores.sum(dim=1, keepdim=True)
-            total += (weights * (sums.log() + highest)).sum()
-            scores.mul_(weights / sums)
-            torch.mm(scores, items, out=user_grad[start : start + size])
-            item_grad.addmm_(scores.T, block)
-        target_sums = targets.by_user @ items  # [B, D]
-        user_grad -= target_sums
-        item_grad -= targets.by_item @ users
-        ctx.save_for_backward(user_grad, item_grad)
-        return total - (users * target_sums).sum()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
-        user_grad, item_grad = ctx.saved_tensors
-        return gradients[0] * user_grad, gradients[0] * item_grad, None, None
 
 
 def catalogue_softmax(users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor) -> Tensor:
@@ -49,8 +18,30 @@ def catalogue_softmax(users: Tensor, items: Tensor, targets: BipartiteGraph, use
     pair; user_weights [B], its row sums. With every target 1 / (number of events) this is the mean over events of
     -log softmax(u · i) over the whole catalogue.
     """
-    loss: Tensor = _CatalogueSoftmax.apply(users, items, targets, user_weights)  # type: ignore[no-untyped-call]
-    return loss
+    return loss_with_gradients(_catalogue_softmax, users, items, targets, user_weights)
+
+
+def _catalogue_softmax(
+    users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Loss and both gradients in one pass over blocks of users; never holds all [B, I] scores."""
+    user_grad, item_grad = torch.empty_like(users), torch.zeros_like(items)
+    total = users.new_zeros(())
+    size = max(1, BLOCK_SCORES // max(1, len(items)))
+    for start in range(0, len(users), size):
+        block, weights = users[start : start + size], user_weights[start : start + size, None]  # [b, D], [b, 1]
+        scores = block @ items.T  # [b, I]
+        highest = scores.amax(dim=1, keepdim=True)
+        scores.sub_(highest).exp_()
+        sums = scores.sum(dim=1, keepdim=True)
+        total += (weights * (sums.log() + highest)).sum()
+        scores.mul_(weights / sums)
+        torch.mm(scores, items, out=user_grad[start : start + size])
+        item_grad.addmm_(scores.T, block)
+    target_sums = targets.by_user @ items  # [B, D]
+    user_grad -= target_sums
+    item_grad -= targets.by_item @ users
+    return total - (users * target_sums).sum(), (user_grad, item_grad)
 
 
 def sampled_loss(kind: str, positives: Tensor, negatives: Tensor) -> Tensor:

@@ -34,9 +34,9 @@ class LightGCN(Recommender[FloatArray]):
     Source: He et al. 2020, eq. 3 to 8.
 
     Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
-    sqrt(history length). Its layer 0 comes from a solve: the direction that makes the history most likely among all
-    items, with the items fixed (see solve_directions). `with_graph_of` propagates the same layer 0 over a newer log.
-    Items without events score lowest; users without a history are ranked by popularity.
+    sqrt(history length). A few gradient steps then turn it towards the direction that makes the history most likely
+    among all items, with the items fixed (solve_directions), which amounts to choosing its layer 0. `with_graph_of`
+    propagates layer 0 over a newer log. Items without events score lowest; an empty history is ranked by popularity.
 
     Differs from the paper: by default the loss is the softmax over the whole catalogue, of cosines over a temperature,
     with users weighted by n^-user_power an event, two layers instead of three, layer 0 initialised by an SVD, no L2,

@@ -47,7 +47,7 @@ class NGCF(Recommender[FloatArray]):
 
     Fold-in: a visitor's layers follow from the history and a zero layer 0; the whole vector is then the start of the
     same solve as LightGCN's. `with_graph_of` propagates layer 0 over the graph of a newer log.
-    Items without events score lowest; users without a history are ranked by popularity.
+    Items without events score lowest; an empty history is ranked by popularity.
 
     Differs from the paper: bias b, the slope 0.2 and the scaling of layers to length 1 are those of the authors' code,
     which in turn normalises the adjacency by rows and applies LeakyReLU to both terms apart. Defaults: softmax over the
