@@ -62,20 +62,7 @@ def create_app(
     site = build_site(artefacts, db_url=db_url, clock=clock, default=default, api_open=api_open, hasher=hasher)
     site = replace(site, left_out=tuple(left_out))
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        site.database.close()
-
-    app = FastAPI(
-        title="Matinee",
-        version=__version__,
-        summary="Movies for you, from what you watched.",
-        docs_url=None,  # FastAPI's page loads a script from another host; ours has the same content
-        redoc_url=None,
-        openapi_url="/api/openapi.json",
-        lifespan=lifespan,
-    )
+    app = _new_app(site)
     app.state.site = site
     app.state.resources = PageResources.of(site)
     app.include_router(pages.router, dependencies=[Depends(require_token)])
@@ -85,6 +72,25 @@ def create_app(
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(SecurityMiddleware)
     return app
+
+
+def _new_app(site: Site) -> FastAPI:
+    """An application without routes, which closes the site's database at its end."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        site.database.close()
+
+    return FastAPI(
+        title="Matinee",
+        version=__version__,
+        summary="Movies for you, from what you watched.",
+        docs_url=None,  # FastAPI's page loads a script from another host; ours has the same content
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+    )
 
 
 def build_site(

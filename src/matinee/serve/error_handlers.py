@@ -76,7 +76,7 @@ async def handle_database(request: Request, error: Exception) -> Response:
     if _is_api(request):
         return JSONResponse({"detail": message}, 503)
     request.state.session = RequestSession(session_of(request).token, is_looked_up=True)
-    return page_context(request).respond("shut.html", 503, n_watched=0, message=message)
+    return page_context(request).respond("database_down.html", 503, n_watched=0, message=message)
 
 
 async def handle_unknown(request: Request, error: Exception) -> Response:

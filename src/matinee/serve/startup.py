@@ -54,7 +54,7 @@ def unavailable_app(reason: str) -> FastAPI:
         texts = texts_for(request)
         if path.startswith(("api/", "health/")):
             return JSONResponse({"status": "not ready", "detail": texts("closed.why")}, 503)
-        html = templates.get_template("closed.html").render(t=texts, h=texts.html, lang=texts.language)
+        html = templates.get_template("unavailable.html").render(t=texts, h=texts.html, lang=texts.language)
         return HTMLResponse(html, 503, {"Retry-After": "60"})
 
     app.add_middleware(SecurityMiddleware)

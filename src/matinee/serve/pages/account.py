@@ -14,7 +14,7 @@ from matinee.store.protocols import Identity
 Name = Annotated[str, Form(max_length=400)]
 Password = Annotated[str, Form(max_length=2000)]
 Next = Annotated[str, Form(alias="next", max_length=500)]
-ACCESS_PATHS = ("/log-in", "/log-out", "/sign-up")
+SIGN_IN_PATHS = ("/log-in", "/log-out", "/sign-up")
 """Nobody is sent back to these after logging in."""
 STATUS = {"too_often": 429, "busy": 503}
 """The status of refusals for another reason than the form's content."""
@@ -41,13 +41,13 @@ CurrentMember = Annotated[Identity | None, Depends(get_member)]
 @router.get("/sign-up")
 def sign_up_form(page: Page, member: CurrentMember, next: str = "/") -> Response:
     """The form for new members."""
-    return _redirect(next, "/account") if member else _access_page(page, "sign-up", next)
+    return _redirect(next, "/account") if member else _sign_in_page(page, "sign-up", next)
 
 
 @router.get("/log-in")
 def log_in_form(page: Page, member: CurrentMember, next: str = "/") -> Response:
     """The form for members."""
-    return _redirect(next, "/account") if member else _access_page(page, "log-in", next)
+    return _redirect(next, "/account") if member else _sign_in_page(page, "log-in", next)
 
 
 @router.post("/sign-up")
@@ -58,7 +58,7 @@ def sign_up(
     try:
         return _sign_in(page, page.site.accounts.sign_up(name, password, caller), next_path)
     except RefusedError as error:
-        return _access_page(page, "sign-up", next_path, name, error)
+        return _sign_in_page(page, "sign-up", next_path, name, error)
 
 
 @router.post("/log-in")
@@ -69,7 +69,7 @@ def log_in(
     try:
         return _sign_in(page, page.site.accounts.log_in(name, password, caller), next_path)
     except RefusedError as error:
-        return _access_page(page, "log-in", next_path, name, error)
+        return _sign_in_page(page, "log-in", next_path, name, error)
 
 
 @router.post("/log-out")
@@ -136,12 +136,12 @@ def _sign_in(page: PageContext, new: NewSession, next_path: str) -> Response:
     return response
 
 
-def _access_page(
+def _sign_in_page(
     page: PageContext, form: str, next_path: str, name: str = "", refused: RefusedError | None = None
 ) -> Response:
     """The sign-up or log-in form, again with the reason if it was refused."""
-    values = {"door": form, "next": _after(next_path), "name": name, "said": _reason(page, refused)}
-    return _answer(page, "account_door.html", refused, **values)
+    values = {"form": form, "next": _after(next_path), "name": name, "reason": _reason(page, refused)}
+    return _answer(page, "sign_in.html", refused, **values)
 
 
 def _account_page(page: PageContext, member: Identity, form: str = "", refused: RefusedError | None = None) -> Response:
@@ -154,7 +154,7 @@ def _account_page(page: PageContext, member: Identity, form: str = "", refused: 
         identity=member,
         sessions=accounts.sessions(member),
         form=form,
-        said=_reason(page, refused),
+        reason=_reason(page, refused),
         done=page.request.query_params.get("done", ""),
     )
 
@@ -179,7 +179,7 @@ def _redirect(next_path: str, default: str = "/") -> Response:
 def _after(next_path: str, default: str = "/") -> str:
     """Where to go after logging in."""
     path = own_path(next_path)
-    return default if path == "/" or path.startswith(ACCESS_PATHS) else path
+    return default if path == "/" or path.startswith(SIGN_IN_PATHS) else path
 
 
 def _to_log_in() -> Response:
