@@ -192,11 +192,14 @@ def test_the_command_lists_models_with_their_packages_and_problems(
 
     install("newest_movies", {"newest": "newest_movies:Newest"})
     install("broken", {"worst": "broken:Worst"}, "import nothing_of_this_name")
+    install("bold", {"ease": "bold:Newest"})
     command(json=True)
     found = loads(capsys.readouterr().out)
     assert {"model": "newest", "package": "newest_movies 1.0", "about": "The newest movies first."} in found["models"]
     assert {row["model"] for row in found["models"]} >= {"ease", "sasrec"}
-    assert len(found["problems"]) == 1
+    ignored, broken = found["problems"]
+    assert ignored == "model 'ease' of package bold 1.0 is ignored: Matinee has a model of that name"
+    assert broken.startswith("model 'worst' of package broken 1.0 cannot be used")
     command(json=False)
     captured = capsys.readouterr()
     assert "newest_movies 1.0" in captured.out

@@ -48,8 +48,8 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> object:
-    """What a public name stands for, imported when it is first used: `import matinee` itself is quick."""
+    """Import a public name on first use, so that `import matinee` is quick."""
     if name not in __all__:
         raise AttributeError(f"module 'matinee' has no attribute {name!r}")
-    module, _, there = _ELSEWHERE.get(name, f"workflow:{name}").partition(":")
-    return getattr(import_module(f"matinee.{module}"), there)
+    module, _, attribute = _ELSEWHERE.get(name, f"workflow:{name}").partition(":")
+    return getattr(import_module(f"matinee.{module}"), attribute)

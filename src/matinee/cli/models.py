@@ -126,9 +126,14 @@ def compare(
 def models(json: bool = Json) -> None:
     """List the models of Matinee and of installed packages (entry points)."""
     from matinee.models import MODELS, model_class, model_names
-    from matinee.models.outside import installed_package
+    from matinee.models.outside import installed_names, installed_package
 
-    rows, problems = [], []
+    rows = []
+    problems = [
+        f"model {name!r} of package {installed_package(name)} is ignored: Matinee has a model of that name"
+        for name in installed_names()
+        if name in MODELS
+    ]
     for name in model_names():
         package = "matinee" if name in MODELS else installed_package(name)
         try:

@@ -30,12 +30,12 @@ class Explanation:
 
 
 def explain(
-    model: Recommender[Any], history: Histories, item_rows: IntArray, most: int, scores: FloatArray | None = None
+    model: Recommender[Any], history: Histories, item_rows: IntArray, max_events: int, scores: FloatArray | None = None
 ) -> Explanation:
     """Explain the scores of some items. history of one user (B = 1); item_rows: [k]; scores: [k] if known.
 
-    For a model without `Explains`, each of the last `most` events is left out in turn, in one batch of most + 1
-    histories: contribution = score with it - score without it. These need not sum to the score.
+    For a model without `Explains`, each of the last `max_events` events is left out in turn, in one batch of
+    max_events + 1 histories: contribution = score with it - score without it. These need not sum to the score.
     """
     n_events, n_items = len(history.items), len(item_rows)
     no_contributions = np.zeros((n_events, n_items), dtype=np.float32)
@@ -46,7 +46,7 @@ def explain(
         item_bias = model.item_bias_of(item_rows[None])[0] if isinstance(model, HasItemBias) else no_bias
         contributions = model.explain(history, item_rows[None])
         return Explanation("exact", contributions, item_bias, _scores(model, history, item_rows, scores), n_events)
-    first = max(0, n_events - most)
+    first = max(0, n_events - max_events)
     found = model.score(model.fold_in(_each_left_out(history, first)))[:, item_rows]  # [1 + N - first, k]
     contributions = no_contributions
     contributions[first:] = found[0] - found[1:]

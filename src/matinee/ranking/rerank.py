@@ -191,8 +191,8 @@ def _scaled(values: FloatArray, missing: BoolArray) -> FloatArray:
 
 def _blocks(pool: Ranking, n_items: int) -> Iterator[tuple[slice, Ranking]]:
     """Blocks of users whose candidates have at most BLOCK_PAIRS pairs."""
-    most = int(BLOCK_PAIRS**0.5)
-    size = len(pool) if n_items <= most else max(1, most // pool.items.shape[1])
+    max_items = int(BLOCK_PAIRS**0.5)
+    size = len(pool) if n_items <= max_items else max(1, max_items // pool.items.shape[1])
     size = max(1, min(size, BLOCK_PAIRS // pool.items.shape[1]))
     for start in range(0, len(pool), size):
         rows = slice(start, start + size)

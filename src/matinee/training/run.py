@@ -17,7 +17,7 @@ class Run:
 
     rng: the only source of randomness; device: where torch keeps its tensors; on_epoch: reports progress;
     validation: the metric that early stopping monitors, higher is better; memory: bytes a fit may use, None asks the
-    machine; checkpoint: the file that training by epochs saves its state to, at most every `checkpoint_seconds`;
+    machine; checkpoint: the file that training in epochs saves its state to, at most every `checkpoint_seconds`;
     resume: continue from that file if it exists.
     """
 
