@@ -54,7 +54,7 @@ class Item2VecConfig(CooccurrenceConfig):
 
 
 class Item2Vec(Recommender[FloatArray]):
-    """score = mean of u_j over the history · v_i (`context`), or the cosine of that mean with u_i (`cosine`).
+    """score_i = (mean of u_j over the history) · v_i, or with `score_by = "cosine"` that mean · u_i / |u_i|.
 
     Minimises - sum_ij C_ij log σ(u_i · v_j) + k n_i p_j log σ(-u_i · v_j), where C are the co-occurrence counts, n
     their row sums, k = `negatives` and p the distribution of negatives. It is the expectation of the skip-gram loss
