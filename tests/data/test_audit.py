@@ -1,4 +1,4 @@
-"""The audit against hand-worked numbers and scipy; its figure; and the made-up logs."""
+"""The audit against hand-worked numbers and scipy, its figure, and the synthetic logs."""
 
 import json
 from dataclasses import replace
@@ -217,7 +217,7 @@ def test_zipf_log_is_realistic():
 
 
 def test_zipf_log_has_tastes():
-    # 6 of 10 draws go to the user's own genre of twelve; without tastes the top genre of 40 draws has about a sixth
+    # 6 of 10 draws are of the user's own genre of twelve; without tastes the top genre would have about a sixth of 40
     data = zipf_log(600, 2400, 24_000, np.random.default_rng(0))
     genres = np.zeros((600, 12))
     np.add.at(genres, (data.events.user_rows, data.events.item_rows % 12), 1)

@@ -1,4 +1,4 @@
-"""What is wrong in a log is said in one line: what, where, how to mend it; or it simply works."""
+"""Invalid logs raise one line with the problem, its place and the fix; odd but valid ones load."""
 
 import gzip
 import io
@@ -232,7 +232,7 @@ cell = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(cell, cell), min_size=1, max_size=8, unique=True))
 def test_any_text_can_be_an_id(tmp_path, pairs):
-    """A CSV by Python's own writer, read back, against the same table in memory."""
+    """A CSV written by Python and read back, against the same table in memory."""
     import csv
 
     buffer = io.StringIO()

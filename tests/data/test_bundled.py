@@ -1,4 +1,4 @@
-"""The bundled data set: what it holds, under which licence, and that it is small and shipped."""
+"""The bundled data set: content, licence and size."""
 
 from importlib.resources import files
 
@@ -14,7 +14,7 @@ def test_bundled_counts_match_the_published_ones():
     assert (len(data.events), len(data.users), len(data.items)) == (100_004, 671, 9066)
     assert data.name == "bundled"
     assert (data.kind, data.timed, data.notes) == ("rating", True, ())
-    assert set(np.unique(data.events.values).tolist()) == {place / 2 for place in range(1, 11)}
+    assert set(np.unique(data.events.values).tolist()) == {stars / 2 for stars in range(1, 11)}
     assert (data.events.times.min(), data.events.times.max()) == (789_652_009, 1_476_640_644)  # 1/1995 to 10/2016
     assert np.bincount(data.events.user_rows).min() >= 20  # MovieLens picked users with at least twenty ratings
 
@@ -36,7 +36,9 @@ def test_bundled_titles_equal_those_of_the_2018_set(shared_data):
     rows = theirs.items.rows(ours.items.ids)
     pairs = [(ours.catalogue.titles[a], theirs.catalogue.titles[b]) for a, b in enumerate(rows.tolist()) if b >= 0]
     assert len(pairs) > 7000
-    assert sum(a == b.strip() for a, b in pairs) >= len(pairs) - 3  # one sequel had no name yet, two series no end
+    assert (
+        sum(a == b.strip() for a, b in pairs) >= len(pairs) - 3
+    )  # one sequel was still unnamed, two series still running
 
 
 def test_bundled_data_is_small_and_has_its_licence():

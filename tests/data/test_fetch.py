@@ -1,4 +1,4 @@
-"""Fetching against a stand-in server on this machine."""
+"""Downloads from a local test server."""
 
 import hashlib
 import http.server
@@ -32,15 +32,15 @@ MD5 = hashlib.md5(ARCHIVE, usedforsecurity=False).hexdigest()
 
 @dataclass
 class Server:
-    """What the stand-in serves, how it misbehaves, and what it was asked."""
+    """The content and faults of the test server, and the ranges requested from it."""
 
     url: str = ""
     content: bytes = ARCHIVE
     checksum: str | None = f"MD5 (ml-1m.zip) = {MD5}\n"
     ranges: bool = True
     cuts: list[int] = field(default_factory=list)
-    """After how many bytes of the body each of the next answers ends."""
-    asked: list[str | None] = field(default_factory=list)
+    """Number of body bytes after which each of the next responses is cut off."""
+    requested: list[str | None] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def server():
 
         def archive(self):
             wanted = self.headers.get("Range")
-            state.asked.append(wanted)
+            state.requested.append(wanted)
             start = int(re.fullmatch(r"bytes=(\d+)-", wanted).group(1)) if wanted and state.ranges else 0
             total = len(state.content)
             if start >= total:
@@ -106,7 +106,7 @@ def test_a_cached_archive_is_not_downloaded_again(server, tmp_path, monkeypatch)
     monkeypatch.setenv("MATINEE_DATA", str(tmp_path / "none"))
     assert cache_folder() == tmp_path / "matinee"
     assert fetch("ml-1m") == fetch("ml-1m") == tmp_path / "matinee" / "ml-1m.zip"
-    assert server.asked == [None]
+    assert server.requested == [None]
     monkeypatch.chdir(tmp_path)
     assert load("ml-1m").name == "ml-1m"
 
@@ -115,7 +115,7 @@ def test_a_broken_transfer_resumes_at_once(server, tmp_path):
     server.cuts = [200_000, 100_000]
     path = fetch("ml-1m", cache=tmp_path, base_url=server.url)
     assert path.read_bytes() == ARCHIVE
-    assert server.asked == [None, "bytes=200000-", "bytes=300000-"]
+    assert server.requested == [None, "bytes=200000-", "bytes=300000-"]
 
 
 def test_a_partial_file_of_an_earlier_call_is_resumed(server, tmp_path):
@@ -123,7 +123,7 @@ def test_a_partial_file_of_an_earlier_call_is_resumed(server, tmp_path):
     seen = []
     path = fetch("ml-1m", cache=tmp_path, base_url=server.url, on_progress=lambda *done: seen.append(done))
     assert path.read_bytes() == ARCHIVE
-    assert server.asked == ["bytes=123456-"]
+    assert server.requested == ["bytes=123456-"]
     assert seen[0] == (123_456, len(ARCHIVE))
 
 
@@ -131,7 +131,7 @@ def test_a_server_without_ranges_sends_the_whole_file_again(server, tmp_path):
     server.ranges = False
     (tmp_path / "ml-1m.zip.part").write_bytes(b"x" * 123_456)
     assert fetch("ml-1m", cache=tmp_path, base_url=server.url).read_bytes() == ARCHIVE
-    assert server.asked == ["bytes=123456-"]
+    assert server.requested == ["bytes=123456-"]
 
 
 def test_a_complete_partial_file_is_only_verified(server, tmp_path):

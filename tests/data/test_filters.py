@@ -49,9 +49,9 @@ def small_log() -> Dataset:
     return dataset(users, items, values, np.arange(9) * 86_400)
 
 
-def plain_pass(rows, place, least):
-    counts = Counter(row[place] for row in rows)
-    return [row for row in rows if counts[row[place]] >= least]
+def plain_pass(rows, column, least):
+    counts = Counter(row[column] for row in rows)
+    return [row for row in rows if counts[row[column]] >= least]
 
 
 def plain_filter(rows, least_user, least_item, order):
@@ -77,7 +77,7 @@ def test_rare_users_and_items_are_dropped_as_by_a_plain_loop(order, least_user, 
 
 
 def test_filter_orders_differ_where_they_should():
-    # items >= 2 drops item 40 (4th event of user 1), so users >= 4 then finds nobody; the other order keeps user 1
+    # items >= 2 drops item 40 (4th event of user 1), so no user has 4 events then; the other order keeps user 1
     data = dataset([1, 1, 1, 1, 2, 2, 2], [10, 20, 30, 40, 10, 20, 30], np.ones(7), np.arange(7))
     kept = apply_filters(data, FilterConfig(min_user_events=3, min_item_events=2), rng=RNG)
     assert len(kept.events) == 6
@@ -139,7 +139,7 @@ def test_default_filters_change_nothing():
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (FilterConfig(min_value=9), "min_value 9 leaves no event of made; the largest value is 5"),
         (FilterConfig(since="2001-01-01"), r"the log runs from 1970-01-01T00:00:00Z to 1970-01-09T00:00:00Z"),
@@ -151,8 +151,8 @@ def test_default_filters_change_nothing():
         ),
     ],
 )
-def test_a_filter_that_leaves_nothing_suggests_a_limit(config, said):
-    with pytest.raises(DataError, match=said) as caught:
+def test_a_filter_that_leaves_nothing_suggests_a_limit(config, message):
+    with pytest.raises(DataError, match=message) as caught:
         apply_filters(small_log(), config, rng=RNG)
     assert "\n" not in str(caught.value)
 

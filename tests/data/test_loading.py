@@ -1,4 +1,4 @@
-"""Where data is found by name or path, and splits that stand in files."""
+"""Lookup of data sets by name or path, and splits in files."""
 
 import zipfile
 
@@ -15,8 +15,8 @@ LOG = "user,item,rating,timestamp\n1,2,3,4\n"
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
-    """The four places of the lookup, empty, and a working folder between them."""
+def folders(tmp_path, monkeypatch):
+    """The four folders of the lookup, empty, and a working folder beside them."""
     folders = {
         "MATINEE_DATA": tmp_path / "named",
         "data": tmp_path / "here" / "data",
@@ -31,8 +31,8 @@ def places(tmp_path, monkeypatch):
     return folders
 
 
-def test_names_are_looked_up_in_order(places):
-    for where, folder in reversed(places.items()):
+def test_names_are_looked_up_in_order(folders):
+    for where, folder in reversed(folders.items()):
         (folder / "mine").mkdir()
         (folder / "mine" / "ratings.csv").write_text(LOG.replace("1,2,3", f"1,2,{len(where)}"))
         data = load("mine")
@@ -43,18 +43,18 @@ def test_names_are_looked_up_in_order(places):
         assert first[2].resolve() == folder / "mine"
 
 
-def test_a_name_finds_a_zip_or_a_table(places):
-    with zipfile.ZipFile(places["cache"] / "ml-1m.zip", "w") as archive:
+def test_a_name_finds_a_zip_or_a_table(folders):
+    with zipfile.ZipFile(folders["cache"] / "ml-1m.zip", "w") as archive:
         archive.writestr("ml-1m/ratings.dat", "1::2::3::4\n")
-    (places["data"] / "plays.csv.gz").write_text(LOG)
-    (places["data"] / "plays.txt.part").write_text("half")
+    (folders["data"] / "plays.csv.gz").write_text(LOG)
+    (folders["data"] / "plays.txt.part").write_text("half")
     assert load("ml-1m").events.values.tolist() == [3]
     assert load("plays").name == "plays"
     assert [name for name, _, _ in available()] == ["bundled", "plays", "ml-1m"]
 
 
-def test_a_path_takes_precedence_over_a_name(places, tmp_path):
-    (places["MATINEE_DATA"] / "mine").mkdir()
+def test_a_path_takes_precedence_over_a_name(folders, tmp_path):
+    (folders["MATINEE_DATA"] / "mine").mkdir()
     (tmp_path / "here" / "mine").write_text(LOG)
     assert load("mine").events.values.tolist() == [3]
 
@@ -74,7 +74,7 @@ def test_a_path_takes_precedence_over_a_name(places, tmp_path):
         ("a.zip", "no file or folder a.zip"),
     ],
 )
-def test_an_unknown_name_gets_a_hint(places, name, message):
+def test_an_unknown_name_gets_a_hint(folders, name, message):
     with pytest.raises(DataError) as caught:
         load(name)
     assert str(caught.value).startswith(message)

@@ -21,9 +21,9 @@ MOVIES = [
 
 
 def plain_arrays(lines, separator):
-    """user ids, item ids, values, times in our order, by plain Python."""
+    """User ids, item ids, values and times in the order of Events, in plain Python."""
     rows = [line.split(separator) for line in lines if line]
-    events = [(int(u), int(t), place, int(i), float(v)) for place, (u, i, v, t) in enumerate(rows)]
+    events = [(int(u), int(t), n, int(i), float(v)) for n, (u, i, v, t) in enumerate(rows)]
     return [(u, i, v, t) for u, t, _, i, v in sorted(events)]
 
 
@@ -61,7 +61,7 @@ def write_100k(folder: Path):
         for i, title, kinds in MOVIES
     )
     (folder / "u.item").write_text("\n".join(rows) + "\n", encoding="latin-1")
-    (folder / "u.genre").write_text("".join(f"{name}|{place}\n" for place, name in enumerate(names)) + "\n")
+    (folder / "u.genre").write_text("".join(f"{name}|{n}\n" for n, name in enumerate(names)) + "\n")
     (folder / "u.user").write_text("1|24|M|technician|85711\n3|53|F|other|94043\n")
 
 
@@ -144,8 +144,8 @@ def test_the_fast_reader_equals_a_plain_parse_and_the_general_reader(tmp_path, m
 
 
 def test_the_fast_reader_reads_the_file(tmp_path, monkeypatch):
-    """Else the speed is gone without a test that fails."""
-    monkeypatch.setattr(movielens, "read_log", lambda *args: pytest.fail("the patient reader was asked"))
+    """Without this test, the fast reader could stop being used unnoticed."""
+    monkeypatch.setattr(movielens, "read_log", lambda *args: pytest.fail("the general reader was called"))
     for form, writer in WRITERS.items():
         writer(tmp_path / form)
         assert len(load(tmp_path / form).events) == 4

@@ -1,4 +1,4 @@
-"""The split by session, and what is shown and asked of a session, against plain loops."""
+"""The split by session, and the inputs and targets of its evaluation, against plain loops."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def dataset(users, items, times, timed=True) -> Dataset:
 
 
 def log(repeats: bool = False) -> Dataset:
-    """People with several sessions; with repeats some items come again, in a session and in a later one."""
+    """Users with several sessions; with repeats, some items recur within a session and in a later one."""
     data = zipf_log(60, 40, 500, np.random.default_rng(3))
     if not repeats:
         return data
@@ -50,20 +50,20 @@ def cut(data: Dataset, **settings) -> Split:
 
 
 def sessions_of(data: Dataset) -> list[list[int]]:
-    """Every session as places of events, by a loop."""
+    """Every session as indices of events, by a loop."""
     found: list[list[int]] = []
     events = data.events
-    for place in range(len(events)):
-        same = place > 0 and events.user_rows[place] == events.user_rows[place - 1]
-        if same and events.times[place] - events.times[place - 1] <= HOUR:
-            found[-1].append(place)
+    for index in range(len(events)):
+        same = index > 0 and events.user_rows[index] == events.user_rows[index - 1]
+        if same and events.times[index] - events.times[index - 1] <= HOUR:
+            found[-1].append(index)
         else:
-            found.append([place])
+            found.append([index])
     return found
 
 
 def parts_of(data: Dataset) -> dict[int, list[list[int]]]:
-    """Sessions of 2 events or more in the order of their begin, cut by RATIOS: floor, floor, rest."""
+    """Sessions of 2 or more events by start time, split by RATIOS: floor, floor, rest."""
     kept = [session for session in sessions_of(data) if len(session) >= 2]
     kept.sort(key=lambda session: (data.events.times[session[0]], session[0]))
     n_train, n_valid = int(len(kept) * RATIOS[0]), int(len(kept) * RATIOS[1])
@@ -71,29 +71,29 @@ def parts_of(data: Dataset) -> dict[int, list[list[int]]]:
 
 
 def points_of(data: Dataset, part: int, *, earlier: bool, last: bool, repeat: bool) -> list[tuple[int, list[int], int]]:
-    """(user row, item rows shown, item row to be found) of every prediction, by a loop."""
+    """(user row, input item rows, target item row) of every prediction, by a loop."""
     events, parts = data.events, parts_of(data)
     usable = [session for label in (TRAIN, VALID, TEST) for session in parts[label] if label <= part]
     found = []
     for session in sorted(parts[part]):
         user = events.user_rows[session[0]]
         before = [
-            place
+            index
             for other in sorted(usable)
             if earlier and other[0] < session[0] and events.user_rows[other[0]] == user
-            for place in other
+            for index in other
         ]
         for number in range(1, len(session)):
-            shown = [int(events.item_rows[place]) for place in before + session[:number]]
+            inputs = [int(events.item_rows[index]) for index in before + session[:number]]
             target = int(events.item_rows[session[number]])
-            if (not last or number == len(session) - 1) and (repeat or target not in shown):
-                found.append((int(user), shown, target))
+            if (not last or number == len(session) - 1) and (repeat or target not in inputs):
+                found.append((int(user), inputs, target))
     return found
 
 
 def last_only(items: list[int]) -> list[int]:
-    """Of an item that comes more than once its last place."""
-    return [item for place, item in enumerate(items) if item not in items[place + 1 :]]
+    """Keep the last occurrence of each item."""
+    return [item for index, item in enumerate(items) if item not in items[index + 1 :]]
 
 
 def test_session_labels_against_a_loop() -> None:
@@ -101,11 +101,11 @@ def test_session_labels_against_a_loop() -> None:
     found = cut(data)
     wanted = np.full(len(data.events), UNUSED)
     parts = parts_of(data)
-    for label, shown in ((TRAIN, TRAIN), (VALID, VALID_INPUTS), (TEST, TEST_INPUTS)):
+    for label, inputs in ((TRAIN, TRAIN), (VALID, VALID_INPUTS), (TEST, TEST_INPUTS)):
         assert len(parts[label]) > 10
         for session in parts[label]:
             wanted[session] = label
-            wanted[session[0]] = shown
+            wanted[session[0]] = inputs
     np.testing.assert_array_equal(found.labels, wanted)
     assert (wanted == UNUSED).sum() > 5
     counts = [len(parts[label]) for label in (TRAIN, VALID, TEST)]
@@ -132,8 +132,8 @@ def test_without_earlier_each_session_is_a_training_history(refit: str) -> None:
     parts = parts_of(data)
     wanted = sorted(parts[TRAIN] + (parts[VALID] if refit == "train+valid" else []))
     assert len(histories) == len(wanted)
-    for place, session in enumerate(wanted):
-        mine = histories.take(np.array([place]))
+    for index, session in enumerate(wanted):
+        mine = histories.take(np.array([index]))
         assert mine.items.tolist() == data.events.item_rows[session].tolist()
         assert mine.times.tolist() == data.events.times[session].tolist()
         assert mine.user_rows.tolist() == [data.events.user_rows[session[0]]]
@@ -146,8 +146,8 @@ def test_with_earlier_each_user_is_a_training_history() -> None:
     for session in sorted(parts_of(data)[TRAIN]):
         wanted.setdefault(int(data.events.user_rows[session[0]]), []).extend(data.events.item_rows[session].tolist())
     assert histories.user_rows.tolist() == sorted(wanted)
-    for place, user in enumerate(sorted(wanted)):
-        assert histories.take(np.array([place])).items.tolist() == wanted[user]
+    for index, user in enumerate(sorted(wanted)):
+        assert histories.take(np.array([index])).items.tolist() == wanted[user]
 
 
 @pytest.mark.parametrize("earlier", [False, True])
@@ -168,10 +168,10 @@ def test_session_inputs_and_targets_against_a_loop(
     assert task.user_rows.tolist() == sorted({user for user, _, _ in wanted})
     assert [task.user_rows[owner] for owner in task.owners] == [user for user, _, _ in wanted]
     assert isinstance(task.histories, Prefixes)
-    shown = task.histories.block(0, len(task.histories))
-    for place, (user, items, _) in enumerate(wanted):
-        assert shown.items[shown.starts[place] : shown.starts[place + 1]].tolist() == last_only(items)
-        assert shown.user_rows[place] == user
+    inputs = task.histories.block(0, len(task.histories))
+    for index, (user, items, _) in enumerate(wanted):
+        assert inputs.items[inputs.starts[index] : inputs.starts[index + 1]].tolist() == last_only(items)
+        assert inputs.user_rows[index] == user
 
 
 @pytest.mark.parametrize("n_events", [1, 7, 100, 10**6])
@@ -190,7 +190,7 @@ def test_blocks_contain_every_prefix_once(n_events: int) -> None:
 
 def lists_by_loop(model: Recommender, points, k: int, repeat: bool) -> list[list[int]]:
     return [
-        rank(model, last_of_each(Histories.of([shown])), k, repeat=repeat).items[0].tolist() for _, shown, _ in points
+        rank(model, last_of_each(Histories.of([inputs])), k, repeat=repeat).items[0].tolist() for _, inputs, _ in points
     ]
 
 
@@ -205,25 +205,25 @@ def test_session_metrics_against_a_loop(name: str, predict: str, earlier: bool, 
     points = points_of(data, TEST, earlier=earlier, last=predict == "last", repeat=repeat)
     assert report.targets == len(points)
     lists = lists_by_loop(model, points, 10, repeat)
-    places = [
+    ranks = [
         items.index(target) + 1 if target in items else np.inf
         for items, (_, _, target) in zip(lists, points, strict=True)
     ]
     for k in (3, 10):
-        hit = np.array([place <= k for place in places])
-        gain = np.array([1 / np.log2(place + 1) if place <= k else 0.0 for place in places])
-        reciprocal = np.array([1 / place if place <= k else 0.0 for place in places])
+        hit = np.array([rank <= k for rank in ranks])
+        gain = np.array([1 / np.log2(rank + 1) if rank <= k else 0.0 for rank in ranks])
+        reciprocal = np.array([1 / rank if rank <= k else 0.0 for rank in ranks])
         assert report.metrics[f"hit-rate@{k}"].mean == pytest.approx(hit.mean())
         assert report.metrics[f"recall@{k}"].mean == pytest.approx(hit.mean())
         assert report.metrics[f"ndcg@{k}"].mean == pytest.approx(gain.mean())
         assert report.metrics[f"mrr@{k}"].mean == pytest.approx(reciprocal.mean())
-        shown = {item for items in lists for item in items[:k] if item >= 0}
-        assert report.metrics[f"coverage@{k}"].mean == pytest.approx(len(shown) / len(data.items))
+        listed = {item for items in lists for item in items[:k] if item >= 0}
+        assert report.metrics[f"coverage@{k}"].mean == pytest.approx(len(listed) / len(data.items))
     users = np.array([user for user, _, _ in points])
     of_user = report.per_user["hit-rate@10"]
-    for place, user in enumerate(report.user_rows):  # a user's value is the mean over their predictions
-        assert of_user.values[place] == pytest.approx(hit[users == user].mean())
-        assert of_user.weights[place] == (users == user).sum()
+    for index, user in enumerate(report.user_rows):  # a user's value is the mean over their predictions
+        assert of_user.values[index] == pytest.approx(hit[users == user].mean())
+        assert of_user.weights[index] == (users == user).sum()
     assert report.users == len(np.unique(users))
     assert ("lists may contain items seen before" in report.notes()) == repeat
     assert any(f"({len(points)} predictions)" in note for note in report.notes())
@@ -243,24 +243,24 @@ def test_later_events_do_not_change_earlier_predictions() -> None:
     over = cut(data, earlier=True)
     model = create("markov").fit(over.training(), Run.seeded(1))
     task = Task.of(over, EvaluationConfig())
-    shown, _ = next(task.batches())
-    middle = len(shown) // 2
-    place = int(task.histories.stops[middle])  # of the event to be found there, and all after it
+    inputs, _ = next(task.batches())
+    middle = len(inputs) // 2
+    index = int(task.histories.stops[middle])  # the index of its target and all later events
     events = task.histories.events
     items = events.item_rows.copy()
-    items[place:] = items[place:][::-1]
-    changed = replace(task.histories, events=replace(events, item_rows=items)).block(0, len(shown))
-    before = task.histories.stops <= place
+    items[index:] = items[index:][::-1]
+    changed = replace(task.histories, events=replace(events, item_rows=items)).block(0, len(inputs))
+    before = task.histories.stops <= index
     np.testing.assert_array_equal(
-        rank(model, shown.take(np.flatnonzero(before)), 5).items,
+        rank(model, inputs.take(np.flatnonzero(before)), 5).items,
         rank(model, changed.take(np.flatnonzero(before)), 5).items,
     )
 
 
 def test_a_heavy_user_does_not_narrow_the_confidence_interval() -> None:
-    """Predictions of one user hang together: the bootstrap draws users."""
+    """Predictions of one user are correlated, so the bootstrap draws users."""
     rng = np.random.default_rng(0)
-    good = rng.random(40) < 0.5  # each user is either always found or never
+    good = rng.random(40) < 0.5  # a user's targets are either all hit or all missed
     owners = np.repeat(np.arange(40), 50)
     by_list = PerUser(good[owners].astype(float))
     by_user = by_list.pooled(owners, 40)
@@ -270,7 +270,7 @@ def test_a_heavy_user_does_not_narrow_the_confidence_interval() -> None:
     of_users = intervals({"hit-rate@1": by_user}, Exposures(items, 9, [1], owners), 2000, rng)
     for name in ("hit-rate@1", "gini@1"):
         width = [found[name].high - found[name].low for found in (of_lists, of_users)]
-        assert width[1] / width[0] > 3, name  # 40 people, not 2,000: 7 times as wide, were it not for bounds
+        assert width[1] / width[0] > 3, name  # 40 users instead of 2,000: 7 times as wide, if metrics were unbounded
         assert of_lists[name].mean == pytest.approx(of_users[name].mean)
 
 
@@ -295,7 +295,7 @@ def test_a_session_cannot_be_input_without_its_earlier_events() -> None:
 
 
 def test_no_targets_raises() -> None:
-    # the test session holds one item twice, and lists do not repeat
+    # the test session has the same item twice, and lists do not repeat items
     data = dataset([1, 1, 2, 2, 3, 3], [1, 2, 2, 1, 3, 3], [0, 1, 9000, 9001, 99_000, 99_001])
     with pytest.raises(MatineeError, match="no session of data made has a new item in test"):
         Task.of(split(data, SplitConfig(split="session", ratios=(0.7, 0.0, 0.3))), EvaluationConfig())
@@ -328,6 +328,6 @@ def test_logs_without_times_keep_file_order() -> None:
         cut(data)
     last = split(data, SplitConfig(split="leave-last"))
     assert last.notes == ("leave-last: the log has no times, so each user's last event is the last in the log",)
-    shown = Task.of(last, EvaluationConfig()).histories
-    assert data.items.ids[shown.items].tolist() == [5, 3, 1, 2]  # train, then valid
+    inputs = Task.of(last, EvaluationConfig()).histories
+    assert data.items.ids[inputs.items].tolist() == [5, 3, 1, 2]  # train, then valid
     assert data.items.ids[last.targets("test").item_rows].tolist() == [4, 3]

@@ -1,4 +1,4 @@
-"""Sessions against a plain loop and hand-worked numbers; their audit and its figure; what cannot be cut."""
+"""Sessions against a plain loop and hand-worked numbers, their audit and its figure, and invalid settings."""
 
 import json
 
@@ -30,7 +30,7 @@ def dataset(rows, timed=True) -> Dataset:
 
 
 def small_log() -> Dataset:
-    """User 1: sessions of 3 and 1; user 2, who begins while user 1 is still there: 1, 2 and 4."""
+    """User 1 has sessions of 3 and 1 events; user 2, starting during user 1's first, of 1, 2 and 4."""
     return dataset(
         [
             (1, 1, 0), (1, 2, HOUR), (1, 3, HOUR + 60),  # a pause of exactly the gap does not end a session
@@ -43,14 +43,14 @@ def small_log() -> Dataset:
 
 
 def by_loop(events: Events, gap: int) -> list[list[int]]:
-    """Sessions as lists of places, one event after another."""
+    """Sessions as lists of event indices, by a loop."""
     sessions: list[list[int]] = []
-    for place in range(len(events)):
-        same = place > 0 and events.user_rows[place] == events.user_rows[place - 1]
-        if same and events.times[place] - events.times[place - 1] <= gap:
-            sessions[-1].append(place)
+    for index in range(len(events)):
+        same = index > 0 and events.user_rows[index] == events.user_rows[index - 1]
+        if same and events.times[index] - events.times[index - 1] <= gap:
+            sessions[-1].append(index)
         else:
-            sessions.append([place])
+            sessions.append([index])
     return sessions
 
 
@@ -82,7 +82,7 @@ def test_session_audit_by_hand() -> None:
     assert (found.lengths.min, found.lengths.median, found.lengths.mean, found.lengths.max) == (2, 3, 3, 4)
     assert (found.durations.min, found.durations.median, found.durations.max) == (0, 100, HOUR + 60)
     assert (found.per_user.min, found.per_user.max) == (1, 2)
-    assert found.curves.per_day.tolist() == [1, 1, 0, 1]  # nothing begins on the third day
+    assert found.curves.per_day.tolist() == [1, 1, 0, 1]  # no session starts on the third day
     assert found.curves.days.tolist() == [0, DAY, 2 * DAY, 3 * DAY, 4 * DAY]
     assert (found.first, found.last) == ("1970-01-01T00:00:00Z", "1970-01-04T00:00:00Z")
     plain = json.loads(json.dumps(found.to_json()))
@@ -110,10 +110,10 @@ def test_the_figure_shows_the_audits_counts() -> None:
     found = audit_sessions(data, SplitConfig(gap="30m"))
     panels = {axes.get_title(loc="left"): axes for axes in figure(found).axes}
     assert list(panels) == ["Lengths", "Durations", "Sessions per user", "Sessions over time"]
-    for title in ("Lengths", "Durations", "Sessions per user"):  # shares of all: no session falls out of the bars
+    for title in ("Lengths", "Durations", "Sessions per user"):  # the bars cover every session
         assert panels[title].patches[0].get_data().values.sum() == pytest.approx(1)
     assert panels["Sessions over time"].patches[0].get_data().values.sum() == found.sessions
-    assert "days" in panels["Sessions over time"].get_ylabel()  # five years are not drawn day by day
+    assert "days" in panels["Sessions over time"].get_ylabel()  # bars of several days, because the log spans five years
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_invalid_durations_raise(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0 seconds"), (1, "1 second"), (90, "1.5 minutes"), (HOUR, "1 hour"), (DAY, "1 day"),
      (1000 * DAY, "1,000 days")],
 )  # fmt: skip
-def test_format_duration(seconds: int, said: str) -> None:
-    assert format_duration(seconds) == said
+def test_format_duration(seconds: int, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize("gap", ["0", "0h", "0.5s"])
@@ -161,12 +161,12 @@ def test_a_log_without_times_has_no_sessions() -> None:
 def test_if_all_sessions_are_too_short_the_error_proposes_others() -> None:
     with pytest.raises(DataError, match="gap = 1s and min_length = 5 leave no session of made") as raised:
         find_sessions(small_log(), SplitConfig(gap="1s", min_length=5))
-    said = str(raised.value)
-    assert "the longest of 8 has 3 events" in said
+    message = str(raised.value)
+    assert "the longest of 8 has 3 events" in message
     # by hand: within an hour 3, 2 and 4 events; within a day also user 2's first event joins the next two: 4, 3 and 4
-    assert "3 with gap 1h and min_length 2, 2 with gap 1h and min_length 3" in said
-    assert "3 with gap 1d and min_length 3" in said
-    assert "1 with gap 7d and min_length 5" in said
+    assert "3 with gap 1h and min_length 2, 2 with gap 1h and min_length 3" in message
+    assert "3 with gap 1d and min_length 3" in message
+    assert "1 with gap 7d and min_length 5" in message
 
 
 def test_if_no_gap_helps_the_error_says_so() -> None:

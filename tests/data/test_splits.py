@@ -1,4 +1,4 @@
-"""Every split against a plain Python loop, and the cases in which there is little to split."""
+"""Every split method against a plain Python loop, and edge cases."""
 
 import math
 import sys
@@ -44,7 +44,7 @@ def test_random_gives_each_user_floor_floor_and_the_rest(ratios):
     for positions in by_user(data).values():
         n = len(positions)
         n_train, n_valid = math.floor(n * ratios[0]), math.floor(n * ratios[1])
-        if ratios[2] == 0:  # the rest goes to the last part that was asked for
+        if ratios[2] == 0:  # the rest goes to the last non-empty part
             n_train, n_valid = (n_train, n - n_train) if ratios[1] else (n, 0)
         mine = labels[positions].tolist()
         assert [mine.count(part) for part in (TRAIN, VALID, TEST)] == [n_train, n_valid, n - n_train - n_valid]
@@ -73,7 +73,7 @@ def test_leave_last_against_a_loop():
         if len(positions) < 3:
             n_short += 1
             continue
-        # the last in time; of equals the later in the log
+        # the last in time, ties by log order
         first_to_last = sorted(positions, key=lambda position: (data.events.times[position], position))
         wanted[first_to_last[-1]], wanted[first_to_last[-2]] = TEST, VALID
     np.testing.assert_array_equal(cut.labels, wanted)
@@ -121,7 +121,7 @@ def test_time_at_configured_times():
 
 
 @pytest.mark.parametrize(
-    ("at", "said"),
+    ("at", "message"),
     [
         (("1970-01-05", "1970-01-03"), "or those of valid and test in this order"),
         (("1970-01-02", "1970-01-03", "1970-01-04"), "or those of valid and test in this order"),
@@ -130,9 +130,9 @@ def test_time_at_configured_times():
         (("soon",), "at = 'soon' is not a date or time"),
     ],
 )
-def test_invalid_configured_times_raise(at, said):
+def test_invalid_configured_times_raise(at, message):
     data = dataset([1] * 6, np.arange(6), np.arange(6) * 86_400)
-    with pytest.raises(MatineeError, match=said):
+    with pytest.raises(MatineeError, match=message):
         split(data, SplitConfig(split="time", at=at))
 
 
@@ -159,11 +159,11 @@ def test_new_users_against_a_loop():
             n_single += len(mine) == 1
             continue
         held[part] += 1
-        n_shown = min(max(math.floor(len(mine) * 0.75), 1), len(mine) - 1)
-        shown = VALID_INPUTS if part == VALID else TEST_INPUTS
-        assert mine == [shown] * n_shown + [part] * (len(mine) - n_shown)
+        n_inputs = min(max(math.floor(len(mine) * 0.75), 1), len(mine) - 1)
+        inputs = VALID_INPUTS if part == VALID else TEST_INPUTS
+        assert mine == [inputs] * n_inputs + [part] * (len(mine) - n_inputs)
     assert n_single > 0
-    assert 0 <= 24 - held[VALID] - held[TEST] <= n_single  # those with one event, drawn in vain
+    assert 0 <= 24 - held[VALID] - held[TEST] <= n_single  # drawn users with a single event go to train
     assert set(cut.training().histories.user_rows).isdisjoint(cut.targets("test").user_rows)
     assert cut.cold("test")[0] == 0
 
@@ -190,12 +190,12 @@ def test_users_with_few_events_are_distributed_over_the_folds():
     data = dataset(np.repeat(np.arange(400), 2), np.tile([1, 2], 400), np.arange(800))
     for fold in range(4):
         n_test = split(data, SplitConfig(split="k-fold", folds=4, fold=fold)).sizes()["test"]
-        assert 160 < n_test < 240  # 200, give or take three standard errors
+        assert 160 < n_test < 240  # 200 plus or minus three standard errors
 
 
-@pytest.mark.parametrize(("folds", "fold", "said"), [(2, 0, "use 3 or more"), (5, 5, "numbered 0 to 4")])
-def test_invalid_folds_raise(folds, fold, said):
-    with pytest.raises(MatineeError, match=said):
+@pytest.mark.parametrize(("folds", "fold", "message"), [(2, 0, "use 3 or more"), (5, 5, "numbered 0 to 4")])
+def test_invalid_folds_raise(folds, fold, message):
+    with pytest.raises(MatineeError, match=message):
         split(log(), SplitConfig(split="k-fold", folds=folds, fold=fold))
 
 
@@ -226,7 +226,7 @@ def test_a_split_from_files_is_read_from_its_folder(tmp_path):
 
 @pytest.mark.parametrize("method", ["random", "time", "new-users"])
 @pytest.mark.parametrize(
-    ("ratios", "said"),
+    ("ratios", "message"),
     [
         ((0.7, 0.2, 0.2), "ratios 0.7, 0.2, 0.2 sum to 1.1; they must sum to 1, for example 0.70,0.15,0.15"),
         ((0.7, 0.15, 0.14999), "must sum to 1"),
@@ -234,8 +234,8 @@ def test_a_split_from_files_is_read_from_its_folder(tmp_path):
         ((float("nan"), 0.5, 0.5), "each must be from 0 to 1"),
     ],
 )
-def test_invalid_ratios_raise(method, ratios, said):
-    with pytest.raises(MatineeError, match=said):
+def test_invalid_ratios_raise(method, ratios, message):
+    with pytest.raises(MatineeError, match=message):
         split(log(), SplitConfig(split=method, ratios=ratios))
 
 
@@ -246,9 +246,9 @@ def test_ratios_may_have_rounding_errors():
 @pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold"])
 def test_no_events_and_one_event(method):
     config = SplitConfig(split=method)
-    nobody = np.array([], dtype=np.int64)
+    empty = np.array([], dtype=np.int64)
     with pytest.raises(DataError, match="made has no events to split"):
-        split(dataset(nobody, nobody, nobody), config)
+        split(dataset(empty, empty, empty), config)
     with pytest.raises(DataError, match=r"has no (training events|targets)"):
         split(dataset([1], [1], [5]), config)
 
@@ -278,9 +278,9 @@ def test_leaks_and_cold_counts_against_loops(method, part):
     cut = split(data, SplitConfig(split=method))
     events = list(zip(*(getattr(data.events, c).tolist() for c in ("user_rows", "item_rows", "times")), strict=True))
     labels = cut.labels.tolist()
-    target, shown = (VALID, VALID_INPUTS) if part == "valid" else (TEST, TEST_INPUTS)
+    target, inputs = (VALID, VALID_INPUTS) if part == "valid" else (TEST, TEST_INPUTS)
     train = [event for event, label in zip(events, labels, strict=True) if label == TRAIN]
-    given = [event for event, label in zip(events, labels, strict=True) if label in (TRAIN, shown)]
+    given = [event for event, label in zip(events, labels, strict=True) if label in (TRAIN, inputs)]
     targets = [event for event, label in zip(events, labels, strict=True) if label == target]
 
     older = sum(any(at < t for _, _, t in train) for _, _, at in targets)

@@ -1,4 +1,4 @@
-"""Any table: delimiter, header, columns, ids, times; and tables in memory."""
+"""Tables in files and in memory: delimiter, header, columns, ids and times."""
 
 import datetime
 import gzip
@@ -55,7 +55,7 @@ def test_delimiter_header_and_line_ends_are_sniffed(tmp_path, separator, header,
 )
 def test_columns_are_found_by_name_in_any_order(tmp_path, names):
     shuffled = [2, 0, 3, 1]
-    lines = [",".join(str(row[place]) for place in shuffled) for row in [names, *ROWS]]
+    lines = [",".join(str(row[n]) for n in shuffled) for row in [names, *ROWS]]
     assert rows_of(load(write(tmp_path / "x.csv", "\n".join(lines)), now=NOW)) == EXPECTED
 
 
@@ -109,7 +109,7 @@ def test_without_values_and_times_events_are_clicks_in_file_order(tmp_path):
     ],
 )
 def test_units_of_timestamps_are_recognised(tmp_path, cells, seconds, note):
-    text = "user,item,at\n" + "".join(f"1,{place},{cell}\n" for place, cell in enumerate(cells))
+    text = "user,item,at\n" + "".join(f"1,{n},{cell}\n" for n, cell in enumerate(cells))
     data = load(write(tmp_path / "x.csv", text), now=NOW)
     assert data.events.times.tolist() == seconds
     assert (note in data.notes[0]) if note else data.notes == ()
@@ -188,7 +188,7 @@ def columns_of_rows():
 
 
 class Arrowlike:
-    """A table with Arrow's way of naming columns."""
+    """A table that names its columns as Arrow does."""
 
     column_names = ("user", "item", "rating", "timestamp")
 

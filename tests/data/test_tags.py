@@ -1,4 +1,4 @@
-"""Tags: counted by people, kept through filters and artefacts, shown on the movie page."""
+"""Tags: counted by users, kept through filters and artefacts, displayed on the movie page."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def test_tags_are_ordered_by_count_then_alphabet(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_broken_tags_file_gives_no_tags(tmp_path: Path) -> None:
-    for place, tags in enumerate((None, "nothing\nof,the\nkind", "userId,movieId,tag,timestamp\n", "")):
-        folder = tmp_path / str(place)
+    for n, tags in enumerate((None, "nothing\nof,the\nkind", "userId,movieId,tag,timestamp\n", "")):
+        folder = tmp_path / str(n)
         folder.mkdir()
         assert load(written(folder, tags)).catalogue.tags == ()
 
@@ -56,11 +56,11 @@ def test_an_artefact_keeps_them_and_the_movie_page_shows_them(tmp_path: Path) ->
 def test_real_tags_against_a_plain_loop(shared_data: Callable[[str], Path]) -> None:
     folder = shared_data("movielens-small-2018")
     data = load(folder)
-    said: dict[int, set[tuple[str, str]]] = {}
+    given: dict[int, set[tuple[str, str]]] = {}
     for line in (folder / "tags.csv").read_text("utf-8").splitlines()[1:]:
         user, movie, rest = line.split(",", 2)
         tag = rest.rpartition(",")[0].strip('"').replace('""', '"').strip().lower()
-        said.setdefault(int(movie), set()).add((user, tag))
-    pulp = Counter(tag for _, tag in said[296])
+        given.setdefault(int(movie), set()).add((user, tag))
+    pulp = Counter(tag for _, tag in given[296])
     wanted = sorted(pulp, key=lambda tag: (-pulp[tag], tag))[:8]
     assert list(data.catalogue.tags[data.items.row(296)]) == wanted

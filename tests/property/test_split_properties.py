@@ -1,4 +1,4 @@
-"""What must hold of every split of every log."""
+"""Properties of every split of any log."""
 
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ def test_no_target_of_a_split_by_time_precedes_training(rows, ratios):
         assert (cut.targets(part).times > latest).all()
     if len(cut.targets("valid")) and len(cut.targets("test")):
         assert cut.targets("valid").times.max() < cut.targets("test").times.min()
-    # as many events before the moment as asked, or fewer where a tie lies across it
+    # ties go to the later part, so train may have fewer events than its ratio
     assert cut.sizes()["train"] <= ratios[0] * len(data.events)
     assert cut.leaks == ()
 
