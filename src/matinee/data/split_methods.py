@@ -156,7 +156,8 @@ def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
     """Each event's position in a shuffle of its user's events [N], and the number of events of each user [U].
 
     A single RandomState(seed) shuffles one user after the other, each user's events in item-row order. Its stream is
-    frozen across numpy versions, and this draw is that of the published protocols (docs/decisions, random split).
+    frozen across numpy versions, and this draw is that of the published protocols
+    (docs/decisions/003-random-split.md).
     """
     lengths = np.diff(data.user_starts)
     by_item = np.lexsort((data.events.item_rows, data.events.user_rows))

@@ -30,11 +30,13 @@ class Summary:
         return f"{self.min:,.0f} to {self.max:,.0f}; quartiles {quartiles}; mean {self.mean:,.1f}; p95 {self.p95:,.0f}"
 
 
-def gini(counts: IntArray) -> float:
-    """Gini coefficient of counts, not all zero: sum_i (2i - n - 1) x_i / (n sum x), x ascending, i from 1."""
-    ordered = np.sort(counts)
-    ranks = 2 * np.arange(1, len(ordered) + 1) - len(ordered) - 1
-    return float((ranks * ordered).sum() / (len(ordered) * ordered.sum()))
+def gini(counts: FloatArray | IntArray) -> FloatArray:
+    """Gini coefficient: sum_i (2i - n - 1) x_i / (n sum x), x ascending. [..., n] -> [...], NaN if all counts are 0."""
+    n = counts.shape[-1]
+    ranks = (2 * np.arange(1, n + 1) - n - 1).astype(counts.dtype)
+    total = n * counts.sum(axis=-1, dtype=np.float64)
+    undefined = np.full(np.shape(total), np.nan)
+    return np.asarray(np.divide(np.sort(counts, axis=-1) @ ranks, total, out=undefined, where=np.asarray(total) > 0))
 
 
 def top_share(counts: IntArray, fraction: float) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
+from matinee.data.statistics import gini as gini
 from matinee.errors import MatineeError, did_you_mean
 from matinee.vocab import UNKNOWN
 
@@ -175,14 +176,6 @@ def exposure(items: IntArray, n_items: int) -> IntArray:
 def coverage(exposures: FloatArray | IntArray) -> FloatArray:
     """Share of items in at least one list. [..., I] -> [...]."""
     return np.asarray((exposures > 0).mean(axis=-1))
-
-
-def gini(exposures: FloatArray | IntArray) -> FloatArray:
-    """Gini coefficient of exposure over the whole catalogue. [..., I] -> [...], NaN if all lists are empty."""
-    n_items = exposures.shape[-1]
-    ranks = (2 * np.arange(1, n_items + 1) - n_items - 1).astype(exposures.dtype)
-    total = exposures.sum(axis=-1, dtype=np.float64)
-    return _divide(np.sort(exposures, axis=-1) @ ranks, n_items * total)
 
 
 def errors_of_values(predicted: FloatArray, actual: FloatArray, starts: IntArray) -> dict[str, PerUser]:
