@@ -1,4 +1,4 @@
-"""One real server and one real browser for all browser tests, and what the tests do with them."""
+"""One real server and one real browser for all browser tests, and the actions that tests share."""
 
 import shutil
 import threading
@@ -29,12 +29,12 @@ MEASURED: dict[str, dict[str, Any]] = {
     "bpr": {"epochs": 3, "dim": 8},
     "markov": {},
 }
-"""A model with a curve, one of what comes next, and what all stand beside."""
+"""The baselines, a model with a training curve, and a next-movie model."""
 
 
 @pytest.fixture(scope="session")
 def measured_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Artefacts with their figures, as the demo makes them; of a few epochs where there are epochs."""
+    """Artefacts with their evaluation, as the demo makes them, trained for few epochs."""
     folder = tmp_path_factory.mktemp("measured")
     parts = workflow.split(known_movies)
     for name, settings in MEASURED.items():
@@ -76,7 +76,7 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(context: BrowserContext, address: str, path: str = "") -> tuple[Page, list[str]]:
-    """A page that notes whatever goes wrong or leaves the site."""
+    """A page, and a list that collects its errors and its requests to other sites."""
     page = context.new_page()
     page.set_default_timeout(15_000)
     wrong: list[str] = []
@@ -89,12 +89,12 @@ def opened(context: BrowserContext, address: str, path: str = "") -> tuple[Page,
 
 
 def left(request: Request) -> bool:
-    """Whether a request was given up because the next page was asked for."""
+    """Whether a request was cancelled because the next page was requested."""
     return request.failure == "net::ERR_ABORTED"
 
 
 def listed(page: Page, section: str) -> list[str]:
-    """The item ids of a section, in their order."""
+    """The item ids of a section, in order."""
     found: list[str] = page.locator(f"#{section} [data-item]").evaluate_all("all => all.map(one => one.dataset.item)")
     return found
 

@@ -1,4 +1,4 @@
-"""Members, import and download with a real browser: with and without script, and for everyone."""
+"""Accounts, import and download in a real browser, with and without script; accessibility."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ RATINGS = "Date,Name,Year,Letterboxd URI,Rating\n2024-03-01,The Matrix,1999,x,4.
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[tuple[Page, BrowserContext, str]]:
-    """A visitor who watched Alien; nothing may go wrong or leave the site."""
+    """A visitor who watched Alien; no error, no request to another site."""
     context = browser.new_context(java_script_enabled=request.param)
     page, wrong = opened(context, address, f"/movie/{ALIEN}")
     page.locator('.yours button[value="5"]').click()
@@ -50,7 +50,7 @@ def mine(page: Page, address: str) -> list[str]:
     return found
 
 
-def test_a_guest_becomes_a_member_and_finds_everything_everywhere(
+def test_a_guest_signs_up_and_has_the_same_movies_on_another_device(
     visit: tuple[Page, BrowserContext, str], browser: Browser
 ) -> None:
     page, _, address = visit
@@ -95,7 +95,7 @@ def test_after_logging_out_the_back_button_shows_nothing(visit: tuple[Page, Brow
     assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in context.cookies(address))
 
 
-def test_a_form_from_before_logging_out_asks_to_be_sent_again(visit: tuple[Page, BrowserContext, str]) -> None:
+def test_a_form_opened_before_logging_out_asks_to_be_sent_again(visit: tuple[Page, BrowserContext, str]) -> None:
     page, context, address = visit
     sign_up(page, address)
     stale = context.new_page()
@@ -107,7 +107,9 @@ def test_a_form_from_before_logging_out_asks_to_be_sent_again(visit: tuple[Page,
     expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
 
 
-def test_a_star_from_before_logging_out_says_so_too(visit: tuple[Page, BrowserContext, str]) -> None:
+def test_a_rating_from_a_page_opened_before_logging_out_asks_to_be_sent_again(
+    visit: tuple[Page, BrowserContext, str],
+) -> None:
     page, context, address = visit
     sign_up(page, address)
     stale = context.new_page()
@@ -119,7 +121,7 @@ def test_a_star_from_before_logging_out_says_so_too(visit: tuple[Page, BrowserCo
     expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
     stale.reload()
     stale.goto(f"{address}/movie/{MATRIX}")
-    stale.locator('.yours button[value="4"]').click()  # now a guest's
+    stale.locator('.yours button[value="4"]').click()  # as a guest now
     expect(stale.locator(".yours .remove")).to_be_visible()
 
 
@@ -136,8 +138,8 @@ def test_import_report_download_and_delete(visit: tuple[Page, BrowserContext, st
     with page.expect_download() as started:
         page.get_by_role("link", name="Download everything as JSON").click()
     started.value.save_as(tmp_path / "mine.json")
-    kept = json.loads((tmp_path / "mine.json").read_text("utf-8"))
-    assert {event["item_id"] for event in kept["events"]} == {ALIEN, MATRIX}
+    saved = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    assert {event["item_id"] for event in saved["events"]} == {ALIEN, MATRIX}
     page.goto(f"{address}/my")
     page.get_by_role("link", name="Delete account").click()
     page.locator("#delete").get_by_label("Password").fill(PASSWORD)
@@ -158,7 +160,7 @@ def test_a_double_click_on_signing_up_makes_one_member(browser: Browser, address
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible_and_within_every_width(browser: Browser, address: str, scheme: str) -> None:
+def test_account_pages_are_accessible_and_fit_every_width(browser: Browser, address: str, scheme: str) -> None:
     context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
     page, wrong = opened(context, address)
     pages = ["/sign-up", "/log-in", "/my/import", "/my"]

@@ -1,4 +1,4 @@
-"""Home, models, comparison, movie and search with a real browser: with and without script, and for everyone."""
+"""Home, model, comparison, movie and search pages in a real browser, with and without script; accessibility."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from browser_fixtures import listed, opened, rate
+from matinee.models import model_class
+from matinee.serve.pages.model_cards import model_card
 
 pytestmark = pytest.mark.browser
 ALIEN, MATRIX, TOY_STORY = "1214", "2571", "1"
@@ -24,7 +26,7 @@ def rate_three(page: Page, address: str) -> None:
 
 @pytest.fixture(params=[True, False], ids=["script", "no script"])
 def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[tuple[Page, str]]:
-    """A visitor who rated three, with and without script; nothing may go wrong or leave the site."""
+    """A visitor who rated three movies, with and without script; no error, no request to another site."""
     context = browser.new_context(java_script_enabled=request.param)
     page, wrong = opened(context, address)
     rate_three(page, address)
@@ -33,7 +35,7 @@ def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Ite
     context.close()
 
 
-def test_every_row_of_a_guests_page_is_full_and_names_its_model(browser: Browser, address: str) -> None:
+def test_every_shelf_of_a_guest_is_full_and_names_its_model(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address)
     for name in ("popular-now", "popular", "start"):
@@ -47,7 +49,7 @@ def test_every_row_of_a_guests_page_is_full_and_names_its_model(browser: Browser
     context.close()
 
 
-def test_rows_with_a_history_are_full_and_name_their_model(visit: tuple[Page, str]) -> None:
+def test_every_shelf_of_a_known_visitor_is_full_and_names_its_model(visit: tuple[Page, str]) -> None:
     page, address = visit
     page.goto(address)
     rows = {
@@ -70,7 +72,7 @@ def test_rows_with_a_history_are_full_and_name_their_model(visit: tuple[Page, st
 
 
 @SCRIPT
-def test_other_movies_for_whoever_knows_none(browser: Browser, address: str, javascript: bool) -> None:
+def test_a_visitor_can_ask_for_other_movies_to_rate(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     first = listed(page, "start")
@@ -86,7 +88,7 @@ def test_other_movies_for_whoever_knows_none(browser: Browser, address: str, jav
     context.close()
 
 
-def test_three_movies_by_keyboard_alone(browser: Browser, address: str) -> None:
+def test_three_movies_can_be_rated_by_keyboard(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     page, wrong = opened(context, address)
     page.locator("#start [data-item] a").first.focus()
@@ -103,19 +105,21 @@ def test_three_movies_by_keyboard_alone(browser: Browser, address: str) -> None:
     context.close()
 
 
-def test_a_models_page_whole(visit: tuple[Page, str]) -> None:
+def test_a_model_page_shows_formula_picture_list_evaluation_and_paper(visit: tuple[Page, str]) -> None:
     page, address = visit
     page.goto(f"{address}/models/bpr")
     expect(page.get_by_role("heading", level=1)).to_have_text("BPR")
-    expect(page.locator("math")).to_have_count(2)
+    expect(page.locator("math")).to_have_count(len(model_card(model_class("bpr")).formulas))
     expect(page.locator("svg.art")).to_have_count(1)
     expect(page.locator("svg.curve polyline").first).to_be_visible()
     expect(page.locator("#quality .figure a")).to_have_text(["BPR", "Popularity", "ItemKNN", "EASE"])
     expect(page.locator("#when")).to_contain_text("Rendle")
-    places = page.locator("#list .place")
-    expect(places).to_have_count(20)
-    expect(places.first.locator(".rank")).to_have_text("1")
-    scores = [float(text) for text in places.locator(".score").evaluate_all("all => all.map(o => o.lastChild.data)")]
+    listed_movies = page.locator("#list .place")
+    expect(listed_movies).to_have_count(20)
+    expect(listed_movies.first.locator(".rank")).to_have_text("1")
+    scores = [
+        float(text) for text in listed_movies.locator(".score").evaluate_all("all => all.map(o => o.lastChild.data)")
+    ]
     assert scores == sorted(scores, reverse=True)
     assert not {ALIEN, MATRIX, TOY_STORY} & set(listed(page, "list"))
 
@@ -134,32 +138,32 @@ def test_a_models_page_whole(visit: tuple[Page, str]) -> None:
     assert page.url.startswith(f"{address}/models/ease")
 
 
-def test_a_list_with_what_was_watched_shows_ones_own_ratings(visit: tuple[Page, str]) -> None:
+def test_a_list_with_watched_movies_shows_the_visitors_ratings(visit: tuple[Page, str]) -> None:
     page, address = visit
     shown = {}
     for name in ("popularity", "item-knn"):
         page.goto(f"{address}/models/{name}?seen=true")
         for own in page.locator("#list .place:has(.own)").all():
             shown[own.get_attribute("data-item")] = own.locator(".own").inner_text()
-    assert shown.get(TOY_STORY, "You: 2 of 5") == "You: 2 of 5"
+    assert shown.get(TOY_STORY, "Your rating: 2 of 5") == "Your rating: 2 of 5"
     assert shown[MATRIX] == "Your rating: 5 of 5"
 
 
-def test_models_are_listed_the_best_first(browser: Browser, address: str) -> None:
+def test_models_are_listed_best_first(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address, "/models")
-    figures = page.locator(".model .figure b").all_inner_texts()
-    assert len(figures) == 5
-    assert figures == sorted(figures, reverse=True)
+    scores = page.locator(".model .figure b").all_inner_texts()
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
     expect(page.locator(".model svg.art")).to_have_count(5)
     page.locator(".model a").first.click()
-    expect(page.locator("#list .place")).to_have_count(20)  # a guest sees what is popular, and is told so
+    expect(page.locator("#list .place")).to_have_count(20)  # a guest sees popular movies, and the page says so
     expect(page.locator("#list .heading")).to_contain_text("No model knows you yet")
     assert wrong == []
     context.close()
 
 
-def test_models_side_by_side_with_what_they_share(visit: tuple[Page, str]) -> None:
+def test_compared_models_show_what_they_share(visit: tuple[Page, str]) -> None:
     page, address = visit
     page.goto(f"{address}/compare?models=ease")
     for name in ("ItemKNN", "Markov", "BPR", "Popularity", "EASE"):
@@ -181,7 +185,7 @@ def test_models_side_by_side_with_what_they_share(visit: tuple[Page, str]) -> No
         assert found == shared
 
 
-def test_five_models_are_four_and_one_is_three(browser: Browser, address: str) -> None:
+def test_a_comparison_has_at_most_four_models_and_fills_up_to_three(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address, "/compare?models=ease,item-knn,bpr,markov,popularity")
     expect(page.locator(".column")).to_have_count(4)
@@ -192,7 +196,7 @@ def test_five_models_are_four_and_one_is_three(browser: Browser, address: str) -
     context.close()
 
 
-def test_a_movies_page_whole(visit: tuple[Page, str]) -> None:
+def test_a_movie_page_shows_facts_similar_and_also_liked_movies(visit: tuple[Page, str]) -> None:
     page, address = visit
     page.goto(f"{address}/movie/1200")
     expect(page.get_by_role("heading", level=1)).to_have_text("Aliens")
@@ -234,7 +238,7 @@ def test_suggestions_while_typing(browser: Browser, address: str, typed: str, fo
     expect(option).to_be_visible()
     expect(box).to_have_attribute("aria-expanded", "true")
     expect(page.get_by_role("option").first).to_contain_text(found)
-    expect(page.locator("#status")).to_contain_text("movie")  # told to those who do not see the list
+    expect(page.locator("#status")).to_contain_text("movie")  # for screen readers
     box.press("ArrowDown")
     expect(option).to_have_attribute("aria-selected", "true")
     expect(box).to_have_attribute("aria-activedescendant", str(option.get_attribute("id")))
@@ -251,7 +255,7 @@ def test_suggestions_while_typing(browser: Browser, address: str, typed: str, fo
     context.close()
 
 
-def test_what_is_not_there_offers_what_is(browser: Browser, address: str) -> None:
+def test_a_missing_page_suggests_existing_ones(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, _ = opened(context, address)
     answer = page.goto(f"{address}/models/eaze")
@@ -267,7 +271,7 @@ def test_what_is_not_there_offers_what_is(browser: Browser, address: str) -> Non
 
 
 @SCRIPT
-def test_korean_by_preference_and_by_choice(browser: Browser, address: str, javascript: bool) -> None:
+def test_korean_by_browser_preference_and_by_link(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript, locale="ko-KR")
     page, wrong = opened(context, address)
     expect(page.locator("html")).to_have_attribute("lang", "ko")
@@ -292,7 +296,7 @@ PATHS = (
 
 @pytest.fixture(scope="module", params=["light", "dark"])
 def rated(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    """A visitor who rated two movies, by day and by night."""
+    """A visitor who rated two movies, in the light and the dark theme."""
     context = browser.new_context(color_scheme=request.param, reduced_motion="reduce")
     page, _ = opened(context, address, f"/movie/{ALIEN}")
     page.locator('.yours button[value="5"]').click()
@@ -306,7 +310,7 @@ def rated(browser: Browser, address: str, request: pytest.FixtureRequest) -> Ite
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_serious_barrier_on_any_page(rated: BrowserContext, address: str, path: str) -> None:
+def test_no_page_has_a_serious_accessibility_violation(rated: BrowserContext, address: str, path: str) -> None:
     page, _ = opened(rated, address, path)
     found = Axe().run(page, options=RULES).response["violations"]
     serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in SERIOUS]
@@ -316,7 +320,7 @@ def test_no_serious_barrier_on_any_page(rated: BrowserContext, address: str, pat
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1360])
 @pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
-def test_no_page_sticks_out_at_any_width(browser: Browser, address: str, width: int, locale: str) -> None:
+def test_no_page_overflows_at_any_width(browser: Browser, address: str, width: int, locale: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800}, locale=locale)
     page, wrong = opened(context, address)
     rate(page, "start", listed(page, "start")[0], 5)

@@ -1,4 +1,4 @@
-"""Rerank, why and not interested in a browser, with JavaScript and without."""
+"""Reranking, explanations and "not interested" in a real browser, with and without JavaScript."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -19,7 +19,7 @@ def liked_alien(page: Page, address: str) -> None:
 
 
 def slide(page: Page, name: str, value: str) -> None:
-    """Move a slider as the keyboard does: to its left end, then step by step."""
+    """Move a slider with the keyboard: to its left end, then step by step."""
     slider = page.locator(f'#rerank input[name="{name}"]')
     slider.focus()
     page.keyboard.press("Home")
@@ -29,7 +29,7 @@ def slide(page: Page, name: str, value: str) -> None:
 
 
 @BOTH
-def test_a_list_is_reranked_and_set_back(browser: Browser, address: str, javascript: bool) -> None:
+def test_a_list_is_reranked_and_reset(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     liked_alien(page, address)
@@ -98,7 +98,7 @@ def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javas
 
 
 @BOTH
-def test_why_tells_what_each_movie_adds(browser: Browser, address: str, javascript: bool) -> None:
+def test_the_why_page_shows_what_each_movie_adds(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     liked_alien(page, address)
@@ -133,7 +133,7 @@ def test_not_interested_hides_and_can_be_undone(browser: Browser, address: str, 
     expect(page.locator(".hiding button")).to_have_text("Not interested")
     page.goto(address)
     assert listed(page, "for-you") == first
-    expect(page.locator("#my-link")).to_contain_text("1")  # hiding was never a rating
+    expect(page.locator("#my-link")).to_contain_text("1")  # dismissing is not a rating
     assert wrong == []
     context.close()
 
@@ -153,7 +153,7 @@ def test_in_korean(browser: Browser, address: str) -> None:
     context.close()
 
 
-def test_the_open_panel_and_the_parts_are_for_everyone(browser: Browser, address: str) -> None:
+def test_the_rerank_panel_and_the_contributions_are_accessible(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, _ = opened(context, address)
     liked_alien(page, address)

@@ -1,4 +1,4 @@
-"""A person with a browser: opens the site, searches, rates three movies, sees the list change and the reason."""
+"""A first visit in a real browser: search, rate three movies, see the list change and its reasons."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -10,7 +10,7 @@ ALIEN, MATRIX = "1214", "2571"
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_open_search_rate_three_see_the_list_and_the_reason(browser: Browser, address: str, javascript: bool) -> None:
+def test_a_first_visit_from_search_to_reasons(browser: Browser, address: str, javascript: bool) -> None:
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Tell us three")
@@ -61,7 +61,7 @@ def test_open_search_rate_three_see_the_list_and_the_reason(browser: Browser, ad
     context.close()
 
 
-def test_by_keyboard_alone_and_focus_stays(browser: Browser, address: str) -> None:
+def test_the_keyboard_is_enough_and_focus_stays(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address)
     page.keyboard.press("Tab")
@@ -81,7 +81,7 @@ def test_by_keyboard_alone_and_focus_stays(browser: Browser, address: str) -> No
     context.close()
 
 
-def test_back_and_forward_between_models(browser: Browser, address: str) -> None:
+def test_the_back_button_returns_to_the_previous_model(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address)
     rate(page, "start", listed(page, "start")[1], 5)
@@ -95,7 +95,7 @@ def test_back_and_forward_between_models(browser: Browser, address: str) -> None
     context.close()
 
 
-def test_two_tabs_and_a_double_click(browser: Browser, address: str) -> None:
+def test_two_tabs_and_a_double_click_keep_one_event_each(browser: Browser, address: str) -> None:
     context = browser.new_context()
     one, _ = opened(context, address)
     other, _ = opened(context, address)
@@ -109,7 +109,7 @@ def test_two_tabs_and_a_double_click(browser: Browser, address: str) -> None:
     context.close()
 
 
-def test_a_title_never_becomes_code(browser: Browser, address: str) -> None:
+def test_a_query_is_never_run_as_code(browser: Browser, address: str) -> None:
     context = browser.new_context()
     page, wrong = opened(context, address)
     page.on("dialog", lambda dialog: wrong.append("dialog"))
@@ -121,7 +121,7 @@ def test_a_title_never_becomes_code(browser: Browser, address: str) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1360])
-def test_nothing_sticks_out_at_any_width(browser: Browser, address: str, width: int) -> None:
+def test_no_page_overflows_at_any_width(browser: Browser, address: str, width: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": 800})
     page, wrong = opened(context, address)
     rate(page, "start", listed(page, "start")[0], 5)

@@ -1,4 +1,4 @@
-"""Covers are well-formed, the same for the same movie, and keep their titles inside."""
+"""Covers are well-formed and deterministic, and titles stay inside them."""
 
 import re
 from xml.etree import ElementTree
@@ -26,11 +26,11 @@ from matinee.titles import spoken_title
         ("", "", ""),
     ],
 )  # fmt: skip
-def test_titles_as_people_say_them(title: str, name: str, other: str) -> None:
+def test_titles_are_put_in_spoken_order(title: str, name: str, other: str) -> None:
     assert (spoken_title(title).name, spoken_title(title).other) == (name, other)
 
 
-def test_every_bundled_movie_gets_a_cover_of_its_own(bundled: Dataset) -> None:
+def test_every_bundled_movie_has_its_own_cover(bundled: Dataset) -> None:
     catalogue = bundled.catalogue
     drawn = set()
     for row in range(0, len(catalogue), 11):
@@ -44,7 +44,7 @@ def test_every_bundled_movie_gets_a_cover_of_its_own(bundled: Dataset) -> None:
     assert len(drawn) == len(range(0, len(catalogue), 11))
 
 
-def test_the_same_movie_looks_the_same() -> None:
+def test_a_movie_always_has_the_same_cover() -> None:
     assert draw_cover("Alien (1979)", 1979, ("Horror", "Sci-Fi")) == draw_cover(
         "Alien (1979)", 1979, ("Horror", "Sci-Fi")
     )
@@ -54,7 +54,7 @@ def test_the_same_movie_looks_the_same() -> None:
     "title", ["", "<script>alert('x')</script>", '"><img src=x onerror=y>', "가나다 🎬", "x" * 400, "a " * 90]
 )
 @pytest.mark.parametrize("genres", [(), ("Nonsense",), ("Drama", "<b>")])
-def test_any_text_is_harmless(title: str, genres: tuple[str, ...]) -> None:
+def test_titles_and_genres_are_escaped(title: str, genres: tuple[str, ...]) -> None:
     root = ElementTree.fromstring(draw_cover(title, 0, genres))
     assert {element.tag for element in root.iter()} <= {
         "svg",

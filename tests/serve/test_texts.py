@@ -1,4 +1,4 @@
-"""Texts: the same in every language, and none outside the files of texts."""
+"""Texts: every language has the same ones, and no text is written elsewhere."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ NAMES = {
     "History",
 }
 NAMES |= {"Context", "ACM", "Transactions", "on", "Interactive", "Intelligent", "Systems"}
-"""The site's name, and the citation that the data's licence asks for as it stands."""
+"""The name of the site, and the citation that the licence of the data requires."""
 FOR_DEVELOPERS = {"i18n.py", "mathml.py", "model_cards.py"}
 """Their messages are about files of the project and never reach a page."""
 
@@ -41,11 +41,11 @@ def forms(entry: str | dict[str, str]) -> list[str]:
 
 
 def fields(entry: str | dict[str, str]) -> set[str]:
-    """What a text takes; in one of two plural forms the number may be a word."""
+    """The placeholders of a text; one of two plural forms may do without the number."""
     return set().union(*map(placeholders, forms(entry)))
 
 
-def test_every_language_says_the_same_things() -> None:
+def test_every_language_has_the_same_texts() -> None:
     assert set(LANGUAGES) == {"en", "ko"}
     english, korean = TEXTS["en"].entries, TEXTS["ko"].entries
     assert set(english) == set(korean)
@@ -57,7 +57,7 @@ def test_every_language_says_the_same_things() -> None:
             assert text.strip(), key
 
 
-def test_korean_is_korean_and_english_has_none() -> None:
+def test_korean_is_translated_and_english_has_no_korean() -> None:
     hangul = re.compile(r"[가-힣]")
     same = {key for key, entry in TEXTS["ko"].entries.items() if TEXTS["en"].entries[key] == entry}
     assert {
@@ -68,7 +68,7 @@ def test_korean_is_korean_and_english_has_none() -> None:
     assert [key for key, entry in TEXTS["en"].entries.items() if hangul.search(str(entry))] == []
 
 
-def test_no_text_stands_twice_in_the_files_of_a_language() -> None:
+def test_no_text_is_defined_twice() -> None:
     for path in FOLDER.glob("*/*.toml"):
         tomllib.loads(path.read_text("utf-8"))  # the parser refuses a key that stands twice in one file
 
@@ -77,7 +77,7 @@ TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_no_words_are_left_in_templates(path: Path) -> None:
+def test_templates_contain_no_words(path: Path) -> None:
     source = path.read_text("utf-8")
     plain = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", source, flags=re.DOTALL)
     shown = re.findall(r'(?:aria-label|title|placeholder|alt|data-said)="([^"]*)"', plain)
@@ -88,7 +88,7 @@ def test_no_words_are_left_in_templates(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_every_text_that_a_template_names_is_there(path: Path) -> None:
+def test_every_text_used_in_a_template_exists(path: Path) -> None:
     source = path.read_text("utf-8")
     calls = re.findall(r"\b[th]\((.*?)\)", source)
     named = {key for call in calls for key in re.findall(r"""["']([a-z_]+(?:\.[a-z0-9_-]+)+)["']""", call)}
@@ -111,13 +111,13 @@ def test_every_text_is_used() -> None:
     assert unused - doors == set()
 
 
-def test_every_form_that_posts_carries_the_token() -> None:
+def test_every_form_that_posts_has_the_token() -> None:
     for path in TEMPLATES:
         for form in re.findall(r"<form\b.*?</form>", path.read_text("utf-8"), re.DOTALL):
             assert 'method="post"' not in form or "token()" in form, path.name
 
 
-def test_no_words_are_left_in_the_script_or_in_page_code() -> None:
+def test_script_and_page_code_contain_no_sentences() -> None:
     script = re.sub(r"//.*", "", (STATIC / "site.js").read_text("utf-8"))
     assert re.findall(r"""["'`][A-Z][a-z]+ [^"'`]*["'`]""", script) == []
     for path in sorted(set(HERE.glob("*.py")) - {HERE / name for name in FOR_DEVELOPERS}):
@@ -146,11 +146,11 @@ def test_no_words_are_left_in_the_script_or_in_page_code() -> None:
         ("x" * 10_000, "en"),
     ],
 )
-def test_the_browser_says_which_language_it_likes(header: str, language: str) -> None:
+def test_the_language_follows_the_accept_language_header(header: str, language: str) -> None:
     assert preferred(header) == language
 
 
-def test_numbers_dates_plurals_and_tags() -> None:
+def test_numbers_dates_and_plurals_are_formatted_and_tags_escaped() -> None:
     english, korean = TEXTS["en"], TEXTS["ko"]
     assert (english("search.found", n=1), english("search.found", n=1234)) == ("1 movie", "1,234 movies")
     assert korean("search.found", n=1234) == "영화 1,234편"
@@ -162,7 +162,7 @@ def test_numbers_dates_plurals_and_tags() -> None:
         english("home.none")
 
 
-def test_the_language_is_the_browsers_until_one_is_chosen(client: TestClient) -> None:
+def test_the_browser_decides_the_language_until_the_visitor_does(client: TestClient) -> None:
     assert '<html lang="en">' in client.get("/").text
     korean = client.get("/", headers={"accept-language": "ko-KR"})
     assert '<html lang="ko">' in korean.text
@@ -180,12 +180,12 @@ def test_the_language_is_the_browsers_until_one_is_chosen(client: TestClient) ->
 
 
 @pytest.mark.parametrize("language", ["", "xx", "../en", "<script>"])
-def test_a_language_there_is_none_of(client: TestClient, language: str) -> None:
+def test_an_unknown_language_is_refused_or_ignored(client: TestClient, language: str) -> None:
     assert client.get("/language", params={"to": language}).status_code == 422
     client.cookies.set(COOKIE, language)
     assert '<html lang="en">' in client.get("/").text
 
 
-def test_a_choice_of_language_leads_nowhere_else(client: TestClient) -> None:
+def test_choosing_a_language_never_redirects_to_another_site(client: TestClient) -> None:
     answer = client.get("/language", params={"to": "ko", "next": "//evil.example"}, follow_redirects=False)
     assert answer.headers["location"] == "/"
