@@ -107,7 +107,7 @@ def test_a_form_opened_before_logging_out_asks_to_be_sent_again(visit: tuple[Pag
     expect(stale.get_by_text("This form is from an earlier visit")).to_be_visible()
 
 
-def test_a_rating_from_a_page_opened_before_logging_out_asks_to_be_sent_again(
+def test_a_rating_opened_before_logging_out_asks_to_be_sent_again(
     visit: tuple[Page, BrowserContext, str],
 ) -> None:
     page, context, address = visit

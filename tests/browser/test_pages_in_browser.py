@@ -114,12 +114,10 @@ def test_a_model_page_shows_formula_picture_list_evaluation_and_paper(visit: tup
     expect(page.locator("svg.curve polyline").first).to_be_visible()
     expect(page.locator("#quality .figure a")).to_have_text(["BPR", "Popularity", "ItemKNN", "EASE"])
     expect(page.locator("#when")).to_contain_text("Rendle")
-    listed_movies = page.locator("#list .place")
-    expect(listed_movies).to_have_count(20)
-    expect(listed_movies.first.locator(".rank")).to_have_text("1")
-    scores = [
-        float(text) for text in listed_movies.locator(".score").evaluate_all("all => all.map(o => o.lastChild.data)")
-    ]
+    ranked = page.locator("#list .place")
+    expect(ranked).to_have_count(20)
+    expect(ranked.first.locator(".rank")).to_have_text("1")
+    scores = [float(text) for text in ranked.locator(".score").evaluate_all("all => all.map(o => o.lastChild.data)")]
     assert scores == sorted(scores, reverse=True)
     assert not {ALIEN, MATRIX, TOY_STORY} & set(listed(page, "list"))
 

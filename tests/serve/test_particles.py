@@ -33,4 +33,4 @@ def test_the_form_that_fits_the_word_before(text: str, wanted: str) -> None:
 
 def test_texts_choose_particles_and_still_escape_values() -> None:
     assert TEXTS["ko"]("home.because", title="Alien") == "Alien을 보셨다면"
-    assert TEXTS["ko"].html("reason.watched", movies="<b>x") == "&lt;b&gt;x를 보셔서"
+    assert TEXTS["ko"].html("reason.watched", movies="<b>x") == "&lt;b&gt;x를 보셔서 추천해요"
