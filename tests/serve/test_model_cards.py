@@ -159,7 +159,7 @@ def test_mathml_of_a_formula_by_hand() -> None:
     wanted = (
         '<math display="block"><mrow><munder><mo>∑</mo><mi>j</mi></munder>'
         "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><mo>−</mo><mfrac><mrow><mn>1</mn></mrow><mi>λ</mi></mfrac>"
-        '<mi mathvariant="normal">ln</mi><mo>&lt;</mo></mrow></math>'
+        '<mo lspace="0" rspace="0.12em">ln</mo><mo>&lt;</mo></mrow></math>'
     )
     assert mathml(r"\sum_j x_i^2 - \frac{1}\lambda \ln <") == wanted
     with pytest.raises(ValueError, match="not closed"):

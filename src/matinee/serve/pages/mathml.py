@@ -16,7 +16,8 @@ BARS = {"|": "|", "\\norm": "‖"}
 WHOLE = (
     {f"\\{name}": f"<mi>{letter}</mi>" for name, letter in GREEK.items()}
     | {f"\\{name}": f"<mo>{sign}</mo>" for name, sign in SIGNS.items()}
-    # browsers without a mathematical font stretch bars far beyond the letters between them
+    # without a mathematical font, browsers stretch bars too far and move parentheses that carry an exponent
+    | {bracket: f'<mo stretchy="false">{bracket}</mo>' for bracket in "()"}
     | {token: f'<mo stretchy="false" lspace="0.1em" rspace="0.1em">{bar}</mo>' for token, bar in BARS.items()}
 )
 """Tokens that are drawn the same everywhere."""
@@ -72,7 +73,7 @@ def _atom(token: str, tokens: Iterator[str]) -> str:
     if name in ACCENTS:
         return f'<mover accent="true">{_atom(next(tokens), tokens)}<mo>{ACCENTS[name]}</mo></mover>'
     if name:
-        return f'<mi mathvariant="normal">{name}</mi>'
+        return f'<mo lspace="0" rspace="0.12em">{name}</mo>'
     if token.isalpha():
         return f"<mi>{token}</mi>"
     return f"<mn>{token}</mn>" if token[0].isdigit() else f"<mo>{escape(token.replace('-', '−'))}</mo>"
