@@ -1,4 +1,4 @@
-"""Accuracy against ranx, an independent evaluator."""
+"""Accuracy metrics against ranx, an independent evaluator."""
 
 import warnings
 
@@ -7,11 +7,11 @@ import pytest
 
 from matinee.evaluation.metrics import PerUser, accuracy, find_hits
 
-with warnings.catch_warnings():  # its dependencies warn on import, which is not ours to mend
+with warnings.catch_warnings():  # its dependencies warn on import, which we cannot fix
     warnings.simplefilter("ignore")
     import numba
 
-    numba.config.DISABLE_JIT = True  # to compile takes half a minute, to run uncompiled a second
+    numba.config.DISABLE_JIT = True  # compiling takes half a minute, running uncompiled a second
     import ranx
 
 N_USERS, N_ITEMS, DEPTH = 150, 300, 20
@@ -28,7 +28,7 @@ THEIR_NAMES = {
 
 @pytest.fixture(scope="module")
 def lists():
-    """Random lists, and targets of which the better part is in the lists so that hits are many."""
+    """Random lists, and targets of which most are in the lists, so that there are many hits."""
     rng = np.random.default_rng(11)
     items = np.array([rng.permutation(N_ITEMS)[:DEPTH] for _ in range(N_USERS)], dtype=np.int32)
     targets = [
@@ -39,7 +39,7 @@ def lists():
 
 
 @pytest.mark.parametrize("k", KS)
-def test_every_user_has_the_value_that_ranx_gives(lists, k):
+def test_every_user_has_the_value_of_ranx(lists, k):
     items, targets = lists
     starts = np.concatenate([[0], np.cumsum([len(row) for row in targets])])
     flat = np.concatenate(targets).astype(np.int32)
@@ -48,7 +48,7 @@ def test_every_user_has_the_value_that_ranx_gives(lists, k):
     qrels = ranx.Qrels({f"u{user:03}": {str(item): 1 for item in row} for user, row in enumerate(targets)})
     run = ranx.Run(
         {
-            f"u{user:03}": {str(item): float(DEPTH - place) for place, item in enumerate(row)}
+            f"u{user:03}": {str(item): float(DEPTH - rank) for rank, item in enumerate(row)}
             for user, row in enumerate(items)
         }
     )
