@@ -1,4 +1,4 @@
-"""What the autoencoders do with bad input and broken runs, from Python and from the command line."""
+"""The autoencoders with bad input and interrupted runs, from Python and from the command line."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_a_rating_outside_a_declared_scale_is_an_error_with_its_place(tmp_path: Path) -> None:
+def test_a_rating_outside_a_declared_scale_is_an_error_that_names_the_event(tmp_path: Path) -> None:
     table = {"user": [1, 1, 2], "item": [10, 11, 10], "rating": [4.0, 5.5, 0.5]}
     with pytest.raises(DataError, match=r"event 2: the value 5.5 of user 1 for item 11 is outside .* 0.5 to 5; mend"):
         mt.events(table, scale=(0.5, 5))
@@ -71,7 +71,7 @@ def test_a_rating_outside_a_declared_scale_is_an_error_with_its_place(tmp_path: 
     )
 
 
-def test_a_scale_in_a_config_file_holds_for_movielens_too(tmp_path: Path) -> None:
+def test_a_scale_in_a_config_file_applies_to_movielens_too(tmp_path: Path) -> None:
     config = tmp_path / "experiment.toml"
     config.write_text('model = "autorec"\n[columns]\nscale = [1, 5]\n', encoding="utf-8")
     refused = run("evaluate", "--config", str(config))
@@ -79,7 +79,7 @@ def test_a_scale_in_a_config_file_holds_for_movielens_too(tmp_path: Path) -> Non
     assert "is outside the declared scale 1 to 5" in str(refused.exception)  # the bundled ratings begin at 0.5
 
 
-def test_a_log_without_values_is_refused_by_autorec_which_names_models_that_fit(tmp_path: Path) -> None:
+def test_autorec_refuses_a_log_without_values_and_names_other_models(tmp_path: Path) -> None:
     log = write_log(tmp_path / "clicks.csv", two_groups(24, 12), values=False)
     refused = run("train", "autorec", "--data", str(log), "--out", str(tmp_path / "model"))
     assert isinstance(refused.exception, MatineeError)
@@ -90,9 +90,9 @@ def test_a_log_without_values_is_refused_by_autorec_which_names_models_that_fit(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_batch_of_one_and_a_log_of_one(name: str) -> None:
+def test_a_batch_of_one_user_and_a_log_of_one_user(name: str) -> None:
     train = everything(small(name))
-    model = create(name, batch_size=23, epochs=2).fit(train, Run.seeded(1))  # 24 users, or 12 items in one batch
+    model = create(name, batch_size=23, epochs=2).fit(train, Run.seeded(1))  # 24 users, or 12 items, in one batch
     lone = create(name, batch_size=1, epochs=2).fit(train, Run.seeded(1))
     for fitted in (model, lone):
         assert np.isfinite(fitted.score(fitted.fold_in(train.histories))).all()
@@ -102,7 +102,7 @@ def test_a_batch_of_one_and_a_log_of_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "said"),
+    ("name", "settings", "message"),
     [
         ("mult-vae", {"dim": 13}, "dim = 13 is more than the 12 items"),
         ("mult-vae", {"hidden": 13}, "hidden = 13 is wider than the 12 items"),
@@ -111,38 +111,38 @@ def test_a_batch_of_one_and_a_log_of_one(name: str) -> None:
         ("autorec", {"dim": 13, "based_on": "user"}, "dim = 13 is wider than a row, which has 12 values"),
     ],
 )
-def test_a_layer_wider_than_the_catalogue_is_refused(name: str, settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(MatineeError, match=said):
+def test_a_layer_wider_than_the_catalogue_is_refused(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(MatineeError, match=message):
         create(name, **settings).fit(everything(small(name)), Run.seeded(1))
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_defaults_are_cut_to_a_small_catalogue(name: str) -> None:
+def test_default_widths_are_capped_by_a_small_catalogue(name: str) -> None:
     train = everything(small(name))
     model = create(name, epochs=1).fit(train, Run.seeded(1))
     assert model.score(model.fold_in(train.histories)).shape == (24, 12)
 
 
-def test_noise_that_leaves_nothing_is_refused() -> None:
+def test_dropout_of_every_input_is_refused() -> None:
     with pytest.raises(MatineeError, match="leaves out every item; as dropout it must be below 1"):
         create("cdae", noise=1.0)
     create("cdae", noise=1.0, corruption="gaussian")
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_state(name: str) -> None:
+def test_an_infinite_loss_stops_training_names_the_step_and_keeps_the_last_good_state(name: str) -> None:
     train = everything(small(name))
     settings = {"schedule": "constant", "batch_size": 5}
     good = create(name, epochs=2, **settings).fit(train, Run.seeded(1))
     model = create(name, epochs=9, **settings)
 
-    epoch_of, begun = TorchTrainer.epoch, []
+    original, rates = TorchTrainer.epoch, []
 
     def spoiled(self: TorchTrainer, rate: float) -> dict[str, float]:
-        begun.append(rate)
-        if len(begun) == 3:
+        rates.append(rate)
+        if len(rates) == 3:
             self.parameters["output"].data.fill_(float("inf"))
-        return epoch_of(self, rate)
+        return original(self, rate)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(TorchTrainer, "epoch", spoiled)
@@ -153,7 +153,7 @@ def test_a_loss_that_is_no_number_stops_names_the_step_and_keeps_the_last_good_s
     assert [row["loss"] for row in model.curves] == [row["loss"] for row in good.curves]
 
 
-def test_a_step_size_that_explodes_says_so_at_the_command_line(tmp_path: Path) -> None:
+def test_a_diverging_learning_rate_is_reported_at_the_command_line(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.csv", two_groups(24, 12))
     settings = ["--set", "learning_rate=1e30", "--set", "batch_size=5"]
     refused = run("train", "mult-vae", "--data", str(log), *settings, "--out", str(tmp_path / "model"))
@@ -183,7 +183,7 @@ def test_a_checkpoint_of_another_config_data_or_seed_is_refused(name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_schedules_warm_up_clipping_and_first_values_reach_the_model(name: str) -> None:
+def test_schedule_warm_up_clipping_and_initialiser_reach_the_model(name: str) -> None:
     train = everything(small(name))
 
     def fitted(**settings: Any) -> Recommender:
@@ -206,7 +206,7 @@ def test_schedules_warm_up_clipping_and_first_values_reach_the_model(name: str) 
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_early_stopping_by_the_metric_that_is_asked_for(name: str, bundled: Dataset) -> None:
+def test_early_stopping_monitors_the_metric_of_the_config(name: str, bundled: Dataset) -> None:
     over = mt.split(mt.keep(bundled, sample_users=60), "random", seed=1)
     monitor = "rmse" if name == "autorec" else "recall@5"
     settings: dict[str, Any] = {
@@ -217,15 +217,15 @@ def test_early_stopping_by_the_metric_that_is_asked_for(name: str, bundled: Data
         "monitor": monitor,
     }
     stopped = mt.fit(name, over, patience=2, min_delta=0.001, **settings).model
-    looked = [row["valid"] for row in stopped.curves]
-    best = int(np.argmax(looked))
-    assert len(looked) < 12
-    figure = mt.evaluate(mt.fit(name, over, patience=2, min_delta=0.001, **settings), over, (5,), on="valid")
+    values = [row["valid"] for row in stopped.curves]
+    best = int(np.argmax(values))
+    assert len(values) < 12
+    report = mt.evaluate(mt.fit(name, over, patience=2, min_delta=0.001, **settings), over, (5,), on="valid")
     sign = -1 if monitor == "rmse" else 1
-    assert sign * figure.metrics[monitor].mean == pytest.approx(looked[best], abs=0.0011)
+    assert sign * report.metrics[monitor].mean == pytest.approx(values[best], abs=0.0011)
 
 
-def test_curves_and_progress_from_the_command_line(tmp_path: Path) -> None:
+def test_training_from_the_command_line_writes_the_curves(tmp_path: Path) -> None:
     log = write_log(tmp_path / "log.csv", two_groups(48, 24))
     settings = ["--set", "epochs=3", "--set", "patience=3", "--set", "monitor=recall@5", "--split", "random"]
     done = run("train", "mult-vae", "--data", str(log), *settings, "--out", str(tmp_path / "model"))

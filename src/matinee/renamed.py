@@ -43,8 +43,11 @@ _NODES = {
 }
 _BLOCKS = {"mixed": "out_proj", "up": "ffn_in", "down": "ffn_out", "shifts": "ffn_bias"}
 ARRAYS: dict[str, dict[str, str]] = {
+    "autorec": {"items": "item_factors", "users": "user_factors", "axes": "user_prior"},
+    "cdae": {"nodes": "user_nodes"},
     "gmf": _NCF,
     "mlp": _NCF,
+    "mult-vae": {"middle": "latent", "middle_bias": "latent_bias"},
     "neumf": _NCF,
     "gru4rec": {
         "first_input": "first_weights_ih",

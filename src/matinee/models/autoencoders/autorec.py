@@ -1,4 +1,4 @@
-"""AutoRec: an autoencoder of ratings, of items or of users, that predicts the values it has not seen."""
+"""AutoRec: an autoencoder of ratings, of items or of users, that predicts missing ratings (Sedhain et al. 2015)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal, Self
@@ -11,6 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
+from matinee.models.autoencoders.base import sigmoid
 from matinee.models.base import Recommender
 from matinee.models.stored_users import find_stored_users
 from matinee.models.vectors import append_one, cosines
@@ -24,56 +25,58 @@ class AutoRecConfig(GradientConfig):
     """Settings of AutoRec."""
 
     based_on: Literal["item", "user"] = "item"
-    """What a row is: an item with all its ratings, or a user with all of theirs."""
+    """What a row is: an item's ratings by all users, or a user's ratings of all items."""
     dim: Annotated[PositiveInt, Search(50, 500, log=True)] = 300
     """Width of the hidden layer."""
     l2: Annotated[NonNegativeFloat, Search(1, 1000, log=True)] = 100.0
-    """Ridge: l2 / 2 · |weights|² beside the sum of squared errors over all ratings."""
+    """L2 penalty: l2 / 2 · |weights|² beside the sum of squared errors over all ratings."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
-    """The chance that a rating is left out of the input in training; the paper's 0 leaves none out."""
+    """Probability that a rating is dropped from the input in training; the paper has none."""
     user_state: Literal["history", "stored"] = "history"
-    """item-based: a user's weights, solved from their ratings, or as they were learned (known users only)."""
+    """item-based: a user's weights, solved from their ratings, or as learned in training (known users only)."""
     fold_in_l2: Annotated[PositiveFloat, Search(0.03, 30, log=True)] = 0.3
-    """item-based: ridge of that solve, in units of how users differ; higher stays closer to the mean user."""
+    """item-based: strength of the prior in that solve; higher stays closer to the mean user."""
     batch_size: PositiveInt = 512
-    """Rows a step."""
+    """Rows per step."""
     epochs: PositiveInt = 30
     """Passes over the data, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.001
-    """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
+    """Learning rate schedule: constant, a step every few epochs, a cosine to zero, or a step on a plateau."""
     initialiser: Literal["xavier", "he", "normal"] = "xavier"
-    """First values of the weights."""
+    """Initial weights."""
 
 
 class AutoRec(Recommender[FloatArray]):
-    """r(x) = W σ(V x + μ) + b for a row x of values, zero where there is none; squared errors of the observed only.
+    """score = (W σ(V x + μ) + b) + mean, for a row x of ratings less their mean, zero where there is none.
 
-    Source: Sedhain et al. 2015, eq. 1 and 2; values are taken less their mean, and the optimiser is Adam.
-    User-based, a history is a row, and fold-in is what training does. Item-based, an item's ratings give it a hidden
-    code, and the value for user u is W_u · code + b_u: linear in what belongs to the user. A visitor's (W_u, b_u) is
-    solved from their ratings: the ridge regression on the codes of what they rated, towards the mean of the training
-    users and with their covariance as its measure (docs/decisions/015-item-autorec-visitors.md).
-    Lists go by predicted values as they are, predictions are kept within the values of training.
+    Source: Sedhain et al. 2015, eq. 1 and 2: squared errors of the observed ratings only. User-based, a history is a
+    row. Item-based, an item's row gives it a code z_i = σ(V x_i + μ), and the rating of user u is W_u · z_i + b_u,
+    linear in (W_u, b_u). A visitor's (W_u, b_u) is the ridge regression of their ratings on the codes, with the
+    training users' mean and covariance as the prior (docs/decisions/015-item-autorec-visitors.md).
+    Lists rank by predicted rating; `predict_values` clips to the range of training.
+
+    Differs from the paper: ratings are less their mean; Adam on batches of rows with a falling learning rate, not
+    RProp; a hidden layer of 300, not 500; biases are penalised like weights; a user or item without ratings gets the
+    model's output, not a rating of 3; the visitor's solve, which the paper's item-based model does not have.
     """
 
     name = "autorec"
     Config = AutoRecConfig
     predicts_values = True
     learned = (
-        "items", "encoder", "encoder_bias", "users", "user_rows", "axes", "mean", "lowest", "highest",
+        "item_factors", "encoder", "encoder_bias", "user_factors", "user_rows", "user_prior", "mean", "lowest",
+        "highest",
     )  # fmt: skip
     fold_in_tolerance: ClassVar[float] = 0.3
-    """How far (1 - correlation, mean over users) scores from the history may lie from those of the stored row: 0.24 on
-    the bundled data, whose users rated little, so that the prior of the regression says much."""
+    """Most that scores from the history may differ from those of the stored row: 1 - correlation, users' mean. 0.24 on
+    the bundled data, whose users have few ratings, so that the prior weighs much."""
     config: AutoRecConfig
-    items: FloatArray  # [I, K + 1], item-based a code and 1, user-based a row of W and b
-    encoder: FloatArray  # [I, K] user-based V, else nothing, as the next
+    item_factors: FloatArray  # [I, K + 1], item-based code and 1, user-based row of W and b
+    encoder: FloatArray  # [I, K] user-based V, else empty, as the next
     encoder_bias: FloatArray  # [K]
-    users: FloatArray  # [U, K + 1] item-based (W, b), else nothing, as the next two
+    user_factors: FloatArray  # [U, K + 1] item-based (W, b), else empty, as user_prior
     user_rows: IntArray  # [U], ascending
-    axes: FloatArray  # [K + 2, K + 1]: how users differ from their mean, which is the last row
+    user_prior: FloatArray  # [K + 2, K + 1]: principal axes of user_factors, scaled to their deviation; then the mean
     mean: float
     lowest: float
     highest: float
@@ -82,55 +85,56 @@ class AutoRec(Recommender[FloatArray]):
         """See Recommender. Raises MatineeError where all values are the same: there is nothing to predict."""
         import torch
 
-        from matinee.models.autoencoders.network import Rows, observed_square, sparse_product
+        from matinee.models.autoencoders.losses import observed_square_loss
+        from matinee.models.autoencoders.network import SparseRows, sparse_product
         from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
-        config, chance = self.config, torch_generator(run)
-        matrix = self._centred(train)  # [n, m], rows of what it is based on
-        if config.dim > matrix.shape[1] and "dim" in config.model_fields_set:
+        config, generator = self.config, torch_generator(run)
+        matrix = self._centred(train)  # [n, m], a row per item or per user
+        n_columns = matrix.shape[1]
+        if config.dim > n_columns and "dim" in config.model_fields_set:
             raise MatineeError(
-                f"autorec: dim = {config.dim} is wider than a row, which has {matrix.shape[1]} values; set it to less"
+                f"autorec: dim = {config.dim} is wider than a row, which has {n_columns} values; set it to less"
             )
-        dim = min(config.dim, matrix.shape[1])
-        weights = initialise_layers({"encoder": (matrix.shape[1], dim)}, config.initialiser, chance)
-        weights["output"] = initialise((matrix.shape[1], dim), config.initialiser, chance)
-        weights["output_bias"] = torch.zeros(matrix.shape[1])
-        everything = Rows.of(matrix)
+        dim = min(config.dim, n_columns)
+        weights = initialise_layers({"encoder": (n_columns, dim)}, config.initialiser, generator)
+        weights["output"] = initialise((n_columns, dim), config.initialiser, generator)
+        weights["output_bias"] = torch.zeros(n_columns)
+        all_rows = SparseRows.of(matrix)
 
         def losses() -> Iterator[torch.Tensor]:
             for batch in row_batches(matrix, config.batch_size, run.rng):
-                rows = Rows.of(drop_entries(batch, config.dropout, run.rng))
+                rows = SparseRows.of(drop_entries(batch, config.dropout, run.rng))
                 hidden = torch.sigmoid(sparse_product(rows, weights["encoder"]) + weights["encoder_bias"])
-                top = weights["output"], weights["output_bias"]
-                yield observed_square(hidden, *top, Rows.of(batch), 1 / max(1, batch.nnz))
+                output = weights["output"], weights["output_bias"]
+                yield observed_square_loss(hidden, *output, SparseRows.of(batch), 1 / max(1, batch.nnz))
 
         def learned() -> Mapping[str, FloatArray]:
-            codes = torch.sigmoid(everything.times(weights["encoder"]) + weights["encoder_bias"]).numpy()
-            return self._served({name: value.numpy().copy() for name, value in weights.items()}, codes)
+            codes = torch.sigmoid(all_rows.times(weights["encoder"]) + weights["encoder_bias"]).numpy()
+            return self._served({name: tensor.numpy().copy() for name, tensor in weights.items()}, codes)
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
-        decay = config.l2 / max(1, matrix.nnz)  # of the mean, which is what a step goes down
+        decay = config.l2 / max(1, matrix.nnz)  # a step minimises the mean error, not the sum
         train_epochs(self, TorchTrainer(weights, losses, learned, config, decay=decay), train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """Each user's weights and bias (item-based), or hidden layer and 1. [B, K + 1]."""
-        values = self._less_mean(histories.matrix(len(self.items), weighted=True))
+        """Each user's (W, b), item-based, or hidden layer and 1, user-based. [B, K + 1]."""
+        ratings = self._less_mean(histories.matrix(len(self.item_factors), weighted=True))
         if self.config.based_on == "user":
-            hidden = _sigmoid(values @ self.encoder + self.encoder_bias)
-            return append_one(hidden)
-        places, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
-        state = np.empty((len(histories), self.items.shape[1]), dtype=np.float32)
-        state[known] = self.users[places[known]]
+            return append_one(sigmoid(ratings @ self.encoder + self.encoder_bias))
+        stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
+        state = np.empty((len(histories), self.item_factors.shape[1]), dtype=np.float32)
+        state[known] = self.user_factors[stored[known]]
         for row in np.flatnonzero(~known).tolist():
-            events = slice(values.indptr[row], values.indptr[row + 1])
-            state[row] = self._solved(values.indices[events], values.data[events])
+            events = slice(ratings.indptr[row], ratings.indptr[row + 1])
+            state[row] = self._solve(ratings.indices[events], ratings.data[events])
         return state
 
     def score(self, state: FloatArray) -> FloatArray:
-        """See Recommender. Values as predicted, which may leave their scale a little."""
-        scores: FloatArray = state @ self.items.T
+        """See Recommender. Predicted ratings, which may lie a little outside their range."""
+        scores: FloatArray = state @ self.item_factors.T
         scores += np.float32(self.mean)
         return scores
 
@@ -140,12 +144,12 @@ class AutoRec(Recommender[FloatArray]):
         return values
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the items' codes less their mean (item-based) or rows of W. [n] -> [n, I]."""
-        vectors = self.items[:, :-1]
+        """Cosine of the items' centred codes (item-based) or rows of W. [n] -> [n, I]."""
+        vectors = self.item_factors[:, :-1]
         return cosines(vectors - vectors.mean(axis=0) if self.config.based_on == "item" else vectors, item_rows)
 
     def _centred(self, train: TrainingData) -> csr_array:
-        """The values of training less their mean, a row for each user or item."""
+        """The ratings of training less their mean, a row per user or per item."""
         matrix = train.matrix(weighted=True)
         lowest, highest = float(matrix.data.min(initial=np.inf)), float(matrix.data.max(initial=-np.inf))
         if lowest >= highest:
@@ -161,51 +165,40 @@ class AutoRec(Recommender[FloatArray]):
         return csr_array((matrix.data - np.float32(self.mean), matrix.indices, matrix.indptr), shape=matrix.shape)
 
     def _served(self, weights: dict[str, FloatArray], codes: FloatArray) -> Mapping[str, FloatArray]:
-        """What serving needs. codes: the hidden layer of every row."""
-        top = np.concatenate([weights["output"], weights["output_bias"][:, None]], axis=1)  # [m, K + 1]
+        """The arrays for serving. codes: the hidden layer of every row."""
+        output = np.concatenate([weights["output"], weights["output_bias"][:, None]], axis=1)  # [m, K + 1]
         if self.config.based_on == "user":
-            nothing = np.zeros((0, top.shape[1]), dtype=np.float32)
-            return {
-                "items": top,
-                "encoder": weights["encoder"],
-                "encoder_bias": weights["encoder_bias"],
-                "users": nothing,
-                "axes": nothing,
-            }
+            empty = np.zeros((0, output.shape[1]), dtype=np.float32)
+            encoder = {name: weights[name] for name in ("encoder", "encoder_bias")}
+            return {"item_factors": output, "user_factors": empty, "user_prior": empty} | encoder
         return {
-            "items": append_one(codes),
+            "item_factors": append_one(codes),
+            "user_factors": output,
+            "user_prior": _prior(output),
             "encoder": np.zeros((0, codes.shape[1]), dtype=np.float32),
             "encoder_bias": np.zeros(0, dtype=np.float32),
-            "users": top,
-            "axes": _axes(top),
         }
 
-    def _solved(self, items: IntArray, values: FloatArray) -> FloatArray:
-        """The ridge regression of a user's values [n] on the codes of their items. [K + 1]."""
-        middle: FloatArray = self.axes[-1]
-        if len(items) == 0:
-            return middle
-        codes = self.items[items].astype(np.float64)
-        left = values - codes @ middle
-        along = codes @ self.axes[:-1].T  # [n, axes]
-        ridge = self.config.fold_in_l2
-        if len(items) <= along.shape[1]:
-            weights = along.T @ np.linalg.solve(along @ along.T + ridge * np.eye(len(items)), left)
+    def _solve(self, item_rows: IntArray, ratings: FloatArray) -> FloatArray:
+        """The regression of a user's ratings [n] on the codes of their items. [K + 1]."""
+        prior_mean: FloatArray = self.user_prior[-1]
+        if len(item_rows) == 0:
+            return prior_mean
+        codes = self.item_factors[item_rows].astype(np.float64)
+        residuals = ratings - codes @ prior_mean
+        inputs = codes @ self.user_prior[:-1].T  # [n, axes]
+        l2 = self.config.fold_in_l2
+        if len(item_rows) <= inputs.shape[1]:  # the smaller of the two equivalent systems
+            weights = inputs.T @ np.linalg.solve(inputs @ inputs.T + l2 * np.eye(len(item_rows)), residuals)
         else:
-            weights = np.linalg.solve(along.T @ along + ridge * np.eye(along.shape[1]), along.T @ left)
-        solved: FloatArray = middle + weights @ self.axes[:-1]
+            weights = np.linalg.solve(inputs.T @ inputs + l2 * np.eye(inputs.shape[1]), inputs.T @ residuals)
+        solved: FloatArray = prior_mean + weights @ self.user_prior[:-1]
         return solved
 
 
-def _axes(users: FloatArray) -> FloatArray:
-    """The principal axes of users' weights [U, K + 1], each as long as users spread along it, and their mean below."""
-    middle = users.mean(axis=0)
-    _, lengths, directions = np.linalg.svd(users - middle, full_matrices=False)
-    spread: FloatArray = (lengths / np.sqrt(len(users)))[:, None] * directions
-    return np.concatenate([spread, middle[None]]).astype(np.float32)
-
-
-def _sigmoid(values: FloatArray) -> FloatArray:
-    """1 / (1 + e^-x) without overflow."""
-    squashed: FloatArray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))
-    return squashed
+def _prior(users: FloatArray) -> FloatArray:
+    """Principal axes of user factors [U, K + 1], each scaled to the standard deviation along it, then their mean."""
+    mean = users.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(users - mean, full_matrices=False)
+    axes: FloatArray = (lengths / np.sqrt(len(users)))[:, None] * directions
+    return np.concatenate([axes, mean[None]]).astype(np.float32)

@@ -1,162 +1,127 @@
 """Mult-VAE and Mult-DAE: autoencoders with a multinomial likelihood (Liang et al. 2018)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
-from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
+from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder
+from matinee.models.vectors import capped_dim
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
-from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
 
-class MultVAEConfig(GradientConfig):
+class MultVAEConfig(AutoencoderConfig):
     """Settings of MultVAE."""
 
     variational: bool = True
-    """Draw the code from a Gaussian in training (Mult-VAE); off: a plain code of tanh (Mult-DAE)."""
+    """Sample the code from a Gaussian in training (Mult-VAE), or a deterministic tanh code (Mult-DAE)."""
     dim: Annotated[PositiveInt, Search(32, 600, log=True)] = 200
-    """Length of the code."""
+    """Dims of the code."""
     hidden: NonNegativeInt = 0
-    """Width of the layer on either side of the code; 0 leaves both out."""
+    """Width of a hidden layer on either side of the code; 0: none."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.5
-    """The chance that an input is left out in training."""
+    """Dropout of the input."""
     kl_weight: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.2
-    """variational: what the KL term counts in the end."""
+    """variational: final weight of the KL term, the paper's β."""
     kl_epochs: NonNegativeInt = 20
-    """variational: epochs over which its weight rises from 0, step by step."""
-    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
-    """A user's events count n^-user_power, n being how many they are: 0 all alike, 1 every user alike."""
-    l2: Annotated[NonNegativeFloat, Search(1e-5, 0.1, log=True)] = 0.0
-    """Weight decay: the gradient of l2 / 2 · |weights|²."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the products with the catalogue in training: bfloat16 is twice as fast on processors that have it."""
-    batch_size: PositiveInt = 100
-    """Users a step."""
-    epochs: PositiveInt = 100
-    """Passes over the data, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.003
-    """Step size of Adam."""
-    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
-    """How the step size falls: never, every so many epochs, along a cosine to zero, or when nothing gets better."""
-    initialiser: Literal["xavier", "he", "normal"] = "xavier"
-    """First values of the weights."""
+    """variational: epochs over which the KL weight rises linearly from 0."""
 
 
-class MultVAE(Recommender[FloatArray]):
-    """log p(x | z) = Σ_i x_i log softmax(f(z))_i; z ~ N(g(x / |x|)), of which serving takes the mean.
+class MultVAE(CatalogueAutoencoder):
+    """score = f(z): the decoder's logits at z, the mean of q(z | x) = N(mean, variance), encoded from x / |x|.
 
-    Minimises the mean over users of -log p(x | z) + kl_weight · KL(q(z | x) | N(0, 1)).
-    Source: Liang et al. 2018, eq. 2 and 7, annealed as in section 2.2.2. Fold-in is exact: what training does with a
-    history, less the noise. Item vectors are the rows of the last layer.
+    Training samples z and minimises, as a mean over users, -Σ_i x_i log softmax(f(z))_i + kl_weight · KL(q | N(0, 1)).
+    Source: Liang et al. 2018, eq. 2 and 7; section 2.2.2 for the rising KL weight. Fold-in is the forward pass of
+    training without its noise. With `variational` off (Mult-DAE) z is a tanh layer and there is no KL term.
+
+    Differs from the paper: I-200-I without hidden layers, not I-600-200-600-I (`hidden = 600`); a user with n events
+    weighs n^0.5 in the likelihood, not n (`user_power = 0`); the KL weight reaches 0.2 after 20 epochs, in the
+    authors' code after 40,000 steps; batches of 100 and a learning rate of 0.003 that falls along a cosine, not of 500
+    and a constant 0.001; biases start at zero, not at N(0, 0.001²).
     """
 
     name = "mult-vae"
     Config = MultVAEConfig
     learned = (
-        "encoder", "encoder_bias", "middle", "middle_bias", "decoder", "decoder_bias", "output", "output_bias",
+        "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
     )  # fmt: skip
     config: MultVAEConfig
-    encoder: FloatArray  # [I, H], H = hidden, or dim without a hidden layer
+    encoder: FloatArray  # [I, H], H = hidden, or dim without hidden layers
     encoder_bias: FloatArray  # [H]
-    middle: FloatArray  # [H, D], nothing without a hidden layer, as the three below
-    middle_bias: FloatArray  # [D]
+    latent: FloatArray  # [H, D], empty without hidden layers, as the three below
+    latent_bias: FloatArray  # [D]
     decoder: FloatArray  # [D, H]
     decoder_bias: FloatArray  # [H]
-    output: FloatArray  # [I, H]
-    output_bias: FloatArray  # [I]
 
     def fit(self, train: TrainingData, run: Run) -> Self:
-        """See Recommender. Raises MatineeError where a layer asked for is wider than the catalogue."""
+        """See Recommender. Raises MatineeError if a width that was set is more than the catalogue has items."""
         import torch
 
-        from matinee.models.autoencoders.network import Rows, catalogue_loss, gaussian_kl, product, sparse_product, tanh
+        from matinee.models.autoencoders.losses import catalogue_loss, gaussian_kl
+        from matinee.models.autoencoders.network import SparseRows, product, sparse_product, tanh
         from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
-        config, matrix, chance = self.config, train.matrix(), torch_generator(run)
+        config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
-        dim, hidden = self._widths(train.n_items)
-        code = 2 * dim if config.variational else dim  # mean and log-variance side by side
-        shapes = {"encoder": (train.n_items, hidden or code)}
-        if hidden:
-            shapes |= {"middle": (hidden, code), "decoder": (dim, hidden)}
-        weights = initialise_layers(shapes, config.initialiser, chance)
-        weights["output"] = initialise((train.n_items, hidden or dim), config.initialiser, chance)
+        dim, hidden, bf16 = *self._widths(train.n_items), config.precision == "bfloat16"
+        weights = initialise_layers(self._shapes(train.n_items, dim), config.initialiser, generator)
+        weights["output"] = initialise((train.n_items, hidden or dim), config.initialiser, generator)
         weights["output_bias"] = torch.zeros(train.n_items)
-        half = config.precision == "bfloat16"
-        done = torch.zeros((), dtype=torch.int64)  # steps, which the weight of the KL term follows
-        n_steps = -(-matrix.shape[0] // config.batch_size)
+        step = torch.zeros((), dtype=torch.int64)  # for the KL weight
+        steps_per_epoch = -(-matrix.shape[0] // config.batch_size)
+
+        def encode(users: IntArray) -> torch.Tensor:
+            rows = SparseRows.of(drop_entries(inputs[users], config.dropout, run.rng))
+            code = sparse_product(rows, weights["encoder"]) + weights["encoder_bias"]
+            return product(tanh(code), weights["latent"]) + weights["latent_bias"] if hidden else code
+
+        def decode(code: torch.Tensor) -> torch.Tensor:
+            return tanh(product(code, weights["decoder"]) + weights["decoder_bias"]) if hidden else code
 
         def losses() -> Iterator[torch.Tensor]:
-            for batch in batches(matrix.shape[0], config.batch_size, run.rng):
-                rows = drop_entries(inputs[batch], config.dropout, run.rng)
-                codes = sparse_product(Rows.of(rows), weights["encoder"]) + weights["encoder_bias"]
-                if hidden:
-                    codes = product(tanh(codes), weights["middle"]) + weights["middle_bias"]
-                done.add_(1)
-                extra = torch.zeros(())
+            for users in batches(matrix.shape[0], config.batch_size, run.rng):
+                code, kl = encode(users), torch.zeros(())
+                step.add_(1)
                 if config.variational:
-                    mean, log_variance = codes[:, :dim], codes[:, dim:]
-                    extra = self._kl_weight(int(done), n_steps) / len(batch) * gaussian_kl(mean, log_variance)
-                    noise = torch.empty(mean.shape).normal_(generator=chance)
-                    codes = mean + noise * (0.5 * log_variance).exp()
+                    mean, log_variance = code[:, :dim], code[:, dim:]
+                    kl = self._kl_weight(int(step), steps_per_epoch) / len(users) * gaussian_kl(mean, log_variance)
+                    noise = torch.empty(mean.shape).normal_(generator=generator)
+                    code = mean + noise * (0.5 * log_variance).exp()
                 else:
-                    codes = tanh(codes)
-                if hidden:
-                    codes = tanh(product(codes, weights["decoder"]) + weights["decoder_bias"])
-                top = weights["output"], weights["output_bias"]
-                wanted = Rows.of(targets[batch])
-                yield catalogue_loss("softmax", codes, top, wanted, share=1 / len(batch), half=half) + extra
+                    code = tanh(code)
+                output, wanted = (weights["output"], weights["output_bias"]), SparseRows.of(targets[users])
+                yield catalogue_loss("softmax", decode(code), output, wanted, scale=1 / len(users), bf16=bf16) + kl
 
         def learned() -> Mapping[str, FloatArray]:
-            return self._served({name: value.numpy().copy() for name, value in weights.items()}, dim, hidden)
+            return self._served({name: tensor.numpy().copy() for name, tensor in weights.items()}, dim)
 
-        steps = TorchTrainer(
-            weights, losses, learned, config, decay=config.l2, buffers={"done": done}, generator=chance
+        trainer = TorchTrainer(
+            weights, losses, learned, config, decay=config.l2, buffers={"step": step}, generator=generator
         )
-        train_epochs(self, steps, train, run)
+        train_epochs(self, trainer, train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
-        """What the last layer is applied to. [B, H]."""
-        codes = normalise_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
-        if self.middle.size:
-            codes = np.tanh(codes) @ self.middle + self.middle_bias
+        """The input of the output layer. [B, H]."""
+        code = normalise_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
+        if self.latent.size:
+            code = np.tanh(code) @ self.latent + self.latent_bias
         if not self.config.variational:
-            codes = np.tanh(codes)
-        state: FloatArray = np.tanh(codes @ self.decoder + self.decoder_bias) if self.decoder.size else codes
+            code = np.tanh(code)
+        state: FloatArray = np.tanh(code @ self.decoder + self.decoder_bias) if self.decoder.size else code
         return state
 
-    def score(self, state: FloatArray) -> FloatArray:
-        """See Recommender. Up to a constant of the user, the logarithm of each item's chance."""
-        scores: FloatArray = state @ self.output.T
-        scores += self.output_bias
-        return scores
-
-    def item_vectors(self) -> FloatArray:
-        """See HasItemVectors."""
-        return append_bias(self.output, self.output_bias)
-
-    def user_vectors(self, state: FloatArray) -> FloatArray:
-        """See HasItemVectors."""
-        return append_one(state)
-
-    def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Cosine of the rows of the last layer. [n] -> [n, I]."""
-        return cosines(self.output, item_rows)
-
     def _widths(self, n_items: int) -> tuple[int, int]:
-        """Widths of the code and of the hidden layer; a default wider than the catalogue is cut to it."""
+        """Widths of the code and of the hidden layers; a default wider than the catalogue is capped."""
         hidden = self.config.hidden
         if hidden > n_items:
             raise MatineeError(
@@ -164,15 +129,23 @@ class MultVAE(Recommender[FloatArray]):
             )
         return capped_dim(self, n_items), hidden
 
-    def _kl_weight(self, step: int, n_steps: int) -> float:
-        """What the KL term counts at a step, counted from 1, with n_steps an epoch."""
-        rising = self.config.kl_epochs * n_steps
+    def _shapes(self, n_items: int, dim: int) -> dict[str, tuple[int, int]]:
+        """Shapes of the layers below the output layer."""
+        n_code = 2 * dim if self.config.variational else dim  # mean and log-variance side by side
+        hidden = self.config.hidden
+        if not hidden:
+            return {"encoder": (n_items, n_code)}
+        return {"encoder": (n_items, hidden), "latent": (hidden, n_code), "decoder": (dim, hidden)}
+
+    def _kl_weight(self, step: int, steps_per_epoch: int) -> float:
+        """The weight of the KL term at a step, the first being 1."""
+        rising = self.config.kl_epochs * steps_per_epoch
         return self.config.kl_weight * (min(1.0, step / rising) if rising else 1.0)
 
-    def _served(self, weights: dict[str, FloatArray], dim: int, hidden: int) -> Mapping[str, FloatArray]:
-        """What serving needs: no log-variance, and nothing in place of layers that are not there."""
-        last = "middle" if hidden else "encoder"
+    def _served(self, weights: dict[str, FloatArray], dim: int) -> Mapping[str, FloatArray]:
+        """The arrays for serving: without the log-variance, and empty for layers that the model does not have."""
+        last = "latent" if self.config.hidden else "encoder"
         for name in (last, f"{last}_bias"):
             weights[name] = np.ascontiguousarray(weights[name][..., :dim])
-        nothing = np.zeros((0, 0), dtype=np.float32)
-        return {name: weights.get(name, nothing) for name in self.learned}
+        empty = np.zeros((0, 0), dtype=np.float32)
+        return {name: weights.get(name, empty) for name in self.learned}

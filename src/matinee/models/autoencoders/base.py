@@ -1,0 +1,64 @@
+"""What CDAE and Mult-VAE share: settings, and an output layer that scores the whole catalogue."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Search
+from matinee.models.base import Recommender
+from matinee.models.vectors import append_bias, append_one, cosines
+from matinee.training.configs import GradientConfig
+
+
+class AutoencoderConfig(GradientConfig):
+    """Settings of CDAE and Mult-VAE."""
+
+    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    """Weight of a user's n events in the loss, n^-user_power: 0 weighs events equally, 1 users."""
+    l2: Annotated[NonNegativeFloat, Search(1e-5, 0.1, log=True)] = 0.0
+    """Weight decay: the gradient of l2 / 2 · |weights|²."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the output layer's products in training; bfloat16 is twice as fast on processors that support it."""
+    batch_size: PositiveInt = 100
+    """Users per step."""
+    epochs: PositiveInt = 100
+    """Passes over the data, at most."""
+    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.003
+    """Step size of Adam."""
+    schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
+    """Learning rate schedule: constant, a step every few epochs, a cosine to zero, or a step on a plateau."""
+    initialiser: Literal["xavier", "he", "normal"] = "xavier"
+    """Initial weights."""
+
+
+class CatalogueAutoencoder(Recommender[FloatArray]):
+    """score = output · state + output_bias, where the state is the last hidden layer [B, H]."""
+
+    output: FloatArray  # [I, H]
+    output_bias: FloatArray  # [I]
+
+    def score(self, state: FloatArray) -> FloatArray:
+        """See Recommender. Logits: with the softmax loss, log-probabilities up to a constant per user."""
+        scores: FloatArray = state @ self.output.T
+        scores += self.output_bias
+        return scores
+
+    def item_vectors(self) -> FloatArray:
+        """See HasItemVectors."""
+        return append_bias(self.output, self.output_bias)
+
+    def user_vectors(self, state: FloatArray) -> FloatArray:
+        """See HasItemVectors."""
+        return append_one(state)
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """Cosine of the output layer's rows. [n] -> [n, I]."""
+        return cosines(self.output, item_rows)
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """1 / (1 + e^-x) without overflow. Any shape."""
+    result: FloatArray = np.float32(0.5) * (1 + np.tanh(np.float32(0.5) * values))
+    return result
