@@ -52,12 +52,12 @@ def run(*arguments: str) -> Any:
 
 def test_a_rating_outside_a_declared_scale_is_an_error_that_names_the_event(tmp_path: Path) -> None:
     table = {"user": [1, 1, 2], "item": [10, 11, 10], "rating": [4.0, 5.5, 0.5]}
-    with pytest.raises(DataError, match=r"event 2: the value 5.5 of user 1 for item 11 is outside .* 0.5 to 5; mend"):
+    with pytest.raises(DataError, match=r"event 2: the value 5.5 of user 1 for item 11 is outside .* 0.5 to 5; fix"):
         mt.events(table, scale=(0.5, 5))
     assert len(mt.events(table, scale=(0.5, 5.5)).events) == 3
     with pytest.raises(DataError, match=r"event 3: the value 0\.5 of user 2 for item 10"):
         mt.events(table, scale=(1, 6))
-    with pytest.raises(DataError, match="has no values that could lie on the declared scale"):
+    with pytest.raises(DataError, match="events has no values, but a scale was declared"):
         mt.events({"user": [1], "item": [2]}, scale=(1, 5))
     with pytest.raises(MatineeError, match="from its lowest value to a higher one"):
         mt.events(table, scale=(5, 1))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from markupsafe import Markup, escape
 
 GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "mu": "μ", "lambda": "λ"}
-SIGNS = {"sum": "∑", "in": "∈", "cap": "∩", "cdot": "·", "odot": "⊙", "ldots": "…", "sim": "~", "le": "≤"}
+SIGNS = {"sum": "∑", "in": "∈", "notin": "∉", "cap": "∩", "cdot": "·", "odot": "⊙", "ldots": "…", "sim": "~", "le": "≤"}
 BARS = {"|": "|", "\\norm": "‖"}
 WHOLE = (
     {f"\\{name}": f"<mi>{letter}</mi>" for name, letter in GREEK.items()}
