@@ -59,7 +59,7 @@ def test_a_rating_outside_a_declared_scale_is_an_error_that_names_the_event(tmp_
         mt.events(table, scale=(1, 6))
     with pytest.raises(DataError, match="events has no values, but a scale was declared"):
         mt.events({"user": [1], "item": [2]}, scale=(1, 5))
-    with pytest.raises(MatineeError, match="from its lowest value to a higher one"):
+    with pytest.raises(MatineeError, match="a scale is its lowest value and a higher one"):
         mt.events(table, scale=(5, 1))
     log = write_log(tmp_path / "log.csv", two_tastes(24, 12))
     refused = run("train", "autorec", "--data", str(log), "--scale", "2,5", "--out", str(tmp_path / "model"))
