@@ -29,7 +29,7 @@ class GraphConfig(ObjectiveConfig):
     """Training divides scores by it; 1 is no temperature."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.3
     """softmax: a user with n events has weight n^(1 - user_power): 0 weighs events equally, 1 users equally."""
-    l2: Annotated[NonNegativeFloat, Search(1e-6, 1e-2, log=True)] = 0.0
+    l2: NonNegativeFloat = 0.0
     """L2 penalty on the layer-0 embeddings of a batch's users, positives and negatives; not for softmax."""
     initialiser: EmbeddingInitialiser = "svd"
     """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
