@@ -9,7 +9,7 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.errors import MatineeError
-from matinee.titles import article_first, split_year, title_key
+from matinee.titles import article_first, split_year, title_key, word_key
 from matinee.vocab import UNKNOWN
 
 
@@ -73,24 +73,32 @@ class Catalogue:
         share a name, the newest wins. Raises MatineeError with the closest titles if nothing matches.
         """
         name, year = split_year(title)
-        for key in (_key(name, year), _key(name)):
+        exact, loose = _keys(name)
+        for key in ([f"{exact} {year}", f"{loose} {year}"] if year else []) + [exact, loose]:
             if (row := self._rows_by_key.get(key, UNKNOWN)) != UNKNOWN:
                 return row
-        close = get_close_matches(_key(name, year), self._rows_by_key, n=6, cutoff=0.6)
+        close = get_close_matches(exact, self._rows_by_key, n=6, cutoff=0.6)
         names = list(dict.fromkeys(self.titles[self._rows_by_key[key]] for key in close))[:3]
         hint = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
         raise MatineeError(f"no movie titled {title!r} in the catalogue{hint}")
 
     @cached_property
     def _rows_by_key(self) -> dict[str, int]:
+        """Item rows by keys with and without the year. Exact keys precede loose ones, newer items older ones."""
+        loose_rows: dict[str, int] = {}
         rows: dict[str, int] = {}
         for row in sorted(range(len(self)), key=lambda row: self.years[row]):
-            rows[_key(split_year(self.titles[row])[0])] = row
-        return rows | {_key(*split_year(title)): row for row, title in enumerate(self.titles)}
+            name, year = split_year(self.titles[row])
+            exact, loose = _keys(name)
+            rows |= {exact: row, f"{exact} {year}": row}
+            loose_rows |= {loose: row, f"{loose} {year}": row}
+        return loose_rows | rows
 
 
-def _key(name: str, year: int = 0) -> str:
-    return f"{title_key(article_first(name))} {year}" if year else title_key(article_first(name))
+def _keys(name: str) -> tuple[str, str]:
+    """Two keys of a title: its words, and those without spaces, articles and `and`."""
+    spoken = article_first(name)
+    return word_key(spoken), title_key(spoken)
 
 
 def join_genres(genres: Iterable[str]) -> str:

@@ -55,3 +55,9 @@ def title_key(text: str) -> str:
     """A key that ignores case, accents, punctuation, articles and `and`: `Fast & Furious, The` -> fastfurious."""
     words = WORD.findall(normalise(text))
     return "".join([word for word in words if word not in ARTICLES | {"and"}] or words)
+
+
+def word_key(text: str) -> str:
+    """A key that ignores case, accents, punctuation and a leading article: `The Wolf Man` -> wolf man."""
+    words = WORD.findall(normalise(text))
+    return " ".join(words[1:] if len(words) > 1 and words[0] in ARTICLES else words)
