@@ -78,7 +78,7 @@ def test_leave_last_against_a_loop():
         wanted[first_to_last[-1]], wanted[first_to_last[-2]] = TEST, VALID
     np.testing.assert_array_equal(cut.labels, wanted)
     assert n_short > 0
-    assert cut.notes == (f"leave-last: {n_short} users with fewer than 3 events stay in train whole",)
+    assert cut.notes == (f"leave-last: {n_short} users with fewer than 3 events are entirely in train",)
 
 
 def test_leave_last_keeps_log_order_at_equal_times():

@@ -38,7 +38,7 @@ def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     labels[short[data.events.user_rows]] = TRAIN
     notes = []
     if short.any():
-        notes.append(f"leave-last: {_users(int(short.sum()))} with fewer than 3 events stay in train whole")
+        notes.append(f"leave-last: {_users(int(short.sum()))} with fewer than 3 events are entirely in train")
     if not data.timed:
         notes.append("leave-last: the log has no times, so each user's last event is the last in the log")
     return labels, tuple(notes)
