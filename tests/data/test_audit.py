@@ -15,7 +15,7 @@ from matinee.data.splits import split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.data.synthetic import cycle, missing_item, two_groups, zipf_log
 from matinee.dataset import Dataset, Events
-from matinee.report.audit_plot import draw, figure
+from matinee.report.audit_plot import draw_audit, plot_audit
 from matinee.vocab import Vocab
 
 HOUR = 3600
@@ -139,7 +139,7 @@ def test_strict_lists_each_leak_and_accepts_a_split_by_time():
 
 
 def titles(found) -> list[str]:
-    return [axes.get_title(loc="left") for axes in figure(found).axes]
+    return [axes.get_title(loc="left") for axes in plot_audit(found).axes]
 
 
 def test_panels_depend_on_the_data():
@@ -155,7 +155,7 @@ def test_panels_depend_on_the_data():
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_figure_is_written(tmp_path, suffix):
     data = replace(cycle(), name="영화 $1 & 映画")
-    draw(audit(data, split(data, SplitConfig(split="new-users"))), tmp_path / f"audit{suffix}")
+    draw_audit(audit(data, split(data, SplitConfig(split="new-users"))), tmp_path / f"audit{suffix}")
     assert (tmp_path / f"audit{suffix}").stat().st_size > 5000
 
 
@@ -165,9 +165,9 @@ def test_audit_of_a_minimal_log(tmp_path, timed):
     assert found.gini == 0
     assert json.dumps(found.to_json())
     assert found.rows()
-    draw(found, tmp_path / "audit.png")
+    draw_audit(found, tmp_path / "audit.png")
     same_time = dataset([(user, item, 3, 5) for user in range(3) for item in range(4)])
-    draw(audit(same_time, split(same_time, SplitConfig())), tmp_path / "audit.png")
+    draw_audit(audit(same_time, split(same_time, SplitConfig())), tmp_path / "audit.png")
 
 
 def test_audit_of_an_empty_log_raises():

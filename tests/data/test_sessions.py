@@ -12,7 +12,7 @@ from matinee.data.sessions import Sessions, find_sessions, session_starts
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
-from matinee.report.session_plot import draw_sessions, figure
+from matinee.report.session_plot import draw_sessions, plot_sessions
 from matinee.times import format_duration, parse_duration
 from matinee.vocab import Vocab
 
@@ -108,7 +108,7 @@ def test_a_figure_is_written(tmp_path, suffix: str) -> None:
 def test_the_figure_shows_the_audits_counts() -> None:
     data = zipf_log(200, 300, 8000, np.random.default_rng(0))
     found = audit_sessions(data, SplitConfig(gap="30m"))
-    panels = {axes.get_title(loc="left"): axes for axes in figure(found).axes}
+    panels = {axes.get_title(loc="left"): axes for axes in plot_sessions(found).axes}
     assert list(panels) == ["Lengths", "Durations", "Sessions per user", "Sessions over time"]
     for title in ("Lengths", "Durations", "Sessions per user"):  # the bars cover every session
         assert panels[title].patches[0].get_data().values.sum() == pytest.approx(1)

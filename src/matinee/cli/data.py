@@ -111,9 +111,9 @@ def audit(
     split = prepare(_of(experiment, source))
     found = inspect(split.data, split)
     if figure is not None:
-        from matinee.report.audit_plot import draw  # matplotlib is slow to import
+        from matinee.report.audit_plot import draw_audit  # matplotlib is slow to import
 
-        draw(found, figure)
+        draw_audit(found, figure)
     problems = strict_problems(split) if strict else []
     if json:
         print_json(found.to_json() | {"problems": problems})

@@ -225,18 +225,18 @@ def _over_time(data: Dataset, split: Split | None) -> tuple[IntArray, dict[str, 
     return edges, {name: np.histogram(at, edges)[0] for name, at in parts.items()}
 
 
-def _rows_of_log(found: Audit) -> Sequence[tuple[str, str]]:
+def _rows_of_log(result: Audit) -> Sequence[tuple[str, str]]:
     return (
-        ("data", f"{found.name} ({found.kind}s, {found.fingerprint})"),
-        ("users", f"{found.users:,}"),
-        ("items", f"{found.items:,}"),
-        ("events", f"{found.events:,}"),
-        ("density", f"{found.density:.3%}"),
-        ("duplicates", f"{found.duplicates:,}"),
-        ("events per user", str(found.user_events)),
-        ("events per item", str(found.item_events)),
-        ("events on the top 1% / 10% of items", f"{found.top1_share:.1%} / {found.top10_share:.1%}"),
-        ("Gini of item popularity", f"{found.gini:.3f}"),
+        ("data", f"{result.name} ({result.kind}s, {result.fingerprint})"),
+        ("users", f"{result.users:,}"),
+        ("items", f"{result.items:,}"),
+        ("events", f"{result.events:,}"),
+        ("density", f"{result.density:.3%}"),
+        ("duplicates", f"{result.duplicates:,}"),
+        ("events per user", str(result.user_events)),
+        ("events per item", str(result.item_events)),
+        ("events on the top 1% / 10% of items", f"{result.top1_share:.1%} / {result.top10_share:.1%}"),
+        ("Gini of item popularity", f"{result.gini:.3f}"),
     )
 
 
@@ -254,11 +254,11 @@ def _rows_of_time(time: TimeAudit | None) -> Sequence[tuple[str, str]]:
     )
 
 
-def _rows_of_split(found: Audit) -> Sequence[tuple[str, str]]:
-    if found.split is None:
+def _rows_of_split(result: Audit) -> Sequence[tuple[str, str]]:
+    if result.split is None:
         return ()
-    rows = [("split", found.split), ("train", f"{found.train_events:,} events")]
-    for part in found.parts:
+    rows = [("split", result.split), ("train", f"{result.train_events:,} events")]
+    for part in result.parts:
         rows += [
             (part.name, f"{part.events:,} events, {part.targets:,} of them targets"),
             (f"{part.name}: cold users", count_of(part.cold_users, part.users)),

@@ -28,59 +28,59 @@ _MAX_DAYS = 120
 """Maximum number of bars over time; in a longer log each bar covers several days."""
 
 
-def draw_sessions(found: SessionAudit, path: Path) -> None:
+def draw_sessions(audit: SessionAudit, path: Path) -> None:
     """Draw a session audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
     with warnings.catch_warnings():
         # a data set's name may contain characters that the font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure(found).savefig(path, dpi=150)
+        plot_sessions(audit).savefig(path, dpi=150)
 
 
-def figure(found: SessionAudit) -> Figure:
+def plot_sessions(audit: SessionAudit) -> Figure:
     """Draw the four panels of a session audit."""
     left = 0.07
-    page = headed_page((11, 7.8), left, found.name, _summary(found))
+    page = headed_page((11, 7.8), left, audit.name, _summary(audit))
     grid = page.add_gridspec(2, 2, left=left, right=0.965, top=0.815, bottom=0.075, hspace=0.62, wspace=0.22)
     for index, panel in enumerate((_lengths, _durations, _per_user, _per_day)):
-        panel(page.add_subplot(grid[index // 2, index % 2]), found)
+        panel(page.add_subplot(grid[index // 2, index % 2]), audit)
     return page
 
 
-def _summary(found: SessionAudit) -> str:
-    kept = f"{found.sessions:,} sessions of {found.min_length} or more events"
-    left_out = f"{found.short_sessions:,} shorter ones dropped"
-    pause = f"pauses up to {format_duration(found.gap_seconds)}"
-    return f"{kept}  ·  {pause}  ·  {left_out}  ·  {found.users:,} users"
+def _summary(audit: SessionAudit) -> str:
+    kept = f"{audit.sessions:,} sessions of {audit.min_length} or more events"
+    left_out = f"{audit.short_sessions:,} shorter ones dropped"
+    pause = f"pauses up to {format_duration(audit.gap_seconds)}"
+    return f"{kept}  ·  {pause}  ·  {left_out}  ·  {audit.users:,} users"
 
 
-def _lengths(axes: Axes, found: SessionAudit) -> None:
-    _counts(axes, found.curves.lengths)
+def _lengths(axes: Axes, audit: SessionAudit) -> None:
+    _counts(axes, audit.curves.lengths)
     axes.set_xlabel("events per session")
-    set_title(axes, "Lengths", f"median {found.lengths.median:,.0f} events, mean {found.lengths.mean:,.1f}")
+    set_title(axes, "Lengths", f"median {audit.lengths.median:,.0f} events, mean {audit.lengths.mean:,.1f}")
 
 
-def _durations(axes: Axes, found: SessionAudit) -> None:
-    seconds = np.maximum(found.curves.durations, 1)
+def _durations(axes: Axes, audit: SessionAudit) -> None:
+    seconds = np.maximum(audit.curves.durations, 1)
     _bars(axes, seconds, np.geomspace(1, seconds.max() + 1, 30))
     ticks = [tick for tick in _TICKS if tick <= seconds.max()]
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _TICKS.get(round(value), "")))
     axes.set_xlabel("time from first to last event")
-    instant = (found.curves.durations == 0).mean()
+    instant = (audit.curves.durations == 0).mean()
     note = f"; {percent(float(instant))} within one second" if instant else ""
-    set_title(axes, "Durations", f"median {format_duration(found.durations.median)}{note}")
+    set_title(axes, "Durations", f"median {format_duration(audit.durations.median)}{note}")
 
 
-def _per_user(axes: Axes, found: SessionAudit) -> None:
-    _counts(axes, found.curves.per_user)
+def _per_user(axes: Axes, audit: SessionAudit) -> None:
+    _counts(axes, audit.curves.per_user)
     axes.set_xlabel("sessions per user")
-    once = float((found.curves.per_user == 1).mean())
-    set_title(axes, "Sessions per user", f"median {found.per_user.median:,.0f}; {percent(once)} have one")
+    once = float((audit.curves.per_user == 1).mean())
+    set_title(axes, "Sessions per user", f"median {audit.per_user.median:,.0f}; {percent(once)} have one")
 
 
-def _per_day(axes: Axes, found: SessionAudit) -> None:
-    days, counts = found.curves.days, found.curves.per_day
+def _per_day(axes: Axes, audit: SessionAudit) -> None:
+    days, counts = audit.curves.days, audit.curves.per_day
     width = -(-len(counts) // _MAX_DAYS)
     starts = np.arange(0, len(counts), width)
     sums = np.add.reduceat(counts, starts)
@@ -89,7 +89,7 @@ def _per_day(axes: Axes, found: SessionAudit) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(short))
     axes.set_ylabel("sessions per day" if width == 1 else f"sessions per {width} days")
     set_title(
-        axes, "Sessions over time", f"median {found.per_day.median:,.0f} per day, at most {found.per_day.max:,.0f}"
+        axes, "Sessions over time", f"median {audit.per_day.median:,.0f} per day, at most {audit.per_day.max:,.0f}"
     )
 
 
