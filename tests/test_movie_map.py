@@ -52,6 +52,13 @@ def test_the_page_is_self_contained_and_the_picture_is_a_png(tmp_path: Path) -> 
         draw_map(drawn, tmp_path / "map.nothing")
 
 
+def test_item_bias_does_not_change_the_map() -> None:
+    fitted = mt.fit("bpr", two_groups(24, 12), dim=4, epochs=1)
+    before = movie_map(fitted).positions
+    fitted.model.bias = fitted.model.bias + np.arange(len(fitted.model.bias), dtype=np.float32)
+    np.testing.assert_array_equal(movie_map(fitted).positions, before)
+
+
 def test_a_model_without_vectors_raises() -> None:
     with pytest.raises(MatineeError, match="item-knn has no vectors to draw"):
         movie_map(mt.fit("item-knn", two_groups()))

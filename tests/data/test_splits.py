@@ -165,7 +165,7 @@ def test_new_users_against_a_loop():
     assert n_single > 0
     assert 0 <= 24 - held[VALID] - held[TEST] <= n_single  # drawn users with a single event go to train
     assert set(cut.training().histories.user_rows).isdisjoint(cut.targets("test").user_rows)
-    assert cut.cold("test")[0] == 0
+    assert cut.count_cold("test")[0] == 0
 
 
 def test_new_users_with_one_event_go_to_train():
@@ -221,7 +221,7 @@ def test_a_split_from_files_is_read_from_its_folder(tmp_path):
     assert cut.sizes() == {"train": 2, "valid": 1, "test": 2}
     assert cut.data.items.ids[cut.targets("test").item_rows].tolist() == ["z", "z"]
     assert cut.leaks == ("valid: 1 of 1 (100%) targets are older than an event in train",)
-    assert cut.cold("test") == (0, 1)
+    assert cut.count_cold("test") == (0, 1)
 
 
 @pytest.mark.parametrize("method", ["random", "time", "new-users"])
@@ -285,7 +285,7 @@ def test_leaks_and_cold_counts_against_loops(method, part):
 
     older = sum(any(at < t for _, _, t in train) for _, _, at in targets)
     own = sum(any(u == user and at < t for u, _, t in given) for user, _, at in targets)
-    assert cut.leaked(part) == LeakCounts(len(targets), older, own, 0)
+    assert cut.count_leaks(part) == LeakCounts(len(targets), older, own, 0)
     sentences = [leak for leak in cut.leaks if leak.startswith(part)]
     assert len(sentences) == (older > 0)
     if method == "time":
@@ -298,13 +298,13 @@ def test_leaks_and_cold_counts_against_loops(method, part):
         before |= {user for (user, _, _), label in zip(events, labels, strict=True) if label in (VALID, VALID_INPUTS)}
     cold_users = {user for user, _, _ in targets} - before
     cold_items = {item for _, item, _ in targets} - {item for _, item, _ in train}
-    assert cut.cold(part) == (len(cold_users), len(cold_items))
+    assert cut.count_cold(part) == (len(cold_users), len(cold_items))
 
 
 def test_targets_that_repeat_train_are_leaks():
     users, items = [1, 1, 1, 1], [1, 2, 3, 1]
     cut = split(dataset(users, items, [1, 2, 3, 4]), SplitConfig(split="leave-last"))
-    assert cut.leaked("test") == LeakCounts(targets=1, older_than_train=0, older_than_own=0, repeated=1)
+    assert cut.count_leaks("test") == LeakCounts(targets=1, older_than_train=0, older_than_own=0, repeated=1)
     assert cut.leaks == ("test: 1 of 1 (100%) targets repeat a given user and item",)
 
 

@@ -64,8 +64,8 @@ def test_new_users_are_held_out_whole_with_their_past_as_input(rows, seed, input
         mine = set(cut.labels[data.events.user_rows == user].tolist())
         assert mine in ({TRAIN}, {VALID_INPUTS, VALID}, {TEST_INPUTS, TEST})
     for part in ("valid", "test"):
-        assert cut.leaked(part).older_than_own == 0
-        assert cut.cold(part)[0] == 0
+        assert cut.count_leaks(part).older_than_own == 0
+        assert cut.count_cold(part)[0] == 0
 
 
 @given(rows, ratios)

@@ -193,8 +193,8 @@ def _time_audit(data: Dataset, halves: IntArray, session_lengths: IntArray) -> T
 
 
 def _part(split: Split, name: PartName) -> PartAudit:
-    targets, leaked = split.targets(name), split.leaked(name)
-    cold_users, cold_items = split.cold(name)
+    targets, leaked = split.targets(name), split.count_leaks(name)
+    cold_users, cold_items = split.count_cold(name)
     return PartAudit(
         name=name,
         events=split.sizes()[name],

@@ -103,14 +103,14 @@ class Split:
             "test": int(counts[TEST_INPUTS + 1] + counts[TEST + 1]),
         }
 
-    def cold(self, part: PartName) -> tuple[int, int]:
-        """(users with targets in a part but no inputs, items among its targets without an event in train)."""
+    def count_cold(self, part: PartName) -> tuple[int, int]:
+        """Count users with targets in a part but no inputs, and items of its targets without an event in train."""
         targets = self.targets(part)
         users = np.setdiff1d(targets.user_rows, self.inputs(part).user_rows)
         items = np.setdiff1d(targets.item_rows, self._events([TRAIN]).item_rows)
         return len(users), len(items)
 
-    def leaked(self, part: PartName) -> LeakCounts:
+    def count_leaks(self, part: PartName) -> LeakCounts:
         """Count the targets of a part that the future or a repeat gives away. Without times none count as older."""
         events, targets = self.data.events, self.targets(part)
         train = events.times[self.labels == TRAIN]
@@ -170,7 +170,7 @@ def _checked(cut: Split) -> Split:
 
 
 def _leaks(cut: Split) -> tuple[str, ...]:
-    return tuple(sentence for part in PARTS for sentence in _leaks_of(part, cut.leaked(part)))
+    return tuple(sentence for part in PARTS for sentence in _leaks_of(part, cut.count_leaks(part)))
 
 
 def _leaks_of(part: PartName, leaked: LeakCounts) -> list[str]:
