@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test       run every test"
-	@echo "make test-fast  run the tests that need no fitted model, site or browser, in under a minute of one core"
+	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, layers, dependencies"
 	@echo "make bench      measure speed, memory and quality; figures as JSON beside the scripts"
@@ -32,10 +32,10 @@ test: $(VENV)/.develops
 	@bash tests/services.sh
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(TESTS)
 
-# Neither slow, nor on fitted models, a whole site or a browser: under a minute of one core.
+# Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
 test-fast: $(VENV)/.develops
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -q \
-		-m "not slow and not fits and not site and not browser and not service" $(TESTS)
+		-m "not (slow or fits or reference or site or browser or service)" $(TESTS)
 
 # MUTANTS="--seed 2 --only ranking/rank.py" draws others. The code as it is must pass its tests.
 mutants: $(VENV)/.develops

@@ -336,6 +336,7 @@ def test_a_taken_port_is_reported_before_training(cli: Cli, tmp_path: Path) -> N
     assert not (tmp_path / "share").exists()
 
 
+@pytest.mark.slow
 def test_help_is_fast_and_does_not_import_torch() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     seconds = []
@@ -359,6 +360,7 @@ def test_help_is_fast_and_does_not_import_torch() -> None:
     assert min(seconds) < 2  # 0.3 s where nothing else runs; benchmarks/backbone.py measures it
 
 
+@pytest.mark.slow
 def test_closed_form_models_are_served_without_torch(cli: Cli, log: Path) -> None:
     cli("train", "ease", "--data", str(log), "--out", "model")
     script = (

@@ -179,6 +179,7 @@ def test_a_pretrained_artefact_that_does_not_fit_is_refused_with_the_difference(
         create("neumf", dim=4, layers=2, **pretrained).fit(other, Run.seeded(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_serving_does_not_import_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:
     saved(name, train, data, tmp_path / "model")

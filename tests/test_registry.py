@@ -177,6 +177,7 @@ def test_a_model_of_the_package_has_no_source_in_its_artefact(known_movies: Data
     assert "model_source" not in mt.fit("popularity", known_movies).manifest
 
 
+@pytest.mark.slow
 def test_a_broken_package_does_not_break_the_import_of_matinee(install: Installer, tmp_path: Path) -> None:
     install("broken", {"newest": "broken:Newest"}, "raise SystemError")
     script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import matinee as mt; mt.load; mt.register"

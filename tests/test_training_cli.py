@@ -16,6 +16,8 @@ from matinee.errors import MatineeError
 from matinee.models.graph.lightgcn import LightGCN
 from matinee.store.artefact import load
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = ["--set", "dim=8", "--set", "epochs=4"]
 
 
