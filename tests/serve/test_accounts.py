@@ -337,10 +337,10 @@ def test_a_guests_events_move_once_and_merge_by_event_id(database: SqlDatabase) 
     log.append([LiveEvent("visitor-1", 30, "rating", 4, 2, "own"), LiveEvent("visitor-2", 10, "rating", 4, 2, "same")])
     for n in range(2):
         book.open_session(Session("member-1", f"s{n}", "", 3, 3, f"hash{n}"), "g", 0)
-        kept = [(event["item_id"], event["event_id"]) for event in book.everything("member-1")]
+        kept = [(event["item_id"], event["event_id"]) for event in book.all_events("member-1")]
         assert kept == [("10", "same"), ("20", None), ("20", None), ("30", "own")]
-    assert list(book.everything("visitor-1")) == []
-    assert len(list(book.everything("visitor-2"))) == 1
+    assert list(book.all_events("visitor-1")) == []
+    assert len(list(book.all_events("visitor-2"))) == 1
     assert book.was_moved("g", 3)
     assert not book.was_moved("g", 4)
     assert not book.was_moved("other", 0)
@@ -351,7 +351,7 @@ def test_exports_are_read_in_pages_without_repeats(database: SqlDatabase, monkey
     log, book = SqlEvents(database, Vocab.of(range(50))), SqlAccounts(database)
     for n in (6, 7, 8, 14, 15):
         log.append([LiveEvent(f"u{n}", item, "rating", 3, 5) for item in range(n)])
-        assert [event["item_id"] for event in book.everything(f"u{n}")] == [str(item) for item in range(n)]
+        assert [event["item_id"] for event in book.all_events(f"u{n}")] == [str(item) for item in range(n)]
 
 
 def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:

@@ -183,7 +183,7 @@ class SqlAccounts:
                 connection.execute(delete(table).where(table.c.user_id == str(user_id)))
         return n_events
 
-    def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+    def all_events(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """See AccountBook."""
         for row in self._all(events_table, str(user_id), (_event.seq,)):
             yield {name: value for name, value in row.items() if name not in ("seq", "user_id")}

@@ -187,7 +187,7 @@ class AccountBook(Protocol):
         """Delete a user with all events, impressions, sessions, name and password. Returns the number of events."""
         ...
 
-    def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
+    def all_events(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """All events of a user with all columns, in the order of arrival."""
         ...
 

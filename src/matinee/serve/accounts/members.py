@@ -153,7 +153,7 @@ class Accounts:
 
     def everything(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """Every stored event of a guest or member."""
-        return self._book.everything(user_id)
+        return self._book.all_events(user_id)
 
     def lists(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """Every impression of a guest or member."""
