@@ -1,7 +1,7 @@
-"""The autoencoders on one core: quality, fold-in, and an epoch against the loop as usually written.
+"""The autoencoders on one core: quality, fold-in, and an epoch against the usual loop.
 
 Prints one JSON object; `python benchmarks/autoencoders.py PART ...` runs some parts only. Run it as `make bench` does.
-Seconds are of the processor, on one thread: what else the machine does is not counted.
+Seconds are processor seconds of one thread.
 
     quality  mult-vae, mult-dae and cdae on protocols A and B, autorec on 90/10 of A, by item and by user of B;
              three seeds: NDCG@10 and recall@10, or RMSE, MAE and NDCG@10; seconds of the fit
@@ -46,7 +46,7 @@ VALUES = ("a/autorec", "b/autorec", "b/autorec-user")
 os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 
 
-def figures(model: Recommender, over: Split) -> dict[str, float]:
+def scores(model: Recommender, over: Split) -> dict[str, float]:
     report = evaluate(model, over, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
     names = ("recall@10", "ndcg@10", *(("rmse", "mae") if model.predicts_values else ()))
     return {name: report.metrics[name].mean for name in names}
@@ -71,7 +71,7 @@ def quality() -> dict[str, Any]:
         rows = []
         for seed in SEEDS:
             model, seconds = fitted(experiment, over, seed)
-            rows.append(figures(model, over) | {"fit_seconds": seconds})
+            rows.append(scores(model, over) | {"fit_seconds": seconds})
         found[name] = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]} | {"seeds": rows}
         found[name]["peak_memory_mb_so_far"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
         print(name, found[name], file=sys.stderr, flush=True)
@@ -83,13 +83,13 @@ def fold_in() -> dict[str, Any]:
     for name in ("b/cdae", "b/autorec"):
         experiment, over = prepared(name)
         model, _ = fitted(experiment, over, 1)
-        whole = figures(model, over)
+        whole = scores(model, over)
         histories = over.training().histories
         found[name] = {"history": whole, "list_ms": list_ms(model, over.training())}
         some = histories.take(np.arange(0, len(histories), 10))
         folded = model.score(model.fold_in(some))
         model.config = create(experiment.model, **(experiment.settings | {"user_state": "stored"})).config
-        found[name]["stored"] = figures(model, over)
+        found[name]["stored"] = scores(model, over)
         stored = model.score(model.fold_in(some))
         found[name]["correlation"] = float(
             np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(folded, stored, strict=True)])
@@ -97,13 +97,13 @@ def fold_in() -> dict[str, Any]:
     experiment, over = prepared("b/mult-vae")
     model, _ = fitted(experiment, over, 1)
     found["b/mult-vae"] = {"list_ms": list_ms(model, over.training())}
-    strangers = cut(over.data, SplitConfig(split="new-users", ratios=(0.8, 0.1, 0.1)))
+    new_users = cut(over.data, SplitConfig(split="new-users", ratios=(0.8, 0.1, 0.1)))
     for name in ("b/mult-vae", "b/cdae", "b/autorec"):
-        model, _ = fitted(read_experiment(CONFIGS / f"{name}.toml"), strangers, 1)
-        found[name]["new users"] = figures(model, strangers)
+        model, _ = fitted(read_experiment(CONFIGS / f"{name}.toml"), new_users, 1)
+        found[name]["new users"] = scores(model, new_users)
         print(name, found[name], file=sys.stderr, flush=True)
-    ease = create("ease", l2=500.0).fit(strangers.training(), Run.seeded(1))
-    found["ease"] = {"new users": figures(ease, strangers)}
+    ease = create("ease", l2=500.0).fit(new_users.training(), Run.seeded(1))
+    found["ease"] = {"new users": scores(ease, new_users)}
     return found
 
 
@@ -111,8 +111,8 @@ def list_ms(model: Recommender, train: TrainingData) -> dict[str, float]:
     """Milliseconds of one list, of 500 users one by one."""
     rank(model, train.histories.take(np.array([0])), 10)
     times = []
-    for place in np.random.default_rng(1).choice(len(train.histories), 500, replace=False):
-        one = train.histories.take(np.array([place]))
+    for user in np.random.default_rng(1).choice(len(train.histories), 500, replace=False):
+        one = train.histories.take(np.array([user]))
         started = time.process_time()
         rank(model, one, 10)
         times.append(1000 * (time.process_time() - started))
@@ -126,7 +126,7 @@ def whole() -> dict[str, Any]:
         labels = np.full(len(over.data.events), TRAIN, dtype=np.int8)
         labels[np.random.default_rng(42).random(len(labels)) < 0.1] = TEST
         model, _ = fitted(experiment, drawn := Split(over.data, SplitConfig(), labels), 1)
-        found[name] = figures(model, drawn)
+        found[name] = scores(model, drawn)
     return found
 
 
@@ -147,7 +147,7 @@ def usual() -> dict[str, Any]:
 
 
 def median_epoch(experiment: Experiment, train: TrainingData, epochs: int = 6, **settings: Any) -> float:
-    """Seconds of an epoch here; the first one is left out, for it has the setting up in it."""
+    """Median seconds of an epoch, without the first, which includes the setup."""
     ends: list[float] = []
     model = create(experiment.model, **(experiment.settings | settings | {"epochs": epochs}))
     model.fit(train, Run.seeded(1, lambda *_: ends.append(time.process_time())))

@@ -1,16 +1,15 @@
 """GMF, MLP and NeuMF on one core: quality, fold-in, and seconds an epoch against the usual implementation.
 
-Prints one JSON object; `python benchmarks/ncf.py PART ...` measures some parts anew and takes the others from ncf.json.
-Run it as `make bench` does.
-Seconds are of the processor, on one thread: what else the machine does is not counted.
+Prints one JSON object; `python benchmarks/ncf.py PART ...` runs some parts and takes the others from ncf.json.
+Run it as `make bench` does. Seconds are processor seconds of one thread.
 
     a-gmf, b-gmf, ...  protocols A and B, three seeds (B: gmf and mlp one): recall@10, NDCG@10, seconds of the fit;
-             on A NDCG@10 with stored rows too
-    start    protocol A, three seeds: neumf started from a trained gmf and mlp of its dim and layers
-    epoch    MovieLens 1M, dim 16, three layers: an epoch of ours with the paper's loss, by pairs with four drawn
-             negatives each, and by users with their expectation; of the usual loop (four negatives drawn in Python,
-             a Dataset of triples, batches of 256, Adam) from its first batches
-    serve    MovieLens 1M: a visitor's list, milliseconds, median and 99th of 300
+             on A NDCG@10 with stored embeddings too
+    start    protocol A, three seeds: neumf pre-trained with a gmf and an mlp of its dim and layers
+    epoch    MovieLens 1M, dim 16, three layers: an epoch with the paper's loss, by events with four sampled negatives
+             each, and by users with their expectation; an epoch of the usual loop (four negatives sampled in Python,
+             a Dataset of triples, batches of 256, Adam), extrapolated from its first batches
+    serve    MovieLens 1M: a visitor's list in milliseconds, median and 99th percentile of 300
 """
 
 import json
@@ -49,7 +48,7 @@ def prepared(protocol: str) -> Split:
     return workflow.prepare(read_experiment(CONFIGS / protocol / "gmf.toml"))
 
 
-def figures(model: Recommender, over: Split) -> dict[str, float]:
+def scores(model: Recommender, over: Split) -> dict[str, float]:
     report = evaluate(model, over, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
     return {name: report.metrics[name].mean for name in ("recall@10", "ndcg@10")}
 
@@ -66,30 +65,30 @@ def quality(protocol: str, name: str) -> dict[str, Any]:
     over, rows = prepared(protocol), []
     for seed in SEEDS_ON_B[name] if protocol == "b" else SEEDS:
         model, seconds = fitted(protocol, name, over, seed)
-        row = {"seed": seed, "fit_seconds": seconds} | figures(model, over)
+        row = {"seed": seed, "fit_seconds": seconds} | scores(model, over)
         if protocol == "a":
             model.config = model.config.model_copy(update={"user_state": "stored"})
-            row["ndcg@10_stored"] = figures(model, over)["ndcg@10"]
+            row["ndcg@10_stored"] = scores(model, over)["ndcg@10"]
         rows.append(row)
     return {"seeds": rows} | {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "seed"}
 
 
-def started() -> dict[str, Any]:
+def pretrained() -> dict[str, Any]:
     over, rows = prepared("a"), []
     train = over.training()
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
             for name, layers in (("gmf", {}), ("mlp", {"layers": 1})):
-                half = create(name, dim=16, **layers).fit(train, Run.seeded(seed))
-                artefact.save(Artefact.of(half, over.data, train), Path(folder, name))
-            halves = {f"pretrained_{name}": str(Path(folder, name)) for name in ("gmf", "mlp")}
-            model = create("neumf", **halves).fit(train, Run.seeded(seed))
-        rows.append({"seed": seed} | figures(model, over))
+                part = create(name, dim=16, **layers).fit(train, Run.seeded(seed))
+                artefact.save(Artefact.of(part, over.data, train), Path(folder, name))
+            artefacts = {f"pretrained_{name}": str(Path(folder, name)) for name in ("gmf", "mlp")}
+            model = create("neumf", **artefacts).fit(train, Run.seeded(seed))
+        rows.append({"seed": seed} | scores(model, over))
     return {"seeds": rows} | {key: float(np.mean([row[key] for row in rows])) for key in ("recall@10", "ndcg@10")}
 
 
 class UsualNCF(torch.nn.Module):
-    """As it is usually written: embeddings looked up for each triple, and the tower over their concatenation."""
+    """The usual implementation: embeddings looked up per triple, and the tower over their concatenation."""
 
     def __init__(self, n_users: int, n_items: int, kind: str, dim: int, layers: int) -> None:
         super().__init__()
@@ -114,18 +113,18 @@ class UsualNCF(torch.nn.Module):
 
 
 class Triples(torch.utils.data.Dataset):
-    """(user, item, label), the negatives drawn anew each epoch in Python."""
+    """(user, item, label), with negatives sampled in Python each epoch."""
 
     def __init__(self, train: TrainingData) -> None:
         self.pairs = list(zip(train.histories.owners.tolist(), train.histories.items.tolist(), strict=True))
         self.seen, self.n_items = set(self.pairs), train.n_items
 
     def draw(self) -> None:
-        """Four negatives for each positive."""
+        """Sample four negatives for each positive."""
         negatives = []
         for user, _ in self.pairs:
             for _ in range(4):
-                item = np.random.randint(self.n_items)  # noqa: NPY002 - as it is usually written
+                item = np.random.randint(self.n_items)  # noqa: NPY002 - as usual implementations have it
                 while (user, item) in self.seen:
                     item = np.random.randint(self.n_items)  # noqa: NPY002
                 negatives.append((user, item))
@@ -135,13 +134,13 @@ class Triples(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: int) -> tuple[int, int, float]:
+    def __getitem__(self, index: int) -> tuple[int, int, float]:
         """A triple."""
-        return (*self.rows[place], self.labels[place])
+        return (*self.rows[index], self.labels[index])
 
 
 def usual_epoch(triples: Triples, kind: str, train: TrainingData, batches: int = 300) -> dict[str, float]:
-    """Seconds of an epoch: drawing measured whole, batches from the first ones."""
+    """Seconds of an epoch: sampling measured in full, training extrapolated from the first batches."""
     started = time.process_time()
     triples.draw()
     drawing = time.process_time() - started
@@ -149,7 +148,7 @@ def usual_epoch(triples: Triples, kind: str, train: TrainingData, batches: int =
     optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
     loader = torch.utils.data.DataLoader(triples, batch_size=256, shuffle=True)
     steps = iter(loader)
-    next(steps)  # the order is drawn before the first batch
+    next(steps)  # the order is sampled before the first batch
     started = time.process_time()
     for _, (users, items, labels) in zip(range(batches), steps, strict=False):
         optimizer.zero_grad()
@@ -161,7 +160,7 @@ def usual_epoch(triples: Triples, kind: str, train: TrainingData, batches: int =
 
 
 def our_epoch(name: str, train: TrainingData, **settings: Any) -> float:
-    """Seconds of an epoch: a fit of three less one of one, halved, so that preparation is not counted."""
+    """Seconds of an epoch: half the difference of fits of three epochs and of one, which leaves out preparation."""
     tower = {} if name == "gmf" else {"layers": 3, "dropout": 0.0}
     seconds = []
     for epochs in (1, 3):
@@ -206,7 +205,7 @@ def serve() -> dict[str, Any]:
 
 PARTS = {
     **{f"{protocol}-{name}": partial(quality, protocol, name) for protocol in "ab" for name in NAMES},
-    "start": started,
+    "start": pretrained,
     "epoch": epoch,
     "serve": serve,
 }
