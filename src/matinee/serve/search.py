@@ -46,47 +46,54 @@ class TitleSearch:
 
     def find(self, query: str, k: int) -> list[int]:
         """The rows of at most k titles, best first; empty for a query without words."""
-        asked = _asked(query)
-        if not asked or len(self._watched) == 0:
+        query_words = _query_words(query)
+        if not query_words or len(self._watched) == 0:
             return []
-        total = self._match(self._split(asked), loose=False)
+        total = self._match_titles(self._split(query_words), loose=False)
         if not total.any():  # "forest gump": forest is a word, but not of that title; "men n black"
-            total = self._match([word for word in asked if len(word) > 2] or asked, loose=True)
+            total = self._match_titles([word for word in query_words if len(word) > 2] or query_words, loose=True)
         found = np.flatnonzero(total)
-        begins = np.char.startswith(self._first[found], asked[0]) if len(found) else np.zeros(0, dtype=bool)
-        whole = self._n_words[found] <= len(asked)
-        gain = total[found] / len(asked) + BEGINS * begins + WHOLE * whole * begins + WATCHED * self._watched[found]
-        order = np.lexsort((found, -gain))[:k]
+        starts_with_query = (
+            np.char.startswith(self._first[found], query_words[0]) if len(found) else np.zeros(0, dtype=bool)
+        )
+        has_no_other_words = self._n_words[found] <= len(query_words)
+        scores = (
+            total[found] / len(query_words)
+            + BEGINS * starts_with_query
+            + WHOLE * has_no_other_words * starts_with_query
+            + WATCHED * self._watched[found]
+        )
+        order = np.lexsort((found, -scores))[:k]
         return [int(row) for row in found[order]]
 
-    def _split(self, asked: Sequence[str]) -> list[str]:
+    def _split(self, query_words: Sequence[str]) -> list[str]:
         """The words of a query; one that is no prefix is split into two known words if possible: toystory."""
         words: list[str] = []
-        for word in asked:
-            cuts = [(word[:end], word[end:]) for end in range(3, len(word) - 2)] if not self._begins(word) else []
-            known = [(left, right) for left, right in cuts if self._holds(left) and self._begins(right)]
-            both = [(left, right) for left, right in known if self._match([left, right], loose=False).any()]
+        for word in query_words:
+            cuts = [(word[:end], word[end:]) for end in range(3, len(word) - 2)] if not self._is_prefix(word) else []
+            known = [(left, right) for left, right in cuts if self._is_word(left) and self._is_prefix(right)]
+            both = [(left, right) for left, right in known if self._match_titles([left, right], loose=False).any()]
             words += both[0] if both else (word,)
         return words
 
-    def _begins(self, text: str) -> bool:
+    def _is_prefix(self, text: str) -> bool:
         """Whether a word of the catalogue begins with this text."""
         low, high = np.searchsorted(self._words, [text, text + "\U0010ffff"])
         return bool(low < high)
 
-    def _holds(self, word: str) -> bool:
+    def _is_word(self, word: str) -> bool:
         index = int(np.searchsorted(self._words, word))
         return index < len(self._words) and self._words[index] == word
 
-    def _match(self, asked: Sequence[str], *, loose: bool) -> FloatArray:
+    def _match_titles(self, query_words: Sequence[str], *, loose: bool) -> FloatArray:
         """The sum of the query words' match strengths per title; 0 if a word does not match. [I]."""
-        best = np.array([self._titles_with(word, loose=loose) for word in asked])  # [words, I]
+        best = np.array([self._match_title_words(word, loose=loose) for word in query_words])  # [words, I]
         total: FloatArray = np.where((best > 0).all(axis=0), best.sum(axis=0), 0)
         return total
 
-    def _titles_with(self, word: str, *, loose: bool) -> FloatArray:
+    def _match_title_words(self, word: str, *, loose: bool) -> FloatArray:
         """The strength of each title's best matching word, 0 if none matches. [I]."""
-        strength = self._matches(word, loose=loose)
+        strength = self._match_words(word, loose=loose)
         rows = np.flatnonzero(strength)
         best = np.zeros(self._titles.shape[1], dtype=np.float32)
         starts = self._titles.indptr
@@ -95,7 +102,7 @@ class TitleSearch:
                 best[self._titles.indices[starts[row] : starts[row + 1]]] = level
         return best
 
-    def _matches(self, word: str, *, loose: bool) -> FloatArray:
+    def _match_words(self, word: str, *, loose: bool) -> FloatArray:
         """The match strength of each catalogue word. Typos count if little else matches, or if `loose`. [W]."""
         strength = np.zeros(len(self._words), dtype=np.float32)
         low, high = np.searchsorted(self._words, [word, word + "\U0010ffff"])
@@ -124,7 +131,7 @@ def title_words(text: str) -> list[str]:
     return [word[:MAX_LETTERS] for word in words]
 
 
-def _asked(query: str) -> list[str]:
+def _query_words(query: str) -> list[str]:
     words = [word[:MAX_LETTERS] for word in WORD.findall(normalise(query))][:MAX_WORDS]
     return [word for word in words if word not in ARTICLES] or words
 
