@@ -104,16 +104,21 @@ def imported_by(module: str) -> tuple[str, ...]:
             if node.level:
                 raise ValueError(f"{module} has a relative import, which this does not follow")
             names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return tuple(sorted(name for name in names if name.startswith(PACKAGE + ".") and source_of(name).is_file()))
+    packages = {PACKAGE, module.partition(".")[0]}  # of a model from outside the package also its own
+    inside = (name for name in names if "." in name and name.partition(".")[0] in packages)
+    return tuple(sorted(name for name in inside if source_of(name).is_file()))
 
 
 @cache
 def source_of(module: str) -> Path:
     """The file of a module; one that does not exist for a name that is no module."""
-    root = find_spec(PACKAGE)
-    if root is None or root.submodule_search_locations is None:
-        raise ModuleNotFoundError(PACKAGE)
-    path = Path(root.submodule_search_locations[0], *module.split(".")[1:])
+    package, *inner = module.split(".")
+    root = find_spec(package)
+    if root is None or root.origin is None:
+        raise ModuleNotFoundError(package)
+    if root.submodule_search_locations is None:
+        return Path(root.origin)
+    path = Path(root.submodule_search_locations[0], *inner)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
