@@ -121,6 +121,16 @@ def test_evaluate_prints_a_complete_report(cli: Cli, log: Path) -> None:
         assert report[key] is not None
     again = cli("evaluate", "ease", "--data", str(log), "--set", "l2=5", "-k", "3,5", "--samples", "100", "--json").json
     assert again["metrics"] == report["metrics"]
+    table = cli("evaluate", "ease", "--data", str(log), "-k", "3,5", "--samples", "100").out
+    assert "by user activity and item popularity" in table
+    assert "ndcg@5" in table
+
+
+def test_help_shows_the_defaults_of_the_configs(cli: Cli) -> None:
+    shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", cli("evaluate", "--help").out).split())
+    assert "Default: 0.7,0.15,0.15." in shown
+    assert "Default: 42." in shown
+    assert "Default: train+valid." in shown
 
 
 def test_evaluation_options_change_the_result(cli: Cli, log: Path) -> None:
