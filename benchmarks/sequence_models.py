@@ -4,7 +4,7 @@ Prints one JSON object and draws docs/images/; `python benchmarks/sequence_model
 Seconds are of the processor where not said otherwise: what else the machine does is not counted.
 
     curves    configs/c/sasrec.toml and gru4rec.toml: figures at test, seconds, curves, the time to half of the goal
-    layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, alike otherwise
+    layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, equally otherwise
     rectools  SASRec against RecTools' at the same dim, blocks, length and batch, on C-small: seconds to a valid NDCG@10
     session   configs/session-gru.toml and the same without attention beside the baselines, paired
     session-earlier  configs/session-earlier/gru4rec.toml beside the baselines
@@ -56,7 +56,7 @@ ALIKE = {"dim": 64, "layers": 2, "max_length": 50, "dropout": 0.2}
 
 
 def trained(name: str, over: Split, settings: dict[str, Any], watch: str, every: int) -> tuple[Recommender, list[Any]]:
-    """A model, and (epoch, seconds of training until then, figure on valid) for every few epochs."""
+    """A model, and (epoch, seconds of training until then, score on valid) for every few epochs."""
     spent, rows, look = 0.0, [], validation(over, watch)
     model = create(name, **settings | {"patience": 1000, "validate_every": every})
     began = time.process_time()

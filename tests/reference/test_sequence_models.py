@@ -83,7 +83,7 @@ def test_random_restarts_keep_every_transition_once(
     counts = []
     for _ in range(200):
         shorter = random_restarts(subsequences, probability, rng)
-        indices = [first + step for first, n in zip(shorter.first, shorter.lengths, strict=True) for step in range(n)]
+        indices = [first + step for first, n in zip(shorter.begins, shorter.lengths, strict=True) for step in range(n)]
         assert Counter(indices) == transitions_by_loop(sequences)
         assert shorter.lengths.min() >= 1
         counts.append(len(shorter))
@@ -103,7 +103,7 @@ def test_lanes_hold_every_transition_once_and_subsequences_without_gaps(
     lanes = fill_lanes(subsequences, n_lanes, rng)
     assert lanes.transitions.shape[1] <= n_lanes
     assert Counter(lanes.transitions[lanes.transitions >= 0].tolist()) == transitions_by_loop(sequences)
-    starts = set(subsequences.first.tolist())
+    starts = set(subsequences.begins.tolist())
     assert starts >= {start for start, n in zip(train.histories.starts, train.histories.lengths, strict=False) if n > 1}
     for lane in range(lanes.transitions.shape[1]):
         column, resets = lanes.transitions[:, lane], lanes.resets[:, lane]

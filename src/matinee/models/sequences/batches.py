@@ -17,17 +17,17 @@ MIN_STEPS = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subsequences:
-    """R runs of consecutive transitions. first: [R], the first transition of each; lengths: [R], their number."""
+    """R runs of consecutive transitions. begins: [R], the first transition of each; lengths: [R], their number."""
 
-    first: IntArray
+    begins: IntArray
     lengths: IntArray
 
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.begins)
 
     def take(self, rows: IntArray) -> "Subsequences":
         """The subsequences of some rows."""
-        return Subsequences(self.first[rows], self.lengths[rows])
+        return Subsequences(self.begins[rows], self.lengths[rows])
 
 
 def split_histories(starts: IntArray, max_length: int, rng: np.random.Generator) -> Subsequences:
@@ -56,7 +56,7 @@ def random_restarts(subsequences: Subsequences, probability: float, rng: np.rand
         return subsequences
     bounds = np.concatenate([[0], np.cumsum(subsequences.lengths)])
     owners = rows_of(bounds)
-    transitions = subsequences.first[owners] + np.arange(bounds[-1]) - bounds[owners]
+    transitions = subsequences.begins[owners] + np.arange(bounds[-1]) - bounds[owners]
     is_first = (rng.random(bounds[-1]) < probability) & (rng.random(len(subsequences)) < 0.5)[owners]
     is_first[bounds[:-1]] = True
     first = np.flatnonzero(is_first)
@@ -93,14 +93,14 @@ def pack(batch: Subsequences) -> tuple[IntArray, IntArray]:
     """Subsequences, longest first, as torch's PackedSequence: (transitions by step [P], batch sizes [T])."""
     steps = np.arange(int(batch.lengths[0]))[:, None]
     present = batch.lengths > steps  # [T, R]
-    return (batch.first + steps)[present], present.sum(axis=1)
+    return (batch.begins + steps)[present], present.sum(axis=1)
 
 
 def pad(batch: Subsequences) -> tuple[IntArray, BoolArray]:
     """Subsequences padded at their end: (transitions [R, T], whether each is one and not padding [R, T])."""
     steps = np.arange(int(batch.lengths.max()))
     present = steps < batch.lengths[:, None]
-    return batch.first[:, None] + np.minimum(steps, batch.lengths[:, None] - 1), present
+    return batch.begins[:, None] + np.minimum(steps, batch.lengths[:, None] - 1), present
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +134,6 @@ def fill_lanes(subsequences: Subsequences, n_lanes: int, rng: np.random.Generato
     bounds = np.concatenate([[0], np.cumsum(n[order])])
     owners = rows_of(bounds)
     offsets = np.arange(bounds[-1]) - bounds[owners]
-    transitions[step_of[owners] + offsets, lane_of[owners]] = subsequences.first[order][owners] + offsets
+    transitions[step_of[owners] + offsets, lane_of[owners]] = subsequences.begins[order][owners] + offsets
     resets[step_of, lane_of] = True
     return Lanes(transitions, resets)
