@@ -15,7 +15,7 @@ from matinee.serve.accounts.sessions import RequestSession, SignedInElsewhere, s
 from matinee.serve.http.csrf import StaleForm
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.pages.context import page_context
-from matinee.serve.pages.errors import PageError, error_page, page_for
+from matinee.serve.pages.errors import PageError, render_error, render_page_error
 from matinee.serve.pages.i18n import texts_for
 
 TRANSLATED: dict[type[MatineeError], PageError] = {
@@ -44,8 +44,8 @@ async def handle_http(request: Request, error: Exception) -> Response:
     if http_error.status_code == 404:
         path = request.url.path
         wanted = path.rpartition("/")[2]
-        return page_for(page, PageError("error.no_page", 404, wanted=wanted, name=path[:100]))
-    return error_page(page, http_error.status_code, str(http_error.detail))
+        return render_page_error(page, PageError("error.no_page", 404, wanted=wanted, name=path[:100]))
+    return render_error(page, http_error.status_code, str(http_error.detail))
 
 
 async def handle_validation(request: Request, error: Exception) -> Response:
@@ -55,7 +55,7 @@ async def handle_validation(request: Request, error: Exception) -> Response:
         keep = ("loc", "msg", "type")  # without the input: it may hold NaN, which JSON cannot
         return JSONResponse({"detail": [{key: problem[key] for key in keep} for problem in problems]}, 422)
     name, reason = problems[0]["loc"][-1], problems[0]["msg"].lower()
-    return page_for(page_context(request), PageError("error.bad_field", name=name, reason=reason))
+    return render_page_error(page_context(request), PageError("error.bad_field", name=name, reason=reason))
 
 
 async def handle_known(request: Request, error: Exception) -> Response:
@@ -64,8 +64,8 @@ async def handle_known(request: Request, error: Exception) -> Response:
     if _is_api(request):
         return JSONResponse({"detail": str(error)}, translated.status if translated else 422)
     if translated or isinstance(error, PageError):
-        return page_for(page_context(request), translated or cast(PageError, error))
-    return error_page(page_context(request), 404, str(error))
+        return render_page_error(page_context(request), translated or cast(PageError, error))
+    return render_error(page_context(request), 404, str(error))
 
 
 async def handle_database(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from matinee.serve.api.requests import UNPROCESSABLE, item_row, require_open
+from matinee.serve.api.dependencies import UNPROCESSABLE, find_item_row, require_open
 from matinee.serve.api.schemas import EventIn, EventsOut
 from matinee.serve.dependencies import CurrentSite
 from matinee.store.protocols import LiveEvent
@@ -27,7 +27,7 @@ def events(request: Request, response: Response, site: CurrentSite, sent: EventI
     for event in batch:
         if event.at is not None and event.at > now + CLOCK_SLACK:
             raise HTTPException(UNPROCESSABLE, f"at = {event.at} is in the future; it is {now} (UTC seconds)")
-    rows = [item_row(site, event.item_id, UNPROCESSABLE) for event in batch]
+    rows = [find_item_row(site, event.item_id, UNPROCESSABLE) for event in batch]
     visitor_id = None
     if any(event.user_id is None for event in batch):
         visitor_id = site.visitors.open(request, response, now)

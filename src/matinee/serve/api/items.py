@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from matinee.serve.api.requests import ItemRow, Length
+from matinee.serve.api.dependencies import ItemRow, Length
 from matinee.serve.api.schemas import ItemOut, item_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.site import MAX_QUERY

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 
 from matinee.config import Rerank, configure, parse_rerank
-from matinee.serve.api.requests import ItemRow, Length, Model, State
+from matinee.serve.api.dependencies import ItemRow, Length, Model, State
 from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id

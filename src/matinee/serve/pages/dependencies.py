@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from matinee.serve.dependencies import CurrentSite
-from matinee.serve.pages.errors import movie_row, require_served
+from matinee.serve.pages.errors import find_movie_row, require_served
 from matinee.serve.pages.rerank_form import RerankForm, read_rerank_form
 
 
@@ -18,7 +18,7 @@ async def get_served_model(site: CurrentSite, model: str = "") -> str:
 
 async def get_movie_row(site: CurrentSite, item_id: str) -> int:
     """The row of the movie in the path. Raises PageError for an unknown id."""
-    return movie_row(site, item_id)
+    return find_movie_row(site, item_id)
 
 
 def get_rerank(request: Request, site: CurrentSite) -> RerankForm:

@@ -30,7 +30,7 @@ def require_served(name: str, models: Sequence[str]) -> None:
         raise PageError("error.no_model", 404, name=name[:MAX_QUERY], models=", ".join(models))
 
 
-def movie_row(site: Site, item_id: str) -> int:
+def find_movie_row(site: Site, item_id: str) -> int:
     """The row of a movie. Raises PageError for an unknown id."""
     row = site.engine.items.row(item_id)
     if row < 0:
@@ -38,14 +38,14 @@ def movie_row(site: Site, item_id: str) -> int:
     return row
 
 
-def page_for(page: PageContext, error: PageError) -> Response:
+def render_page_error(page: PageContext, error: PageError) -> Response:
     """The page for an error, in the visitor's language."""
     message = page.texts(error.key, **error.values)
     offers_models = error.key == "error.no_model"
-    return error_page(page, error.status, message, wanted=error.wanted, offers_models=offers_models)
+    return render_error(page, error.status, message, wanted=error.wanted, offers_models=offers_models)
 
 
-def error_page(
+def render_error(
     page: PageContext, status: int, message: str, *, wanted: str = "", offers_models: bool = False
 ) -> Response:
     """A page with the error and a way on: movies with a title like `wanted`, else popular movies."""

@@ -12,7 +12,7 @@ from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import ListPosition
 from matinee.serve.pages.context import Page, Visitor, own_path
 from matinee.serve.pages.dependencies import MovieRow
-from matinee.serve.pages.errors import PageError, movie_row, require_served
+from matinee.serve.pages.errors import PageError, find_movie_row, require_served
 from matinee.store.protocols import Kind
 
 SIMILAR, ALSO_LIKED = 12, 6
@@ -70,7 +70,7 @@ class MarkForm(BaseModel):
 @router.post("/mark")
 def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()]) -> Response:
     """Rate a movie (1 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
-    row = movie_row(site, form.item_id)
+    row = find_movie_row(site, form.item_id)
     mark = EVENT_KINDS.get(form.mark, form.mark)  # an old name: the page was opened before an update
     if mark not in MARKS:
         raise PageError("error.no_rating")

@@ -1,4 +1,4 @@
-"""What requests of the API ask for, as dependencies: an item, a model, a length, a history."""
+"""What requests of the API ask for: an item, a model, a length, a history."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -22,7 +22,7 @@ Model = Annotated[str | None, Query(max_length=100, description="A served model;
 
 def get_item_row(site: CurrentSite, item_id: str) -> int:
     """The row of the item in the path; 404 for an unknown id."""
-    return item_row(site, item_id, HTTP_404_NOT_FOUND)
+    return find_item_row(site, item_id, HTTP_404_NOT_FOUND)
 
 
 def get_state(
@@ -45,7 +45,7 @@ ItemRow = Annotated[int, Depends(get_item_row)]
 State = Annotated[VisitorState, Depends(get_state)]
 
 
-def item_row(site: Site, item_id: Id, status: int) -> int:
+def find_item_row(site: Site, item_id: Id, status: int) -> int:
     """The row of an item; an HTTP error with this status for an unknown id."""
     try:
         return site.row_of(item_id)
@@ -69,6 +69,6 @@ def _parse_history(site: Site, text: str) -> Histories:
         raise HTTPException(UNPROCESSABLE, f"{len(ids)} items in the history; at most {MAX_HISTORY}")
     rows = site.engine.items.rows(ids)
     for index in np.flatnonzero(rows == UNKNOWN)[:1]:
-        item_row(site, ids[index], UNPROCESSABLE)
+        find_item_row(site, ids[index], UNPROCESSABLE)
     last = dict.fromkeys(reversed(rows.tolist()))  # the last event with an item counts, as in every history
     return Histories.of([list(reversed(last))])
