@@ -28,7 +28,8 @@ from matinee import workflow
 from matinee.config import EvaluationConfig, Experiment, read_experiment
 from matinee.data.splits import Split
 from matinee.evaluation.comparison import compare
-from matinee.evaluation.evaluate import Report, evaluate, validation
+from matinee.evaluation.evaluate import evaluate, validation
+from matinee.evaluation.report import Report
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.report.plots import draw_comparison, draw_curves

@@ -21,7 +21,7 @@ import numpy as np
 from matinee import workflow
 from matinee.config import EvaluationConfig, Experiment, read_experiment
 from matinee.evaluation.comparison import compare
-from matinee.evaluation.evaluate import Report
+from matinee.evaluation.report import Report
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PATTERNS = {"c-small": ("c-small/*",), "c": ("c/*",), "session": ("session/*", "session-*"), "every": ("session/*",)}

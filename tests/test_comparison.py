@@ -12,8 +12,8 @@ from scipy import stats
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Interval, resample, resampled_means
 from matinee.evaluation.comparison import compare, holm, labels, paired_p
-from matinee.evaluation.evaluate import Report
 from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.report import Report
 from matinee.evaluation.segments import Segment
 from matinee.report.plots import draw_comparison
 from matinee.report.tables import comparison_table, format_p, report_table, segment_table

@@ -29,8 +29,9 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.comparison import compare as compare_reports
-from matinee.evaluation.evaluate import Report, peak_memory_mb, validation
 from matinee.evaluation.evaluate import evaluate as measure
+from matinee.evaluation.evaluate import peak_memory_mb, validation
+from matinee.evaluation.report import Report
 from matinee.histories import Histories
 from matinee.models import create
 from matinee.models.base import Recommender

@@ -14,7 +14,7 @@ from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split
-    from matinee.evaluation.evaluate import Report
+    from matinee.evaluation.report import Report
     from matinee.store.artefact import Artefact
 
 Chosen = frozenset[str]

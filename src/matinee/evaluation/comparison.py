@@ -9,8 +9,8 @@ import numpy as np
 from matinee.arrays import FloatArray
 from matinee.errors import MatineeError, did_you_mean
 from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
-from matinee.evaluation.evaluate import Report
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
+from matinee.evaluation.report import Report
 
 Verdict = Literal["best", "tied", "worse"]
 

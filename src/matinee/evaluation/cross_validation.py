@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
-from matinee.evaluation.evaluate import Report
 from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.report import Report
 
 
 def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:

@@ -2,19 +2,16 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from html import escape
-from math import isfinite
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
-from matinee.config import EvaluationConfig, PartName, Rerank
+from matinee.config import EvaluationConfig, PartName
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
-from matinee.evaluation.bootstrap import Exposures, Interval, intervals
+from matinee.evaluation.bootstrap import Exposures, intervals
 from matinee.evaluation.metrics import (
     LOWER_IS_BETTER,
     OF_ALL_LISTS,
@@ -28,6 +25,7 @@ from matinee.evaluation.metrics import (
     parse_metric,
     support,
 )
+from matinee.evaluation.report import Report, describe_split
 from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
@@ -36,102 +34,6 @@ from matinee.ranking.rank import BLOCK_BYTES, rank
 from matinee.ranking.rerank import Reranker
 
 DEFAULT = EvaluationConfig()
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
-
-    users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
-    targets left out because their user already had the item. user_rows [B] and per_user (name -> a value per user)
-    are for paired tests and not in the JSON.
-    """
-
-    model: str
-    config: dict[str, Any]
-    data: dict[str, Any]
-    split: dict[str, Any]
-    evaluation: dict[str, Any]
-    metrics: dict[str, Interval]
-    users: int
-    users_without_targets: int
-    targets: int
-    targets_seen_before: int
-    rank_seconds: float
-    fit_seconds: float | None = None
-    peak_memory_mb: float | None = None
-    segments: tuple[Segment, ...] = ()
-    user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
-    per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready dict without per-user values; NaN becomes null."""
-        fields = {name: value for name, value in vars(self).items() if name not in ("user_rows", "per_user")}
-        fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
-        fields["segments"] = [asdict(segment) for segment in self.segments]
-        plain: dict[str, Any] = _plain(fields)
-        return plain
-
-    def grid(self) -> tuple[list[int], dict[str, list[Interval | None]]]:
-        """The metrics as a table: list lengths, and metric -> one interval per length.
-
-        A metric without a list length has a single interval, the first.
-        """
-        parsed = {name: parse_metric(name) for name in self.metrics}
-        ks = sorted({k for _, k in parsed.values() if k is not None})
-        rows: dict[str, list[Interval | None]] = {}
-        for name, (base, k) in parsed.items():
-            cells = rows.setdefault(base, [None] * max(1, len(ks)))
-            cells[0 if k is None else ks.index(k)] = self.metrics[name]
-        return ks, rows
-
-    def headline(self) -> str:
-        """One line: the model, the data, the split and the number of users."""
-        return (
-            f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}: "
-            f"{self.users:,} users, {self.users_without_targets:,} without targets left out"
-        )
-
-    def notes(self) -> list[str]:
-        """Caveats for readers of the results: leaks of the split, and what was left out."""
-        other = {"valid": "test:", "test": "valid:"}[self.evaluation["on"]]
-        notes = [f"the split leaks: {leak}" for leak in self.split["leaks"] if not leak.startswith(other)]
-        if self.split["method"] == "session":
-            which = (
-                "every event after the first of a session"
-                if self.evaluation["predict"] == "every"
-                else "the last of each session"
-            )
-            inputs = "the user's events" if self.split["earlier"] else "the events of the session"
-            notes.append(f"predicted: {which} ({self.targets:,} predictions), from {inputs} before it")
-        if self.evaluation.get("rebuild_graph"):
-            notes.append(f"graph rebuilt from the inputs, {self.evaluation['inputs']}, without training")
-        if self.evaluation.get("repeat"):
-            notes.append("lists may contain items seen before")
-        if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
-            notes.append(f"the lists are reranked: {reranked}")
-        if self.targets_seen_before:
-            notes.append(f"{self.targets_seen_before:,} targets left out because their user already had the item")
-        return notes
-
-    def table(self) -> str:
-        """The metrics as text, one row each, with their 95% intervals."""
-        ks, rows = self.grid()
-        width = max(map(len, rows)) + 2
-        lines = [self.headline(), " " * width + "".join(f"{f'@{k}':<26}" for k in ks)]
-        for name, cells in rows.items():
-            lines.append(f"{name:<{width}}" + "".join(f"{format_interval(cell, name):<26}" for cell in cells))
-        return "\n".join(line.rstrip() for line in [*lines, *self.notes()])
-
-    def _repr_html_(self) -> str:
-        ks, rows = self.grid()
-        head = "".join(f"<th>@{k}</th>" for k in ks)
-        body = "".join(
-            f"<tr><th>{name}</th>{''.join(f'<td>{format_interval(cell, name)}</td>' for cell in cells)}</tr>"
-            for name, cells in rows.items()
-        )
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
-        return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>{notes}"
 
 
 def evaluate(
@@ -219,32 +121,6 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     return score
 
 
-def describe_split(split: Split) -> dict[str, Any]:
-    """The method, the settings that matter to it, the sizes of the parts, and what leaks from the future."""
-    method = split.config.split
-    relevant = {
-        "random": ("ratios", "seed"),
-        "leave-last": (),
-        "time": ("at",) if split.config.at else ("ratios",),
-        "new-users": ("ratios", "seed", "input_share"),
-        "k-fold": ("folds", "fold", "seed"),
-        "session": ("ratios", "gap", "min_length", "earlier"),
-        "files": ("path",),
-    }[method]
-    settings = split.config.model_dump(mode="json", include=set(relevant))
-    return {"method": method, **settings, **split.sizes(), "leaks": list(split.leaks)}
-
-
-def format_interval(interval: Interval | None, metric: str) -> str:
-    """`0.1717 (0.1663–0.1770)`; empty without an interval, a dash for NaN."""
-    if interval is None:
-        return ""
-    if not isfinite(interval.mean):
-        return "–"
-    digits = 2 if metric.startswith("novelty") else 4  # bits, not a share
-    return f"{interval.mean:.{digits}f} ({interval.low:.{digits}f}–{interval.high:.{digits}f})"
-
-
 def peak_memory_mb() -> float | None:
     """Peak memory of this process so far, in MB; None where the system does not report it."""
     try:
@@ -284,14 +160,3 @@ def _predict(model: Recommender[Any], task: Task) -> FloatArray:
         targets = task.targets.block(start, stop)
         predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[targets.owners, targets.items]
     return predicted
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any tree of values
-    """The value in JSON types."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.comparison import Comparison
-from matinee.evaluation.evaluate import Report, format_interval
+from matinee.evaluation.report import Report, format_interval
 from matinee.workflow import MovieList
 
 COLUMNS = ("ndcg", "recall")
