@@ -29,6 +29,7 @@ def dataset(rows: list[tuple[int, int, int]]) -> Dataset:
 
 
 rows = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 12), st.integers(0, 30)), min_size=1, max_size=80)
+many = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 60)), min_size=40, max_size=80)
 ratios = st.sampled_from([(0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.8, 0.1, 0.1), (0.34, 0.33, 0.33)])
 
 
@@ -82,7 +83,7 @@ def test_no_target_of_a_split_by_time_precedes_training(rows, ratios):
     assert cut.leaks == ()
 
 
-@given(rows, st.permutations(range(9)))
+@given(many, st.permutations(range(9)))
 def test_leave_last_of_a_user_is_independent_of_other_users(rows, names):
     plain = dataset(rows)
     moved = dataset([(names[user], item, at) for user, item, at in rows])
@@ -112,9 +113,6 @@ def test_sessions_end_at_users_and_pauses(rows, gap):
         wanted.append(previous is None or previous[0] != user or at - previous[1] > gap)
         previous = (user, at)
     assert session_starts(events, gap).tolist() == wanted
-
-
-many = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12), st.integers(0, 60)), min_size=40, max_size=80)
 
 
 @given(many, ratios, st.integers(3, 10), st.integers(2, 3), st.booleans(), st.sampled_from(["every", "last"]))
