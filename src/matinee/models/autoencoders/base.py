@@ -1,15 +1,22 @@
 """What CDAE and Mult-VAE share: settings, and an output layer that scores the whole catalogue."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.models.base import Recommender
 from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.configs import GradientConfig
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from matinee.models.autoencoders.losses import CatalogueLoss
 
 
 class AutoencoderConfig(GradientConfig):
@@ -36,6 +43,7 @@ class AutoencoderConfig(GradientConfig):
 class CatalogueAutoencoder(Recommender[FloatArray]):
     """score = output · state + output_bias, where the state is the last hidden layer [B, H]."""
 
+    config: AutoencoderConfig
     output: FloatArray  # [I, H]
     output_bias: FloatArray  # [I]
 
@@ -56,6 +64,30 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the output layer's rows. [n] -> [n, I]."""
         return cosines(self.output, item_rows)
+
+    def _initialise_output(self, n_items: int, width: int, generator: "Generator") -> "dict[str, Tensor]":
+        """The output layer's weights [I, H] and bias [I] for training."""
+        import torch
+
+        from matinee.nn.initialisers import initialise
+
+        weights = initialise((n_items, width), self.config.initialiser, generator)
+        return {"output": weights, "output_bias": torch.zeros(n_items)}
+
+    def _output_loss(
+        self,
+        kind: "CatalogueLoss",
+        state: "Tensor",
+        weights: "Mapping[str, Tensor]",
+        targets: csr_array,
+        unobserved: float = 1.0,
+    ) -> "Tensor":
+        """The mean over users of `catalogue_loss`. state [B, H]; targets [B, I]."""
+        from matinee.models.autoencoders.losses import catalogue_loss
+        from matinee.models.autoencoders.network import SparseRows
+
+        output, bf16 = (weights["output"], weights["output_bias"]), self.config.precision == "bfloat16"
+        return catalogue_loss(kind, state, output, SparseRows.of(targets), unobserved, 1 / len(state), bf16=bf16)
 
 
 def sigmoid(values: FloatArray) -> FloatArray:

@@ -82,9 +82,8 @@ class CDAE(CatalogueAutoencoder):
         import torch
         from torch.nn import functional
 
-        from matinee.models.autoencoders.losses import catalogue_loss
         from matinee.models.autoencoders.network import SparseRows, noisy_product, sparse_product, tanh
-        from matinee.nn.initialisers import initialise, initialise_layers
+        from matinee.nn.initialisers import initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
@@ -93,11 +92,10 @@ class CDAE(CatalogueAutoencoder):
         activate: Callable[[torch.Tensor], torch.Tensor] = tanh
         if config.activation != "tanh":
             activate = torch.nn.Sigmoid() if config.activation == "sigmoid" else torch.nn.Identity()
-        dim, bf16 = capped_dim(self, train.n_items), config.precision == "bfloat16"
+        dim = capped_dim(self, train.n_items)
         weights = initialise_layers({"encoder": (train.n_items, dim)}, config.initialiser, generator)
         weights["user_nodes"] = torch.zeros((train.n_users, dim))
-        weights["output"] = initialise((train.n_items, dim), config.initialiser, generator)
-        weights["output_bias"] = torch.zeros(train.n_items)
+        weights |= self._initialise_output(train.n_items, dim, generator)
 
         def encode(users: IntArray) -> torch.Tensor:
             if config.corruption == "dropout":
@@ -111,9 +109,7 @@ class CDAE(CatalogueAutoencoder):
 
         def losses() -> Iterator[torch.Tensor]:
             for users in batches(matrix.shape[0], config.batch_size, run.rng):
-                output, wanted = (weights["output"], weights["output_bias"]), SparseRows.of(targets[users])
-                scale, unobserved = 1 / len(users), config.unobserved
-                yield catalogue_loss(config.loss, encode(users), output, wanted, unobserved, scale, bf16=bf16)
+                yield self._output_loss(config.loss, encode(users), weights, targets[users], config.unobserved)
 
         def learned() -> Mapping[str, FloatArray]:
             return {name: tensor.numpy().copy() for name, tensor in weights.items()}

@@ -64,18 +64,17 @@ class MultVAE(CatalogueAutoencoder):
         """See Recommender. Raises MatineeError if a width that was set is more than the catalogue has items."""
         import torch
 
-        from matinee.models.autoencoders.losses import catalogue_loss, gaussian_kl
+        from matinee.models.autoencoders.losses import gaussian_kl
         from matinee.models.autoencoders.network import SparseRows, product, sparse_product, tanh
-        from matinee.nn.initialisers import initialise, initialise_layers
+        from matinee.nn.initialisers import initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
-        dim, hidden, bf16 = *self._widths(train.n_items), config.precision == "bfloat16"
+        dim, hidden = self._widths(train.n_items)
         weights = initialise_layers(self._shapes(train.n_items, dim), config.initialiser, generator)
-        weights["output"] = initialise((train.n_items, hidden or dim), config.initialiser, generator)
-        weights["output_bias"] = torch.zeros(train.n_items)
+        weights |= self._initialise_output(train.n_items, hidden or dim, generator)
         step = torch.zeros((), dtype=torch.int64)  # for the KL weight
         steps_per_epoch = -(-matrix.shape[0] // config.batch_size)
 
@@ -98,8 +97,7 @@ class MultVAE(CatalogueAutoencoder):
                     code = mean + noise * (0.5 * log_variance).exp()
                 else:
                     code = tanh(code)
-                output, wanted = (weights["output"], weights["output_bias"]), SparseRows.of(targets[users])
-                yield catalogue_loss("softmax", decode(code), output, wanted, scale=1 / len(users), bf16=bf16) + kl
+                yield self._output_loss("softmax", decode(code), weights, targets[users]) + kl
 
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: tensor.numpy().copy() for name, tensor in weights.items()}, dim)
