@@ -1,12 +1,12 @@
 """Protocol B on one core: EASE's fit and its memory, ranking everyone, and the whole `evaluate` command.
 
-Each against the way it is usually written, in one run. Prints one JSON object. Run it as `make bench` does:
+Each is compared with the usual implementation, in one run. Prints one JSON object. Run it as `make bench` does:
 one core, one thread, nothing else running.
 
     fit       X.T @ X in dense float64 and np.linalg.inv, against matinee's EASE: seconds and memory added by the fit,
               each in a process of its own
     rank      a loop over users (product, mask, argsort), against rank(): seconds for 6,040 lists of 10
-    evaluate  `matinee evaluate ease --data ml-1m --set l2=500 --json` as a process: seconds, peak memory, figures
+    evaluate  `matinee evaluate ease --data ml-1m --set l2=500 --json` as a process: seconds, peak memory, metrics
     help      `matinee --help` as a process: seconds
 """
 
@@ -34,7 +34,7 @@ LOOP_USERS = 1000
 
 
 def data_path(name: str) -> Path:
-    """Where a data set outside the project lies."""
+    """The folder of a data set outside the project."""
     root = os.environ.get("MATINEE_DATA") or Path(__file__).parents[2] / "shared" / "data"
     return Path(root) / name
 
@@ -45,7 +45,7 @@ def memory_now() -> int:
 
 
 def measure(work: Callable[[], Any]) -> dict[str, float]:
-    """Seconds of a piece of work, and the most memory it added, sampled every 2 ms."""
+    """Seconds of a task, and the peak memory it added, sampled every 2 ms."""
     before, peak, done = memory_now(), 0, threading.Event()
 
     def watch() -> None:
@@ -64,7 +64,7 @@ def measure(work: Callable[[], Any]) -> dict[str, float]:
 
 
 def textbook(matrix: Any) -> np.ndarray:
-    """EASE as it is usually written."""
+    """The usual implementation of EASE."""
     dense = matrix.toarray().astype(np.float64)
     gram = dense.T @ dense
     gram[np.diag_indices_from(gram)] += L2
@@ -75,7 +75,7 @@ def textbook(matrix: Any) -> np.ndarray:
 
 
 def fit_once(which: str, data: str) -> dict[str, float]:
-    """One fit, in this process: the child's part of `fit`."""
+    """One fit in this process; `fit` runs it in a child process."""
     from matinee.models import create
     from matinee.training.run import Run
 
@@ -133,7 +133,7 @@ def ranking(data: str, times: int) -> dict[str, Any]:
 
 
 def command(*arguments: str, times: int) -> tuple[float, str]:
-    """Median seconds of a command as a process, and what it printed."""
+    """Median seconds of a command, and its output."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()

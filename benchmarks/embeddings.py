@@ -3,8 +3,8 @@
     python benchmarks/run.py embeddings            or, some of it: python benchmarks/embeddings.py pairs ials bpr skip
 
 pairs: MoviePairs on MovieLens small of 9/2018 against the loop over written-out pairs. ials: implicit and irspack.
-bpr: cornac. skip: gensim's Word2Vec. The peers live in an environment of their own that this script makes in the cache
-folder. All run in one thread; cpu_seconds are what a process got of the core, seconds the clock on the wall.
+bpr: cornac. skip: gensim's Word2Vec. The peers are installed in a virtual environment in the cache folder. All run in
+one thread; cpu_seconds are processor time, seconds wall time.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def pairs() -> dict[str, Any]:
 
 
 def alone() -> ProcessPoolExecutor:
-    """A process of its own: its peak memory is nobody else's."""
+    """Run in a separate process, to measure its peak memory."""
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
 
 
@@ -150,13 +150,13 @@ def pairs_run(epochs: int, rate: float) -> dict[str, float]:
 
 
 def checkerboard() -> TrainingData:
-    """Four users of two kinds."""
+    """Four users with two tastes."""
     histories = Histories.of([[0, 2, 4], [0, 2], [1, 3], [1, 3, 5]])
     return TrainingData(replace(histories, user_rows=np.arange(4, dtype=np.int32)), 6)
 
 
 def loop(histories: Histories, n_items: int, n_pairs: int) -> dict[str, float]:
-    """The usual way: pairs through a DataLoader, embedding, softmax over all movies, Adam; timed on 500 batches."""
+    """The usual implementation: pairs from a DataLoader, softmax over all movies, Adam; timed on 500 batches."""
     from matinee.models.cooccurrence.counts import sample_pairs
 
     size, n_batches = 512, 500

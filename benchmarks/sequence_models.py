@@ -1,13 +1,13 @@
-"""GRU4Rec and SASRec: quality by time, layouts of batches, a peer, and how fast one list is. One core, one thread.
+"""GRU4Rec and SASRec: quality over time, batch layouts, a comparison with RecTools, latency. One core, one thread.
 
 Prints one JSON object and draws docs/images/; `python benchmarks/sequence_models.py PART ...` runs some parts only.
-Seconds are of the processor where not said otherwise: what else the machine does is not counted.
+Seconds are processor seconds unless stated otherwise.
 
-    curves    configs/c/sasrec.toml and gru4rec.toml: figures at test, seconds, curves, the time to half of the goal
-    layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, equally otherwise
+    curves    configs/c/sasrec.toml and gru4rec.toml: test metrics, seconds, curves, time to half of the goal
+    layouts   C-small, six epochs: packed and session-parallel batches, with and without attention, other settings equal
     rectools  SASRec against RecTools' at the same dim, blocks, length and batch, on C-small: seconds to a valid NDCG@10
-    session   configs/session-gru.toml and the same without attention beside the baselines, paired
-    session-earlier  configs/session-earlier/gru4rec.toml beside the baselines
+    session   configs/session-gru.toml with and without attention, paired with the baselines
+    session-earlier  configs/session-earlier/gru4rec.toml and the baselines
     session-layouts  layouts again, on these sessions, at half the width: the last event and every next one on valid
     latency   a list of ten of 3,706 movies for a history of 200 events
 """
@@ -45,15 +45,15 @@ PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / "configs"
 os.environ.setdefault("MATINEE_DATA", str(PROJECT.parent / "shared" / "data"))
 NDCG_GOALS = {"sasrec": 0.165, "gru4rec": 0.145}
-"""NDCG@10 at test that protocol C asks for."""
+"""Required NDCG@10 at test on protocol C."""
 LAYOUTS: dict[str, dict[str, Any]] = {
     "packed": {},
     "packed, attention": {"attention": 1},
     "session-parallel, 50 events a step": {"batches": "session-parallel", "lane_steps": 50},
 }
-"""Ways to lay out the batches of gru4rec."""
-ALIKE = {"dim": 64, "layers": 2, "max_length": 50, "dropout": 0.2}
-"""What both SASRecs share; a batch of theirs is 32 people, of whom the last 51 events count."""
+"""Batch layouts of gru4rec."""
+SHARED = {"dim": 64, "layers": 2, "max_length": 50, "dropout": 0.2}
+"""Settings of both implementations of SASRec; RecTools' batch has 32 users, with their last 51 events."""
 
 
 def trained(name: str, over: Split, settings: dict[str, Any], watch: str, every: int) -> tuple[Recommender, list[Any]]:
@@ -130,7 +130,7 @@ def session_earlier() -> dict[str, Any]:
 
 
 def beside_baselines(configs: tuple[str, ...], ways: tuple[str, ...]) -> dict[str, Any]:
-    """Networks and their baselines on one split: one fit of each, every way of asking, every figure paired by user."""
+    """Networks and baselines on one split: one fit of each, both kinds of targets, all metrics paired by user."""
     over = workflow.prepare(read_experiment(CONFIGS / f"{configs[0]}.toml"))
     reports: dict[str, dict[str, Report]] = {way: {} for way in ways}
     found: dict[str, Any] = {}
@@ -183,15 +183,15 @@ def rectools() -> dict[str, Any]:
     train = over.training().histories
     found: dict[str, Any] = {}
     for label, rate in (("RecTools", 0.002), ("RecTools, its own learning rate", 0.001)):
-        found[label] = peer(over, {**ALIKE, "learning_rate": rate, "batch_size": 32, "epochs": 60, "every": 4})
-    lengths = np.minimum(np.diff(train.starts) - 1, ALIKE["max_length"])
-    batch = round(32 * float(lengths.mean()))  # as many transitions as a batch of 32 people has there
+        found[label] = peer(over, {**SHARED, "learning_rate": rate, "batch_size": 32, "epochs": 60, "every": 4})
+    lengths = np.minimum(np.diff(train.starts) - 1, SHARED["max_length"])
+    batch = round(32 * float(lengths.mean()))  # as many transitions as RecTools has in a batch of 32 users
     for label, change in (
         ("ours", {"loss": "sampled-softmax", "precision": "bfloat16"}),
         ("ours, softmax, float32", {"loss": "softmax", "precision": "float32"}),
-        ("ours, softmax, float32, first vectors drawn", {"loss": "softmax", "initialiser": "normal"}),
+        ("ours, softmax, float32, random first vectors", {"loss": "softmax", "initialiser": "normal"}),
     ):
-        settings = ALIKE | {"batch_size": batch, "epochs": 16, "learning_rate": 0.003} | change
+        settings = SHARED | {"batch_size": batch, "epochs": 16, "learning_rate": 0.003} | change
         _, rows = trained("sasrec", over, settings, "ndcg@10", 1)
         found[label] = {"settings": settings, "epoch, cpu seconds, valid ndcg@10": rows}
     best = max(figure for _, _, figure in found["RecTools"]["epoch, cpu seconds, valid ndcg@10"])
@@ -206,7 +206,7 @@ def rectools() -> dict[str, Any]:
 
 
 def peer(over: Split, settings: dict[str, Any]) -> dict[str, Any]:
-    """RecTools in an environment of its own, measured by our NDCG."""
+    """RecTools in a separate environment, evaluated with our NDCG."""
     folder = cache_folder() / "benchmark-rectools"
     python = folder / "bin" / "python"
     if not (folder / ".ready").exists():
@@ -255,7 +255,7 @@ def latency() -> dict[str, Any]:
 
 
 def milliseconds(answer: Callable[[Histories], Any], asked: list[Histories]) -> dict[str, float]:
-    """Median and 99th percentile, of the processor and on the wall."""
+    """Median and 99th percentile of processor and wall time."""
     walls, processor = [], []
     for history in asked:
         started, clock = time.process_time(), time.perf_counter()

@@ -1,8 +1,7 @@
-"""What comes next: every model of the protocols of sequences, paired by user, on one core.
+"""Every model of the sequence protocols, compared pairwise by user, on one core.
 
 Prints one JSON object; `python benchmarks/sequences.py PART[:NAME,NAME] ...` runs some parts, or some experiments of
-one. Run it as `make bench` does. Seconds are of the processor, on one thread, fit and evaluation together: what else
-the machine does is not counted.
+one. Run it as `make bench` does. Seconds are processor seconds of one thread, fit and evaluation together.
 
     c-small, c  protocols C-small and C: each user's last event
     session     sessions of MovieLens 1M: the last movie of each (configs/session/, configs/session-*.toml)
@@ -31,18 +30,18 @@ os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" /
 
 def main() -> None:
     found = {}
-    for asked in sys.argv[1:] or PATTERNS:
-        part, _, names = asked.partition(":")
+    for argument in sys.argv[1:] or PATTERNS:
+        part, _, names = argument.partition(":")
         found[part] = measured(part, names.split(",") if names else None)
     print(json.dumps(found))
 
 
 def measured(part: str, names: list[str] | None) -> dict[str, Any]:
-    """A row for each experiment of a part, and for each metric whether another is worse than the best by chance."""
+    """Results of each experiment of a part, and for each metric how the others compare with the best."""
     paths = sorted(path for pattern in PATTERNS[part] for path in CONFIGS.glob(f"{pattern}.toml"))
     chosen = {path.stem: read_experiment(path) for path in paths if names is None or path.stem in names}
     if part == "every":
-        chosen = {name: asking_every(experiment) for name, experiment in chosen.items()}
+        chosen = {name: predicting_every(experiment) for name, experiment in chosen.items()}
     prepared = workflow.prepare(next(iter(chosen.values())))
     rows, reports = {}, {}
     for name, experiment in chosen.items():
@@ -53,7 +52,7 @@ def measured(part: str, names: list[str] | None) -> dict[str, Any]:
     return {"models": rows, "paired": {metric: verdicts(reports, metric) for metric in METRICS}}
 
 
-def asking_every(experiment: Experiment) -> Experiment:
+def predicting_every(experiment: Experiment) -> Experiment:
     evaluation = EvaluationConfig(**(experiment.evaluation.model_dump() | {"predict": "every"}))
     return experiment.model_copy(update={"evaluation": evaluation})
 
