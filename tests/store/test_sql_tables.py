@@ -105,12 +105,12 @@ def test_a_database_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) ->
 
 
 def test_a_database_answers_until_its_file_is_gone(database: SqlDatabase, tmp_path: Path) -> None:
-    assert database.answers()
+    assert database.is_readable()
     database.close()
     for path in tmp_path.iterdir():
         path.unlink()
     (tmp_path / "log.db").mkdir()
-    assert not database.answers()
+    assert not database.is_readable()
 
 
 def test_settings_of_every_connection(database: SqlDatabase) -> None:

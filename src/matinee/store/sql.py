@@ -123,7 +123,7 @@ class SqlDatabase:
         with self._reader.connect() as connection:
             yield connection
 
-    def answers(self) -> bool:
+    def is_readable(self) -> bool:
         """Whether the database can be read now."""
         try:
             with self.read() as connection:
