@@ -1,4 +1,4 @@
-"""What a rating says, on the site's scale of half a star to five: which ratings count as liking a movie."""
+"""Which ratings count as liking a movie, on a scale from half a star to five."""
 
 LIKED = 3.0
 """A reason says "you liked" from this rating on; a shelf starts from a movie rated higher."""

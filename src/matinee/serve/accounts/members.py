@@ -145,7 +145,7 @@ class Accounts:
         self._book.forget(member.user_id)
 
     def _log_in_instead(self, name: str, password: str, caller: Caller) -> NewSession:
-        """Signing up under an existing name (a double click, perhaps): the right password opens a session."""
+        """Log in after a sign-up under an existing name, perhaps by a double click. Raises RefusedError."""
         try:
             return self.log_in(name, password, caller)
         except RefusedError as error:
@@ -217,7 +217,7 @@ class Accounts:
 
 
 def name_of(name: str) -> str:
-    """A name as displayed. Raises RefusedError if it is empty or too long, or has no letter or digit, or controls."""
+    """A name as displayed. Raises RefusedError if it is empty, too long, unprintable or without a letter or digit."""
     displayed = " ".join(unicodedata.normalize("NFC", name).split())
     if not displayed or len(displayed) > NAME_LETTERS:
         raise RefusedError("name_length")

@@ -51,7 +51,7 @@ class RateLimit:
 
 
 def network_of(address: str) -> str:
-    """The key for limits by address: the address, or the /64 network of an IPv6 address, which is one household's."""
+    """The key of a limit by address: an IPv4 address, or the /64 network of an IPv6 address, usually one household."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""The JSON API, version 1. It speaks of users and items; ids go in, ids and titles come out."""
+"""The JSON API, version 1, of users and items. It takes ids, and returns ids and titles."""
 
 from fastapi import APIRouter
 

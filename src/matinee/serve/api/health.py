@@ -1,4 +1,4 @@
-"""Whether the site works, for whatever supervises it."""
+"""Health checks, for supervisors and load balancers."""
 
 from fastapi import APIRouter, Response
 

@@ -47,7 +47,7 @@ Watched = Mapping[int, LiveEvent]
 
 
 class Cards:
-    """Makes cards of item rows and of recommendations."""
+    """Builds cards of item rows and of recommendations."""
 
     def __init__(self, site: Site) -> None:
         self._site = site

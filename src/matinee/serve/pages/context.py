@@ -1,4 +1,4 @@
-"""One request for a page: whose it is, in which language, and the answer to it."""
+"""The context of a request for a page: visitor, language, impressions and the response."""
 
 from functools import cached_property
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from matinee.serve.site import Site, VisitorState
 
 
 class PageContext:
-    """What the routes of all pages need. The log is read once a request, and only by pages that need it."""
+    """What all pages need of a request. The log is read once, on the first use of `visitor`."""
 
     def __init__(self, request: Request, site: Site, resources: PageResources) -> None:
         self.request, self.site, self.resources = request, site, resources
@@ -24,7 +24,7 @@ class PageContext:
 
     @property
     def cards(self) -> Cards:
-        """Makes cards of movies."""
+        """Builds the cards of movies."""
         return self.resources.cards
 
     @cached_property

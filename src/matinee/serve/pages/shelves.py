@@ -31,7 +31,7 @@ class Shelf:
 
 
 class ShelfBuilder:
-    """Makes the shelves of one page for one visitor, without the movies that they watched or dismissed."""
+    """Builds the shelves of a page for its visitor, without movies that they watched or dismissed."""
 
     def __init__(self, page: PageContext) -> None:
         self._page, self._site, self._texts = page, page.site, page.texts

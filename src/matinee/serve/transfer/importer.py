@@ -149,7 +149,7 @@ def _outcome(event: LiveEvent, known: _Known) -> str:
 
 
 def _after_watched(event: LiveEvent, known: _Known) -> LiveEvent:
-    """The event, not before the movie was marked as watched: the last event counts, and the rating should."""
+    """The event, moved to the time of a later watch of its movie: the last event counts, and ratings should."""
     watched = known.watched.get(str(event.item_id), event.at)
     return replace(event, at=watched) if watched > event.at else event
 
