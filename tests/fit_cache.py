@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -31,10 +30,11 @@ from matinee.store.artefact import Artefact, load, save
 from matinee.training.run import Run
 
 PACKAGE = "matinee"
+HEX = "[0-9a-f]"
 LIBRARIES = ("numpy", "scipy", "torch")
 FOLDER = Path(__file__).parents[1] / ".pytest_cache" / "matinee-fits"
-DAYS = 7
-"""Fits that nobody used for so long are deleted."""
+KEPT = 3
+"""Fits of a model that are kept, those used last: all models of one version of the code take some 500 MB."""
 
 
 class FitCache:
@@ -52,17 +52,18 @@ class FitCache:
                 model = create(name, **settings).fit(train, Run.seeded(seed))
                 save(Artefact.of(model, data, train), path)
                 (path / "curves.json").write_text(json.dumps(list(model.curves)), "utf-8")
+                self._delete_old(name)
             os.utime(path)
         model = load(path).model
         model.curves = json.loads((path / "curves.json").read_text("utf-8"))
         return model
 
-    def delete_unused(self) -> None:
-        """Delete the fits that nobody used for DAYS."""
-        for path in self.folder.glob("*"):
-            if path.is_dir() and path.stat().st_mtime < time.time() - DAYS * 86_400:
-                shutil.rmtree(path, ignore_errors=True)
-                path.with_suffix(".lock").unlink(missing_ok=True)
+    def _delete_old(self, name: str) -> None:
+        """Delete the fits of a model but the KEPT last used."""
+        found = sorted(self.folder.glob(f"{name}-{HEX * 16}"), key=lambda path: path.stat().st_mtime)
+        for path in found[:-KEPT]:
+            shutil.rmtree(path, ignore_errors=True)
+            path.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def fit_key(name: str, train: TrainingData, seed: int, settings: dict[str, Any]) -> str:

@@ -16,9 +16,7 @@ from matinee.models.base import Recommender
 @pytest.fixture(scope="session")
 def fit_cache() -> FitCache:
     """The fits of this and earlier runs; MATINEE_TEST_FITS names another folder."""
-    cache = FitCache(Path(os.environ.get("MATINEE_TEST_FITS") or FOLDER))
-    cache.delete_unused()
-    return cache
+    return FitCache(Path(os.environ.get("MATINEE_TEST_FITS") or FOLDER))
 
 
 @pytest.fixture(scope="session")

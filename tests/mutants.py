@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200, help="how many mutants")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", default=[], metavar="MODULE", help="such as ranking/rank.py")
+    parser.add_argument("--part", default="1/1", help="1/2 and 2/2 are the two halves of a sample, for two machines")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     asked = parser.parse_args()
@@ -245,7 +246,8 @@ def main() -> None:
         for module in tests
         for mutants in positions_of(module, (PACKAGE / module).read_text("utf-8"), table[module].get("speed", ()))
     ]
-    mutants = sample(all_positions, asked.sample, asked.seed)
+    part, n_parts = map(int, asked.part.split("/"))
+    mutants = sample(all_positions, asked.sample, asked.seed)[part - 1 :: n_parts]
     for name in LIBRARIES:
         importlib.import_module(name)
     started = time.perf_counter()
@@ -257,6 +259,7 @@ def main() -> None:
         "positions": len(all_positions),
         "mutants": len(mutants),
         "seed": asked.seed,
+        "part": asked.part,
         **{found: counts[found] for found in ("killed", "timeout", "survived")},
         "share_killed": round(share, 4),
         "seconds": round(time.perf_counter() - started, 1),

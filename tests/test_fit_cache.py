@@ -1,5 +1,6 @@
 """The cache of fits never hides a change: of the model, of what it imports, of its data, its settings or its seed."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import fit_cache
-from fit_cache import FitCache, dependencies, fit_key, imported_by, source_of
+from fit_cache import KEPT, FitCache, dependencies, fit_key, imported_by, source_of
 from matinee.data.synthetic import two_groups, two_tastes
 from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
@@ -113,3 +114,19 @@ def test_a_fit_that_was_broken_off_is_made_again(tmp_path: Path) -> None:
         path.unlink()
     assert cache.fit("popularity", data, train).name == "popularity"
     assert (folder / "manifest.json").is_file()
+
+
+def test_the_fits_of_a_model_used_last_are_kept(tmp_path: Path) -> None:
+    data, train = toy("item-knn")
+    cache = FitCache(tmp_path)
+    cache.fit("popularity", *toy("popularity"))
+    for neighbours in (2, 3, 4, 5, 2):
+        cache.fit("item-knn", data, train, neighbours=neighbours)
+        for path in tmp_path.glob("item-knn-*"):
+            if not path.suffix:
+                os.utime(path, (0, path.stat().st_mtime - 100))  # the next one is later, whatever the clock's grain
+    kept = {path.name for path in tmp_path.glob("item-knn-*") if path.is_dir()}
+    assert len(kept) == KEPT == 3
+    expected = {f"item-knn-{fit_key('item-knn', train, 1, {'neighbours': n})}" for n in (2, 4, 5)}
+    assert kept == expected
+    assert len([path for path in tmp_path.glob("popularity-*") if path.is_dir()]) == 1
