@@ -164,7 +164,7 @@ def test_health(client: TestClient, app: FastAPI) -> None:
 
 
 def test_a_closed_database_is_not_ready(client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(site_of(app).database), "answers", lambda self: False)
+    monkeypatch.setattr(type(site_of(app).database), "is_readable", lambda self: False)
     answer = client.get("/health/ready")
     assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
 
