@@ -8,13 +8,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from starlette.testclient import TestClient
 
 from matinee.config import Config
 from matinee.errors import MatineeError
 from matinee.models import MODELS, model_class
 from matinee.models.base import Recommender
 from matinee.models.neighbours.popularity import Popularity
+from matinee.serve.app import create_app
 from matinee.serve.art.models import NEUTRAL, PICTURES, draw_picture
+from matinee.serve.pages import model_cards
 from matinee.serve.pages.i18n import LANGUAGES
 from matinee.serve.pages.mathml import mathml
 from matinee.serve.pages.model_cards import card_path, model_card
@@ -100,6 +103,23 @@ def test_a_model_without_a_card_has_its_name_its_docstring_and_a_neutral_picture
     assert (card.label, card.words_in("ko").words) == ("Newest", "The newest movies first")
     assert (card.paper, card.picture, card.formulas_for(model().config)) == ("", NEUTRAL, [])
     assert card.words_in("en").plain == card.words_in("en").when == ""
+
+
+def test_the_page_of_a_model_without_a_card(
+    artefact_paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_cards, "card_path", lambda model: None)
+    model_card.cache_clear()
+    try:
+        with TestClient(create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/plain.db")) as client:
+            page = client.get("/models/popularity")
+            assert client.get("/models").status_code == client.get("/about").status_code == 200
+    finally:
+        model_card.cache_clear()
+    assert page.status_code == 200
+    assert '<h1 class="name">Popularity</h1>' in page.text
+    assert "<math" not in page.text
+    assert 'id="when"' not in page.text
 
 
 def test_a_model_that_comes_from_no_file_has_a_card_too() -> None:
