@@ -71,7 +71,7 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
 
 
-def test_every_command_and_option_is_told_by_help() -> None:
+def test_every_command_and_option_has_help() -> None:
     import typer
 
     from matinee.cli import app
