@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,12 @@ FOLDERS = {"contract": "fits", "browser": "browser", "reference": "reference"}
 """Folders of which every test has a mark."""
 
 
-@pytest.hookimpl(tryfirst=True)
+MODEL_FILES = ("tests/contract/", "tests/serve/test_parity.py")
+"""Tests of one fitted model each, whose name is among their parameters."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, and group them so that one worker fits a model, or opens a site, once."""
+    """Mark tests by what they need."""
     for item in items:
         path = item.path.relative_to(PROJECT / "tests")
         fixtures = set(getattr(item, "fixturenames", ()))
@@ -62,16 +66,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("fits")
         if fixtures & SITES:
             item.add_marker("site")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item, path)))
 
 
-def _group(item: pytest.Item, path: Path) -> str:
-    """Of a test of one fitted model: the model; of a browser test: the browser; else the file."""
-    if item.get_closest_marker("browser"):
-        return "browser"
-    if item.get_closest_marker("fits"):
-        call = getattr(item, "callspec", None)
-        names = [value for value in call.params.values() if isinstance(value, str) and value in MODELS] if call else []
-        return f"model {names[0]}" if names else str(path)
-    return str(path)
+def group_of(node_id: str) -> str:
+    """Tests of a group go to one worker: those of a fitted model, those of the browser, else those of a file."""
+    path, _, test = node_id.partition("::")
+    if path.startswith(MODEL_FILES):
+        names = f"-{test.partition('[')[2].removesuffix(']')}-"
+        model = max((name for name in MODELS if f"-{name}-" in names), key=len, default="")
+        return f"model {model}" if model else path
+    return "browser" if path.startswith("tests/browser/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute by group_of for `--dist loadgroup`: xdist 3.8 does not find its own groups under pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
