@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.factors.bpr import PairwiseLoss
+from matinee.models.factors.bpr import BPR, PairwiseLoss
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS = 30, 14
@@ -110,6 +111,22 @@ def test_bpr_folds_in_by_a_ridge_regression_projected_onto_the_trained_users(tra
     np.testing.assert_allclose(folded[:4], solution([3, 0, 9]) @ projection, rtol=2e-3, atol=1e-4)
     scores = model.score(folded[None])[0]
     np.testing.assert_allclose(scores, items @ folded[:4] + model.bias, rtol=1e-4, atol=1e-5)
+
+
+def test_bpr_stops_early_with_the_projection_of_its_best_epoch(train: TrainingData) -> None:
+    scores = iter([0.1, 0.3, 0.2, 0.1])
+
+    def validation(model: BPR) -> float:
+        model.require_fitted()
+        assert np.isfinite(model.score(model.fold_in(train.histories))).all()
+        return next(scores)
+
+    stopped = create("bpr", dim=4, epochs=9, schedule="constant", patience=2)
+    stopped.fit(train, replace(Run.seeded(0), validation=validation))
+    assert len(stopped.curves) == 4
+    shorter = create("bpr", dim=4, epochs=2, schedule="constant").fit(train, Run.seeded(0))
+    for name in shorter.learned:
+        np.testing.assert_array_equal(getattr(stopped, name), getattr(shorter, name), err_msg=name)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch"])

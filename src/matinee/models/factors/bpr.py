@@ -83,17 +83,18 @@ class BPR(Recommender[FloatArray]):
         dim = capped_dim(self, train.n_items)
         config = self.config.model_copy(update={"dim": dim})
         pairwise = PairwiseLoss(config, train, run)
-        train_epochs(self, TorchTrainer(pairwise.parameters, pairwise.losses, pairwise.learned, config), train, run)
+
+        def learned() -> dict[str, FloatArray]:
+            arrays = {name: tensor.numpy().copy() for name, tensor in pairwise.parameters.items()}
+            return arrays | {"projection": self._fit_projection(pairwise.matrix, arrays["items"], arrays["users"])}
+
         self.user_rows = train.histories.user_rows.copy()
-        solved = self._solve(train.matrix())
-        gram = solved.T @ solved
-        gram += np.float32(1e-3) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
-        self.projection = np.linalg.solve(gram, solved.T @ self.users).astype(np.float32)
+        train_epochs(self, TorchTrainer(pairwise.parameters, pairwise.losses, learned, config), train, run)
         return self
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors and a 1 for the bias. [B, D + 1]."""
-        vectors = self._solve(histories.matrix(len(self.items))) @ self.projection
+        vectors = self._solve(histories.matrix(len(self.items)), self.items) @ self.projection
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[is_stored] = self.users[indices[is_stored]]
         return append_one(vectors)
@@ -117,7 +118,7 @@ class BPR(Recommender[FloatArray]):
         For user vectors that come from the history: a trained row belongs to no event.
         """
         targets = self.items[item_rows].astype(np.float64) @ self.projection.T.astype(np.float64)  # [B, k, D]
-        return explain_solve(histories, *self._system(len(histories)), targets)
+        return explain_solve(histories, *self._system(self.items, len(histories)), targets)
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
         """See HasItemBias."""
@@ -127,15 +128,24 @@ class BPR(Recommender[FloatArray]):
         """Cosine of the item vectors, without their biases. [n] -> [n, I]."""
         return cosines(self.items, item_rows)
 
-    def _solve(self, matrix: csr_array) -> FloatArray:
-        """Ridge regressions of the fold-in, before the projection. [B, D]."""
-        return solve(matrix, *self._system(matrix.shape[0]))
+    def _fit_projection(self, matrix: csr_array, items: FloatArray, users: FloatArray) -> FloatArray:
+        """Ridge regression from the training users' solutions to their trained rows. [D, D]."""
+        dim = items.shape[1]
+        solved = self._solve(matrix, items)
+        gram = solved.T @ solved
+        gram += np.float32(1e-3) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
+        projection: FloatArray = np.linalg.solve(gram, solved.T @ users).astype(np.float32)
+        return projection
 
-    def _system(self, n_users: int) -> tuple[FloatArray, float, FloatArray]:
+    def _solve(self, matrix: csr_array, items: FloatArray) -> FloatArray:
+        """Ridge regressions of the fold-in, before the projection. [B, D]."""
+        return solve(matrix, *self._system(items, matrix.shape[0]))
+
+    def _system(self, items: FloatArray, n_users: int) -> tuple[FloatArray, float, FloatArray]:
         """Item vectors, weight of items outside the history, and ridges [B] of the fold-in."""
         ridge = np.full(n_users, self.config.fold_in_l2, dtype=np.float32)
         # float64: biases make scores large, and a batch must give what each user gives alone
-        return self.items.astype(np.float64), self.config.fold_in_unobserved, ridge
+        return items.astype(np.float64), self.config.fold_in_unobserved, ridge
 
 
 class PairwiseLoss:
@@ -205,7 +215,3 @@ class PairwiseLoss:
         drawn = self.rng.random(shape) * self.cumulative[-1]
         found: IntArray = np.searchsorted(self.cumulative, drawn, side="right").astype(np.int64)
         return found
-
-    def learned(self) -> dict[str, FloatArray]:
-        """See Trainer."""
-        return {name: tensor.detach().numpy().copy() for name, tensor in self.parameters.items()}
