@@ -236,6 +236,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", default=[], metavar="MODULE", help="such as ranking/rank.py")
     parser.add_argument("--part", default="1/1", help="1/2 and 2/2 are the two halves of a sample, for two machines")
+    parser.add_argument("--again", type=Path, help="test the survivors of an earlier result, a JSON file, instead")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     asked = parser.parse_args()
@@ -248,6 +249,9 @@ def main() -> None:
     ]
     part, n_parts = map(int, asked.part.split("/"))
     mutants = sample(all_positions, asked.sample, asked.seed)[part - 1 :: n_parts]
+    if asked.again:
+        earlier = json.loads(asked.again.read_text("utf-8"))["survivors"]
+        mutants = [Mutant(*(each[key] for key in ("module", "line", "operator", "occurrence"))) for each in earlier]
     for name in LIBRARIES:
         importlib.import_module(name)
     started = time.perf_counter()

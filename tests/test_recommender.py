@@ -163,3 +163,24 @@ def test_a_list_repeats_the_history_only_if_asked() -> None:
     assert [item.item_row for item in engine.recommend_for(history, 3, dismissed=dismissed)] == [2]
     nothing = engine.recommend_for(Histories.of([[0, 1, 2]]), 3)
     assert nothing == []
+
+
+class LeftOut(SumOfRows):
+    """A model that does not say what its scores are made of."""
+
+    name = "left-out"
+    explain = None
+
+
+def test_a_model_that_does_not_explain_leaves_out_the_last_10_or_200_events() -> None:
+    n_items = 211
+    table = np.zeros((n_items, n_items))
+    table[:, -1] = np.arange(n_items, 0, -1)  # the oldest events add most
+    model = LeftOut(table.tolist())
+    engine = engine_of(artefact_of(model, films(n_items), [1] * n_items))
+    history = Histories.of([list(range(n_items - 1))])
+    (found,) = engine.recommend_for(history, 1)
+    assert [reason.item_row for reason in found.reasons] == [200, 201]
+    why = engine.why(history, n_items - 1)
+    parts = np.flatnonzero(why.contributions[:, 0])
+    assert (parts.min(), parts.max(), len(parts)) == (10, 209, 200)

@@ -1,6 +1,7 @@
 """What docs/serving.md states as a rule, where no other test holds it."""
 
 import numpy as np
+import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
@@ -32,7 +33,8 @@ def pairs(n_items: int, **values: float) -> list[list[float]]:
 
 def test_similarity_is_scaled_over_the_pool() -> None:
     """Half as similar is as bad as fully similar where nothing in the pool is more so."""
-    assert reranked(pairs(4, p01=0.5), 0.6) == reranked(pairs(4, p01=1.0), 0.6) == [0, 2, 1]
+    for diversity in (0.4, 0.6):
+        assert reranked(pairs(4, p01=0.5), diversity) == reranked(pairs(4, p01=1.0), diversity) == [0, 2, 1]
     assert reranked(pairs(4, p01=0.2, p12=1.0), 0.3) == [0, 1, 2]
 
 
@@ -85,3 +87,49 @@ def test_a_list_longer_than_the_pool_ends_in_missing_items() -> None:
         assert sorted(found.items[0, :3].tolist()) == [0, 2, 3]
         assert found.items[0, 3:].tolist() == [-1] * 3
         assert np.isneginf(found.scores[0, 3:]).all()
+
+
+def test_years_are_from_and_to_inclusive() -> None:
+    catalogue = Catalogue.of(["A (1989)", "B (1990)", "C (1991)", "D"])
+    reranker = Reranker(catalogue, np.ones(4, dtype=np.int64))
+    for rerank, expected in (
+        (Rerank(from_year=1990), [False, True, True, False]),
+        (Rerank(to_year=1990), [True, True, False, False]),
+        (Rerank(from_year=1990, to_year=1990), [False, True, False, False]),
+    ):
+        passes = reranker.allowed(rerank)
+        assert passes is not None
+        assert passes.tolist() == expected
+
+
+def test_a_pool_with_one_missing_item_is_listed_whole() -> None:
+    n_items = 200
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    table = np.zeros((n_items, n_items))
+    table[0] = np.arange(n_items, 0, -1)
+    model = SumWithSimilarity(table.tolist(), np.eye(n_items).tolist())
+    found = Reranker(catalogue, np.ones(n_items)).rank(model, Histories.of([[0]]), n_items, Rerank(diversity=0.5))
+    assert found.items[0].tolist() == [*range(1, n_items), -1]
+
+
+@pytest.mark.parametrize(
+    ("n_items", "k", "n_users", "n_tables"),
+    [
+        (8, 4, 60, 3),  # all 8 items fit in one table of 100 pairs; users come by 25, whose 4 candidates are 100
+        (40, 4, 6, 3),  # 10 candidates at most: two users with 4 each
+        (40, 12, 6, 6),  # more candidates than a table has rows: a user at a time
+    ],
+)
+def test_tables_of_similarities_are_bounded_and_shared(
+    n_items: int, k: int, n_users: int, n_tables: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matinee.ranking.rerank.BLOCK_PAIRS", 100)
+    monkeypatch.setattr("matinee.ranking.rerank.POOL", k)
+    calls: list[int] = []
+    model = SumWithSimilarity(np.zeros((n_items, n_items)).tolist(), np.eye(n_items).tolist())
+    similarity = model.similarity
+    monkeypatch.setattr(model, "similarity", lambda rows: calls.append(len(rows)) or similarity(rows))
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    histories = Histories.of([[n % n_items] for n in range(n_users)])
+    Reranker(catalogue, np.ones(n_items)).rank(model, histories, k, Rerank(diversity=0.5))
+    assert len(calls) == n_tables

@@ -187,3 +187,12 @@ def test_masking_valid_without_showing_it_is_refused_where_histories_run_on() ->
                 Task.of(split, config)
         else:
             assert len(Task.of(split, config).targets) == 3
+
+
+@pytest.mark.parametrize("predict", ["last", "every"])
+def test_a_log_of_one_session_has_a_last_event(predict: str) -> None:
+    data, labels = log_of([(0, item, TEST, 1) for item in range(4)])
+    labels[0] = TEST - 1
+    split = Split(data, SplitConfig(split="session", gap="2s"), labels)
+    task = Task.of(split, EvaluationConfig(predict=predict))  # type: ignore[arg-type]
+    assert task.targets.items.tolist() == ([3] if predict == "last" else [1, 2, 3])

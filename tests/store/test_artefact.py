@@ -80,6 +80,7 @@ def test_the_manifest_says_what_was_fitted_on_what(saved: Path) -> None:
     assert (manifest["data"]["name"], manifest["data"]["events"]) == ("toy", 4)
     assert (manifest["seed"], manifest["fit_seconds"]) == (1, 0.5)
     assert list(manifest["sparse"].values()) == [[4, 4]]
+    assert "model_source" not in manifest  # only a model from outside the package has one
     assert load(saved).manifest == manifest
 
 

@@ -1,11 +1,12 @@
 """The tables of the event log, column by column: databases of every version must agree on them."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
@@ -192,3 +193,31 @@ def test_removing_counts_what_went(database: SqlDatabase) -> None:
     assert log.histories(["a", "b"]).items.tolist() == [1, 0]
     assert (log.remove("a"), log.remove("nobody")) == (1, 0)
     assert log.histories(["a", "b"]).items.tolist() == [0]
+
+
+def test_a_transaction_has_the_write_lock_from_its_beginning(database: SqlDatabase, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "log.db", timeout=0, isolation_level=None)
+    with database.write():  # nothing is written yet
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        assert other.execute("SELECT count(*) FROM events").fetchone() == (0,)  # readers do not wait
+    other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
+def test_lists_go_with_the_user_and_not_with_a_movie(database: SqlDatabase) -> None:
+    log = SqlEvents(database, Vocab.of([10]))
+    log.append([LiveEvent("a", 10, "rating", 4, 5)])
+    about = {"name": "for-you", "model": "ease", "version": "v", "at": 5, "items": ["10"]}
+    with database.write() as connection:
+        rows = [{"list_id": list_id, "user_id": user, **about} for list_id, user in (("x", "a"), ("y", "b"))]
+        connection.execute(insert(lists_table), rows)
+
+    def left() -> list[str]:
+        with database.read() as connection:
+            return list(connection.exec_driver_sql("SELECT list_id FROM lists ORDER BY list_id").scalars())
+
+    assert log.remove("a", 10) == 1
+    assert left() == ["x", "y"]
+    log.remove("a")
+    assert left() == ["y"]
