@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from matinee import renamed
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
@@ -18,6 +19,8 @@ from matinee.store.artefact import Artefact, load, read_arrays, save
 from matinee.training.run import Run
 from matinee.version import __version__
 from matinee.vocab import Vocab
+
+ARRAYS = "arrays.safetensors"
 
 
 def toy(*, tags: bool = False, names: bool = False) -> Artefact:
@@ -212,3 +215,23 @@ def test_a_header_that_does_not_fit_its_bytes_means_a_truncated_file(tmp_path: P
             read_arrays(path)
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
     assert read_arrays(path) == {}
+
+
+def test_names_of_format_1_are_read_as_those_of_today(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting, a value of a setting and a sparse array that had other names."""
+    before = load(saved)
+    (learned,) = before.model.learned
+    config = before.manifest["config"]
+    name, value = next((name, value) for name, value in config.items() if isinstance(value, str))
+    monkeypatch.setitem(renamed.SETTINGS, "old_neighbours", "neighbours")
+    monkeypatch.setitem(renamed.VALUES, (name, "old-value"), value)
+    monkeypatch.setitem(renamed.ARRAYS, "item-knn", {"old_array": learned})
+    old = {key: each for key, each in config.items() if key != "neighbours"} | {"old_neighbours": 2, name: "old-value"}
+    edit(saved, format=1, config=old, sparse={"old_array": [4, 4]})
+    arrays = {key.replace(learned, "old_array"): np.array(each) for key, each in read_arrays(saved / ARRAYS).items()}
+    (saved / ARRAYS).unlink()
+    save_file(arrays, saved / ARRAYS)
+    after = load(saved)
+    assert after.manifest == before.manifest
+    assert after.model.config == before.model.config
+    np.testing.assert_array_equal(*(getattr(each.model, learned).toarray() for each in (before, after)))

@@ -1,11 +1,14 @@
 """The records that stores take and give: their defaults, and what they do not print."""
 
+import inspect
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 
 import pytest
 
 from matinee.store import protocols
+from matinee.store.accounts import SqlAccounts
 from matinee.store.protocols import KINDS, LiveEvent, Member, Session
+from matinee.store.sql import SqlEvents
 
 
 def test_an_event_needs_no_list() -> None:
@@ -38,3 +41,16 @@ def test_records_are_not_changed() -> None:
         first = fields(kind)[0].name
         with pytest.raises(FrozenInstanceError):
             setattr(record, first, 1)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "implementation"), [(protocols.EventLog, SqlEvents), (protocols.AccountBook, SqlAccounts)]
+)
+def test_a_store_has_the_signatures_of_its_protocol(protocol: type, implementation: type) -> None:
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    assert len(names) >= 4
+    for name in names:
+        of_protocol, own = (inspect.signature(getattr(kind, name)).parameters for kind in (protocol, implementation))
+        assert [(each.name, each.kind, each.default) for each in own.values()] == [
+            (each.name, each.kind, each.default) for each in of_protocol.values()
+        ]

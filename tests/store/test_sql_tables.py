@@ -221,3 +221,16 @@ def test_lists_go_with_the_user_and_not_with_a_movie(database: SqlDatabase) -> N
     assert left() == ["x", "y"]
     log.remove("a")
     assert left() == ["y"]
+
+
+def test_one_connection_writes_and_none_is_pinged(database: SqlDatabase) -> None:
+    pool = database._writer.pool
+    assert (pool.size(), pool._max_overflow) == (1, 0)  # type: ignore[attr-defined]
+    assert not database._reader.pool._pre_ping  # a file does not hang up
+
+
+def test_columns_of_different_lengths_are_refused(database: SqlDatabase) -> None:
+    log = SqlEvents(database, Vocab.of([10, 20]))
+    with pytest.raises(ValueError, match="shorter"):
+        log.bulk_import((["a", "b"], [10, 20], [1, 2], [5]))
+    assert len(log.histories(["a", "b"]).items) == 0
