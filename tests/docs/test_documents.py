@@ -7,6 +7,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,34 @@ def test_every_command_and_option_has_help() -> None:
             assert getattr(parameter, "help", None), f"{name} {parameter.name}"
 
 
+MODEL_PAGES = PROJECT / "docs" / "models"
+
+
 @pytest.mark.parametrize("name", RELEASED)
-def test_every_released_model_has_its_page(name: str) -> None:
-    page = PROJECT / "docs" / "models" / f"{name}.md"
-    assert page.read_text(encoding="utf-8").startswith("# ")
+def test_every_released_model_has_its_page_and_its_row_in_the_index(name: str) -> None:
+    page = (MODEL_PAGES / f"{name}.md").read_text(encoding="utf-8")
+    index = (MODEL_PAGES / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in index.splitlines() if f"[{name}]({name}.md)" in line)
+    for scores in re.findall(r"0\.\d{3} / 0\.\d{3}", row):
+        assert scores in page, f"the index says {scores}, {name}.md does not"
+    assert re.search(rf"```(python|sh)\n(?:(?!```).)*{name}", page, flags=re.S), f"{name}.md has no example of it"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_example_of_a_model_page_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one epoch in place of all: what the models learn is measured elsewhere."""
+    from matinee import workflow
+    from matinee.models import model_class
+
+    whole = workflow.fit
+
+    def short(model: str, *arguments: Any, **settings: Any) -> Any:
+        quick = {"epochs": 1} if "epochs" in model_class(model).Config.model_fields else {}
+        return whole(model, *arguments, **settings | quick)
+
+    monkeypatch.setattr(workflow, "fit", short)
+    run_python(MODEL_PAGES / f"{name}.md", monkeypatch)
+    assert capsys.readouterr().out.strip()

@@ -1,10 +1,13 @@
 """Timestamps as logs write them: epoch seconds, milliseconds, microseconds or nanoseconds, or ISO text."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 
 from matinee.errors import MatineeError
 
 MICROS = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 1e17, 1.0), ("nanoseconds", 1e20, 1e-3))
 """Unit, the bound its timestamps stay below until the year 5138, and the microseconds in it."""
 _FORMATS = (
@@ -38,11 +41,16 @@ def to_micros(column: pl.Series) -> tuple[pl.Series, str]:
 
 
 def parse_time(text: str, where: str) -> int:
-    """UTC seconds of an ISO date or time, fractions rounded up; a time without an offset is UTC.
+    """UTC seconds of an ISO date or time, or of one as logs write it, fractions rounded up; UTC without an offset.
 
     Raises MatineeError with `where` if the text is not a date or time.
     """
-    micros = _from_text(pl.Series([text.strip()], dtype=pl.String))[0]
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        micros = _from_text(pl.Series([text.strip()], dtype=pl.String))[0]
+    else:
+        micros = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
     if micros is None:
         hint = "an ISO date or time such as 2015-06-30 or 2015-06-30T18:00:00Z"
         raise MatineeError(f"{where} = {text!r} is not a date or time; write {hint}")
