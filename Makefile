@@ -10,7 +10,7 @@ help:
 	@echo "make test       run every test"
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
-	@echo "make check      format, lint, types, layers, dependencies"
+	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
 	@echo "make bench      measure speed, memory and quality; figures as JSON beside the scripts"
 	@echo "make clean      remove the virtual environment and caches"
 
@@ -47,6 +47,7 @@ check: $(VENV)/.develops
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry src
+	$(BIN)/python docs/check_words.py
 
 format: $(VENV)/.develops
 	$(BIN)/ruff format .

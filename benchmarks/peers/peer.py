@@ -43,7 +43,7 @@ def implicit_als(train, shown, sentences, settings):
     )
     taken = []
     started = time.process_time()
-    model.fit(train, show_progress=False, callback=lambda *told: taken.append(time.process_time() - started))
+    model.fit(train, show_progress=False, callback=lambda *_: taken.append(time.process_time() - started))
     users = model.recalculate_user(np.arange(shown.shape[0]), shown)
     return [(taken[-1], best(users @ model.item_factors.T, shown))]
 
