@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from matinee.data.loading import load
@@ -12,6 +13,8 @@ from matinee.dataset import Dataset
 from matinee.models import MODELS
 
 PROJECT = Path(__file__).parents[1]
+hypothesis.settings.register_profile("matinee", deadline=None)  # other processes must not fail a test
+hypothesis.settings.load_profile("matinee")
 pytest_plugins = ("site_fixtures", "browser_fixtures", "model_fixtures")
 
 
