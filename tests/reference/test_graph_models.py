@@ -15,19 +15,18 @@ from matinee.config import read_experiment
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
+from matinee.models.graph import losses
+from matinee.models.graph.bipartite import BipartiteGraph
 from matinee.models.graph.fold_in import solve_directions
 from matinee.models.graph.lightgcn import propagate
+from matinee.models.graph.losses import catalogue_softmax, ranking_losses
 from matinee.models.graph.ngcf import SLOPE, NGCFConfig
 from matinee.models.graph.ngcf import propagate as propagate_ngcf
 from matinee.models.graph.propagation import hop
-from matinee.nn import losses
-from matinee.nn import negatives as negatives_module
+from matinee.nn import ranking_losses as ranking_losses_module
 from matinee.nn.initialisers import randomised_svd
-from matinee.nn.losses import catalogue_softmax, sampled_loss
-from matinee.nn.negatives import NegativeSampler
-from matinee.nn.ranking_losses import ranking_losses
+from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 from matinee.nn.sparse_rows import normalise_adjacency
-from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.ranking.rank import rank
 from matinee.training.configs import ObjectiveConfig
 from matinee.training.run import Run
@@ -196,7 +195,7 @@ def test_sampled_losses_are_those_of_the_papers() -> None:
 def test_negatives_are_drawn_as_often_as_they_should_be(
     cells: int, monkeypatch: pytest.MonkeyPatch, matrix: csr_array, watched: list[list[int]]
 ) -> None:
-    monkeypatch.setattr(negatives_module, "TABLE_CELLS", cells)
+    monkeypatch.setattr(ranking_losses_module, "TABLE_CELLS", cells)
     users = np.repeat(np.arange(N_USERS), np.diff(matrix.indptr))
     counts = np.bincount(matrix.indices, minlength=N_ITEMS)
     for kind, probabilities in (("uniform", np.full(N_ITEMS, 1 / N_ITEMS)), ("popularity", counts / counts.sum())):

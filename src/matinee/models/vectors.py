@@ -1,10 +1,10 @@
-"""Vectors of items and of users: unit length, cosines, means over a history, and what each event contributes."""
+"""Vectors of items and of users: cosines, means over a history, contributions, stored users, and scores without any."""
 
 from typing import Any
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.models.base import Recommender
@@ -99,3 +99,27 @@ def capped_dim(model: Recommender[Any], n_items: int) -> int:
             f"{model.name}: dim = {dim} is more than the {n_items} items there are; set it to {n_items} or less"
         )
     return min(dim, n_items)
+
+
+def find_stored_users(stored_rows: IntArray, user_rows: IntArray, user_state: str) -> tuple[IntArray, BoolArray]:
+    """Index of each user among the stored ones, and whether the user is stored: (indices [B], is stored [B]).
+
+    stored_rows [U], ascending; user_rows [B]. Nobody is found with user_state = "history"; UNKNOWN is never found.
+    """
+    if len(stored_rows) == 0 or user_state == "history":
+        return np.zeros(len(user_rows), dtype=np.int64), np.zeros(len(user_rows), dtype=bool)
+    indices = np.minimum(np.searchsorted(stored_rows, user_rows), len(stored_rows) - 1)
+    return indices, (stored_rows[indices] == user_rows) & (user_rows >= 0)
+
+
+def fill_cold_scores(scores: FloatArray, state: FloatArray, popularity: FloatArray) -> FloatArray:
+    """Rank cold items last, and give users whose state is zero the popularity divided by its maximum.
+
+    Overwrites scores [B, I]; state [B, D], popularity [I].
+    """
+    cold_items = np.flatnonzero(popularity == 0)
+    if len(cold_items) < len(popularity):
+        scores[:, cold_items] = scores.min(axis=1, keepdims=True)
+    cold_users = ~state.any(axis=1)
+    scores[cold_users] = popularity / max(float(popularity.max(initial=0)), 1.0)
+    return scores

@@ -1,6 +1,6 @@
-"""Losses of each training step for models with user and item embeddings: every loss with every kind of negative."""
+"""Ranking losses over sampled negatives, and the sampler: which items a positive is compared with, and how often."""
 
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,106 +8,94 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import BoolArray, IntArray
-from matinee.nn.losses import catalogue_softmax, sampled_loss
-from matinee.nn.negatives import NegativeSampler
-from matinee.nn.sparse_rows import batches
-from matinee.nn.sparse_tensors import BipartiteGraph
-from matinee.training.configs import ObjectiveConfig
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.training.configs import NegativeKind
 
-Embed = Callable[[], tuple[Tensor, Tensor]]
-"""Returns the current embeddings of all users [U, D] and items [I, D]."""
+TABLE_CELLS = 2**26
+"""Largest users x items table of seen pairs (64 MB); beyond it, pairs are found by binary search."""
 
 
-Penalised = tuple[float, Tensor, Tensor]
-"""Strength of an L2 penalty, and the parameters of users [U, D] and items [I, D] that it is on."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Negatives:
+    """Negatives of P positives.
 
-
-def ranking_losses(
-    config: ObjectiveConfig,
-    matrix: csr_array,
-    embed: Embed,
-    rng: np.random.Generator,
-    penalised: Penalised | None = None,
-) -> Callable[[], Iterator[Tensor]]:
-    """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step.
-
-    penalised: adds the mean over a step's triples (user, positive, negative) of l2 / 2 · (|u|² + |i|² + |j|²); softmax
-    has no triples and ignores it. Source: He et al. 2020, eq. 15, divided by the batch as in the authors' code.
+    items: [P, n], or [n] where all positives share them; excluded: [P, n], true where the user has the item, so it is
+    no negative; log_q: logarithm of each item's expected count among the negatives of a positive, shaped like items.
     """
-    if config.loss == "softmax":
-        return _softmax_losses(config, matrix, embed, rng)
-    sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
-    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed, penalised)
+
+    items: IntArray
+    excluded: BoolArray
+    log_q: FloatArray
 
 
-def _softmax_losses(
-    config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator
-) -> Callable[[], Iterator[Tensor]]:
-    active = np.flatnonzero(np.diff(matrix.indptr))
+class NegativeSampler:
+    """Draws negatives of one kind.
 
-    def prepare(rows: IntArray) -> tuple[IntArray, BipartiteGraph, Tensor]:
-        """User rows, the weight of each of their events, and the row sums."""
-        targets = matrix[rows]
-        lengths = np.diff(targets.indptr)
-        weights = lengths**-config.user_power / (lengths ** (1 - config.user_power)).sum()  # of each event
-        targets.data = np.repeat(weights, lengths).astype(np.float32)
-        return rows, BipartiteGraph(targets), torch.from_numpy((weights * lengths).astype(np.float32))
+    matrix: interactions [U, I]; n: negatives of each positive (ignored by in-batch and mixed, which take the batch).
+    """
 
-    is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
-    full_batch = prepare(active) if is_full_batch else None
+    def __init__(self, kind: NegativeKind, matrix: csr_array, n: int, rng: np.random.Generator) -> None:
+        self.kind, self.n, self.rng = kind, n, rng
+        self.n_items = matrix.shape[1]
+        owners = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+        self.keys = np.sort(owners * self.n_items + matrix.indices)
+        self.table = None
+        if matrix.shape[0] * self.n_items <= TABLE_CELLS:
+            self.table = np.zeros(matrix.shape, dtype=bool)
+            self.table[owners, matrix.indices] = True
+        popularity = np.bincount(matrix.indices, minlength=self.n_items)
+        self.cumulative = np.cumsum(popularity)
+        self.popularity = popularity / max(len(self.keys), 1)  # [I], sums to 1
 
-    def losses() -> Iterator[Tensor]:
-        for indices in batches(len(active), config.batch_size, rng):
-            rows, targets, user_weights = full_batch or prepare(active[indices])
-            users, items = embed()
-            users = _normalise(_select(users, rows), config) / config.temperature
-            yield catalogue_softmax(users, _normalise(items, config), targets, user_weights)
+    def draw(self, user_rows: IntArray, item_rows: IntArray) -> Negatives:
+        """Negatives of a batch of positive pairs. [P], [P]."""
+        items = self._draw_items(item_rows)
+        return Negatives(items, self.has_seen(user_rows[:, None], items), self._log_q(items, len(item_rows)))
 
-    return losses
+    def has_seen(self, user_rows: IntArray, item_rows: IntArray) -> BoolArray:
+        """Whether each user has interacted with each item. The shapes broadcast."""
+        if self.table is not None:
+            return np.asarray(self.table[user_rows, item_rows])
+        wanted = user_rows * np.int64(self.n_items) + item_rows
+        if len(self.keys) == 0:
+            return np.zeros(wanted.shape, dtype=bool)
+        indices = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        found: BoolArray = self.keys[indices] == wanted
+        return found
 
+    def _log_q(self, items: IntArray, n_pairs: int) -> FloatArray:
+        """Logarithm of each item's expected count among the negatives of one positive. Shaped like items."""
+        n_by_popularity = {"in-batch": n_pairs - 1, "mixed": n_pairs - 1, "popularity": self.n}.get(self.kind, 0)
+        n_uniform = {"mixed": n_pairs, "uniform": self.n}.get(self.kind, 0)
+        expected = n_by_popularity * self.popularity[items] + n_uniform / self.n_items
+        return np.log(np.maximum(expected, 1e-12)).astype(np.float32)
 
-def _sampled_losses(
-    config: ObjectiveConfig,
-    pairs: tuple[IntArray, IntArray],
-    sampler: NegativeSampler,
-    embed: Embed,
-    penalised: Penalised | None,
-) -> Iterator[Tensor]:
-    for indices in batches(len(pairs[0]), config.batch_size, sampler.rng):
-        user_rows, item_rows = pairs[0][indices], pairs[1][indices]
-        sampled = sampler.draw(user_rows, item_rows)
-        all_users, all_items = embed()
-        users = _normalise(_select(all_users, user_rows), config) / config.temperature  # [P, D]
-        items = _normalise(all_items, config)
-        positives = (users * _select(items, item_rows)).sum(dim=1)  # [P]
-        candidates = _select(items, sampled.items)  # [P, n, D], or [n, D] shared by the batch
-        is_shared = candidates.ndim == 2
-        negatives = users @ candidates.T if is_shared else (candidates @ users[:, :, None])[:, :, 0]  # [P, n]
-        if config.log_q:
-            negatives = negatives - torch.from_numpy(sampled.log_q)
-        excluded = sampled.excluded if config.mask_seen else sampled.items == item_rows[:, None]
-        loss = sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(excluded), -torch.inf))
-        yield loss + _l2(penalised, user_rows, item_rows, sampled.items, ~excluded) if penalised else loss
-
-
-def _l2(
-    penalised: Penalised, user_rows: IntArray, item_rows: IntArray, negative_rows: IntArray, included: BoolArray
-) -> Tensor:
-    """Penalty of a step: user_rows [P], item_rows [P], negative_rows [P, n] or [n], included [P, n]."""
-    strength, users, items = penalised
-    counts = torch.from_numpy(included.astype(np.float32))  # [P, n]
-    pairs = _select(users, user_rows).square().sum(dim=1) + _select(items, item_rows).square().sum(dim=1)  # [P]
-    triples = pairs[:, None] + _select(items, negative_rows).square().sum(dim=-1)  # [P, n]
-    return strength / 2 * (counts * triples).sum() / counts.sum().clamp(min=1)
+    def _draw_items(self, item_rows: IntArray) -> IntArray:
+        """[P, n], or [n] shared by the batch: its positives, and in `mixed` as many uniform draws."""
+        n_pairs = len(item_rows)
+        if self.kind == "in-batch":
+            return item_rows
+        if self.kind == "mixed":
+            return np.concatenate([item_rows, self.rng.integers(self.n_items, size=n_pairs)])
+        if self.kind == "uniform":
+            return self.rng.integers(self.n_items, size=(n_pairs, self.n))
+        events = self.rng.integers(self.cumulative[-1], size=(n_pairs, self.n))  # a random event's item
+        items: IntArray = np.searchsorted(self.cumulative, events, "right")
+        return items
 
 
-def _normalise(vectors: Tensor, config: ObjectiveConfig) -> Tensor:
-    """Rows of length 1 if the similarity is the cosine, else as given. [n, D]."""
-    return functional.normalize(vectors, dim=1) if config.similarity == "cosine" else vectors
+def sampled_loss(kind: str, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Mean loss of P positive scores [P] against n negative scores each [P, n]; -inf excludes a negative.
 
-
-def _select(vectors: Tensor, rows: IntArray) -> Tensor:
-    """Rows of a table through `embedding`, whose backward is faster than indexing's. -> rows.shape + [D]."""
-    return functional.embedding(torch.from_numpy(rows.astype(np.int64)), vectors)
+    infonce: -log(e^p / (e^p + Σ e^n)): van den Oord et al. 2018, eq. 4. bpr: mean of -log σ(p - n): Rendle et al.
+    2009, section 4. bce: -log σ(p) - Σ log σ(-n), averaged over all terms: He et al. 2017, eq. 7.
+    """
+    if kind == "infonce":
+        return (torch.logsumexp(torch.cat([positives[:, None], negatives], dim=1), dim=1) - positives).mean()
+    is_included = torch.isfinite(negatives)
+    if kind == "bpr":
+        return functional.softplus(negatives - positives[:, None]).sum() / is_included.sum().clamp(min=1)
+    if kind == "bce":
+        total = functional.softplus(-positives).sum() + functional.softplus(negatives).sum()
+        return total / (len(positives) + is_included.sum())
+    raise ValueError(f"no sampled loss {kind!r}")

@@ -13,8 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import sigmoid
 from matinee.models.base import Recommender
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import append_one, cosines
+from matinee.models.vectors import append_one, cosines, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, row_batches
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs

@@ -11,8 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder, sigmoid
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import capped_dim
+from matinee.models.vectors import capped_dim, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run

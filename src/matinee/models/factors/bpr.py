@@ -12,8 +12,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.factors.least_squares import explain_solve, solve
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import append_bias, append_one, capped_dim, cosines
+from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, find_stored_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run

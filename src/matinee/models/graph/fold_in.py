@@ -9,8 +9,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.graph.config import GraphConfig
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import event_products, unit
+from matinee.models.vectors import event_products, find_stored_users, unit
 
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
 

@@ -7,17 +7,15 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import fill_cold_scores
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import unit
+from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matinee.nn.sparse_tensors import BipartiteGraph
+    from matinee.models.graph.bipartite import BipartiteGraph
 
 
 class LightGCNConfig(GraphConfig):
@@ -97,8 +95,8 @@ class LightGCN(Recommender[FloatArray]):
         """See HasGraph: keeps layer 0; users of `known` without a trained embedding get zeros."""
         import torch
 
+        from matinee.models.graph.bipartite import BipartiteGraph
         from matinee.nn.sparse_rows import normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
 
         model, matrix = copy_onto(self, known), known.matrix()
         arrays = model.user_embeddings, model.item_embeddings, model.layer_weights

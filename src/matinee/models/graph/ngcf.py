@@ -11,18 +11,16 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import fill_cold_scores
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
-from matinee.models.stored_users import find_stored_users
-from matinee.models.vectors import unit
+from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from matinee.nn.sparse_tensors import BipartiteGraph
+    from matinee.models.graph.bipartite import BipartiteGraph
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero, as in the authors' code."""
@@ -101,8 +99,8 @@ class NGCF(Recommender[FloatArray]):
         """See HasGraph: keeps layer 0 and weights; users of `known` without a trained embedding get zeros."""
         import torch
 
+        from matinee.models.graph.bipartite import BipartiteGraph
         from matinee.nn.sparse_rows import normalise_adjacency
-        from matinee.nn.sparse_tensors import BipartiteGraph
 
         model, matrix = copy_onto(self, known), known.matrix()
         weights = {name: torch.from_numpy(getattr(self, name)) for name in WEIGHTS}

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from matinee.arrays import FloatArray
 from matinee.histories import TrainingData
+from matinee.models.graph.bipartite import BipartiteGraph
 from matinee.models.graph.config import GraphConfig
+from matinee.models.graph.losses import Embed, ranking_losses
 from matinee.nn.initialisers import initialise_embeddings
-from matinee.nn.ranking_losses import Embed, ranking_losses
 from matinee.nn.sparse_rows import normalise_adjacency
-from matinee.nn.sparse_tensors import BipartiteGraph
 from matinee.training.loop import TrainedModel, train_epochs
 from matinee.training.run import Run
 from matinee.training.torch_trainer import TorchTrainer, torch_generator

@@ -8,11 +8,10 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cold_start import fill_cold_scores
 from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.fold_in import solve_users
 from matinee.models.ncf.inference import NCFWeights, score_all
-from matinee.models.stored_users import find_stored_users
+from matinee.models.vectors import fill_cold_scores, find_stored_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 

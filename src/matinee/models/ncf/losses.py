@@ -12,8 +12,7 @@ from torch.nn import functional
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.network import NCFNetwork
-from matinee.nn.losses import sampled_loss
-from matinee.nn.negatives import NegativeSampler
+from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 from matinee.nn.sparse_rows import batches
 
 BLOCK_VALUES = 2**20

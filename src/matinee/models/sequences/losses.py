@@ -11,8 +11,7 @@ from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import TrainingData
 from matinee.models.sequences.config import SequenceConfig
 from matinee.nn.gradients import loss_with_gradients
-from matinee.nn.losses import sampled_loss
-from matinee.nn.negatives import NegativeSampler
+from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 
 BLOCK_SCORES = 2**21
 """Scores held at once (8 MB in float32)."""

@@ -1,4 +1,4 @@
-"""Scipy matrices as torch CSR tensors."""
+"""The user-item graph as torch CSR tensors."""
 
 import warnings
 
