@@ -38,8 +38,8 @@ from matinee.evaluation.evaluate import evaluate, validation
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
-from matinee.models.graph.bipartite import BipartiteGraph
 from matinee.models.graph.ngcf import propagate
+from matinee.models.graph.propagation import BipartiteGraph
 from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.ranking.rank import rank
 from matinee.training.run import Run

@@ -15,14 +15,13 @@ from matinee.config import read_experiment
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.graph import losses
-from matinee.models.graph.bipartite import BipartiteGraph
+from matinee.models.graph import training as losses
 from matinee.models.graph.fold_in import solve_directions
 from matinee.models.graph.lightgcn import propagate
-from matinee.models.graph.losses import catalogue_softmax, ranking_losses
 from matinee.models.graph.ngcf import SLOPE, NGCFConfig
 from matinee.models.graph.ngcf import propagate as propagate_ngcf
-from matinee.models.graph.propagation import hop
+from matinee.models.graph.propagation import BipartiteGraph, hop
+from matinee.models.graph.training import catalogue_softmax, ranking_losses
 from matinee.nn import ranking_losses as ranking_losses_module
 from matinee.nn.initialisers import randomised_svd
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss

@@ -15,7 +15,7 @@ from matinee.training.run import Run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from matinee.models.graph.bipartite import BipartiteGraph
+    from matinee.models.graph.propagation import BipartiteGraph
 
 
 class LightGCNConfig(GraphConfig):
@@ -70,7 +70,7 @@ class LightGCN(Recommender[FloatArray]):
         """See Recommender."""
         import torch
 
-        from matinee.models.graph.propagation import Network, Nodes, train_on_graph
+        from matinee.models.graph.training import Network, Nodes, train_on_graph
 
         nodes = Nodes.initialise(self.config, train, run)
         is_learned = self.config.layer_weights == "learned"
@@ -95,7 +95,7 @@ class LightGCN(Recommender[FloatArray]):
         """See HasGraph: keeps layer 0; users of `known` without a trained embedding get zeros."""
         import torch
 
-        from matinee.models.graph.bipartite import BipartiteGraph
+        from matinee.models.graph.propagation import BipartiteGraph
         from matinee.nn.sparse_rows import normalise_adjacency
 
         model, matrix = copy_onto(self, known), known.matrix()

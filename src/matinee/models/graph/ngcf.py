@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from matinee.models.graph.bipartite import BipartiteGraph
+    from matinee.models.graph.propagation import BipartiteGraph
 
 SLOPE = 0.2
 """Slope of LeakyReLU below zero, as in the authors' code."""
@@ -75,7 +75,7 @@ class NGCF(Recommender[FloatArray]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        from matinee.models.graph.propagation import Network, Nodes, train_on_graph
+        from matinee.models.graph.training import Network, Nodes, train_on_graph
 
         config = self.config
         nodes = Nodes.initialise(config, train, run)
@@ -99,7 +99,7 @@ class NGCF(Recommender[FloatArray]):
         """See HasGraph: keeps layer 0 and weights; users of `known` without a trained embedding get zeros."""
         import torch
 
-        from matinee.models.graph.bipartite import BipartiteGraph
+        from matinee.models.graph.propagation import BipartiteGraph
         from matinee.nn.sparse_rows import normalise_adjacency
 
         model, matrix = copy_onto(self, known), known.matrix()

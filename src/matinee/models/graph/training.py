@@ -1,6 +1,8 @@
-"""Losses of each training step of a graph model: every loss with every kind of negative."""
+"""Training of the graph models: their nodes and network, and every loss with every kind of negative."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,12 +10,18 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import BoolArray, IntArray
-from matinee.models.graph.bipartite import BipartiteGraph
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.histories import TrainingData
+from matinee.models.graph.config import GraphConfig
+from matinee.models.graph.propagation import BipartiteGraph
 from matinee.nn.gradients import loss_with_gradients
+from matinee.nn.initialisers import initialise_embeddings
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
-from matinee.nn.sparse_rows import batches
+from matinee.nn.sparse_rows import batches, normalise_adjacency
 from matinee.training.configs import ObjectiveConfig
+from matinee.training.loop import TrainedModel, train_epochs
+from matinee.training.run import Run
+from matinee.training.torch_trainer import TorchTrainer, torch_generator
 
 BLOCK_SCORES = 2**22
 """Number of scores held at once by the catalogue softmax (16 MB)."""
@@ -23,6 +31,48 @@ Embed = Callable[[], tuple[Tensor, Tensor]]
 
 Penalised = tuple[float, Tensor, Tensor]
 """Strength of an L2 penalty, and the parameters of users [U, D] and items [I, D] that it is on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """A training log as matrix [U, I] and graph, layer 0 of its users [U, D] and items [I, D], and torch's RNG."""
+
+    matrix: csr_array
+    graph: BipartiteGraph
+    users: Tensor
+    items: Tensor
+    generator: torch.Generator
+
+    @classmethod
+    def initialise(cls, config: GraphConfig, train: TrainingData, run: Run) -> Self:
+        """Initial embeddings on the symmetrically normalised graph of `train`."""
+        generator, matrix = torch_generator(run), train.matrix()
+        edges = normalise_adjacency(matrix)
+        embeddings = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, generator)
+        return cls(matrix, BipartiteGraph(edges), *embeddings, generator)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a graph model trains beyond layer 0.
+
+    weights: its parameters by name; embed: final embeddings of all users and items; learned: the arrays to save.
+    """
+
+    weights: Mapping[str, Tensor]
+    embed: Embed
+    learned: Callable[[], Mapping[str, FloatArray]]
+
+
+def train_on_graph(
+    model: TrainedModel, config: GraphConfig, nodes: Nodes, network: Network, train: TrainingData, run: Run
+) -> None:
+    """Train layer 0 and the network's weights; sets the learned arrays of the model."""
+    parameters = {"users": nodes.users, "items": nodes.items, **network.weights}
+    penalised = (config.l2, nodes.users, nodes.items) if config.l2 else None
+    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, penalised)
+    trainer = TorchTrainer(parameters, losses, network.learned, config, decay=config.decay, generator=nodes.generator)
+    train_epochs(model, trainer, train, run)
 
 
 def ranking_losses(
