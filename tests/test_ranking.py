@@ -116,3 +116,26 @@ def test_similar_leaves_the_item_out_and_orders_by_similarity() -> None:
         assert listed.items[0, 1] == 2
     with pytest.raises(MatineeError, match="same list"):
         similar(create("popularity").fit(train, Run.seeded(0)), np.array([0]), 2)
+
+
+class Opposites(Table):
+    """Item vectors of which some point in opposite directions."""
+
+    def item_vectors(self) -> np.ndarray:
+        return np.array([[1, 0], [-1, 0], [-1, 0.1], [0, 0]], dtype=np.float32)
+
+    def user_vectors(self, state: np.ndarray) -> np.ndarray:
+        return state
+
+
+def test_similar_never_lists_the_item_itself_even_before_dissimilar_ones() -> None:
+    listed = similar(Opposites(np.zeros((1, 4), dtype=np.float32)), np.array([0]), 4)
+    assert listed.items[0].tolist() == [3, 2, 1, -1]
+    assert listed.scores[0, :3] == pytest.approx([0, -(1.01**-0.5), -1])
+    assert np.isneginf(listed.scores[0, 3])
+
+
+def test_a_catalogue_without_items_gives_empty_lists() -> None:
+    listed = rank(Table(np.zeros((2, 0), dtype=np.float32)), Histories.of([[], []]), 3)
+    assert (listed.items == -1).all()
+    assert np.isneginf(listed.scores).all()
