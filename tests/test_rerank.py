@@ -204,6 +204,8 @@ def test_a_rerank_is_read_from_text_and_errors_name_the_fix() -> None:
     assert rerank == Rerank(novelty=0.5, diversity=0.3, genres=("Comedy", "Drama"), from_year=1980)
     assert configure(Rerank, parse_rerank(str(rerank)), "x") == rerank
     assert EvaluationConfig(rerank=text).rerank == rerank  # type: ignore[arg-type]
+    with pytest.raises(MatineeError, match=r"unknown key 'rerank\.diversty'; did you mean 'diversity'"):
+        configure(EvaluationConfig, {"rerank": "diversty=1"}, "options")
     with pytest.raises(MatineeError, match="unknown key 'diversty'; did you mean 'diversity'"):
         configure(Rerank, parse_rerank("diversty=1"), "--rerank")
     with pytest.raises(MatineeError, match="diversity = '2'"):

@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -250,8 +250,10 @@ def _first_problem(kind: type[Config], error: ValidationError) -> str:
 
 def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
     for part in path:
-        inner = kind.model_fields[part].annotation if part in kind.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, Config)):
+        annotation = kind.model_fields[part].annotation if part in kind.model_fields else None
+        options = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
+        configs = [option for option in options if issubclass(option, Config)]  # of `Rerank | None`, the first
+        if not configs:
             return []
-        kind = inner
+        kind = configs[0]
     return list(kind.model_fields)
