@@ -198,3 +198,16 @@ def test_every_metric_has_its_heading_in_the_documentation(request):
     text = (request.config.rootpath / "docs" / "metrics.md").read_text(encoding="utf-8")
     headings = {line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("### ")}
     assert not set(metrics.METRICS) - headings
+
+
+def test_a_list_of_targets_only_is_perfect_in_every_metric() -> None:
+    measured = metrics.accuracy(hits_of([1, 1]), np.array([2]), [1, 2])
+    perfect = {name: value for name, value in measured.items() if name not in ("recall@1", "map@1")}
+    assert {name for name, value in perfect.items() if value.tolist() != [1.0]} == set()
+    assert measured["recall@1"].tolist() == measured["map@1"].tolist() == [0.5]
+
+
+def test_a_list_length_of_1_is_the_shortest_that_a_metric_takes() -> None:
+    assert metrics.parse_metric("recall@1") == ("recall", 1)
+    with pytest.raises(MatineeError, match="'recall@0' needs a list length of at least 1"):
+        metrics.parse_metric("recall@0")

@@ -146,6 +146,7 @@ def test_movies_watched_since_are_counted_by_people(database: SqlDatabase) -> No
     log.append([LiveEvent(user, 20, "watched", 1, at) for user, at in (("a", 100), ("b", 100), ("c", 150))])
     log.append([LiveEvent(user, 30, "click", 1, 100) for user in ("a", "b")])
     assert log.watched_since(100, 1) == [("20", 3), ("10", 1)]
+    assert log.watched_since(100, 2) == [("20", 3)]
     assert log.watched_since(99, 2) == [("20", 3), ("10", 2)]
     assert log.watched_since(151, 1) == []
 
