@@ -22,16 +22,18 @@ Edges = set[tuple[str, str]]
 
 def layers() -> list[list[str]]:
     """The rooms from the top, a list for each layer; the modules of the ground are one room, the last."""
-    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    rows = [row.split(" | ") for row in contracts[0]["layers"]]
-    ground = {name for name in (name for row in rows for name in row) if _is_ground(name)}
-    return [row for row in rows if not set(row) <= ground] + [[GROUND]]
+    return [row for row in _contract() if not all(map(_is_ground, row))] + [[GROUND]]
 
 
 def ground() -> list[str]:
     """The modules of the ground, as the layers name them."""
+    return sorted(name for row in _contract() for name in row if _is_ground(name))
+
+
+def _contract() -> list[list[str]]:
+    """import-linter's layers from the top, each with its independent siblings."""
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
-    return sorted(name for row in contracts[0]["layers"] for name in row.split(" | ") if _is_ground(name))
+    return [row.split(" | ") for row in contracts[0]["layers"]]
 
 
 def _is_ground(name: str) -> bool:

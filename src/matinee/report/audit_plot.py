@@ -1,6 +1,5 @@
 """The figure of an audit: six panels on a page."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from matinee.report.style import (
     add_legend,
     dates,
     headed_page,
+    save_page,
     set_date_axis,
     set_title,
     short,
@@ -37,10 +37,7 @@ Panel = Callable[[Axes, Audit], None]
 
 def draw_audit(audit: Audit, path: Path) -> None:
     """Draw an audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
-    with warnings.catch_warnings():
-        # a data set's name may contain characters that the font lacks
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        plot_audit(audit).savefig(path, dpi=150)
+    save_page(plot_audit(audit), path)
 
 
 def plot_audit(audit: Audit) -> Figure:

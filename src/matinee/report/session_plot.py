@@ -1,6 +1,5 @@
 """The figure of a session audit: lengths, durations, sessions per user and per day."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matinee.arrays import FloatArray, IntArray
 from matinee.data.session_audit import SessionAudit
 from matinee.data.statistics import percent
-from matinee.report.style import BLUE, dates, headed_page, set_date_axis, set_title, short
+from matinee.report.style import BLUE, dates, headed_page, save_page, set_date_axis, set_title, short
 from matinee.times import format_duration
 
 _TICKS = {
@@ -30,10 +29,7 @@ _MAX_DAYS = 120
 
 def draw_sessions(audit: SessionAudit, path: Path) -> None:
     """Draw a session audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
-    with warnings.catch_warnings():
-        # a data set's name may contain characters that the font lacks
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        plot_sessions(audit).savefig(path, dpi=150)
+    save_page(plot_sessions(audit), path)
 
 
 def plot_sessions(audit: SessionAudit) -> Figure:

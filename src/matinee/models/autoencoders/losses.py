@@ -4,7 +4,8 @@ Each loss and its gradients are computed in one pass over blocks of users, so th
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from matinee.arrays import rows_of
 from matinee.models.autoencoders.network import SparseRows, matmul
+from matinee.nn.gradients import loss_with_gradients
 
 BLOCK_SCORES = 2**22
 """Most scores held at once (16 MB)."""
@@ -39,10 +41,8 @@ def catalogue_loss(
     hidden [B, D]; output: weights [I, D] and bias [I]; targets [B, I]; bf16: products in bfloat16.
     """
     in_place = _IN_PLACE[kind]
-    loss: Tensor = _OutputLayer.apply(  # type: ignore[no-untyped-call]
-        hidden, *output, targets, lambda scores, own: in_place(scores, own, unobserved_weight, scale), bf16
-    )
-    return loss
+    loss = partial(in_place, unobserved_weight=unobserved_weight, scale=scale)
+    return loss_with_gradients(_output_layer, hidden, *output, targets, loss, bf16)
 
 
 def observed_square_loss(
@@ -52,8 +52,7 @@ def observed_square_loss(
 
     hidden [B, D]; weights [I, D]; bias [I]; targets [B, I]. Source: Sedhain et al. 2015, eq. 2.
     """
-    loss: Tensor = _ObservedSquare.apply(hidden, weights, bias, targets, scale)  # type: ignore[no-untyped-call]
-    return loss
+    return loss_with_gradients(_observed_square, hidden, weights, bias, targets, scale)
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -83,70 +82,41 @@ def _blocks(stored: SparseRows, n_columns: int) -> Iterator[tuple[slice, slice, 
         yield slice(start, stop), cells, (owners[cells] - start) * n_columns + stored.columns[cells]
 
 
-class _OutputLayer(torch.autograd.Function):
-    """A loss of the scores hidden · weightsᵀ + bias and its gradients; only the gradients are kept for backward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        hidden: Tensor,
-        weights: Tensor,
-        bias: Tensor,
-        targets: SparseRows,
-        in_place: Callable[[Tensor, Targets], Tensor],
-        bf16: bool,
-    ) -> Tensor:
-        by_hidden, by_bias = torch.empty_like(hidden), torch.zeros_like(bias)
-        by_weights = None
-        dtype = torch.bfloat16 if bf16 else hidden.dtype
-        states, table = hidden.to(dtype), weights.to(dtype)
-        total = hidden.new_zeros(())
-        for rows, stored, indices in _blocks(targets, len(weights)):
-            scores = matmul(states[rows], table.T).add_(bias)  # [b, I]
-            total += in_place(scores, (indices, targets.values[stored]))  # scores now hold their gradient
-            by_bias += scores.sum(dim=0)
-            gradient = scores.to(dtype)
-            matmul(gradient, table, out=by_hidden[rows])
-            of_block = matmul(gradient.T, states[rows])
-            by_weights = of_block if by_weights is None else by_weights.add_(of_block)
-        ctx.save_for_backward(by_hidden, torch.zeros_like(weights) if by_weights is None else by_weights, by_bias)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:  # noqa: ANN401
-        return *_chain(gradients[0], ctx.saved_tensors), None, None, None
+def _output_layer(
+    hidden: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    targets: SparseRows,
+    in_place: Callable[[Tensor, Targets], Tensor],
+    bf16: bool,
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """A loss of the scores hidden · weightsᵀ + bias and its gradients; the scores themselves are not kept."""
+    by_hidden, by_bias = torch.empty_like(hidden), torch.zeros_like(bias)
+    by_weights = None
+    dtype = torch.bfloat16 if bf16 else hidden.dtype
+    states, table = hidden.to(dtype), weights.to(dtype)
+    total = hidden.new_zeros(())
+    for rows, stored, indices in _blocks(targets, len(weights)):
+        scores = matmul(states[rows], table.T).add_(bias)  # [b, I]
+        total += in_place(scores, (indices, targets.values[stored]))  # scores now hold their gradient
+        by_bias += scores.sum(dim=0)
+        gradient = scores.to(dtype)
+        matmul(gradient, table, out=by_hidden[rows])
+        of_block = matmul(gradient.T, states[rows])
+        by_weights = of_block if by_weights is None else by_weights.add_(of_block)
+    return total, (by_hidden, torch.zeros_like(weights) if by_weights is None else by_weights, by_bias)
 
 
-class _ObservedSquare(torch.autograd.Function):
-    """Dense blocks forward, read at the observed cells only; sparse products backward."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        hidden: Tensor,
-        weights: Tensor,
-        bias: Tensor,
-        targets: SparseRows,
-        scale: float,
-    ) -> Tensor:
-        errors = observed_scores(hidden, weights, targets)
-        errors.add_(bias[targets.columns]).sub_(targets.values)
-        loss = scale * errors.square().sum()
-        gradient = SparseRows(targets.starts, targets.columns, errors.mul_(2 * scale), targets.n_columns)
-        by_bias = torch.zeros_like(bias).index_add_(0, targets.columns, gradient.values)
-        ctx.save_for_backward(gradient.times(weights), gradient.transpose().times(hidden), by_bias)
-        return loss
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:  # noqa: ANN401
-        return *_chain(gradients[0], ctx.saved_tensors), None, None
-
-
-def _chain(gradient: Tensor, saved: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """The saved gradients times that of the loss; no copy where it is 1, as when the loss is the last step."""
-    if gradient.item() == 1:
-        return saved
-    return gradient * saved[0], gradient * saved[1], gradient * saved[2]
+def _observed_square(
+    hidden: Tensor, weights: Tensor, bias: Tensor, targets: SparseRows, scale: float
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """The loss by dense blocks, read at the observed cells only; its gradients by sparse products."""
+    errors = observed_scores(hidden, weights, targets)
+    errors.add_(bias[targets.columns]).sub_(targets.values)
+    loss = scale * errors.square().sum()
+    gradient = SparseRows(targets.starts, targets.columns, errors.mul_(2 * scale), targets.n_columns)
+    by_bias = torch.zeros_like(bias).index_add_(0, targets.columns, gradient.values)
+    return loss, (gradient.times(weights), gradient.transpose().times(hidden), by_bias)
 
 
 def _softmax_in_place(scores: Tensor, targets: Targets, unobserved_weight: float, scale: float) -> Tensor:
@@ -187,7 +157,7 @@ def _square_in_place(scores: Tensor, targets: Targets, unobserved_weight: float,
     return scale * loss
 
 
-_IN_PLACE: dict[CatalogueLoss, Callable[[Tensor, Targets, float, float], Tensor]] = {
+_IN_PLACE: dict[CatalogueLoss, Callable[..., Tensor]] = {
     "softmax": _softmax_in_place,
     "logistic": _logistic_in_place,
     "square": _square_in_place,

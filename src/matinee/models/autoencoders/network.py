@@ -5,13 +5,14 @@ Dense products go through numpy's BLAS, which on some processors is twice as fas
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
+
+from matinee.nn.gradients import with_gradient
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +46,13 @@ class SparseRows:
         )
 
 
-class _SparseProduct(torch.autograd.Function):
-    """rows · table, with a gradient for the table only."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, rows: SparseRows) -> Tensor:  # noqa: ANN401
-        ctx.rows = rows
-        return rows.times(table)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        return ctx.rows.transpose().times(gradients[0].contiguous()), None
-
-
 def sparse_product(rows: SparseRows, table: Tensor) -> Tensor:
     """Sparse rows [B, I] times a table [I, D], as a weighted sum of embeddings per row. [B, D]."""
-    result: Tensor = _SparseProduct.apply(table, rows)  # type: ignore[no-untyped-call]
-    return result
+    return with_gradient(
+        lambda table: (rows.times(table), ()),
+        lambda gradient: (rows.transpose().times(gradient.contiguous()),),
+        table,
+    )
 
 
 def noisy_product(rows: SparseRows, table: Tensor, std: float, generator: torch.Generator) -> Tensor:
@@ -73,24 +64,14 @@ def noisy_product(rows: SparseRows, table: Tensor, std: float, generator: torch.
     return clean + product(noise, table)
 
 
-class _Product(torch.autograd.Function):
-    """left · right through numpy."""
-
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(left, right)
-        return matmul(left, right)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
-        left, right = ctx.saved_tensors
-        return matmul(gradients[0], right.T), matmul(left.T, gradients[0])
-
-
 def product(left: Tensor, right: Tensor) -> Tensor:
     """A dense product with gradients. [B, D] [D, E] -> [B, E]."""
-    result: Tensor = _Product.apply(left, right)  # type: ignore[no-untyped-call]
-    return result
+    return with_gradient(
+        lambda left, right: (matmul(left, right), (left, right)),
+        lambda gradient, left, right: (matmul(gradient, right.T), matmul(left.T, gradient)),
+        left,
+        right,
+    )
 
 
 def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
@@ -104,22 +85,14 @@ def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     return out
 
 
-class _Tanh(torch.autograd.Function):
-    """tanh through numpy, ten times as fast as torch's."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401
-        result = torch.from_numpy(np.tanh(values.detach().numpy()))
-        ctx.save_for_backward(result)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
-        (result,) = ctx.saved_tensors
-        return torch.addcmul(gradients[0], gradients[0] * result, result, value=-1)
-
-
 def tanh(values: Tensor) -> Tensor:
-    """The hyperbolic tangent, of any shape."""
-    result: Tensor = _Tanh.apply(values)  # type: ignore[no-untyped-call]
-    return result
+    """The hyperbolic tangent through numpy, of any shape: ten times as fast as torch's."""
+
+    def forward(values: Tensor) -> tuple[Tensor, tuple[Tensor]]:
+        result = torch.from_numpy(np.tanh(values.detach().numpy()))
+        return result, (result,)
+
+    def backward(gradient: Tensor, result: Tensor) -> tuple[Tensor]:
+        return (torch.addcmul(gradient, gradient * result, result, value=-1),)
+
+    return with_gradient(forward, backward, values)
