@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fit_cache import FOLDER, FitCache
@@ -45,3 +46,11 @@ class Fitted(dict[str, Recommender]):
 def fitted(fit_cache: FitCache, bundled_split: Split, last_split: Split) -> dict[str, Recommender]:
     """By name. They are shared, and their arrays are read-only: copy a model before changing it."""
     return Fitted(fit_cache, bundled_split, last_split)
+
+
+def random_histories(seed: int, n_users: int, n_items: int, longest: int) -> list[list[int]]:
+    """A history for each user, of 1 to `longest` different items; item i is drawn in proportion to 1 / (1 + i)."""
+    rng = np.random.default_rng(seed)
+    popular = 1 / (1 + np.arange(n_items))
+    sizes = rng.integers(1, longest + 1, n_users)
+    return [rng.choice(n_items, size, replace=False, p=popular / popular.sum()).tolist() for size in sizes]

@@ -1,7 +1,7 @@
 """The architecture page says what the code does: its picture, its table of rooms and its table of families."""
 
-import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,13 +15,8 @@ PAGE = (PROJECT / "docs" / "architecture.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def drawing() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("draw_rooms", PROJECT / "docs" / "draw_rooms.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def drawing(docs_script: Callable[[str], ModuleType]) -> ModuleType:
+    return docs_script("draw_rooms")
 
 
 def rows(heading: str) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """The check of retired words finds them, and knows where they may stand."""
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -10,13 +10,8 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_words", PROJECT / "docs" / "check_words.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def check(docs_script: Callable[[str], ModuleType]) -> ModuleType:
+    return docs_script("check_words")
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,14 @@ from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.factors.bpr import BPR, PairwiseLoss
 from matinee.training.run import Run
+from model_fixtures import random_histories
 
 N_USERS, N_ITEMS = 30, 14
 
 
 @pytest.fixture(scope="module")
 def watched() -> list[list[int]]:
-    rng = np.random.default_rng(8)
-    popular = 1 / (1 + np.arange(N_ITEMS))
-    sizes = rng.integers(1, 9, N_USERS)
-    return [rng.choice(N_ITEMS, size, replace=False, p=popular / popular.sum()).tolist() for size in sizes]
+    return random_histories(8, N_USERS, N_ITEMS, longest=8)
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,14 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.training.run import Run
+from model_fixtures import random_histories
 
 N_USERS, N_ITEMS = 40, 25
 
 
 @pytest.fixture(scope="module")
 def watched() -> list[list[int]]:
-    rng = np.random.default_rng(5)
-    popular = 1 / (1 + np.arange(N_ITEMS))
-    sizes = rng.integers(1, 12, N_USERS)
-    return [rng.choice(N_ITEMS, size, replace=False, p=popular / popular.sum()).tolist() for size in sizes]
+    return random_histories(5, N_USERS, N_ITEMS, longest=11)
 
 
 @pytest.fixture(scope="module")
