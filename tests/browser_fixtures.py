@@ -16,6 +16,7 @@ from matinee import workflow
 from matinee.dataset import Dataset
 from matinee.serve.app import create_app
 from matinee.store.artefact import save
+from needs import require
 from site_fixtures import CHEAP, NOW
 
 ARGUMENTS = [
@@ -65,8 +66,6 @@ def address(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium without a window; each test opens a context of its own."""
-    from conftest import require
-
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     require(path is not None, "Chromium")
     with sync_playwright() as playwright:

@@ -8,23 +8,14 @@ from typing import Any
 import hypothesis
 import pytest
 
+from groups import group_of
 from matinee.data.loading import load
 from matinee.dataset import Dataset
-from matinee.models import MODELS
 
 PROJECT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("matinee", deadline=None)  # other processes must not fail a test
 hypothesis.settings.load_profile("matinee")
-pytest_plugins = ("site_fixtures", "browser_fixtures", "model_fixtures")
-
-
-def require(present: bool, what: str) -> None:
-    """Skip where a service is missing; fail instead where MATINEE_REQUIRE_ALL is set."""
-    if present:
-        return
-    if os.environ.get("MATINEE_REQUIRE_ALL"):
-        pytest.fail(f"{what} is required (MATINEE_REQUIRE_ALL is set) and missing")
-    pytest.skip(f"{what} is missing")
+pytest_plugins = ("site_fixtures", "browser_fixtures", "docs_fixtures", "model_fixtures")
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +45,6 @@ FOLDERS = {"contract": "fits", "browser": "browser", "reference": "reference"}
 """Folders of which every test has a mark."""
 
 
-MODEL_FILES = ("tests/contract/", "tests/serve/test_parity.py")
-"""Tests of one fitted model each, whose name is among their parameters."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests by what they need."""
     for item in items:
@@ -69,16 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("fits")
         if fixtures & SITES:
             item.add_marker("site")
-
-
-def group_of(node_id: str) -> str:
-    """Tests of a group go to one worker: those of a fitted model, those of the browser, else those of a file."""
-    path, _, test = node_id.partition("::")
-    if path.startswith(MODEL_FILES):
-        names = f"-{test.partition('[')[2].removesuffix(']')}-"
-        model = max((name for name in MODELS if f"-{name}-" in names), key=len, default="")
-        return f"model {model}" if model else path
-    return "browser" if path.startswith("tests/browser/") else path
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import group_of
+from groups import group_of
 
 
 @pytest.mark.parametrize(
