@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matinee.config import ColumnsConfig
-from matinee.data.archives import Zip
 from matinee.data.loading import events_from_frame, load
 from matinee.errors import DataError
+from matinee.reading.archives import Zip
 
 NOW = 1_700_000_000
 HEAD = "user,item,rating,timestamp\n"
@@ -175,8 +175,8 @@ def test_a_zip_bomb_is_refused_before_unpacking(tmp_path, monkeypatch):
     path = zipped(tmp_path, {"ratings.csv": b"0" * 20_000_000})
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *args: pytest.fail("unpacked"))
     assert "times its size; unpack it by hand if you trust it" in refusal(path)
-    monkeypatch.setattr("matinee.data.archives.MAX_RATIO", 10**9)
-    monkeypatch.setattr("matinee.data.archives.MAX_BYTES", 10_000_000)
+    monkeypatch.setattr("matinee.reading.archives.MAX_RATIO", 10**9)
+    monkeypatch.setattr("matinee.reading.archives.MAX_BYTES", 10_000_000)
     with pytest.raises(DataError, match="unpacks to more than"):
         Zip(path)
 

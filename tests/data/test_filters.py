@@ -12,9 +12,9 @@ from matinee.config import FilterConfig, SplitConfig
 from matinee.data.filters import apply_filters
 from matinee.data.splits import split
 from matinee.data.synthetic import zipf_log
-from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
+from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 from matinee.vocab import Vocab
 

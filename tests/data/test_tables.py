@@ -10,8 +10,8 @@ import pytest
 
 from matinee.config import ColumnsConfig
 from matinee.data.loading import events_from_frame, load
-from matinee.data.timestamps import to_micros
 from matinee.errors import DataError
+from matinee.reading.timestamps import to_micros
 
 NOW = 1_800_000_000
 ROWS = [("u1", "a", 4.0, 1000000000), ("u2", "b", 3.5, 1000000005), ("u1", "b", 1.0, 1000000003)]

@@ -7,9 +7,9 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.config import FilterConfig
-from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset
 from matinee.errors import DataError
+from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 
 

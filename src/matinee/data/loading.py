@@ -8,19 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from matinee.config import ColumnsConfig
-from matinee.data.adjacency_text import is_adjacency_text, read_adjacency_text
-from matinee.data.archives import Archive, Folder, Zip, base, open_archive, read_bytes
-from matinee.data.columns import SNIFFED
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
 from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, movie_frame, read_movielens
 from matinee.data.tables import events_from_frame as events_from_frame
-from matinee.data.tables import log_of, read_frame, read_log
+from matinee.data.tables import log_of, read_log
 from matinee.dataset import Dataset
 from matinee.errors import DataError
 from matinee.histories import Instant
+from matinee.reading.adjacency_text import is_adjacency_text, read_adjacency_text
+from matinee.reading.archives import Archive, Folder, Zip, base, open_archive, read_bytes
+from matinee.reading.columns import SNIFFED
+from matinee.reading.table import read_table
 
 _LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")
 """File names that identify the log among the tables of a folder."""
@@ -110,7 +111,8 @@ def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instan
         return read_movielens(archive, name, columns, now)
     raw = archive.read(name)
     if is_adjacency_text(raw, part=part) and columns == SNIFFED:
-        return read_adjacency_text(raw, archive.where(name))
+        pairs = read_adjacency_text(raw, archive.where(name))
+        return Log(archive.where(name), pairs["user"], pairs["item"], None, None)
     return read_log(raw, archive.where(name), columns, now)
 
 
@@ -161,7 +163,7 @@ def _titles(archive: Archive) -> Titles | None:
 
 def _read_bundled(now: Instant) -> Log:
     with as_file(files("matinee.data") / "bundled") as folder:
-        frame, _, _ = read_frame(read_bytes(folder / "ratings.parquet"), "bundled ratings")
-        movies, _, _ = read_frame(read_bytes(folder / "movies.parquet"), "bundled movies")
-    log = log_of(frame, "bundled ratings", SNIFFED, now)
-    return replace(log, titles=titles_of(movies.rename({"movieId": "id"})))
+        ratings = read_table(read_bytes(folder / "ratings.parquet"), "bundled ratings")
+        movies = read_table(read_bytes(folder / "movies.parquet"), "bundled movies")
+    log = log_of(ratings, SNIFFED, now)
+    return replace(log, titles=titles_of(movies.frame.rename({"movieId": "id"})))

@@ -1,6 +1,6 @@
 """Logs as columns of ids, between a file and a data set, with the checks that every log must pass."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,12 +11,10 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue, split_genres
 from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import DataError
-from matinee.histories import Instant
+from matinee.reading.table import Read
 from matinee.vocab import UNKNOWN, Id, IdArray, Vocab, as_ids
 
 Repeats = Literal["last", "keep"]
-Locate = Callable[[int], str]
-"""From the index of an event in its log to its location, such as `line 7`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Log:
     """N checked events, in log order.
 
     users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
+    read: what the reader took of the table, None for logs that are not one.
     """
 
     where: str
@@ -43,6 +42,7 @@ class Log:
     times: IntArray | None
     titles: Titles | None = None
     notes: tuple[str, ...] = field(default=())
+    read: Read | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -53,14 +53,6 @@ def titles_of(frame: pl.DataFrame) -> Titles:
     titles = [title or "" for title in frame["title"].str.strip_chars().to_list()]
     genres = {text: split_genres(text) for text in frame["genres"].unique().to_list()}
     return Titles(as_ids(frame["id"].to_list()), titles, [genres[text] for text in frame["genres"].to_list()])
-
-
-def check_values(where: str, values: FloatArray, locate: Locate) -> None:
-    """Raise DataError for the first value that is not finite."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        index = int(np.argmin(finite))
-        raise DataError(f"{where}, {locate(index)}: the value is {values[index]}; give a number or drop the line")
 
 
 def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
@@ -78,19 +70,6 @@ def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
             f"{log.items[index]} is outside {declared}; fix it, drop the event or declare another scale"
         )
     return log
-
-
-def check_times(where: str, times: IntArray, now: Instant, locate: Locate) -> None:
-    """Raise DataError for the first time before 1970 or more than a day after now."""
-    if len(times) == 0:
-        return
-    if times.min() < 0:
-        index = int(np.argmax(times < 0))
-        raise DataError(f"{where}, {locate(index)}: the time {times[index]} is negative; times count from 1970 on")
-    if times.max() > now + 86_400:  # a day of tolerance for fast clocks and time zones
-        index = int(np.argmax(times > now + 86_400))
-        time = str(np.datetime64(int(min(times[index], 2**38)), "s")).replace("T", " ")
-        raise DataError(f"{where}, {locate(index)}: the time {time} is in the future; fix it or drop the line")
 
 
 def index_ids(ids: pl.Series) -> tuple[Vocab, IntArray]:

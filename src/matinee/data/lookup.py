@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from matinee.data.archives import base
 from matinee.data.fetch import SETS, cache_folder
 from matinee.errors import DataError, did_you_mean
+from matinee.reading.archives import base
 
 BUNDLED = "bundled"
 TABLES = ("csv", "tsv", "txt", "dat", "data", "parquet", "pq", "inter", "csv.gz", "tsv.gz", "txt.gz", "dat.gz")

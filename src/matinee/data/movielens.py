@@ -7,13 +7,15 @@ import numpy as np
 import polars as pl
 
 from matinee.config import ColumnsConfig
-from matinee.data.archives import Archive
-from matinee.data.columns import NAMES, SNIFFED, plain_name
-from matinee.data.delimited import decode
-from matinee.data.log import Log, Titles, check_times, check_values, titles_of
-from matinee.data.tables import read_frame, read_log
+from matinee.data.log import Log, Titles, titles_of
+from matinee.data.tables import read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
+from matinee.reading.archives import Archive
+from matinee.reading.cells import check_times, check_values
+from matinee.reading.columns import NAMES, SNIFFED, plain_name
+from matinee.reading.delimited import decode
+from matinee.reading.table import read_table
 from matinee.vocab import Id
 
 RATINGS = ("ratings.csv", "ratings.dat", "u.data")
@@ -143,7 +145,7 @@ def _count(raw: bytes, start: int, separator: int) -> tuple[int, int]:
 
 def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     where = archive.where(name)
-    frame, _, _ = read_frame(archive.read(name), where)
+    frame = read_table(archive.read(name), where).frame
     columns = {plain_name(column): column for column in reversed(frame.columns)}
     id_name = next((columns[known] for known in (*NAMES["item"], "id") if known in columns), None)
     if id_name is None or "title" not in columns:
@@ -195,7 +197,7 @@ def _typed(frame: pl.DataFrame, where: str) -> pl.DataFrame:
 def _tag_frame(archive: Archive, folder: str) -> pl.DataFrame | None:
     names = {name.lower(): name for name in archive.names()}
     if (name := names.get(folder.lower() + "tags.csv")) is not None:
-        frame, _, _ = read_frame(archive.read(name), archive.where(name))
+        frame = read_table(archive.read(name), archive.where(name)).frame
     elif (name := names.get(folder.lower() + "tags.dat")) is not None:
         frame = _fields(archive, name, "::", ("userId", "movieId", "tag", "timestamp"))
     else:

@@ -9,9 +9,9 @@ from matinee.arrays import IntArray
 from matinee.config import SplitConfig
 from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import find_sessions
-from matinee.data.timestamps import parse_time
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
+from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 
 Notes = tuple[str, ...]

@@ -4,7 +4,7 @@ Reads MovieLens (`ratings.csv`: userId, movieId, rating, timestamp), Letterboxd 
 `diary.csv`: Date, Name, Year, Letterboxd URI, Rating, ..., Watched Date), this site's download, and any table with a
 column for an id or a title. A row is one line, so that an open quote spoils one line and not the rest of the file.
 
-`data/delimited.py` refuses a log with a broken line, so that no error passes unnoticed. This reader accepts what it
+`reading/delimited.py` refuses a log with a broken line, so that no error passes unnoticed. This reader accepts what it
 can, and the import reports the rest.
 """
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from matinee.config import ColumnsConfig
-from matinee.data.delimited import is_number
-from matinee.data.timestamps import to_micros
 from matinee.errors import DataError, did_you_mean
+from matinee.reading.delimited import is_number
+from matinee.reading.timestamps import to_micros
 
 SNIFFED = ColumnsConfig()
 """No column is configured: all are recognised by name."""

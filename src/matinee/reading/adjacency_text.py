@@ -3,9 +3,8 @@
 import numpy as np
 import polars as pl
 
-from matinee.data.delimited import decode
-from matinee.data.log import Log
 from matinee.errors import DataError
+from matinee.reading.delimited import decode
 
 
 def is_adjacency_text(raw: bytes, *, part: bool) -> bool:
@@ -22,8 +21,8 @@ def is_adjacency_text(raw: bytes, *, part: bool) -> bool:
     return len(widths) > 1 or (part and len(users) == len(rows))
 
 
-def read_adjacency_text(raw: bytes, where: str) -> Log:
-    """Read a log of clicks without times, in file order. Raises DataError for anything but integers."""
+def read_adjacency_text(raw: bytes, where: str) -> pl.DataFrame:
+    """Columns user and item, a row for each item, in file order. Raises DataError for anything but integers."""
     raw = decode(raw, where)
     letters = np.frombuffer(raw + b"\n", dtype=np.uint8)
     blank = letters <= ord(" ")
@@ -44,4 +43,4 @@ def read_adjacency_text(raw: bytes, where: str) -> Log:
     is_item = np.ones(len(words), dtype=bool)
     is_item[user_indices] = False
     ids = numbers.to_numpy()
-    return Log(where, pl.Series(np.repeat(ids[user_indices], n_items)), pl.Series(ids[is_item]), None, None)
+    return pl.DataFrame({"user": np.repeat(ids[user_indices], n_items), "item": ids[is_item]})
