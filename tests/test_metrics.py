@@ -211,3 +211,27 @@ def test_a_list_length_of_1_is_the_shortest_that_a_metric_takes() -> None:
     assert metrics.parse_metric("recall@1") == ("recall", 1)
     with pytest.raises(MatineeError, match="'recall@0' needs a list length of at least 1"):
         metrics.parse_metric("recall@0")
+
+
+def test_a_cutoff_beyond_the_catalogue_costs_nothing_and_changes_only_its_divisor() -> None:
+    hits, relevant = hits_of([1, 0, 1], [0, 0, 1]), np.array([2, 3])
+    far = metrics.accuracy(hits, relevant, [3, 10**12])
+    assert far["precision@1000000000000"] == pytest.approx([2e-12, 1e-12])
+    assert far["ndcg@1000000000000"] == pytest.approx(far["ndcg@3"])
+    for name in ("recall", "recall-capped", "hit-rate", "mrr", "map", "map-capped"):
+        assert far[f"{name}@1000000000000"] == pytest.approx(far[f"{name}@3"])
+    short = metrics.accuracy(hits, np.array([5, 5]), [4])  # the ideal list has 4 hits, the lists end after 3
+    assert short["ndcg@4"] == pytest.approx([(1 + 0.5) / 2.5616063, 0.5 / 2.5616063])
+
+
+def test_diversity_of_long_lists_equals_the_mean_over_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    genres = rng.random((60, 5)) < 0.3
+    items = np.array([rng.permutation(60)[:40] for _ in range(4)])
+    items[1, 25:], items[2, :] = UNKNOWN, UNKNOWN
+    ks = [1, 2, 30, 40, 1000]
+    pairwise = metrics.diversity(items, genres, ks)
+    monkeypatch.setattr(metrics, "LONG_LIST", 10)
+    monkeypatch.setattr(metrics, "PATTERN_PAIRS", 20)  # several blocks
+    for name, values in metrics.diversity(items, genres, ks).items():
+        assert values == pytest.approx(pairwise[name], nan_ok=True)

@@ -5,6 +5,7 @@ Lists are item rows [B, K], best first, UNKNOWN where a list is short. One pass 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,15 @@ METRICS = {
 """Name -> definition. All except rmse and mae are named with a list length: `ndcg@10`."""
 WITHOUT_K = frozenset({"rmse", "mae"})
 LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini"})
+LONG_LIST = 200
+"""Lists up to this length are compared pair by pair for their diversity, longer ones by combinations of genres."""
+PATTERN_PAIRS = 2**20
+"""Pairs of combinations of genres whose similarity is computed at once."""
 OF_ALL_LISTS = frozenset({"coverage", "gini"})
 """Metrics that have no value per user."""
+
+Words: TypeAlias = NDArray[np.uint64]
+ArrayT = TypeVar("ArrayT", FloatArray, IntArray)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,14 +118,12 @@ def accuracy(hits: BoolArray, n_relevant: IntArray, ks: Iterable[int]) -> dict[s
     NDCG truncates the ideal list at k, and relevance is 0 or 1 (Järvelin and Kekäläinen 2002).
     """
     ks = _checked(ks)
-    depth = max(ks)
-    hits = np.pad(hits[:, :depth], ((0, 0), (0, max(0, depth - hits.shape[1]))))
-    ranks = np.arange(1, depth + 1)
-    discounts = 1 / np.log2(ranks + 1)
-    found = np.cumsum(hits, axis=1)  # [B, K] hits up to each rank
-    gains = np.cumsum(hits * discounts, axis=1)
+    hits = hits[:, : max(ks)]
+    ranks = np.arange(1, hits.shape[1] + 1)
+    found = np.cumsum(hits, axis=1, dtype=np.int64)  # [B, K] hits up to each rank
+    gains = np.cumsum(hits * _discounts(hits.shape[1]), axis=1)
     precisions = np.cumsum(hits * (found / ranks), axis=1)
-    ideals = np.cumsum(discounts)
+    ideals = np.cumsum(_discounts(min(max(ks), int(n_relevant.max(initial=1)))))
     first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, np.inf)
     relevant = np.where(n_relevant > 0, n_relevant, np.nan)  # NaN propagates through the divisions
     one = relevant / relevant
@@ -125,14 +131,14 @@ def accuracy(hits: BoolArray, n_relevant: IntArray, ks: Iterable[int]) -> dict[s
     for k in ks:
         capped = np.minimum(k, relevant)
         measured |= {
-            f"precision@{k}": found[:, k - 1] / k * one,
-            f"recall@{k}": found[:, k - 1] / relevant,
-            f"recall-capped@{k}": found[:, k - 1] / capped,
-            f"ndcg@{k}": gains[:, k - 1] / ideals[np.minimum(k, n_relevant) - 1] * one,
+            f"precision@{k}": _upto(found, k) / k * one,
+            f"recall@{k}": _upto(found, k) / relevant,
+            f"recall-capped@{k}": _upto(found, k) / capped,
+            f"ndcg@{k}": _upto(gains, k) / ideals[np.minimum(k, n_relevant) - 1] * one,
             f"hit-rate@{k}": (first <= k) * one,
             f"mrr@{k}": np.where(first <= k, 1 / first, 0.0) * one,
-            f"map@{k}": precisions[:, k - 1] / relevant,
-            f"map-capped@{k}": precisions[:, k - 1] / capped,
+            f"map@{k}": _upto(precisions, k) / relevant,
+            f"map-capped@{k}": _upto(precisions, k) / capped,
         }
     return measured
 
@@ -155,8 +161,19 @@ def diversity(items: IntArray, genres: BoolArray, ks: Iterable[int]) -> dict[str
 
     items: [B, K]; genres: [I, G]. Pairs with an item without genres are left out; NaN if no pair is left.
     """
-    words = _pack(genres)[items]  # [B, K, words]
-    sizes = np.bitwise_count(words).sum(axis=2, dtype=np.int64)  # [B, K]
+    words = _pack(genres)  # [I + 1, words]
+    sizes = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+    if items.shape[1] > LONG_LIST:
+        sums = {k: _pairs_by_pattern(items[:, :k], words, sizes) for k in _checked(ks)}
+    else:
+        total, count = (np.cumsum(each, axis=1) for each in _pairs_by_rank(items, words, sizes))
+        sums = {k: (_upto(total, k), _upto(count, k)) for k in _checked(ks)}
+    return {f"diversity@{k}": 1 - _divide(*similar_and_all) for k, similar_and_all in sums.items()}
+
+
+def _pairs_by_rank(items: IntArray, words: Words, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Summed Jaccard similarity of each listed item to those above it, and the number of pairs. [B, K], [B, K]."""
+    words, sizes = words[items], sizes[items]  # [B, K, words], [B, K]
     known = sizes > 0
     similarity, pairs = np.zeros(items.shape), np.zeros(items.shape)
     for rank in range(1, items.shape[1]):  # over ranks, not over users
@@ -164,8 +181,28 @@ def diversity(items: IntArray, genres: BoolArray, ks: Iterable[int]) -> dict[str
         either = sizes[:, :rank] + sizes[:, rank, None] - both
         similarity[:, rank] = (both / np.maximum(either, 1)).sum(axis=1)
         pairs[:, rank] = known[:, :rank].sum(axis=1) * known[:, rank]
-    total, count = np.cumsum(similarity, axis=1), np.cumsum(pairs, axis=1)
-    return {f"diversity@{k}": 1 - _divide(_upto(total, k), _upto(count, k)) for k in _checked(ks)}
+    return similarity, pairs
+
+
+def _pairs_by_pattern(items: IntArray, words: Words, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Summed Jaccard similarity of all pairs of a list, and the number of pairs. [B], [B].
+
+    From the number of items of each combination of genres, of which there are few: a list as long as the catalogue
+    has too many pairs to look at each.
+    """
+    patterns, of_item = np.unique(words, axis=0, return_inverse=True)  # [P, words], [I + 1]
+    n_patterns, of_pattern = len(patterns), np.bitwise_count(patterns).sum(axis=1, dtype=np.int64)
+    listed = sizes[items] > 0
+    keys = np.arange(len(items))[:, None] * n_patterns + of_item[items]
+    counts = np.bincount(keys[listed], minlength=len(items) * n_patterns).reshape(len(items), n_patterns).astype(float)
+    n_listed, total = counts.sum(axis=1), np.zeros(len(items))
+    width = max(1, PATTERN_PAIRS // n_patterns)
+    for start in range(0, n_patterns, width):
+        part = slice(start, start + width)
+        both = np.bitwise_count(patterns[:, None] & patterns[part]).sum(axis=2, dtype=np.int64)  # [P, width]
+        similarity = both / np.maximum(of_pattern[:, None] + of_pattern[part] - both, 1)
+        total += np.einsum("bp,bp->b", counts @ similarity, counts[:, part])
+    return (total - n_listed) / 2, n_listed * (n_listed - 1) / 2  # an item is similar to itself by 1
 
 
 def exposure(items: IntArray, n_items: int) -> IntArray:
@@ -204,7 +241,13 @@ def _checked(ks: Iterable[int]) -> Sequence[int]:
     return ks
 
 
-def _upto(cumulated: FloatArray | IntArray, k: int) -> FloatArray | IntArray:
+def _discounts(depth: int) -> FloatArray:
+    """1 / log2(rank + 1) of the first ranks. [depth]."""
+    return np.asarray(1 / np.log2(np.arange(2, depth + 2)))
+
+
+def _upto(cumulated: ArrayT, k: int) -> ArrayT:
+    """The column of rank k of [B, K], the last where the lists are shorter. [B]."""
     return cumulated[:, min(k, cumulated.shape[1]) - 1]
 
 
@@ -214,7 +257,7 @@ def _divide(numerators: FloatArray | IntArray, denominators: FloatArray | IntArr
     return np.asarray(np.divide(numerators, denominators, out=undefined, where=np.asarray(denominators) > 0))
 
 
-def _pack(genres: BoolArray) -> NDArray[np.uint64]:
+def _pack(genres: BoolArray) -> Words:
     """Genres as bits, 64 per word. [I, G] -> [I + 1, words]; UNKNOWN indexes the last row, which has no genre."""
     n_words = max(1, -(-genres.shape[1] // 64))
     padded = np.pad(genres, ((0, 1), (0, n_words * 64 - genres.shape[1])))

@@ -18,9 +18,9 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """The k best items of B users.
+    """The k best items of B users, or all I where k is larger.
 
-    items: [B, k] int32 item rows, best first, UNKNOWN where a list is short; scores: [B, k], -inf there.
+    items: [B, min(k, I)] int32 item rows, best first, UNKNOWN where a list is short; scores: the same, -inf there.
     """
 
     items: IntArray
@@ -44,7 +44,8 @@ def rank(
 
     Lists exclude the items of the history (unless `repeat`), those of `masked` (B rows of items), and those outside
     `allowed` ([I]). A user with an empty history gets the scores `cold` ([I], such as popularity) if given, else the
-    model's. Users are scored in blocks whose scores fit in BLOCK_BYTES.
+    model's. Users are scored in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and
+    memory do not grow with a k beyond the catalogue.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -52,12 +53,14 @@ def rank(
         raise ValueError(f"k = {k}; a list has at least one item")
     if masked is not None and len(masked) != len(histories):
         raise ValueError(f"masked has {len(masked)} rows for {len(histories)} histories")
-    items, scores = _empty(len(histories), k)
+    items, scores = _empty(0, k)
     start, size = 0, 1  # one user first, since the number of items is known only after scoring
     while start < len(histories):
         stop = min(start + size, len(histories))
         block = histories.block(start, stop)
         block_scores = model.score(model.fold_in(block))  # [b, I]
+        if start == 0:
+            items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
         if cold is not None:
             block_scores[np.diff(block.starts) == 0] = cold
         if allowed is not None:
@@ -71,7 +74,7 @@ def rank(
 
 
 def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
-    """The k items most similar to each of n items, without the item itself. item_rows [n] -> [n, k].
+    """The k items most similar to each of n items, without the item itself. item_rows [n] -> [n, min(k, I)].
 
     By the model's own similarity, else the cosine of its item vectors, else the list for a history of that one item.
     Raises MatineeError for a model whose lists do not depend on the history.
@@ -86,7 +89,7 @@ def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
     else:
         return rank(model, Histories.of([[int(row)] for row in item_rows]), k)
     scores[np.arange(len(item_rows)), item_rows] = -np.inf
-    ranking = Ranking(*_empty(len(item_rows), k))
+    ranking = Ranking(*_empty(len(item_rows), min(k, scores.shape[1])))
     _fill(ranking.items, ranking.scores, scores, model.name)
     return ranking
 
@@ -96,12 +99,11 @@ def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:
 
 
 def _fill(items: IntArray, scores: FloatArray, block_scores: FloatArray, name: str) -> None:
-    """Write the top k of [b, I] scores into [b, k] items and scores."""
-    width = min(items.shape[1], block_scores.shape[1])
-    if width == 0:
+    """Write the top k of [b, I] scores into [b, k] items and scores, k <= I."""
+    if items.shape[1] == 0:
         return
-    columns, best = top_k(block_scores, width)
+    columns, best = top_k(block_scores, items.shape[1])
     if np.isnan(best).any():
         raise MatineeError(f"model {name} gave NaN scores; refit it with a smaller learning rate")
-    items[:, :width] = np.where(np.isneginf(best), UNKNOWN, columns)
-    scores[:, :width] = best
+    items[:] = np.where(np.isneginf(best), UNKNOWN, columns)
+    scores[:] = best

@@ -68,6 +68,7 @@ class Reranker:
         if not rerank.reorders:
             return rank(model, histories, k, allowed=allowed, **options)
         pool = rank(model, histories, max(k, POOL), allowed=allowed, **options)
+        k = min(k, pool.items.shape[1])
         log_popularity = np.log1p(self.popularity.astype(np.float64))
         items, scores = np.empty((len(pool), k), dtype=np.int32), np.empty((len(pool), k), dtype=np.float32)
         for rows, part in _blocks(pool, len(self.popularity)):
