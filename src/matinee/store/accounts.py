@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from matinee.histories import Instant, UserId
+from matinee.store.imports import forget_imports, imports_table
 from matinee.store.protocols import Identity, Member, Session
 from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
 
@@ -179,6 +180,7 @@ class SqlAccounts:
         """See AccountBook."""
         with self._database.write() as connection:
             n_events = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
+            forget_imports(connection, user_id)
             for table in (lists_table, visitors_table, sessions_table, members_table):
                 connection.execute(delete(table).where(table.c.user_id == str(user_id)))
         return n_events
@@ -235,9 +237,10 @@ def _open(connection: Connection, session: Session, guest_hash: str | None) -> N
 
 
 def _move(connection: Connection, from_id: str, to_id: str) -> None:
-    """Move one user's events and lists to another; an event id that both have is the same event and is kept once."""
+    """Move one user's events, lists and imports to another; of two events with one id, the same event, one is kept."""
     own = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
     duplicates = select(own.c.event_id)  # through a subquery: MariaDB cannot delete from a table that it selects from
     connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(duplicates)))
     connection.execute(update(events_table).where(_event.user_id == from_id).values(user_id=to_id))
-    connection.execute(update(lists_table).where(_list.user_id == from_id).values(user_id=to_id))
+    for table in (lists_table, imports_table):
+        connection.execute(update(table).where(table.c.user_id == from_id).values(user_id=to_id))

@@ -82,6 +82,43 @@ class EventLog(HistorySource, Protocol):
         ...
 
 
+UNDO_SECONDS = 86_400
+"""How long an import can be undone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One import by a user. names: of its files; n_events: of those it wrote, how many are in the log."""
+
+    import_id: str
+    user_id: UserId
+    at: Instant
+    names: tuple[str, ...]
+    n_events: int = 0
+
+
+class ImportLog(Protocol):
+    """The imports of the last UNDO_SECONDS, each of which can be taken back."""
+
+    def write(self, one: Import, events: Sequence[LiveEvent], known: Sequence[str] = ()) -> int:
+        """Write an import and its events, all or none; an import of no new event is not kept. Returns their number.
+
+        known: event ids that the import holds too and an earlier one wrote; they stay when only that one is undone.
+        """
+        ...
+
+    def recent(self, user_id: UserId, now: Instant) -> list[Import]:
+        """A user's imports that can be undone, the newest first."""
+        ...
+
+    def undo(self, user_id: UserId, import_id: str, now: Instant) -> int | None:
+        """Delete the events that an import wrote, but for those that another one holds. Returns their number.
+
+        None if there is no such import of this user, it was undone before, or it is older than UNDO_SECONDS.
+        """
+        ...
+
+
 class ImpressionLog(Protocol):
     """The lists shown to users."""
 

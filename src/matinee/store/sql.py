@@ -192,19 +192,8 @@ class SqlEvents:
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
-        by_key = {(str(item.user_id), item.event_id or ("", n)): item for n, item in enumerate(events)}
-        keys = [key for key in by_key if isinstance(key[1], str)]
         with self._database.write() as connection:
-            existing = set()
-            for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
-                is_in_part = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_KEYS_PER_QUERY])
-                query = select(_event.user_id, _event.event_id).where(is_in_part)
-                existing |= {tuple(row) for row in connection.execute(query)}
-            new = (item for key, item in by_key.items() if key not in existing)
-            rows = [_values(item) for item in new if not (repeat_after and _is_repeat(connection, item, repeat_after))]
-            if rows:
-                connection.execute(insert(events_table), rows)
-        return len(rows)
+            return append_events(connection, events, repeat_after)
 
     def bulk_import(self, events: Sequence[Sequence[Any]], kind: Kind = "rating") -> int:
         """Write a whole log atomically: columns user_ids, item_ids, values, times, each [N], in log order.
@@ -257,6 +246,22 @@ class SqlEvents:
                 part = users[start : start + MAX_KEYS_PER_QUERY]
                 rows += connection.execute(_select_events(part, before, kinds)).all()
         return rows
+
+
+def append_events(connection: Connection, events: Sequence[LiveEvent], repeat_after: int = 0) -> int:
+    """Write events in a transaction, as `EventLog.append` does. Returns the number written."""
+    by_key = {(str(item.user_id), item.event_id or ("", n)): item for n, item in enumerate(events)}
+    keys = [key for key in by_key if isinstance(key[1], str)]
+    existing = set()
+    for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
+        is_in_part = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_KEYS_PER_QUERY])
+        query = select(_event.user_id, _event.event_id).where(is_in_part)
+        existing |= {tuple(row) for row in connection.execute(query)}
+    new = (item for key, item in by_key.items() if key not in existing)
+    rows = [_values(item) for item in new if not (repeat_after and _is_repeat(connection, item, repeat_after))]
+    if rows:
+        connection.execute(insert(events_table), rows)
+    return len(rows)
 
 
 class _EventRow(Protocol):

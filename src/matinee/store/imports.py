@@ -1,0 +1,129 @@
+"""Imports in a SQL database, and which events each of them holds, so that an import can be undone for a day.
+
+An import only adds events. Undoing it deletes them, which restores the log as it was; what the user did since stays,
+being other events. An event that two imports of the day hold goes with the second of them. After a day an import is
+forgotten and its events are like any others.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
+
+from matinee.histories import Instant, UserId
+from matinee.store.protocols import UNDO_SECONDS, Import, LiveEvent
+from matinee.store.sql import MAX_KEYS_PER_QUERY, SqlDatabase, append_events, events_table, metadata
+
+imports_table = Table(
+    "imports",
+    metadata,
+    Column("import_id", String(40), primary_key=True),
+    Column("user_id", String(200), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("names", JSON, nullable=False),
+)
+imported_table = Table(
+    "imported_events",
+    metadata,
+    Column("import_id", String(40), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, index=True, autoincrement=False),
+)
+_TABLES = (imports_table, imported_table)
+_import, _held, _event = imports_table.c, imported_table.c, events_table.c
+
+
+class SqlImports:
+    """An ImportLog in SQL."""
+
+    def __init__(self, database: SqlDatabase) -> None:
+        self._database = database
+        with database.write() as connection:
+            metadata.create_all(connection, tables=_TABLES)
+
+    def write(self, one: Import, events: Sequence[LiveEvent], known: Sequence[str] = ()) -> int:
+        """See ImportLog."""
+        user_id, new_ids = str(one.user_id), [str(event.event_id) for event in events]
+        with self._database.write() as connection:
+            _forget_expired(connection, one.at)
+            last = connection.execute(select(func.max(_event.seq))).scalar() or 0
+            n_events = append_events(connection, events)
+            if n_events:
+                values = {"import_id": one.import_id, "user_id": user_id, "at": one.at, "names": list(one.names)}
+                connection.execute(insert(imports_table).values(values))
+                _hold(connection, one.import_id, user_id, new_ids, _event.seq > last)
+                _hold(connection, one.import_id, user_id, known, _event.seq.in_(select(_held.seq)))
+        return n_events
+
+    def recent(self, user_id: UserId, now: Instant) -> list[Import]:
+        """See ImportLog."""
+        n_events = (
+            select(func.count())
+            .select_from(imported_table.join(events_table, _held.seq == _event.seq))
+            .where(_held.import_id == _import.import_id)
+            .scalar_subquery()
+        )
+        query = select(imports_table, n_events).where(_import.user_id == str(user_id), _import.at >= now - UNDO_SECONDS)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(_import.at.desc(), _import.import_id)).all()
+        return [Import(row.import_id, row.user_id, row.at, tuple(row.names), row[-1]) for row in rows]
+
+    def undo(self, user_id: UserId, import_id: str, now: Instant) -> int | None:
+        """See ImportLog."""
+        is_own = (_import.import_id == import_id) & (_import.user_id == str(user_id))
+        query = select(_import.import_id).where(is_own, _import.at >= now - UNDO_SECONDS).with_for_update()
+        other = imported_table.alias()
+        is_shared = select(other.c.seq).where(other.c.seq == _held.seq, other.c.import_id != import_id).exists()
+        alone = select(_held.seq).where(_held.import_id == import_id, ~is_shared)
+        with self._database.write() as connection:
+            if connection.execute(query).scalar() is None:
+                return None
+            gone = delete(events_table).where(_event.user_id == str(user_id), _event.seq.in_(alone))
+            n_events = connection.execute(gone).rowcount
+            connection.execute(delete(imported_table).where(_held.import_id == import_id))
+            connection.execute(delete(imports_table).where(is_own))
+        return n_events
+
+
+def forget_imports(connection: Connection, user_id: UserId) -> None:
+    """Delete what is stored of a user's imports, but not their events."""
+    own = select(_import.import_id).where(_import.user_id == str(user_id))
+    connection.execute(delete(imported_table).where(_held.import_id.in_(own)))
+    connection.execute(delete(imports_table).where(_import.user_id == str(user_id)))
+
+
+def _hold(
+    connection: Connection, import_id: str, user_id: str, event_ids: Sequence[str], condition: ColumnElement[bool]
+) -> None:
+    """Note that an import holds the user's events of these ids that meet the condition."""
+    for part in _parts(event_ids):
+        seqs = select(literal(import_id), _event.seq).where(
+            _event.user_id == user_id, _event.event_id.in_(part), condition
+        )
+        connection.execute(insert(imported_table).from_select(["import_id", "seq"], seqs))
+
+
+def _parts(event_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(event_ids), MAX_KEYS_PER_QUERY):
+        yield event_ids[start : start + MAX_KEYS_PER_QUERY]
+
+
+def _forget_expired(connection: Connection, now: Instant) -> None:
+    """Forget the imports before the last day. Their events stay for good, in whichever later import they are too."""
+    expired = select(_import.import_id).where(_import.at < now - UNDO_SECONDS)
+    seqs = connection.execute(select(_held.seq).where(_held.import_id.in_(expired))).scalars().all()
+    for start in range(0, len(seqs), MAX_KEYS_PER_QUERY):
+        part = seqs[start : start + MAX_KEYS_PER_QUERY]
+        connection.execute(delete(imported_table).where(_held.seq.in_(part)))
+    connection.execute(delete(imports_table).where(_import.at < now - UNDO_SECONDS))
