@@ -12,17 +12,40 @@ from matinee.reading.timestamps import to_micros
 
 SNIFFED = ColumnsConfig()
 """No column is configured: all are recognised by name."""
+_RATINGS = "yourrating myrating yourated userrating myscore rating ratings value score stars star overall vote"
+_TIMES = (
+    "watcheddate datewatched watchedat lastwatchedat daterated ratedat userratedat timestamp time at date datetime ts "
+    "createdat unixreviewtime unixtime eventtime reviewtime when t"
+)
 _NAMES = {
     "user": "user userid uid member memberid customer customerid visitor visitorid viewer account accountid "
     "reviewer reviewerid person personid username usersha1 u",
     "item": "item itemid iid movie movieid film filmid product productid parentasin asin show showid video videoid "
     "book bookid isbn track trackid song songid artist artistid article articleid business businessid i",
-    "value": "rating ratings value score stars star overall vote preference weight plays playcount count r",
-    "at": "timestamp time at date datetime ts createdat unixreviewtime unixtime eventtime watchedat ratedat "
-    "reviewtime when t",
+    "value": f"{_RATINGS} preference weight plays playcount count r",
+    "at": _TIMES,
 }
 NAMES = {role: tuple(names.split()) for role, names in _NAMES.items()}
-"""Known column names by role, in order of preference, in lower case without punctuation."""
+"""Known column names by role, in order of preference, in lower case without punctuation. One's own rating precedes the
+community's, and when a movie was watched precedes when that was written down."""
+_PERSONAL = {
+    "item": "movieid itemid id",
+    "title": "title name movie film movietitle filmtitle titel titre titulo 제목 영화 영화제목 영화명",
+    "original": "originaltitle 원제",
+    "year": "year releaseyear releasedate 연도 개봉연도 제작연도",
+    "imdb": "imdbid const tconst imdb",
+    "tmdb": "tmdbid tmdb",
+    "rating": f"{_RATINGS} rating10 note nota 별점 평점 내별점",
+    "date": f"{_TIMES} 날짜 본날짜 관람일",
+    "kind": "kind",
+    "record": "record",
+    "type": "titletype type mediatype contenttype",
+    "status": "status watchlist liststatus",
+    "seen": "watched seen",
+    "user": "userid user username",
+}
+PERSONAL_NAMES = {field: tuple(names.split()) for field, names in _PERSONAL.items()}
+"""The same for a table of the movies of one person, as sites of movies export them: `movie` is a title there."""
 
 
 def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict[str, str]:
@@ -32,11 +55,11 @@ def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict
         if wanted not in names:
             raise DataError(f"{where}: no column {wanted!r} for the {role}{did_you_mean(wanted, names)}")
         roles[role] = wanted
-    free = {plain_name(name): name for name in reversed(names) if name not in roles.values()}
+    free = [name for name in names if name not in roles.values()]
     for role, known in NAMES.items():
-        found = next((free[name] for name in known if name in free), None)
-        if role not in roles and found is not None:
-            roles[role] = found
+        found = columns_named(free, known)
+        if role not in roles and found:
+            roles[role] = found[0]
     for role in ("user", "item"):
         if role not in roles:
             raise DataError(
@@ -88,6 +111,12 @@ def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
     return known >= 2 or any(map(is_number, following)) or not following
 
 
+def columns_named(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The columns that have one of the known names, in the order of the known names; of equal ones the first."""
+    plain = {plain_name(name): name for name in reversed(names)}
+    return [plain[name] for name in known if name in plain]
+
+
 def plain_name(name: str) -> str:
     """Normalise a column name: `User_ID` and `user_id:token` become `userid`."""
-    return re.sub(r"[^a-z0-9]", "", name.lower().split(":")[0])
+    return re.sub(r"[\W_]", "", name.casefold().split(":")[0])
