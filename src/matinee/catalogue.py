@@ -1,7 +1,7 @@
 """The catalogue: titles, years and genres of the items, and lookup by title."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
 
@@ -10,7 +10,6 @@ import numpy as np
 from matinee.arrays import BoolArray, IntArray
 from matinee.errors import MatineeError
 from matinee.titles import article_first, split_year, title_key, word_key
-from matinee.vocab import UNKNOWN
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +17,15 @@ class Catalogue:
     """Title, year and genres by item row.
 
     titles: [I], as in the data, with the year in brackets; years: [I], 0 if unknown; genres: [I], in the order of the
-    data; tags: [I], the most frequent first, or () if the data has none.
+    data; tags: [I], the most frequent first, or () if the data has none; counts: [I], events of each item, which decide
+    between items of one title, or None if unknown.
     """
 
     titles: tuple[str, ...]
     years: tuple[int, ...]
     genres: tuple[tuple[str, ...], ...]
     tags: tuple[tuple[str, ...], ...] = ()
+    counts: IntArray | None = None
 
     @classmethod
     def of(
@@ -50,7 +51,12 @@ class Catalogue:
             tuple(self.years[row] for row in kept),
             tuple(self.genres[row] for row in kept),
             tuple(self.tags[row] for row in kept) if self.tags else (),
+            None if self.counts is None else self.counts[rows],
         )
+
+    def with_counts(self, counts: IntArray) -> "Catalogue":
+        """A copy with other numbers of events. counts: [I]."""
+        return replace(self, counts=counts)
 
     @cached_property
     def genre_names(self) -> tuple[str, ...]:
@@ -67,31 +73,38 @@ class Catalogue:
         return matrix
 
     def row_of_title(self, title: str) -> int:
-        """Find the row of an item by a title as a user types it.
+        """The first of `rows_of_title`."""
+        return self.rows_of_title(title)[0]
 
-        Case, accents, punctuation, a leading or trailing article and a missing year do not matter; if several items
-        share a name, the newest wins. Raises MatineeError with the closest titles if nothing matches.
+    def rows_of_title(self, title: str) -> tuple[int, ...]:
+        """Find the rows of all items with a title as a user types it: the newest first, of one year the best known.
+
+        Case, accents, punctuation, a leading or trailing article and a missing year do not matter.
+        Raises MatineeError with the closest titles if nothing matches.
         """
         name, year = split_year(title)
         exact, loose = _keys(name)
         for key in ([f"{exact} {year}", f"{loose} {year}"] if year else []) + [exact, loose]:
-            if (row := self._rows_by_key.get(key, UNKNOWN)) != UNKNOWN:
-                return row
+            if rows := self._rows_by_key.get(key):
+                return tuple(rows)
         close = get_close_matches(exact, self._rows_by_key, n=6, cutoff=0.6)
-        names = list(dict.fromkeys(self.titles[self._rows_by_key[key]] for key in close))[:3]
+        names = list(dict.fromkeys(self.titles[self._rows_by_key[key][0]] for key in close))[:3]
         hint = f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
         raise MatineeError(f"no movie titled {title!r} in the catalogue{hint}")
 
     @cached_property
-    def _rows_by_key(self) -> dict[str, int]:
-        """Item rows by keys with and without the year. Exact keys precede loose ones, newer items older ones."""
-        loose_rows: dict[str, int] = {}
-        rows: dict[str, int] = {}
-        for row in sorted(range(len(self)), key=lambda row: self.years[row]):
+    def _rows_by_key(self) -> dict[str, list[int]]:
+        """Item rows by keys with and without the year, in the order of `rows_of_title`. Exact keys hide loose ones."""
+        counts = np.zeros(len(self)) if self.counts is None else self.counts
+        loose_rows: dict[str, list[int]] = {}
+        rows: dict[str, list[int]] = {}
+        for row in np.lexsort((np.arange(len(self)), counts, self.years))[::-1].tolist():
             name, year = split_year(self.titles[row])
             exact, loose = _keys(name)
-            rows |= {exact: row, f"{exact} {year}": row}
-            loose_rows |= {loose: row, f"{loose} {year}": row}
+            for key in (exact, f"{exact} {year}"):
+                rows.setdefault(key, []).append(row)
+            for key in (loose, f"{loose} {year}"):
+                loose_rows.setdefault(key, []).append(row)
         return loose_rows | rows
 
 

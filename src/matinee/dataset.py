@@ -115,6 +115,6 @@ class Dataset:
             users=self.users.take(users.ids),
             items=self.items.take(items.ids),
             events=Events(user_rows, item_rows, kept.values, kept.times),
-            catalogue=self.catalogue.take(items.ids),
+            catalogue=self.catalogue.take(items.ids).with_counts(np.bincount(item_rows, minlength=len(items))),
             notes=(*self.notes, note) if note else self.notes,
         )

@@ -60,13 +60,15 @@ class Movie:
 class MovieList:
     """Movies, best first; a notebook shows them as a table.
 
-    of: the movie they are similar to, if any; skipped: number of unknown movies in the given history.
+    of: the movie they are similar to, if any; skipped: number of unknown movies in the given history;
+    notes: titles that several movies share, and which of these was taken.
     """
 
     model: str
     movies: tuple[Movie, ...]
     of: str | None = None
     skipped: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.movies)
@@ -255,7 +257,7 @@ def recommend(
         past = Histories.of([rows])
         skipped = rows.count(UNKNOWN)
     found = Engine([model], model.known).recommend_for(past, k, rerank=rerank)
-    return replace(_movies(model, found, explain=explain), skipped=skipped)
+    return replace(_movies(model, found, explain=explain), skipped=skipped, notes=_namesakes(model, liked or ()))
 
 
 def similar(
@@ -269,6 +271,7 @@ def similar(
         raise MatineeError("give one of item (its id) or title")
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
     found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
+    found = replace(found, notes=_namesakes(model, [title] if title else ()))
     return _with_shared_users(model, row, found) if explain else found
 
 
@@ -333,6 +336,22 @@ def _movies(
         for each in found
     )
     return MovieList(found[0].model if found else model.name, tuple(movies), of)
+
+
+def _namesakes(model: Artefact, titles: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each title that several movies share: which was taken, and which were not."""
+    notes = []
+    for title in titles:
+        taken, *others = model.catalogue.rows_of_title(title)
+        if others:
+            names = ", ".join(_identified(model, row) for row in others[:3])
+            more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+            notes.append(f"several movies are titled {title!r}: taken is {_identified(model, taken)}, not {names}{more}")
+    return tuple(notes)
+
+
+def _identified(model: Artefact, row: int) -> str:
+    return f"{model.catalogue.titles[row]} [id {model.items.id(row)}, {model.popularity[row]:,} events]"
 
 
 def _item_row(model: Artefact, item: Id) -> int:

@@ -73,6 +73,8 @@ def _print(movies: "MovieList", json: bool) -> None:
     if movies.skipped:
         subject = "movie of the history is" if movies.skipped == 1 else "movies of the history are"
         warn(f"{movies.skipped} {subject} unknown to {movies.model} and skipped")
+    for note in movies.notes:
+        warn(note)
     if json:
         print_json(movies.to_json())
     else:

@@ -120,7 +120,9 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         users=users,
         items=items,
         events=events,
-        catalogue=_catalogue(items, [log.titles for log in logs if log.titles]),
+        catalogue=_catalogue(items, [log.titles for log in logs if log.titles]).with_counts(
+            np.bincount(events.item_rows, minlength=len(items))
+        ),
         kind="click" if logs[0].values is None else "rating",
         timed=logs[0].times is not None,
         notes=tuple(dict.fromkeys(notes)),

@@ -1,14 +1,14 @@
 """Split methods: each gives every event of a log a label."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from matinee.arrays import IntArray
+from matinee.arrays import BoolArray, IntArray
 from matinee.config import SplitConfig
 from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import find_sessions
+from matinee.data.split_settings import checked_ratios
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
 from matinee.reading.timestamps import parse_time
@@ -19,11 +19,17 @@ Method = Callable[[Dataset, SplitConfig], tuple[Labels, Notes]]
 
 
 def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
-    """Split each user's events at random by the ratios: floor for train, floor for valid, the rest is test."""
+    """Split each user's events at random by the ratios: floor for train, floor for valid, the rest is test.
+
+    Every user keeps at least one event in train, unless its ratio is 0.
+    """
     position, lengths = _shuffled_positions(data, config.seed)
     first_valid, first_test = _cuts(lengths, config)
+    short = (first_valid == 0) & (lengths > 0) & (config.ratios[0] > 0)
+    first_valid, first_test = np.where(short, 1, first_valid), np.where(short, np.maximum(first_test, 1), first_test)
     rows = data.events.user_rows
-    return _label(position, first_valid[rows], first_test[rows]), ()
+    notes = _short_notes("random", lengths, short) if short.any() else ()
+    return _label(position, first_valid[rows], first_test[rows]), notes
 
 
 def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
@@ -85,12 +91,9 @@ def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
 def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     """Assign each user's events to folds of equal size: fold f is test, fold f + 1 valid, the rest train.
 
-    The same seed gives the same folds, so the test parts of all folds together are the log.
+    The same seed gives the same folds, so the test parts of all folds together are the log, except users with a single
+    event: they stay in train, and so does the valid event of a user who would have no other in train.
     """
-    if config.folds < 3:
-        raise MatineeError(f"folds = {config.folds} leaves no fold for train besides test and valid; use 3 or more")
-    if config.fold >= config.folds:
-        raise MatineeError(f"fold = {config.fold}: folds are numbered 0 to {config.folds - 1}; choose one of them")
     rng = np.random.default_rng(config.seed)
     position, lengths = _shuffled_positions(data, config.seed)
     # start each user at a random fold, otherwise users with few events would only fill the first folds
@@ -99,7 +102,10 @@ def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     labels = np.full(len(position), TRAIN, dtype=np.int8)
     labels[fold == config.fold] = TEST
     labels[fold == (config.fold + 1) % config.folds] = VALID
-    return labels, ()
+    rows = data.events.user_rows
+    short = (np.bincount(rows[labels == TRAIN], minlength=len(lengths)) == 0) & (lengths > 0)
+    labels[short[rows] & ((labels == VALID) | (lengths == 1)[rows])] = TRAIN
+    return labels, _short_notes("k-fold", lengths, short) if short.any() else ()
 
 
 def session(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
@@ -143,15 +149,6 @@ METHODS: dict[str, Method] = {
 }
 
 
-def from_files(config: SplitConfig) -> tuple[Dataset, Labels]:
-    """Load the events and labels of a split from files. Raises MatineeError without a path, DataError as load_parts."""
-    from matinee.data.loading import load_parts  # the readers are slow to import, and only this method needs them
-
-    if config.path is None:
-        raise MatineeError("split files needs the folder of its tables; give --split files:PATH")
-    return load_parts(config.path)
-
-
 def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
     """Each event's position in a shuffle of its user's events [N], and the number of events of each user [U].
 
@@ -175,23 +172,13 @@ def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
 
     The floor is that of the floating-point product, as in published splits: 0.7 * 90 gives 62.
     """
-    train, valid, test = _checked_ratios(config)
+    train, valid, test = checked_ratios(config)
     n_train = np.floor(lengths * train).astype(np.int64)
     n_valid = np.floor(lengths * valid).astype(np.int64)
     if test == 0:
         n_train = n_train if valid else lengths
         n_valid = lengths - n_train
     return n_train, n_train + n_valid
-
-
-def _checked_ratios(config: SplitConfig) -> tuple[float, float, float]:
-    ratios = config.ratios
-    given = "ratios " + ", ".join(f"{ratio:g}" for ratio in ratios)
-    if not all(math.isfinite(ratio) and ratio >= 0 for ratio in ratios):
-        raise MatineeError(f"{given}: each must be from 0 to 1; for example 0.70,0.15,0.15")
-    if abs(sum(ratios) - 1) > 1e-6:
-        raise MatineeError(f"{given} sum to {sum(ratios):g}; they must sum to 1, for example 0.70,0.15,0.15")
-    return ratios
 
 
 def _times_by_ratio(times: IntArray, config: SplitConfig) -> tuple[int, int]:
@@ -220,6 +207,16 @@ def _label(values: IntArray, first_valid: IntArray, first_test: IntArray) -> Lab
     """TRAIN below first_valid, VALID from first_valid on, TEST from first_test on."""
     labels: Labels = np.where(values >= first_test, TEST, np.where(values >= first_valid, VALID, TRAIN)).astype(np.int8)
     return labels
+
+
+def _short_notes(method: str, lengths: IntArray, short: BoolArray) -> Notes:
+    """Sentences on users who have too few events for a share of train, and keep one there. lengths, short: [U]."""
+    longest = int(lengths[short].max())
+    single = int((short & (lengths == 1)).sum())
+    which = f"with {longest} events or fewer" if longest > 1 else "with one event"
+    alone = f"; {single:,} of them have one event, so they have no targets" if single and longest > 1 else ""
+    alone = ", so they have no targets" if longest == 1 else alone
+    return (f"{method}: {_users(int(short.sum()))} {which} keep one in train{alone}",)
 
 
 def _users(count: int) -> str:

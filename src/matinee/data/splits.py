@@ -1,5 +1,6 @@
 """Splits: training events, inputs and targets of a data set, and the leaks between them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -106,9 +107,9 @@ class Split:
     def count_cold(self, part: PartName) -> tuple[int, int]:
         """Count users with targets in a part but no inputs, and items of its targets without an event in train."""
         targets = self.targets(part)
-        users = np.setdiff1d(targets.user_rows, self.inputs(part).user_rows)
-        items = np.setdiff1d(targets.item_rows, self._events([TRAIN]).item_rows)
-        return len(users), len(items)
+        users = _only_in(targets.user_rows, self.inputs(part).user_rows, len(self.data.users))
+        items = _only_in(targets.item_rows, self._events([TRAIN]).item_rows, len(self.data.items))
+        return users, items
 
     def count_leaks(self, part: PartName) -> LeakCounts:
         """Count the targets of a part that the future or a repeat gives away. Without times none count as older."""
@@ -166,7 +167,16 @@ def _checked(cut: Split) -> Split:
     all_train = config.split in {"random", "time", "new-users", "session"} and config.ratios[0] == 1 and not config.at
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
         raise DataError(f"{what} has no targets; use more data or another split")
-    return replace(cut, leaks=_leaks(cut))
+    return replace(cut, leaks=_leaks(cut), notes=(*cut.notes, *_cold_notes(cut)))
+
+
+def _cold_notes(cut: Split) -> Iterator[str]:
+    """A sentence for each part in which users have targets but no inputs."""
+    for part in PARTS:
+        cold, _ = cut.count_cold(part)
+        if cold:
+            users = len(np.unique(cut.targets(part).user_rows))
+            yield f"{part}: {count_of(cold, users)} users have no event before their targets, so popularity ranks for them"
 
 
 def _leaks(cut: Split) -> tuple[str, ...]:
@@ -186,6 +196,13 @@ def _leaks_of(part: PartName, leaked: LeakCounts) -> list[str]:
     if leaked.repeated:
         sentences.append(f"{part}: {repeated} targets repeat a given user and item")
     return sentences
+
+
+def _only_in(first: IntArray, second: IntArray, n_rows: int) -> int:
+    """How many of the rows 0..n_rows occur in the first column but not in the second."""
+    seen = np.zeros((2, n_rows), dtype=bool)
+    seen[0, first] = seen[1, second] = True
+    return int((seen[0] & ~seen[1]).sum())
 
 
 def _pairs(events: Events, n_items: int) -> IntArray:

@@ -82,7 +82,8 @@ class Artefact:
         if (source := source_of(type(model))) is not None:
             manifest["model_source"] = source
         histories_source = EventSource(known, data.users)
-        return cls(model, data.items, data.users, data.catalogue, train.popularity, histories_source, manifest)
+        catalogue = data.catalogue.with_counts(train.popularity)
+        return cls(model, data.items, data.users, catalogue, train.popularity, histories_source, manifest)
 
     @property
     def name(self) -> str:
@@ -157,6 +158,7 @@ def load(path: Path) -> Artefact:
             tuple(items["year"]),
             tuple(map(split_genres, items["genres"])),
             tuple(map(tuple, items["tags"])) if "tags" in items.columns else (),
+            items["events"].to_numpy(),
         ),
         items["events"].to_numpy(),
         EventSource(Events(known["user_rows"], known["items"], known["weights"], known["times"]), users),
