@@ -1,5 +1,6 @@
 """Titles: their parts, and lookup however people write them."""
 
+import numpy as np
 import pytest
 
 from matinee.catalogue import Catalogue
@@ -66,3 +67,14 @@ def test_a_title_is_found_however_it_is_written(text: str, row: int) -> None:
 def test_an_unknown_title_raises_with_close_ones() -> None:
     with pytest.raises(MatineeError, match=r"no movie titled 'Sabrna' .* did you mean 'Sabrina \(1995\)'"):
         CATALOGUE.row_of_title("Sabrna")
+
+
+def test_of_movies_with_one_title_the_newest_and_then_the_best_known_comes_first() -> None:
+    titles = ["War of the Worlds (2005)", "War of the Worlds (1953)", "War of the Worlds (2005)", "Intro", "Intro"]
+    known = Catalogue.of(titles).with_counts(np.array([25, 90, 1, 3, 4]))
+    assert known.rows_of_title("war of the worlds (2005)") == (0, 2)
+    assert known.rows_of_title("War of the Worlds") == (0, 2, 1)
+    assert known.rows_of_title("The War of the Worlds (1953)") == (1,)
+    assert known.row_of_title("intro") == 4
+    swapped = known.take(np.array([2, 0]))
+    assert swapped.row_of_title("War of the Worlds (2005)") == 1

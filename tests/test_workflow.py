@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 
 import matinee as mt
+from matinee.config import Experiment, SplitConfig
 from matinee.data.synthetic import missing_item, two_groups
 from matinee.dataset import Dataset
 from matinee.store.artefact import Artefact
+from matinee.workflow import prepare
 
 COLUMNS = {"user": "who", "item": "what", "value": "stars", "at": "when"}
 
@@ -150,3 +152,39 @@ def test_an_artefact_of_another_format_or_model_is_refused(ease: Artefact, tmp_p
 def test_an_empty_training_part_is_an_error(groups: Dataset) -> None:
     with pytest.raises(mt.MatineeError, match="nothing to train on"):
         mt.fit("ease", groups.keep(np.zeros(len(groups.events), dtype=bool)))
+
+
+def test_of_two_movies_with_one_title_the_better_known_is_taken_with_a_word_on_the_other() -> None:
+    users = [*range(12), 0, 12, 12]
+    movies = [501] * 12 + [77, 502, 77]
+    titles = {501: "War of the Worlds (2005)", 502: "War of the Worlds (2005)", 77: "Heat (1995)"}
+    log = {"user": users, "item": movies, "title": [titles[movie] for movie in movies]}
+    model = mt.fit("item-knn", mt.events(log))
+    note = (
+        "several movies are titled 'war of the worlds': taken is War of the Worlds (2005) [id 501, 12 events], not "
+        "War of the Worlds (2005) [id 502, 1 event]"
+    )
+    assert mt.recommend(model, liked=["war of the worlds", "Heat"]).notes == (note,)
+    similar = mt.similar(model, title="war of the worlds")
+    assert similar.notes == (note,)
+    assert similar.movies == mt.similar(model, item=501).movies
+    assert mt.recommend(model, liked=["Heat"]).notes == ()
+
+
+def test_an_option_that_the_split_does_not_use_is_refused_before_the_log_is_read() -> None:
+    for settings, data in (({"gap": "2h"}, "no-such-log"), ({"split": "files", "path": "parts"}, "bundled")):
+        experiment = Experiment(data=data, split=SplitConfig(**settings))
+        with pytest.raises(mt.MatineeError, match="has no effect"):
+            prepare(experiment)
+    with pytest.raises(mt.MatineeError, match=r"split random takes a data set, not parts; write mt.split\(mt.load"):
+        mt.split("parts")
+
+
+def test_a_split_from_files_takes_the_columns_and_filters_of_a_log(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("who,what,stars\nann,a,5\nann,b,1\nbob,a,4\n")
+    (tmp_path / "test.csv").write_text("who,what,stars\nann,c,5\nbob,b,2\n")
+    split = mt.split(str(tmp_path), "files", user="who", item="what", min_value=2)
+    assert split.sizes() == {"train": 2, "valid": 0, "test": 2}
+    assert any(note.startswith("min_value 2 dropped") for note in split.data.notes)
+    with pytest.raises(mt.MatineeError, match=r"ratios = .* has no effect on split files"):
+        mt.split(tmp_path, "files", user="who", item="what", ratios=(0.8, 0.1, 0.1))

@@ -95,10 +95,10 @@ class Catalogue:
     @cached_property
     def _rows_by_key(self) -> dict[str, list[int]]:
         """Item rows by keys with and without the year, in the order of `rows_of_title`. Exact keys hide loose ones."""
-        counts = np.zeros(len(self)) if self.counts is None else self.counts
+        counts = np.zeros(len(self), dtype=np.int64) if self.counts is None else self.counts
         loose_rows: dict[str, list[int]] = {}
         rows: dict[str, list[int]] = {}
-        for row in np.lexsort((np.arange(len(self)), counts, self.years))[::-1].tolist():
+        for row in np.lexsort((np.arange(len(self)), counts, np.array(self.years)))[::-1].tolist():
             name, year = split_year(self.titles[row])
             exact, loose = _keys(name)
             for key in (exact, f"{exact} {year}"):

@@ -22,6 +22,7 @@ from matinee.config import (
 from matinee.data.filters import apply_filters
 from matinee.data.loading import events_from_frame
 from matinee.data.loading import load as load_data
+from matinee.data.split_settings import check_settings
 from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
@@ -121,12 +122,25 @@ def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
     return apply_filters(data, configure(FilterConfig, filters, "filters"), rng=np.random.default_rng(seed))
 
 
-def split(data: Dataset, method: str = "random", **settings: object) -> Split:
+def split(data: Dataset | str | Path, method: str = "random", **settings: object) -> Split:
     """Split a data set into train, valid and test: random, leave-last, time, new-users, k-fold or session.
 
-    settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42.
+    settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42. Method "files" takes the path of
+    a folder or zip with tables of train, test and optionally valid instead of a data set, and as settings also the
+    columns of `load` and the filters of `keep`.
+    Raises MatineeError for a setting that the method does not use.
     """
-    return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
+    if isinstance(data, Dataset):
+        return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
+    if method != "files":
+        raise MatineeError(f"split {method} takes a data set, not {data}; write mt.split(mt.load({str(data)!r}), ...)")
+    columns = {name: settings.pop(name) for name in ColumnsConfig.model_fields if name in settings}
+    filters = {name: settings.pop(name) for name in FilterConfig.model_fields if name in settings}
+    return cut_files(
+        configure(SplitConfig, {"split": method, "path": str(data)} | settings, "split"),
+        configure(ColumnsConfig, columns, "columns"),
+        configure(FilterConfig, filters, "filters"),
+    )
 
 
 def fit(
@@ -294,10 +308,16 @@ def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset
 
 
 def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
-    """The data of an experiment, loaded, filtered and split."""
+    """The data of an experiment, loaded, filtered and split. Raises MatineeError for an option that has no effect."""
+    check_settings(experiment.split, experiment.evaluation)
     if experiment.split.split == "files":
+        if "data" in experiment.model_fields_set:
+            raise MatineeError(
+                f"data {experiment.data} has no effect beside split files:{experiment.split.path}, which has its own "
+                "events; leave it out"
+            )
         on_step(f"reading {experiment.split.path}")
-        return cut_files(experiment.split)
+        return cut_files(experiment.split, experiment.columns, experiment.filters)
     data = read(experiment, on_step)
     on_step("splitting")
     return cut(data, experiment.split)
@@ -346,12 +366,15 @@ def _namesakes(model: Artefact, titles: Sequence[str]) -> tuple[str, ...]:
         if others:
             names = ", ".join(_identified(model, row) for row in others[:3])
             more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
-            notes.append(f"several movies are titled {title!r}: taken is {_identified(model, taken)}, not {names}{more}")
+            notes.append(
+                f"several movies are titled {title!r}: taken is {_identified(model, taken)}, not {names}{more}"
+            )
     return tuple(notes)
 
 
 def _identified(model: Artefact, row: int) -> str:
-    return f"{model.catalogue.titles[row]} [id {model.items.id(row)}, {model.popularity[row]:,} events]"
+    events = int(model.popularity[row])
+    return f"{model.catalogue.titles[row]} [id {model.items.id(row)}, {events:,} event{'s' * (events != 1)}]"
 
 
 def _item_row(model: Artefact, item: Id) -> int:

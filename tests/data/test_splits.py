@@ -1,16 +1,15 @@
 """Every split method against a plain Python loop, and edge cases."""
 
 import math
-import sys
 from collections import defaultdict
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from matinee.catalogue import Catalogue
-from matinee.config import SplitConfig
-from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, VALID, VALID_INPUTS, LeakCounts, split
+from matinee.config import EvaluationConfig, SplitConfig
+from matinee.data.split_settings import check_settings
+from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, VALID, VALID_INPUTS, LeakCounts, split, split_files
 from matinee.data.synthetic import zipf_log
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, MatineeError
@@ -43,7 +42,7 @@ def test_random_gives_each_user_floor_floor_and_the_rest(ratios):
     labels = split(data, SplitConfig(ratios=ratios)).labels
     for positions in by_user(data).values():
         n = len(positions)
-        n_train, n_valid = math.floor(n * ratios[0]), math.floor(n * ratios[1])
+        n_train, n_valid = max(1, math.floor(n * ratios[0])), math.floor(n * ratios[1])
         if ratios[2] == 0:  # the rest goes to the last non-empty part
             n_train, n_valid = (n_train, n - n_train) if ratios[1] else (n, 0)
         mine = labels[positions].tolist()
@@ -175,8 +174,111 @@ def test_new_users_with_one_event_go_to_train():
     assert cut.notes[1] == "new-users: 5 users drawn with a single event went to train"
 
 
+@pytest.mark.parametrize("ratios", [(0.7, 0.15, 0.15), (0.3, 0.3, 0.4), (0.1, 0.9, 0.0), (0.2, 0.0, 0.8)])
+@pytest.mark.parametrize("seed", [1, 42])
+def test_random_moves_only_the_events_that_leave_a_user_without_train(ratios, seed):
+    users = np.repeat(np.arange(60), np.arange(60) % 12 + 1)  # 1 to 12 events each
+    data = dataset(users, np.concatenate([np.arange(n % 12 + 1) for n in range(60)]), np.arange(len(users)))
+    cut = split(data, SplitConfig(ratios=ratios, seed=seed))
+    generator = np.random.RandomState(seed)
+    for user, positions in by_user(data).items():
+        n = len(positions)
+        n_train, n_valid = math.floor(n * ratios[0]), math.floor(n * ratios[1])
+        n_valid = n - n_train if ratios[2] == 0 else n_valid
+        labels = [TRAIN] * n_train + [VALID] * n_valid + [TEST] * (n - n_train - n_valid)
+        labels[0] = TRAIN  # the rule
+        expected = dict(zip(generator.permutation(n).tolist(), labels, strict=True))
+        assert cut.labels[positions].tolist() == [expected[place] for place in range(n)], user
+
+
+def test_random_says_how_many_users_have_one_event_and_keeps_it_in_train():
+    users = [*range(40), 90, 90, 90, 90]
+    cut = split(dataset(users, [0] * 40 + [1, 2, 3, 4], np.arange(44)), SplitConfig())
+    assert cut.sizes() == {"train": 42, "valid": 0, "test": 2}
+    assert cut.notes == ("random: 40 users with one event keep one in train, so they have no targets",)
+
+
+def test_random_says_which_users_have_too_few_events_for_a_low_ratio():
+    cut = split(dataset([1, 1, 2, 3, 3, 3, 3], np.arange(7), np.arange(7)), SplitConfig(ratios=(0.3, 0.0, 0.7)))
+    note = "random: 2 users with 2 events or fewer keep one in train; 1 of them have one event, so they have no targets"
+    assert cut.notes == (note,)
+
+
+@pytest.mark.parametrize("folds", [3, 5])
+def test_every_user_has_an_event_in_train_in_every_fold(folds):
+    users = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4]
+    data = dataset(users, np.arange(13), np.arange(13))
+    cuts = [split(data, SplitConfig(split="k-fold", folds=folds, fold=fold)) for fold in range(folds)]
+    for cut in cuts:
+        assert set(cut.data.events.user_rows[cut.labels == TRAIN].tolist()) == {0, 1, 2, 3}
+    assert any(note.startswith("k-fold: ") and "keep one in train" in note for cut in cuts for note in cut.notes)
+    tested = sum((cut.labels == TEST).astype(int) for cut in cuts)
+    assert tested.tolist() == [0] + [1] * 12  # each event is tested once, but not the only one of a user
+
+
+def test_a_cut_in_time_counts_the_users_it_leaves_without_inputs():
+    data = dataset([1, 1, 2, 3], [1, 2, 1, 2], [1, 9, 2, 8])
+    cut = split(data, SplitConfig(split="time", ratios=(0.5, 0.0, 0.5)))
+    assert cut.notes[1:] == ("test: 1 of 2 (50.0%) users have targets but no inputs: ranked by popularity",)
+
+
+USED = {
+    "ratios": {"random", "time", "new-users", "session"},
+    "at": {"time"},
+    "input_share": {"new-users"},
+    "folds": {"k-fold"},
+    "fold": {"k-fold"},
+    "gap": {"session"},
+    "min_length": {"session"},
+    "earlier": {"session"},
+    "path": {"files"},
+}
+VALUES = {"ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",), "input_share": 0.5, "folds": 4, "fold": 1, "gap": "2h"}
+VALUES |= {"min_length": 3, "earlier": True, "path": "parts"}
+METHODS = ("random", "leave-last", "time", "new-users", "k-fold", "session", "files")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", SplitConfig.model_fields.keys() - {"split", "seed"})
+def test_a_setting_that_the_method_does_not_use_is_refused(method, name):
+    given = {"path": "parts"} if method == "files" else {}
+    config = SplitConfig(split=method, **given | {name: VALUES[name]})
+    if method in USED[name]:
+        check_settings(config)
+    else:
+        with pytest.raises(MatineeError, match=f"^{name} = .* has no effect on split {method}: it belongs to split"):
+            check_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": "k-fold", "fold": 99}, "fold = 99: folds are numbered 0 to 4"),
+        ({"split": "k-fold", "folds": 2}, "folds = 2 leaves no fold for train"),
+        ({"split": "session", "gap": "1 year"}, "gap"),
+        ({"split": "time", "ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",)}, "give one of them"),
+        ({"split": "time", "at": ("soon",)}, "at = 'soon' is not a date or time"),
+        ({"split": "session", "ratios": (0.8, 0.1, 0.3)}, "sum to 1.2"),
+        ({"split": "files"}, "give --split files:PATH"),
+    ],
+)
+def test_settings_out_of_range_are_found_without_a_log(settings, message):
+    with pytest.raises(MatineeError, match=message):
+        check_settings(SplitConfig(**settings))
+
+
+@pytest.mark.parametrize("method", METHODS[:5])
+def test_predict_is_refused_without_sessions(method):
+    check_settings(SplitConfig(split=method), EvaluationConfig())
+    check_settings(SplitConfig(split="session"), EvaluationConfig(predict="last"))
+    with pytest.raises(MatineeError, match=f"predict = last has no effect on split {method}"):
+        check_settings(SplitConfig(split=method), EvaluationConfig(predict="last"))
+
+
 def test_the_test_folds_together_are_the_log():
     data = log()
+    lengths = np.diff(data.user_starts)
+    data = data.keep((lengths > 2)[data.events.user_rows])
     cuts = [split(data, SplitConfig(split="k-fold", folds=4, fold=fold)).labels for fold in range(4)]
     np.testing.assert_array_equal(sum((labels == TEST).astype(int) for labels in cuts), 1)
     for fold in range(4):
@@ -199,17 +301,11 @@ def test_invalid_folds_raise(folds, fold, message):
         split(log(), SplitConfig(split="k-fold", folds=folds, fold=fold))
 
 
-def test_a_split_from_files_uses_the_loaded_events(monkeypatch):
-    theirs = dataset([1, 1, 2], [1, 2, 1], [1, 2, 3])
-    labels = np.array([TRAIN, TEST, TRAIN], dtype=np.int8)
-    reader = SimpleNamespace(load_parts=lambda path: (theirs, labels))
-    monkeypatch.setitem(sys.modules, "matinee.data.loading", reader)
-    cut = split(log(), SplitConfig(split="files", path="some/folder"))
-    assert cut.data is theirs
-    assert cut.labels is labels
-    assert cut.leaks == ("test: 1 of 1 (100%) targets are older than an event in train",)
+def test_a_split_from_files_takes_no_other_data():
+    with pytest.raises(MatineeError, match="has its own events, so zipf-60-40-500 is not used"):
+        split(log(), SplitConfig(split="files", path="some/folder"))
     with pytest.raises(MatineeError, match="--split files:PATH"):
-        split(log(), SplitConfig(split="files"))
+        split_files(SplitConfig(split="files"))
 
 
 def test_a_split_from_files_is_read_from_its_folder(tmp_path):
@@ -217,7 +313,7 @@ def test_a_split_from_files_is_read_from_its_folder(tmp_path):
     (tmp_path / "train.csv").write_text(header + "a,x,5,1500000000\nb,y,4,1500000500\n")
     (tmp_path / "valid.csv").write_text(header + "a,y,3,1500000100\n")
     (tmp_path / "test.csv").write_text(header + "a,z,3,1500000900\nb,z,2,1500000950\n")
-    cut = split(log(), SplitConfig(split="files", path=str(tmp_path)))
+    cut = split_files(SplitConfig(split="files", path=str(tmp_path)))
     assert cut.sizes() == {"train": 2, "valid": 1, "test": 2}
     assert cut.data.items.ids[cut.targets("test").item_rows].tolist() == ["z", "z"]
     assert cut.leaks == ("valid: 1 of 1 (100%) targets are older than an event in train",)

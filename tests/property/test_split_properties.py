@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.sessions import session_starts
+from matinee.data.split_settings import USES
 from matinee.data.splits import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Split, split
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
@@ -44,7 +45,8 @@ def cut_or_skip(data: Dataset, config: SplitConfig) -> Split:
 @given(rows, st.sampled_from(METHODS), ratios, st.integers(0, 3))
 def test_parts_are_disjoint_and_complete(rows, method, ratios, seed):
     data = dataset(rows)
-    cut = cut_or_skip(data, SplitConfig(split=method, ratios=ratios, seed=seed))
+    given = {"ratios": ratios} if "ratios" in USES[method] else {}
+    cut = cut_or_skip(data, SplitConfig(split=method, seed=seed, **given))
     assert sum(cut.sizes().values()) == len(data.events)
     for part in ("valid", "test"):
         targets, inputs = cut.targets(part), cut.inputs(part)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,22 +13,37 @@ from matinee.errors import DataError
 from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 
+UNFILTERED = FilterConfig()
+"""Every event is kept."""
+Step = tuple[BoolArray, str]
+"""Which events a filter keeps [N], and what the filter is."""
+
 
 def apply_filters(data: Dataset, config: FilterConfig, *, rng: np.random.Generator) -> Dataset:
     """Filter by date and value, sample users, then drop rare users and items, in this order.
 
     Notes say what each step dropped. rng only draws the sample of users.
-    Raises DataError if nothing would be left or a log without times is filtered by date, MatineeError for a bad date.
+    Raises DataError if nothing would be left, or a log without times or values is filtered by them, MatineeError for a
+    bad date.
     """
-    data = _filter_values(_filter_dates(data, config), config)
-    data = _sample_users(data, config, rng)
-    return _drop_rare(data, config)
+    return filter_events(data, config, rng=rng)[0]
 
 
-def _filter_dates(data: Dataset, config: FilterConfig) -> Dataset:
+def filter_events(data: Dataset, config: FilterConfig, *, rng: np.random.Generator) -> tuple[Dataset, BoolArray]:
+    """Filter as `apply_filters`. Also returns which of the events are kept. [N]."""
+    kept = np.ones(len(data.events), dtype=bool)
+    for step in (_by_date, _by_value, partial(_sample_users, rng=rng), _by_support):
+        if (chosen := step(data, config)) is not None:
+            keep, what = chosen
+            data = _keep(data, keep, what)
+            kept[kept] = keep
+    return data, kept
+
+
+def _by_date(data: Dataset, config: FilterConfig) -> Step | None:
     limits = [f"{name} {text}" for name in ("since", "until") if (text := getattr(config, name)) is not None]
     if not limits:
-        return data
+        return None
     if not data.timed:
         raise DataError(f"{data.name} has no times, so {' and '.join(limits)} cannot be applied; leave it out")
     times = data.events.times
@@ -43,31 +59,35 @@ def _filter_dates(data: Dataset, config: FilterConfig) -> Dataset:
             else "it is empty"
         )
         raise DataError(f"{' and '.join(limits)} leaves no event of {data.name}; {span}")
-    return _keep(data, keep, " and ".join(limits))
+    return keep, " and ".join(limits)
 
 
-def _filter_values(data: Dataset, config: FilterConfig) -> Dataset:
+def _by_value(data: Dataset, config: FilterConfig) -> Step | None:
     if config.min_value is None:
-        return data
+        return None
+    if data.kind == "click":
+        raise DataError(
+            f"{data.name} has no values, so min_value cannot be applied; name their column (value) or leave it out"
+        )
     keep = data.events.values >= config.min_value  # numpy rounds the Python float to float32
     if not keep.any():
         most = f"; the largest value is {data.events.values.max():g}" if len(keep) else ""
         raise DataError(f"min_value {config.min_value:g} leaves no event of {data.name}{most}")
-    return _keep(data, keep, f"min_value {config.min_value:g}")
+    return keep, f"min_value {config.min_value:g}"
 
 
-def _sample_users(data: Dataset, config: FilterConfig, rng: np.random.Generator) -> Dataset:
+def _sample_users(data: Dataset, config: FilterConfig, rng: np.random.Generator) -> Step | None:
     if config.sample_users is None or config.sample_users >= len(data.users):
-        return data
+        return None
     drawn = np.zeros(len(data.users), dtype=bool)
     drawn[rng.choice(len(data.users), config.sample_users, replace=False)] = True
-    return _keep(data, drawn[data.events.user_rows], f"sample_users {config.sample_users:,}")
+    return drawn[data.events.user_rows], f"sample_users {config.sample_users:,}"
 
 
-def _drop_rare(data: Dataset, config: FilterConfig) -> Dataset:
+def _by_support(data: Dataset, config: FilterConfig) -> Step | None:
     least_user, least_item = config.min_user_events, config.min_item_events
     if not least_user and not least_item:
-        return data
+        return None
     cut = _CUTS[config.filter_order]
     users, items = data.events.user_rows, data.events.item_rows
     keep = cut(users, items, least_user, least_item)
@@ -80,7 +100,7 @@ def _drop_rare(data: Dataset, config: FilterConfig) -> Dataset:
             most = _most(lambda least: bool(cut(users, items, 0, least).any()), least_item)
             hint = f"use min_item_events {most} or less" if most is not None else "the log is empty"
         raise DataError(f"{what} leaves no event of {data.name}; {hint}")
-    return _keep(data, keep, what)
+    return keep, what
 
 
 def _users_then_items(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:

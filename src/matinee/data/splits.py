@@ -7,14 +7,17 @@ from functools import cached_property
 import numpy as np
 
 from matinee.arrays import IntArray
-from matinee.config import PartName, SplitConfig, SplitParts
+from matinee.config import ColumnsConfig, FilterConfig, PartName, SplitConfig, SplitParts
+from matinee.data.filters import UNFILTERED, filter_events
 from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import Sessions, find_sessions
-from matinee.data.split_methods import METHODS, from_files
+from matinee.data.split_methods import METHODS
+from matinee.data.split_settings import check_settings
 from matinee.data.statistics import count_of
 from matinee.dataset import Dataset, Events
-from matinee.errors import DataError
+from matinee.errors import DataError, MatineeError
 from matinee.histories import Histories, TrainingData
+from matinee.reading.columns import SNIFFED
 
 __all__ = [
     "PARTS",
@@ -145,18 +148,23 @@ class Split:
 
 def split(data: Dataset, config: SplitConfig) -> Split:
     """Split a data set. Raises MatineeError for an impossible config, DataError if train or all targets are empty."""
+    check_settings(config)
     if config.split == "files":
-        return split_files(config)
+        raise MatineeError(f"a split from files has its own events, so {data.name} is not used; read it from its path")
     if len(data.events) == 0:
         raise DataError(f"{data.name} has no events to split")
     labels, notes = METHODS[config.split](data, config)
     return _checked(Split(data, config, labels, notes=notes))
 
 
-def split_files(config: SplitConfig) -> Split:
-    """Load a split from files, with their own events. Raises as `split`."""
-    data, labels = from_files(config)
-    return _checked(Split(data, config, labels))
+def split_files(config: SplitConfig, columns: ColumnsConfig = SNIFFED, filters: FilterConfig = UNFILTERED) -> Split:
+    """Load a split from files, with their own events, read and filtered like those of a log. Raises as `split`."""
+    from matinee.data.loading import load_parts  # the readers are slow to import, and only this method needs them
+
+    check_settings(config)
+    data, labels = load_parts(str(config.path), columns)
+    data, kept = filter_events(data, filters, rng=np.random.default_rng(config.seed))
+    return _checked(Split(data, config, labels[kept]))
 
 
 def _checked(cut: Split) -> Split:
@@ -176,7 +184,7 @@ def _cold_notes(cut: Split) -> Iterator[str]:
         cold, _ = cut.count_cold(part)
         if cold:
             users = len(np.unique(cut.targets(part).user_rows))
-            yield f"{part}: {count_of(cold, users)} users have no event before their targets, so popularity ranks for them"
+            yield f"{part}: {count_of(cold, users)} users have targets but no inputs: ranked by popularity"
 
 
 def _leaks(cut: Split) -> tuple[str, ...]:
