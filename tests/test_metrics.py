@@ -5,7 +5,9 @@ import pytest
 
 from matinee.errors import MatineeError
 from matinee.evaluation import metrics
+from matinee.evaluation.liking import Scale, measure_liking
 from matinee.evaluation.metrics import PerUser
+from matinee.histories import Histories
 
 UNKNOWN = -1
 
@@ -190,6 +192,8 @@ def test_every_metric_is_measured_under_its_name():
     measured |= set(metrics.novelty(items, np.array([1, 1]), 2, [2]))
     measured |= set(metrics.diversity(items, np.ones((2, 1), dtype=bool), [2]))
     measured |= {f"{name}@2" for name in metrics.OF_ALL_LISTS}
+    judged = Histories.of([[0, 1]], [[1.0, 5.0]])
+    measured |= set(measure_liking(items, judged, Scale(0.0, 5.0, 4.0, 2.0), 2, [2]))
     measured |= set(metrics.errors_of_values(np.ones(1), np.ones(1), np.array([0, 1])))
     assert {metrics.parse_metric(name)[0] for name in measured} == set(metrics.METRICS)
 

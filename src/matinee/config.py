@@ -144,6 +144,12 @@ class EvaluationConfig(Config):
     """session: predict every event of a session after the first, or only the last."""
     repeat: bool = False
     """Allow seen items in lists and among targets."""
+    relevant_from: float | None = None
+    """Only targets of this value (rating) and more are relevant. The others stay candidates: to list one is a miss."""
+    liked_from: float | None = None
+    """A target of this value and more counts as liked; without it 4 of 5 stars, or as far up another scale."""
+    disliked_to: float | None = None
+    """A target of this value and less counts as disliked; without it 2 of 5 stars, or as far up another scale."""
     rerank: Rerank | None = None
     """Re-rank lists as on the site, for example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray, gather, rows_of, starts_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, gather, rows_of, starts_of
 from matinee.dataset import Events
 from matinee.vocab import UNKNOWN, Id, Vocab
 
@@ -79,6 +79,16 @@ class Histories:
         """A subset of the batch, by batch index."""
         starts, indices = gather(self.starts, rows)
         return Histories(starts, self.items[indices], self.weights[indices], self.times[indices], self.user_rows[rows])
+
+    def keep(self, events: BoolArray) -> "Histories":
+        """The same users with a subset of their events, by mask [N]."""
+        return Histories(
+            starts_of(self.owners[events], len(self)),
+            self.items[events],
+            self.weights[events],
+            self.times[events],
+            self.user_rows,
+        )
 
     def block(self, start: int, stop: int) -> "Histories":
         """Histories start..stop-1 of the batch, as views."""
@@ -175,10 +185,4 @@ def last_of_each(histories: Histories) -> Histories:
     keys = owners * (int(histories.items.max()) + 1) + histories.items
     _, from_end = np.unique(keys[::-1], return_index=True)
     kept = np.sort(len(keys) - 1 - from_end)
-    return Histories(
-        starts_of(owners[kept], len(histories)),
-        histories.items[kept],
-        histories.weights[kept],
-        histories.times[kept],
-        histories.user_rows,
-    )
+    return histories.keep(kept)

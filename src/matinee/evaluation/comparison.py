@@ -12,6 +12,8 @@ from matinee.evaluation.bootstrap import Interval, percentiles, resample, resamp
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.evaluation.report import Report
 
+SAME = ("predict", "repeat", "relevant_from", "liked_from", "disliked_to")
+"""Settings of an evaluation that decide about its targets."""
 Verdict = Literal["best", "tied", "worse"]
 
 
@@ -150,10 +152,12 @@ def _require_comparable(reports: Sequence[Report], metric: str) -> None:
     for report in reports:
         if metric not in report.per_user:
             raise MatineeError(f"{report.model} was not measured by {metric!r}{did_you_mean(metric, report.per_user)}")
+        if np.isnan(report.per_user[metric].mean):
+            raise MatineeError(f"{metric} has no value for any user of this split; compare by another metric")
         for part, same in (
             ("data", report.data["fingerprint"] == first.data["fingerprint"]),
             ("splits", report.split == first.split),
-            ("targets", all(report.evaluation.get(key) == first.evaluation.get(key) for key in ("predict", "repeat"))),
+            ("targets", all(report.evaluation.get(key) == first.evaluation.get(key) for key in SAME)),
         ):
             if not same:
                 raise MatineeError(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.liking import count_users
 from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
 
@@ -39,6 +40,8 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
         users_without_targets=first.users + first.users_without_targets - len(users),
         targets=sum(report.targets for report in reports),
         targets_seen_before=sum(report.targets_seen_before for report in reports),
+        targets_below=sum(report.targets_below for report in reports),
+        liking=first.liking and first.liking | {"users": count_users(per_user)},
         rank_seconds=sum(report.rank_seconds for report in reports),
         fit_seconds=sum(report.fit_seconds or 0 for report in reports),
         peak_memory_mb=max(report.peak_memory_mb or 0 for report in reports),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from time import perf_counter
 from typing import Any
 
@@ -12,9 +13,11 @@ from matinee.config import EvaluationConfig, PartName
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Exposures, intervals
+from matinee.evaluation.liking import Scale, count_users, measure_liking, require_scale, scale_of
 from matinee.evaluation.metrics import (
     LOWER_IS_BETTER,
     OF_ALL_LISTS,
+    OF_LIKING,
     WITHOUT_K,
     PerUser,
     accuracy,
@@ -53,6 +56,7 @@ def evaluate(
         raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
     if (config.on, config.refit) == ("valid", "train+valid"):
         raise MatineeError("refit train+valid trains on the targets of valid; use --refit train with --on valid")
+    scale = scale_of(split.data, config)
     task = Task.of(split, config)
     train = split.training("train")
     if config.rebuild_graph:
@@ -67,8 +71,9 @@ def evaluate(
     ]
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
-    errors = errors_of_values(_predict(model, task), *task.target_values) if model.predicts_values else {}
-    per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, errors)
+    others = {name: PerUser(column) for name, column in _liking(task, items, scale, config.k).items()}
+    others |= _errors(model, task) if model.predicts_values else {}
+    per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, others)
     per_user = {name: task.of_users(each) for name, each in per_list.items()}
     return Report(
         model=model.name,
@@ -84,6 +89,8 @@ def evaluate(
         rank_seconds=rank_seconds,
         fit_seconds=fit_seconds,
         peak_memory_mb=peak_memory_mb(),
+        targets_below=task.n_below,
+        liking=None if scale is None else asdict(scale) | {"users": count_users(per_user)},
         segments=segments,
         user_rows=task.user_rows,
         per_user=per_user,
@@ -108,13 +115,18 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     base, k = parse_metric(metric)
     if base in OF_ALL_LISTS | {"novelty", "diversity"}:
         raise MatineeError(f"{metric} does not measure how well a model finds targets; monitor one such as 'ndcg@10'")
-    task = Task.of(split, EvaluationConfig(on=on, predict="last"))
+    config = EvaluationConfig(on=on, predict="last")
+    scale = scale_of(split.data, config) if base in OF_LIKING else None
+    require_scale(metric, scale, split.data)
+    task = Task.of(split, config)
     sign = -1.0 if base in LOWER_IS_BETTER else 1.0
 
     def score(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
-            return sign * errors_of_values(_predict(model, task), *task.target_values)[base].mean
+            return sign * _errors(model, task)[base].mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
+        if scale is not None:
+            return sign * _known_mean(_liking(task, items, scale, [k or 1])[metric], metric)
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
         return float(np.nanmean(accuracy(hits, task.n_relevant, [k or 1])[metric]))
 
@@ -132,31 +144,46 @@ def peak_memory_mb() -> float | None:
 
 
 def _measure(
-    task: Task, items: IntArray, train: TrainingData, genres: BoolArray, ks: Sequence[int], errors: dict[str, PerUser]
+    task: Task, items: IntArray, train: TrainingData, genres: BoolArray, ks: Sequence[int], others: dict[str, PerUser]
 ) -> tuple[dict[str, PerUser], tuple[Segment, ...]]:
-    """Every metric of each list, and by segments. items [B, K], genres [I, G]; errors: those of predicted values."""
+    """Every metric of each list, and by segments. items [B, K], genres [I, G]; others: those of the targets' values."""
     item_support = support(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
     values = accuracy(hits, task.n_relevant, ks)
     values |= novelty(items, item_support, train.n_users, ks)
     values |= diversity(items, genres, ks)
-    per_list = {name: PerUser(column) for name, column in values.items()} | errors
+    per_list = {name: PerUser(column) for name, column in values.items()} | others
     of = "users" if task.owners is None else "predictions"
     segments = by_activity(task.lengths, per_list, of)
     segments += by_popularity(items, hits, task.targets, item_support, ks, of)
     return per_list, tuple(segments)
 
 
+def _liking(task: Task, items: IntArray, scale: Scale | None, ks: Sequence[int]) -> dict[str, FloatArray]:
+    return {} if scale is None else measure_liking(items, task.judged, scale, task.n_items, ks)
+
+
+def _known_mean(values: FloatArray, metric: str) -> float:
+    mean = PerUser(values).mean
+    if np.isnan(mean):
+        raise MatineeError(f"{metric} has no value for any user of this split; monitor another metric")
+    return mean
+
+
+def _errors(model: Recommender[Any], task: Task) -> dict[str, PerUser]:
+    return errors_of_values(_predict(model, task), task.judged.weights, task.judged.starts)
+
+
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:
-    """Predicted value of each target. [N]. Users are scored in blocks of bounded memory."""
-    predicted = np.empty(len(task.targets.items))
+    """Predicted value of each judged target. [N]. Users are scored in blocks of bounded memory."""
+    predicted = np.empty(len(task.judged.items))
     size = max(1, BLOCK_BYTES // (8 * task.n_items))
-    for start in range(0, len(task.targets), size):
-        stop = min(start + size, len(task.targets))
+    for start in range(0, len(task.judged), size):
+        stop = min(start + size, len(task.judged))
         inputs = task.histories.block(start, stop)
         scores = (  # [b, I]
             model.predict_values(inputs) if isinstance(model, PredictsValues) else model.score(model.fold_in(inputs))
         )
-        targets = task.targets.block(start, stop)
-        predicted[task.targets.starts[start] : task.targets.starts[stop]] = scores[targets.owners, targets.items]
+        targets = task.judged.block(start, stop)
+        predicted[task.judged.starts[start] : task.judged.starts[stop]] = scores[targets.owners, targets.items]
     return predicted

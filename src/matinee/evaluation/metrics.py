@@ -28,12 +28,18 @@ METRICS = {
     "novelty": "mean over the first k of -log2 of the share of training users who have the item",
     "gini": "inequality of how often items are in a first k: 0 all equally, 1 one item only",
     "diversity": "1 - mean Jaccard similarity of genres over all pairs in the first k",
+    "liked-ndcg": "ndcg of the targets that their user rated high (liked)",
+    "disliked-ndcg": "ndcg of the targets that their user rated low (disliked): lower is better",
+    "graded-ndcg": "ndcg in which a target gains 2^stars - 1",
+    "disliked": "share of the first k that the user rated low: lower is better",
     "rmse": "root of the mean squared error of the predicted values of the targets",
     "mae": "mean absolute error of the predicted values of the targets",
 }
 """Name -> definition. All except rmse and mae are named with a list length: `ndcg@10`."""
 WITHOUT_K = frozenset({"rmse", "mae"})
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "disliked-ndcg", "disliked"})
+OF_LIKING = frozenset({"liked-ndcg", "disliked-ndcg", "graded-ndcg", "disliked"})
+"""Metrics that need ratings: `evaluation.liking` measures them."""
 LONG_LIST = 200
 """Lists up to this length are compared pair by pair for their diversity, longer ones by combinations of genres."""
 PATTERN_PAIRS = 2**20
@@ -95,18 +101,24 @@ def parse_metric(name: str) -> tuple[str, int | None]:
     return base, int(k)
 
 
-def find_hits(items: IntArray, target_starts: IntArray, target_items: IntArray, n_items: int) -> BoolArray:
-    """Whether each listed item is a target of its user.
+def find_targets(items: IntArray, target_starts: IntArray, target_items: IntArray, n_items: int) -> IntArray:
+    """Index of each listed item among the targets, UNKNOWN if it is not a target of its user.
 
     items: [B, K]; the targets of user b are target_items[target_starts[b]:target_starts[b+1]], each once -> [B, K].
     """
-    targets = np.sort(rows_of(target_starts) * n_items + target_items)
-    keys = np.arange(len(items), dtype=np.int64)[:, None] * n_items + items  # [B, K]
+    targets = rows_of(target_starts) * n_items + target_items
     if len(targets) == 0:
-        return np.zeros(items.shape, dtype=bool)
-    indices = np.minimum(np.searchsorted(targets, keys), len(targets) - 1)
+        return np.full(items.shape, UNKNOWN)
+    keys = np.arange(len(items), dtype=np.int64)[:, None] * n_items + items  # [B, K]
+    order = np.argsort(targets)
+    indices = order[np.minimum(np.searchsorted(targets[order], keys), len(targets) - 1)]
     # the key of an UNKNOWN item is a key of the previous user, hence the mask
-    found: BoolArray = (targets[indices] == keys) & (items != UNKNOWN)
+    return np.where((targets[indices] == keys) & (items != UNKNOWN), indices, UNKNOWN)
+
+
+def find_hits(items: IntArray, target_starts: IntArray, target_items: IntArray, n_items: int) -> BoolArray:
+    """Whether each listed item is a target of its user. Arguments as in `find_targets` -> [B, K]."""
+    found: BoolArray = find_targets(items, target_starts, target_items, n_items) != UNKNOWN
     return found
 
 

@@ -20,7 +20,9 @@ class Report:
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
 
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
-    targets left out because their user already had the item. user_rows [B] and per_user (name -> a value per user)
+    targets left out because their user already had the item; targets_below: targets that are not relevant because of
+    their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
+    target, None without ratings. user_rows [B] and per_user (name -> a value per user)
     are for paired tests and not in the JSON.
     """
 
@@ -37,6 +39,8 @@ class Report:
     rank_seconds: float
     fit_seconds: float | None = None
     peak_memory_mb: float | None = None
+    targets_below: int = 0
+    liking: dict[str, Any] | None = None
     segments: tuple[Segment, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
@@ -89,6 +93,17 @@ class Report:
             notes.append(f"the lists are reranked: {reranked}")
         if self.targets_seen_before:
             notes.append(f"{self.targets_seen_before:,} targets left out because their user already had the item")
+        if self.targets_below:
+            bound = self.evaluation["relevant_from"]
+            notes.append(
+                f"{self.targets_below:,} targets below {bound:g} are not relevant, and to list one is a miss; users "
+                f"without a target of {bound:g} or more are left out"
+            )
+        if self.liking is not None:
+            notes.append(
+                "liked: {liked_from:g} and more ({users[liked]:,} users have such a target); disliked: {disliked_to:g} "
+                "and less ({users[disliked]:,} users)".format_map(self.liking)
+            )
         return notes
 
     def table(self) -> str:

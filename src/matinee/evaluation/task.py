@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import EvaluationConfig
 from matinee.data.labels import TEST, UNUSED, VALID
 from matinee.data.prefixes import Prefixes
@@ -20,16 +20,20 @@ from matinee.histories import Histories, last_of_each
 class Task:
     """Inputs and targets of B lists: one per user with targets, or in a split by session one per event to predict.
 
-    histories: the inputs; masked: items that are masked but not part of the inputs; targets: each item once with its
-    last value, without masked items, which no list can contain; n_seen: how many targets were left out for this;
-    owners: [B], index into `user_rows` of each list's user, None if each user has one list.
+    histories: the inputs; masked: items that are masked but not part of the inputs; targets: the relevant ones, each
+    item once with its last value, without masked items, which no list can contain; judged: the same with those whose
+    value is below `relevant_from`; n_seen: how many targets were left out because they are masked; n_below: how many,
+    of all users, because of their value; owners: [B], index into `user_rows` of each list's user, None if each user has
+    one list.
     """
 
     histories: Histories | Prefixes
     masked: Histories | None
     targets: Histories
+    judged: Histories
     n_items: int
     n_seen: int
+    n_below: int
     owners: IntArray | None = None
 
     @classmethod
@@ -46,24 +50,25 @@ class Task:
         )
         keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
         seen = (np.append(masked, -1)[np.searchsorted(masked, keys)] == keys) & (not config.repeat)
-        owners = targets.owners[~seen]
-        left = np.unique(owners)  # users with a target left
+        relevant = ~seen & _is_relevant(targets.weights, config)
+        left = np.unique(targets.owners[relevant])  # users with a target left
         if len(left) == 0:
             raise MatineeError(
-                f"no user of data {split.data.name} has a new target in {config.on}; "
+                f"no user of data {split.data.name} has a new target {_of_value(config)}in {config.on}; "
                 f"choose another split or other ratios than {split.config.split} {split.config.ratios}"
             )
-        new_targets = Histories(
-            starts_of(owners, len(users)),
-            targets.items[~seen],
-            targets.weights[~seen],
-            targets.times[~seen],
-            targets.user_rows,
-        ).take(left)
         # serving uses the last event of each item, so evaluation does too
         histories = last_of_each(Histories.from_events(inputs, users[left]))
         masked_only = Histories.from_events(unseen, users[left]) if len(unseen) else None
-        return cls(histories, masked_only, new_targets, n_items, int(seen.sum()))
+        return cls(
+            histories,
+            masked_only,
+            targets.keep(relevant).take(left),
+            targets.keep(~seen).take(left),
+            n_items,
+            int(seen.sum()),
+            int((~seen & ~relevant).sum()),
+        )
 
     @property
     def user_rows(self) -> IntArray:
@@ -74,11 +79,6 @@ class Task:
     def n_relevant(self) -> IntArray:
         """Number of targets of each list, at least 1. [B]."""
         return np.diff(self.targets.starts)
-
-    @property
-    def target_values(self) -> tuple[FloatArray, IntArray]:
-        """The targets' values [N], and where each list's begin [B+1]."""
-        return self.targets.weights, self.targets.starts
 
     @property
     def lengths(self) -> IntArray:
@@ -119,17 +119,29 @@ def _of_sessions(split: Split, config: EvaluationConfig) -> Task:
     seen = wanted & (previous >= first)
     if not config.repeat:
         wanted &= ~seen
-    stops = np.flatnonzero(wanted)
+    relevant = wanted & _is_relevant(events.values, config)
+    stops = np.flatnonzero(relevant)
     if len(stops) == 0:
         raise MatineeError(
-            f"no session of data {split.data.name} has a new item in {config.on}; "
+            f"no session of data {split.data.name} has a new item {_of_value(config)}in {config.on}; "
             f"choose other ratios than {split.config.ratios}"
         )
     found = events.take(stops)
     targets = Histories(np.arange(len(stops) + 1), found.item_rows, found.values, found.times, found.user_rows)
     owners = np.unique(found.user_rows, return_inverse=True)[1]
     histories = Prefixes(events, first[stops], stops, repeats=bool((previous >= 0).any()))
-    return Task(histories, None, targets, len(split.data.items), 0 if config.repeat else int(seen.sum()), owners)
+    n_seen = 0 if config.repeat else int(seen.sum())
+    n_below = int((wanted & ~relevant).sum())
+    return Task(histories, None, targets, targets, len(split.data.items), n_seen, n_below, owners)
+
+
+def _is_relevant(values: FloatArray, config: EvaluationConfig) -> BoolArray:
+    """Whether targets of these values are relevant. [N]."""
+    return np.full(len(values), True) if config.relevant_from is None else values >= config.relevant_from
+
+
+def _of_value(config: EvaluationConfig) -> str:
+    return "" if config.relevant_from is None else f"of value {config.relevant_from:g} or more "
 
 
 def _previous(events: Events) -> IntArray:
