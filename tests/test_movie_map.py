@@ -48,7 +48,7 @@ def test_the_page_is_self_contained_and_the_picture_is_a_png(tmp_path: Path) -> 
     assert drawn.titles[0] in page
     draw_map(drawn, tmp_path / "map.png")
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(MatineeError, match=r"name a \.png, \.svg, \.pdf or \.html"):
+    with pytest.raises(MatineeError, match=r"end its name in one of: html, htm, png, svg, pdf"):
         draw_map(drawn, tmp_path / "map.nothing")
 
 

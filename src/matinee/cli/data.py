@@ -101,6 +101,9 @@ def audit(
     json: bool = Json,
 ) -> None:
     """Audit a log and its split: sizes, distributions, sessions, drift, cold users and items, leaks."""
+    from matinee.report.files import require_figure
+
+    require_figure(figure)
     if sessions:
         _audit_sessions(_of(experiment, source), figure, json)
         return

@@ -62,9 +62,11 @@ def map_(
     movies: int = typer.Option(1500, "--movies", min=3, help="Number of movies, the most popular first."),
 ) -> None:
     """Draw a map of the movies: similar ones are close, coloured by genre."""
+    from matinee.report.files import require_figure
     from matinee.report.map import draw_map, movie_map
     from matinee.store.artefact import load
 
+    require_figure(out, "--out", page=True)
     draw_map(movie_map(load(artefact), movies), out)
     say(f"figure saved to {out}")
 

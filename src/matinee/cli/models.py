@@ -1,6 +1,6 @@
 """The commands train, evaluate, compare and models."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,10 +32,15 @@ def train(
     """Fit a model on a log, or with --split on its training part, and save it as an artefact."""
     from matinee import workflow
     from matinee.store import artefact
+    from matinee.store.manifest import require_destination
+    from matinee.training.checkpoint import require_replaceable
 
     experiment = with_model(experiment, model)
     name = _named(experiment)
     path = out or Path("artefacts") / name
+    checkpoint = path.with_name(f"{path.name}.checkpoint")
+    require_destination(path)
+    require_replaceable(checkpoint)
     with progress(5) as (on_step, on_epoch):
         is_split = any(field.startswith("split.") and field != "split.seed" for field in chosen)
         split = workflow.prepare(experiment, on_step) if is_split else None
@@ -44,7 +49,6 @@ def train(
         done = _finished(path, about, data.fingerprint) if resume else None
         if done is None:
             on_step(f"fitting {name}")
-            checkpoint = path.with_name(f"{path.name}.checkpoint")
             seed = experiment.split.seed
             with _resume_hint(checkpoint):
                 fitted = workflow.fit(
@@ -60,8 +64,7 @@ def train(
                 on_step(f"evaluating {name} on valid")
                 about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
             on_step(f"saving {path}")
-            done = artefact.save(fitted.with_manifest(about), path)
-            _save_curves(done, path)
+            done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
             checkpoint.unlink(missing_ok=True)
     _show_trained(done, data.notes, json)
 
@@ -100,11 +103,13 @@ def compare(
 
     from matinee.evaluation.comparison import compare as compare_reports
     from matinee.models import model_class
+    from matinee.report.files import require_figure
 
     if len(models) < 2:
         raise MatineeError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
     for name in models:
         model_class(name)  # reject an unknown name before any work
+    require_figure(figure)
     with progress(2 + 2 * len(models)) as hooks:
         reports = _reports(experiment, models, None, hooks)
     seed = experiment.split.seed
@@ -251,17 +256,15 @@ def _resume_hint(checkpoint: Path) -> Iterator[None]:
         raise
 
 
-def _save_curves(fitted: "Artefact", path: Path) -> None:
-    """Save the training curves of a model that trains by epochs: curves.json and curves.png in the artefact."""
-    curves = fitted.model.curves
-    if not curves:
-        return
-    from json import dumps
+def _curves_of(fitted: "Artefact") -> Callable[[Path], None]:
+    """Draws the training curves of a model that trains by epochs."""
 
-    from matinee.report.plots import draw_curves
+    def draw(path: Path) -> None:
+        from matinee.report.plots import draw_curves  # matplotlib is slow to import
 
-    (path / "curves.json").write_text(dumps(list(curves)) + "\n", "utf-8")
-    draw_curves({fitted.name: curves}, path / "curves.png", getattr(fitted.model.config, "monitor", "valid"))
+        draw_curves({fitted.name: fitted.model.curves}, path, getattr(fitted.model.config, "monitor", "valid"))
+
+    return draw
 
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:

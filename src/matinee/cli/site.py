@@ -7,7 +7,6 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +49,13 @@ def demo(
     """Train and evaluate some models on the bundled MovieLens, and open a site with them."""
     from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
+    from matinee.store.manifest import require_destination
 
     names = _demo_names(models)
     require_free("127.0.0.1", port)  # fail before training, not after
     folder = _demo_folder()
+    for name in names:
+        require_destination(folder / name, "XDG_DATA_HOME")
     with progress(1 + len(names)) as (on_step, _):
         artefacts = list(_demo_artefacts(folder, names, on_step))
     paths = [artefact.path for artefact in artefacts if artefact.path is not None]
@@ -143,8 +145,6 @@ def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], Non
         about = same | evaluations.quality(name)
         fitted = workflow.fit(name, data, **settings).with_manifest(about)  # again, on all of the data
         yield artefact.save(fitted, path)
-        if fitted.model.curves:
-            (path / "curves.json").write_text(dumps(list(fitted.model.curves)) + "\n", "utf-8")
 
 
 class _Evaluations:

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from matinee.arrays import IntArray
 from matinee.data.audit import Audit
 from matinee.data.statistics import percent
+from matinee.report.files import save_figure
 from matinee.report.style import (
     AMBER,
     BLUE,
@@ -20,7 +21,6 @@ from matinee.report.style import (
     add_legend,
     dates,
     headed_page,
-    save_page,
     set_date_axis,
     set_title,
     short,
@@ -37,7 +37,7 @@ Panel = Callable[[Axes, Audit], None]
 
 def draw_audit(audit: Audit, path: Path) -> None:
     """Draw an audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
-    save_page(plot_audit(audit), path)
+    save_figure(plot_audit(audit), path, dpi=150)
 
 
 def plot_audit(audit: Audit) -> Figure:

@@ -13,10 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from matinee.arrays import FloatArray
+from matinee.destinations import MARK
 from matinee.errors import MatineeError
 from matinee.models.base import HasItemVectors
 from matinee.models.vectors import unit
+from matinee.report.files import PAGES, require_figure, save_figure
 from matinee.store.artefact import Artefact
+from matinee.writing import new_file
 
 COLOURS = (
     "#2f6f9f", "#c2542d", "#3f8f4f", "#8a5aa8", "#b8860b", "#c04f7a", "#3a9a9a", "#7a6a55", "#6b7fd0", "#8c9440",
@@ -70,8 +73,10 @@ def movie_map(artefact: Artefact, n_movies: int = 1500) -> Map:
 
 def draw_map(movies: Map, path: Path, n_titles: int = 60) -> None:
     """Write a map as .png, .svg or .pdf with the titles of the most popular movies, or as an interactive .html."""
-    if path.suffix == ".html":
-        path.write_text(_page(movies), encoding="utf-8")
+    require_figure(path, "--out", page=True)
+    if path.suffix.lower() in PAGES:
+        with new_file(path, "page") as part:
+            part.write_text(_page(movies), encoding="utf-8")
         return
     figure = Figure(figsize=(13, 9), facecolor="white", layout="constrained")
     panel = figure.subplots()
@@ -85,10 +90,7 @@ def draw_map(movies: Map, path: Path, n_titles: int = 60) -> None:
     panel.set_axis_off()
     panel.set_title(f"{len(movies.titles):,} movies by {movies.model}", loc="left", fontsize=11)
     _name_movies(figure, panel, movies, n_titles)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise MatineeError(f"{path} cannot be drawn: {error}; name a .png, .svg, .pdf or .html file") from None
+    save_figure(figure, path, dpi=150)
 
 
 def _name_movies(figure: Figure, panel: Axes, movies: Map, n_titles: int) -> None:
@@ -120,12 +122,14 @@ def _page(movies: Map) -> str:
     legend = "".join(
         f'<li><i style="background:{colour}"></i>{escape(genre)}</li>' for genre, colour in colours.items()
     )
-    return PAGE.substitute(data=data, legend=legend, model=escape(movies.model), count=f"{len(rows):,}")
+    return PAGE.substitute(
+        mark=MARK.decode(), data=data, legend=legend, model=escape(movies.model), count=f"{len(rows):,}"
+    )
 
 
 PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>$count movies by $model</title>
+<meta name="generator" content="$mark"><title>$count movies by $model</title>
 <style>
 body{margin:0;font:14px/1.4 system-ui,sans-serif;color:#1d2730;background:#fff;overflow:hidden}
 canvas{display:block;width:100vw;height:100vh;cursor:grab}

@@ -10,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from matinee.evaluation.comparison import Comparison
+from matinee.report.files import save_figure
 
 COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
 GRID = "#e3e6ea"
@@ -40,7 +41,7 @@ def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] |
         fontsize=11,
     )
     figure.text(0.01, -0.03, _legend(comparison), fontsize=8, color=COLOURS["worse"])
-    figure.savefig(path, dpi=160, bbox_inches="tight")
+    save_figure(figure, path, dpi=160, bbox_inches="tight")
 
 
 def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, metric: str = "valid") -> None:
@@ -66,7 +67,7 @@ def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, m
             panel.spines[side].set_visible(False)
     if len(runs) > 1:
         figure.axes[0].legend(fontsize=8.5, frameon=False)
-    figure.savefig(path, dpi=160)
+    save_figure(figure, path, dpi=160)
 
 
 def _draw_panel(panel: Axes, comparison: Comparison, name: str) -> None:

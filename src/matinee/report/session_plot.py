@@ -10,7 +10,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matinee.arrays import FloatArray, IntArray
 from matinee.data.session_audit import SessionAudit
 from matinee.data.statistics import percent
-from matinee.report.style import BLUE, dates, headed_page, save_page, set_date_axis, set_title, short
+from matinee.report.files import save_figure
+from matinee.report.style import BLUE, dates, headed_page, set_date_axis, set_title, short
 from matinee.times import format_duration
 
 _TICKS = {
@@ -29,7 +30,7 @@ _MAX_DAYS = 120
 
 def draw_sessions(audit: SessionAudit, path: Path) -> None:
     """Draw a session audit and save it; the format follows the suffix of the path (.png, .svg, .pdf)."""
-    save_page(plot_sessions(audit), path)
+    save_figure(plot_sessions(audit), path, dpi=150)
 
 
 def plot_sessions(audit: SessionAudit) -> Figure:

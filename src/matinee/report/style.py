@@ -1,7 +1,5 @@
 """Style of the audit figures: colours, titles, date axes and number formats."""
 
-import warnings
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -22,14 +20,6 @@ def headed_page(size: tuple[float, float], left: float, title: str, subtitle: st
     page.text(left, 0.955, title, size=17, weight="bold", color=INK, va="center", parse_math=False)
     page.text(left, 0.915, subtitle, size=10.5, color=GREY, va="center")
     return page
-
-
-def save_page(page: Figure, path: Path) -> None:
-    """Save a page; the format follows the suffix of the path (.png, .svg, .pdf)."""
-    with warnings.catch_warnings():
-        # a data set's name may contain characters that the font lacks
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        page.savefig(path, dpi=150)
 
 
 def set_title(axes: Axes, title: str, subtitle: str) -> None:

@@ -11,37 +11,61 @@ This is format 2. Format 1 has the same files but older names of settings and ar
 
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 from scipy.sparse import csr_array
 
 from matinee import renamed
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres, split_genres
 from matinee.dataset import Dataset, Events
+from matinee.destinations import require_room
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
 from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
+from matinee.store.manifest import (
+    ARRAYS,
+    CURVES,
+    CURVES_PICTURE,
+    FILES,
+    FORMAT,
+    HISTORIES,
+    ITEMS,
+    MANIFEST,
+    REQUIRED,
+    USERS,
+    damaged,
+    fingerprint,
+    read_manifest,
+    require_destination,
+    require_fingerprints,
+    require_regular,
+    require_replaceable,
+)
+from matinee.store.soundness import (
+    UnsoundError,
+    events_of,
+    rehearse,
+    require_finite,
+    require_items,
+    require_learned,
+    sparse_array,
+    vocab_of,
+)
+from matinee.tensors import Arrays, read_arrays, write_arrays
 from matinee.version import __version__
 from matinee.vocab import Vocab
+from matinee.writing import new_folder, recover
 
-FORMAT = 2
-READS = (1, 2)
-DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32, "I16": np.int16,
-    "I8": np.int8, "U8": np.uint8, "BOOL": np.bool_,
-}  # fmt: skip
-Arrays = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,96 +126,81 @@ class Artefact:
         return replace(self, manifest=self.manifest | dict(about))
 
 
-def save(artefact: Artefact, path: Path) -> Artefact:
-    """Write an artefact to a folder atomically, replacing an existing artefact.
+def save(artefact: Artefact, path: Path, draw: Callable[[Path], None] | None = None) -> Artefact:
+    """Write an artefact to a folder in one step, in place of an older artefact.
 
-    Raises MatineeError if the path is something else or cannot be written.
+    draw: draws the training curves of a model that has them, to a path. Raises MatineeError if the path is something
+    else, if it cannot be written, or if what the model learned is not finite; then the path is as it was.
     """
-    if path.exists() and not (path / "manifest.json").is_file() and (path.is_file() or any(path.iterdir())):
-        raise MatineeError(f"{path} exists and is not an artefact; choose another --out")
+    require_destination(path)
     arrays, learned = _learned_state(artefact.model)
-    manifest = artefact.manifest | learned
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.mkdir(parents=True)
-        save_file(arrays, part / "arrays.safetensors")
-        _write_tables(artefact, part)
-        (part / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        shutil.rmtree(path, ignore_errors=True)
-        part.rename(path)
-    except OSError as error:
-        raise MatineeError(f"artefact {path} cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return replace(artefact, path=path)
+        require_finite(arrays)
+    except UnsoundError as error:
+        raise MatineeError(f"{artefact.name} is not saved: {error}; change its settings and train again") from None
+    require_room(path.parent, sum(array.nbytes for array in arrays.values()), f"artefact {path}")
+    with new_folder(path, "artefact", FILES) as folder:
+        write_arrays(folder / ARRAYS, arrays)
+        _write_tables(artefact, folder)
+        if curves := artefact.model.curves:
+            (folder / CURVES).write_text(json.dumps(list(curves)) + "\n", "utf-8")
+            if draw is not None:
+                draw(folder / CURVES_PICTURE)
+        files = {name: fingerprint(folder / name) for name in REQUIRED}
+        manifest = artefact.manifest | learned | {"files": files}
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        require_replaceable(path)  # again: training took a while
+    return replace(artefact, manifest=manifest, path=path)
 
 
 def load(path: Path) -> Artefact:
-    """Load an artefact; arrays are memory-mapped. Raises MatineeError if it is missing, damaged or too new."""
-    if not (path / "manifest.json").is_file():
+    """Load an artefact; arrays are memory-mapped.
+
+    Raises MatineeError, one line that names the file, if it is missing, damaged, too new, or does not fit together.
+    """
+    recover(path)
+    if not (path / MANIFEST).exists():
         raise MatineeError(
             f"no artefact at {path}: it has no manifest.json; make one with `matinee train MODEL --out {path}`"
         )
-    try:
-        manifest = json.loads((path / "manifest.json").read_text("utf-8"))
-        if manifest["format"] not in READS:
-            raise MatineeError(
-                f"artefact {path} has format {manifest['format']}, but this version of Matinee reads "
-                f"{' and '.join(map(str, READS))}; train again"
-            )
-        arrays: Arrays = read_arrays(path / "arrays.safetensors")
-        if manifest["format"] == 1:
-            manifest, arrays = _of_format_1(manifest, arrays)
-        model = _class_of(manifest, path)(**manifest["config"])
+    manifest = read_manifest(path)
+    for name in REQUIRED:
+        _read(path, name, require_regular)
+    require_fingerprints(path, manifest)
+    arrays: Arrays = _read(path, ARRAYS, read_arrays)
+    if manifest["format"] == 1:
+        manifest, arrays = _of_format_1(manifest, arrays)
+    items, users = _read(path, ITEMS, _read_items), _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file)))
+    vocab, catalogue, popularity = items
+    events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
+    model = _class_of(manifest, path)(**manifest["config"])
+
+    def restore(file: Path) -> None:
+        require_learned(model, arrays, manifest)
         _restore_state(model, arrays, manifest)
-        items = pl.read_parquet(path / "items.parquet")
-        users = Vocab(_ids(pl.read_parquet(path / "users.parquet")["id"]))
-        known = read_arrays(path / "histories.safetensors")
-    except (OSError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
-        raise MatineeError(f"artefact {path} is damaged ({type(error).__name__}: {error}); train again") from None
-    return Artefact(
-        model,
-        Vocab(_ids(items["id"])),
-        users,
-        Catalogue(
-            tuple(items["title"]),
-            tuple(items["year"]),
-            tuple(map(split_genres, items["genres"])),
-            tuple(map(tuple, items["tags"])) if "tags" in items.columns else (),
-            items["events"].to_numpy(),
-        ),
-        items["events"].to_numpy(),
-        EventSource(Events(known["user_rows"], known["items"], known["weights"], known["times"]), users),
-        manifest,
-        path,
-    )
+        rehearse(model, events, len(users), len(vocab))
+
+    _read(path, ARRAYS, restore)
+    return Artefact(model, vocab, users, catalogue, popularity, EventSource(events, users), manifest, path)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Memory-map the arrays of a safetensors file, read-only. Raises ValueError if it is damaged.
+def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:
+    """What a reader finds in a file of an artefact. Raises MatineeError, naming the file, if it cannot be used."""
+    try:
+        return read(folder / name)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise damaged(folder, name, error) from None
 
-    The numpy reader of the safetensors library would copy them.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length <= size - 8:
-            raise ValueError(f"{path.name} is truncated")
-        header = json.loads(file.read(length))
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        first, last = entry["data_offsets"]
-        dtype, shape = np.dtype(DTYPES[entry["dtype"]]), tuple(entry["shape"])
-        if last - first != dtype.itemsize * int(np.prod(shape, dtype=np.int64)) or 8 + length + last > size:
-            raise ValueError(f"{path.name} is truncated")
-        arrays[name] = (
-            np.memmap(path, dtype, "r", offset=8 + length + first, shape=shape)
-            if last > first
-            else np.empty(shape, dtype)
-        )
-    return arrays
+
+def _read_items(file: Path) -> tuple[Vocab, Catalogue, IntArray]:
+    """The ids, catalogue and popularity of the items."""
+    table = pl.read_parquet(file)
+    vocab = vocab_of(table)
+    require_items(table)
+    tags = tuple(map(tuple, table["tags"])) if "tags" in table.columns else ()
+    genres = tuple(map(split_genres, table["genres"]))
+    popularity = table["events"].to_numpy()
+    return vocab, Catalogue(tuple(table["title"]), tuple(table["year"]), genres, tags, popularity), popularity
 
 
 def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
@@ -230,10 +239,8 @@ def _write_tables(artefact: Artefact, folder: Path) -> None:
         "weights": events.values,
         "times": events.times,
     }
-    save_file(
-        {name: np.ascontiguousarray(column) for name, column in columns.items()}, folder / "histories.safetensors"
-    )
-    pl.DataFrame({"id": artefact.users.ids.tolist()}).write_parquet(folder / "users.parquet")
+    write_arrays(folder / HISTORIES, columns)
+    _write_table(pl.DataFrame({"id": artefact.users.ids.tolist()}), folder / USERS)
     table: dict[str, Any] = {
         "id": artefact.items.ids.tolist(),
         "title": artefact.catalogue.titles,
@@ -243,13 +250,14 @@ def _write_tables(artefact: Artefact, folder: Path) -> None:
     }
     if artefact.catalogue.tags:
         table["tags"] = pl.Series(list(map(list, artefact.catalogue.tags)), dtype=pl.List(pl.String))
-    pl.DataFrame(table).write_parquet(folder / "items.parquet")
+    _write_table(pl.DataFrame(table), folder / ITEMS)
 
 
-def _ids(column: pl.Series) -> NDArray[Any]:
-    if column.dtype.is_integer():
-        return column.to_numpy()
-    return np.array(column.to_list(), dtype=np.dtypes.StringDType())
+def _write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write through memory: the system's own error, such as a full disk, then reaches the caller."""
+    buffer = BytesIO()
+    table.write_parquet(buffer)
+    path.write_bytes(buffer.getbuffer())
 
 
 def _learned_state(model: Recommender[Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -274,8 +282,7 @@ def _restore_state(model: Recommender[Any], arrays: Arrays, manifest: Mapping[st
         if name in manifest["values"]:
             value = manifest["values"][name]
         elif name in manifest["sparse"]:
-            parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
-            value = csr_array(parts, shape=tuple(manifest["sparse"][name]))
+            value = sparse_array(arrays, name, tuple(manifest["sparse"][name]))
         else:
             value = arrays[name]
         setattr(model, name, value)

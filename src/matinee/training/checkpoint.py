@@ -1,7 +1,6 @@
 """Checkpoints: an interrupted training in one safetensors file, with a JSON header for all but arrays. No pickle."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from matinee.destinations import require_file
 from matinee.errors import MatineeError
+from matinee.tensors import write_arrays
+from matinee.writing import new_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,17 +43,26 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "has_best": checkpoint.best is not None,
         "best": {name: value for name, value in best.items() if not isinstance(value, np.ndarray)},
     }
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: np.array(value, order="C") for name, value in arrays.items()}, part, {"json": json.dumps(header)}
+    with new_file(path, "checkpoint") as part:
+        write_arrays(part, arrays, {"json": json.dumps(header)})
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises MatineeError unless a checkpoint can be written at a path, over none or an older one."""
+    require_file(path, "--out", any_file=True)
+    if path.exists() and not is_checkpoint(path):
+        raise MatineeError(
+            f"checkpoints go to {path}, but Matinee did not write the one there; move it away, or choose another --out"
         )
-        part.replace(path)
-    except OSError as error:
-        raise MatineeError(f"checkpoint {path} cannot be written: {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint, of any run."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return "about" in json.loads((file.metadata() or {})["json"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        return False
 
 
 def read_checkpoint(path: Path, about: Mapping[str, Any]) -> Checkpoint:
@@ -62,7 +72,7 @@ def read_checkpoint(path: Path, about: Mapping[str, Any]) -> Checkpoint:
             header = json.loads(file.metadata()["json"])
             rng_state = header["rng_state"]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise MatineeError(f"checkpoint {path} is damaged ({error}); remove it to start again") from None
     if difference := _difference(header["about"], about):
         raise MatineeError(
