@@ -206,7 +206,7 @@ def usual_cdae(config: Any, train: TrainingData) -> float:
 
 
 def usual_autorec(config: Any, train: TrainingData) -> float:
-    matrix = train.matrix(weighted=True)
+    matrix = train.matrix(train.histories.values)
     rows = torch.from_numpy((matrix.T if config.based_on == "item" else matrix).toarray())
     encoder, decoder = nn.Linear(rows.shape[1], config.dim), nn.Linear(config.dim, rows.shape[1])
 

@@ -72,7 +72,14 @@ def fit_key(name: str, train: TrainingData, seed: int, settings: dict[str, Any])
     facts = [name, seed, settings, sys.version_info[:2], [(library, version(library)) for library in LIBRARIES]]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
     histories = train.histories
-    for column in (histories.starts, histories.items, histories.weights, histories.times, histories.user_rows):
+    for column in (
+        histories.starts,
+        histories.items,
+        histories.values,
+        histories.weights,
+        histories.times,
+        histories.user_rows,
+    ):
         digest.update(np.ascontiguousarray(column).tobytes())
     digest.update(str(train.n_items).encode())
     for module in sorted(dependencies(model_class(name).__module__)):

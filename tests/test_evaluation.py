@@ -95,7 +95,7 @@ def test_targets_seen_before_are_left_out_and_counted():
     task = Task.of(split, EvaluationConfig())
     assert task.user_rows.tolist() == [0]
     assert task.targets.items.tolist() == [3]
-    assert task.targets.weights.tolist() == [5.0]
+    assert task.targets.values.tolist() == [5.0]
     report = evaluate(oracle(np.eye(2, 5)), split, EvaluationConfig(k=(1,)), rng=rng())
     assert (report.targets, report.targets_seen_before, report.users_without_targets) == (1, 2, 1)
     assert any("2 targets left out" in note for note in report.notes())

@@ -77,8 +77,8 @@ def test_a_change_of_data_settings_or_seed_is_another_key() -> None:
     keys = {fit_key("ease", train, 1, {}), fit_key("ease", train, 2, {}), fit_key("ease", train, 1, {"l2": 2.0})}
     keys |= {fit_key("ease", TrainingData(train.histories, 13), 1, {}), fit_key("item-knn", train, 1, {})}
     histories = train.histories
-    for column in ("starts", "items", "weights", "times", "user_rows"):
-        columns = {key: getattr(histories, key).copy() for key in ("starts", "items", "weights", "times", "user_rows")}
+    for column in ("starts", "items", "values", "times", "user_rows"):
+        columns = {key: getattr(histories, key).copy() for key in ("starts", "items", "values", "times", "user_rows")}
         columns[column][-1] += 1
         keys.add(fit_key("ease", TrainingData(Histories(**columns), 12), 1, {}))
     assert len(keys) == 10

@@ -1,9 +1,11 @@
 """Settings: the base of every model's hyper-parameters, and a whole experiment as TOML."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -17,6 +19,7 @@ FilterOrder = Literal["users-items", "items-users", "fixed-point"]
 SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
 SessionTargets = Literal["every", "last"]
+ValueMapKind = Literal["default", "unary", "linear", "log", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +170,58 @@ class ColumnsConfig(Config):
     @field_validator("scale")
     @classmethod
     def _ascending(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
-        if scale is not None and not scale[0] < scale[1]:
-            raise ValueError("a scale is its lowest value and a higher one, such as 0.5,5")
-        return scale
+        return _ascending_scale(scale)
+
+
+class ValuesConfig(Config):
+    """How an event's value (stars, plays, hours) weighs in a history, as text `unary` or `linear:1=-0.5,3=0.5,5=1`."""
+
+    map: ValueMapKind = "unary"
+    """`unary`: every event weighs 1; `linear` or `log`: interpolated between knots, by the value or by log(1 + value);
+    `steps`: the weight of the last knot at or below the value, 0 below the first; `default`: chosen by the log."""
+    knots: tuple[tuple[float, float], ...] = ()
+    """Pairs of a value and its weight, values rising; values beyond the first and last knot weigh as these. Weights
+    below 0 count against an item. Without knots, `linear` and `log` take them from the log's scale."""
+    scale: tuple[float, float] | None = None
+    """Lowest and highest value of the scale; without it, recognised from the log."""
+    neutral: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Weight of an event without a value, such as a watch; without it, the mean weight of the log's events."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return parse_values(value) if isinstance(value, str) else value
+
+    @field_validator("scale")
+    @classmethod
+    def _ascending(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        return _ascending_scale(scale)
+
+    @model_validator(mode="after")
+    def _knots_fit(self) -> "ValuesConfig":
+        if self.map in ("default", "unary") and self.knots:
+            raise ValueError(f"knots go with the maps linear, log and steps, not with {self.map}")
+        if self.map == "steps" and not self.knots:
+            raise ValueError("steps need knots, such as steps:3=0.5,4=1")
+        if not self.knots:
+            return self
+        if not all(math.isfinite(number) for knot in self.knots for number in knot):
+            raise ValueError("values and weights of knots are finite numbers")
+        for (value, weight), (next_value, next_weight) in pairwise(self.knots):
+            if next_value <= value:
+                raise ValueError(f"knot {next_value:g} comes after {value:g}; give knots by rising value, each once")
+            if next_weight < weight:
+                raise ValueError(f"the weight falls from {weight:g} to {next_weight:g} at value {next_value:g}")
+        if self.knots[-1][1] <= 0:
+            raise ValueError("no value has a weight above 0, so no history would count")
+        if self.map == "log" and self.knots[0][0] <= -1:
+            raise ValueError(f"log needs values above -1, and there is a knot at {self.knots[0][0]:g}")
+        return self
+
+    def __str__(self) -> str:
+        """In the form the command line reads."""
+        knots = ",".join(f"{value:.6g}={weight:.6g}" for value, weight in self.knots)
+        return f"{self.map}:{knots}" if knots else self.map
 
 
 class Experiment(Config):
@@ -182,6 +234,7 @@ class Experiment(Config):
     columns: ColumnsConfig = ColumnsConfig()
     filters: FilterConfig = FilterConfig()
     split: SplitConfig = SplitConfig()
+    values: ValuesConfig = ValuesConfig()
     settings: dict[str, Any] = {}
     """The model's hyper-parameters."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -228,6 +281,21 @@ def parse_rerank(text: str) -> dict[str, object]:
     if "genres" in values:
         values["genres"] = tuple(genre.strip() for genre in str(values["genres"]).split("|") if genre.strip())
     return values
+
+
+def parse_values(text: str) -> dict[str, object]:
+    """`linear:1=-0.5,5=1` -> `{"map": "linear", "knots": (("1", "-0.5"), ("5", "1"))}`. Raises ValueError."""
+    kind, _, rest = text.partition(":")
+    knots = [part.partition("=") for part in rest.split(",") if part.strip()]
+    if not all(equals for _, equals, _ in knots):
+        raise ValueError(f"{text!r}: a knot is VALUE=WEIGHT, as in linear:1=-0.5,3=0.5,5=1")
+    return {"map": kind.strip()} | ({"knots": tuple((value, weight) for value, _, weight in knots)} if knots else {})
+
+
+def _ascending_scale(scale: tuple[float, float] | None) -> tuple[float, float] | None:
+    if scale is not None and not scale[0] < scale[1]:
+        raise ValueError("a scale is its lowest value and a higher one, such as 0.5,5")
+    return scale
 
 
 def _parse_value(text: str) -> object:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -22,29 +22,31 @@ END_OF_TIME: Instant = 2**62
 class Histories:
     """A ragged batch of B histories, oldest event first: user b's items are `items[starts[b]:starts[b+1]]`.
 
-    starts: [B + 1]; items: [N] item rows, all known; weights: [N], the events' values; times: [N] UTC seconds;
-    user_rows: [B], UNKNOWN for a visitor, repeated if each history is one session of a user. Only models with stored
-    users may read user_rows.
+    starts: [B + 1]; items: [N] item rows, all known; values: [N], the ratings, NaN for an event without one; times: [N]
+    UTC seconds; user_rows: [B], UNKNOWN for a visitor, repeated if each history is one session of a user. Only models
+    with stored users may read user_rows.
+    mapped: [N], the values' weights by a value map (see `values`); None where each event weighs 1.
     """
 
     starts: IntArray
     items: IntArray
-    weights: FloatArray
+    values: FloatArray
     times: IntArray
     user_rows: IntArray
+    mapped: FloatArray | None = None
 
     @classmethod
-    def of(cls, items: Sequence[Sequence[int]], weights: Sequence[Sequence[float]] | None = None) -> "Histories":
-        """Histories of visitors from lists of item rows. UNKNOWN rows are dropped; weights default to 1."""
+    def of(cls, items: Sequence[Sequence[int]], values: Sequence[Sequence[float]] | None = None) -> "Histories":
+        """Histories of visitors from lists of item rows. UNKNOWN rows are dropped; without values, all are NaN."""
         lengths = [len(row) for row in items]
         flat = np.array([item for row in items for item in row], dtype=np.int32)
-        values = [value for row in weights for value in row] if weights else np.ones(len(flat))
+        given = [value for row in values for value in row] if values else np.full(len(flat), np.nan)
         owners = np.repeat(np.arange(len(items)), lengths)
         known = flat != UNKNOWN
         return cls(
             starts_of(owners[known], len(items)),
             flat[known],
-            np.asarray(values, dtype=np.float32)[known],
+            np.asarray(given, dtype=np.float32)[known],
             np.zeros(int(known.sum()), dtype=np.int64),
             np.full(len(items), UNKNOWN, dtype=np.int32),
         )
@@ -75,41 +77,48 @@ class Histories:
         """Number of events in each history. [B]."""
         return np.diff(self.starts)
 
+    @property
+    def weights(self) -> FloatArray:
+        """How much each event counts where a model folds in, below 0 against its item. [N] float32."""
+        return np.ones(len(self.items), dtype=np.float32) if self.mapped is None else self.mapped
+
     def take(self, rows: IntArray) -> "Histories":
         """A subset of the batch, by batch index."""
         starts, indices = gather(self.starts, rows)
-        return Histories(starts, self.items[indices], self.weights[indices], self.times[indices], self.user_rows[rows])
+        return self._select(indices, starts, self.user_rows[rows])
 
     def keep(self, events: BoolArray) -> "Histories":
-        """The same users with a subset of their events, by mask [N]."""
-        return Histories(
-            starts_of(self.owners[events], len(self)),
-            self.items[events],
-            self.weights[events],
-            self.times[events],
-            self.user_rows,
-        )
+        """The histories with a subset of their events. events: [N]."""
+        kept = np.flatnonzero(events)
+        return self._select(kept, starts_of(self.owners[kept], len(self)), self.user_rows)
+
+    def counted(self) -> "Histories":
+        """The histories without events of weight 0."""
+        return self if self.mapped is None or self.mapped.all() else self.keep(self.mapped != 0)
 
     def block(self, start: int, stop: int) -> "Histories":
         """Histories start..stop-1 of the batch, as views."""
         first, last = self.starts[start], self.starts[stop]
-        return Histories(
-            self.starts[start : stop + 1] - first,
-            self.items[first:last],
-            self.weights[first:last],
-            self.times[first:last],
-            self.user_rows[start:stop],
-        )
+        return self._select(slice(first, last), self.starts[start : stop + 1] - first, self.user_rows[start:stop])
 
-    def matrix(self, n_items: int, *, weighted: bool = False) -> csr_array:
-        """User-item matrix: 1 for each item of a history or, if weighted, the value of its last event. [B, I]."""
+    def matrix(self, n_items: int, entries: FloatArray | None = None) -> csr_array:
+        """User-item matrix: 1 for each item of a history, or the entry of its last event. entries [N] -> [B, I]."""
         keys = self.owners * n_items + self.items
         # np.unique returns the first index of a key; on the reversed column that is the item's last event
         unique, from_end = np.unique(keys[::-1], return_index=True)
-        values = self.weights[::-1][from_end] if weighted else np.ones(len(unique), dtype=np.float32)
+        data = np.ones(len(unique)) if entries is None else entries[::-1][from_end]
         starts = starts_of(unique // n_items, len(self))
         columns = (unique % n_items).astype(np.int32)
-        return csr_array((values.astype(np.float32), columns, starts), shape=(len(self), n_items))
+        return csr_array((data.astype(np.float32), columns, starts), shape=(len(self), n_items))
+
+    def weighted_matrix(self, n_items: int) -> csr_array:
+        """User-item matrix of the weights, which every model folds in that sums over the history. [B, I]."""
+        return self.matrix(n_items, self.mapped)
+
+    def _select(self, events: IntArray | slice, starts: IntArray, user_rows: IntArray) -> "Histories":
+        """Histories of some of the events."""
+        mapped = None if self.mapped is None else self.mapped[events]
+        return Histories(starts, self.items[events], self.values[events], self.times[events], user_rows, mapped)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +140,7 @@ class TrainingData:
     def fingerprint(self) -> str:
         """Hash of the histories and the number of items: 16 hex digits."""
         digest = hashlib.blake2b(str(self.n_items).encode(), digest_size=8)
-        for column in (self.histories.starts, self.histories.items, self.histories.weights, self.histories.times):
+        for column in (self.histories.starts, self.histories.items, self.histories.values, self.histories.times):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
@@ -145,9 +154,9 @@ class TrainingData:
         """Number of events of each item. [I]."""
         return np.bincount(self.histories.items, minlength=self.n_items)
 
-    def matrix(self, *, weighted: bool = False) -> csr_array:
+    def matrix(self, entries: FloatArray | None = None) -> csr_array:
         """User-item matrix, as in Histories.matrix. [U, I]."""
-        return self.histories.matrix(self.n_items, weighted=weighted)
+        return self.histories.matrix(self.n_items, entries)
 
 
 class HistorySource(Protocol):
@@ -174,7 +183,7 @@ class EventSource:
         past = self.events.take(self.events.times < before)
         padded = np.where(rows == UNKNOWN, len(self.users), rows)  # all unknown users share one empty extra row
         found = Histories.from_events(past, padded)
-        return last_of_each(Histories(found.starts, found.items, found.weights, found.times, rows))
+        return last_of_each(replace(found, user_rows=rows))
 
 
 def last_of_each(histories: Histories) -> Histories:
@@ -184,5 +193,6 @@ def last_of_each(histories: Histories) -> Histories:
     owners = histories.owners
     keys = owners * (int(histories.items.max()) + 1) + histories.items
     _, from_end = np.unique(keys[::-1], return_index=True)
-    kept = np.sort(len(keys) - 1 - from_end)
-    return histories.keep(kept)
+    is_last = np.zeros(len(keys), dtype=bool)
+    is_last[len(keys) - 1 - from_end] = True
+    return histories.keep(is_last)

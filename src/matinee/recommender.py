@@ -12,6 +12,7 @@ from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
 from matinee.models.vectors import unit
 from matinee.ranking.explain import Explanation, explain
+from matinee.ranking.fallback import Fallback, likes_nothing
 from matinee.ranking.rank import Ranking, similar
 from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
@@ -32,11 +33,11 @@ REASON_SHARE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """An event of the history that supports a recommendation: its item, value and contribution to the score."""
+    """An event of the history that supports a recommendation: its item, value if any, and contribution to the score."""
 
     item_row: int
     item_id: Id
-    value: float
+    value: float | None
     contribution: float
 
 
@@ -68,6 +69,7 @@ class Engine:
         self._source = source
         self._cached_similar = lru_cache(maxsize=MAX_CACHED)(self._find_similar)
         self._reranker = Reranker(first.catalogue, first.popularity)
+        self._fallback = Fallback(first.popularity, first.catalogue.genre_matrix)
         self._versions = {POPULAR: first.version} | {name: found.version for name, found in self.artefacts.items()}
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
         self._by_popularity = order[self.popularity[order] > 0]
@@ -106,7 +108,10 @@ class Engine:
             return self.popular(k, allowed=self.allowed(rerank, dismissed))
         chosen = self.artefacts[name].model
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
-        found = self._listed(self._reranker.rank(chosen, history, k, rerank, masked=masked, repeat=repeat), name)
+        ranking = self._reranker.rank(chosen, history, k, rerank, masked=masked, repeat=repeat, cold=self._fallback)
+        if self.dislikes_all(history, name):
+            return self._listed(ranking, POPULAR)
+        found = self._listed(ranking, name)
         if not found:
             return found
         rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
@@ -118,6 +123,11 @@ class Engine:
             )
             for index, item in enumerate(found)
         ]
+
+    def dislikes_all(self, history: Histories, model: str | None = None) -> bool:
+        """Whether a history (B = 1) has events and none with a weight above 0, so that its list is by popularity."""
+        weighed = self.artefacts[self._known(model or self.default)].model.weigh(history)
+        return len(history.items) > 0 and bool(likes_nothing(weighed)[0])
 
     def allowed(self, rerank: Rerank | None, dismissed: IntArray | None = None) -> BoolArray | None:
         """Which items pass the filters and are not dismissed, None if all do. [I]."""
@@ -206,7 +216,7 @@ class Engine:
             Reason(
                 int(history.items[event]),
                 self.items.id(int(history.items[event])),
-                float(history.weights[event]),
+                float(history.values[event]) if np.isfinite(history.values[event]) else None,
                 float(contributions[event]),
             )
             for event in order

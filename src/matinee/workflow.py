@@ -1,6 +1,6 @@
 """Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
@@ -17,6 +17,7 @@ from matinee.config import (
     Rerank,
     SplitConfig,
     SplitParts,
+    ValuesConfig,
     configure,
 )
 from matinee.data.filters import apply_filters
@@ -40,6 +41,7 @@ from matinee.recommender import Engine, Recommendation
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
+from matinee.values import resolve
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 OnStep = Callable[[str], None]
@@ -143,12 +145,13 @@ def split(data: Dataset | str | Path, method: str = "random", **settings: object
     )
 
 
-def fit(
+def fit(  # noqa: PLR0913 - one for each choice of an experiment
     model: str,
     on: Split | Dataset,
     *,
     seed: int = 42,
     refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "unary",
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -157,8 +160,9 @@ def fit(
     """Fit a model on the training part of a split, or on a whole data set.
 
     model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
-    continues from; settings: the model's hyper-parameters. Early stopping monitors the valid part of the split; with
-    refit="train+valid" or a whole data set there is none to monitor.
+    continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
+    the fields of ValuesConfig); settings: the model's hyper-parameters. Early stopping monitors the valid part of the
+    split; with refit="train+valid" or a whole data set there is none to monitor.
     Raises MatineeError for an unknown model, setting or value.
     """
     unfitted = create(model, **settings)
@@ -168,6 +172,9 @@ def fit(
         raise MatineeError(
             "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
+    wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
+    unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
+    train = replace(train, histories=unfitted.weigh(train.histories))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
     started = perf_counter()
@@ -185,6 +192,13 @@ def _monitored(model: Recommender[Any], over: Split, refit: SplitParts) -> Calla
     if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":
         return None
     return validation(over, config.monitor) if len(over.targets("valid")) else None
+
+
+def values_of(experiment: Experiment) -> ValuesConfig:
+    """The value map of an experiment, on the scale of its columns if it names none itself."""
+    if experiment.values.scale is None and experiment.columns.scale is not None:
+        return experiment.values.model_copy(update={"scale": experiment.columns.scale})
+    return experiment.values
 
 
 def whole(data: Dataset) -> Split:
@@ -332,7 +346,13 @@ def run(
     evaluation, seed = experiment.evaluation, experiment.split.seed
     on_step(f"fitting {experiment.model}")
     fitted = fit(
-        experiment.model, prepared, seed=seed, refit=evaluation.refit, on_epoch=on_epoch, **experiment.settings
+        experiment.model,
+        prepared,
+        seed=seed,
+        refit=evaluation.refit,
+        values=values_of(experiment),
+        on_epoch=on_epoch,
+        **experiment.settings,
     )
     on_step(f"evaluating {experiment.model}")
     seconds = fitted.manifest["fit_seconds"]

@@ -151,7 +151,7 @@ def test_3_odd_histories_give_well_formed_lists(name: str, fitted: dict[str, Rec
 @pytest.mark.parametrize("name", NAMES)
 def test_4_same_seed_same_arrays_and_inputs_are_not_mutated(name: str) -> None:
     train = everything(small(name))
-    before = [column.copy() for column in (train.histories.items, train.histories.weights, train.histories.starts)]
+    before = [column.copy() for column in (train.histories.items, train.histories.values, train.histories.starts)]
     other = everything(small(name, 12))
     one = create(name).fit(train, Run.seeded(3))
     two = create(name).fit(other, Run.seeded(9)).fit(train, Run.seeded(3))  # the second fit forgets the first
@@ -165,7 +165,7 @@ def test_4_same_seed_same_arrays_and_inputs_are_not_mutated(name: str) -> None:
     rank(one, histories, 3)
     np.testing.assert_array_equal(histories.items, [0, 2, 4, 3])
     for was, column in zip(
-        before, (train.histories.items, train.histories.weights, train.histories.starts), strict=True
+        before, (train.histories.items, train.histories.values, train.histories.starts), strict=True
     ):
         np.testing.assert_array_equal(was, column)
 

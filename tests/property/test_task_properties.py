@@ -47,7 +47,7 @@ def last_by_item(events: list[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def rows(histories: Histories) -> list[list[tuple[int, float]]]:
     starts = histories.starts
-    pairs = list(zip(histories.items.tolist(), histories.weights.tolist(), strict=True))
+    pairs = list(zip(histories.items.tolist(), histories.values.tolist(), strict=True))
     return [pairs[starts[b] : starts[b + 1]] for b in range(len(histories))]
 
 

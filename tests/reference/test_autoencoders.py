@@ -347,7 +347,7 @@ def test_autorec_minimises_the_squared_error_of_observed_ratings(
     """Sedhain et al. 2015, eq. 1 and 2, rating by rating; the served scores are those of the trained network."""
     settings = {"dim": 5, "epochs": 1, "learning_rate": 1e-12, "user_state": "stored"}
     model, weights = fit_and_weights(create("autorec", based_on=based_on, **settings), tastes, monkeypatch)
-    ratings = tastes.matrix(weighted=True)
+    ratings = tastes.matrix(tastes.histories.values)
     known, mean = ratings.toarray() > 0, ratings.data.mean()
     rows, observed = ratings.toarray() - mean, known
     if based_on == "item":
@@ -382,7 +382,7 @@ def test_autorec_solves_a_visitor_by_ridge_regression(tastes: TrainingData) -> N
     many = Histories.of([list(range(12))], [[5.0, 1.0] * 6])  # more ratings than axes: the other linear system
     codes = model.item_factors.astype(np.float64)
     precision = codes.T @ codes + 0.7 * np.linalg.pinv(covariance, rcond=1e-9)
-    expected = prior_mean + np.linalg.solve(precision, codes.T @ (many.weights - model.mean - codes @ prior_mean))
+    expected = prior_mean + np.linalg.solve(precision, codes.T @ (many.values - model.mean - codes @ prior_mean))
     np.testing.assert_allclose(model.item_factors @ model.fold_in(many)[0], model.item_factors @ expected, atol=2e-4)
 
 
@@ -429,7 +429,7 @@ DETERMINISTIC: dict[str, dict[str, Any]] = {
 def dense_loss(name: str, weights: dict[str, Tensor], train: TrainingData) -> Tensor:
     """The losses of the papers on dense rows, users weighted by n^-1/2, all rows at once."""
     if name == "autorec":
-        ratings = train.matrix(weighted=True)
+        ratings = train.matrix(train.histories.values)
         known = torch.from_numpy(ratings.toarray().T > 0)
         rows = torch.where(known, torch.from_numpy(ratings.toarray().T - ratings.data.mean()), 0)
         hidden = torch.sigmoid(rows @ weights["encoder"] + weights["encoder_bias"])

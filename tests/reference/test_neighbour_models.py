@@ -119,7 +119,7 @@ def test_popularity_counts_events_and_halves_them_over_time() -> None:
     histories = Histories(
         starts=np.array([0, 2, 4]),
         items=np.array([0, 1, 1, 2], dtype=np.int32),
-        weights=np.ones(4, dtype=np.float32),
+        values=np.ones(4, dtype=np.float32),
         times=np.array([0, 10 * day, 20 * day, 20 * day]),
         user_rows=np.array([0, 1], dtype=np.int32),
     )

@@ -57,7 +57,7 @@ def test_reasons_are_the_events_that_add_most(engine: Engine) -> None:
         given = [reason.contribution for reason in item.reasons]
         assert given == sorted((float(part) for part in parts if part > 0), reverse=True)[: len(given)]
         assert len(given) <= MAX_REASONS
-        assert all(reason.value == history.weights[rows.index(reason.item_row)] for reason in item.reasons)
+        assert all(reason.value == history.values[rows.index(reason.item_row)] for reason in item.reasons)
 
 
 def test_without_a_history_the_list_is_popular_items(engine: Engine) -> None:

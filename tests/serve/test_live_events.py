@@ -229,7 +229,7 @@ def test_the_last_by_time_then_arrival_counts(tmp_path: Path) -> None:
         ]
     )
     found = log.activity("a")
-    assert found.history.weights.tolist() == [5]
+    assert found.history.values.tolist() == [5]
     assert [event.value for event in found.recent] == [5]
     assert found.dismissed.tolist() == [2]
     log.close()
@@ -293,12 +293,12 @@ def test_the_database_of_the_first_site_is_migrated(tmp_path: Path) -> None:
     connection.executescript(OLD)
     connection.close()
     log = SqlEvents(f"sqlite:///{path}", ITEMS)
-    assert log.histories(["a"]).weights.tolist() == [4]
+    assert log.histories(["a"]).values.tolist() == [4]
     assert log.activity("a").dismissed.tolist() == [2]
     log.append([LiveEvent("a", 20, "rating", 5, 6, version="abc")])
     log.close()
     log = SqlEvents(f"sqlite:///{path}", ITEMS)  # again: nothing to migrate
-    assert log.histories(["a"]).weights.tolist() == [4, 5]
+    assert log.histories(["a"]).values.tolist() == [4, 5]
     log.close()
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT version FROM schema_version").fetchall() == [(CURRENT,)]

@@ -49,14 +49,14 @@ def test_histories_are_ordered_by_time_then_arrival_and_keep_the_last_of_each_it
     found = log.histories(["a", "nobody", "b", "a"])
     assert found.starts.tolist() == [0, 3, 3, 4, 7]
     assert found.items.tolist() == [1, 0, 2, 1, 1, 0, 2]
-    assert found.weights.tolist() == [2, 4, 5, 4, 2, 4, 5]
+    assert found.values.tolist() == [2, 4, 5, 4, 2, 4, 5]
     assert found.times.tolist() == [3, 5, 9, 1, 3, 5, 9]
 
 
 def test_the_last_event_of_each_item_before_a_time_is_kept(log: SqlEvents) -> None:
     log.append([rated("a", 10, 1, 3), rated("a", 10, 5, 8)])
-    assert log.histories(["a"], before=8).weights.tolist() == [1]
-    assert log.histories(["a"], before=3).weights.tolist() == []
+    assert log.histories(["a"], before=8).values.tolist() == [1]
+    assert log.histories(["a"], before=3).values.tolist() == []
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

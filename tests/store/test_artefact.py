@@ -71,7 +71,7 @@ def test_everything_comes_back(tmp_path: Path, tags: bool, names: bool) -> None:
     one, other = (artefact.known.histories(before.users.ids.tolist()) for artefact in (before, after))
     for column in ("starts", "items", "weights", "times", "user_rows"):
         np.testing.assert_array_equal(getattr(one, column), getattr(other, column))
-    assert one.weights.tolist() == [5, 4, 3, 2]
+    assert one.values.tolist() == [5, 4, 3, 2]
     assert one.times.tolist() == [10, 20, 30, 40]
 
 

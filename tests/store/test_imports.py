@@ -58,10 +58,10 @@ def test_undoing_restores_the_log_as_it_was(database: SqlDatabase, imports: SqlI
     log.append([LiveEvent("ada", 10, "rating", 2, 50), LiveEvent("bob", 10, "rating", 1, 60)])
     before, history = stored(database), log.histories(["ada", "bob"])
     assert bring(imports, "a", rated(10, 4), rated(20, 5)) == 2
-    assert log.histories(["ada"]).weights.tolist() == [4, 5]
+    assert log.histories(["ada"]).values.tolist() == [4, 5]
     assert imports.undo("ada", "a", NOW) == 2
     assert stored(database) == before
-    assert log.histories(["ada", "bob"]).weights.tolist() == history.weights.tolist()
+    assert log.histories(["ada", "bob"]).values.tolist() == history.values.tolist()
     assert n_rows(database) == (0, 0)
 
 

@@ -182,7 +182,7 @@ def test_more_users_and_events_than_a_query_holds(database: SqlDatabase, monkeyp
     assert log.append(events) == 5
     assert log.append([*events, LiveEvent("u0", 20, "rating", 9, 200, "e9")]) == 1
     histories = log.histories(["u4", "u0", "nobody", "u4", "u1"])
-    assert histories.weights.tolist() == [5, 1, 9, 5, 2]
+    assert histories.values.tolist() == [5, 1, 9, 5, 2]
     assert histories.starts.tolist() == [0, 1, 3, 3, 4, 5]
 
 

@@ -55,6 +55,7 @@ def train(
                     name,
                     split or data,
                     seed=seed,
+                    values=workflow.values_of(experiment),
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,

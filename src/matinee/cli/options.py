@@ -80,6 +80,8 @@ def _common(models: bool) -> Iterator[inspect.Parameter]:
     yield _parameter("data", "--data", str, "`bundled`, the name of a data set (see `matinee data list`), or a path.")
     yield _parameter("config", "--config", Path, "An experiment as TOML; options override it.")
     if models:
+        help = "How an event's value weighs: default, unary, linear, log, or knots such as linear:1=-0.5,3=0.5,5=1."
+        yield _parameter("values", "--values", str, help, "MAP")
         yield _parameter("set", "--set", list[str], "A hyper-parameter of the model; repeatable.", "KEY=VALUE")
 
 
@@ -145,6 +147,8 @@ def _experiment(base: Experiment, options: Mapping[str, Any]) -> Experiment:
     values = base.model_dump(exclude_unset=True)
     if options["data"] is not None:
         values["data"] = options["data"]
+    if options.get("values") is not None:
+        values["values"] = options["values"]
     if options.get("set"):
         values["settings"] = base.settings | parse_settings(options["set"])
     for section, kind in SECTIONS.items():

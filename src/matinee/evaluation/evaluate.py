@@ -33,6 +33,7 @@ from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import HasGraph, PredictsValues, Recommender
+from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import BLOCK_BYTES, rank
 from matinee.ranking.rerank import Reranker
 
@@ -61,10 +62,11 @@ def evaluate(
     train = split.training("train")
     if config.rebuild_graph:
         model = with_graph_of(model, split, config)
-    # serving falls back on popularity for an empty history, so evaluation does too
-    cold = train.popularity if config.refit == "train" else split.training(config.refit).popularity
+    # serving falls back on popularity for a history without likes, so evaluation does too
+    popularity = train.popularity if config.refit == "train" else split.training(config.refit).popularity
+    cold = Fallback(popularity, split.data.catalogue.genre_matrix)
     started = perf_counter()
-    reranker = Reranker(split.data.catalogue, cold)
+    reranker = Reranker(split.data.catalogue, popularity)
     lists = [
         reranker.rank(model, inputs, max(config.k), config.rerank, masked=masked, cold=cold, repeat=config.repeat).items
         for inputs, masked in task.batches()
@@ -171,7 +173,7 @@ def _known_mean(values: FloatArray, metric: str) -> float:
 
 
 def _errors(model: Recommender[Any], task: Task) -> dict[str, PerUser]:
-    return errors_of_values(_predict(model, task), task.judged.weights, task.judged.starts)
+    return errors_of_values(_predict(model, task), task.judged.values, task.judged.starts)
 
 
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:
@@ -182,7 +184,7 @@ def _predict(model: Recommender[Any], task: Task) -> FloatArray:
         stop = min(start + size, len(task.judged))
         inputs = task.histories.block(start, stop)
         scores = (  # [b, I]
-            model.predict_values(inputs) if isinstance(model, PredictsValues) else model.score(model.fold_in(inputs))
+            model.predict_values(inputs) if isinstance(model, PredictsValues) else model.score(model.state_of(inputs))
         )
         targets = task.judged.block(start, stop)
         predicted[task.judged.starts[start] : task.judged.starts[stop]] = scores[targets.owners, targets.items]

@@ -86,9 +86,9 @@ def measure_liking(
     ks = list(ks)
     found = find_targets(items, judged.starts, judged.items, n_items)  # [B, K]
     gains = {
-        "liked-ndcg": (judged.weights >= scale.liked_from).astype(np.float64),
-        "disliked-ndcg": (judged.weights <= scale.disliked_to).astype(np.float64),
-        "graded-ndcg": 2 ** scale.grades(judged.weights) - 1,
+        "liked-ndcg": (judged.values >= scale.liked_from).astype(np.float64),
+        "disliked-ndcg": (judged.values <= scale.disliked_to).astype(np.float64),
+        "graded-ndcg": 2 ** scale.grades(judged.values) - 1,
     }
     measured: dict[str, FloatArray] = {}
     for name, each in gains.items():

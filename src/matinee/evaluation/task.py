@@ -50,7 +50,7 @@ class Task:
         )
         keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
         seen = (np.append(masked, -1)[np.searchsorted(masked, keys)] == keys) & (not config.repeat)
-        relevant = ~seen & _is_relevant(targets.weights, config)
+        relevant = ~seen & _is_relevant(targets.values, config)
         left = np.unique(targets.owners[relevant])  # users with a target left
         if len(left) == 0:
             raise MatineeError(

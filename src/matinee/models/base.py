@@ -8,6 +8,7 @@ from matinee.config import Config, configure
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.training.run import Run
+from matinee.values import UNARY, ValueMap
 
 StateT = TypeVar("StateT")
 
@@ -23,11 +24,16 @@ class Recommender(ABC, Generic[StateT]):
     Config: ClassVar[type[Config]]
     learned: ClassVar[tuple[str, ...]]
     predicts_values: ClassVar[bool] = False
-    """Whether scores are on the scale of the events' values, so that RMSE and MAE apply."""
+    """Whether scores are on the scale of the events' values, so that RMSE and MAE apply. Then it folds in the values
+    themselves, not weights."""
+    uses_weights: ClassVar[bool] = False
+    """Whether fold_in reads `Histories.weights`."""
     reads_history: ClassVar[bool] = True
     """Whether the order of the items depends on the history at all."""
     ordered: ClassVar[bool] = False
     """Whether scores depend on the order of events in the history: a sequence model, evaluated by protocols C."""
+    value_map: ValueMap = UNARY
+    """How the events of a history weigh; set before `fit`, saved with the model."""
     curves: tuple[dict[str, float], ...] = ()
     """Metrics of each epoch of the last fit, for models that train in epochs."""
 
@@ -45,6 +51,15 @@ class Recommender(ABC, Generic[StateT]):
     @abstractmethod
     def score(self, state: StateT) -> FloatArray:
         """Scores of all items for each user of the state, in a new array. [B, I], finite, higher is better."""
+
+    def weigh(self, histories: Histories) -> Histories:
+        """Histories with the weights that the value map gives them. Events of weight 0 stay in; fold_in gets none."""
+        reads_weights = self.reads_history and not self.predicts_values
+        return self.value_map.weigh(histories) if reads_weights else histories
+
+    def state_of(self, histories: Histories) -> StateT:
+        """The state of B users from their events: fold_in with weights. Every list, metric and reason comes from it."""
+        return self.fold_in(self.weigh(histories).counted())
 
     @property
     def fitted(self) -> bool:

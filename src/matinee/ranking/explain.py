@@ -44,17 +44,20 @@ def explain(
         return Explanation("none", no_contributions, no_bias, _scores(model, history, item_rows, scores), 0)
     if isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history":
         item_bias = model.item_bias_of(item_rows[None])[0] if isinstance(model, HasItemBias) else no_bias
-        contributions = model.explain(history, item_rows[None])
+        weighed = model.weigh(history)
+        counted = weighed.weights != 0
+        contributions = no_contributions
+        contributions[counted] = model.explain(weighed.counted(), item_rows[None])
         return Explanation("exact", contributions, item_bias, _scores(model, history, item_rows, scores), n_events)
     first = max(0, n_events - max_events)
-    found = model.score(model.fold_in(_each_left_out(history, first)))[:, item_rows]  # [1 + N - first, k]
+    found = model.score(model.state_of(_each_left_out(history, first)))[:, item_rows]  # [1 + N - first, k]
     contributions = no_contributions
     contributions[first:] = found[0] - found[1:]
     return Explanation("left-out", contributions, no_bias, found[0], n_events - first)
 
 
 def _scores(model: Recommender[Any], history: Histories, item_rows: IntArray, scores: FloatArray | None) -> FloatArray:
-    return model.score(model.fold_in(history))[0, item_rows] if scores is None else scores
+    return model.score(model.state_of(history))[0, item_rows] if scores is None else scores
 
 
 def _each_left_out(history: Histories, first: int) -> Histories:
@@ -67,7 +70,7 @@ def _each_left_out(history: Histories, first: int) -> Histories:
     return Histories(
         starts,
         history.items[columns],
-        history.weights[columns],
+        history.values[columns],
         history.times[columns],
         np.repeat(history.user_rows, len(kept)),
     )

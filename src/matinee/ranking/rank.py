@@ -10,6 +10,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import cosines
+from matinee.ranking.fallback import Fallback, likes_nothing
 from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
@@ -37,15 +38,16 @@ def rank(
     *,
     masked: Histories | None = None,
     allowed: BoolArray | None = None,
-    cold: FloatArray | IntArray | None = None,
+    cold: FloatArray | IntArray | Fallback | None = None,
     repeat: bool = False,
 ) -> Ranking:
     """The k best items for each history, by score; ties are ordered by item row.
 
     Lists exclude the items of the history (unless `repeat`), those of `masked` (B rows of items), and those outside
-    `allowed` ([I]). A user with an empty history gets the scores `cold` ([I], such as popularity) if given, else the
-    model's. Users are scored in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and
-    memory do not grow with a k beyond the catalogue.
+    `allowed` ([I]). A user whose history has no event that counts for its item (an empty one, or dislikes only) gets
+    the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the model's. Users are scored in blocks
+    whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and memory do not grow with a k beyond the
+    catalogue.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -58,11 +60,12 @@ def rank(
     while start < len(histories):
         stop = min(start + size, len(histories))
         block = histories.block(start, stop)
-        block_scores = model.score(model.fold_in(block))  # [b, I]
+        weighed = model.weigh(block)
+        block_scores = model.score(model.fold_in(weighed.counted()))  # [b, I]
         if start == 0:
             items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
-        if cold is not None:
-            block_scores[np.diff(block.starts) == 0] = cold
+        if cold is not None and (without := np.flatnonzero(likes_nothing(weighed))).size:
+            block_scores[without] = cold.scores(weighed.take(without)) if isinstance(cold, Fallback) else cold
         if allowed is not None:
             block_scores[:, ~allowed] = -np.inf
         for rows in (None if repeat else block, masked.block(start, stop) if masked else None):

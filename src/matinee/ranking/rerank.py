@@ -23,6 +23,7 @@ from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import unit
+from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank
 from matinee.vocab import UNKNOWN
 
@@ -39,7 +40,7 @@ class RankOptions(TypedDict, total=False):
     """Options passed on to rank()."""
 
     masked: Histories | None
-    cold: FloatArray | IntArray | None
+    cold: FloatArray | IntArray | Fallback | None
     repeat: bool
 
 

@@ -61,6 +61,8 @@ from matinee.store.soundness import (
     vocab_of,
 )
 from matinee.tensors import Arrays, read_arrays, write_arrays
+from matinee.values import UNARY, ValueMap
+from matinee.values import read as read_value_map
 from matinee.version import __version__
 from matinee.vocab import Vocab
 from matinee.writing import new_folder, recover
@@ -93,7 +95,7 @@ class Artefact:
         model.require_fitted()
         histories = train.histories
         user_rows = np.repeat(histories.user_rows, np.diff(histories.starts))
-        known = Events(user_rows, histories.items, histories.weights, histories.times)
+        known = Events(user_rows, histories.items, histories.values, histories.times)
         manifest = {
             "format": FORMAT,
             "matinee": __version__,
@@ -101,6 +103,7 @@ class Artefact:
             "config": model.config.model_dump(mode="json"),
             "data": data.describe(),
             "kind": data.kind,
+            "value_map": model.value_map.to_json(),
             **(about or {}),
         }
         if (source := source_of(type(model))) is not None:
@@ -118,7 +121,10 @@ class Artefact:
     def version(self) -> str:
         """Hash that identifies this fit by its data, settings, seed and fit time: 12 hex digits."""
         keys = ("matinee", "model", "config", "data", "split", "seed", "fit_seconds")
-        text = json.dumps({key: self.manifest.get(key) for key in keys}, sort_keys=True)
+        about = {key: self.manifest.get(key) for key in keys}
+        if (value_map := self.manifest.get("value_map", {"map": "unary"})) != {"map": "unary"}:
+            about["value_map"] = value_map  # left out where unary, so that older artefacts keep their version
+        text = json.dumps(about, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
     def with_manifest(self, about: Mapping[str, Any]) -> "Artefact":
@@ -174,6 +180,7 @@ def load(path: Path) -> Artefact:
     vocab, catalogue, popularity = items
     events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
     model = _class_of(manifest, path)(**manifest["config"])
+    model.value_map = _value_map(path, manifest)
 
     def restore(file: Path) -> None:
         require_learned(model, arrays, manifest)
@@ -182,6 +189,16 @@ def load(path: Path) -> Artefact:
 
     _read(path, ARRAYS, restore)
     return Artefact(model, vocab, users, catalogue, popularity, EventSource(events, users), manifest, path)
+
+
+def _value_map(folder: Path, manifest: Mapping[str, Any]) -> ValueMap:
+    """The saved value map; unary for an artefact from before there were any."""
+    if "value_map" not in manifest:
+        return UNARY
+    try:
+        return read_value_map(manifest["value_map"])
+    except ValueError as error:
+        raise damaged(folder, MANIFEST, error) from None
 
 
 def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:

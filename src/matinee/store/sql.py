@@ -184,7 +184,7 @@ class SqlEvents:
         histories = Histories(
             starts_of(owners[order], len(names)),
             item_rows[order],
-            np.array([event.value for event in events], dtype=np.float32)[order],
+            np.array([_rating(event) for event in events], dtype=np.float32)[order],
             np.array([event.at for event in events], dtype=np.int64)[order],
             np.full(len(names), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )
@@ -262,6 +262,11 @@ def append_events(connection: Connection, events: Sequence[LiveEvent], repeat_af
     if rows:
         connection.execute(insert(events_table), rows)
     return len(rows)
+
+
+def _rating(event: "_EventRow") -> float:
+    """The value of a rating; a watch or a click has none (NaN), although a 1 is stored."""
+    return event.value if event.kind == "rating" else np.nan
 
 
 class _EventRow(Protocol):

@@ -48,7 +48,7 @@ def sigmoid(values: Vector) -> list[float]:
 def histories(batch: Histories) -> list[tuple[list[int], list[float]]]:
     """Item rows and ratings of each user."""
     bounds = zip(batch.starts[:-1].tolist(), batch.starts[1:].tolist(), strict=True)
-    return [(batch.items[a:b].tolist(), batch.weights[a:b].tolist()) for a, b in bounds]
+    return [(batch.items[a:b].tolist(), batch.values[a:b].tolist()) for a, b in bounds]
 
 
 def first_layer(model: Any, items: list[int], scale: float) -> list[float]:

@@ -120,7 +120,7 @@ class AutoRec(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """Each user's (W, b), item-based, or hidden layer and 1, user-based. [B, K + 1]."""
-        ratings = self._less_mean(histories.matrix(len(self.item_factors), weighted=True))
+        ratings = self._less_mean(histories.matrix(len(self.item_factors), histories.values))
         if self.config.based_on == "user":
             return append_one(sigmoid(ratings @ self.encoder + self.encoder_bias))
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -149,7 +149,7 @@ class AutoRec(Recommender[FloatArray]):
 
     def _centred(self, train: TrainingData) -> csr_array:
         """The ratings of training less their mean, a row per user or per item."""
-        matrix = train.matrix(weighted=True)
+        matrix = train.matrix(train.histories.values)
         lowest, highest = float(matrix.data.min(initial=np.inf)), float(matrix.data.max(initial=-np.inf))
         if lowest >= highest:
             raise MatineeError(

@@ -119,9 +119,9 @@ class Item2Vec(Recommender[FloatArray]):
     def _sentences(self, train: TrainingData) -> Histories:
         """Events above min_value of items above min_count, cut into sessions where `gap` is set."""
         config, past = self.config, train.histories
-        kept = np.ones(len(past.items), dtype=bool) if config.min_value is None else past.weights >= config.min_value
+        kept = np.ones(len(past.items), dtype=bool) if config.min_value is None else past.values >= config.min_value
         if not kept.any():
-            largest = float(past.weights.max(initial=0))
+            largest = float(past.values.max(initial=0))
             raise MatineeError(
                 f"item2vec: min_value = {config.min_value} is above every event; set it to {largest:g} or less"
             )
@@ -139,7 +139,7 @@ class Item2Vec(Recommender[FloatArray]):
             owners = np.cumsum(pauses | (np.diff(owners, prepend=owners[:1]) != 0))
         n = int(owners.max(initial=-1)) + 1
         return Histories(
-            starts_of(owners, n), past.items[kept], past.weights[kept], past.times[kept], np.full(n, -1, dtype=np.int32)
+            starts_of(owners, n), past.items[kept], past.values[kept], past.times[kept], np.full(n, -1, dtype=np.int32)
         )
 
     def _counts(self, histories: Histories, n_items: int) -> csr_array:

@@ -113,6 +113,7 @@ def copy_onto(model: ModelT, known: TrainingData) -> ModelT:
     embeddings[is_stored] = arrays["user_embeddings"][indices[is_stored]]
     arrays |= {"user_rows": users, "user_embeddings": embeddings, "popularity": known.popularity.astype(np.float32)}
     copy = type(model)(**model.config.model_dump())
+    copy.value_map = model.value_map
     for name, value in arrays.items():
         setattr(copy, name, value)
     return copy

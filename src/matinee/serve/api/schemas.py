@@ -35,7 +35,8 @@ class BecauseOut(_Strict):
 
     item_id: int | str
     title: str
-    value: float
+    value: float | None
+    """The rating; none of an event without one, such as a watch."""
     contribution: float
     """What it adds to the score."""
 
@@ -131,7 +132,7 @@ def item_out(site: Site, row: int) -> ItemOut:
     )
 
 
-def because_out(site: Site, row: int, value: float, contribution: float) -> BecauseOut:
+def because_out(site: Site, row: int, value: float | None, contribution: float) -> BecauseOut:
     """An event with what it adds to a score."""
     title = site.catalogue.titles[row]
     return BecauseOut(item_id=site.engine.items.id(row), title=title, value=value, contribution=contribution)

@@ -106,4 +106,4 @@ def movie_url(item_id: Id) -> str:
 
 
 def _all_liked(reasons: tuple[Reason, ...]) -> bool:
-    return bool(reasons) and all(reason.value >= LIKED for reason in reasons)
+    return bool(reasons) and all(reason.value is not None and reason.value >= LIKED for reason in reasons)

@@ -1,0 +1,142 @@
+"""Value maps: from the value of an event (stars, plays, hours) to its weight in a history.
+
+A map is part of the experiment (`ValuesConfig`), is resolved to numbers on the training log, and is saved with the
+model. `Recommender.state_of` applies it, so evaluation, the commands and the site weigh events in the same way.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from matinee.arrays import FloatArray
+from matinee.config import ValuesConfig
+from matinee.errors import MatineeError
+from matinee.histories import Histories
+
+SCALES = ((0, 1), (-1, 1), (1, 5), (0.5, 5), (0, 5), (1, 7), (1, 10), (0, 10), (-10, 10), (1, 100), (0, 100))
+"""Scales of ratings, narrow ones first: a log of 4s and 5s is on a scale to 5, and its 4s are no dislikes."""
+COUNTS_BELOW = 0.25
+"""A log whose median lies lower than this on its scale has counts (plays, hours), and no dislikes."""
+RATING_SHAPE = ((0.0, -0.3), (0.25, 0.0), (0.5, 0.5), (0.75, 1.0), (1.0, 1.2))
+"""Default map of ratings: position on the scale and weight, before the mean weight of the log is made 1."""
+COUNT_SHAPE = (0.3, 1.0)
+"""Default map of counts: weights of the lowest and of the highest, before the mean weight of the log is made 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """A value map in numbers. config: with knots and neutral, or unary; note: why it is unary, or what it clips."""
+
+    config: ValuesConfig
+    note: str | None = None
+
+    @property
+    def unary(self) -> bool:
+        """Whether every event weighs 1."""
+        return self.config.map == "unary"
+
+    def weights(self, values: FloatArray) -> FloatArray:
+        """Weight of each value; NaN, an event without a value, gets the neutral weight. [N] -> [N] float32."""
+        if self.unary:
+            return np.ones(len(values), dtype=np.float32)
+        knots, weights = np.array(self.config.knots).T
+        within = np.clip(values.astype(np.float64), knots[0], knots[-1])
+        if self.config.map == "steps":
+            indices = np.searchsorted(knots, values, side="right")
+            found = np.concatenate([[0.0], weights])[indices]
+        elif self.config.map == "log":
+            found = np.interp(np.log1p(within), np.log1p(knots), weights)
+        else:
+            found = np.interp(within, knots, weights)
+        return np.where(np.isnan(values), self.config.neutral or 1.0, found).astype(np.float32)
+
+    def weigh(self, histories: Histories) -> Histories:
+        """The histories with the weights of their values."""
+        return histories if self.unary else replace(histories, mapped=self.weights(histories.values))
+
+    def to_json(self) -> dict[str, object]:
+        """Everything but the note, in plain Python types."""
+        return self.config.model_dump(mode="json", exclude_none=True)
+
+
+def read(saved: object) -> ValueMap:
+    """The map that `to_json` wrote. Raises ValueError for anything else."""
+    config = ValuesConfig.model_validate(saved)
+    if config.map != "unary" and (not config.knots or config.neutral is None):
+        raise ValueError(f"{config.map} without knots or without a neutral weight")
+    return ValueMap(config)
+
+
+UNARY = ValueMap(ValuesConfig(map="unary"))
+
+
+def resolve(config: ValuesConfig, values: FloatArray, kind: str = "rating") -> ValueMap:
+    """The map in numbers, from the values [N] of the training log of a kind (`rating`, `click`).
+
+    `default` is `unary` for clicks and for ratings of one value only, `log` for counts, else `linear`; its mean weight
+    over the log is 1. Raises MatineeError for a map that needs values where the log has none, or that gives no event
+    of the log a weight above 0.
+    """
+    values = values[np.isfinite(values)]
+    if config.map == "unary":
+        return UNARY
+    if kind == "click" or len(values) == 0:
+        if config.map == "default":
+            return UNARY
+        raise MatineeError(f"values: the events of this log have no values, so {config.map} has no meaning; use unary")
+    low, high = float(values.min()), float(values.max())
+    if not config.knots and low == high:
+        return replace(UNARY, note=f"every event has the value {low:g}, so values weigh nothing (unary)")
+    chosen = config if config.knots else _with_knots(config, values)
+    bounds = chosen.knots[0][0], chosen.knots[-1][0]
+    note = None
+    if config.scale and (low < config.scale[0] or high > config.scale[1]):
+        n_outside = int(((values < config.scale[0]) | (values > config.scale[1])).sum())
+        note = f"{n_outside:,} values lie outside the scale {bounds[0]:g} to {bounds[1]:g} and weigh as its ends"
+    return ValueMap(_with_neutral(chosen, values), note)
+
+
+def _with_knots(config: ValuesConfig, values: FloatArray) -> ValuesConfig:
+    """A default, linear or log map with knots by the log's scale, its mean weight over the log 1."""
+    scale = config.scale or _scale_of(values)
+    kind = config.map
+    if kind == "default":
+        kind = "log" if _are_counts(values, scale) else "linear"
+    if kind == "log":
+        if values.min() <= -1:
+            raise MatineeError(f"values: log needs values above -1, and this log has {values.min():g}; use linear")
+        bounds = (float(values.min()), float(values.max())) if config.scale is None else scale
+        knots = tuple(zip(bounds, COUNT_SHAPE, strict=True))
+    else:
+        knots = tuple((scale[0] + place * (scale[1] - scale[0]), weight) for place, weight in RATING_SHAPE)
+    found = ValuesConfig(map=kind, knots=knots, neutral=config.neutral)
+    mean = float(ValueMap(found).weights(values).mean(dtype=np.float64))
+    if mean <= 0:
+        return found
+    return found.model_copy(update={"knots": tuple((value, weight / mean) for value, weight in knots)})
+
+
+def _scale_of(values: FloatArray) -> tuple[float, float]:
+    """The narrowest known scale that holds all values, else their range."""
+    low, high = float(values.min()), float(values.max())
+    fitting = [scale for scale in SCALES if scale[0] <= low and high <= scale[1]]
+    return min(fitting, key=lambda scale: scale[1] - scale[0], default=(low, high))
+
+
+def _are_counts(values: FloatArray, scale: tuple[float, float]) -> bool:
+    """Whether the median lies low on the scale, as that of counts does; of two values (thumbs) none is a count."""
+    position = (float(np.median(values)) - scale[0]) / (scale[1] - scale[0])
+    return scale[0] >= 0 and position < COUNTS_BELOW and len(np.unique(values)) > 2
+
+
+def _with_neutral(config: ValuesConfig, values: FloatArray) -> ValuesConfig:
+    """The map with its neutral weight. Raises MatineeError if no event of the log has a weight above 0."""
+    weights = ValueMap(config).weights(values)
+    if weights.max() <= 0:
+        raise MatineeError(
+            f"values: {config} gives none of the log's values ({values.min():g} to {values.max():g}) a weight above 0"
+        )
+    if config.neutral is not None:
+        return config
+    mean = float(weights.mean(dtype=np.float64))
+    return config.model_copy(update={"neutral": mean if mean > 0 else float(weights.max())})
