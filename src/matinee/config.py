@@ -166,6 +166,14 @@ class ColumnsConfig(Config):
     at: str | None = None
     scale: tuple[float, float] | None = None
     """The lowest and highest valid value; any other is an error."""
+    drop_blank: bool = False
+    """Drop lines in which the user, item, value or time is blank, and count them; otherwise they are an error."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The column of each role that is configured: user, item, value, at."""
+        roles = ("user", "item", "value", "at")
+        return {role: name for role in roles if (name := getattr(self, role)) is not None}
 
     @field_validator("scale")
     @classmethod

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -63,12 +64,13 @@ def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
     return keys
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A log with its vocabularies and catalogue.
 
     kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order
-    counts; notes: what reading and filtering changed, one sentence each, for display.
+    counts; notes: what reading and filtering took and changed, one sentence each, for display; read: for each table its
+    columns by role, unused columns and dropped lines, ready for JSON.
     """
 
     name: str
@@ -79,6 +81,12 @@ class Dataset:
     kind: str = "rating"
     timed: bool = True
     notes: tuple[str, ...] = ()
+    read: tuple[dict[str, Any], ...] = ()
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.users):,} users, {len(self.items):,} items, {len(self.events):,} events"
+        times = "with" if self.timed else "without"
+        return "\n".join([f"{self.name} ({self.kind}s, {times} times): {sizes}", *(f"  {note}" for note in self.notes)])
 
     @cached_property
     def user_starts(self) -> IntArray:

@@ -5,14 +5,17 @@ import io
 import zipfile
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import matinee as mt
 from matinee.config import ColumnsConfig
 from matinee.data.loading import events_from_frame, load
 from matinee.errors import DataError
 from matinee.reading.archives import Zip
+from note_kinds import changes
 
 NOW = 1_700_000_000
 HEAD = "user,item,rating,timestamp\n"
@@ -53,6 +56,11 @@ def put(tmp_path, content, name="log.csv"):
         (HEAD + "1,2,3,4\n1,5,inf,6\n", "FILE, line 3: the value is inf"),
         (HEAD + "1,2,3,4\n1,5,,6\n", "FILE, line 3: no value (blank); fill it in or drop the line"),
         (HEAD + "1,2,3,4\n,5,1,6\n", "FILE, line 3: no user (blank)"),
+        (
+            HEAD + "1,2,3,4\n1,,1,6\n1,2,3,4\n1, ,1,6\n1,nan,1,6\n",
+            "FILE, line 3: no item (blank), and none on 2 more lines; fill it in or drop these lines "
+            "(--drop-blank true does), or name another column (--item)",
+        ),
         (HEAD + "1,2,3,4\n1,  ,1,6\n", "FILE, line 3: no item"),
         (HEAD + "1,2,3,4\n1,NaN,1,6\n", "FILE, line 3: no item (NaN)"),
         (HEAD + "1,2,3,4\n1,5,1,\n", "FILE, line 3: no time (blank)"),
@@ -78,6 +86,23 @@ def test_an_error_is_one_line_with_problem_place_and_fix(tmp_path, content, mess
     assert refusal(put(tmp_path, content)).startswith(message)
 
 
+@pytest.mark.parametrize("name", ["log.csv", "log.parquet", "ratings.csv"])
+def test_lines_with_blanks_are_dropped_on_demand_and_counted(tmp_path, name):
+    rows = [(1, 2, 3.0, 4), (1, None, 1.0, 6), (None, None, 2.0, 7), (2, 2, None, 8), (2, 3, 1.0, None), (2, 4, 5.0, 9)]
+    frame = pl.DataFrame(rows, schema=["user", "item", "value", "time"], orient="row")
+    path = tmp_path / name
+    if name.endswith(".csv"):
+        frame.write_csv(path)
+    else:
+        frame.write_parquet(path)
+    data = load(path, ColumnsConfig(drop_blank=True))
+    assert data.events.times.tolist() == [4, 9]
+    assert data.items.ids.tolist() == [2, 4]
+    assert "dropped 4 of 6 lines: no user 1, no item 1, no value 1, no time 1 (--drop-blank)" in data.notes
+    clean = mt.events(frame, drop_blank=True)
+    assert clean.fingerprint == data.fingerprint
+
+
 def test_a_missing_configured_column_raises(tmp_path):
     path = put(tmp_path, HEAD + "1,2,3,4\n")
     message = refusal(path, columns=ColumnsConfig(user="usr"))
@@ -100,7 +125,7 @@ def test_a_missing_configured_column_raises(tmp_path):
 def test_small_and_odd_logs_load(tmp_path, lines, users, items):
     data = load(put(tmp_path, HEAD + lines), now=NOW)
     assert (len(data.users), len(data.items)) == (users, items)
-    assert data.notes == ()
+    assert changes(data) == ()
 
 
 def test_a_time_slightly_in_the_future_is_accepted(tmp_path):
@@ -121,14 +146,14 @@ REPEATS = HEAD + "1,9,1,100\n1,9,2,300\n1,9,3,200\n2,9,4,100\n1,8,5,100\n1,9,6,3
 
 def test_the_last_of_repeated_events_by_time_then_log_order_is_kept(tmp_path):
     data = load(put(tmp_path, REPEATS), now=NOW)
-    assert data.notes == ("dropped 3 repeated events, keeping the last of each",)
+    assert changes(data) == ("dropped 3 repeated events, keeping the last of each",)
     assert data.events.values.tolist() == [5, 6, 4]
     assert data.events.times.tolist() == [100, 300, 100]
 
 
 def test_keeping_repeats_drops_only_those_at_the_same_time(tmp_path):
     data = load(put(tmp_path, REPEATS), repeats="keep", now=NOW)
-    assert data.notes == ("dropped 1 events with the same user, item and time as another",)
+    assert changes(data) == ("dropped 1 events with the same user, item and time as another",)
     assert data.events.values.tolist() == [1, 5, 3, 6, 4]
 
 
@@ -137,7 +162,7 @@ def test_repeats_are_found_when_keys_exceed_32_bits():
     items = np.arange(120_000) // 2 * 2 + np.tile([0, 1], 60_000)
     items[-1] = items[-2]
     data = events_from_frame({"user": users, "item": items})
-    assert data.notes == ("dropped 1 repeated events, keeping the last of each",)
+    assert changes(data) == ("dropped 1 repeated events, keeping the last of each",)
     assert len(data.events) == 119_999
 
 

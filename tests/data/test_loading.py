@@ -10,6 +10,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.labels import TEST, TRAIN, VALID
 from matinee.data.loading import available, load, load_parts
 from matinee.errors import DataError
+from note_kinds import changes
 
 LOG = "user,item,rating,timestamp\n1,2,3,4\n"
 
@@ -143,7 +144,7 @@ def test_a_split_in_tables(tmp_path, names, form):
     assert labelled(data, labels) == EXPECTED
     assert labels.dtype == np.int8
     assert data.name == "split"
-    assert data.notes == ()
+    assert changes(data) == ()
     order = list(zip(data.events.user_rows.tolist(), data.events.times.tolist(), strict=True))
     assert order == sorted(order)
 
@@ -214,7 +215,7 @@ def test_repeats_are_dropped_within_parts_but_kept_across_parts(tmp_path):
     (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,4,300\n1,7,4,300\n")
     data, labels = load_parts(tmp_path)
     assert labelled(data, labels) == [(TRAIN, 1, 5, 200), (TRAIN, 1, 6, 100), (TEST, 1, 5, 300), (TEST, 1, 7, 300)]
-    assert data.notes == (
+    assert changes(data) == (
         "dropped 1 repeated events, keeping the last of each",
         "1 targets are items that their user also has in an earlier part: masked, so never hit",
     )

@@ -10,6 +10,7 @@ import pytest
 from matinee.data import movielens
 from matinee.data.loading import load
 from matinee.errors import DataError
+from note_kinds import changes
 
 RATINGS = [(3, 20, 4.0, 900_000_000), (1, 30, 3.5, 800_000_005), (1, 20, 5.0, 800_000_005), (1, 7, 1.0, 800_000_001)]
 MOVIES = [
@@ -90,7 +91,7 @@ def test_every_generation_and_packing_gives_the_same_data(tmp_path, form, packed
     assert data.name == "set"
     assert data.kind == "rating"
     assert data.timed
-    assert data.notes == ()
+    assert changes(data) == ()
     assert data.items.ids.tolist() == [7, 20, 30]
     assert data.catalogue.titles == ("Heat (1995)", "Misérables, Les (1995)", "12 Monkeys: La Jetée (1962)")
     assert data.catalogue.years == (1995, 1995, 1962)
@@ -197,7 +198,7 @@ def test_movielens_1m_equals_a_plain_parse(shared_data):
     assert triples(data) == plain_arrays((path / "ratings.dat").read_text().split("\n"), "::")
     assert (len(data.users), len(data.items), len(data.events)) == (6040, 3706, 1_000_209)
     assert data.catalogue.titles[data.items.row(1)] == "Toy Story (1995)"
-    assert data.notes == ()
+    assert changes(data) == ()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.loading import events_from_frame, load
 from matinee.errors import DataError
 from matinee.reading.timestamps import to_micros
+from note_kinds import changes
 
 NOW = 1_800_000_000
 ROWS = [("u1", "a", 4.0, 1000000000), ("u2", "b", 3.5, 1000000005), ("u1", "b", 1.0, 1000000003)]
@@ -38,7 +39,7 @@ def test_delimiter_header_and_line_ends_are_sniffed(tmp_path, separator, header,
     data = load(write(tmp_path / "log.txt", ending.join(lines) + ending), now=NOW)
     assert rows_of(data) == EXPECTED
     assert data.name == "log"
-    assert (data.kind, data.timed, data.notes) == ("rating", True, ())
+    assert (data.kind, data.timed, changes(data)) == ("rating", True, ())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_units_of_timestamps_are_recognised(tmp_path, cells, seconds, note):
     text = "user,item,at\n" + "".join(f"1,{n},{cell}\n" for n, cell in enumerate(cells))
     data = load(write(tmp_path / "x.csv", text), now=NOW)
     assert data.events.times.tolist() == seconds
-    assert (note in data.notes[0]) if note else data.notes == ()
+    assert (note in changes(data)[0]) if note else changes(data) == ()
 
 
 def test_times_agree_with_the_standard_library():

@@ -8,6 +8,7 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.config import FilterConfig
+from matinee.data.notes import value_notes
 from matinee.dataset import Dataset
 from matinee.errors import DataError
 from matinee.reading.timestamps import parse_time
@@ -157,4 +158,7 @@ def _keep(data: Dataset, keep: BoolArray, what: str) -> Dataset:
         )
         if after < before
     ]
-    return replace(kept, notes=(*data.notes, f"{what} dropped {', '.join(dropped)}"))
+    outdated = value_notes(data.events.values) if data.kind == "rating" else []
+    current = value_notes(kept.events.values) if data.kind == "rating" else []
+    notes = [*(note for note in data.notes if note not in outdated), *current]
+    return replace(kept, notes=(*notes, f"{what} dropped {', '.join(dropped)}"))

@@ -9,10 +9,10 @@ import numpy as np
 
 from matinee.config import ColumnsConfig
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
-from matinee.data.log import Log, Repeats, Titles, assemble, assemble_parts, check_scale, titles_of
+from matinee.data.log import Log, Repeats, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
-from matinee.data.movielens import RATINGS, movie_frame, read_movielens
+from matinee.data.movielens import RATINGS, read_movielens, read_titles
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.data.tables import log_of, read_log
 from matinee.dataset import Dataset
@@ -64,7 +64,7 @@ def load_parts(
     named = columns.model_copy(update={"scale": None})
     logs = [_read_table(archive, name, named, now, part=True) for name in names.values()]
     logs = [check_scale(log, columns.scale) for log in logs]
-    if (titles := _titles(archive)) is not None:
+    if (titles := read_titles(archive, "")) is not None:
         logs[0] = replace(logs[0], titles=titles)
     data, parts = assemble_parts(logs, stem(archive.path))
     labels = np.array(list(names), dtype=np.int8)[parts]
@@ -95,7 +95,8 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
     named_like_logs = [name for name in tables if base(name).partition(".")[0] in _LOGS]
     chosen = named_like_logs[:1] or (tables if len(tables) == 1 else [])
     if chosen:
-        return _read_table(archive, chosen[0], columns, now, part=False)
+        log = _read_table(archive, chosen[0], columns, now, part=False)
+        return log if log.titles else replace(log, titles=read_titles(archive, ""))
     stems = {base(name).partition(".")[0] for name in tables}
     if stems & set(_PARTS[TRAIN]) and stems & set(_PARTS[TEST]):
         raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
@@ -156,14 +157,9 @@ def _note_shared(data: Dataset, labels: Labels, path: Path) -> Dataset:
     return replace(data, notes=(*data.notes, note))
 
 
-def _titles(archive: Archive) -> Titles | None:
-    frame = movie_frame(archive, "")
-    return None if frame is None else titles_of(frame)
-
-
 def _read_bundled(now: Instant) -> Log:
     with as_file(files("matinee.data") / "bundled") as folder:
         ratings = read_table(read_bytes(folder / "ratings.parquet"), "bundled ratings")
         movies = read_table(read_bytes(folder / "movies.parquet"), "bundled movies")
     log = log_of(ratings, SNIFFED, now)
-    return replace(log, titles=titles_of(movies.frame.rename({"movieId": "id"})))
+    return replace(log, read=None, titles=titles_of(movies.frame.rename({"movieId": "id"})))

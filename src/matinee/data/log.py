@@ -9,6 +9,7 @@ import polars as pl
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue, split_genres
+from matinee.data.notes import read_notes, read_record, titles_note, value_notes
 from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import DataError
 from matinee.reading.table import Read
@@ -19,12 +20,16 @@ Repeats = Literal["last", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Titles:
-    """Metadata of items. ids, titles, genres: [n]; tags: by id, for items that have any."""
+    """Metadata of items. ids, titles, genres: [n]; tags: by id, for items that have any.
+
+    where: the table of titles; empty if they come from the log itself.
+    """
 
     ids: IdArray
     titles: list[str]
     genres: list[tuple[str, ...]]
     tags: dict[Id, tuple[str, ...]] = field(default_factory=dict)
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,12 @@ class Log:
         return len(self.users)
 
 
-def titles_of(frame: pl.DataFrame) -> Titles:
-    """Titles from the columns id, title and genres (separated by |)."""
+def titles_of(frame: pl.DataFrame, where: str = "") -> Titles:
+    """Titles from the columns id, title and genres (separated by |). where: the table of titles."""
     titles = [title or "" for title in frame["title"].str.strip_chars().to_list()]
     genres = {text: split_genres(text) for text in frame["genres"].unique().to_list()}
-    return Titles(as_ids(frame["id"].to_list()), titles, [genres[text] for text in frame["genres"].to_list()])
+    kinds = [genres[text] for text in frame["genres"].to_list()]
+    return Titles(as_ids(frame["id"].to_list()), titles, kinds, where=where)
 
 
 def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
@@ -110,22 +116,24 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         times[order].astype(np.int64, copy=False),
     )
     parts = parts[order] if len(logs) > 1 else parts
-    notes = [note for log in logs for note in log.notes]
+    reads = [(log.read, len(log)) for log in logs if log.read is not None]
+    notes = [*read_notes(reads), *(note for log in logs for note in log.notes)]
     repeated = _repeated(events, parts, len(items), repeats)
     if repeated is not None:
         events, parts = events.take(~repeated), parts[~repeated]
         notes.append(_repeat_note(int(repeated.sum()), repeats))
+    catalogue, titles_notes = _catalogue(items, [log.titles for log in logs if log.titles])
+    values_notes = value_notes(events.values) if logs[0].values is not None else []
     data = Dataset(
         name=name,
         users=users,
         items=items,
         events=events,
-        catalogue=_catalogue(items, [log.titles for log in logs if log.titles]).with_counts(
-            np.bincount(events.item_rows, minlength=len(items))
-        ),
+        catalogue=catalogue.with_counts(np.bincount(events.item_rows, minlength=len(items))),
         kind="click" if logs[0].values is None else "rating",
         timed=logs[0].times is not None,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys([*notes, *titles_notes, *values_notes])),
+        read=tuple(read_record(read) for read, _ in reads),
     )
     return data, parts
 
@@ -177,13 +185,18 @@ def _repeat_note(n_repeated: int, repeats: Repeats) -> str:
     return f"dropped {n_repeated:,} repeated events, keeping the last of each"
 
 
-def _catalogue(items: Vocab, known: list[Titles]) -> Catalogue:
-    """Titles, genres and tags by item row; the title of an unknown item is its id."""
+def _catalogue(items: Vocab, known: list[Titles]) -> tuple[Catalogue, list[str]]:
+    """Titles, genres and tags by item row; the title of an unknown item is its id. Also notes on tables of titles."""
     titles = [str(id) for id in items.ids.tolist()]
     genres: list[tuple[str, ...]] = [()] * len(items)
+    notes = []
     for source in known:
-        for row, title, kinds in zip(items.rows(source.ids).tolist(), source.titles, source.genres, strict=True):
+        rows = items.rows(source.ids)
+        for row, title, kinds in zip(rows.tolist(), source.titles, source.genres, strict=True):
             if row != UNKNOWN:
                 titles[row], genres[row] = title or titles[row], kinds
+        if source.where and len(source.ids):
+            spellings = (items.id(0), source.ids.tolist()[0])
+            notes.append(titles_note(len(items), len(np.unique(rows[rows != UNKNOWN])), source.where, spellings))
     tags = {id: of_item for source in known for id, of_item in source.tags.items()}
-    return Catalogue.of(titles, genres, [tags.get(id, ()) for id in items.ids.tolist()] if tags else ())
+    return Catalogue.of(titles, genres, [tags.get(id, ()) for id in items.ids.tolist()] if tags else ()), notes

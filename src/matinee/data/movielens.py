@@ -13,9 +13,9 @@ from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive
 from matinee.reading.cells import check_times, check_values
-from matinee.reading.columns import NAMES, SNIFFED, plain_name
+from matinee.reading.columns import NAMES, plain_name
 from matinee.reading.delimited import decode
-from matinee.reading.table import read_table
+from matinee.reading.table import Read, read_table
 from matinee.vocab import Id
 
 RATINGS = ("ratings.csv", "ratings.dat", "u.data")
@@ -52,16 +52,16 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     where = archive.where(ratings)
     raw = decode(archive.read(ratings), where, latin1=not file.lower().endswith(".csv"))
     format = _FORMATS.get(file.lower())
-    log = _read_numbers(raw, where, format, now) if format and columns == SNIFFED else None
+    log = _read_numbers(raw, where, format, now) if format and not columns.named else None
     if log is None:  # not all plain numbers: the general reader accepts it or names the line
         log = read_log(raw, where, columns, now)
     prefix = f"{folder}/" if folder else ""
-    titles = _movies(archive, prefix) or log.titles
+    titles = read_titles(archive, prefix) or log.titles
     return replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix)))
 
 
-def movie_frame(archive: Archive, folder: str) -> pl.DataFrame | None:
-    """The columns id, title and genres from movies.csv, movies.dat or u.item in a folder; None without such a file."""
+def read_titles(archive: Archive, folder: str) -> Titles | None:
+    """The titles of movies.csv, movies.dat or u.item in a folder; None without such a file. Raises DataError."""
     readers: dict[str, Callable[[Archive, str, str], pl.DataFrame]] = {
         "movies.csv": _movies_csv,
         "movies.dat": _movies_dat,
@@ -70,13 +70,8 @@ def movie_frame(archive: Archive, folder: str) -> pl.DataFrame | None:
     names = {name.lower(): name for name in archive.names()}
     for file, reader in readers.items():
         if (name := names.get(folder.lower() + file)) is not None:
-            return reader(archive, name, folder)
+            return titles_of(reader(archive, name, folder), archive.where(name))
     return None
-
-
-def _movies(archive: Archive, folder: str) -> Titles | None:
-    frame = movie_frame(archive, folder)
-    return None if frame is None else titles_of(frame)
 
 
 def _tags(archive: Archive, folder: str) -> dict[Id, tuple[str, ...]]:
@@ -129,7 +124,9 @@ def _read_numbers(raw: bytes, where: str, format: _Format, now: Instant) -> Log 
     first_line = 2 if format.header else 1
     check_values(where, values, lambda row: f"line {row + first_line}")
     check_times(where, times, now, lambda row: f"line {row + first_line}")
-    return Log(where, users, items, values, times)
+    header = format.header.decode().strip().split(",") if format.header else ["1", "2", "3", "4"]
+    roles = dict(zip(("user", "item", "value", "at"), header, strict=True))
+    return Log(where, users, items, values, times, read=Read(where, "MovieLens", roles))
 
 
 def _count(raw: bytes, start: int, separator: int) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Tables as logs: the columns of a file or a data frame, checked, become a log and a data set."""
 
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles_of
 from matinee.dataset import Dataset
 from matinee.histories import Instant
-from matinee.reading.cells import check_times, read_ids, read_micros, read_values
+from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
 from matinee.reading.columns import SNIFFED, find_roles, numbered_roles, plain_name
 from matinee.reading.table import Read, Table, as_table, read_table
 from matinee.reading.timestamps import MICROS
@@ -42,8 +44,10 @@ def events_from_frame(
 
 def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     """Convert a table, whose cells may all be text, to a log. Raises DataError with the column and the line."""
-    frame, where, locate = table.frame, table.where, table.locate
-    roles = numbered_roles(frame, where, columns) if table.numbered else find_roles(frame.columns, where, columns)
+    where, names = table.where, table.frame.columns
+    roles = numbered_roles(table.frame, where, columns) if table.numbered else find_roles(names, where, columns)
+    table, dropped = _without_blanks(table, roles) if columns.drop_blank else (table, {})
+    frame, locate = table.frame, table.locate
     users = read_ids(frame[roles["user"]], "user", where, locate)
     items = read_ids(frame[roles["item"]], "item", where, locate)
     values = read_values(frame[roles["value"]], where, locate) if "value" in roles else None
@@ -59,14 +63,35 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]
             values = None if values is None else values[order]
-    unused = tuple(name for name in frame.columns if name not in roles.values())
-    return Log(where, users, items, values, times, titles, notes, Read(where, table.format, roles, unused, {}, notes))
+    taken = {*roles.values(), *(_title_columns(names, set(roles.values())).values())}
+    unused = tuple(name for name in names if name not in taken)
+    read = Read(where, table.format, roles, unused, dropped, notes)
+    return Log(where, users, items, values, times, titles, notes, read)
+
+
+def _without_blanks(table: Table, roles: Mapping[str, str]) -> tuple[Table, dict[str, int]]:
+    """Drop rows with a blank cell in a used column. Also returns how many, by the first role that is blank."""
+    kept = pl.repeat(True, len(table.frame), eager=True)
+    dropped = {}
+    for role, column in roles.items():
+        blank = blank_cells(table.frame[column]) & kept
+        if blank.any():
+            dropped[f"no {'time' if role == 'at' else role}"] = int(blank.sum())
+            kept &= ~blank
+    lines = None if table.lines is None else table.lines.filter(kept)
+    return replace(table, frame=table.frame.filter(kept), lines=lines), dropped
+
+
+def _title_columns(names: Sequence[str], taken: set[str]) -> dict[str, str]:
+    """The columns of titles and genres in a log's own table; empty without titles."""
+    columns = {plain_name(name): name for name in reversed(names) if name not in taken}
+    return {name: columns[name] for name in ("title", "genres") if name in columns} if "title" in columns else {}
 
 
 def _titles(frame: pl.DataFrame, items: pl.Series, taken: set[str]) -> Titles | None:
     """Titles from a log's own column, the first of each item; None without one."""
-    columns = {plain_name(name): name for name in reversed(frame.columns) if name not in taken}
-    if "title" not in columns:
+    columns = _title_columns(frame.columns, taken)
+    if not columns:
         return None
     genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)
     known = frame.select(items.alias("id"), title=pl.col(columns["title"]).cast(pl.String), genres=genres)

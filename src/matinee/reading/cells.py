@@ -77,6 +77,16 @@ def check_times(where: str, times: IntArray, now: int, locate: Locate) -> None:
         raise DataError(f"{where}, {locate(index)}: the time {time} is in the future; fix it or drop the line")
 
 
+def blank_cells(column: pl.Series) -> pl.Series:
+    """Whether each cell is missing: null, NaN, or text of blanks or `nan`. [N]."""
+    if column.dtype.is_float():
+        return column.is_null() | column.is_nan().fill_null(True)
+    if column.dtype != pl.String:
+        return column.is_null()
+    plain = column.str.strip_chars()
+    return column.is_null() | (plain == "") | plain.is_in(_MISSING)
+
+
 def _require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
     """Raise DataError for the first bad cell of a column."""
     if not bad.any():
@@ -85,6 +95,13 @@ def _require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, loc
     cell = column[index]
     location = f"{where}, {locate(index)}"
     if cell is None or (isinstance(cell, str) and cell.strip() in ("", *_MISSING)):
-        raise DataError(f"{location}: no {role} ({cell or 'blank'}); fill it in or drop the line")
+        n_more = int(blank_cells(column).sum()) - 1
+        flag = {"time": "at"}.get(role, role)
+        which = f", and none on {n_more:,} more lines" if n_more > 0 else ""
+        lines, other = ("these lines", f", or name another column (--{flag})") if n_more > 0 else ("the line", "")
+        raise DataError(
+            f"{location}: no {role} ({cell or 'blank'}){which}; fill it in or drop {lines} "
+            f"(--drop-blank true does){other}"
+        )
     kinds = {"value": "number", "time": "time (seconds since 1970, or ISO such as 2016-10-16T17:57:24)"}
     raise DataError(f"{location}: the {role} {cell!r} is not a {kinds.get(role, role)}; fix it or drop the line")

@@ -51,7 +51,7 @@ PERSONAL_NAMES = {field: tuple(names.split()) for field, names in _PERSONAL.item
 def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict[str, str]:
     """The column of each role, as configured or recognised by name. Raises DataError without a user or item."""
     roles: dict[str, str] = {}
-    for role, wanted in columns.model_dump(exclude_none=True).items():
+    for role, wanted in columns.named.items():
         if wanted not in names:
             raise DataError(f"{where}: no column {wanted!r} for the {role}{did_you_mean(wanted, names)}")
         roles[role] = wanted
@@ -73,7 +73,7 @@ def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> d
 
     A third column is the time if it holds large numbers or dates. Raises DataError without a user or item.
     """
-    named = columns.model_dump(exclude_none=True)
+    named = columns.named
     for role, wanted in named.items():
         if wanted not in frame.columns:
             raise DataError(

@@ -56,7 +56,7 @@ class Read:
 
 def read_table(raw: bytes, where: str, columns: ColumnsConfig = SNIFFED, *, latin1: bool = False) -> Table:
     """Read a table from a file's bytes: delimited text or Parquet, optionally gzipped. Raises DataError."""
-    wanted = set(columns.model_dump(exclude_none=True).values())
+    wanted = set(columns.named.values())
     raw = _unzipped(raw, where)
     if raw[:4] == b"PAR1":
         try:
