@@ -37,7 +37,9 @@ def _contract() -> list[list[str]]:
 
 
 def _is_ground(name: str) -> bool:
-    return name not in ("recommender", "workflow") and (PROJECT / "src" / "matinee" / f"{name}.py").is_file()
+    return (
+        name not in ("__main__", "recommender", "workflow") and (PROJECT / "src" / "matinee" / f"{name}.py").is_file()
+    )
 
 
 @cache

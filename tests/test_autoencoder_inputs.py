@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import matinee as mt
-from matinee.cli import app
+from matinee.cli.commands import app
 from matinee.data.synthetic import two_groups, two_tastes
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError

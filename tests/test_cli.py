@@ -258,7 +258,7 @@ def test_compare_gives_verdicts_and_a_figure(cli: Cli, log: Path, tmp_path: Path
         (["evaluate", "some/folder"], "neither a model nor an artefact"),
         (["data", "fetch", "ml-1k"], "no data set 'ml-1k' to fetch"),
         (["data", "show", "bundled", "--of", "9999"], "no user '9999'"),
-        (["tarin"], "No such command 'tarin'"),
+        (["tarin"], "no such command 'tarin'. Did you mean 'train'?"),
         (["evaluate", "ease", "--min-user-evnts", "3"], "--min-user-events"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from matinee import workflow
-from matinee.cli import app
+from matinee.cli.commands import app
 from matinee.config import SplitConfig
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset

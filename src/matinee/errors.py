@@ -8,6 +8,10 @@ class MatineeError(Exception):
     """An error in the user's input. Its message is one line: what is wrong, where, and how to fix it."""
 
 
+class UsageError(MatineeError):
+    """An option, argument or setting that is wrong in itself, whatever the data."""
+
+
 class DataError(MatineeError):
     """An unreadable or inconsistent log, table or split."""
 

@@ -75,7 +75,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_every_command_and_option_has_help() -> None:
     import typer
 
-    from matinee.cli import app
+    from matinee.cli.commands import app
 
     group = typer.main.get_command(app)
     for name, command in group.commands.items():

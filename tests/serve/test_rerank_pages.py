@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
-from matinee.cli import app as commands
+from matinee.cli.commands import app as commands
 from matinee.config import Rerank
 from matinee.histories import Histories
 from matinee.ranking.rerank import Reranker

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.text import Text
 
 from matinee.cli.health import Finding, artefact_findings, database_findings, model_of
 from matinee.cli.options import Json
@@ -105,7 +106,7 @@ def doctor(
 
 
 def _announce(url: str) -> None:
-    say(f"Matinee is at [bold]{url}[/]   (stop with Ctrl+C)")
+    say(Text.assemble("Matinee is at ", (url, "bold"), "   (stop with Ctrl+C)"))
 
 
 def _demo_folder() -> Path:

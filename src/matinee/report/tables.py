@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -126,5 +125,5 @@ def movie_table(movies: MovieList) -> RenderableType:
     for heading in ("", "title", "genres", "score", *(["because of"] if explained else [])):
         table.add_column(heading, justify="right" if heading in ("", "score") else "left")
     for row in movies.rows():
-        table.add_row(*map(escape, row[: len(table.columns)]))
+        table.add_row(*row[: len(table.columns)])
     return table

@@ -1,0 +1,82 @@
+"""What an error means to the person at the terminal: one line, and the exit code."""
+
+import errno
+
+import typer
+
+from matinee.errors import MatineeError, UsageError
+
+FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+WRONG_COMMAND_LINE: type[Exception] = typer.BadParameter.__mro__[1]
+"""Typer's error for a wrong command line, which it does not export."""
+MORE_MEMORY = (
+    "filter the data (--min-item-events, --sample-users), take a smaller setting, or a machine with more memory"
+)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM arrived."""
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The line that says what is wrong and how to fix it, and the exit code."""
+    if isinstance(error, MatineeError):
+        return str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED
+    if isinstance(error, WRONG_COMMAND_LINE):
+        return _usage(error), WRONG_USAGE
+    interrupt = _interrupt_behind(error)
+    if interrupt is not None:
+        terminated = isinstance(interrupt, Terminated)
+        return ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
+    return _failure(error), FAILED
+
+
+def _failure(error: BaseException) -> str:
+    if _is_out_of_memory(error):
+        return f"not enough memory{_detail(error)}; {MORE_MEMORY}"
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply to be read"
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        fix = "; free some space, or write to another disk" if error.errno in FULL else ""
+        return f"{error.strerror}{where}{fix}"
+    first = next(iter(str(error).strip().splitlines()), "")
+    return (
+        f"unexpected {type(error).__name__}{': ' if first else ''}{first}; this is a fault of Matinee: "
+        "repeat the command with --debug for a trace, and report it"
+    )
+
+
+def _usage(error: BaseException) -> str:
+    """A wrong command line, with the command whose --help says more."""
+    text = str(getattr(error, "format_message", error.__str__)())
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "matinee"
+    return f"{text[:1].lower()}{text[1:].rstrip('.')} (see `{path} --help`)"
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl+C that an error is or comes from: an import that it cuts short may fail in another way."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        if isinstance(link, KeyboardInterrupt):
+            return link
+        seen.add(id(link))
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, as numpy, torch, polars and the system say it."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text)
+
+
+def _detail(error: BaseException) -> str:
+    """What numpy could not allocate: `: 1.9 GiB for an array with shape ...`."""
+    text = str(error).partition("Unable to allocate ")[2].partition(" and data type")[0]
+    return f": {text}" if text else ""
