@@ -64,6 +64,31 @@ def test_top_k_of_many_equals_sorted() -> None:
         assert columns[row].tolist() == sorted(range(3000), key=lambda column: (-scores[row, column], column))[:20]
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from(["normal", "rounded", "rare", "halves"]))
+def test_top_k_of_wide_rows_equals_sorted(seed: int, k: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.standard_normal((3, int(rng.integers(500, 4000)))).astype(np.float32)
+    if kind == "rounded":
+        scores = np.round(scores * 3)
+    if kind == "rare":  # most items are masked
+        scores[rng.random(scores.shape) < 0.995] = -np.inf
+    if kind == "halves":  # a row of ties beside one without
+        scores[1] = np.maximum(scores[1], 0)
+    columns, best = top_k(scores, k)
+    for row in range(3):
+        expected = np.lexsort((np.arange(scores.shape[1]), -scores[row]))[:k]
+        assert columns[row].tolist() == expected.tolist()
+        assert best[row].tolist() == scores[row, expected].tolist()
+
+
+def test_one_nan_in_a_wide_row_is_refused() -> None:
+    scores = np.zeros((2, 3000), dtype=np.float32)
+    scores[1, 1234] = np.nan
+    with pytest.raises(MatineeError, match="gave NaN scores"):
+        rank(Table(scores), Histories.of([[], []]), 5)
+
+
 def test_top_k_refuses_a_length_out_of_range() -> None:
     for k in (0, 4):
         with pytest.raises(ValueError, match=r"outside 1\.\.3"):

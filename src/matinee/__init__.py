@@ -25,9 +25,11 @@ __all__ = [
     "load",
     "load_artefact",
     "recommend",
+    "recommend_all",
     "register",
     "save_artefact",
     "similar",
+    "similar_all",
     "split",
 ]
 
@@ -36,7 +38,19 @@ if TYPE_CHECKING:
     from matinee.models import register
     from matinee.store.artefact import load as load_artefact
     from matinee.store.artefact import save as save_artefact
-    from matinee.workflow import compare, evaluate, events, fit, keep, load, recommend, similar, split
+    from matinee.workflow import (
+        compare,
+        evaluate,
+        events,
+        fit,
+        keep,
+        load,
+        recommend,
+        recommend_all,
+        similar,
+        similar_all,
+        split,
+    )
 
 _ELSEWHERE = {
     "DataError": "errors:DataError",

@@ -12,6 +12,11 @@ IntArray: TypeAlias = NDArray[np.signedinteger[Any]]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
+MIN_GROUPS, GROUPS_PER_RANK, MIN_GROUP_SIZE = 128, 16, 4
+"""Of top_k: 128 groups of columns or 16 k, whichever is more, where each has at least 4 columns."""
+MAX_CANDIDATES = 8
+"""Of top_k: rows in which more than 8 k columns reach the bound are partitioned instead."""
+
 
 def starts_of(rows: IntArray, n_rows: int) -> IntArray:
     """Start of each row in a column of ascending row numbers. rows [N] -> [n_rows + 1]."""
@@ -37,15 +42,65 @@ def gather(starts: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
 def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k best columns of each row, best first; ties are ordered by column.
 
-    scores: [B, I] without NaN -> columns [B, k] int32 and their scores [B, k]. Raises ValueError unless 1 <= k <= I.
+    scores: [B, I] -> columns [B, k] int32 and their scores [B, k]; of a row with NaN, NaN is among them.
+    Raises ValueError unless 1 <= k <= I.
+
+    With many columns, the k-th best of the maxima of groups of columns is a lower bound of the k-th best score. Few
+    columns reach it, and only these are sorted: one pass over the scores in place of a partition of each row.
     """
     n_columns = scores.shape[1]
     if not 1 <= k <= n_columns:
         raise ValueError(f"k = {k} is outside 1..{n_columns}")
+    n_groups = max(MIN_GROUPS, GROUPS_PER_RANK * k)
+    if n_columns < MIN_GROUP_SIZE * n_groups:
+        return _partition_top_k(scores, k)
+    reached = scores >= _lower_bounds(scores, k, n_groups)[:, None]
+    counts = np.count_nonzero(reached, axis=1)
+    crowded = np.flatnonzero((counts < k) | (counts > MAX_CANDIDATES * k))  # many ties, or NaN, which reaches nothing
+    reached[crowded] = False
+    counts[crowded] = 0
+    columns, best = _sort_reached(scores, reached, counts, k)
+    if len(crowded):
+        columns[crowded], best[crowded] = _partition_top_k(scores[crowded], k)
+    return columns, best
+
+
+def _lower_bounds(scores: FloatArray, k: int, n_groups: int) -> FloatArray:
+    """A value that at least k scores of each row reach: the k-th best of n_groups maxima. [B, I] -> [B].
+
+    NaN for a row with NaN.
+    """
+    maxima = scores[:, :n_groups].copy()  # group g: columns g, g + n_groups, g + 2 n_groups, ...
+    for start in range(n_groups, scores.shape[1], n_groups):
+        part = scores[:, start : start + n_groups]
+        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    bounds: FloatArray = np.partition(maxima, n_groups - k, axis=1)[:, n_groups - k]
+    bounds[np.isnan(maxima).any(axis=1)] = np.nan
+    return bounds
+
+
+def _sort_reached(scores: FloatArray, reached: BoolArray, counts: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The k best of the marked columns of each row. reached [B, I] has counts [B], each 0 or at least k."""
+    flat = np.flatnonzero(reached)
+    owners = np.repeat(np.arange(len(counts)), counts)
+    indices = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+    width = max(k, int(counts.max(initial=0)))
+    columns = np.zeros((len(counts), width), dtype=np.int32)
+    found = np.full((len(counts), width), -np.inf, dtype=scores.dtype)
+    columns[owners, indices] = flat - owners * scores.shape[1]
+    found[owners, indices] = scores[reached]
+    order = np.argsort(-found, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1)
+
+
+def _partition_top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """See top_k: by a partition of each row."""
+    n_columns = scores.shape[1]
     best = np.argpartition(scores, n_columns - k, axis=1)[:, n_columns - k :]
     kth = np.take_along_axis(scores, best[:, :1], axis=1)  # [B, 1], the k-th best score
     # where more than k columns reach it, argpartition picks arbitrarily among the tied ones: take the first instead
-    tied = np.flatnonzero(np.count_nonzero(scores >= kth, axis=1) > k)
+    has_nan = np.isnan(np.take_along_axis(scores, best, axis=1)).any(axis=1)
+    tied = np.flatnonzero((np.count_nonzero(scores >= kth, axis=1) > k) & ~has_nan)
     if len(tied):
         above, equal = scores[tied] > kth[tied], scores[tied] == kth[tied]
         missing = k - np.count_nonzero(above, axis=1)

@@ -179,8 +179,11 @@ class EventSource:
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource."""
-        rows = self.users.rows(list(users))
-        past = self.events.take(self.events.times < before)
+        return self.of_rows(self.users.rows(list(users)), before=before)
+
+    def of_rows(self, rows: IntArray, *, before: Instant = END_OF_TIME) -> Histories:
+        """As `histories`, by user row; UNKNOWN gives an empty history. rows: [B]."""
+        past = self.events if before >= END_OF_TIME else self.events.take(self.events.times < before)
         padded = np.where(rows == UNKNOWN, len(self.users), rows)  # all unknown users share one empty extra row
         found = Histories.from_events(past, padded)
         return last_of_each(replace(found, user_rows=rows))

@@ -11,6 +11,7 @@ from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
 from matinee.models.vectors import unit
+from matinee.ranking.allowed import both
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback, likes_nothing
 from matinee.ranking.rank import Ranking, similar
@@ -100,15 +101,21 @@ class Engine:
         *,
         rerank: Rerank | None = None,
         dismissed: IntArray | None = None,
+        allowed: BoolArray | None = None,
         repeat: bool = False,
     ) -> list[Recommendation]:
-        """As `recommend`, for a given history (B = 1). repeat: also list items of the history."""
+        """As `recommend`, for a given history (B = 1).
+
+        allowed: [I], whether an item may be listed; repeat: also list items of the history.
+        """
         name = self._known(model or self.default)
         if len(history.items) == 0:
-            return self.popular(k, allowed=self.allowed(rerank, dismissed))
+            return self.popular(k, allowed=both(self.allowed(rerank, dismissed), allowed))
         chosen = self.artefacts[name].model
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
-        ranking = self._reranker.rank(chosen, history, k, rerank, masked=masked, repeat=repeat, cold=self._fallback)
+        ranking = self._reranker.rank(
+            chosen, history, k, rerank, allowed, masked=masked, repeat=repeat, cold=self._fallback
+        )
         if self.dislikes_all(history, name):
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)

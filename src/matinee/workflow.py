@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
+import polars as pl
 
 from matinee.config import (
     ColumnsConfig,
@@ -35,6 +36,9 @@ from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.report import Report
 from matinee.histories import Histories
+from matinee.lists import everyone
+from matinee.lists.everyone import ListOptions, OnPart
+from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.recommender import Engine, Recommendation
@@ -63,8 +67,8 @@ class Movie:
 class MovieList:
     """Movies, best first; a notebook shows them as a table.
 
-    of: the movie they are similar to, if any; skipped: number of unknown movies in the given history;
-    notes: titles that several movies share, and which of these was taken.
+    of: the movie they are similar to, if any; skipped: number of unknown movies in the given history; notes: titles
+    that several movies share, with the one that was taken, and unknown ids of `among` and `without`.
     """
 
     model: str
@@ -253,7 +257,7 @@ def compare(
     return compare_reports(reports, metric, rng=np.random.default_rng(seed))
 
 
-def recommend(
+def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     model: Artefact,
     *,
     user: Id | None = None,
@@ -262,12 +266,15 @@ def recommend(
     k: int = 10,
     explain: bool = False,
     rerank: Rerank | None = None,
+    among: GivenIds | None = None,
+    without: GivenIds | None = None,
 ) -> MovieList:
     """The k best movies for a known user, a history of item ids, or a list of liked titles.
 
-    rerank: genres, years, novelty and diversity. Unknown ids in a history are skipped and counted in the list.
-    Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, and for a
-    history without a known id.
+    rerank: genres, years, novelty and diversity; among: only these items may be listed; without: these may not (ids, or
+    a file of ids). Unknown ids are skipped and counted in the list.
+    Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, for a
+    history without a known id, and if `among` and `without` leave nothing to list.
     """
     if sum(given is not None for given in (user, history, liked)) != 1:
         raise MatineeError("give one of user, history or liked")
@@ -284,8 +291,10 @@ def recommend(
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
         past = Histories.of([rows])
         skipped = rows.count(UNKNOWN)
-    found = Engine([model], model.known).recommend_for(past, k, rerank=rerank)
-    return replace(_movies(model, found, explain=explain), skipped=skipped, notes=_namesakes(model, liked or ()))
+    allowed = allow_given(model.items, among, without)
+    found = Engine([model], model.known).recommend_for(past, k, rerank=rerank, allowed=allowed.mask)
+    notes = (*_namesakes(model, liked or ()), *allowed.notes)
+    return replace(_movies(model, found, explain=explain), skipped=skipped, notes=notes)
 
 
 def similar(
@@ -301,6 +310,39 @@ def similar(
     found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
     found = replace(found, notes=_namesakes(model, [title] if title else ()))
     return _with_shared_users(model, row, found) if explain else found
+
+
+def recommend_all(
+    model: Artefact,
+    users: GivenIds = "all",
+    k: int = 10,
+    *,
+    on_part: OnPart = lambda done, total: None,
+    **options: Unpack[ListOptions],
+) -> pl.DataFrame:
+    """The k best items of each known user, or of these: one row an item, with columns user, rank, item and score.
+
+    options: among, without and rerank as in `recommend`; titles=True adds the column title. The lists are those of
+    `recommend`. Unknown users have no list; users without a history get popular items. Raises MatineeError if no user
+    is known, and if `among` and `without` leave nothing to list.
+    """
+    return everyone.collect(everyone.for_users(model, users, k, **options), on_part)
+
+
+def similar_all(
+    model: Artefact,
+    items: GivenIds = "all",
+    k: int = 10,
+    *,
+    titles: bool = False,
+    on_part: OnPart = lambda done, total: None,
+) -> pl.DataFrame:
+    """The k items most similar to each item, or to these: one row each, with columns item, rank, similar and score.
+
+    titles: also the similar item's title. The lists are those of `similar`. Raises MatineeError if no item is known, or
+    if the model has no similar items.
+    """
+    return everyone.collect(everyone.for_items(model, items, k, titles=titles), on_part)
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

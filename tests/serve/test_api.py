@@ -40,6 +40,22 @@ def test_a_given_history_gets_the_list_of_rank(client: TestClient, app: FastAPI)
     assert found["items"][0]["because"]
 
 
+def test_a_list_from_given_items_or_without_them(client: TestClient) -> None:
+    ask = {"history": str(ALIEN), "k": 5}
+    found = client.get("/api/v1/recommendations", params=ask | {"among": f"{MATRIX}, {TOY_STORY},zzz,{ALIEN}"}).json()
+    assert {item["item_id"] for item in found["items"]} == {MATRIX, TOY_STORY}
+    assert found["notes"] == ["among: 1 of 4 ids are unknown and skipped (zzz)"]
+    best = [item["item_id"] for item in client.get("/api/v1/recommendations", params=ask | {"k": 7}).json()["items"]]
+    rest = client.get("/api/v1/recommendations", params=ask | {"without": f"{best[0]},{best[2]}"}).json()
+    assert [item["item_id"] for item in rest["items"]] == [best[1], *best[3:7]]
+    assert "notes" not in rest
+    popular = client.get("/api/v1/recommendations", params={"among": str(MATRIX)}).json()  # no history yet
+    assert [item["item_id"] for item in popular["items"]] == [MATRIX]
+    refused = client.get("/api/v1/recommendations", params=ask | {"among": ""})
+    assert refused.status_code == 422
+    assert "among has no ids" in refused.text
+
+
 def test_a_visitors_events_change_their_own_list_at_once(client: TestClient) -> None:
     guest = client.get("/api/v1/recommendations").json()
     assert {item["model"] for item in guest["items"]} == {"popularity"}

@@ -1,19 +1,24 @@
 """The commands recommend, similar and map: lists and a map from an artefact."""
 
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
 
 from matinee.cli.options import Json
-from matinee.cli.output import print_json, say, warn
+from matinee.cli.output import print_json, progress, say, warn
 from matinee.config import Rerank, configure, parse_rerank
+from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
+    from matinee.lists.everyone import SimilarLists, UserLists
     from matinee.workflow import MovieList
 
 ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
 Length = typer.Option(10, "-k", min=1, help="Number of movies.")
+Out = typer.Option(None, "--out", help="The file for the lists of many: .parquet, .csv or .jsonl.", metavar="FILE")
+Titles = typer.Option(False, "--titles", help="Also write the title of each listed item to --out.")
 
 
 def recommend(  # noqa: PLR0913 - one for each option
@@ -29,30 +34,62 @@ def recommend(  # noqa: PLR0913 - one for each option
         help="For example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980.",
         metavar="KEY=X,...",
     ),
+    among: str | None = typer.Option(None, "--among", help="List only these items.", metavar="FILE|ID,ID,..."),
+    without: str | None = typer.Option(None, "--without", help="Never list these items.", metavar="FILE|ID,ID,..."),
+    users: str | None = typer.Option(
+        None, "--users", help="A list for every known user, or for those of a file; with --out.", metavar="all|FILE"
+    ),
+    out: Path | None = Out,
+    titles: bool = Titles,
     json: bool = Json,
 ) -> None:
-    """Recommend movies to a known user, or from a history or liked titles."""
+    """Recommend movies to a known user, from a history or liked titles, or to all users (--users all --out FILE)."""
     from matinee import workflow
+    from matinee.lists.everyone import for_users
     from matinee.store.artefact import load
 
+    one = user is not None or history is not None or bool(liked)
+    if _is_batch("--users", users is not None, out, one or explain, titles):
+        wanted = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
+        lists = for_users(load(artefact), str(users), k, among=among, without=without, rerank=wanted, titles=titles)
+        _write(lists, out, json)
+        return
     ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
     wanted = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
-    found = workflow.recommend(load(artefact), user=user, history=ids, liked=liked, k=k, explain=explain, rerank=wanted)
+    found = workflow.recommend(
+        load(artefact),
+        user=user,
+        history=ids,
+        liked=liked,
+        k=k,
+        explain=explain,
+        rerank=wanted,
+        among=among,
+        without=without,
+    )
     _print(found, json)
 
 
-def similar(
+def similar(  # noqa: PLR0913 - one for each option
     artefact: Path = ArtefactPath,
     item: str | None = typer.Option(None, "--item", help="A movie by its id.", metavar="ID"),
     title: str | None = typer.Option(None, "--title", help="A movie by its title.", metavar="TITLE"),
     k: int = Length,
     explain: bool = typer.Option(False, "--explain", help="Show the number of users of each movie and of both."),
+    everything: bool = typer.Option(False, "--all", help="The similar movies of every movie; with --out."),
+    out: Path | None = Out,
+    titles: bool = Titles,
     json: bool = Json,
 ) -> None:
-    """List the movies most similar to one."""
+    """List the movies most similar to one, or to each of all (--all --out FILE)."""
     from matinee import workflow
+    from matinee.lists.everyone import for_items
     from matinee.store.artefact import load
 
+    one = item is not None or title is not None
+    if _is_batch("--all", everything, out, one or explain, titles):
+        _write(for_items(load(artefact), "all", k, titles=titles), out, json)
+        return
     _print(workflow.similar(load(artefact), item=item, title=title, k=k, explain=explain), json)
 
 
@@ -69,6 +106,36 @@ def map_(
     require_figure(out, "--out", page=True)
     draw_map(movie_map(load(artefact), movies), out)
     say(f"figure saved to {out}")
+
+
+def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, titles: bool) -> bool:
+    """Whether lists of many are asked for. Raises MatineeError for options that do not go together."""
+    if given and out is None:
+        raise MatineeError(f"{flag} writes a file; add --out lists.parquet, .csv or .jsonl")
+    if given and of_one:
+        raise MatineeError(f"{flag} and options for a single list were both given; give one of them")
+    if not given and (out is not None or titles):
+        raise MatineeError(f"--out and --titles are for the lists of many; add {flag}" + " all" * (flag == "--users"))
+    return given
+
+
+def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> None:
+    """Write lists of many to a file, with a bar of parts and the time left."""
+    from matinee.lists.file import write
+
+    for note in lists.notes:
+        warn(note)
+    started = perf_counter()
+    with progress(len(lists)) as (on_step, _):
+        on_step("lists")
+        written = write(lists, Path(str(out)), lambda done, total: on_step("lists"))
+    seconds = perf_counter() - started
+    if written.continued:
+        warn(f"continued after {written.continued} of {written.parts} parts that an earlier run had finished")
+    if json:
+        print_json({"out": str(written.path), "lists": lists.n_lists, "seconds": seconds, "notes": list(lists.notes)})
+    else:
+        say(f"{lists.n_lists:,} lists saved to {written.path} in {seconds:.1f} s")
 
 
 def _print(movies: "MovieList", json: bool) -> None:

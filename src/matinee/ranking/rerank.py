@@ -23,6 +23,7 @@ from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import unit
+from matinee.ranking.allowed import both
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank
 from matinee.vocab import UNKNOWN
@@ -57,15 +58,17 @@ class Reranker:
         histories: Histories,
         k: int,
         rerank: Rerank | None = None,
+        allowed: BoolArray | None = None,
         **options: Unpack[RankOptions],
     ) -> Ranking:
         """The k best items for each history, reranked. Without `rerank` the ranking is exactly that of `rank`.
 
+        allowed: [I], beside the filters of `rerank`.
         Scores are the model's own, so a reordered list does not descend in score. Raises as rank(), and MatineeError
         for a genre that the catalogue does not have.
         """
         rerank = rerank or Rerank()
-        allowed = self.allowed(rerank)
+        allowed = both(self.allowed(rerank), allowed)
         if not rerank.reorders:
             return rank(model, histories, k, allowed=allowed, **options)
         pool = rank(model, histories, max(k, POOL), allowed=allowed, **options)

@@ -9,6 +9,7 @@ from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories
+from matinee.ranking.allowed import Allowed, allow
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.site import MAX_K, Site, VisitorState
 from matinee.vocab import UNKNOWN, Id
@@ -23,6 +24,15 @@ Model = Annotated[str | None, Query(max_length=100, description="A served model;
 def get_item_row(site: CurrentSite, item_id: str) -> int:
     """The row of the item in the path; 404 for an unknown id."""
     return find_item_row(site, item_id, HTTP_404_NOT_FOUND)
+
+
+def get_allowed(
+    site: CurrentSite,
+    among: Annotated[str | None, Query(max_length=20_000, description="Only these items: ids 1,2,3.")] = None,
+    without: Annotated[str | None, Query(max_length=20_000, description="None of these items: ids 1,2,3.")] = None,
+) -> Allowed:
+    """Which items may be listed."""
+    return allow(site.engine.items, *(None if text is None else _split_ids(text) for text in (among, without)))
 
 
 def get_state(
@@ -43,6 +53,7 @@ def get_state(
 
 ItemRow = Annotated[int, Depends(get_item_row)]
 State = Annotated[VisitorState, Depends(get_state)]
+AllowedItems = Annotated[Allowed, Depends(get_allowed)]
 
 
 def find_item_row(site: Site, item_id: Id, status: int) -> int:
@@ -63,8 +74,12 @@ def require_open(site: Site) -> None:
         )
 
 
+def _split_ids(text: str) -> list[Id]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _parse_history(site: Site, text: str) -> Histories:
-    ids = [part.strip() for part in text.split(",") if part.strip()]
+    ids = _split_ids(text)
     if len(ids) > MAX_HISTORY:
         raise HTTPException(UNPROCESSABLE, f"{len(ids)} items in the history; at most {MAX_HISTORY}")
     rows = site.engine.items.rows(ids)

@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import APIRouter, Query
 
 from matinee.config import Rerank, configure, parse_rerank
-from matinee.serve.api.dependencies import ItemRow, Length, Model, State
+from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
 from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id
@@ -18,6 +18,7 @@ router = APIRouter(tags=["lists"])
 def recommendations(
     site: CurrentSite,
     state: State,
+    allowed: AllowedItems,
     k: Length = 10,
     model: Model = None,
     explain: bool = False,
@@ -25,7 +26,9 @@ def recommendations(
 ) -> ListOut:
     """The best items for a history, for a user id, or by default for the visitor of this session."""
     asked = configure(Rerank, parse_rerank(rerank), "rerank")
-    found = site.engine.recommend_for(state.history, k, model, rerank=asked, dismissed=state.dismissed)
+    found = site.engine.recommend_for(
+        state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask
+    )
     name = model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
     list_id = impressions.add("api", found[0].model if found else name, found)
@@ -35,6 +38,7 @@ def recommendations(
         model=name,
         history_length=len(state.history.items),
         items=[recommendation_out(site, item, rank, explain=explain) for rank, item in enumerate(found, start=1)],
+        notes=list(allowed.notes) or None,
     )
 
 

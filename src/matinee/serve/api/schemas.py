@@ -57,12 +57,13 @@ class RecommendationOut(_Strict):
 
 
 class ListOut(_Strict):
-    """A list; events may refer to it by its list_id."""
+    """A list; events may refer to it by its list_id. notes: sentences on ids that no item has."""
 
     list_id: str
     model: str
     history_length: int | None = None
     items: list[RecommendationOut]
+    notes: list[str] | None = None
 
 
 class WhyOut(_Strict):

@@ -1,0 +1,81 @@
+"""Ids as people give them: in Python, on the command line, or in a file with one id a line."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from matinee.errors import DataError
+from matinee.ranking.allowed import Allowed, allow
+from matinee.reading import cells
+from matinee.reading.archives import read_bytes
+from matinee.reading.columns import NAMES, plain_name
+from matinee.reading.delimited import decode
+from matinee.reading.table import Table, read_table
+from matinee.vocab import Id, Vocab
+
+Role = Literal["user", "item"]
+GivenIds: TypeAlias = Iterable[Id] | str | Path
+"""Ids, the name of a file of ids, or a text such as `1,2,3`."""
+ALL = "all"
+BINARY = (b"PAR1", b"\x1f\x8b")
+"""How Parquet and gzip begin."""
+ENDINGS = {".csv", ".tsv", ".txt", ".parquet", ".gz"}
+
+
+def read_ids(given: GivenIds, role: Role) -> list[Id]:
+    """Ids from a sequence, a file, or a text such as `1,2,3`. Repeats are dropped, the order is kept.
+
+    A file has one id a line, or is a table (CSV, TSV, Parquet) with a column named after the role. A text that is the
+    name of a file is that file. Raises DataError if a file cannot be read, or has no such column.
+    """
+    if isinstance(given, str):
+        is_file = "/" in given or Path(given).suffix in ENDINGS or Path(given).is_file()
+        given = Path(given) if is_file else [part.strip() for part in given.split(",") if part.strip()]
+    return list(dict.fromkeys(_from_file(given, role) if isinstance(given, Path) else given))
+
+
+def read_ids_or_all(given: GivenIds, role: Role) -> list[Id] | None:
+    """As `read_ids`; None for the text `all`."""
+    return None if isinstance(given, str) and given == ALL else read_ids(given, role)
+
+
+def allow_given(items: Vocab, among: GivenIds | None = None, without: GivenIds | None = None) -> Allowed:
+    """Which items may be listed. Raises as `read_ids` and `allow`."""
+    ids = [None if given is None else read_ids(given, "item") for given in (among, without)]
+    return allow(items, *ids)
+
+
+def _from_file(path: Path, role: Role) -> list[Id]:
+    raw = read_bytes(path)
+    if not raw.startswith(BINARY):
+        text = decode(raw, path.name).decode()
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        if not any(separator in first for separator in ("\t", ",", ";", "|", "::")):
+            return _from_lines(text, path.name, role)
+    return _from_table(read_table(raw, path.name), role)
+
+
+def _from_lines(text: str, where: str, role: Role) -> list[Id]:
+    ids: list[Id] = []
+    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+        if len(row) > 1:
+            raise DataError(f"{where}, line {number}: more than one column; give one {role} id a line, or a header")
+        ids += [cell.strip() for cell in row if cell.strip()]
+    has_header = bool(ids) and plain_name(str(ids[0])) in {*NAMES[role], "id", role + "s"}
+    return ids[1:] if has_header else ids
+
+
+def _from_table(table: Table, role: Role) -> list[Id]:
+    frame = table.frame
+    first = [str(cell) for cell in frame.row(0)] if table.numbered else frame.columns  # text above text has no header
+    names = list(map(plain_name, first))
+    known = next((name for name in (*NAMES[role], "id") if name in names), None)
+    if known is None and frame.width > 1:
+        raise DataError(
+            f"{table.where}: none of the columns {', '.join(map(repr, first[:6]))} is named {role!r}; "
+            f"name one, or give one id a line"
+        )
+    skipped = int(table.numbered and known is not None)
+    column = frame.to_series(names.index(known) if known else 0)[skipped:]
+    return cells.read_ids(column, role, table.where, lambda row: table.locate(row + skipped)).to_list()
