@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from matinee.catalogue import Catalogue
-from matinee.config import SplitConfig
+from matinee.config import ColumnsConfig, SplitConfig
 from matinee.data.audit import audit, strict_problems
+from matinee.data.loading import load
 from matinee.data.sessions import session_starts
 from matinee.data.splits import split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
@@ -224,3 +225,28 @@ def test_zipf_log_has_tastes():
     busy = genres[genres.sum(axis=1) >= 20]
     assert len(busy) > 200
     assert (busy.max(axis=1) / busy.sum(axis=1)).mean() > 0.4
+
+
+def test_parts_that_a_split_does_not_have_are_left_out(tmp_path):
+    data = zipf_log(60, 40, 800, np.random.default_rng(1))
+    for ratios, parts in (((0.8, 0.0, 0.2), ["test"]), ((0.8, 0.2, 0.0), ["valid"]), ((1.0, 0.0, 0.0), [])):
+        found = audit(data, split(data, SplitConfig(ratios=ratios)))
+        assert [part.name for part in found.parts] == parts
+        assert [part["name"] for part in found.to_json()["parts"]] == parts
+        assert list(found.curves.over_time) == ["train", *parts]
+        absent = {"valid", "test"} - set(parts)
+        assert not any(label.split(":")[0] in absent for label, _ in found.rows())
+    draw_audit(found, tmp_path / "audit.png")
+
+
+def test_the_json_says_what_was_read(tmp_path):
+    (tmp_path / "log.csv").write_text("User-ID;ISBN;Loved\n1;2;3\n1;;4\n2;2;5\n")
+    data = load(tmp_path / "log.csv", ColumnsConfig(value="Loved", drop_blank=True))
+    found = audit(data).to_json()
+    (read,) = json.loads(json.dumps(found["read"]))
+    assert read["columns"] == {"user": "User-ID", "item": "ISBN", "value": "Loved", "time": None}
+    assert (read["unused"], read["dropped"]) == ([], {"no item": 1})
+    assert found["notes"] == [
+        "columns: user=User-ID, item=ISBN, value=Loved, time=none",
+        "dropped 1 of 3 lines: no item 1 (--drop-blank)",
+    ]

@@ -82,10 +82,10 @@ def import_(
     part.mkdir(parents=True)
     _frame(data).write_parquet(part / "events.parquet")
     part.rename(folder)
+    _warn(data)
     if json:
         print_json({"path": str(folder), "notes": list(data.notes)} | data.describe() | {"name": name})
         return
-    _warn(data)
     say(f"{name}: {_counts(data)}, at {folder}; use it with --data {name}")
 
 
@@ -118,12 +118,11 @@ def audit(
 
         draw_audit(found, figure)
     problems = strict_problems(split) if strict else []
+    for note in found.notes:
+        warn(note)
     if json:
         print_json(found.to_json() | {"problems": problems})
     else:
-        _warn(split.data)
-        for note in split.notes:
-            warn(note)
         say(table(f"{split.data.name}, split {experiment.split.split}", ["", ""], found.rows()))
         for leak in found.leaks:
             warn(f"leak: {leak}")
@@ -142,11 +141,11 @@ def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> 
         from matinee.report.session_plot import draw_sessions  # matplotlib is slow to import
 
         draw_sessions(found, figure)
+    for note in found.notes:
+        warn(note)
     if json:
         print_json(found.to_json())
         return
-    for note in found.notes:
-        warn(note)
     say(table(f"{found.name}, sessions", ["", ""], found.rows()))
     if figure is not None:
         say(f"figure saved to {figure}")
@@ -179,10 +178,11 @@ def show(
 
     data = read(_of(experiment, source))
     columns, rows = _history(data, user, k) if user is not None else _most_popular(data, k)
-    if json:
-        print_json(data.describe() | {"rows": [dict(zip(columns, row, strict=True)) for row in rows]})
-        return
     _warn(data)
+    if json:
+        rows_by_name = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json(data.describe() | {"rows": rows_by_name, "notes": list(data.notes)})
+        return
     say(table(f"{data.name}: {_counts(data)}", columns, rows, right="" if user else "034"))
 
 

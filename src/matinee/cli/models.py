@@ -67,7 +67,7 @@ def train(
             on_step(f"saving {path}")
             done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
             checkpoint.unlink(missing_ok=True)
-    _show_trained(done, data.notes, json)
+    _show_trained(done, (*data.notes, *(split.notes if split is not None else ())), json)
 
 
 @experiment_options("columns", "filters", "split", "evaluation")
@@ -270,11 +270,11 @@ def _curves_of(fitted: "Artefact") -> Callable[[Path], None]:
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:
     manifest = fitted.manifest
+    for note in notes:
+        warn(note)
     if json:
         print_json({"artefact": str(fitted.path), "notes": list(notes)} | manifest)
         return
-    for note in notes:
-        warn(note)
     data = manifest["data"]
     ndcg = [manifest["metrics"]["ndcg@10"]] if "metrics" in manifest else []
     rows = [

@@ -81,7 +81,8 @@ class Audit:
     """Statistics of a log and its split.
 
     duplicates: events beyond the first of a user and item; top1_share, top10_share: share of events on the top 1% and
-    10% of items (at least one item); gini: of events per item, from 0 (all equal) to near 1 (one item has nearly all).
+    10% of items (at least one item); gini: of events per item, from 0 (all equal) to near 1 (one item has nearly all);
+    parts: those that the split has; read: as in Dataset.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Audit:
     parts: tuple[PartAudit, ...]
     leaks: tuple[str, ...]
     notes: tuple[str, ...]
+    read: tuple[dict[str, Any], ...]
     curves: Curves = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,7 +114,7 @@ class Audit:
         for name in ("user_events", "item_events"):
             plain[name] = asdict(plain[name])
         plain["parts"] = [asdict(part) for part in self.parts]
-        return plain | {"leaks": list(self.leaks), "notes": list(self.notes)}
+        return plain | {"leaks": list(self.leaks), "notes": list(self.notes), "read": list(self.read)}
 
     def rows(self) -> list[tuple[str, str]]:
         """Table rows: label and value."""
@@ -150,9 +152,10 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         time=_time_audit(data, halves, lengths) if data.timed else None,
         split=split.config.split if split else None,
         train_events=split.sizes()["train"] if split else len(events),
-        parts=tuple(_part(split, name) for name in PARTS) if split else (),
+        parts=tuple(_part(split, name) for name in _parts_of(split)) if split else (),
         leaks=split.leaks if split else (),
         notes=(*data.notes, *(split.notes if split else ())),
+        read=data.read,
         curves=Curves(user_counts, item_counts, values, value_counts, edges, over_time, halves, lengths),
     )
 
@@ -192,6 +195,11 @@ def _time_audit(data: Dataset, halves: IntArray, session_lengths: IntArray) -> T
     )
 
 
+def _parts_of(split: Split) -> list[PartName]:
+    """The parts that have events."""
+    return [name for name in PARTS if split.sizes()[name]]
+
+
 def _part(split: Split, name: PartName) -> PartAudit:
     targets, leaked = split.targets(name), split.count_leaks(name)
     cold_users, cold_items = split.count_cold(name)
@@ -221,7 +229,7 @@ def _over_time(data: Dataset, split: Split | None) -> tuple[IntArray, dict[str, 
         # from the split, because a split from files has its own events
         given = split.inputs("test", "train").times
         label = "train" if len(given) == int((split.labels == TRAIN).sum()) else "train and inputs"
-        parts = {label: given} | {name: split.targets(name).times for name in PARTS}
+        parts = {label: given} | {name: split.targets(name).times for name in _parts_of(split)}
     return edges, {name: np.histogram(at, edges)[0] for name, at in parts.items()}
 
 

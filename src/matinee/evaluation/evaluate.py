@@ -94,6 +94,7 @@ def evaluate(
         targets_below=task.n_below,
         liking=None if scale is None else asdict(scale) | {"users": count_users(per_user)},
         segments=segments,
+        read_notes=(*split.data.notes, *split.notes),
         user_rows=task.user_rows,
         per_user=per_user,
     )

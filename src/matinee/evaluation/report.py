@@ -22,8 +22,8 @@ class Report:
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
     their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
-    target, None without ratings. user_rows [B] and per_user (name -> a value per user)
-    are for paired tests and not in the JSON.
+    target, None without ratings; read_notes: what reading, filtering and splitting took and changed, `notes` in the
+    JSON. user_rows [B] and per_user (name -> a value per user) are for paired tests and not in the JSON.
     """
 
     model: str
@@ -42,12 +42,15 @@ class Report:
     targets_below: int = 0
     liking: dict[str, Any] | None = None
     segments: tuple[Segment, ...] = ()
+    read_notes: tuple[str, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready dict without per-user values; NaN becomes null."""
-        fields = {name: value for name, value in vars(self).items() if name not in ("user_rows", "per_user")}
+        left_out = ("user_rows", "per_user", "read_notes")
+        fields = {name: value for name, value in vars(self).items() if name not in left_out}
+        fields["notes"] = list(self.read_notes)
         fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
         fields["segments"] = [asdict(segment) for segment in self.segments]
         plain: dict[str, Any] = _plain(fields)

@@ -72,7 +72,7 @@ def _panels(audit: Audit) -> list[Panel]:
         (len(audit.curves.values) > 1, _values),
         (audit.time is not None and bool(audit.curves.halves[0].any()), _drift),
         (audit.split is not None, _sizes),
-        (audit.split is not None, _cold_and_leaks),
+        (bool(audit.parts), _cold_and_leaks),
         (True, _concentration),
         (audit.time is not None, _sessions),
     ]
@@ -159,7 +159,8 @@ def _sizes(axes: Axes, audit: Audit) -> None:
 def _cold_and_leaks(axes: Axes, audit: Audit) -> None:
     """Shares of cold users and items, which make a split hard, and of leaks, which make it too easy."""
     labels = ["cold users", "cold items", "targets older\nthan train", "targets older\nthan own inputs"]
-    for offset, part in zip((-0.19, 0.19), audit.parts, strict=True):
+    offsets = (-0.19, 0.19) if len(audit.parts) > 1 else (0.0,)
+    for offset, part in zip(offsets, audit.parts, strict=False):
         shares = [
             part.cold_users / max(part.users, 1),
             part.cold_items / max(part.items, 1),
