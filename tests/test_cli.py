@@ -171,7 +171,7 @@ def test_k_fold_pools_its_folds(cli: Cli, log: Path) -> None:
 
 def test_split_files(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "train.txt").write_text("0 0 1 2\n1 1 2 3\n2 0 2 3\n")
+    (tmp_path / "parts" / "train.txt").write_text("0 0 1 2\n1 1 2\n2 0 2 3 4\n")
     (tmp_path / "parts" / "test.txt").write_text("0 3\n1 0\n2 1\n")
     report = cli("evaluate", "item-knn", "--split", "files:parts", "-k", "2", "--samples", "100", "--json").json
     assert (report["split"]["train"], report["split"]["test"], report["users"]) == (9, 3, 3)

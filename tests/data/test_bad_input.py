@@ -15,6 +15,7 @@ from matinee.config import ColumnsConfig
 from matinee.data.loading import events_from_frame, load
 from matinee.errors import DataError
 from matinee.reading.archives import Zip
+from matinee.reading.numbers import MISSING
 from note_kinds import changes
 
 NOW = 1_700_000_000
@@ -52,7 +53,7 @@ def put(tmp_path, content, name="log.csv"):
         (HEAD + '1,"a\nb",3,4\n1,5,good,6\n', "FILE, line 4: the value 'good' is not a number"),
         ("\n\n" + HEAD + "1,2,3,4\n1,5,good,6\n", "FILE, line 5: the value 'good' is not a number"),
         ("1,2,3,4\n1,5,good,6\n", "FILE, line 2: the value 'good' is not a number"),
-        (HEAD + "1,2,3,4\n1,5,NaN,6\n", "FILE, line 3: the value is nan"),
+        (HEAD + "1,2,3,4\n1,5,NaN,6\n", "FILE, line 3: no value (NaN)"),
         (HEAD + "1,2,3,4\n1,5,inf,6\n", "FILE, line 3: the value is inf"),
         (HEAD + "1,2,3,4\n1,5,,6\n", "FILE, line 3: no value (blank); fill it in or drop the line"),
         (HEAD + "1,2,3,4\n,5,1,6\n", "FILE, line 3: no user (blank)"),
@@ -178,7 +179,7 @@ def zipped(tmp_path, members, name="set.zip"):
 def test_a_zip_with_a_path_outside_its_folder_is_refused(tmp_path, member):
     path = zipped(tmp_path, {"ratings.csv": HEAD + "1,2,3,4\n", member: "x"})
     message = refusal(path)
-    assert "a path outside the folder; do not trust this zip" in message
+    assert "a path outside the folder; do not trust this archive" in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["set.zip"]
 
 
@@ -250,7 +251,7 @@ def test_any_bytes_give_a_valid_data_set_or_a_one_line_error(tmp_path, content):
 
 
 cell = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=8).filter(
-    lambda text: text.strip() and text.strip().lower() != "nan"
+    lambda text: text.strip() not in MISSING
 )
 
 
@@ -266,5 +267,5 @@ def test_any_text_can_be_an_id(tmp_path, pairs):
     data = load(put(tmp_path, buffer.getvalue(), "ids.csv"))
     same = events_from_frame({"user": [user for user, _ in pairs], "item": [item for _, item in pairs]})
     assert data.fingerprint == same.fingerprint
-    if not data.users.numeric and not all(user.startswith(" ") for user, _ in pairs):
-        assert data.users.ids.tolist() == sorted({user for user, _ in pairs})
+    if not data.users.numeric:
+        assert data.users.ids.tolist() == sorted({user.strip() for user, _ in pairs})

@@ -204,7 +204,7 @@ def test_adjacency_text_against_a_plain_loop(tmp_path):
 
 
 def test_adjacency_text_with_a_word_is_refused(tmp_path):
-    (tmp_path / "train.txt").write_text("0 5 3 8\n1 5\n" * 200 + "7 8 x\n")
+    (tmp_path / "train.txt").write_text("".join(f"{2 * n} 5 3 8\n{2 * n + 1} 5\n" for n in range(200)) + "7 8 x\n")
     (tmp_path / "test.txt").write_text("0 9\n")
     with pytest.raises(DataError, match=r"train.txt, line 401: 'x' is not a number; a line is: user item item"):
         load_parts(tmp_path)

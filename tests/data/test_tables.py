@@ -143,7 +143,7 @@ def test_ids_of_any_script_with_spaces_commas_and_quotes(tmp_path):
     quoted = ['"' + name.replace('"', '""') + '"' for name in ids]
     text = "user,item,rating\n" + "".join(f"{name},{name},3\n" for name in quoted)
     data = load(write(tmp_path / "x.csv", text))
-    assert sorted(ids) == data.users.ids.tolist() == data.items.ids.tolist()
+    assert sorted(id.strip() for id in ids) == data.users.ids.tolist() == data.items.ids.tolist()
     assert data.users.row("김 민수") >= 0
     assert data.catalogue.titles[data.items.row("🎬🍿")] == "🎬🍿"
 

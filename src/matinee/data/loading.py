@@ -14,14 +14,14 @@ from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
 from matinee.data.tables import events_from_frame as events_from_frame
-from matinee.data.tables import log_of, read_log
+from matinee.data.tables import log_of
 from matinee.dataset import Dataset
 from matinee.errors import DataError
 from matinee.histories import Instant
-from matinee.reading.adjacency_text import is_adjacency_text, read_adjacency_text
-from matinee.reading.archives import Archive, Folder, Zip, base, open_archive, read_bytes
+from matinee.reading.archives import Archive, base, open_archive, open_source, read_bytes
 from matinee.reading.columns import SNIFFED
-from matinee.reading.table import read_table
+from matinee.reading.netflix import NAMES as NETFLIX
+from matinee.reading.table import concatenated, holds_adjacency_text, read_table
 
 _LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")
 """File names that identify the log among the tables of a folder."""
@@ -62,7 +62,8 @@ def load_parts(
     archive = open_archive(find(path))
     names = _part_names(archive)
     named = columns.model_copy(update={"scale": None})
-    logs = [_read_table(archive, name, named, now, part=True) for name in names.values()]
+    adjacency = any(holds_adjacency_text(archive.read(name), archive.where(name)) for name in names.values())
+    logs = [_read_table(archive, name, named, now, beside=adjacency) for name in names.values()]
     logs = [check_scale(log, columns.scale) for log in logs]
     if (titles := read_titles(archive, "")) is not None:
         logs[0] = replace(logs[0], titles=titles)
@@ -72,19 +73,10 @@ def load_parts(
 
 
 def _read(path: Path, columns: ColumnsConfig, now: Instant) -> Log:
-    if path.is_dir():
-        return _read_archive(Folder(path), columns, now)
-    if _is_zip(path):
-        return _read_archive(Zip(path), columns, now)
-    return _read_table(Folder(path.parent, depth=1), path.name, columns, now, part=False)
-
-
-def _is_zip(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PK\x03\x04" or path.suffix.lower() == ".zip"
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    archive, single = open_source(path)
+    if single is None:
+        return _read_archive(archive, columns, now)
+    return _read_table(archive, single, columns, now)
 
 
 def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log:
@@ -93,10 +85,15 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
         return read_movielens(archive, ratings, columns, now)
     tables = [name for name in archive.names() if is_table(name)]
     named_like_logs = [name for name in tables if base(name).partition(".")[0] in _LOGS]
-    chosen = named_like_logs[:1] or (tables if len(tables) == 1 else [])
+    delimited = [name for name in tables if not base(name).endswith((".json", ".xlsx"))]
+    chosen = named_like_logs[:1] or next((one for one in (tables, delimited) if len(one) == 1), [])
     if chosen:
-        log = _read_table(archive, chosen[0], columns, now, part=False)
+        log = _read_table(archive, chosen[0], columns, now)
         return log if log.titles else replace(log, titles=read_titles(archive, ""))
+    if blocks := [name for name in archive.names() if NETFLIX.match(base(name))]:
+        blocks_of = [read_table(archive.read(name), archive.where(name)) for name in blocks]
+        log = log_of(concatenated(blocks_of, str(archive.path)), columns, now)
+        return replace(log, titles=read_titles(archive, ""))
     stems = {base(name).partition(".")[0] for name in tables}
     if stems & set(_PARTS[TRAIN]) and stems & set(_PARTS[TEST]):
         raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
@@ -107,14 +104,10 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
     )
 
 
-def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, part: bool) -> Log:
+def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:
     if base(name) in RATINGS:
         return read_movielens(archive, name, columns, now)
-    raw = archive.read(name)
-    if is_adjacency_text(raw, part=part) and columns == SNIFFED:
-        pairs = read_adjacency_text(raw, archive.where(name))
-        return Log(archive.where(name), pairs["user"], pairs["item"], None, None)
-    return read_log(raw, archive.where(name), columns, now)
+    return log_of(read_table(archive.read(name), archive.where(name), columns, beside=beside), columns, now)
 
 
 def _part_names(archive: Archive) -> dict[int, str]:

@@ -8,11 +8,24 @@ from pathlib import Path
 
 from matinee.data.fetch import SETS, cache_folder
 from matinee.errors import DataError, did_you_mean
-from matinee.reading.archives import base
+from matinee.reading.archives import STDIN, base
 
 BUNDLED = "bundled"
-TABLES = ("csv", "tsv", "txt", "dat", "data", "parquet", "pq", "inter", "csv.gz", "tsv.gz", "txt.gz", "dat.gz")
-_NOT_A_LOG = re.compile(r"(movies|items|users|tags|links|genome.*|readme.*|license.*|u\..*|.*_list|.*\.md)$")
+TABLES, PACKED, ARCHIVES = (
+    words.split("|")
+    for words in (
+        "csv|tsv|txt|dat|data|parquet|pq|arrow|feather|inter|rating|json|jsonl|ndjson|xlsx",
+        "gz|bz2|xz|zst",
+        "zip|tar|tgz|tbz2|txz",
+    )
+)
+"""Endings of tables, of what compresses them, and of archives."""
+_SUFFIX = re.compile(
+    rf"\.({'|'.join([*TABLES, *ARCHIVES])})(\.({'|'.join(PACKED)}))?$|\.({'|'.join(PACKED)})$", re.IGNORECASE
+)
+_NOT_A_LOG = re.compile(
+    r"(movies|movie_titles|items|users|tags|links|genome.*|readme.*|license.*|u\..*|.*_list|.*\.md)$"
+)
 
 
 def available() -> list[tuple[str, str, Path]]:
@@ -28,7 +41,7 @@ def available() -> list[tuple[str, str, Path]]:
 def find(data: str | Path) -> Path:
     """Resolve a path or name. Raises DataError with the closest name and how to fetch it."""
     path = Path(data).expanduser()
-    if path.exists():
+    if str(data) in STDIN or path.exists():
         return path
     name = str(data)
     known = {known_name: entry for known_name, _, entry in available()}
@@ -36,7 +49,7 @@ def find(data: str | Path) -> Path:
         return known[name]
     if name in SETS:
         raise DataError(f"data set {name} is not downloaded yet; run: matinee data fetch {name}")
-    if len(path.parts) > 1 or path.suffix.lstrip(".") in (*TABLES, "zip", "gz"):
+    if len(path.parts) > 1 or _SUFFIX.search(name):
         raise DataError(f"no file or folder {name}; give a path that exists, or a name of `matinee data list`")
     hint = did_you_mean(name, {*known, *SETS})
     raise DataError(f"no data set {name!r}{hint} (to download one: matinee data fetch NAME)")
@@ -53,16 +66,27 @@ def _roots() -> Iterator[tuple[str, Path]]:
 def _is_data(entry: Path) -> bool:
     if entry.name.startswith("."):
         return False
-    return entry.is_dir() or entry.suffix == ".zip" or is_table(entry.name)
+    return entry.is_dir() or is_table(entry.name) or _is_archive(entry.name)
 
 
 def is_table(name: str) -> bool:
-    """Whether a file name can be that of a log."""
-    stem, _, suffix = base(name).partition(".")
-    return suffix in TABLES and not _NOT_A_LOG.match(stem)
+    """Whether a file name can be that of a log. KONECT's begin with `out.`."""
+    file = base(name)
+    suffix = _SUFFIX.search(file)
+    is_log = suffix is not None and (suffix.group(1) or "").lower() in TABLES and suffix.start() > 0
+    return (is_log or file.startswith("out.")) and not _NOT_A_LOG.match(file.partition(".")[0])
 
 
 def stem(path: Path) -> str:
     """The name of a data set: the folder's, or the file's without extensions."""
+    if str(path) in STDIN:
+        return "stdin"
+    if path.is_fifo():
+        return "pipe"
     path = path.resolve()
-    return path.name if path.is_dir() else re.sub(rf"\.({'|'.join(TABLES)}|zip|gz)$", "", path.name, flags=re.I)
+    return path.name if path.is_dir() else _SUFFIX.sub("", path.name)
+
+
+def _is_archive(name: str) -> bool:
+    suffix = _SUFFIX.search(name)
+    return suffix is not None and (suffix.group(1) or "").lower() in ARCHIVES

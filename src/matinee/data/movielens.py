@@ -12,8 +12,9 @@ from matinee.data.tables import read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive
-from matinee.reading.cells import check_times, check_values
+from matinee.reading.cells import check_times, check_values, read_ids
 from matinee.reading.columns import NAMES, plain_name
+from matinee.reading.compression import unpack
 from matinee.reading.delimited import decode
 from matinee.reading.table import Read, read_table
 from matinee.vocab import Id
@@ -26,6 +27,8 @@ _GENRES_100K = (
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
     "Mystery|Romance|Sci-Fi|Thriller|War|Western"
 )
+LATIN = "latin-1"
+"""The encoding of the older generations, where a file is not UTF-8."""
 MAX_TAGS = 8
 """Maximum number of tags kept per movie."""
 
@@ -50,7 +53,8 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     """Read a MovieLens log with titles and tags. ratings: the file's name in the archive. Raises DataError."""
     folder, _, file = ratings.rpartition("/")
     where = archive.where(ratings)
-    raw = decode(archive.read(ratings), where, latin1=not file.lower().endswith(".csv"))
+    fallback = None if file.lower().endswith(".csv") else LATIN
+    raw = decode(unpack(archive.read(ratings), where), where, fallback=fallback)
     format = _FORMATS.get(file.lower())
     log = _read_numbers(raw, where, format, now) if format and not columns.named else None
     if log is None:  # not all plain numbers: the general reader accepts it or names the line
@@ -61,11 +65,13 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
 
 
 def read_titles(archive: Archive, folder: str) -> Titles | None:
-    """The titles of movies.csv, movies.dat or u.item in a folder; None without such a file. Raises DataError."""
+    """The titles of a folder's table of movies; None without one. Raises DataError."""
     readers: dict[str, Callable[[Archive, str, str], pl.DataFrame]] = {
         "movies.csv": _movies_csv,
         "movies.dat": _movies_dat,
         "u.item": _movies_100k,
+        "movie_titles.csv": _movies_netflix,
+        "movie_titles.txt": _movies_netflix,
     }
     names = {name.lower(): name for name in archive.names()}
     for file, reader in readers.items():
@@ -144,7 +150,8 @@ def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     where = archive.where(name)
     frame = read_table(archive.read(name), where).frame
     columns = {plain_name(column): column for column in reversed(frame.columns)}
-    id_name = next((columns[known] for known in (*NAMES["item"], "id") if known in columns), None)
+    id_names = (*(known for known in NAMES["item"] if known not in NAMES["title"]), "id")
+    id_name = next((columns[known] for known in id_names if known in columns), None)
     if id_name is None or "title" not in columns:
         raise DataError(f"{where}: no columns movieId and title among {', '.join(map(repr, frame.columns))}")
     genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)
@@ -156,11 +163,18 @@ def _movies_dat(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     return _typed(frame, archive.where(name))
 
 
+def _movies_netflix(archive: Archive, name: str, folder: str) -> pl.DataFrame:
+    frame = _fields(archive, name, ",", ("id", "year", "title"))  # titles have commas
+    dated = pl.when(pl.col("year").str.contains(r"^\d{4}$")).then(pl.format("{} ({})", "title", "year"))
+    frame = frame.select("id", title=dated.otherwise("title"), genres=pl.lit(None, pl.String))
+    return _typed(frame, archive.where(name))
+
+
 def _movies_100k(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     names = {known.lower(): known for known in archive.names()}
     genres = _GENRES_100K.split("|")
     if (listed := names.get(folder.lower() + "u.genre")) is not None:
-        rows = decode(archive.read(listed), archive.where(listed), latin1=True).decode().split()
+        rows = decode(archive.read(listed), archive.where(listed), fallback=LATIN).decode().split()
         genres = [row.rpartition("|")[0] for row in rows if "|" in row] or genres
     frame = _fields(archive, name, "|", ("id", "title", "released", "video", "url", *genres))
     flags = [pl.when(pl.col(genre) == "1").then(pl.lit(genre)) for genre in genres if genre != "unknown"]
@@ -172,7 +186,7 @@ def _movies_100k(archive: Archive, name: str, folder: str) -> pl.DataFrame:
 def _fields(archive: Archive, name: str, separator: str, columns: tuple[str, ...]) -> pl.DataFrame:
     """Read a table without header or quotes. Raises DataError for a line with too few fields."""
     where = archive.where(name)
-    text = decode(archive.read(name), where, latin1=True).decode()
+    text = decode(archive.read(name), where, fallback=LATIN).decode()
     lines = pl.Series("line", text.split("\n"), dtype=pl.String)
     parts = lines.str.splitn(separator, len(columns)).struct.rename_fields(list(columns))
     frame = parts.struct.unnest().filter(lines != "")
@@ -187,8 +201,8 @@ def _typed(frame: pl.DataFrame, where: str) -> pl.DataFrame:
     """Cast the ids to integers if all of them are. Raises DataError for a movie without an id."""
     if frame["id"].null_count():
         raise DataError(f"{where}: {frame['id'].null_count():,} movies have no id; fill it in or drop the line")
-    ids = frame["id"].cast(pl.String).str.strip_chars().cast(pl.Int64, strict=False)
-    return frame if ids.null_count() else frame.with_columns(id=ids)
+    ids, _ = read_ids(frame["id"], "movie", where, lambda row: f"movie {row + 1}")
+    return frame.with_columns(id=ids)
 
 
 def _tag_frame(archive: Archive, folder: str) -> pl.DataFrame | None:

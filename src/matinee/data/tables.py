@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles
 from matinee.dataset import Dataset
 from matinee.histories import Instant
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
-from matinee.reading.columns import SNIFFED, find_roles, numbered_roles, plain_name
+from matinee.reading.columns import SNIFFED, recognise
 from matinee.reading.table import Read, Table, as_table, read_table
 from matinee.reading.timestamps import MICROS
 
 
-def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, latin1: bool = False) -> Log:
+def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, fallback: str | None = None) -> Log:
     """Read a log from a file's bytes, in any format of `read_table`. Raises DataError."""
-    return log_of(read_table(raw, where, columns, latin1=latin1), columns, now)
+    return log_of(read_table(raw, where, columns, fallback=fallback), columns, now)
 
 
 def events_from_frame(
@@ -44,15 +43,18 @@ def events_from_frame(
 
 def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     """Convert a table, whose cells may all be text, to a log. Raises DataError with the column and the line."""
-    where, names = table.where, table.frame.columns
-    roles = numbered_roles(table.frame, where, columns) if table.numbered else find_roles(names, where, columns)
-    table, dropped = _without_blanks(table, roles) if columns.drop_blank else (table, {})
-    frame, locate = table.frame, table.locate
-    users = read_ids(frame[roles["user"]], "user", where, locate)
-    items = read_ids(frame[roles["item"]], "item", where, locate)
-    values = read_values(frame[roles["value"]], where, locate) if "value" in roles else None
-    titles = _titles(frame, items, set(roles.values()))
-    notes = table.notes
+    roles = table.roles(columns)
+    table = _without_blanks(table, roles) if columns.drop_blank else table
+    frame, where, locate = table.frame, table.where, table.locate
+    users, user_notes = read_ids(frame[roles["user"]], "user", where, locate)
+    items, item_notes = read_ids(frame[roles["item"]], "item", where, locate)
+    notes = (*table.notes, *user_notes, *item_notes)
+    values = None
+    if "value" in roles:
+        values, value_notes = read_values(frame[roles["value"]], where, locate)
+        notes += value_notes
+    title_columns = _title_columns(frame.columns, roles)
+    titles = _titles(frame, items, title_columns) if title_columns else None
     times: IntArray | None = None
     if "at" in roles:
         micros, unit = read_micros(frame[roles["at"]], where, locate)
@@ -63,14 +65,14 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]
             values = None if values is None else values[order]
-    taken = {*roles.values(), *(_title_columns(names, set(roles.values())).values())}
-    unused = tuple(name for name in names if name not in taken)
-    read = Read(where, table.format, roles, unused, dropped, notes)
+    taken = {*roles.values(), *title_columns.values()}
+    unused = tuple(name for name in frame.columns if name not in taken)
+    read = Read(where, table.format, roles, unused, table.dropped, notes)
     return Log(where, users, items, values, times, titles, notes, read)
 
 
-def _without_blanks(table: Table, roles: Mapping[str, str]) -> tuple[Table, dict[str, int]]:
-    """Drop rows with a blank cell in a used column. Also returns how many, by the first role that is blank."""
+def _without_blanks(table: Table, roles: Mapping[str, str]) -> Table:
+    """Drop rows with a blank cell in a used column; they are counted by the first role that is blank."""
     kept = pl.repeat(True, len(table.frame), eager=True)
     dropped = {}
     for role, column in roles.items():
@@ -78,21 +80,17 @@ def _without_blanks(table: Table, roles: Mapping[str, str]) -> tuple[Table, dict
         if blank.any():
             dropped[f"no {'time' if role == 'at' else role}"] = int(blank.sum())
             kept &= ~blank
-    lines = None if table.lines is None else table.lines.filter(kept)
-    return replace(table, frame=table.frame.filter(kept), lines=lines), dropped
+    return table.filtered(kept, dropped) if dropped else table
 
 
-def _title_columns(names: Sequence[str], taken: set[str]) -> dict[str, str]:
+def _title_columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, str]:
     """The columns of titles and genres in a log's own table; empty without titles."""
-    columns = {plain_name(name): name for name in reversed(names) if name not in taken}
-    return {name: columns[name] for name in ("title", "genres") if name in columns} if "title" in columns else {}
+    columns = recognise([name for name in names if name not in roles.values()], ("title", "genres"))
+    return columns if "title" in columns else {}
 
 
-def _titles(frame: pl.DataFrame, items: pl.Series, taken: set[str]) -> Titles | None:
-    """Titles from a log's own column, the first of each item; None without one."""
-    columns = _title_columns(frame.columns, taken)
-    if not columns:
-        return None
+def _titles(frame: pl.DataFrame, items: pl.Series, columns: Mapping[str, str]) -> Titles:
+    """Titles from a log's own column, the first of each item."""
     genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)
     known = frame.select(items.alias("id"), title=pl.col(columns["title"]).cast(pl.String), genres=genres)
     return titles_of(known.unique("id", keep="first", maintain_order=True))

@@ -78,4 +78,5 @@ def _from_table(table: Table, role: Role) -> list[Id]:
         )
     skipped = int(table.numbered and known is not None)
     column = frame.to_series(names.index(known) if known else 0)[skipped:]
-    return cells.read_ids(column, role, table.where, lambda row: table.locate(row + skipped)).to_list()
+    ids, _ = cells.read_ids(column, role, table.where, lambda row: table.locate(row + skipped))
+    return ids.to_list()

@@ -3,20 +3,19 @@
 The log reader (`data/`, refuses the first bad row) and the site's import (`serve/transfer/`, takes what it can and
 reports the rest) both use it; it knows neither.
 
-    table = read_table(raw, where)                  # table.py: Table(frame, lines, numbered, format, notes)
+    archive, single = open_source(path)             # archives.py: a folder, zip, tar, pipe, `-`, or a single file
+    as_archive(raw, path)                           # the zip or tar that bytes are, or None
+    table = read_table(raw, where)                  # table.py: any format, compressed or not, as one Table
+    table = read_table(raw, where, tolerant=True)   # refuses no row: table.faults has Fault(line, text, problem);
+                                                    # reads Windows-1252; finds the header in the first 10 lines
     table.locate(row)                               # "line 7"
-    roles = find_roles(names, where, columns)       # columns.py: {"user": "userId", ...}; raises without user or item
-    ids = read_ids(series, "item", where, locate)   # cells.py, strict: a bad cell is a DataError with its place
-    micros, unit = to_micros(series)                # timestamps.py, lenient: null where a cell is not a time
+    roles = table.roles(columns)                    # columns.py: {"user": "userId", ...}; raises without user or item
+    recognise(names, roles), columns_named(...)     # columns.py: by name only, never raise
+    ids, notes = read_ids(series, "item", where, locate)   # cells.py, strict: a bad cell is a DataError with its place
+    values, notes = read_values(series, where, locate)
+    numbers, notes = to_numbers(series, where)      # numbers.py: Float64, null where a cell is none; decimal commas
+    micros, unit = to_micros(series)                # timestamps.py: null where a cell is no time
+    holds_adjacency_text(raw, where)                # table.py: for the parts of a split, then read_table(beside=True)
 
 `Read` says what a read took: the column of each role, unused columns, dropped rows by reason, notes. A log carries one.
-
-To come tonight, for the import (announced so that it can be written against):
-
-    read_table(raw, where, tolerant=True)   # refuses no row: table.faults lists Fault(line, text, problem); text
-                                            # that is not UTF-8 is read as Windows-1252, a quote that never closes is a
-                                            # character, and a header may be in any of the first 10 lines
-    recognise(names, roles)                 # columns.py: {role: column}, never raises; roles in order of preference, of
-                                            # user item title year value at kind record genres
-    to_numbers(series)                      # numbers.py: Float64, null where a cell is not one; decimal commas
 """

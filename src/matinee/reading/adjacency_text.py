@@ -1,29 +1,44 @@
 """Adjacency text, the format of the NGCF and LightGCN data sets: `user item item ...` on each line."""
 
+from collections import Counter
+
 import numpy as np
 import polars as pl
 
 from matinee.errors import DataError
-from matinee.reading.delimited import decode
+
+NOTE = "read as `user item item ...`"
+_SAMPLE_BYTES, _SAMPLE_LINES = 65_536, 200
+_TABLE_WIDTHS = (3, 4)
+_EARLIEST = 100_000_000
+"""A last number from here on reads as a time, in seconds since 1970."""
 
 
-def is_adjacency_text(raw: bytes, *, part: bool) -> bool:
-    """Whether the first lines are space-separated integers, of different lengths.
+def is_adjacency_text(raw: bytes, *, beside: bool = False) -> bool:
+    """Whether the shape of decoded text is unmistakably `user item item ...`.
 
-    part: the file is one part of a split, where lines of equal length also qualify if their users differ.
+    Its first lines are whole numbers with blanks between, at most three of five of one length, and the users, the first
+    numbers, ascend or differ. beside: another part of the same split is adjacency text, so lines may have one length.
     """
-    lines = raw[:65_536].split(b"\n")[:200]
+    lines = raw[:_SAMPLE_BYTES].split(b"\n")[:_SAMPLE_LINES]
     rows = [line.split() for line in (lines[:-1] if len(lines) > 1 else lines) if line.strip()]
-    if not rows or not all(cell.isdigit() for row in rows for cell in row):
+    if not rows or not all(cell.isdigit() for row in rows for cell in row) or b"\t" in b"".join(lines):
         return False
-    widths = {len(row) for row in rows}  # a table has one width
-    users = {row[0] for row in rows}
-    return len(widths) > 1 or (part and len(users) == len(rows))
+    users = [int(row[0]) for row in rows]
+    if len(set(users)) < len(users) and users != sorted(users):
+        return False
+    [(width, n_rows)] = Counter(map(len, rows)).most_common(1)
+    if width in _TABLE_WIDTHS and 2 * n_rows > len(rows) and _last_is_time([row for row in rows if len(row) == width]):
+        return False
+    return beside or (len(rows) > 1 and 5 * n_rows <= 3 * len(rows))
+
+
+def _last_is_time(rows: list[list[bytes]]) -> bool:
+    return all(int(row[-1]) >= _EARLIEST for row in rows)
 
 
 def read_adjacency_text(raw: bytes, where: str) -> pl.DataFrame:
-    """Columns user and item, a row for each item, in file order. Raises DataError for anything but integers."""
-    raw = decode(raw, where)
+    """Columns user and item of decoded text, a row for each item, in file order. Raises DataError for other words."""
     letters = np.frombuffer(raw + b"\n", dtype=np.uint8)
     blank = letters <= ord(" ")
     word_starts = ~blank
@@ -35,9 +50,7 @@ def read_adjacency_text(raw: bytes, where: str) -> pl.DataFrame:
     if numbers.null_count():
         index = int(numbers.is_null().arg_max() or 0)
         line = int(np.searchsorted(words_before, index, side="right")) + 1
-        raise DataError(f"{where}, line {line}: {words[index]!r} is not a number; a line is: user item item ...")
-    if len(words) == 0:
-        raise DataError(f"{where} is empty; a line is: user item item ...")
+        raise DataError(f"{where}, line {line}: {words[index][:80]!r} is not a number; a line is: user item item ...")
     user_indices = (words_before - widths)[widths > 0]
     n_items = widths[widths > 0] - 1
     is_item = np.ones(len(words), dtype=bool)

@@ -7,53 +7,81 @@ import polars as pl
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.errors import DataError
+from matinee.reading.numbers import MISSING, to_numbers
 from matinee.reading.timestamps import to_micros
 
 Locate = Callable[[int], str]
 """From the index of a row in its table to its place, such as `line 7`."""
 _INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 """`007` is not a match: as a number it would be a different id."""
-_MISSING = ("nan", "NaN")
+_WHOLE = r"^(0|-?[1-9]\d{0,17})(\.0+)?$"
+_ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"
+_EXACT = 2**53
+"""From here on floats skip whole numbers."""
 
 
-def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> pl.Series:
-    """Ids as Int64 if all are whole numbers, otherwise as text, unchanged. Raises DataError for a missing one."""
+def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[pl.Series, tuple[str, ...]]:
+    """Ids [N] as Int64 if all are whole numbers (`101.0` is 101), else as text without blanks around; and notes.
+
+    Raises DataError for a missing one, and for a column of lists or objects.
+    """
+    refuse_nested(column, role, where)
     if column.dtype.is_float():
+        return _float_ids(column, role, where, locate)
+    if column.dtype.is_integer():
+        require_cells(column.is_null(), column, role, where, locate)
         whole = column.cast(pl.Int64, strict=False)
-        if (whole == column).all():  # pandas stores integers with missing values as floats
-            column = whole
-    if column.dtype.is_integer() and column.dtype != pl.UInt64:
-        _require_cells(column.is_null(), column, role, where, locate)
-        return column.cast(pl.Int64)
-    text = column.cast(pl.String)
-    plain = text.str.strip_chars()
-    _require_cells(text.is_null() | (plain == "") | plain.is_in(_MISSING), text, role, where, locate)
-    if len(text) and plain.head(100).str.contains(_INTEGER).all() and plain.str.contains(_INTEGER).all():
-        return plain.cast(pl.Int64)
-    if len(text) and text.str.starts_with(" ").all():
-        return text.str.strip_prefix(" ")  # in `a, b, c` the space belongs to the separator
-    return text
+        return (whole if whole.null_count() == 0 else column.cast(pl.String)), ()
+    text, plain = _texts(column)
+    require_cells(blank_cells(plain), text, role, where, locate)
+    if not len(text):
+        return text, ()
+    if plain.head(100).str.contains(_WHOLE).all() and plain.str.contains(_WHOLE).all():
+        return _whole(plain), ()
+    notes = [f"blanks around the ids of {role}s were dropped"] if _is_padded(text, plain) else []
+    rounded = plain.filter(plain.str.contains(_ROUNDED))
+    if len(rounded):
+        notes.append(_rounded_note(role, rounded[0]))
+    return plain, tuple(notes)
 
 
-def read_values(column: pl.Series, where: str, locate: Locate) -> FloatArray:
-    """Values [N]. Raises DataError for a cell that is not a finite number."""
-    numbers = column
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
-        text = column.cast(pl.String)
-        numbers = text.str.strip_chars().cast(pl.Float64, strict=False)
-        _require_cells(text.is_null() | (text.str.strip_chars() == ""), text, "value", where, locate)
-        _require_cells(numbers.is_null(), text, "value", where, locate)
-    _require_cells(numbers.is_null(), numbers, "value", where, locate)
+def read_values(column: pl.Series, where: str, locate: Locate) -> tuple[FloatArray, tuple[str, ...]]:
+    """Values [N] and notes. Raises DataError for a cell that is not a finite number."""
+    refuse_nested(column, "value", where)
+    if isinstance(column.dtype, pl.Date | pl.Datetime | pl.Time):
+        raise DataError(f"{where}: the column {column.name!r} holds dates, not values; name another (--value COLUMN)")
+    require_cells(blank_cells(column), column, "value", where, locate)
+    numbers, notes = to_numbers(column, where)
+    require_cells(numbers.is_null(), column, "value", where, locate)
     values = numbers.cast(pl.Float32).to_numpy()
     check_values(where, values, locate)
-    return values
+    return values, notes
 
 
 def read_micros(column: pl.Series, where: str, locate: Locate) -> tuple[IntArray, str]:
     """Times [N] in microseconds UTC, and the name of their unit. Raises DataError for a cell that is not a time."""
-    micros, unit = to_micros(column)
-    _require_cells(micros.is_null(), column, "time", where, locate)
+    try:
+        micros, unit = to_micros(column)
+    except DataError as error:
+        raise DataError(f"{where}: the column {column.name!r} of times holds {error}") from None
+    require_cells(micros.is_null(), column, "time", where, locate)
     return micros.to_numpy(), unit
+
+
+def refuse_nested(column: pl.Series, role: str, where: str) -> None:
+    """Raise DataError for a column of lists or objects."""
+    if column.dtype.is_nested() or column.dtype == pl.Object:
+        kind = "objects" if isinstance(column.dtype, pl.Struct | pl.Object) else "lists"
+        raise DataError(f"{where}: the column {column.name!r} holds {kind}; give one {role} a row or name another")
+
+
+def blank_cells(column: pl.Series) -> pl.Series:
+    """Whether each cell is null, NaN, blank or a word for nothing. [N]."""
+    if column.dtype.is_float():
+        return column.is_null() | column.is_nan()
+    if column.dtype != pl.String:
+        return column.is_null()
+    return column.is_null() | column.str.strip_chars().is_in(MISSING)
 
 
 def check_values(where: str, values: FloatArray, locate: Locate) -> None:
@@ -77,31 +105,60 @@ def check_times(where: str, times: IntArray, now: int, locate: Locate) -> None:
         raise DataError(f"{where}, {locate(index)}: the time {time} is in the future; fix it or drop the line")
 
 
-def blank_cells(column: pl.Series) -> pl.Series:
-    """Whether each cell is missing: null, NaN, or text of blanks or `nan`. [N]."""
-    if column.dtype.is_float():
-        return column.is_null() | column.is_nan().fill_null(True)
-    if column.dtype != pl.String:
-        return column.is_null()
-    plain = column.str.strip_chars()
-    return column.is_null() | (plain == "") | plain.is_in(_MISSING)
-
-
-def _require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
-    """Raise DataError for the first bad cell of a column."""
+def require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, locate: Locate) -> None:
+    """Raise DataError for the first bad cell of a column, with the number of further ones."""
     if not bad.any():
         return
     index = bad.arg_max() or 0
     cell = column[index]
     location = f"{where}, {locate(index)}"
-    if cell is None or (isinstance(cell, str) and cell.strip() in ("", *_MISSING)):
-        n_more = int(blank_cells(column).sum()) - 1
+    n_more = int(bad.sum()) - 1
+    if cell is None or cell != cell or (isinstance(cell, str) and cell.strip() in MISSING):  # cell != cell: NaN
+        shown = "blank" if cell is None else str(cell).strip() or "blank"
         flag = {"time": "at"}.get(role, role)
-        which = f", and none on {n_more:,} more lines" if n_more > 0 else ""
-        lines, other = ("these lines", f", or name another column (--{flag})") if n_more > 0 else ("the line", "")
+        which = f", and none on {n_more:,} more lines" if n_more else ""
+        lines, other = ("these lines", f", or name another column (--{flag})") if n_more else ("the line", "")
         raise DataError(
-            f"{location}: no {role} ({cell or 'blank'}){which}; fill it in or drop {lines} "
-            f"(--drop-blank true does){other}"
+            f"{location}: no {role} ({shown}){which}; fill it in or drop {lines} (--drop-blank true does){other}"
         )
+    more = f", and {n_more:,} more such lines" if n_more else ""
     kinds = {"value": "number", "time": "time (seconds since 1970, or ISO such as 2016-10-16T17:57:24)"}
-    raise DataError(f"{location}: the {role} {cell!r} is not a {kinds.get(role, role)}; fix it or drop the line")
+    cell = f"{cell[:80]}..." if isinstance(cell, str) and len(cell) > 80 else cell
+    raise DataError(f"{location}: the {role} {cell!r} is not a {kinds.get(role, role)}{more}; fix it or drop the line")
+
+
+def _texts(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A column as text, and without the blanks around each cell. Bytes that are not UTF-8 become hexadecimal."""
+    if column.dtype == pl.Binary:
+        text = column.cast(pl.String, strict=False)
+        text = text if text.null_count() == column.null_count() else column.bin.encode("hex")
+    else:
+        text = column.cast(pl.String)
+    return text, text.str.strip_chars()
+
+
+def _float_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[pl.Series, tuple[str, ...]]:
+    require_cells(blank_cells(column), column, role, where, locate)
+    large = column.filter(column.abs() >= (2**24 if column.dtype == pl.Float32 else _EXACT))
+    notes = (_rounded_note(role, large[0]),) if len(large) else ()
+    whole = column.cast(pl.Int64, strict=False)
+    if whole.null_count() == 0 and (whole.cast(column.dtype) == column).all():
+        return whole, notes
+    return column.cast(pl.String), notes
+
+
+def _whole(plain: pl.Series) -> pl.Series:
+    numbers = plain.cast(pl.Int64, strict=False)
+    return plain.str.replace(r"\.0+$", "").cast(pl.Int64) if numbers.null_count() else numbers
+
+
+def _is_padded(text: pl.Series, plain: pl.Series) -> bool:
+    """Whether cells had blanks around; if all had one before, as in `a, b, c`, it belongs to the separator."""
+    return bool((text.str.len_bytes() != plain.str.len_bytes()).any()) and not text.str.starts_with(" ").all()
+
+
+def _rounded_note(role: str, example: object) -> str:
+    return (
+        f"ids of {role}s such as {example} look rounded by a spreadsheet or a table of floats: "
+        f"different {role}s may have become one; export the ids as text"
+    )

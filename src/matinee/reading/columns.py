@@ -1,71 +1,78 @@
-"""Column roles: which column of a table is the user, the item, the value and the time."""
+"""Column roles: which column of a table is the user, the item, the value, the time, the title."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
 from matinee.config import ColumnsConfig
 from matinee.errors import DataError, did_you_mean
-from matinee.reading.delimited import is_number
+from matinee.reading.names import ENDINGS, NAMES, NOT_AN_EVENT, OTHERS, OWN, PERSONAL_NAMES, UNRELATED
 from matinee.reading.timestamps import to_micros
+
+__all__ = ["NAMES", "PERSONAL_NAMES", "ROLES", "SNIFFED"]
 
 SNIFFED = ColumnsConfig()
 """No column is configured: all are recognised by name."""
-_RATINGS = "yourrating myrating yourated userrating myscore rating ratings value score stars star overall vote"
-_TIMES = (
-    "watcheddate datewatched watchedat lastwatchedat daterated ratedat userratedat timestamp time at date datetime ts "
-    "createdat unixreviewtime unixtime eventtime reviewtime when t"
-)
-_NAMES = {
-    "user": "user userid uid member memberid customer customerid visitor visitorid viewer account accountid "
-    "reviewer reviewerid person personid username usersha1 u",
-    "item": "item itemid iid movie movieid film filmid product productid parentasin asin show showid video videoid "
-    "book bookid isbn track trackid song songid artist artistid article articleid business businessid i",
-    "value": f"{_RATINGS} preference weight plays playcount count r",
-    "at": _TIMES,
-}
-NAMES = {role: tuple(names.split()) for role, names in _NAMES.items()}
-"""Known column names by role, in order of preference, in lower case without punctuation. One's own rating precedes the
-community's, and when a movie was watched precedes when that was written down."""
-_PERSONAL = {
-    "item": "movieid itemid id",
-    "title": "title name movie film movietitle filmtitle titel titre titulo 제목 영화 영화제목 영화명",
-    "original": "originaltitle 원제",
-    "year": "year releaseyear releasedate 연도 개봉연도 제작연도",
-    "imdb": "imdbid const tconst imdb",
-    "tmdb": "tmdbid tmdb",
-    "rating": f"{_RATINGS} rating10 note nota 별점 평점 내별점",
-    "date": f"{_TIMES} 날짜 본날짜 관람일",
-    "kind": "kind",
-    "record": "record",
-    "type": "titletype type mediatype contenttype",
-    "status": "status watchlist liststatus",
-    "seen": "watched seen",
-    "user": "userid user username",
-}
-PERSONAL_NAMES = {field: tuple(names.split()) for field, names in _PERSONAL.items()}
-"""The same for a table of the movies of one person, as sites of movies export them: `movie` is a title there."""
+ROLES = ("user", "item", "value", "at")
+"""The roles of a log's columns."""
 
 
 def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict[str, str]:
     """The column of each role, as configured or recognised by name. Raises DataError without a user or item."""
-    roles: dict[str, str] = {}
-    for role, wanted in columns.named.items():
+    roles = dict(columns.named)
+    for role, wanted in roles.items():
         if wanted not in names:
             raise DataError(f"{where}: no column {wanted!r} for the {role}{did_you_mean(wanted, names)}")
-        roles[role] = wanted
     free = [name for name in names if name not in roles.values()]
-    for role, known in NAMES.items():
-        found = columns_named(free, known)
-        if role not in roles and found:
-            roles[role] = found[0]
+    roles |= recognise(free, [role for role in ROLES if role not in roles])
     for role in ("user", "item"):
         if role not in roles:
             raise DataError(
                 f"{where}: no column for the {role} among {', '.join(map(repr, names))}; name it (--{role} COLUMN)"
             )
     return roles
+
+
+def recognise(names: Sequence[str], roles: Iterable[str] = ROLES) -> dict[str, str]:
+    """The column of each role that a name gives away; a column has one role, the first of those asked for.
+
+    roles: of NAMES. Known names come before mere endings, and of ratings the user's own before others; one that is the
+    average of many people's is none.
+    """
+    found: dict[str, str] = {}
+    for role in roles:
+        free = [name for name in names if name not in found.values()]
+        known = columns_named(free, NAMES[role])
+        if not known and role in ENDINGS:
+            known = _by_ending(free, role)
+        if known:
+            found[role] = known[0]
+    return found
+
+
+def _by_ending(names: Sequence[str], role: str) -> list[str]:
+    """The columns whose names end like the role; those that say whose they are come first."""
+    words = {name: _words(name) for name in names}
+    barred = OTHERS if role == "value" else NOT_AN_EVENT
+    fitting = [name for name in names if _ends(words[name], role) and not barred & set(words[name])]
+    return sorted(fitting, key=lambda name: not OWN & set(words[name]))
+
+
+def _ends(words: Sequence[str], role: str) -> bool:
+    endings = ENDINGS[role].split()
+    if not words:
+        return False
+    if words[-1] in endings or (role == "at" and words[0] == "date"):
+        return True
+    return any(len(end) > 3 and words[-1].endswith(end) and words[-1] not in UNRELATED for end in endings)
+
+
+def _words(name: str) -> list[str]:
+    """`Book-Rating`, `bookRating` and `book_rating:float` as book, rating."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.split(":")[0])
+    return re.sub(r"[\W_]+", " ", apart).lower().split()
 
 
 def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> dict[str, str]:
@@ -81,7 +88,7 @@ def numbered_roles(frame: pl.DataFrame, where: str, columns: ColumnsConfig) -> d
                 f"columns are numbered 1 to {frame.width}"
             )
     free = [name for name in frame.columns if name not in named.values()]
-    order = [role for role in ("user", "item", "value", "at") if role not in named]
+    order = [role for role in ROLES if role not in named]
     if "value" in order and "at" in order and order.index("value") == len(free) - 1 and _is_time(frame[free[-1]]):
         order.remove("value")
     roles = named | dict(zip(order, free, strict=False))
@@ -100,15 +107,23 @@ def _is_time(column: pl.Series) -> bool:
     return len(head) > 0 and to_micros(head)[0].null_count() == 0
 
 
-def is_header(first: list[str], following: list[str], wanted: set[str]) -> bool:
+def is_header(first: Sequence[str], following: Sequence[str], wanted: set[str]) -> bool:
     """Whether the first row is a header: it has a wanted or two known names, or words above numbers."""
     cells = [cell.strip() for cell in first]
     if any(name in cells and not is_number(name) for name in wanted):
         return True
     if any(map(is_number, cells)):
         return False
-    known = sum(any(plain_name(cell) in names for cell in cells) for names in NAMES.values())
-    return known >= 2 or any(map(is_number, following)) or not following
+    known = sum(any(plain_name(cell) in names for cell in cells) for names in map(NAMES.__getitem__, ROLES))
+    return known + (len(recognise(cells)) > known > 0) >= 2 or any(map(is_number, following)) or not following
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a decimal number."""
+    return bool(_NUMBER.match(cell))
+
+
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
 def columns_named(names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -118,5 +133,7 @@ def columns_named(names: Sequence[str], known: Sequence[str]) -> list[str]:
 
 
 def plain_name(name: str) -> str:
-    """Normalise a column name: `User_ID` and `user_id:token` become `userid`."""
-    return re.sub(r"[\W_]", "", name.casefold().split(":")[0])
+    """Normalise a column name: `User_ID` and `user_id:token` become `userid`, `Película` becomes `pelicula`."""
+    letters = unicodedata.normalize("NFKD", name.split(":")[0]).casefold()
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return unicodedata.normalize("NFC", re.sub(r"[\W_]", "", plain))

@@ -2,45 +2,81 @@
 
 import csv
 import io
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
 import polars as pl
 
 from matinee.errors import DataError
+from matinee.reading.columns import PERSONAL_NAMES, columns_named, is_header, recognise
+from matinee.reading.prelude import Prelude, read_prelude
+from matinee.reading.tolerant import Fault, tolerant_rows
 
-SEPARATORS = ("::", "\t", ";", "|", ",", " ")
+_BLANKS = "  "
+"""Runs of blanks and tabs between columns, as in columns that are aligned."""
+SEPARATORS = ("::", "\t", ";", "|", ",", " ", _BLANKS)
 """Candidates in order of preference."""
+HEADER_WITHIN = 10
+"""A tolerant reader looks for the header in so many lines."""
+_OF_MOVIES = {"item", "title", "imdb", "tmdb"}
 _SAMPLE_BYTES, _SAMPLE_LINES = 65_536, 100
 _UNIT = "\x1f"
 """ASCII's unit separator replaces `::`, because CSV readers take a single byte."""
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$")
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
     """A table of text cells, null if blank.
 
-    lines: [N], the line number of each row in the file, from 1.
+    lines: [N], the line number of each row in the file, from 1. faults: rows that are left out, where any may be.
+    dropped: lines that are no rows, by reason.
     """
 
     frame: pl.DataFrame
     has_header: bool
     lines: pl.Series
-
-    def locate(self, row: int) -> str:
-        """`line 7`."""
-        return f"line {self.lines[row]}"
+    faults: tuple[Fault, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
-def decode(raw: bytes, where: str, *, latin1: bool = False) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a text is a table.
+
+    raw: its rows, the header among them. separator: one byte. names: of the columns, numbers if there are none.
+    n_header: the lines of the header in raw, 0 without one. skipped: lines that are left out before it.
+    """
+
+    prelude: Prelude
+    raw: bytes
+    separator: str
+    quoted: bool
+    names: list[str]
+    n_header: int
+    skipped: int = 0
+
+    @property
+    def header(self) -> int:
+        """How many rows the header is: 1, or 0 without one."""
+        return min(self.n_header, 1)
+
+    def lines(self, lines: pl.Series) -> pl.Series:
+        """Line numbers [N] in raw, from 1, as line numbers in the file."""
+        return self.prelude.lines(lines + self.skipped)
+
+    def line(self, number: int) -> int:
+        """The same of one line."""
+        return int(self.lines(pl.Series([number]))[0])
+
+
+def decode(raw: bytes, where: str, *, fallback: str | None = None) -> bytes:
     r"""Re-encode a file's bytes as UTF-8 without a byte-order mark, lines ending in \n.
 
-    latin1: read invalid UTF-8 as Latin-1, the encoding of the older MovieLens. Raises DataError if it is not text.
+    fallback: the encoding of what is not UTF-8, such as Latin-1 for the older MovieLens. Raises DataError if it is not
+    text.
     """
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raw = _recode(raw, "utf-16", where)
@@ -52,50 +88,53 @@ def decode(raw: bytes, where: str, *, latin1: bool = False) -> bytes:
         try:
             raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            if not latin1:
+            if fallback is None:
                 line = raw.count(b"\n", 0, error.start) + 1
                 raise DataError(
                     f"{where}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
                 ) from None
-            raw = _recode(raw, "latin-1", where)
+            raw = raw.decode(fallback, "replace").encode()
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
-def read_text(raw: bytes, where: str, is_header: Callable[[list[str], list[str]], bool]) -> TextTable:
-    """Read a table from decoded text. is_header(first, second) decides whether the first row is a header.
+def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = False) -> TextTable:
+    """Read a table from decoded text. wanted: names of columns that make the first row a header.
 
-    Raises DataError if the table is empty, has no delimiter, or has rows longer than the first.
+    tolerant: leave out rows that cannot be read, as faults, and look for the header in the first lines.
+    Raises DataError if the table is empty, has no delimiter or, unless tolerant, has rows longer than the first.
     """
-    raw = raw.lstrip(b"\n") if (leading := _leading_blank_lines(raw)) else raw
-    if not raw.strip():
+    prelude = read_prelude(raw)
+    if not prelude.raw.strip():
         raise DataError(f"{where} is empty; a log has a line for each event: user, item, value, time")
-    separator = sniff(raw, where)
-    quoted = _has_quotes(raw, separator)
-    if separator == "::":
-        raw, separator = raw.replace(b"::", _UNIT.encode()), _UNIT
-    sample = list(islice(_records(_head(raw), separator, quoted), 2))
-    header = is_header(sample[0], sample[1] if len(sample) > 1 else [])
-    names = _unique(sample[0]) if header else [str(number + 1) for number in range(len(sample[0]))]
-    frame = _frame(raw, where, separator, quoted, names, header)
-    lines = _lines(raw, separator, quoted, header, len(frame)) + leading
+    layout = (_tolerant_layout(prelude) if tolerant else None) or _layout(prelude, where, wanted)
+    faults: tuple[Fault, ...] = ()
+    if tolerant:
+        frame, lines, faults = _tolerant_frame(layout)
+    else:
+        frame = _frame(layout, where)
+        lines = layout.lines(_lines(layout, frame))
     blank = _blank_rows(frame)
     if blank is not None:
         frame, lines = frame.filter(~blank), lines.filter(~blank)
-    return TextTable(frame, header, lines)
+    dropped = {"comments": prelude.comments, "lines before the header": layout.skipped}
+    named = layout.names != _numbers(len(layout.names))
+    return TextTable(frame, named, lines, faults, {reason: n for reason, n in dropped.items() if n})
 
 
 def sniff(raw: bytes, where: str) -> str:
     """The delimiter of decoded text: the one that gives most of the first lines as many fields as the first line."""
     best, best_score = "", (0.0, 0)
-    for separator in SEPARATORS:
-        text = raw.replace(b"::", _UNIT.encode()) if separator == "::" else raw
-        delimiter = _UNIT if separator == "::" else separator
-        rows = [row for row in islice(_records(_head(text), delimiter, True), _SAMPLE_LINES) if row]
+    head = _head(raw)
+    for candidate in SEPARATORS:
+        if candidate.isspace() and candidate != "\t" and best.strip(" "):
+            continue  # blanks stand inside the cells of a table with another separator
+        text, separator = _single_byte(head, candidate)
+        rows = [row for row in islice(_records(text, separator, True), _SAMPLE_LINES) if row]
         widths = Counter(map(len, rows))
         width = len(rows[0]) if rows else 0
         score = (round(widths[width] / len(rows), 1), width) if width > 1 else (0.0, 0)
-        if score > best_score and not (separator == " " and best):
-            best, best_score = separator, score
+        if score > best_score:
+            best, best_score = candidate, score
     if best_score[0] < 0.5:  # most lines do not fit: running text, or a ragged list
         raise DataError(
             f"{where}, line 1: no separator gives columns (tried :: tab ; | , space); "
@@ -104,20 +143,61 @@ def sniff(raw: bytes, where: str) -> str:
     return best
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell is a decimal number."""
-    return bool(_NUMBER.match(cell))
+def _layout(prelude: Prelude, where: str, wanted: set[str]) -> _Layout:
+    separator = prelude.separator or (_BLANKS if prelude.konect else sniff(prelude.raw, where))
+    raw, separator = _single_byte(prelude.raw, separator)
+    quoted = _has_quotes(raw, separator)
+    first, *following = islice(_records(_head(raw), separator, quoted), 2)
+    commented = _names_in_comment(prelude.names, len(first))
+    header = not commented and is_header(first, following[0] if following else [], wanted)
+    names = commented or (first if header else _numbers(len(first)))
+    return _Layout(prelude, raw, separator, quoted, _unique(names), _n_lines(first) if header else 0)
+
+
+def _tolerant_layout(prelude: Prelude) -> _Layout | None:
+    """The layout by the first line that names an item or a title among its columns; None without one."""
+    head = _head(prelude.raw)
+    for skipped, line in enumerate(head.split(b"\n")[:HEADER_WITHIN]):
+        readings = []
+        for candidate in [prelude.separator] if prelude.separator else SEPARATORS[:-2]:
+            text, separator = _single_byte(line, candidate)
+            cells = next(iter(_records(text, separator, True)), [])
+            fields = {field for field, known in PERSONAL_NAMES.items() if columns_named(cells, known)}
+            readings.append((fields, candidate, cells))
+        fields, candidate, cells = max(readings, key=lambda reading: len(reading[0]))
+        if fields & _OF_MOVIES:
+            raw = prelude.raw.split(b"\n", skipped)[-1]
+            raw, separator = _single_byte(raw, candidate)
+            return _Layout(prelude, raw, separator, True, _unique(cells), 1, skipped)
+    return None
+
+
+def _single_byte(raw: bytes, separator: str) -> tuple[bytes, str]:
+    """The text with a separator of one byte, and that separator."""
+    if separator == "::":
+        return raw.replace(b"::", _UNIT.encode()), _UNIT
+    if separator != _BLANKS:
+        return raw, separator
+    raw = raw.replace(b"\t", b" ")
+    while b"  " in raw:
+        raw = raw.replace(b"  ", b" ")
+    return raw.replace(b" \n", b"\n").replace(b"\n ", b"\n").strip(b" "), " "
+
+
+def _names_in_comment(comment: str, width: int) -> list[str]:
+    """The names of the columns, where the comment above a table gives them; otherwise empty."""
+    for separator in (*SEPARATORS[1:-2], None):
+        cells = [cell.strip() for cell in comment.split(separator)]
+        if len(cells) == width and {"user", "item"} <= recognise(cells).keys():
+            return cells
+    return []
 
 
 def _recode(raw: bytes, encoding: str, where: str) -> bytes:
     try:
         return raw.decode(encoding).encode()
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise DataError(f"{where} begins like {encoding} text but is not; save the file as UTF-8 text") from None
-
-
-def _leading_blank_lines(raw: bytes) -> int:
-    return len(raw) - len(raw.lstrip(b"\n"))
 
 
 def _head(raw: bytes) -> bytes:
@@ -161,34 +241,47 @@ def _unique(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _frame(raw: bytes, where: str, separator: str, quoted: bool, names: list[str], header: bool) -> pl.DataFrame:
+def _frame(layout: _Layout, where: str) -> pl.DataFrame:
     """Read every column as text with polars; if it fails, with the slow reader, which accepts it or names the line."""
+    schema = dict.fromkeys(layout.names, pl.String)
     try:
-        if quoted and raw.count(b'"') % 2:
+        if layout.quoted and layout.raw.count(b'"') % 2:
             raise pl.exceptions.ComputeError("an unpaired quote")
         return pl.read_csv(
-            raw,
+            layout.raw,
             has_header=False,
-            separator=separator,
-            quote_char='"' if quoted else None,
-            schema=dict.fromkeys(names, pl.String),
-        ).slice(1 if header else 0)
+            separator=layout.separator,
+            quote_char='"' if layout.quoted else None,
+            schema=schema,
+        ).slice(layout.header)
     except pl.exceptions.PolarsError:
-        rows = _checked_rows(raw, where, separator, quoted, len(names))
-        padded = ([cell or None for cell in row] + [None] * (len(names) - len(row)) for row in rows)
-        columns: Iterable[Sequence[str | None]] = zip(*islice(padded, int(header), None), strict=True)
-        return pl.DataFrame(list(columns) or None, schema=dict.fromkeys(names, pl.String), orient="col")
+        return _of_rows(_checked_rows(layout, where)[layout.header :], schema)
 
 
-def _checked_rows(raw: bytes, where: str, separator: str, quoted: bool, width: int) -> list[list[str]]:
+def _tolerant_frame(layout: _Layout) -> tuple[pl.DataFrame, pl.Series, tuple[Fault, ...]]:
+    text = layout.raw.decode("utf-8", "replace")
+    rows, lines, faults = tolerant_rows(text, layout.separator, len(layout.names))
+    frame = _of_rows(rows[layout.header :], dict.fromkeys(layout.names, pl.String))
+    numbers = layout.lines(pl.Series(lines[layout.header :], dtype=pl.Int64))
+    return frame, numbers, tuple(replace(fault, line=layout.line(fault.line)) for fault in faults)
+
+
+def _of_rows(rows: Sequence[Sequence[str]], schema: dict[str, type[pl.String]]) -> pl.DataFrame:
+    padded = ([cell or None for cell in row] + [None] * (len(schema) - len(row)) for row in rows)
+    columns: Iterable[Sequence[str | None]] = zip(*padded, strict=True)
+    return pl.DataFrame(list(columns) or None, schema=schema, orient="col")
+
+
+def _checked_rows(layout: _Layout, where: str) -> list[list[str]]:
     """Read all records. Raises DataError for a record with too many fields, or an unclosed quote."""
-    reader, line = _records(raw, separator, quoted, strict=True), 1
+    reader, line = _records(layout.raw, layout.separator, layout.quoted, strict=True), 1
+    width = len(layout.names)
     rows: list[list[str]] = []
     try:
         for row in reader:
             if len(row) > width:
                 raise DataError(
-                    f"{where}, line {line}: {len(row)} fields, but the first line has {width}; "
+                    f"{where}, line {layout.line(line)}: {len(row)} fields, but the first line has {width}; "
                     "quote fields that contain the separator, or fix the line"
                 )
             rows.append(row)
@@ -196,20 +289,26 @@ def _checked_rows(raw: bytes, where: str, separator: str, quoted: bool, width: i
     except csv.Error as error:
         unclosed = "end of data" in str(error) or "field limit" in str(error)
         problem = "a quote is opened but never closed" if unclosed else f"broken quotes ({error})"
+        line = layout.line(line)
         raise DataError(f"{where}, line {line}: {problem}; close it, or double a quote that is a character") from None
     return rows
 
 
-def _lines(raw: bytes, separator: str, quoted: bool, header: bool, n_rows: int) -> pl.Series:
-    first = 2 if header else 1
-    if not quoted or raw.count(b"\n") + (raw[-1:] != b"\n") == n_rows + int(header):
-        return pl.int_range(first, first + n_rows, eager=True)
-    reader, line = _records(raw, separator, quoted), 1  # line breaks inside quotes: count them
-    lines: list[int] = []
-    for _ in reader:
-        lines.append(line)
-        line = reader.line_num + 1
-    return pl.Series(lines[int(header) :], dtype=pl.Int64)
+def _lines(layout: _Layout, frame: pl.DataFrame) -> pl.Series:
+    """The line in raw on which each row begins. [N]."""
+    lines = pl.int_range(layout.n_header + 1, layout.n_header + 1 + len(frame), eager=True)
+    if not layout.quoted or layout.raw.count(b"\n") + (layout.raw[-1:] != b"\n") == len(frame) + layout.n_header:
+        return lines
+    breaks = pl.sum_horizontal(pl.all().str.count_matches("\n", literal=True).fill_null(0))  # line breaks in quotes
+    return lines + frame.select(breaks.cum_sum().shift(1, fill_value=0).cast(pl.Int64)).to_series()
+
+
+def _n_lines(cells: Sequence[str]) -> int:
+    return 1 + sum(cell.count("\n") for cell in cells)
+
+
+def _numbers(width: int) -> list[str]:
+    return [str(number + 1) for number in range(width)]
 
 
 def _blank_rows(frame: pl.DataFrame) -> pl.Series | None:

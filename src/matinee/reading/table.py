@@ -1,19 +1,34 @@
 """Tables of any format: a file's bytes or a table in memory as one frame whose rows have a place."""
 
-import gzip
-import io
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from matinee.config import ColumnsConfig
 from matinee.errors import DataError
-from matinee.reading.columns import SNIFFED, is_header
+from matinee.reading.adjacency_text import NOTE, is_adjacency_text, read_adjacency_text
+from matinee.reading.columnar import read_columnar
+from matinee.reading.columns import SNIFFED, find_roles, numbered_roles
+from matinee.reading.compression import refuse_foreign, unpack
 from matinee.reading.delimited import decode, read_text
+from matinee.reading.frames import as_frame
+from matinee.reading.json_text import is_json, read_json
+from matinee.reading.netflix import is_netflix, read_netflix
+from matinee.reading.tolerant import Fault
+
+WINDOWS = "cp1252"
+"""The encoding of text that is not UTF-8, as spreadsheets of Windows write it."""
+_NOT_TABLES: Mapping[str, str] = {
+    r"\(\d+,\s*\d+\)\t\d+\t": "lists NCF's sampled negatives, not events; ranking here is over all items, without them",
+    r"(?i)\s*<(!doctype|html)": "is a web page; download the file itself",
+    r"\s*<\?xml": "is XML; save the table as CSV, JSON or Parquet",
+    r"version https://git-lfs": "is a pointer of Git LFS in place of the file; fetch it with git lfs pull",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +37,10 @@ class Table:
 
     where: its name in messages. frame: [N, columns]; cells of a text table are text, null if blank; others keep their
     types. lines: [N], the line of each row in the file from 1, or None where the format has no lines. numbered: the
-    columns are numbered for want of a header. format: what the file is, such as `Parquet`. notes: sentences on what
-    reading took or changed.
+    columns are numbered for want of a header. format: what the file is, such as `Parquet`. faults: rows that a tolerant
+    reader left out. dropped: lines that are no rows, by reason. notes: sentences on what reading took or changed.
+    parts: the tables of which it is made, where those are several files. kept: which rows of theirs, or of a table
+    without lines, are left; None for all.
     """
 
     where: str
@@ -31,11 +48,33 @@ class Table:
     lines: pl.Series | None = None
     numbered: bool = False
     format: str = "text"
+    faults: tuple[Fault, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    parts: tuple["Table", ...] = ()
+    kept: pl.Series | None = None
 
     def locate(self, row: int) -> str:
         """The place of a row in the file: `line 7`, or `row 7`."""
+        row = row if self.kept is None else int(self.kept[row])
+        if self.parts:
+            starts = [0, *accumulate(len(part.frame) for part in self.parts)]
+            part = bisect_right(starts, row) - 1
+            return f"{self.parts[part].where}, {self.parts[part].locate(row - starts[part])}"
         return f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+
+    def roles(self, columns: ColumnsConfig = SNIFFED) -> dict[str, str]:
+        """The column of each role, as configured, recognised by name or, without a header, by its place."""
+        if self.numbered:
+            return numbered_roles(self.frame, self.where, columns)
+        return find_roles(self.frame.columns, self.where, columns)
+
+    def filtered(self, kept: pl.Series, dropped: Mapping[str, int]) -> "Table":
+        """The table with only some rows ([N] booleans), and the others counted by reason."""
+        left = replace(self, frame=self.frame.filter(kept), dropped={**self.dropped, **dropped})
+        if self.lines is None:
+            return replace(left, kept=kept.arg_true())
+        return replace(left, lines=self.lines.filter(kept))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +82,7 @@ class Read:
     """What a read took of a table, to show to its user.
 
     where: the table's name. format: `text`, `Parquet`, ... roles: the column of each role (user, item, value, at).
-    unused: the other columns. dropped: rows left out, by reason. notes: one sentence each.
+    unused: the other columns. dropped: lines left out, by reason. notes: one sentence each.
     """
 
     where: str
@@ -54,65 +93,68 @@ class Read:
     notes: tuple[str, ...] = ()
 
 
-def read_table(raw: bytes, where: str, columns: ColumnsConfig = SNIFFED, *, latin1: bool = False) -> Table:
-    """Read a table from a file's bytes: delimited text or Parquet, optionally gzipped. Raises DataError."""
+def read_table(
+    raw: bytes,
+    where: str,
+    columns: ColumnsConfig = SNIFFED,
+    *,
+    fallback: str | None = None,
+    tolerant: bool = False,
+    beside: bool = False,
+) -> Table:
+    """Read a table from a file's bytes, in any format, compressed or not. Raises DataError.
+
+    fallback: the encoding of text that is not UTF-8. tolerant: leave out rows that cannot be read and report them, look
+    for the header in the first lines, and read text that is not UTF-8 as Windows-1252. beside: another part of the same
+    split is adjacency text, so this may be too, although its shape alone does not say so.
+    """
+    raw = unpack(raw, where)
+    refuse_foreign(raw, where)
+    if (columnar := read_columnar(raw, where)) is not None:
+        frame, format, notes = columnar
+        return Table(where, frame, format=format, notes=notes)
+    text = decode(raw, where, fallback=WINDOWS if tolerant else fallback)
+    del raw
+    _refuse_text(text, where)
+    if is_json(text):
+        frame, format, notes = read_json(text, where)
+        return Table(where, frame, format=format, notes=notes, numbered=_is_numbered(frame))
+    if is_netflix(text):
+        frame, lines = read_netflix(text, where)
+        return Table(where, frame, lines, format="Netflix")
     wanted = set(columns.named.values())
-    raw = _unzipped(raw, where)
-    if raw[:4] == b"PAR1":
-        try:
-            return Table(where, pl.read_parquet(io.BytesIO(raw)), format="Parquet")
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{where} is damaged Parquet ({_first_line(error)}); write or copy it again") from None
-    text = read_text(decode(raw, where, latin1=latin1), where, lambda first, next_: is_header(first, next_, wanted))
-    return Table(where, text.frame, text.lines, numbered=not text.has_header)
+    if not wanted and not tolerant and is_adjacency_text(text, beside=beside):
+        return Table(where, read_adjacency_text(text, where), format="adjacency text", notes=(NOTE,))
+    table = read_text(text, where, wanted, tolerant=tolerant)
+    return Table(where, table.frame, table.lines, not table.has_header, "text", table.faults, table.dropped)
+
+
+def holds_adjacency_text(raw: bytes, where: str) -> bool:
+    """Whether a file's bytes are unmistakably adjacency text: then the other parts of its split may be too."""
+    raw = unpack(raw, where)
+    return b"\0" not in raw[:512] and is_adjacency_text(raw)
 
 
 def as_table(table: Any, where: str) -> Table:  # noqa: ANN401 - any table
     """A table in memory (polars, pandas, Arrow, a dict of columns), without other libraries. Raises DataError."""
-    return Table(where, _as_frame(table), format="table")
+    return Table(where, as_frame(table), format="table")
 
 
-def _as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
-    if isinstance(table, pl.LazyFrame):
-        return table.collect()
-    if isinstance(table, pl.DataFrame):
-        return table
-    named = table if isinstance(table, Mapping) else getattr(table, "column_names", getattr(table, "columns", ()))
-    names = list(named)
-    if not names:
-        raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
-    try:
-        return pl.DataFrame([_series(str(name), table[name]) for name in names])
-    except pl.exceptions.PolarsError as error:
-        raise DataError(
-            f"the table cannot be read: {_first_line(error)}; give columns of equal length, each of one type"
-        ) from None
+def concatenated(tables: Sequence[Table], where: str) -> Table:
+    """Tables of the same columns, one below the other. Raises DataError if their columns differ."""
+    for table in tables[1:]:
+        if table.frame.columns != tables[0].frame.columns:
+            raise DataError(f"{table.where} has other columns than {tables[0].where}; give files of one kind")
+    frame = pl.concat([table.frame for table in tables])
+    return replace(tables[0], where=where, frame=frame, lines=None, parts=tuple(tables))
 
 
-def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library
-    """Convert a column by way of numpy; missing values of any kind become null."""
-    if isinstance(column, pl.Series):
-        return column.alias(name)
-    values = np.asarray(column)
-    if values.dtype.kind == "M":
-        return pl.Series(name, values.astype("datetime64[us]"))
-    if values.dtype.kind in "biuf":
-        return pl.Series(name, values)
-    cells = [None if cell is None or cell != cell else cell for cell in values.tolist()]  # cell != cell: NaN
-    try:
-        return pl.Series(name, cells, strict=True)
-    except (TypeError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+def _refuse_text(text: bytes, where: str) -> None:
+    head = text[:500].decode("utf-8", "replace")
+    for pattern, sentence in _NOT_TABLES.items():
+        if re.match(pattern, head):
+            raise DataError(f"{where} {sentence}")
 
 
-def _unzipped(raw: bytes, where: str) -> bytes:
-    if raw[:2] != b"\x1f\x8b":
-        return raw
-    try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{where} is damaged gzip ({error}); download or copy it again") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
+def _is_numbered(frame: pl.DataFrame) -> bool:
+    return frame.columns == [str(number + 1) for number in range(frame.width)]

@@ -1,0 +1,52 @@
+"""Tables in memory as polars frames: polars, pandas, Arrow, or a dict of columns, without other libraries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from matinee.errors import DataError
+
+
+def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
+    """Convert a table to polars, column by column. Raises DataError for anything else."""
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    if isinstance(table, pl.DataFrame):
+        return table
+    named = table if isinstance(table, Mapping) else getattr(table, "column_names", getattr(table, "columns", ()))
+    names = list(named)
+    if not names:
+        raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
+    try:
+        return pl.DataFrame([_series(str(name), table[name]) for name in names])
+    except (pl.exceptions.PolarsError, OverflowError, TypeError, ValueError) as error:
+        first = str(error).strip().split("\n", 1)[0]
+        raise DataError(
+            f"the table cannot be read: {first}; give columns of equal length and different names, each of one type"
+        ) from None
+
+
+def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library
+    """Convert a column by way of numpy; missing values of any kind become null."""
+    if isinstance(column, pl.Series):
+        return column.alias(name)
+    values = np.asarray(column)
+    if values.ndim > 1:
+        return pl.Series(name, values.tolist())
+    if values.dtype.kind in "Mm":
+        return pl.Series(name, values.astype(f"{'datetime' if values.dtype.kind == 'M' else 'timedelta'}64[us]"))
+    if values.dtype.kind in "biuf":
+        return pl.Series(name, values)
+    cells = [None if cell is None or _is_nan(cell) else cell for cell in values.tolist()]
+    try:
+        return pl.Series(name, cells, strict=True)
+    except (TypeError, OverflowError, ValueError, pl.exceptions.PolarsError):
+        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+
+
+def _is_nan(cell: object) -> bool:
+    """Whether a cell differs from itself, as NaN and the missing values of pandas do."""
+    different = cell != cell
+    return different if isinstance(different, bool) else type(cell).__name__ in ("NAType", "NaTType")
