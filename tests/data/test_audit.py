@@ -228,7 +228,7 @@ def test_zipf_log_has_tastes():
 
 
 def test_parts_that_a_split_does_not_have_are_left_out(tmp_path):
-    data = zipf_log(60, 40, 800, np.random.default_rng(1))
+    data = zipf_log(60, 40, 500, np.random.default_rng(1))
     for ratios, parts in (((0.8, 0.0, 0.2), ["test"]), ((0.8, 0.2, 0.0), ["valid"]), ((1.0, 0.0, 0.0), [])):
         found = audit(data, split(data, SplitConfig(ratios=ratios)))
         assert [part.name for part in found.parts] == parts
