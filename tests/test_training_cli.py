@@ -74,9 +74,13 @@ def test_early_stopping_monitors_valid_only_if_it_is_not_training_data(bundled_s
     settings: dict[str, Any] = {"dim": 8, "epochs": 2, "patience": 1}
     monitored = workflow.fit("lightgcn", bundled_split, **settings)
     assert all("valid" in row for row in monitored.model.curves)
+    assert "notes" not in monitored.manifest
     refitted = workflow.fit("lightgcn", bundled_split, refit="train+valid", **settings)
-    assert not any("valid" in row for row in refitted.model.curves)
     everything = workflow.fit("lightgcn", bundled_split.data, **settings)
-    assert not any("valid" in row for row in everything.model.curves)
+    for unmonitored in (refitted, everything):
+        assert not any("valid" in row for row in unmonitored.model.curves)
+        assert unmonitored.manifest["notes"] == [
+            "patience = 1 does nothing: there is no valid part to monitor, so all 2 epochs are trained"
+        ]
     with pytest.raises(MatineeError, match="recal@10"):
         workflow.fit("lightgcn", bundled_split, monitor="recal@10", **settings)

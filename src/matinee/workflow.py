@@ -187,7 +187,20 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
+    if notes := _fit_notes(unfitted, monitored is not None):
+        about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
+    """A sentence if early stopping is asked for and there is no valid part to monitor."""
+    config = model.config
+    if monitored or not isinstance(config, EpochsConfig) or not config.patience:
+        return []
+    return [
+        f"patience = {config.patience} does nothing: there is no valid part to monitor, so all {config.epochs} epochs "
+        "are trained"
+    ]
 
 
 def _monitored(model: Recommender[Any], over: Split, refit: SplitParts) -> Callable[[Recommender[Any]], float] | None:
@@ -399,7 +412,7 @@ def run(
     on_step(f"evaluating {experiment.model}")
     seconds = fitted.manifest["fit_seconds"]
     report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
-    return fitted, report
+    return fitted, replace(report, read_notes=(*report.read_notes, *fitted.manifest.get("notes", ())))
 
 
 def _movies(

@@ -1,6 +1,7 @@
 """Lookup of data sets by name or path, and splits in files."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -217,6 +218,7 @@ def test_repeats_are_dropped_within_parts_but_kept_across_parts(tmp_path):
     assert labelled(data, labels) == [(TRAIN, 1, 5, 200), (TRAIN, 1, 6, 100), (TEST, 1, 5, 300), (TEST, 1, 7, 300)]
     assert changes(data) == (
         "dropped 1 repeated events, keeping the last of each",
+        "no valid table: nothing to choose settings or to stop training on",
         "1 targets are items that their user also has in an earlier part: masked, so never hit",
     )
     (tmp_path / "test.csv").write_text("user,item,rating,time\n1,5,2,200\n1,7,4,300\n")
@@ -250,3 +252,114 @@ def test_a_folder_with_a_split_is_not_a_log(tmp_path):
     (tmp_path / "test.csv").write_text(LOG)
     with pytest.raises(DataError, match="contains the parts of a split; use it with --split files:"):
         load(tmp_path)
+
+
+def put_parts(folder, files):
+    for name, rows in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rows)
+    return folder
+
+
+TRAINED, TESTED = "user,item,rating\n1,2,3\n1,3,4\n2,2,5\n", "user,item,rating\n1,4,3\n2,3,1\n"
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "test"),
+    [
+        ("ml-1m.train.rating", None, "ml-1m.test.rating"),
+        ("foo_train.csv", None, "foo_test.csv"),
+        ("train_foo.tsv", "dev_foo.tsv", "test_foo.tsv"),
+        ("ml-100k.train.inter", "ml-100k.valid.inter", "ml-100k.test.inter"),
+        ("log.train", "log.validation", "log.test"),
+        ("u1.base", None, "u1.test"),
+        ("TRAIN.CSV", "Validation.csv", "Test.csv"),
+        ("train/part-0.csv", "valid/part-0.csv", "test/part-0.csv"),
+        ("my log-training (2).csv", "my log-val (2).csv", "my log-testing (2).csv"),
+    ],
+)
+def test_parts_are_found_however_their_files_are_named(tmp_path, train, valid, test):
+    files = {train: TRAINED, test: TESTED} | ({valid: "user,item,rating\n1,5,2\n"} if valid else {})
+    put_parts(tmp_path, files)
+    put_parts(tmp_path, {"ml-1m.test.negative": "(1,2)\t5\t6\n", "train.md": "how it was made", "test.py": "print()"})
+    data, labels = load_parts(tmp_path)
+    assert np.bincount(labels, minlength=5).tolist() == [3, 0, 1 if valid else 0, 0, 2]
+    assert any("no valid table" in note for note in data.notes) == (valid is None)
+    if "." not in Path(train).stem and Path(train).stem.lower() != "train" and "/" not in train:
+        assert any(f"train={train}" in note and f"test={test}" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("u1.base", "u2.base", "u1.test"), "has u1.base and u2.base for the same part, train; keep one of them"),
+        (("train.csv", "train.tsv", "test.csv"), "has train.csv and train.tsv for the same part"),
+        (("train_test.csv", "test.csv"), "has no train.csv"),
+        (("train.csv", "latest.csv"), "has no test.csv"),
+        (("train.csv", "test.negative"), "has no test.csv"),
+    ],
+)
+def test_parts_that_are_not_clear_are_refused(tmp_path, names, message):
+    put_parts(tmp_path, dict.fromkeys(names, TRAINED))
+    with pytest.raises(DataError, match=message):
+        load_parts(tmp_path)
+
+
+def test_an_exact_name_is_preferred_and_the_other_file_named(tmp_path):
+    put_parts(tmp_path, {"train.csv": TRAINED, "train_small.csv": "user,item\n7,7\n", "test.csv": TESTED})
+    data, labels = load_parts(tmp_path)
+    assert len(labels) == 5
+    assert "parts: train=train.csv, test=test.csv; not used: train_small.csv; no valid table" in data.notes[1]
+
+
+def test_ratings_sorted_by_item_are_not_graph_text(tmp_path):
+    rng = np.random.default_rng(0)
+    keys = np.unique(rng.integers(90 * 50, size=900))  # item, then user
+    pairs = [(key // 50, key % 50) for key in keys.tolist()]
+    lines = [f"{user}\t{item}\t{1 + (user * item) % 5}\n" for item, user in pairs]
+    put_parts(tmp_path, {"train.tsv": "".join(lines[:600]), "test.tsv": "".join(lines[600:])})
+    data, _ = load_parts(tmp_path)
+    assert data.kind == "rating"
+    assert len(data.events) == len(pairs)
+    assert set(data.events.values.tolist()) == {1, 2, 3, 4, 5}
+    assert "columns: user=1, item=2, value=3, time=none" in data.notes
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_the_same_ids_as_text_and_as_numbers_are_one(tmp_path, header):
+    rows = {"train": [("ann", 101), ("bob", 101), ("ann", 102), ("7", 102)], "test": [("7", 101), ("bob", 102)]}
+    for name, pairs in rows.items():
+        users, items = zip(*pairs, strict=True)
+        if name == "train":
+            pl.DataFrame({"user": users, "item": items}).write_parquet(tmp_path / "train.parquet")
+        else:
+            text = [f'"{user}","{item}"' for user, item in pairs]
+            (tmp_path / "test.csv").write_text("\n".join(['"user","item"', *text] if header else text) + "\n")
+    data, labels = load_parts(tmp_path)
+    assert data.users.ids.tolist() == ["7", "ann", "bob"]
+    assert data.items.ids.tolist() == [101, 102]
+    assert (labels == TEST).sum() == 2
+
+
+def test_parts_with_and_without_a_header_are_read_alike(tmp_path):
+    put_parts(tmp_path, {"train.csv": TRAINED, "test.csv": TESTED.partition("\n")[2]})
+    data, labels = load_parts(tmp_path)
+    assert np.bincount(labels).tolist() == [3, 0, 0, 0, 2]
+    assert data.kind == "rating"
+
+
+def test_a_part_whose_items_are_written_otherwise_is_told(tmp_path):
+    train = "".join(f"1,m{item}\n" for item in range(20))
+    put_parts(tmp_path, {"train.csv": "user,item\n" + train, "test.csv": "user,item\n" + train.replace("m", "M")})
+    note = "test: 20 of 20 (100%) items are not in train: ids such as 'M0', in train 'm0'"
+    assert note in load_parts(tmp_path)[0].notes
+
+
+def test_the_split_of_last_fm_is_plays_without_times(shared_data):
+    data, labels = load_parts(shared_data("lastfm"))
+    assert (data.kind, data.timed) == ("rating", False)
+    assert (len(data.users), len(data.items)) == (1880, 4489)
+    assert ((labels == TRAIN).sum(), (labels == TEST).sum()) == (42_135, 10_533)
+    assert data.notes[0] == "columns: user=user, item=item, value=plays, time=none"
+    assert any(note.startswith("no valid table") for note in data.notes)

@@ -187,7 +187,9 @@ def _reports(
                 k, settings = one.evaluation.k, one.evaluation.model_dump(exclude={"k"})
                 per_model[index].append(workflow.evaluate(fitted, split, k, seed=one.split.seed, **settings))
             else:
-                _, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
+                trained, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
+                for note in trained.manifest.get("notes", ()):
+                    warn(note)
                 per_model[index].append(report)
     return [
         reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
@@ -270,10 +272,11 @@ def _curves_of(fitted: "Artefact") -> Callable[[Path], None]:
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:
     manifest = fitted.manifest
+    notes = (*notes, *manifest.get("notes", ()))
     for note in notes:
         warn(note)
     if json:
-        print_json({"artefact": str(fitted.path), "notes": list(notes)} | manifest)
+        print_json({"artefact": str(fitted.path)} | manifest | {"notes": list(notes)})
         return
     data = manifest["data"]
     ndcg = [manifest["metrics"]["ndcg@10"]] if "metrics" in manifest else []

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from matinee.config import ColumnsConfig
-from matinee.data.labels import TEST, TRAIN, VALID, Labels
+from matinee.data.labels import Labels
 from matinee.data.log import Log, Repeats, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
+from matinee.data.part_files import find_parts, has_parts, note_shared
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.data.tables import log_of
 from matinee.dataset import Dataset
@@ -25,11 +26,6 @@ from matinee.reading.table import concatenated, holds_adjacency_text, read_table
 
 _LOGS = ("ratings", "events", "interactions", "log", "clicks", "views", "plays", "purchases", "reviews")
 """File names that identify the log among the tables of a folder."""
-_PARTS = {
-    TRAIN: ("train", "training"),
-    VALID: ("valid", "val", "validation", "dev"),
-    TEST: ("test", "testing"),
-}
 
 
 def load(
@@ -54,13 +50,14 @@ def load_parts(
 ) -> tuple[Dataset, Labels]:
     """Load a split from files: one data set over all parts, and each event's label. [N] int8.
 
-    The folder or zip has train, test and optionally valid, as tables or adjacency text. Within a part, the last of
-    repeated events is kept. A user and item may occur in two parts, which a note counts, but not at the same time.
+    The folder or zip has train, test and optionally valid, as tables or adjacency text, named as part_files.WORDS says.
+    Within a part, the last of repeated events is kept. A user and item may occur in two parts, which a note counts, but
+    not at the same time.
     Raises DataError.
     """
     now = int(time.time()) if now is None else now
     archive = open_archive(find(path))
-    names = _part_names(archive)
+    names, notes = find_parts(archive)
     named = columns.model_copy(update={"scale": None})
     adjacency = any(holds_adjacency_text(archive.read(name), archive.where(name)) for name in names.values())
     logs = [_read_table(archive, name, named, now, beside=adjacency) for name in names.values()]
@@ -68,8 +65,9 @@ def load_parts(
     if (titles := read_titles(archive, "")) is not None:
         logs[0] = replace(logs[0], titles=titles)
     data, parts = assemble_parts(logs, stem(archive.path))
+    data = replace(data, notes=(*data.notes, *notes))
     labels = np.array(list(names), dtype=np.int8)[parts]
-    return _note_shared(data, labels, archive.path), labels
+    return note_shared(data, labels, archive.path), labels
 
 
 def _read(path: Path, columns: ColumnsConfig, now: Instant) -> Log:
@@ -94,8 +92,7 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
         blocks_of = [read_table(archive.read(name), archive.where(name)) for name in blocks]
         log = log_of(concatenated(blocks_of, str(archive.path)), columns, now)
         return replace(log, titles=read_titles(archive, ""))
-    stems = {base(name).partition(".")[0] for name in tables}
-    if stems & set(_PARTS[TRAIN]) and stems & set(_PARTS[TEST]):
+    if has_parts(archive.names()):
         raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
     contents = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
     raise DataError(
@@ -108,46 +105,6 @@ def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instan
     if base(name) in RATINGS:
         return read_movielens(archive, name, columns, now)
     return log_of(read_table(archive.read(name), archive.where(name), columns, beside=beside), columns, now)
-
-
-def _part_names(archive: Archive) -> dict[int, str]:
-    """The file of each part by label, in the order train, valid, test. Raises DataError without train or test."""
-    tables = [name for name in archive.names() if is_table(name)]
-    found: dict[int, str] = {}
-    for label, stems in _PARTS.items():
-        matching = [name for name in tables if base(name).partition(".")[0] in stems]
-        if len(matching) > 1:
-            raise DataError(f"{archive.path} has {matching[0]} and {matching[1]} for the same part; keep one of them")
-        if matching:
-            found[label] = matching[0]
-    for label, word in ((TRAIN, "train"), (TEST, "test")):
-        if label not in found:
-            contents = ", ".join(archive.names()[:5]) or "nothing"
-            raise DataError(
-                f"{archive.path} has no {word}.csv, .tsv, .parquet or .txt, but {contents}; rename the file of {word}"
-            )
-    return found
-
-
-def _note_shared(data: Dataset, labels: Labels, path: Path) -> Dataset:
-    """Add a note that counts users' items in more than one part. Raises DataError if the times are equal too."""
-    events = data.events
-    keys = events.user_rows.astype(np.int64) * len(data.items) + events.item_rows
-    order = np.argsort(keys, kind="stable")
-    later = order[1:][np.diff(keys[order]) == 0]
-    if len(later) == 0:
-        return data
-    earlier = order[:-1][np.diff(keys[order]) == 0]
-    same = events.times[later] == events.times[earlier]
-    if data.timed and same.any():
-        first = later[same][0]
-        user, item = data.users.id(int(events.user_rows[first])), data.items.id(int(events.item_rows[first]))
-        raise DataError(
-            f"{path}: {int(same.sum()):,} events are in two parts, the first: user {user}, item {item}; "
-            "a model would be fitted on its targets: drop them from one part"
-        )
-    note = f"{len(later):,} targets are items that their user also has in an earlier part: masked, so never hit"
-    return replace(data, notes=(*data.notes, note))
 
 
 def _read_bundled(now: Instant) -> Log:
