@@ -39,6 +39,7 @@ from matinee.histories import Histories
 from matinee.lists import everyone
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds, allow_given
+from matinee.memory import require_memory
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.recommender import Engine, Recommendation
@@ -181,6 +182,11 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     train = replace(train, histories=unfitted.weigh(train.histories))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
+    require_memory(
+        unfitted.least_memory(train),
+        f"{unfitted.name} on {train.n_items:,} items",
+        "filter items (--min-item-events), or take a smaller setting or another model",
+    )
     started = perf_counter()
     fitted = unfitted.fit(train, run)
     seconds = perf_counter() - started

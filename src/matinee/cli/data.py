@@ -68,7 +68,7 @@ def import_(
     json: bool = Json,
 ) -> None:
     """Check and optionally filter a log, and store it under a name as Parquet, which is fast to read."""
-    from matinee.data.fetch import cache_folder
+    from matinee.folders import cache_folder
     from matinee.workflow import read
 
     data = read(experiment.model_copy(update={"data": source}))
