@@ -92,9 +92,9 @@ def test_train_recommend_similar(cli: Cli, log: Path) -> None:
 def test_recommend_takes_exactly_one_of_three_and_names_unknown_ids(cli: Cli, log: Path) -> None:
     cli("train", "item-knn", "--data", str(log), "--out", "model")
     none = cli("recommend", "model")
-    assert none.code == 1
-    assert "one of user, history or liked" in none.err
-    assert cli("recommend", "model", "--user", "1", "--history", "2").code == 1
+    assert none.code == 2
+    assert "one of --user, --history and --liked" in none.err
+    assert cli("recommend", "model", "--user", "1", "--history", "2").code == 2
     unknown = cli("recommend", "model", "--user", "99")
     assert "no user '99' among the 30 known to item-knn" in unknown.err
     assert "no movie with id '99'" in cli("recommend", "model", "--history", "99").err
@@ -244,14 +244,14 @@ def test_compare_gives_verdicts_and_a_figure(cli: Cli, log: Path, tmp_path: Path
         (["evaluate", "ease", "--set", "l3=1"], "unknown key 'l3'"),
         (["evaluate", "ease", "--set", "l2"], "--set 'l2' is not key=value"),
         (["evaluate", "ease", "--set", "l2=much"], "l2 = 'much'"),
-        (["evaluate", "ease", "--split", "rndom"], "split = 'rndom' is unknown; did you mean 'random'?"),
+        (["evaluate", "ease", "--split", "rndom"], "--split rndom is unknown; did you mean 'random'?"),
         (
             ["evaluate", "ease", "--split", "xyz"],
             "known are: files, k-fold, leave-last, new-users, random, session, time",
         ),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),
-        (["evaluate", "ease", "-k", "0"], "k = [0]"),
+        (["evaluate", "ease", "-k", "0"], "-k 0: '0' must be 1 or more"),
         (["evaluate", "ease", "--since", "yesterday"], "yesterday"),
         (["evaluate", "ease", "--data", "bundeld"], "did you mean 'bundled'"),
         (["evaluate", "ease", "--data", "ml-1m"], "matinee data fetch ml-1m"),

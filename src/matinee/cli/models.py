@@ -306,6 +306,6 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
         ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
         *(("valid", f"NDCG@10 {value['mean']:.4f} ({value['low']:.4f}–{value['high']:.4f})") for value in ndcg),
         ("artefact", fitted.path),
-        ("next", next_step(fitted)),
     ]
     say(table(f"trained {fitted.name}", ["", ""], rows))
+    say(f"next       {next_step(fitted)}")  # on one line, however long, so that it can be copied

@@ -14,7 +14,7 @@ TRIED = 50
 
 
 def next_step(fitted: "Artefact") -> str:
-    """`matinee recommend ARTEFACT` for someone who liked the best known movie that can be typed, else for a known user."""
+    """`matinee recommend ARTEFACT` for who liked the best known movie that can be typed, else for a known user."""
     import numpy as np
 
     path = str(fitted.path)
