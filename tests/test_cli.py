@@ -300,6 +300,36 @@ def test_import_keeps_titles_and_logs_without_ratings_or_times(cli: Cli, tmp_pat
     assert shown["rows"][0]["at"] == ""
 
 
+def test_import_writes_a_file_and_takes_nobodys_place(cli: Cli, log: Path, tmp_path: Path) -> None:
+    imported = cli("data", "import", str(log), "--out", "my log.parquet", "--json").json
+    assert imported["notes"][0].startswith("columns: user=")
+    assert imported["bytes"] == (tmp_path / "my log.parquet").stat().st_size
+    assert (
+        "use it with --data 'my log.parquet'"
+        in cli("data", "import", str(log), "--out", "my log.parquet", "--force").out
+    )
+    again = cli("data", "show", "my log.parquet", "--json").json
+    assert (
+        again["fingerprint"] == imported["fingerprint"] == cli("data", "show", str(log), "--json").json["fingerprint"]
+    )
+    (tmp_path / "theirs.parquet").write_bytes(b"precious")
+    for options, message in (
+        (["--out", "my log.parquet"], "my log.parquet exists; choose another file, or replace it with --force"),
+        (["--out", "theirs.parquet"], "theirs.parquet exists"),
+        (["--out", "log.csv"], "end its name in one of: parquet"),
+        (["--out", "."], "has no format"),
+        (["--name", "mine", "--force"], "--force belongs to --out"),
+        (["--name", "mine", "--out", "x.parquet"], "--out FILE.parquet, or --name NAME"),
+        ([], "--out FILE.parquet, or --name NAME"),
+        (["--out", "x.parquet", "--data", "bundled"], "--data bundled has no effect"),
+    ):
+        refused = cli("data", "import", str(log), *options)
+        assert refused.code == 1
+        assert message in refused.err
+    assert (tmp_path / "theirs.parquet").read_bytes() == b"precious"
+    assert not (tmp_path / "x.parquet").exists()
+
+
 def test_audit(cli: Cli, log: Path, tmp_path: Path) -> None:
     audit = cli("data", "audit", str(log), "--figure", "audit.png", "--json").json
     assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")
