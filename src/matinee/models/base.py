@@ -61,10 +61,6 @@ class Recommender(ABC, Generic[StateT]):
         """The state of B users from their events: fold_in with weights. Every list, metric and reason comes from it."""
         return self.fold_in(self.weigh(histories).counted())
 
-    def least_memory(self, train: TrainingData) -> int:
-        """Bytes that `fit` needs at least, as settings and sizes say: by default those of a vector for each item."""
-        return 4 * int(getattr(self.config, "dim", 0)) * train.n_items
-
     @property
     def fitted(self) -> bool:
         """Whether `fit` has run or an artefact was loaded."""

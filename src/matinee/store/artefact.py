@@ -179,7 +179,7 @@ def load(path: Path) -> Artefact:
     items, users = _read(path, ITEMS, _read_items), _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file)))
     vocab, catalogue, popularity = items
     events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
-    model = _class_of(manifest, path)(**manifest["config"])
+    model = _new_model(manifest, path)
     model.value_map = _value_map(path, manifest)
 
     def restore(file: Path) -> None:
@@ -235,6 +235,15 @@ def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, An
     tables = {key: {new_name(name): value for name, value in manifest[key].items()} for key in ("sparse", "values")}
     manifest = {renamed.MANIFEST.get(key, key): value for key, value in manifest.items()}
     return manifest | {"format": FORMAT, "config": config} | tables, {new_name(k): v for k, v in arrays.items()}
+
+
+def _new_model(manifest: Mapping[str, Any], path: Path) -> Recommender[Any]:
+    """The saved model with its settings, not yet fitted. Raises MatineeError if it is unknown or they are wrong."""
+    model = _class_of(manifest, path)
+    try:
+        return model(**manifest["config"])
+    except (MatineeError, TypeError) as error:  # a setting that is called self
+        raise damaged(path, MANIFEST, error) from None
 
 
 def _class_of(manifest: Mapping[str, Any], path: Path) -> type[Recommender[Any]]:

@@ -76,7 +76,8 @@ def events_of(arrays: Arrays, n_users: int, n_items: int) -> Events:
             raise UnsoundError(f"user_rows are not ascending rows of the {n_users} users")
         if items.min() < 0 or items.max() >= n_items:
             raise UnsoundError(f"items has rows outside the {n_items} items")
-    require_finite({"weights": arrays["weights"]})
+    if np.isinf(arrays["weights"]).any():  # NaN is an event without a value
+        raise UnsoundError("weights holds infinite values")
     return Events(users, items, arrays["weights"], arrays["times"])
 
 
@@ -132,9 +133,9 @@ def rehearse(model: Recommender[Any], events: Events, n_users: int, n_items: int
     rows = np.unique([0, n_users - 1]) if n_users else np.zeros(0, dtype=np.int64)
     with np.errstate(all="ignore"):
         try:
-            for histories in (Histories.of([[], [0, n_items - 1]]), _known(events, rows)):
+            for histories in (Histories.of([[], [0, n_items - 1]], [[], [1, 1]]), _known(events, rows)):
                 if len(histories):
-                    _require_scores(model.score(model.fold_in(histories)), (len(histories), n_items))
+                    _require_scores(model.score(model.state_of(histories)), (len(histories), n_items))
             if isinstance(model, HasSimilarity):
                 _require_scores(model.similarity(np.array([0, n_items - 1])), (2, n_items))
             elif isinstance(model, HasItemVectors) and len(model.item_vectors()) != n_items:
