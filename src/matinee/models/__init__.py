@@ -22,6 +22,7 @@ MODELS = {
     "user-knn": "matinee.models.neighbours.user_knn:UserKNN",
     "ease": "matinee.models.linear.ease:EASE",
     "ials": "matinee.models.factors.ials:IALS",
+    "vbmf": "matinee.models.factors.vbmf:VBMF",
     "movie-pairs": "matinee.models.cooccurrence.movie_pairs:MoviePairs",
     "pmi": "matinee.models.cooccurrence.pmi:PMI",
     "item2vec": "matinee.models.cooccurrence.item2vec:Item2Vec",

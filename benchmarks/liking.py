@@ -1,0 +1,183 @@
+"""Stars that count: lists with value maps against lists without.
+
+Prints one JSON object; `python benchmarks/liking.py PART ...` runs some parts only. Models are fitted once and kept as
+artefacts in the folder MATINEE_FITS (default `.fits` here): a value map changes what a history weighs, not the fit.
+
+    valid    protocols A and B, every model, inputs train: each map of MAPS on valid, NDCG@10 of all, liked, disliked
+             and graded targets and the disliked share; `chosen` is the map with the best mean liked NDCG@10
+    test     the same at test, inputs train and valid: unary against the chosen map, paired by user, with
+             Holm's correction over the models
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee import workflow
+from matinee.config import EvaluationConfig, Experiment, PartName, configure, read_experiment
+from matinee.data.splits import Split
+from matinee.evaluation.bootstrap import percentiles, resample, resampled_means
+from matinee.evaluation.comparison import holm, paired_p
+from matinee.evaluation.evaluate import evaluate
+from matinee.evaluation.report import Report
+from matinee.models.base import Recommender
+from matinee.store import artefact
+from matinee.values import resolve
+
+ROOT = Path(__file__).parents[1]
+FITS = Path(os.environ.get("MATINEE_FITS") or Path(__file__).parent / ".fits")
+os.environ.setdefault("MATINEE_DATA", str(ROOT.parent / "shared" / "data"))
+PROTOCOLS = ("a", "b")
+MODELS = (
+    "item-knn", "user-knn", "ease", "edlae", "ials", "bpr", "pmi", "item2vec", "movie-pairs", "lightgcn", "ngcf",
+    "gmf", "mlp", "neumf", "cdae", "mult-dae", "mult-vae",
+)  # fmt: skip
+METRICS = ("ndcg@10", "liked-ndcg@10", "disliked-ndcg@10", "graded-ndcg@10", "disliked@10")
+MAPS = {
+    "unary": "unary",
+    "fifths": "linear:1=0.2,2=0.4,3=0.6,4=0.8,5=1",
+    "from 0": "linear:1=0,2=0.25,3=0.5,4=0.8,5=1",
+    "likes": "steps:4=1",
+    "default": "linear:1=-0.3,2=0,3=0.5,4=1,5=1.2",
+    "slight": "linear:1=-0.1,2=0.1,3=0.5,4=0.8,5=1",
+    "strong": "linear:1=-1,2=-0.5,3=0.3,4=1,5=1.3",
+}
+"""Weights of 1 to 5 stars; half stars lie between. Of MovieLens small, half a star weighs as one."""
+SEED, SAMPLES = 42, 10_000
+
+
+def prepared(protocol: str) -> Split:
+    return workflow.prepare(read_experiment(ROOT / "configs" / protocol / "ease.toml"))
+
+
+def fitted(protocol: str, name: str, split: Split) -> Recommender[Any]:
+    """The model of a config of the protocol, from the folder of fits or fitted now."""
+    path = FITS / protocol / name
+    if not (path / "manifest.json").is_file():
+        experiment = read_experiment(ROOT / "configs" / protocol / f"{name}.toml")
+        found = workflow.fit(experiment.model, split, seed=SEED, **experiment.settings)
+        artefact.save(found, path)
+    return artefact.load(path).model
+
+
+def with_map(model: Recommender[Any], text: str, split: Split) -> Recommender[Any]:
+    """The model with another value map, its mean weight over the training log 1."""
+    values = split.training().histories.values
+    raw = resolve(configure(Experiment, {"values": text}, "benchmark").values, values)
+    knots = raw.config.knots
+    mean = float(raw.weights(values).mean()) if knots else 1.0
+    config = raw.config.model_copy(update={"knots": tuple((value, weight / mean) for value, weight in knots)})
+    model.value_map = resolve(config.model_copy(update={"neutral": None}), values)
+    return model
+
+
+def report(model: Recommender[Any], split: Split, on: PartName, samples: int = 100) -> Report:
+    config = EvaluationConfig(k=(10,), on=on, samples=samples)
+    return evaluate(model, split, config, rng=np.random.default_rng(SEED))
+
+
+def means(found: Report) -> dict[str, float]:
+    return {name: found.metrics[name].mean for name in METRICS}
+
+
+def on_valid() -> dict[str, Any]:
+    found: dict[str, Any] = {"maps": MAPS}
+    for protocol in PROTOCOLS:
+        split = prepared(protocol)
+        rows = found[protocol] = {}
+        for name in MODELS:
+            started = time.time()
+            model = fitted(protocol, name, split)
+            rows[name] = {
+                label: means(report(with_map(model, text, split), split, "valid")) for label, text in MAPS.items()
+            }
+            print(protocol, name, f"{time.time() - started:.0f} s", file=sys.stderr, flush=True)
+    gains = {label: mean_gain(found, label) for label in MAPS}
+    return found | {"mean_gain": gains, "chosen": max(gains, key=lambda label: gains[label]["liked-ndcg@10"])}
+
+
+def mean_gain(found: Mapping[str, Any], label: str) -> dict[str, float]:
+    """Mean over protocols and models of each metric's relative change against the unary map."""
+    pairs = [(row[label], row["unary"]) for protocol in PROTOCOLS for row in found[protocol].values()]
+    return {name: float(np.mean([one[name] / other[name] - 1 for one, other in pairs])) for name in METRICS}
+
+
+def on_test() -> dict[str, Any]:
+    chosen = MAPS[json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))["valid"]["chosen"]]
+    found: dict[str, Any] = {"map": chosen}
+    for protocol in PROTOCOLS:
+        split = prepared(protocol)
+        rows: dict[str, Any] = {}
+        for name in MODELS:
+            model = fitted(protocol, name, split)
+            pair = [report(with_map(model, text, split), split, "test") for text in ("unary", chosen)]
+            rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
+            print(protocol, name, rows[name], file=sys.stderr, flush=True)
+        correct(rows)
+        found[protocol] = rows | {"counts": counts(rows)}
+    return found
+
+
+def differences(unary: Report, mapped: Report) -> dict[str, dict[str, float]]:
+    """The mapped model minus the unary one, paired by user, with its interval and p-value."""
+    measured = [found.per_user[name] for found in (unary, mapped) for name in METRICS]
+    rng = np.random.default_rng(SEED)
+    draws = np.concatenate([resampled_means(c, measured) for c in resample(unary.users, SAMPLES, rng)])
+    gaps = draws[:, len(METRICS) :] - draws[:, : len(METRICS)]  # [R, metrics]
+    found = {}
+    for name, column, p in zip(METRICS, gaps.T, paired_p(gaps), strict=True):
+        gap = percentiles(mapped.metrics[name].mean - unary.metrics[name].mean, column)
+        found[name] = {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": float(p)}
+    return found
+
+
+def correct(rows: dict[str, Any]) -> None:
+    """Add Holm's correction over the models to each metric's tests."""
+    for name in METRICS:
+        tests = [row["difference"][name] for row in rows.values()]
+        for test, adjusted in zip(tests, holm(np.array([test["p"] for test in tests])), strict=True):
+            test["p_holm"] = float(adjusted)
+
+
+def counts(rows: Mapping[str, Any]) -> dict[str, int]:
+    """Models whose liked NDCG@10 is higher or level (Holm, 0.05), those of lower disliked metrics, and both."""
+    liked, ndcg, share = (
+        {name: row["difference"][metric] for name, row in rows.items()}
+        for metric in ("liked-ndcg@10", "disliked-ndcg@10", "disliked@10")
+    )
+    no_worse = {name for name, test in liked.items() if test["mean"] >= 0 or test["p_holm"] > 0.05}
+    better = {name for name, test in liked.items() if test["mean"] > 0 and test["p_holm"] <= 0.05}
+    lower = {
+        name
+        for name in rows
+        if all(tests[name]["mean"] < 0 and tests[name]["p_holm"] <= 0.05 for tests in (ndcg, share))
+    }
+    return {
+        "models": len(rows),
+        "liked higher": len(better),
+        "liked higher or level": len(no_worse),
+        "disliked lower": len(lower),
+        "both": len(no_worse & lower),
+    }
+
+
+PARTS: dict[str, Callable[[], dict[str, Any]]] = {"valid": on_valid, "test": on_test}
+
+
+def main() -> None:
+    output = Path(__file__).with_suffix(".json")
+    found = json.loads(output.read_text("utf-8")) if output.is_file() else {}
+    for name in sys.argv[1:] or PARTS:
+        found[name] = PARTS[name]()
+        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
