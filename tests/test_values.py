@@ -54,15 +54,15 @@ def test_weights_of_no_value_beyond_any_are_those_of_the_ends() -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "scale"),
     [
-        ([1, 2, 3, 4, 5], "linear", (1, 5)),
-        ([0.5, 3, 4, 4.5, 5], "linear", (0.5, 5)),
-        ([4, 5, 5], "linear", (1, 5)),
-        ([3, 7, 8, 9, 10], "linear", (1, 10)),
-        ([12, 55, 70, 90, 100], "linear", (1, 100)),
-        ([0, 55, 70, 90, 100], "linear", (0, 100)),
+        ([1, 2, 3, 4, 5], "linear", (0, 5)),
+        ([0.5, 3, 4, 4.5, 5], "linear", (0, 5)),
+        ([4, 5, 5], "linear", (0, 5)),
+        ([3, 7, 8, 9, 10], "linear", (0, 10)),
+        ([12, 55, 70, 90, 100], "linear", (0, 100)),
         ([-1, 1, 1], "linear", (-1, 1)),
-        ([0, 0, 0, 1], "linear", (0, 1)),
+        ([0, 0, 1, 1, 1], "linear", (0, 1)),
         ([-8.5, 0.3, 2, 9.1], "linear", (-10, 10)),
+        ([400, 500, 640], "linear", (0, 640)),
         ([1, 1, 1, 2, 3, 40, 100_000], "log", (1, 100_000)),
         ([0.1, 0.2, 1.5, 3, 60], "log", (0.1, 60)),
     ],
@@ -84,6 +84,14 @@ def test_ratings_of_one_value_become_unary_and_say_so(text: str) -> None:
     found = resolve(configure(Experiment, {"values": text}, "options").values, np.full(9, 4.0))
     assert found.unary
     assert found.note == "every event has the value 4, so values weigh nothing (unary)"
+
+
+@pytest.mark.parametrize("top", [5, 10, 100, 1])
+def test_a_star_weighs_the_same_on_every_scale(top: float) -> None:
+    shares = np.array([0.2, 0.4, 0.4, 0.6, 0.8, 0.8, 1, 1], dtype=np.float32)
+    found = resolve(ValuesConfig(map="default"), shares * top).weights(shares * top)
+    np.testing.assert_allclose(found, resolve(ValuesConfig(map="default"), shares * 5).weights(shares * 5), rtol=1e-5)
+    assert found[0] < 0 == found[1] < found[3] < found[4] < found[6]
 
 
 def test_clicks_are_unary_and_another_map_of_them_is_refused() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matinee.config import EvaluationConfig
+from matinee.config import EvaluationConfig, ValuesConfig
 from matinee.data.splits import Split
 from matinee.data.synthetic import cycle, missing_item, two_groups, two_tastes
 from matinee.dataset import Dataset
@@ -25,6 +25,7 @@ from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import Run
+from matinee.values import resolve
 from released import FLOORS
 
 NAMES = sorted(model_names())
@@ -72,8 +73,10 @@ def test_1a_memory_and_sql_give_the_same_lists(
     user_ids, item_ids = bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows]
     sql.bulk_import([user_ids, item_ids, events.values, events.times])
     before = int(np.quantile(events.times, 0.6))
-    one = rank(fitted[name], memory.histories(users, before=before), 10)
-    other = rank(fitted[name], sql.histories(users, before=before), 10)
+    model = copy(fitted[name])
+    model.value_map = resolve(ValuesConfig(map="default"), events.values)
+    one = rank(model, memory.histories(users, before=before), 10)
+    other = rank(model, sql.histories(users, before=before), 10)
     sql.close()
     assert_same_lists(one, other)
 

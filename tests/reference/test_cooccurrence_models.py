@@ -1,6 +1,7 @@
 """Co-occurrence models against plain loops over written-out pairs."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -303,6 +304,10 @@ def test_item2vec_refuses_settings_that_leave_no_events(train: TrainingData, wat
     largest = max(sum(item in items for items in watched) for item in range(N_ITEMS))
     with pytest.raises(MatineeError, match=f"min_count = 99 removes every item; {largest} is the largest"):
         create("item2vec", min_count=99).fit(train, Run.seeded(0))
+    with pytest.raises(MatineeError, match=r"min_value = 4\.0 needs events with values"):
+        create("item2vec", min_value=4).fit(train, Run.seeded(0))
+    ones = np.ones(len(train.histories.items), dtype=np.float32)
+    train = TrainingData(replace(train.histories, values=ones), train.n_items)
     with pytest.raises(MatineeError, match=r"min_value = 4\.0 is above every event; set it to 1 or less"):
         create("item2vec", min_value=4).fit(train, Run.seeded(0))
     model = create("item2vec", min_count=largest, window=100, epochs=1)

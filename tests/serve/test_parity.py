@@ -1,24 +1,29 @@
 """The parity proof: what is measured is what is served.
 
 Offline: a split at a moment, `evaluate()`'s own task, one batch. Live: the same log in SQLite, the engine, one visitor
-at a time, asked for the same moment. Same items in the same order, scores within 1e-6, for every registered model.
+at a time, asked for the same moment. Same items in the same order, scores within 1e-6, for every registered model, with
+the ratings weighed by the default value map.
 """
+
+from copy import copy
 
 import numpy as np
 import pytest
 
-from matinee.config import EvaluationConfig, SplitConfig
+from matinee.config import EvaluationConfig, SplitConfig, ValuesConfig
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.evaluation.task import Task
 from matinee.histories import EventSource
 from matinee.models import model_names
 from matinee.models.base import Recommender
+from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank
 from matinee.recommender import Engine
 from matinee.store.artefact import Artefact
 from matinee.store.sql import SqlEvents
 from matinee.times import format_time
+from matinee.values import resolve
 
 N_USERS, K = 200, 10
 
@@ -48,7 +53,14 @@ def moments(bundled: Dataset) -> list[int]:
 def artefact(
     request: pytest.FixtureRequest, bundled: Dataset, bundled_split: Split, fitted: dict[str, Recommender]
 ) -> Artefact:
-    return Artefact.of(fitted[request.param], bundled, bundled_split.training())
+    model = copy(fitted[request.param])
+    train = bundled_split.training()
+    model.value_map = resolve(ValuesConfig(map="default"), train.histories.values)  # of unary, weights are the same
+    return Artefact.of(model, bundled, train)
+
+
+def fallback(artefact: Artefact) -> Fallback:
+    return Fallback(artefact.popularity, artefact.catalogue.genre_matrix)
 
 
 def assert_served_as_ranked(
@@ -71,7 +83,8 @@ def test_200_visitors_at_three_moments(
         rows = np.random.default_rng(moment).permutation(np.unique(past.user_rows))[:N_USERS]
         assert len(rows) == N_USERS
         user_ids = [int(user_id) for user_id in bundled.users.ids[rows]]
-        offline = rank(artefact.model, offline_source.histories(user_ids, before=moment), K)
+        histories = offline_source.histories(user_ids, before=moment)
+        offline = rank(artefact.model, histories, K, cold=fallback(artefact))
         assert_served_as_ranked(artefact, log_in_sql, user_ids, moment, offline)
 
 
@@ -87,6 +100,6 @@ def test_the_task_of_an_evaluation(
     lengths = np.diff(histories.starts)
     assert (lengths == 0).sum() >= 50
     assert (lengths > 0).sum() >= 10
-    offline = rank(artefact.model, histories, K, cold=artefact.popularity)
+    offline = rank(artefact.model, histories, K, cold=fallback(artefact))
     user_ids = [int(user_id) for user_id in bundled.users.ids[task.user_rows[chosen]]]
     assert_served_as_ranked(artefact, log_in_sql, user_ids, moments[0], offline)

@@ -53,13 +53,16 @@ class Recommender(ABC, Generic[StateT]):
         """Scores of all items for each user of the state, in a new array. [B, I], finite, higher is better."""
 
     def weigh(self, histories: Histories) -> Histories:
-        """Histories with the weights that the value map gives them. Events of weight 0 stay in; fold_in gets none."""
-        reads_weights = self.reads_history and not self.predicts_values
-        return self.value_map.weigh(histories) if reads_weights else histories
+        """Histories with the weights that the value map gives them."""
+        return self.value_map.weigh(histories) if self.reads_history else histories
 
     def state_of(self, histories: Histories) -> StateT:
-        """The state of B users from their events: fold_in with weights. Every list, metric and reason comes from it."""
-        return self.fold_in(self.weigh(histories).counted())
+        """The state of B users from their events. Every list, metric and reason comes from it.
+
+        fold_in gets no event of weight 0, unless the model reads the values themselves.
+        """
+        weighed = self.weigh(histories)
+        return self.fold_in(weighed if self.predicts_values else weighed.counted())
 
     @property
     def fitted(self) -> bool:

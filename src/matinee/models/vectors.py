@@ -34,9 +34,10 @@ def append_one(states: FloatArray) -> FloatArray:
 
 
 def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-    """Mean vector of each history's items, weighted per event [N] if given. [B, D], zeros for an empty history.
+    """Mean vector of each history's items, by the events' weights. [B, D], zeros for an empty history.
 
-    Items whose vector is zero are left out of the mean.
+    The sum of weighted vectors over the sum of the weights' magnitudes. weights: [N], factors of the histories' own, if
+    given. Items whose vector is zero are left out of the mean.
     """
     event_weights = _mean_weights(histories, vectors, weights)
     matrix = histories.matrix(len(vectors))
@@ -44,7 +45,7 @@ def mean_vectors(histories: Histories, vectors: FloatArray, weights: FloatArray 
     matrix.data[:] = 0
     keys = np.repeat(np.arange(len(histories)), np.diff(matrix.indptr)) * len(vectors) + matrix.indices
     np.add.at(matrix.data, np.searchsorted(keys, owners * len(vectors) + histories.items), event_weights)
-    totals = np.asarray(matrix.sum(axis=1)).reshape(-1, 1)
+    totals = np.asarray(abs(matrix).sum(axis=1)).reshape(-1, 1)
     means: FloatArray = (matrix @ vectors) / np.where(totals > 0, totals, 1)
     return means.astype(np.float32)
 
@@ -62,7 +63,7 @@ def mean_contributions(
     weights [N].
     """
     event_weights = _mean_weights(histories, vectors, weights).astype(np.float64)
-    totals = np.bincount(histories.owners, event_weights, minlength=len(histories))
+    totals = np.bincount(histories.owners, np.abs(event_weights), minlength=len(histories))
     fractions = event_weights / np.where(totals > 0, totals, 1)[histories.owners]
     event_vectors = vectors[histories.items] * fractions[:, None].astype(np.float32)  # [N, D]
     return event_products(event_vectors, histories.owners, item_rows, item_vectors)
@@ -70,9 +71,8 @@ def mean_contributions(
 
 def _mean_weights(histories: Histories, vectors: FloatArray, weights: FloatArray | None) -> FloatArray:
     """Weight of each event in a mean, zero where the item's vector is zero. [N]."""
-    has_vector = (vectors[histories.items] != 0).any(axis=1)
-    event_weights: FloatArray = has_vector.astype(np.float32) if weights is None else has_vector * weights
-    return event_weights
+    event_weights: FloatArray = histories.weights * (vectors[histories.items] != 0).any(axis=1)
+    return event_weights if weights is None else event_weights * weights
 
 
 def event_products(

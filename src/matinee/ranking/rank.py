@@ -60,12 +60,11 @@ def rank(
     while start < len(histories):
         stop = min(start + size, len(histories))
         block = histories.block(start, stop)
-        weighed = model.weigh(block)
-        block_scores = model.score(model.fold_in(weighed.counted()))  # [b, I]
+        block_scores = model.score(model.state_of(block))  # [b, I]
         if start == 0:
             items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
-        if cold is not None and (without := np.flatnonzero(likes_nothing(weighed))).size:
-            block_scores[without] = cold.scores(weighed.take(without)) if isinstance(cold, Fallback) else cold
+        if cold is not None and (without := np.flatnonzero(likes_nothing(model.weigh(block)))).size:
+            block_scores[without] = cold.scores(block.take(without)) if isinstance(cold, Fallback) else cold
         if allowed is not None:
             block_scores[:, ~allowed] = -np.inf
         for rows in (None if repeat else block, masked.block(start, stop) if masked else None):

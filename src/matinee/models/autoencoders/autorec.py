@@ -52,7 +52,8 @@ class AutoRec(Recommender[FloatArray]):
     row. Item-based, an item's row gives it a code z_i = σ(V x_i + μ), and the rating of user u is W_u · z_i + b_u,
     linear in (W_u, b_u). A visitor's (W_u, b_u) is the ridge regression of their ratings on the codes, with the
     training users' mean and covariance as the prior (docs/decisions/015-item-autorec-visitors.md).
-    Lists rank by predicted rating; `predict_values` clips to the range of training.
+    Values are ratings, used as they are; an event without one is left out. Lists rank by predicted rating;
+    `predict_values` clips to the range of training.
 
     Differs from the paper: ratings are less their mean; Adam on batches of rows with a falling learning rate, not
     RProp; a hidden layer of 300, not 500; biases are penalised like weights; a user or item without ratings gets the
@@ -120,7 +121,7 @@ class AutoRec(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """Each user's (W, b), item-based, or hidden layer and 1, user-based. [B, K + 1]."""
-        ratings = self._less_mean(histories.matrix(len(self.item_factors), histories.values))
+        ratings = self._ratings(histories)
         if self.config.based_on == "user":
             return append_one(sigmoid(ratings @ self.encoder + self.encoder_bias))
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -147,9 +148,16 @@ class AutoRec(Recommender[FloatArray]):
         vectors = self.item_factors[:, :-1]
         return cosines(vectors - vectors.mean(axis=0) if self.config.based_on == "item" else vectors, item_rows)
 
+    def _ratings(self, histories: Histories) -> csr_array:
+        """The ratings of histories, within the range of training, less its mean; without events that have no value."""
+        rated = histories.keep(~np.isnan(histories.values))
+        values = np.clip(rated.values, self.lowest, self.highest)
+        return self._less_mean(rated.matrix(len(self.item_factors), values))
+
     def _centred(self, train: TrainingData) -> csr_array:
         """The ratings of training less their mean, a row per user or per item."""
-        matrix = train.matrix(train.histories.values)
+        rated = train.histories.keep(~np.isnan(train.histories.values))
+        matrix = rated.matrix(train.n_items, rated.values)
         lowest, highest = float(matrix.data.min(initial=np.inf)), float(matrix.data.max(initial=-np.inf))
         if lowest >= highest:
             raise MatineeError(

@@ -53,7 +53,7 @@ class CDAEConfig(AutoencoderConfig):
 
 
 class CDAE(CatalogueAutoencoder):
-    """score = W' h + b', h = tanh(Wᵀ x / |x| + V_u + b) for a history x and the user's node V_u.
+    """score = W' h + b', h = tanh(Wᵀ x / |x| + V_u + b) for a history x, its weights, and the user's node V_u.
 
     Source: Wu et al. 2016, eq. 3 to 5. A visitor has no node: theirs is zero, and so is everyone's with
     user_state = "history".
@@ -67,6 +67,7 @@ class CDAE(CatalogueAutoencoder):
 
     name = "cdae"
     Config = CDAEConfig
+    uses_weights = True
     learned = ("encoder", "encoder_bias", "user_nodes", "user_rows", "output", "output_bias")
     fold_in_tolerance: ClassVar[float] = 0.15
     """Most that scores with a zero node may differ from those with the stored one: 1 - correlation, users' mean."""
@@ -120,7 +121,7 @@ class CDAE(CatalogueAutoencoder):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The hidden layer h. [B, D]."""
-        encoded = self._inputs(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
+        encoded = self._inputs(histories.weighted_matrix(len(self.output))) @ self.encoder + self.encoder_bias
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         encoded[known] += self.user_nodes[stored[known]]
         return ACTIVATIONS[self.config.activation](encoded)

@@ -39,7 +39,8 @@ class MultVAE(CatalogueAutoencoder):
 
     Training samples z and minimises, as a mean over users, -Σ_i x_i log softmax(f(z))_i + kl_weight · KL(q | N(0, 1)).
     Source: Liang et al. 2018, eq. 2 and 7; section 2.2.2 for the rising KL weight. Fold-in is the forward pass of
-    training without its noise. With `variational` off (Mult-DAE) z is a tanh layer and there is no KL term.
+    training without its noise, with the events' weights as x. With `variational` off (Mult-DAE) z is a tanh layer and
+    there is no KL term.
 
     Differs from the paper: I-200-I without hidden layers, not I-600-200-600-I (`hidden = 600`); a user with n events
     weighs n^0.5 in the likelihood, not n (`user_power = 0`); the KL weight reaches 0.2 after 20 epochs, in the
@@ -49,6 +50,7 @@ class MultVAE(CatalogueAutoencoder):
 
     name = "mult-vae"
     Config = MultVAEConfig
+    uses_weights = True
     learned = (
         "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
     )  # fmt: skip
@@ -110,7 +112,7 @@ class MultVAE(CatalogueAutoencoder):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The input of the output layer. [B, H]."""
-        code = normalise_rows(histories.matrix(len(self.output))) @ self.encoder + self.encoder_bias
+        code = normalise_rows(histories.weighted_matrix(len(self.output))) @ self.encoder + self.encoder_bias
         if self.latent.size:
             code = np.tanh(code) @ self.latent + self.latent_bias
         if not self.config.variational:

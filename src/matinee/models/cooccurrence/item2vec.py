@@ -59,7 +59,8 @@ class Item2Vec(Recommender[FloatArray]):
     Minimises - sum_ij C_ij log σ(u_i · v_j) + k n_i p_j log σ(-u_i · v_j), where C are the co-occurrence counts, n
     their row sums, k = `negatives` and p the distribution of negatives. It is the expectation of the skip-gram loss
     with negative sampling. Source: Barkan and Koenigstein 2016, eq. 1 to 5; the expectation: Levy and Goldberg 2014,
-    eq. 3 to 5; windows and sub-sampling: Mikolov et al. 2013, section 2. Fold-in: the mean vector, no training.
+    eq. 3 to 5; windows and sub-sampling: Mikolov et al. 2013, section 2. Fold-in: the mean vector
+    by the events' weights, no training.
 
     Differs from the paper: Adam on the expected loss over sampled rows of C, where the paper samples pairs and
     negatives for SGD (`pairs = "sampled"` samples the pairs only). Pairs have weight 1 / (n - 1) for a user of n items;
@@ -71,6 +72,7 @@ class Item2Vec(Recommender[FloatArray]):
 
     name = "item2vec"
     Config = Item2VecConfig
+    uses_weights = True
     learned = ("items", "context_vectors")
     config: Item2VecConfig
     items: FloatArray  # [I, D], u
@@ -121,10 +123,13 @@ class Item2Vec(Recommender[FloatArray]):
         config, past = self.config, train.histories
         kept = np.ones(len(past.items), dtype=bool) if config.min_value is None else past.values >= config.min_value
         if not kept.any():
-            largest = float(past.values.max(initial=0))
-            raise MatineeError(
-                f"item2vec: min_value = {config.min_value} is above every event; set it to {largest:g} or less"
+            values = past.values[~np.isnan(past.values)]
+            fix = (
+                f"is above every event; set it to {values.max():g} or less"
+                if len(values)
+                else "needs events with values"
             )
+            raise MatineeError(f"item2vec: min_value = {config.min_value} {fix}")
         counts = np.bincount(past.items[kept], minlength=train.n_items)
         if counts.max() < config.min_count:
             raise MatineeError(

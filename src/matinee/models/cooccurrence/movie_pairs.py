@@ -59,7 +59,7 @@ class MoviePairs(Recommender[FloatArray]):
 
     p(i | j) = softmax over i of f(e_j) · e_i + b_i minimises - sum C_ji log p(i | j) over the co-occurrence counts C.
     f(e) = e, e M, or e + W₂ relu(W₁ layer_norm(e)). The softmax over all movies is exact; rows of C are sampled, and
-    weighted so that the gradient is unbiased. Fold-in: the mean vector, no training.
+    weighted so that the gradient is unbiased. Fold-in: the mean vector by the events' weights, no training.
 
     Differs from the paper: there is none, the model is ours. Closest is skip-gram with the full softmax (Mikolov et al.
     2013, eq. 2), with input and output vectors shared and f between them.
@@ -67,6 +67,7 @@ class MoviePairs(Recommender[FloatArray]):
 
     name = "movie-pairs"
     Config = MoviePairsConfig
+    uses_weights = True
     learned = ("items", "input_vectors", "bias")
     config: MoviePairsConfig
     items: FloatArray  # [I, D], e

@@ -53,7 +53,7 @@ class PMI(Recommender[csr_array]):
     m_j proportional to n_j^smoothing, N = sum of m = sum of C, a = `shrinkage`; n_i^q: see `popularity_power`.
     With `form = "vectors"`: score_i = n_i^q e_i · (mean of e_j), e = V |S|^eigenvalue_power for the largest |S| of
     (M + Mᵀ) / 2 = V S Vᵀ. Source: Levy and Goldberg 2014, sections 3 and 4; smoothing and eigenvalue weighting:
-    Levy, Goldberg and Dagan 2015. Fold-in: the history itself.
+    Levy, Goldberg and Dagan 2015. Fold-in: the history itself; the term of an event is multiplied by its weight.
 
     Differs from the paper: the papers embed words and rank no items for users. Shrinkage, popularity_power and the
     cut to neighbours are ours; M is made symmetric before its factorisation, which is by eigenvalues and not an SVD.
@@ -62,6 +62,7 @@ class PMI(Recommender[csr_array]):
 
     name = "pmi"
     Config = PMIConfig
+    uses_weights = True
     learned = ("weights", "vectors", "popularity_factors")
     config: PMIConfig
     weights: csr_array  # [I, I], column i: M_ji n_i^q of i's neighbours j; empty with form = "vectors"
@@ -92,8 +93,8 @@ class PMI(Recommender[csr_array]):
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
-        """The histories as a binary matrix. [B, I]."""
-        return histories.matrix(self.weights.shape[0])
+        """The weights of the histories. [B, I]."""
+        return histories.weighted_matrix(self.weights.shape[0])
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
@@ -108,8 +109,9 @@ class PMI(Recommender[csr_array]):
         listed = item_rows[histories.owners]  # [N, k]
         if self.config.form == "neighbours":
             sources = np.repeat(histories.items, item_rows.shape[1])
-            return entries_at(self.weights, sources, listed.ravel()).reshape(listed.shape)
-        fractions = 1 / np.diff(histories.starts)[histories.owners]
+            found = entries_at(self.weights, sources, listed.ravel()).reshape(listed.shape)
+            return found * histories.weights[:, None]
+        fractions = histories.weights / np.diff(histories.starts)[histories.owners]
         event_vectors = self.vectors[histories.items] * fractions[:, None].astype(np.float32)
         products = event_products(event_vectors, histories.owners, item_rows, self.vectors)
         return products * self.popularity_factors[listed]

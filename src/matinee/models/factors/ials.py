@@ -48,7 +48,9 @@ class IALS(Recommender[FloatArray]):
     Source: Hu, Koren and Volinsky 2008, eq. 3 to 5; this parametrisation and the scaled ridge: Rendle, Krichene, Zhang
     and Koren 2022, eq. 3 to 5.
 
-    Fold-in: the exact half-step for a user, the same for visitors and for users of the training data.
+    Fold-in: the exact half-step for a user, the same for visitors and for users of the training data. An event of
+    weight w adds |w| (w_u·h_i - sign w)²: the confidence of Hu et al., and a preference of -1 where a user dislikes an
+    item.
 
     Differs from the paper: half-steps in training take a few conjugate gradient steps (Takács, Pilászy and Tikk 2011),
     preconditioned in the principal axes of the other side, in place of exact solves; a repeated event counts once, with
@@ -59,6 +61,7 @@ class IALS(Recommender[FloatArray]):
     name = "ials"
     Config = IALSConfig
     learned = ("items",)
+    uses_weights = True
     config: IALSConfig
     items: FloatArray  # [I, D], H
 
@@ -69,7 +72,7 @@ class IALS(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
-        matrix = histories.matrix(len(self.items))
+        matrix = histories.weighted_matrix(len(self.items))
         return solve(matrix, self.items, self.config.unobserved, self._ridge(matrix))
 
     def score(self, state: FloatArray) -> FloatArray:
@@ -86,7 +89,7 @@ class IALS(Recommender[FloatArray]):
         return state
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """h_i · A_u⁻¹ h_j for each event's item j and listed item i, A_u the normal matrix of user u. [N, k].
+        """x_j h_i · A_u⁻¹ h_j for each event's item j and listed item i, A_u the normal matrix of user u. [N, k].
 
         Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
         """

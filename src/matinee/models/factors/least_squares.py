@@ -13,54 +13,71 @@ SYSTEM_VALUES = 2**22
 
 
 def solve(matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray) -> FloatArray:
-    """W = A⁻¹ Σ h_i over a row's items, A = unobserved HᵀH + Σ h_i h_iᵀ + ridge I. [B, D].
+    """W = A⁻¹ Σ x_i h_i over a row's entries, A = unobserved HᵀH + Σ |x_i| h_i h_iᵀ + ridge I. [B, D].
 
-    matrix [B, I] binary, items H [I, D], ridge [B]. Source: Hu et al. 2008, eq. 4.
+    matrix X [B, I]: confidence |x_i| in the preference sign(x_i); items H [I, D], ridge [B].
+    Source: Hu et al. 2008, eq. 4, where preferences are 0 or 1.
     """
     vectors = np.zeros((matrix.shape[0], items.shape[1]), dtype=np.float32)
-    for rows, lefts, gathered in systems(matrix, items, unobserved, ridge):
-        found: FloatArray = np.linalg.solve(lefts, gathered.sum(axis=1)[..., None])
+    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
+        rights = gathered if entries is None else gathered * entries[..., None]
+        found: FloatArray = np.linalg.solve(lefts, rights.sum(axis=1)[..., None])
         vectors[rows] = found[..., 0]
     return vectors
 
 
 def systems(
     matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray
-) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-    """Blocks of similar length: row indices [b], their A of `solve` [b, D, D], their items' vectors [b, L, D]."""
+) -> Iterator[tuple[IntArray, FloatArray, FloatArray, FloatArray | None]]:
+    """Blocks of similar length: row indices [b], their A of `solve` [b, D, D], their items' vectors [b, L, D].
+
+    And their entries [b, L], None if the matrix is binary.
+    """
+    is_binary = bool((matrix.data == 1).all())
     dim = items.shape[1]
     gram = np.float32(unobserved) * (items.T @ items)
     size = max(1, SYSTEM_VALUES // dim**2)
     padded = append_zero_row(items)
     for rows, columns in padded_blocks(matrix, SYSTEM_VALUES // dim):
         gathered = padded[columns]
+        entries = None if is_binary else _padded_entries(matrix, rows, columns.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            lefts = gathered[part].transpose(0, 2, 1) @ gathered[part] + gram
+            confident = gathered[part] if entries is None else gathered[part] * np.abs(entries[part])[..., None]
+            lefts = confident.transpose(0, 2, 1) @ gathered[part] + gram
             np.einsum("bdd->bd", lefts)[:] += ridge[rows[part], None]
-            yield rows[part], lefts, gathered[part]
+            yield rows[part], lefts, gathered[part], None if entries is None else entries[part]
 
 
 def explain_solve(
     histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, targets: FloatArray
 ) -> FloatArray:
-    """h_j · A⁻¹ t for each event's item j and each target vector t of its user, A the user's system. [N, k].
+    """x_j h_j · A⁻¹ t for each event's item j and each target vector t of its user, A the user's system. [N, k].
 
     items H [I, D], ridge [B], targets [B, k, D]. Summed over a user's events it is t · solution.
     Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
     """
-    matrix = histories.matrix(len(items))
+    matrix = histories.weighted_matrix(len(items))
     contributions = np.zeros((matrix.nnz, targets.shape[1]), dtype=items.dtype)
-    for rows, lefts, gathered in systems(matrix, items, unobserved, ridge):
+    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
         solved: FloatArray = np.linalg.solve(lefts, targets[rows].transpose(0, 2, 1))  # [b, D, k]
         _, indices = gather(matrix.indptr, rows)
         is_filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
         products = gathered @ solved  # [b, L, k]
+        if entries is not None:
+            products *= entries[..., None]
         contributions[indices] = products[is_filled]
     keys = histories.owners * len(items) + histories.items
     found = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
     repeats = np.bincount(found, minlength=matrix.nnz)
     return np.asarray(contributions[found] / repeats[found, None], dtype=np.float32)
+
+
+def _padded_entries(matrix: csr_array, rows: IntArray, length: int) -> FloatArray:
+    """The entries of some rows, padded with zeros. [b, L]."""
+    indices = matrix.indptr[rows][:, None] + np.arange(length)
+    is_filled = indices < matrix.indptr[rows + 1][:, None]
+    return np.where(is_filled, matrix.data[np.where(is_filled, indices, 0)], np.float32(0))
 
 
 def append_zero_row(table: FloatArray) -> FloatArray:

@@ -44,13 +44,16 @@ def solve_directions(
     steps: int,
     trace: SolveTrace | None = None,
 ) -> FloatArray:
-    """Directions u that maximise the mean of log softmax(u · v_i / temperature) over each history's items i.
+    """Directions u that maximise the weighted mean of log softmax(u · v_i / temperature) over each history's items i.
+
+    Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
     `steps` steps of gradient ascent on the unit sphere, with step size 1 in units of the item vectors, from the
-    directions of vectors [B, D]. matrix [B, I] binary; items [I, D]. Returns [B, D] of length 1; fills `trace`.
+    directions of vectors [B, D]. matrix [B, I], the weights; items [I, D]. Returns [B, D] of length 1; fills `trace`.
     """
-    event_weights = 1 / np.maximum(np.diff(matrix.indptr), 1).astype(np.float32)
-    target = (matrix @ items) * event_weights[:, None]  # [B, D]
+    scale = 1 / _magnitudes(matrix)
+    target = (matrix @ items) * scale[:, None]  # [B, D]
+    attraction = np.asarray(matrix.sum(axis=1))[:, None] * scale[:, None]  # 1 without dislikes
     columns = np.ascontiguousarray(items.T) / np.float32(temperature)  # [D, I]
     vectors = unit(vectors)
     for _ in range(steps):
@@ -58,7 +61,7 @@ def solve_directions(
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         means = (scores @ items) / scores.sum(axis=1, keepdims=True)
-        gradient = target - means
+        gradient = target - attraction * means
         radial = (gradient * vectors).sum(axis=1, keepdims=True)
         gradient -= radial * vectors
         moved = vectors + gradient
@@ -66,6 +69,12 @@ def solve_directions(
             trace.record(moved, radial, means)
         vectors = unit(moved)
     return vectors
+
+
+def _magnitudes(matrix: csr_array) -> FloatArray:
+    """Sum of the entries' magnitudes in each row, 1 for an empty row. [B] float32."""
+    sums = np.asarray(abs(matrix).sum(axis=1), dtype=np.float32)
+    return np.where(sums > 0, sums, np.float32(1))
 
 
 def finish_vectors(
@@ -89,10 +98,10 @@ def explain_solve(
 ) -> FloatArray:
     """Contribution of each event to the scores of listed items, after propagation and the solve. [N, k].
 
-    messages [N, D], each event's part of its user's propagated vector; item_rows [B, k]; items [I, D].
+    messages [N, D], each event's part, by its weight, of its user's propagated vector; item_rows [B, k]; items [I, D].
     Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
     """
-    owners, matrix = histories.owners, histories.matrix(len(items))
+    owners, matrix = histories.owners, histories.weighted_matrix(len(items))
     initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
     np.add.at(initial, owners, messages)
     if not config.solve_steps and config.similarity == "dot":
@@ -100,8 +109,8 @@ def explain_solve(
     trace = SolveTrace(initial)
     solve_directions(initial, matrix, items, config.solve_temperature, config.solve_steps, trace)
     solved = items[histories.items] * trace.target[owners] - trace.repulsion[owners]
-    lengths = np.diff(histories.starts)[owners, None]
-    return event_products(trace.start[owners] * messages + solved / lengths, owners, item_rows, items)
+    parts = solved * histories.weights[:, None] / _magnitudes(matrix).astype(np.float64)[owners, None]
+    return event_products(trace.start[owners] * messages + parts, owners, item_rows, items)
 
 
 def copy_onto(model: ModelT, known: TrainingData) -> ModelT:

@@ -32,9 +32,10 @@ class LightGCN(Recommender[FloatArray]):
     Source: He et al. 2020, eq. 3 to 8.
 
     Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
-    sqrt(history length). A few gradient steps then turn it towards the direction that makes the history most likely
-    among all items, with the items fixed (solve_directions), which amounts to choosing its layer 0. `with_graph_of`
-    propagates layer 0 over a newer log. Items without events score lowest; an empty history is ranked by popularity.
+    sqrt(history length), times the events' weights. A few gradient steps then turn it towards the direction that makes
+    the history most likely among all items, with the items fixed (solve_directions), which amounts to choosing its
+    layer 0. `with_graph_of` propagates layer 0 over a newer log. Items without events score lowest; an empty history is
+    ranked by popularity.
 
     Differs from the paper: by default the loss is the softmax over the whole catalogue, of cosines over a temperature,
     with users weighted by n^-user_power an event, two layers instead of three, layer 0 initialised by an SVD, no L2,
@@ -46,6 +47,7 @@ class LightGCN(Recommender[FloatArray]):
 
     name = "lightgcn"
     Config = LightGCNConfig
+    uses_weights = True
     learned = (
         "items",
         "item_messages",
@@ -121,7 +123,7 @@ class LightGCN(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, D]; zero for an empty history of a visitor."""
-        matrix = histories.matrix(len(self.items))
+        matrix = histories.weighted_matrix(len(self.items))
         roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)
         vectors: FloatArray = (matrix @ self.item_messages) / roots[:, None]  # [B, D]
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -146,7 +148,7 @@ class LightGCN(Recommender[FloatArray]):
         For user vectors that come from the history: a trained layer 0 belongs to no event. See explain_solve.
         """
         roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
-        messages = self.item_messages[histories.items] / roots[histories.owners, None]
+        messages = self.item_messages[histories.items] * histories.weights[:, None] / roots[histories.owners, None]
         return explain_solve(messages, histories, item_rows, self.items, self.config)
 
 

@@ -43,9 +43,9 @@ class NGCF(Recommender[FloatArray]):
     Source: Wang et al. 2019, eq. 3 to 10. Messages are summed before they are transformed: Σ p (W1 e' + W2 (e' ⊙ e))
     over edges is W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of a single edge is held in memory.
 
-    Fold-in: a visitor's layers follow from the history and a zero layer 0; the whole vector is then the start of the
-    same solve as LightGCN's. `with_graph_of` propagates layer 0 over the graph of a newer log.
-    Items without events score lowest; an empty history is ranked by popularity.
+    Fold-in: a visitor's layers follow from the history, its messages times the events' weights, and a zero layer 0; the
+    whole vector is then the start of the same solve as LightGCN's. `with_graph_of` propagates layer 0 over the graph of
+    a newer log. Items without events score lowest; an empty history is ranked by popularity.
 
     Differs from the paper: bias b, the slope 0.2 and the scaling of layers to length 1 are those of the authors' code,
     which in turn normalises the adjacency by rows and applies LeakyReLU to both terms apart. Defaults: softmax over the
@@ -59,6 +59,7 @@ class NGCF(Recommender[FloatArray]):
 
     name = "ngcf"
     Config = NGCFConfig
+    uses_weights = True
     learned = ("items", "item_messages", *WEIGHTS, "user_embeddings", "user_rows", "item_embeddings", "popularity")
     fold_in_tolerance: ClassVar[float] = 0.03
     """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
@@ -132,7 +133,7 @@ class NGCF(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, (K + 1) D]; zero without a history."""
-        matrix = histories.matrix(len(self.items))
+        matrix = histories.weighted_matrix(len(self.items))
         has_history = np.diff(matrix.indptr) > 0
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         is_stored &= has_history
@@ -173,14 +174,14 @@ class NGCF(Recommender[FloatArray]):
         Slopes and lengths are taken as constants, each factor of a product gets half of it, and biases are split
         evenly over the events. For user vectors that come from the history. See explain_solve.
         """
-        owners, matrix = histories.owners, histories.matrix(len(self.items))
+        owners, matrix = histories.owners, histories.weighted_matrix(len(self.items))
         lengths = np.maximum(np.diff(histories.starts), 1)[owners, None]
         roots = np.sqrt(lengths).astype(np.float32)
         layer_0 = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
         part = np.zeros((len(owners), layer_0.shape[1]), dtype=np.float32)
         parts = [part]
         for k, (layer, aggregated, outputs) in enumerate(self._forward(matrix, layer_0)):
-            message = self.item_messages[k, histories.items] / roots  # [N, D]
+            message = self.item_messages[k, histories.items] * histories.weights[:, None] / roots  # [N, D]
             products = part * aggregated[owners] + layer[owners] * message
             part = (part + message) @ self.W1[k] + products @ (self.W2[k] / 2) + self.bias[k] / lengths
             part *= np.where(outputs > 0, 1, np.float32(SLOPE))[owners]

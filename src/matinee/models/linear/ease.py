@@ -48,7 +48,8 @@ class EASE(Recommender[csr_array]):
     "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal of B kept zero.
 
     G is computed in float32 (exact below 2^24 users) and inverted in place by Cholesky, in I³ operations; with fewer
-    users than items, P comes from a U x U system instead. Fold-in is the history itself: there is nothing to solve.
+    users than items, P comes from a U x U system instead. Fold-in is the history itself, its events' weights as x:
+    there is nothing to solve.
 
     Differs from the paper: nothing. user_power and item_power, off by default, are additions.
     """
@@ -56,6 +57,7 @@ class EASE(Recommender[csr_array]):
     name = "ease"
     Config = EASEConfig
     learned = ("weights",)
+    uses_weights = True
     config: EASEConfig
     weights: FloatArray  # [I, I], B above
 
@@ -75,8 +77,8 @@ class EASE(Recommender[csr_array]):
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
-        """The histories as a binary matrix. [B, I]."""
-        return histories.matrix(len(self.weights))
+        """The weights of the histories. [B, I]."""
+        return histories.weighted_matrix(len(self.weights))
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender. A batch takes the weights in strips of columns that stay in the processor's cache."""
@@ -89,8 +91,8 @@ class EASE(Recommender[csr_array]):
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Weight from each event's item to each listed item. [N, k]."""
-        return self.weights[histories.items[:, None], item_rows[histories.owners]]
+        """Weight from each event's item to each listed item, times the event's own. [N, k]."""
+        return self.weights[histories.items[:, None], item_rows[histories.owners]] * histories.weights[:, None]
 
     def _scaled(self, train: TrainingData) -> csr_array:
         """Binary matrix, scaled by user_power and item_power. [U, I]."""

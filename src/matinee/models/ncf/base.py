@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 class NCFModel(Recommender[FloatArray]):
     """A model whose score is a network's output for a user vector and an item vector.
 
-    The user vector of a history minimises the training loss with everything else frozen (Newton steps, `fold_in.py`).
-    A state is that vector projected: [h ⊙ p, W_u p' + b], whichever the model has, zero for an empty history. Items
-    without events get the lowest score of the row, and an empty history is scored by popularity.
+    The user vector of a history minimises the training loss with everything else frozen (Newton steps, `fold_in.py`),
+    the likelihood of each event times its weight, and with items of weights below 0 as negatives. A state is that
+    vector projected: [h ⊙ p, W_u p' + b], whichever the model has, zero for an empty history. Items without events get
+    the lowest score of the row, and an empty history is scored by popularity.
     """
 
     learned = (
         "user_embeddings", "user_rows", "projected_items", "item_embeddings", "weights", "popularity", "fingerprint",
     )  # fmt: skip
+    uses_weights = True
     has_product: ClassVar[bool]
     config: NCFConfig
     user_embeddings: FloatArray  # [U, D + E], p and p'
@@ -75,7 +77,7 @@ class NCFModel(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """See Recommender. [B, D + W]."""
-        weights, matrix = self._weights(), histories.matrix(len(self.projected_items))
+        weights, matrix = self._weights(), histories.weighted_matrix(len(self.projected_items))
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         lengths = np.diff(matrix.indptr)
         users = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)

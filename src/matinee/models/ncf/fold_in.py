@@ -24,43 +24,54 @@ def solve_users(
 ) -> FloatArray:
     """The user vectors that minimise the training loss of each history. [B, D + E], zero for an empty history.
 
-    matrix [B, I] binary; items [I, D + W] projected; users [U, D + E] embeddings, whose mean is the starting point;
-    popularity [I], events per item. One user at a time, so that a batch equals its users one by one, bit for bit.
+    matrix [B, I], the weights of the events; items [I, D + W] projected; users [U, D + E] embeddings, whose mean is the
+    starting point; popularity [I], events per item. One user at a time, so that a batch equals its users one by one,
+    bit for bit.
     """
     solved = np.zeros((matrix.shape[0], users.shape[1]), dtype=np.float32)
     start = users.mean(axis=0)
     l2 = 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
     sample = catalogue_sample(popularity, config.fold_in_items)
     for row in range(matrix.shape[0]):
-        history = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-        if len(history):
-            objective = _Objective.of(history, sample, config, l2)
+        events = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        if len(matrix.indices[events]):
+            objective = _Objective.of((matrix.indices[events], matrix.data[events]), sample, config, l2)
             solved[row] = _minimise(weights, items[objective.rows], objective, start, config.fold_in_steps)
     return solved
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Objective:
-    """One user's loss: item rows [m], the first n_events of them from the history, and their weights [m]."""
+    """One user's loss: item rows [m], the first n of them from the history; weights [m]: of the rows as candidates.
+
+    likes: [n], the events' weights, negative for a disliked item; mass: the sum of those above 0.
+    """
 
     rows: IntArray
-    n_events: int
+    likes: FloatArray
+    mass: float
     weights: FloatArray
     softmax: bool
     l2: float
 
     @classmethod
-    def of(cls, history: IntArray, sample: tuple[IntArray, FloatArray], config: NCFConfig, l2: float) -> "_Objective":
-        """Of a history's item rows [n]. sample: item rows, and how many items each represents, in sum I."""
-        n_events, n_items = len(history), float(sample[1].sum())
-        is_new = ~np.isin(sample[0], history)
+    def of(
+        cls, history: tuple[IntArray, FloatArray], sample: tuple[IntArray, FloatArray], config: NCFConfig, l2: float
+    ) -> "_Objective":
+        """Of a history's item rows and weights, [n] each. sample: item rows, and how many items each represents."""
+        items, likes = history
+        mass, n_items = float(np.maximum(likes, 0).sum()), float(sample[1].sum())
+        is_new = ~np.isin(sample[0], items)
         others = sample[1][is_new]
+        own = np.ones(len(items))
         if config.loss == "bce":
-            others = others * (config.n_negatives * n_events / max(1.0, n_items - n_events))
+            others = others * (config.n_negatives * mass / max(1.0, n_items - len(items)))
+            own = np.abs(likes)
         return cls(
-            np.concatenate([history, sample[0][is_new]]),
-            n_events,
-            np.concatenate([np.ones(n_events), others]).astype(np.float32),
+            np.concatenate([items, sample[0][is_new]]),
+            likes,
+            mass,
+            np.concatenate([own, others]).astype(np.float32),
             config.loss != "bce",
             l2,
         )
@@ -68,23 +79,25 @@ class _Objective:
     def evaluate(self, scores: FloatArray, user: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """The loss, its derivative by each score [m], and its second derivative [m].
 
-        softmax: the Hessian is the diagonal returned here less a matrix of rank one, which the caller subtracts.
+        A liked item's log-likelihood counts by its weight; a disliked one adds |weight| times its score (softmax), or
+        is a negative (bce). softmax: the Hessian is the diagonal returned here less a matrix of rank one, which the
+        caller subtracts.
         """
-        penalty = self.l2 / 2 * float(user @ user)
+        penalty, n = self.l2 / 2 * float(user @ user), len(self.likes)
         if self.softmax:
             highest = scores.max()
             probabilities = self.weights * np.exp(scores - highest)
             total = probabilities.sum()
-            probabilities *= self.n_events / total
+            probabilities *= self.mass / total
             gradient = probabilities.copy()
-            gradient[: self.n_events] -= 1
-            value = self.n_events * (highest + np.log(total)) - scores[: self.n_events].sum()
+            gradient[:n] -= self.likes
+            value = self.mass * (highest + np.log(total)) - (self.likes * scores[:n]).sum()
             return float(value) + penalty, gradient, probabilities
         likely = expit(scores)
         gradient = self.weights * likely
-        gradient[: self.n_events] -= 1
+        gradient[:n] -= np.maximum(self.likes, 0)
         losses = np.logaddexp(0, scores)
-        losses[: self.n_events] -= scores[: self.n_events]
+        losses[:n] -= scores[:n] * (self.likes > 0)
         return float(self.weights @ losses) + penalty, gradient, self.weights * likely * (1 - likely)
 
 
@@ -103,9 +116,9 @@ def _minimise(
         if value <= lowest:
             best, lowest = user, value
             hessian = gradients.T @ (gradients * curvature[:, None])  # [D + E, D + E]
-            if objective.softmax:
+            if objective.softmax and objective.mass:
                 mean = gradients.T @ curvature
-                hessian -= np.outer(mean, mean) / objective.n_events
+                hessian -= np.outer(mean, mean) / objective.mass
             hessian[np.diag_indices_from(hessian)] += objective.l2
             step = -np.linalg.solve(hessian, gradients.T @ gradient + objective.l2 * user)
         else:

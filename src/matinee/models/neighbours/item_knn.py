@@ -36,7 +36,7 @@ class ItemKNN(Recommender[csr_array]):
     """score_i = sum of S_ji over the items j of the history among the `neighbours` most similar to i.
 
     S_ji is the similarity of two items' vectors over users, see `similarity`. Source: Deshpande and Karypis 2004,
-    section 4. Fold-in: the history itself.
+    section 4. Fold-in: the history itself; the term of an event is multiplied by its weight.
 
     Differs from the paper: the neighbourhood is that of the scored item, as in Sarwar et al. 2001, not of the watched
     item; rows of S are not normalised. By default users are weighted by tf-idf (the paper scales each user's row to
@@ -47,6 +47,7 @@ class ItemKNN(Recommender[csr_array]):
     name = "item-knn"
     Config = ItemKNNConfig
     learned = ("similarities",)
+    uses_weights = True
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i
 
@@ -60,8 +61,8 @@ class ItemKNN(Recommender[csr_array]):
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
-        """The histories as a binary matrix. [B, I]."""
-        return histories.matrix(self.similarities.shape[0])
+        """The weights of the histories. [B, I]."""
+        return histories.weighted_matrix(self.similarities.shape[0])
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
@@ -69,10 +70,11 @@ class ItemKNN(Recommender[csr_array]):
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """See Explains: the similarity of the event's item to the listed item. [N, k]."""
+        """See Explains: the event's weight times the similarity of its item to the listed item. [N, k]."""
         listed = item_rows[histories.owners]  # [N, k]
         sources = np.repeat(histories.items, item_rows.shape[1])
-        return entries_at(self.similarities, sources, listed.ravel()).reshape(listed.shape)
+        found = entries_at(self.similarities, sources, listed.ravel()).reshape(listed.shape)
+        return found * histories.weights[:, None]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Similarity, the larger of both directions; 0 for items that are not neighbours. [n] -> [n, I]."""

@@ -17,7 +17,7 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at
+from matinee.nn.sparse_rows import entries_at, scale_rows
 from matinee.training.run import Run
 
 
@@ -32,7 +32,8 @@ class UserKNN(Recommender[csr_array]):
     """score_i = sum of the similarities of those who have i, among the `neighbours` training users most similar to u.
 
     A training user is their own nearest neighbour, which adds to items that they have already.
-    Source: Herlocker et al. 1999, section 5. Fold-in: the search for neighbours.
+    Source: Herlocker et al. 1999, section 5. Fold-in: the search for neighbours, by the weights of the history
+    over its largest. Of weights, jaccard is x·y / (|x|² + |y|² - x·y); who has what u dislikes is no neighbour.
 
     Differs from the paper: it predicts ratings, from Pearson correlations of ratings and deviations from users' means;
     this ranks items from binary histories, with a sum that is not divided by the similarities. Jaccard by default, 100
@@ -41,6 +42,7 @@ class UserKNN(Recommender[csr_array]):
 
     name = "user-knn"
     Config = UserKNNConfig
+    uses_weights = True
     learned = ("interactions", "profiles", "squared_norms", "idf", "mean_length")
     config: UserKNNConfig
     interactions: csr_array  # [U, I], binary
@@ -61,7 +63,7 @@ class UserKNN(Recommender[csr_array]):
 
     def fold_in(self, histories: Histories) -> csr_array:
         """Similarities of the nearest training users. [B, U]."""
-        users = self._weight(histories.matrix(self.interactions.shape[1]))
+        users = self._weigh(histories)
         return nearest(users, self.profiles, self.squared_norms, self.config)
 
     def score(self, state: csr_array) -> FloatArray:
@@ -74,7 +76,7 @@ class UserKNN(Recommender[csr_array]):
 
         A similarity is a sum over shared items, divided by a denominator that is taken as constant.
         """
-        users = self._weight(histories.matrix(self.interactions.shape[1]))
+        users = self._weigh(histories)
         products = (users @ self.profiles).sorted_indices()  # [B, U]
         neighbours = nearest(users, self.profiles, self.squared_norms, self.config)
         owners = np.repeat(np.arange(neighbours.shape[0]), np.diff(neighbours.indptr))
@@ -86,6 +88,14 @@ class UserKNN(Recommender[csr_array]):
             sums = (having @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
             contributions[:, rank] = weights * entries_at(sums, histories.owners, histories.items)
         return contributions
+
+    def _weigh(self, histories: Histories) -> csr_array:
+        """The weights of the histories, relative to each one's largest, as documents. [B, I]."""
+        matrix = histories.weighted_matrix(self.interactions.shape[1])
+        if histories.mapped is not None:
+            largest = abs(matrix).max(axis=1).toarray()
+            matrix = scale_rows(matrix, 1 / np.where(largest > 0, largest, 1))
+        return self._weight(matrix)
 
     def _weight(self, matrix: csr_array) -> csr_array:
         return weight_terms(matrix, self.config.weighting, self.idf, self.mean_length)

@@ -72,7 +72,8 @@ class GRU4Rec(Recommender[FloatArray]):
     """score_i = (s P) · v_i + b_i, with s the GRU's state after the last max_length events, P the projection.
 
     The cell is in `gru`; with `attention`, post-norm blocks of causal self-attention follow. Without `tied`,
-    score_i = s · o_i + b_i with output vectors o. Fold-in: a forward pass over the history.
+    score_i = s · o_i + b_i with output vectors o. Fold-in: a forward pass over the history without
+    events that a user dislikes.
     Source: Hidasi et al. 2016, section 3; losses: Hidasi and Karatzoglou 2018, section 3.
 
     Differs from the paper: the cell is cuDNN's (reset gate after the recurrent product, a second bias) and z weighs the
@@ -86,6 +87,7 @@ class GRU4Rec(Recommender[FloatArray]):
     name = "gru4rec"
     Config = GRU4RecConfig
     ordered: ClassVar[bool] = True
+    uses_weights = True
     learned = ("items", *LAYER_ARRAYS, *BLOCK_ARRAYS, "projection", "output_vectors", "bias")
     config: GRU4RecConfig
     items: FloatArray  # [I, D], v

@@ -19,10 +19,14 @@ BLOCK_VALUES = 2**19
 def last_states(
     histories: Histories, max_length: int, width: int, states_of: Callable[[IntArray, IntArray], Float64Array]
 ) -> FloatArray:
-    """States of the last max_length events of each history, zeros for an empty one. [B, width] float32.
+    """States of the last max_length events of each history with a weight above 0. [B, width] float32.
+
+    Zeros where there are none.
 
     states_of(items [b, T], lengths [b]) -> [b, width]; rows are padded at their end, longest first.
     """
+    if histories.mapped is not None:
+        histories = histories.keep(histories.mapped > 0)
     lengths = np.minimum(np.diff(histories.starts), max_length)
     first = histories.starts[1:] - lengths
     states = np.zeros((len(lengths), width), dtype=np.float32)

@@ -31,7 +31,7 @@ class Markov(Recommender[csr_array]):
     P(i | j) = (C_ji + s p_i) / (C_j + s): C_ji counts the transitions from j to i within `steps` events, each weighted
     decay^(distance - 1), C_j is its sum over i, p the items' fraction of all events, s = `smoothing`.
     Source: Shani, Heckerman and Brafman 2005, section 3.1 (chain) and 3.2 (skipping). Fold-in: the weighted last
-    events. Users without a history get p.
+    events, those that a user dislikes left out. Users without a history get p.
 
     Differs from the paper: a Dirichlet prior from popularity replaces its clustering; chains of higher order are sums
     of first-order ones with skips, not counts of k-grams, and are not mixed with other orders; skips also decay. The
@@ -42,6 +42,7 @@ class Markov(Recommender[csr_array]):
     Config = MarkovConfig
     learned = ("transitions", "prior_weights", "popularity")
     ordered = True
+    uses_weights = True
     config: MarkovConfig
     transitions: csr_array  # [I, I], C_ji / (C_j + s)
     prior_weights: FloatArray  # [I], s / (C_j + s)
@@ -84,10 +85,15 @@ class Markov(Recommender[csr_array]):
         return terms
 
     def _weights(self, histories: Histories) -> FloatArray:
-        """decay^(distance from the last event) of the last `steps` events of each history, 0 for others. [N]."""
-        distances = histories.starts[1:][histories.owners] - 1 - np.arange(len(histories.items))
+        """Weight times decay^(distance from the last event) of the last `steps` liked events of a history, else 0. [N].
+
+        Events of weights below 0 are left out, of the distances too.
+        """
+        n_liked = np.cumsum(histories.weights > 0)
+        ends = np.concatenate([[0], n_liked])[histories.starts[1:]]
+        distances = ends[histories.owners] - n_liked  # liked events after each one
         weights = np.float32(self.config.decay) ** distances.astype(np.float32)
-        return np.where(distances < self.config.steps, weights, np.float32(0))
+        return np.where(distances < self.config.steps, weights * np.maximum(histories.weights, 0), np.float32(0))
 
 
 def count_transitions(histories: Histories, n_items: int, steps: int, decay: float) -> csr_array:

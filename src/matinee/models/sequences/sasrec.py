@@ -58,7 +58,8 @@ class SASRec(Recommender[FloatArray]):
     """score_i = LN(f_n) · e_i, with f the output of the blocks over √D e_j + p_t of the last max_length events.
 
     Each block is f + Attention(LN(f)), then f + FFN(LN(f)) with FFN(x) = relu(x W₁ + b₁) W₂ + b₂. Positions t count
-    backwards from the last event, which is equivalent to the paper's left padding. Fold-in: a forward pass.
+    backwards from the last event, which is equivalent to the paper's left padding. Fold-in: a forward pass over
+    the events that a user does not dislike.
     Source: Kang and McAuley 2018, eq. 1 to 7.
 
     Differs from the paper: keys and values are normalised as queries are (the authors' code normalises queries only);
@@ -72,6 +73,7 @@ class SASRec(Recommender[FloatArray]):
     name = "sasrec"
     Config = SASRecConfig
     ordered: ClassVar[bool] = True
+    uses_weights = True
     learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
     config: SASRecConfig
     items: FloatArray  # [I, D], e
