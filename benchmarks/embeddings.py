@@ -26,11 +26,11 @@ import torch
 
 import matinee as mt
 from matinee.config import EvaluationConfig
-from matinee.data.fetch import cache_folder
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate
 from matinee.evaluation.metrics import accuracy, find_hits
 from matinee.evaluation.task import Task
+from matinee.folders import cache_folder
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.training.run import Run

@@ -29,10 +29,10 @@ import torch
 
 from matinee import workflow
 from matinee.config import EvaluationConfig, read_experiment
-from matinee.data.lookup import cache_folder
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate, peak_memory_mb, validation
 from matinee.evaluation.report import Report
+from matinee.folders import cache_folder
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender

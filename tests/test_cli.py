@@ -92,9 +92,9 @@ def test_train_recommend_similar(cli: Cli, log: Path) -> None:
 def test_recommend_takes_exactly_one_of_three_and_names_unknown_ids(cli: Cli, log: Path) -> None:
     cli("train", "item-knn", "--data", str(log), "--out", "model")
     none = cli("recommend", "model")
-    assert none.code == 1
-    assert "one of user, history or liked" in none.err
-    assert cli("recommend", "model", "--user", "1", "--history", "2").code == 1
+    assert none.code == 2
+    assert "one of --user, --history and --liked" in none.err
+    assert cli("recommend", "model", "--user", "1", "--history", "2").code == 2
     unknown = cli("recommend", "model", "--user", "99")
     assert "no user '99' among the 30 known to item-knn" in unknown.err
     assert "no movie with id '99'" in cli("recommend", "model", "--history", "99").err
@@ -244,14 +244,14 @@ def test_compare_gives_verdicts_and_a_figure(cli: Cli, log: Path, tmp_path: Path
         (["evaluate", "ease", "--set", "l3=1"], "unknown key 'l3'"),
         (["evaluate", "ease", "--set", "l2"], "--set 'l2' is not key=value"),
         (["evaluate", "ease", "--set", "l2=much"], "l2 = 'much'"),
-        (["evaluate", "ease", "--split", "rndom"], "split = 'rndom' is unknown; did you mean 'random'?"),
+        (["evaluate", "ease", "--split", "rndom"], "--split rndom is unknown; did you mean 'random'?"),
         (
             ["evaluate", "ease", "--split", "xyz"],
             "known are: files, k-fold, leave-last, new-users, random, session, time",
         ),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),
-        (["evaluate", "ease", "-k", "0"], "k = [0]"),
+        (["evaluate", "ease", "-k", "0"], "-k 0: '0' must be 1 or more"),
         (["evaluate", "ease", "--since", "yesterday"], "yesterday"),
         (["evaluate", "ease", "--data", "bundeld"], "did you mean 'bundled'"),
         (["evaluate", "ease", "--data", "ml-1m"], "matinee data fetch ml-1m"),
@@ -298,6 +298,36 @@ def test_import_keeps_titles_and_logs_without_ratings_or_times(cli: Cli, tmp_pat
     shown = cli("data", "show", "clicks", "--of", "a", "--json").json
     assert [row["id"] for row in shown["rows"]] == ["y", "x"]
     assert shown["rows"][0]["at"] == ""
+
+
+def test_import_writes_a_file_and_takes_nobodys_place(cli: Cli, log: Path, tmp_path: Path) -> None:
+    imported = cli("data", "import", str(log), "--out", "my log.parquet", "--json").json
+    assert imported["notes"][0].startswith("columns: user=")
+    assert imported["bytes"] == (tmp_path / "my log.parquet").stat().st_size
+    assert (
+        "use it with --data 'my log.parquet'"
+        in cli("data", "import", str(log), "--out", "my log.parquet", "--force").out
+    )
+    again = cli("data", "show", "my log.parquet", "--json").json
+    assert (
+        again["fingerprint"] == imported["fingerprint"] == cli("data", "show", str(log), "--json").json["fingerprint"]
+    )
+    (tmp_path / "theirs.parquet").write_bytes(b"precious")
+    for options, message in (
+        (["--out", "my log.parquet"], "my log.parquet exists; choose another file, or replace it with --force"),
+        (["--out", "theirs.parquet"], "theirs.parquet exists"),
+        (["--out", "log.csv"], "end its name in one of: parquet"),
+        (["--out", "."], "has no format"),
+        (["--name", "mine", "--force"], "--force belongs to --out"),
+        (["--name", "mine", "--out", "x.parquet"], "--out FILE.parquet, or --name NAME"),
+        ([], "--out FILE.parquet, or --name NAME"),
+        (["--out", "x.parquet", "--data", "bundled"], "--data bundled has no effect"),
+    ):
+        refused = cli("data", "import", str(log), *options)
+        assert refused.code == 1
+        assert message in refused.err
+    assert (tmp_path / "theirs.parquet").read_bytes() == b"precious"
+    assert not (tmp_path / "x.parquet").exists()
 
 
 def test_audit(cli: Cli, log: Path, tmp_path: Path) -> None:

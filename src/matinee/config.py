@@ -1,18 +1,17 @@
 """Settings: the base of every model's hyper-parameters, and a whole experiment as TOML."""
 
 import math
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from matinee import renamed
-from matinee.errors import MatineeError, did_you_mean
+from matinee.errors import MatineeError
+from matinee.problems import first_problem
 
 SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "session", "files"]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
@@ -20,6 +19,8 @@ SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
 SessionTargets = Literal["every", "last"]
 ValueMapKind = Literal["default", "unary", "linear", "log", "steps"]
+LARGEST = 2**53 - 1
+"""The largest integer of a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,29 @@ class Config(BaseModel):
     """Base of all configs: frozen, unknown names are errors, a field's docstring is its description."""
 
     # validators are built on first use: the command line reads the fields of all configs but validates few
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_boolean(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse true and false for a number, which pydantic takes for 1 and 0."""
+        elements = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(element, bool) for element in elements):
+            kinds = set(_leaves(cls.model_fields[str(info.field_name)].annotation))
+            if bool not in kinds and kinds & {int, float}:
+                raise ValueError("is not a number")
+        return value
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _is_exact(cls, value: object) -> object:
+        """Refuse integers that arrays and JSON cannot hold exactly."""
+        for element in value if isinstance(value, tuple) else [value]:
+            if isinstance(element, int) and abs(element) > LARGEST:
+                raise ValueError(f"must be at most {LARGEST}")
+        return value
 
 
 class FilterConfig(Config):
@@ -65,13 +88,13 @@ class SplitConfig(Config):
     ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
     """Ratios of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
     of sessions (session)."""
-    seed: int = 42
+    seed: int = Field(42, ge=0)
     """The random seed."""
     at: tuple[str, ...] = ()
     """time: the times (ISO) at which valid and test begin, instead of ratios; a single time means no valid."""
     input_share: float = Field(0.8, gt=0, lt=1)
     """new-users: the share of a held-out user's events that are inputs; the rest are targets."""
-    folds: int = Field(5, ge=2)
+    folds: int = Field(5, ge=2, le=1000)
     """k-fold: the number of folds."""
     fold: int = Field(0, ge=0)
     """k-fold: the fold that is test; the next one is valid."""
@@ -131,7 +154,7 @@ class Rerank(Config):
 class EvaluationConfig(Config):
     """How a model is evaluated."""
 
-    k: tuple[int, ...] = (5, 10, 20)
+    k: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 10, 20), min_length=1)
     """Cutoffs of the metrics (list lengths)."""
     on: PartName = "test"
     """The part whose targets are predicted."""
@@ -141,7 +164,7 @@ class EvaluationConfig(Config):
     """The events a model is fitted on before the test."""
     rebuild_graph: bool = False
     """Rebuild a graph model's graph from all inputs before ranking, without training."""
-    samples: int = Field(1000, ge=100)
+    samples: int = Field(1000, ge=100, le=100_000)
     """Bootstrap samples per confidence interval."""
     predict: SessionTargets = "every"
     """session: predict every event of a session after the first, or only the last."""
@@ -251,12 +274,20 @@ class Experiment(Config):
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
-def configure(kind: type[ConfigT], values: Mapping[str, object], where: str) -> ConfigT:
-    """Build a config from values. Raises MatineeError with `where`, the field and how to fix it."""
+def configure(
+    kind: type[ConfigT], values: Mapping[str, object], where: str, typed: Mapping[str, str] | None = None
+) -> ConfigT:
+    """Build a config from values. Raises MatineeError with the field, what is wrong with it and how to fix it.
+
+    where: what the values are, for the message. typed: fields by dotted path as they were written on the command line,
+    such as {"split.seed": "--seed -1"}; a problem with one of them names it so, without `where`.
+    """
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise MatineeError(f"{where}: {_first_problem(kind, error)}") from None
+        raise MatineeError(first_problem(kind, error, where, typed or {})) from None
+    except RecursionError:
+        raise MatineeError(f"{where}: nested too deeply") from None
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -266,25 +297,37 @@ def read_experiment(path: Path) -> Experiment:
         values = tomllib.loads(text)
     except FileNotFoundError:
         raise MatineeError(f"no config file {path}; configs/ in the project has one for each model") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise MatineeError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MatineeError(f"{path} cannot be read as TOML: {error}") from None
+    except RecursionError:
+        raise MatineeError(f"{path} cannot be read as TOML: nested too deeply") from None
     return configure(Experiment, values, str(path))
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
-    """`["l2=200", "weighting=bm25"]` -> `{"l2": 200, "weighting": "bm25"}`. Raises MatineeError without `=`."""
+    """`["l2=200", "weighting=bm25"]` -> `{"l2": 200, "weighting": "bm25"}`.
+
+    Raises MatineeError without `=`, and for a key that is given twice.
+    """
     settings: dict[str, object] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
             raise MatineeError(f"--set {pair!r} is not key=value; for example --set l2=200")
-        settings[key.strip().replace("-", "_")] = _parse_value(text.strip())
+        name = key.strip().replace("-", "_")
+        if name in settings:
+            raise MatineeError(f"--set {name} is given twice; give it once")
+        settings[name] = _parse_value(text.strip())
     return settings
 
 
 def parse_rerank(text: str) -> dict[str, object]:
-    """`novelty=0.5,genres=Comedy|Drama` -> `{"novelty": "0.5", "genres": ("Comedy", "Drama")}`."""
+    """`novelty=0.5,genres=Comedy|Drama` -> `{"novelty": "0.5", "genres": ("Comedy", "Drama")}`. Raises ValueError."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not pairs or not all(equals for _, equals, _ in pairs):
+        raise ValueError("is not key=value,...; for example novelty=0.5,diversity=0.3,genres=Comedy|Drama")
     values: dict[str, object] = {key.strip().replace("-", "_"): value.strip() for key, _, value in pairs}
     if "genres" in values:
         values["genres"] = tuple(genre.strip() for genre in str(values["genres"]).split("|") if genre.strip())
@@ -307,35 +350,16 @@ def _ascending_scale(scale: tuple[float, float] | None) -> tuple[float, float] |
 
 
 def _parse_value(text: str) -> object:
+    """A value as TOML writes it, else the text itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return tomllib.loads(f"value = {text}")["value"] if text.isprintable() else text
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text
 
 
-def _first_problem(kind: type[Config], error: ValidationError) -> str:
-    problem = error.errors()[0]
-    path = [str(part) for part in problem["loc"]]
-    field = ".".join(path) or "value"
-    if problem["type"] == "extra_forbidden":
-        fields = _fields_at(kind, path[:-1])
-        if (new_name := renamed.SETTINGS.get(path[-1])) in fields:
-            return f"{field!r} has been renamed; write {new_name!r}"
-        return f"unknown key {field!r}{did_you_mean(path[-1], fields)}"
-    given = problem.get("input")
-    if problem["type"] == "literal_error" and isinstance(given, str):
-        options = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return f"{field} = {given!r} is unknown{did_you_mean(given, options)}"
-    message: str = problem["msg"].removeprefix("Value error, ")
-    return f"{field} = {given!r}: {message}" if path else message  # a validator of several fields names them itself
-
-
-def _fields_at(kind: type[Config], path: Sequence[str]) -> list[str]:
-    for part in path:
-        annotation = kind.model_fields[part].annotation if part in kind.model_fields else None
-        options = [option for option in (annotation, *get_args(annotation)) if isinstance(option, type)]
-        configs = [option for option in options if issubclass(option, Config)]  # of `Rerank | None`, the first
-        if not configs:
-            return []
-        kind = configs[0]
-    return list(kind.model_fields)
+def _leaves(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - any annotation
+    """The types that an annotation is made of: `tuple[float, float] | None` -> float, float, NoneType."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _leaves(argument)

@@ -39,6 +39,7 @@ from matinee.histories import Histories
 from matinee.lists import everyone
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds, allow_given
+from matinee.memory import require_memory
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.recommender import Engine, Recommendation
@@ -181,6 +182,11 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     train = replace(train, histories=unfitted.weigh(train.histories))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
+    require_memory(
+        unfitted.least_memory(train),
+        f"{unfitted.name} on {train.n_items:,} items",
+        "filter items (--min-item-events), or take a smaller setting or another model",
+    )
     started = perf_counter()
     fitted = unfitted.fit(train, run)
     seconds = perf_counter() - started
@@ -307,6 +313,8 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     allowed = allow_given(model.items, among, without)
     found = Engine([model], model.known).recommend_for(past, k, rerank=rerank, allowed=allowed.mask)
     notes = (*_namesakes(model, liked or ()), *allowed.notes)
+    if not found:
+        notes = (*notes, _why_nothing(model, past, filtered=allowed.mask is not None or rerank is not None))
     return replace(_movies(model, found, explain=explain), skipped=skipped, notes=notes)
 
 
@@ -321,7 +329,8 @@ def similar(
         raise MatineeError("give one of item (its id) or title")
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
     found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
-    found = replace(found, notes=_namesakes(model, [title] if title else ()))
+    notes = () if found.movies else (f"{model.name} knows no movie that is similar to {found.of}",)
+    found = replace(found, notes=(*_namesakes(model, [title] if title else ()), *notes))
     return _with_shared_users(model, row, found) if explain else found
 
 
@@ -356,6 +365,16 @@ def similar_all(
     if the model has no similar items.
     """
     return everyone.collect(everyone.for_items(model, items, k, titles=titles), on_part)
+
+
+def _why_nothing(model: Artefact, past: Histories, *, filtered: bool) -> str:
+    """Why a list is empty, for a note. past: B = 1; filtered: whether more items than the history's are left out."""
+    seen, n_items = len(np.unique(past.items[past.items != UNKNOWN])), len(model.items)
+    if seen == n_items:
+        return f"nothing is left to recommend: the history has all {n_items:,} items that {model.name} knows"
+    if filtered:
+        return f"nothing is left to recommend: none of the {n_items - seen:,} items outside the history may be listed"
+    return f"nothing is left to recommend: {model.name} has no scores for this history"
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

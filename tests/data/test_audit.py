@@ -248,5 +248,5 @@ def test_the_json_says_what_was_read(tmp_path):
     assert (read["unused"], read["dropped"]) == ([], {"no item": 1})
     assert found["notes"] == [
         "columns: user=User-ID, item=ISBN, value=Loved, time=none",
-        "dropped 1 of 3 lines: no item 1 (--drop-blank)",
+        "dropped 1 of 3 lines: no item 1",
     ]

@@ -99,7 +99,7 @@ def test_lines_with_blanks_are_dropped_on_demand_and_counted(tmp_path, name):
     data = load(path, ColumnsConfig(drop_blank=True))
     assert data.events.times.tolist() == [4, 9]
     assert data.items.ids.tolist() == [2, 4]
-    assert "dropped 4 of 6 lines: no user 1, no item 1, no value 1, no time 1 (--drop-blank)" in data.notes
+    assert "dropped 4 of 6 lines: no user 1, no item 1, no value 1, no time 1" in data.notes
     clean = mt.events(frame, drop_blank=True)
     assert clean.fingerprint == data.fingerprint
 

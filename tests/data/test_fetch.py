@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from matinee.data import fetch as fetching
-from matinee.data.fetch import SETS, cache_folder, fetch
+from matinee.data.fetch import SETS, fetch
 from matinee.data.loading import load
 from matinee.errors import DataError
+from matinee.folders import cache_folder
 
 
 def archive_bytes(size=600_000):

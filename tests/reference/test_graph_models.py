@@ -538,7 +538,7 @@ def test_duplicate_edges_count_once(name: str, watched: list[list[int]]) -> None
 
 
 def test_settings_that_cannot_be_are_refused_in_one_line() -> None:
-    with pytest.raises(MatineeError, match="temperature = 0: Input should be greater than 0"):
+    with pytest.raises(MatineeError, match="temperature = 0 must be above 0"):
         create("lightgcn", temperature=0)
     with pytest.raises(MatineeError, match="loss = bpr draws negatives for pairs; set batch_size, for example 512"):
         create("ngcf", loss="bpr")

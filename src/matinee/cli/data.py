@@ -1,6 +1,6 @@
 """The commands data list, fetch, import, audit and show."""
 
-import shutil
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,6 @@ from matinee.config import Experiment
 from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from matinee.dataset import Dataset
 
 Rows = tuple[list[str], list[tuple[object, ...]]]
@@ -63,30 +61,50 @@ def fetch(
 def import_(
     experiment: Experiment,
     chosen: frozenset[str],
-    source: str = typer.Argument(..., help="A folder, zip or table."),
-    name: str = typer.Option(..., "--name", help="The name for --data."),
+    source: str = typer.Argument(..., help="A folder, archive or table; - is standard input."),
+    name: str | None = typer.Option(None, "--name", help="Store it under this name for --data."),
+    out: Path | None = typer.Option(None, "--out", help="Write it to this .parquet file."),
+    force: bool = typer.Option(False, "--force", help="Replace the file of --out."),
     json: bool = Json,
 ) -> None:
-    """Check and optionally filter a log, and store it under a name as Parquet, which is fast to read."""
-    from matinee.data.fetch import cache_folder
+    """Read and optionally filter a log once, and store it as Parquet, which loads fast and without guesses."""
+    from matinee.data.parquet import write_parquet
     from matinee.workflow import read
 
+    if "data" in chosen:
+        raise MatineeError(f"{source} is imported, so --data {experiment.data} has no effect; leave it out")
+    path, use = _import_place(name, out, force)
     data = read(experiment.model_copy(update={"data": source}))
-    folder = cache_folder() / name
-    if name != Path(name).name or name == "bundled":
-        raise MatineeError(f"--name {name!r} is not a valid folder name; use letters, digits and dashes")
-    if folder.exists():
-        raise MatineeError(f"data set {name} already exists at {folder}; remove it or choose another --name")
-    part = folder.with_name(f".{name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    _frame(data).write_parquet(part / "events.parquet")
-    part.rename(folder)
+    write_parquet(data, path)
     _warn(data)
     if json:
-        print_json({"path": str(folder), "notes": list(data.notes)} | data.describe() | {"name": name})
+        stored = {"path": str(path), "bytes": path.stat().st_size, "notes": list(data.notes), "read": list(data.read)}
+        print_json(stored | data.describe() | {"name": use})
         return
-    say(f"{name}: {_counts(data)}, at {folder}; use it with --data {name}")
+    say(f"{_counts(data)}, at {path}; use it with --data {shlex.quote(use)}")
+
+
+def _import_place(name: str | None, out: Path | None, force: bool) -> tuple[Path, str]:
+    """The file to write, and what `--data` calls it. Raises MatineeError before the log is read."""
+    from matinee.destinations import require_file
+    from matinee.folders import cache_folder
+
+    if (name is None) == (out is None):
+        raise MatineeError("say where the data set goes: --out FILE.parquet, or --name NAME for --data NAME")
+    if out is not None:
+        require_file(out, "--out", (".parquet",), any_file=True)
+        if out.exists() and not force:
+            raise MatineeError(f"--out {out} exists; choose another file, or replace it with --force")
+        return out, str(out)
+    if force:
+        raise MatineeError("--force belongs to --out; a data set with a --name is never replaced")
+    if name != Path(str(name)).name or name in ("bundled", "", "-"):
+        raise MatineeError(f"--name {name!r} is not a valid folder name; use letters, digits and dashes")
+    folder = cache_folder() / str(name)
+    if folder.exists():
+        raise MatineeError(f"data set {name} already exists at {folder}; remove it or choose another --name")
+    require_file(folder / "events.parquet", "--name")
+    return folder / "events.parquet", str(name)
 
 
 @app.command()
@@ -202,24 +220,6 @@ def _show_pairs(artefact: Path, k: int, min_events: int, json: bool) -> None:
     ]
     title = f"{model.name}, most similar pairs among movies with at least {min_events} events"
     say(table(title, ["movie", "and", "similarity", "events", "events", "users of both"], rows, right="2345"))
-
-
-def _frame(data: "Dataset") -> "pl.DataFrame":
-    """A data set as one table, one row per event, that loads as the same data set."""
-    import polars as pl
-
-    from matinee.catalogue import join_genres
-
-    events, items = data.events, data.events.item_rows
-    columns = {
-        "user": pl.Series(data.users.ids.tolist()).gather(events.user_rows),
-        "item": pl.Series(data.items.ids.tolist()).gather(items),
-        "title": pl.Series(data.catalogue.titles, dtype=pl.String).gather(items),
-        "genres": pl.Series(list(map(join_genres, data.catalogue.genres)), dtype=pl.String).gather(items),
-    }
-    columns |= {"rating": pl.Series(events.values)} if data.kind == "rating" else {}
-    columns |= {"timestamp": pl.Series(events.times)} if data.timed else {}
-    return pl.DataFrame(columns)
 
 
 def _most_popular(data: "Dataset", k: int) -> "Rows":

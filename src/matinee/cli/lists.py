@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from matinee.cli.options import Json
+from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, warn
-from matinee.config import Rerank, configure, parse_rerank
-from matinee.errors import MatineeError
+from matinee.config import Experiment, Rerank, configure
+from matinee.errors import UsageError
 
 if TYPE_CHECKING:
     from matinee.lists.everyone import SimilarLists, UserLists
@@ -50,12 +50,14 @@ def recommend(  # noqa: PLR0913 - one for each option
 
     one = user is not None or history is not None or bool(liked)
     if _is_batch("--users", users is not None, out, one or explain, titles):
-        wanted = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
+        wanted = _reranked(rerank)
         lists = for_users(load(artefact), str(users), k, among=among, without=without, rerank=wanted, titles=titles)
         _write(lists, out, json)
         return
-    ids = [part.strip() for part in history.split(",") if part.strip()] if history else None
-    wanted = configure(Rerank, parse_rerank(rerank), "--rerank") if rerank else None
+    if sum((user is not None, history is not None, bool(liked))) != 1:
+        raise UsageError("give one of --user, --history and --liked, or --users with --out for lists of many")
+    ids = [part.strip() for part in history.split(",") if part.strip()] if history is not None else None
+    wanted = _reranked(rerank)
     found = workflow.recommend(
         load(artefact),
         user=user,
@@ -90,6 +92,8 @@ def similar(  # noqa: PLR0913 - one for each option
     if _is_batch("--all", everything, out, one or explain, titles):
         _write(for_items(load(artefact), "all", k, titles=titles), out, json)
         return
+    if (item is None) == (title is None):
+        raise UsageError("give one of --item and --title, or --all with --out for every movie")
     _print(workflow.similar(load(artefact), item=item, title=title, k=k, explain=explain), json)
 
 
@@ -97,6 +101,7 @@ def map_(
     artefact: Path = ArtefactPath,
     out: Path = typer.Option(Path("map.html"), "--out", help="An interactive .html page, or a .png, .svg or .pdf."),
     movies: int = typer.Option(1500, "--movies", min=3, help="Number of movies, the most popular first."),
+    json: bool = Json,
 ) -> None:
     """Draw a map of the movies: similar ones are close, coloured by genre."""
     from matinee.report.files import require_figure
@@ -104,18 +109,31 @@ def map_(
     from matinee.store.artefact import load
 
     require_figure(out, "--out", page=True)
-    draw_map(movie_map(load(artefact), movies), out)
-    say(f"figure saved to {out}")
+    found = movie_map(load(artefact), movies)
+    draw_map(found, out)
+    if json:
+        print_json({"figure": str(out), "model": found.model, "movies": len(found.titles)})
+    else:
+        say(f"figure saved to {out}")
+
+
+def _reranked(text: str | None) -> Rerank | None:
+    """The option --rerank. Raises UsageError."""
+    if text is None:
+        return None
+    with wrong_usage():
+        typed = {"evaluation.rerank": f"--rerank {text}"}
+        return configure(Experiment, {"evaluation": {"rerank": text}}, "options", typed).evaluation.rerank
 
 
 def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, titles: bool) -> bool:
-    """Whether lists of many are asked for. Raises MatineeError for options that do not go together."""
+    """Whether lists of many are asked for. Raises UsageError for options that do not go together."""
     if given and out is None:
-        raise MatineeError(f"{flag} writes a file; add --out lists.parquet, .csv or .jsonl")
+        raise UsageError(f"{flag} writes a file; add --out lists.parquet, .csv or .jsonl")
     if given and of_one:
-        raise MatineeError(f"{flag} and options for a single list were both given; give one of them")
+        raise UsageError(f"{flag} and options for a single list were both given; give one of them")
     if not given and (out is not None or titles):
-        raise MatineeError(f"--out and --titles are for the lists of many; add {flag}" + " all" * (flag == "--users"))
+        raise UsageError(f"--out and --titles are for the lists of many; add {flag}" + " all" * (flag == "--users"))
     return given
 
 
@@ -146,7 +164,7 @@ def _print(movies: "MovieList", json: bool) -> None:
         warn(note)
     if json:
         print_json(movies.to_json())
-    else:
+    elif movies.movies:
         from matinee.report.tables import movie_table
 
         say(movie_table(movies))

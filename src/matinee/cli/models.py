@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from matinee.cli.options import Json, experiment_options, with_model
+from matinee.cli.next_step import next_step
+from matinee.cli.options import Json, check_model, experiment_options, with_model, wrong_usage
 from matinee.cli.output import OnEpoch, OnStep, print_json, progress, say, table, warn
 from matinee.config import Experiment, configure
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split
@@ -37,6 +38,7 @@ def train(
 
     experiment = with_model(experiment, model)
     name = _named(experiment)
+    check_model(experiment, name)
     path = out or Path("artefacts") / name
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_destination(path)
@@ -103,13 +105,15 @@ def compare(
     import numpy as np
 
     from matinee.evaluation.comparison import compare as compare_reports
-    from matinee.models import model_class
     from matinee.report.files import require_figure
 
     if len(models) < 2:
-        raise MatineeError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
+        raise UsageError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
+    if len(set(models)) < len(models):
+        raise UsageError(f"compare {' '.join(models)}: a model is named twice; name each once")
     for name in models:
-        model_class(name)  # reject an unknown name before any work
+        check_model(experiment, name)
+    _check_metric(metric, experiment)
     require_figure(figure)
     with progress(2 + 2 * len(models)) as hooks:
         reports = _reports(experiment, models, None, hooks)
@@ -156,12 +160,20 @@ def models(json: bool = Json) -> None:
 
 
 def _named(experiment: Experiment) -> str:
-    from matinee.models import model_class
-
     if experiment.model is None:
-        raise MatineeError("no model given; for example `matinee train ease`, or --config with a model in it")
-    model_class(experiment.model)
+        raise UsageError("no model given; for example `matinee train ease`, or --config with a model in it")
     return experiment.model
+
+
+def _check_metric(metric: str, experiment: Experiment) -> None:
+    """Raises UsageError for an unknown metric, or one at a list length that is not measured."""
+    from matinee.evaluation.metrics import parse_metric
+
+    with wrong_usage():
+        _, k = parse_metric(metric)
+    ks = experiment.evaluation.k
+    if k is not None and k not in ks:
+        raise UsageError(f"--metric {metric} is not measured with -k {','.join(map(str, ks))}; add {k} to -k")
 
 
 def _reports(
@@ -214,8 +226,9 @@ def _artefact_or_model(
         experiment = with_model(experiment, model)
         if model is not None and ("/" in model or Path(model).exists()):
             raise MatineeError(f"{model} is neither a model nor an artefact: it has no manifest.json")
-        _named(experiment)
+        check_model(experiment, _named(experiment))
         return None, experiment
+    _refuse_settings(chosen, model)
     from matinee.store.artefact import load
 
     fitted = load(Path(model))
@@ -228,6 +241,13 @@ def _artefact_or_model(
     elif (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
         warn(f"{model} was fitted on another part of the data, which may include the targets of this evaluation")
     return fitted, experiment.model_copy(update={"model": fitted.name})
+
+
+def _refuse_settings(chosen: Chosen, path: str) -> None:
+    """Raises UsageError for an option that decides how a model is fitted, beside an artefact, which is fitted."""
+    for field, option in (("set", "--set"), ("values", "--values"), ("evaluation.refit", "--refit")):
+        if field in chosen and "config" not in chosen:
+            raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")
 
 
 def _warn(split: "Split") -> None:
@@ -286,6 +306,6 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
         ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
         *(("valid", f"NDCG@10 {value['mean']:.4f} ({value['low']:.4f}–{value['high']:.4f})") for value in ndcg),
         ("artefact", fitted.path),
-        ("next", f'matinee recommend {fitted.path} --liked "Alien (1979)" --explain'),
     ]
     say(table(f"trained {fitted.name}", ["", ""], rows))
+    say(f"next       {next_step(fitted)}")  # on one line, however long, so that it can be copied

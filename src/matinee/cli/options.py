@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, Literal, get_args, get_origin
@@ -19,6 +20,7 @@ from matinee.config import (
     parse_settings,
     read_experiment,
 )
+from matinee.errors import MatineeError, UsageError
 
 SECTIONS: dict[str, type[Config]] = {
     "columns": ColumnsConfig,
@@ -57,7 +59,11 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
         def wrapped(**given: Any) -> None:  # noqa: ANN401 - typer's own values
             options = {name: given.pop(name) for name in names}
             base = read_experiment(options["config"]) if options["config"] is not None else Experiment()
-            command(experiment=_experiment(base, options), chosen=_chosen(base, options), **given)
+            with wrong_usage():
+                experiment = _experiment(base, options)
+                if models and "split" in sections:
+                    _check_split(experiment, options)
+            command(experiment=experiment, chosen=_chosen(base, options), **given)
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         parameters = [*own, *shared]
@@ -66,6 +72,26 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
         return wrapped
 
     return wrap
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Turn an error into one of usage: what an option or argument says is wrong in itself, before any work."""
+    try:
+        yield
+    except MatineeError as error:
+        raise UsageError(str(error)) from None
+
+
+def check_model(experiment: Experiment, name: str) -> None:
+    """Raises UsageError for an unknown model, settings that it does not have, or a graph that it does not have."""
+    from matinee.models import create
+    from matinee.models.base import HasGraph
+
+    with wrong_usage():
+        model = create(name, **with_model(experiment, name).settings)
+    if experiment.evaluation.rebuild_graph and not isinstance(model, HasGraph):
+        raise UsageError(f"--rebuild-graph: {name} has no graph to rebuild; leave it out, or use lightgcn or ngcf")
 
 
 def with_model(experiment: Experiment, model: str | None) -> Experiment:
@@ -89,7 +115,7 @@ def _options(section: str) -> Iterator[inspect.Parameter]:
     for name, field in SECTIONS[section].model_fields.items():
         if (section, name) in OMITTED:
             continue
-        flag = FLAGS.get((section, name), "--" + name.replace("_", "-"))
+        flag = _flag(section, name)
         default = field.get_default(call_default_factory=True)
         help = field.description or COLUMN_HELP.format(COLUMN_NAMES.get(name, name))
         if default not in (None, ()):
@@ -151,16 +177,45 @@ def _experiment(base: Experiment, options: Mapping[str, Any]) -> Experiment:
         values["values"] = options["values"]
     if options.get("set"):
         values["settings"] = base.settings | parse_settings(options["set"])
+    typed: dict[str, str] = {}
     for section, kind in SECTIONS.items():
         fields = {name: options.get(f"{section}_{name}") for name in kind.model_fields}
         given: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
         method = str(given.get("split", ""))
         if section == "split" and method.startswith("files:"):
             given |= {"split": "files", "path": method.removeprefix("files:")}
+        if section == "split" and "split" in given:
+            values["split"] = _of_method(values.get("split", {}), str(given["split"]))
         for name, value in given.items():
+            typed[f"{section}.{name}"] = f"{_flag(section, name)} {value}"
             if _is_tuple(kind.model_fields[name].annotation):
                 given[name] = [part.strip() for part in str(value).split(",")]
         if given:
-            configure(kind, values.get(section, {}) | given, "options")  # so that a message does not name the file
             values[section] = values.get(section, {}) | given
-    return configure(Experiment, values, "options")
+    typed |= {"values": f"--values {options.get('values')}"}
+    return configure(Experiment, values, "options", typed)
+
+
+def _of_method(settings: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The settings of a file's split that another method, which the command line names, uses too."""
+    from matinee.data.split_settings import USES
+
+    return {name: value for name, value in settings.items() if name in ("seed", *USES.get(method, ()))}
+
+
+def _check_split(experiment: Experiment, options: Mapping[str, Any]) -> None:
+    """Raises MatineeError for an option that the split method does not use, by the option's name."""
+    from matinee.data.split_settings import check_settings
+
+    try:
+        check_settings(experiment.split, experiment.evaluation)
+    except MatineeError as error:
+        name, equals, rest = str(error).partition(" = ")
+        for section in ("split", "evaluation"):
+            if equals and options.get(f"{section}_{name}") is not None:
+                raise MatineeError(f"{_flag(section, name)} {rest}") from None
+        raise
+
+
+def _flag(section: str, name: str) -> str:
+    return FLAGS.get((section, name), "--" + name.replace("_", "-"))

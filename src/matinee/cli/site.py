@@ -18,6 +18,7 @@ from matinee.cli.options import Json
 from matinee.cli.output import print_json, progress, say, table
 from matinee.config import Experiment
 from matinee.errors import MatineeError
+from matinee.folders import cache_folder, demo_folder, has_home
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split
@@ -54,7 +55,7 @@ def demo(
 
     names = _demo_names(models)
     require_free("127.0.0.1", port)  # fail before training, not after
-    folder = _demo_folder()
+    folder = demo_folder()
     for name in names:
         require_destination(folder / name, "XDG_DATA_HOME")
     with progress(1 + len(names)) as (on_step, _):
@@ -107,11 +108,6 @@ def doctor(
 
 def _announce(url: str) -> None:
     say(Text.assemble("Matinee is at ", (url, "bold"), "   (stop with Ctrl+C)"))
-
-
-def _demo_folder() -> Path:
-    """The folder of the demo's artefacts and database: `matinee/demo` in XDG_DATA_HOME."""
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "matinee" / "demo"
 
 
 def _demo_names(models: str) -> list[str]:
@@ -214,7 +210,6 @@ def _threads() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    from matinee.data.fetch import cache_folder
     from matinee.data.loading import available, load
 
     try:
@@ -225,11 +220,14 @@ def _data() -> Iterator[Finding]:
     names = [name for name, *_ in available() if name != "bundled"]
     yield "other data", True, ", ".join(names) or "none; download with `matinee data fetch ml-1m`", ""
     cache = cache_folder()
-    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    existing = next(folder for folder in (cache, *cache.parents) if os.path.lexists(folder))
     yield (
         "cache",
-        os.access(existing, os.W_OK),
-        str(cache),
+        existing.is_dir() and os.access(existing, os.W_OK),
+        str(cache)
+        if has_home()
+        else f"{cache}: this account has no home folder, so what is kept may be lost; "
+        "set XDG_CACHE_HOME and XDG_DATA_HOME",
         "make it writable, or set XDG_CACHE_HOME to a writable folder",
     )
     free = shutil.disk_usage(existing).free

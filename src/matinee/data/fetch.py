@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from matinee.errors import DataError, did_you_mean
+from matinee.folders import cache_folder
 
 OFFICIAL = "https://files.grouplens.org/datasets/movielens"
 SETS: Mapping[str, str] = {
@@ -31,11 +32,6 @@ _CHUNK, _TIMEOUT, _TRIES = 2**18, 30, 4
 
 class _BrokenError(Exception):
     """The transfer ended early; the part that arrived is kept."""
-
-
-def cache_folder() -> Path:
-    """The download cache: `matinee` in XDG_CACHE_HOME, by default ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matinee"
 
 
 def fetch(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
-from matinee.data.fetch import SETS, cache_folder
+from matinee.data.fetch import SETS
 from matinee.errors import DataError, did_you_mean
+from matinee.folders import cache_folder
 from matinee.reading.archives import STDIN, base
 
 BUNDLED = "bundled"
@@ -40,7 +41,7 @@ def available() -> list[tuple[str, str, Path]]:
 
 def find(data: str | Path) -> Path:
     """Resolve a path or name. Raises DataError with the closest name and how to fetch it."""
-    path = Path(data).expanduser()
+    path = _expanded(Path(data))
     if str(data) in STDIN or path.exists():
         return path
     name = str(data)
@@ -53,6 +54,14 @@ def find(data: str | Path) -> Path:
         raise DataError(f"no file or folder {name}; give a path that exists, or a name of `matinee data list`")
     hint = did_you_mean(name, {*known, *SETS})
     raise DataError(f"no data set {name!r}{hint} (to download one: matinee data fetch NAME)")
+
+
+def _expanded(path: Path) -> Path:
+    """A path with `~` replaced by the home folder, if there is one of that name."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _roots() -> Iterator[tuple[str, Path]]:

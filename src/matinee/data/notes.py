@@ -30,10 +30,10 @@ def columns_note(read: Read) -> str:
 
 
 def dropped_note(read: Read, n_kept: int) -> str:
-    """`dropped 48 of 1,000 lines: no item 48 (--drop-blank)`."""
+    """`dropped 50 of 1,000 lines: comments 2, no item 48`."""
     n_dropped = sum(read.dropped.values())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in read.dropped.items())
-    return f"dropped {n_dropped:,} of {n_dropped + n_kept:,} lines: {reasons} (--drop-blank)"
+    return f"dropped {n_dropped:,} of {n_dropped + n_kept:,} lines: {reasons}"
 
 
 def read_notes(reads: Sequence[tuple[Read, int]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import polars as pl
 from matinee.arrays import IntArray
 from matinee.config import ColumnsConfig
 from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles_of
+from matinee.data.parquet import TAGS
 from matinee.dataset import Dataset
 from matinee.histories import Instant
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
+from matinee.reading.columnar import OWN
 from matinee.reading.columns import SNIFFED, recognise
 from matinee.reading.table import Read, Table, as_table, read_table
 from matinee.reading.timestamps import MICROS
+from matinee.vocab import Id
 
 
 def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, fallback: str | None = None) -> Log:
@@ -46,15 +50,21 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     roles = table.roles(columns)
     table = _without_blanks(table, roles) if columns.drop_blank else table
     frame, where, locate = table.frame, table.where, table.locate
-    users, user_notes = read_ids(frame[roles["user"]], "user", where, locate)
-    items, item_notes = read_ids(frame[roles["item"]], "item", where, locate)
-    notes = (*table.notes, *user_notes, *item_notes)
+    users, items = frame[roles["user"]], frame[roles["item"]]
+    notes = table.notes
+    if table.format != OWN:  # there text ids are text on purpose
+        users, user_notes = read_ids(users, "user", where, locate)
+        items, item_notes = read_ids(items, "item", where, locate)
+        notes += (*user_notes, *item_notes)
     values = None
     if "value" in roles:
         values, value_notes = read_values(frame[roles["value"]], where, locate)
         notes += value_notes
     title_columns = _title_columns(frame.columns, roles)
     titles = _titles(frame, items, title_columns) if title_columns else None
+    if titles and table.format == OWN and TAGS in frame.columns:
+        titles = replace(titles, tags=_tags(frame[TAGS], items))
+        title_columns |= {TAGS: TAGS}
     times: IntArray | None = None
     if "at" in roles:
         micros, unit = read_micros(frame[roles["at"]], where, locate)
@@ -87,6 +97,12 @@ def _title_columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, 
     """The columns of titles and genres in a log's own table; empty without titles."""
     columns = recognise([name for name in names if name not in roles.values()], ("title", "genres"))
     return columns if "title" in columns else {}
+
+
+def _tags(column: pl.Series, items: pl.Series) -> dict[Id, tuple[str, ...]]:
+    """Tags by item, from a data set that was imported."""
+    known = pl.DataFrame({"id": items, "tags": column}).unique("id").filter(pl.col("tags") != "")
+    return {id: tuple(tags.split("|")) for id, tags in known.rows()}
 
 
 def _titles(frame: pl.DataFrame, items: pl.Series, columns: Mapping[str, str]) -> Titles:

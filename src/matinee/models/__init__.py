@@ -3,8 +3,9 @@
 from importlib import import_module
 from typing import Any, TypeVar
 
-from matinee.errors import MatineeError, did_you_mean
+from matinee.errors import MatineeError
 from matinee.models.base import Recommender
+from matinee.models.other_names import hint
 from matinee.models.outside import (
     check_model,
     class_path,
@@ -78,7 +79,7 @@ def model_class(name: str) -> type[Recommender[Any]]:
         return found
     if (installed := installed_model(name)) is not None:
         return installed
-    raise MatineeError(f"no model {name!r}{did_you_mean(name, model_names())}")
+    raise MatineeError(f"no model {name!r}{hint(name, model_names())}")
 
 
 def create(name: str, **settings: object) -> Recommender[Any]:

@@ -64,6 +64,10 @@ class Recommender(ABC, Generic[StateT]):
         weighed = self.weigh(histories)
         return self.fold_in(weighed if self.predicts_values else weighed.counted())
 
+    def least_memory(self, train: TrainingData) -> int:
+        """Bytes that `fit` needs at least, as settings and sizes say: by default those of a vector for each item."""
+        return 4 * int(getattr(self.config, "dim", 0)) * train.n_items
+
     @property
     def fitted(self) -> bool:
         """Whether `fit` has run or an artefact was loaded."""

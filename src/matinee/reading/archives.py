@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from matinee.errors import DataError
-from matinee.reading.compression import MAX_BYTES, MAX_RATIO, peek, unpack
+from matinee.reading.compression import MAX_BYTES, MAX_RATIO, TooLargeError, peek, unpack
 
 STDIN = ("-", "/dev/stdin")
 _ZIP = b"PK\x03\x04"
@@ -86,16 +86,19 @@ class Held(Archive):
 
 
 class Zip(Archive):
-    """A zip that is read in place, without unpacking to disk. raw: its bytes, where it is not a file on disk."""
+    """A zip that is read in place, without unpacking to disk.
 
-    def __init__(self, path: Path, raw: bytes | None = None) -> None:
+    raw: its bytes, where it is not a file on disk; limit: of what it unpacks to, in bytes. Raises TooLargeError beyond.
+    """
+
+    def __init__(self, path: Path, raw: bytes | None = None, limit: int | None = None) -> None:
         self.path, self._raw = path, raw
         with self._opened() as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
         for member in members:
             _check_name(path, member.filename)
             _check_ratio(path, member)
-        _check_total(path, sum(member.file_size for member in members))
+        _check_total(path, sum(member.file_size for member in members), limit or MAX_BYTES)
         self._names = sorted(m.filename for m in members if not _is_hidden(PurePosixPath(m.filename)))
 
     def names(self) -> list[str]:
@@ -135,7 +138,7 @@ class Tar(Archive):
             members = [member for member in archive if member.isfile() and not member.issparse()]
         for member in members:
             _check_name(path, member.name)
-        _check_total(path, sum(member.size for member in members))
+        _check_total(path, sum(member.size for member in members), MAX_BYTES)
         self._members = {member.name.removeprefix("./"): member for member in members}
         self._names = sorted(name for name in self._members if not _is_hidden(PurePosixPath(name)))
 
@@ -250,15 +253,15 @@ def _check_name(path: Path, name: str) -> None:
 def _check_ratio(path: Path, member: zipfile.ZipInfo) -> None:
     ratio = member.file_size / max(member.compress_size, 1)
     if member.file_size > 2**20 and ratio > MAX_RATIO:
-        raise DataError(
+        raise TooLargeError(
             f"{path} contains {member.filename!r}, which unpacks to {ratio:,.0f} times its size; "
             "unpack it by hand if you trust it"
         )
 
 
-def _check_total(path: Path, size: int) -> None:
-    if size > MAX_BYTES:
-        raise DataError(f"{path} unpacks to more than {MAX_BYTES // 2**30} GiB; unpack it by hand if you trust it")
+def _check_total(path: Path, size: int, limit: int) -> None:
+    if size > limit:
+        raise TooLargeError(f"{path} unpacks to more than {limit // 2**20:,} MiB; unpack it by hand if you trust it")
 
 
 def _is_hidden(name: PurePosixPath | Path) -> bool:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
+from matinee.destinations import MARK, MARKED_BYTES
 from matinee.errors import DataError
 from matinee.reading.archives import Zip
 
+OWN = "Parquet of Matinee"
+"""The format of a data set that `matinee data import` wrote: its ids are as they should be."""
 MAX_CELL_RATIO = 4_000
 """Cells for each byte of a Parquet file: run lengths may stand for any number of rows in a few bytes."""
 _FEW_CELLS = 2**26
@@ -22,7 +25,7 @@ _PARQUET, _ARROW, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 def read_columnar(raw: bytes, where: str) -> tuple[pl.DataFrame, str, tuple[str, ...]] | None:
     """The table of a file, its format and notes; None if the bytes are of none of the formats. Raises DataError."""
     if raw.startswith(_PARQUET):
-        return _parquet(raw, where), "Parquet", ()
+        return _parquet(raw, where), OWN if MARK in raw[-MARKED_BYTES:] else "Parquet", ()
     if raw.startswith(_ARROW):
         return _arrow(raw, where, pl.read_ipc), "Arrow", ()
     if raw.startswith(_ARROW_STREAM):

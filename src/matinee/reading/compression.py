@@ -59,9 +59,16 @@ _FOREIGN: Mapping[bytes, str] = {
 }
 
 
-def unpack(raw: bytes, where: str) -> bytes:
-    """The bytes inside gzip, bzip2, xz or zstd; other bytes as they are. Raises DataError for damage or a bomb."""
-    limit = max(SMALL, min(MAX_RATIO * len(raw), MAX_BYTES))
+class TooLargeError(DataError):
+    """What a file unpacks to is beyond its bound."""
+
+
+def unpack(raw: bytes, where: str, limit: int | None = None) -> bytes:
+    """The bytes inside gzip, bzip2, xz or zstd; other bytes as they are.
+
+    limit: bytes of the result, by default in proportion to the file. Raises DataError for damage, TooLargeError beyond.
+    """
+    limit = limit or max(SMALL, min(MAX_RATIO * len(raw), MAX_BYTES))
     for _ in range(_LAYERS):
         stream = _stream(raw)
         if stream is None:
@@ -105,8 +112,5 @@ def _unpacked(raw: bytes, stream: tuple[str, _Opener], where: str, limit: int) -
     except _DAMAGE as error:
         raise DataError(f"{where} is damaged {kind} ({error}); download or copy it again") from None
     if size > limit:
-        raise DataError(
-            f"{where} unpacks to more than {limit / 2**20:,.0f} MiB, over {MAX_RATIO} times its size; "
-            "unpack it by hand if you trust it"
-        )
+        raise TooLargeError(f"{where} unpacks to more than {limit / 2**20:,.0f} MiB; unpack it by hand if you trust it")
     return b"".join(chunks)

@@ -28,25 +28,41 @@ def is_json(raw: bytes) -> bool:
 
 def read_json(raw: bytes, where: str) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The table of decoded JSON text, its format and notes. Raises DataError if it is damaged or not one table."""
-    first = raw[: raw.find(b"\n")] if b"\n" in raw.strip() else b""
-    if _is_whole(first):
+    if _is_lines(raw):
         return _lines(raw, where), "JSON lines", ()
     return tables_of(raw, where)
 
 
 def tables_of(raw: bytes, where: str, *, key: str | None = None) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The table of one JSON document. key: which array of an object that has several. Raises DataError."""
+    document = _parsed(raw, where)
+    if isinstance(document, Mapping):
+        return _of_object(document, where, key)
+    return _of_rows(document, where, None), "JSON", ()
+
+
+def arrays_of(raw: bytes, where: str) -> dict[str, pl.DataFrame]:
+    """Every table of decoded JSON text: the arrays of objects in an object by name, else the only one, without a name.
+
+    Raises DataError if it is damaged or holds no table.
+    """
+    if raw.lstrip().startswith(b"{") and not _is_lines(raw):
+        document = _parsed(raw, where)
+        arrays = {name: rows for name, rows in document.items() if _is_table(rows)}
+        if arrays:
+            return {name: _of_rows(rows, where, None) for name, rows in arrays.items()}
+    return {"": read_json(raw, where)[0]}
+
+
+def _parsed(raw: bytes, where: str) -> Any:  # noqa: ANN401 - any JSON
     try:
-        document = json.loads(raw)
+        return json.loads(raw)
     except ValueError as error:
         line = getattr(error, "lineno", 1)
         problem = getattr(error, "msg", error)
         raise DataError(f"{where}, line {line}: damaged JSON ({problem}); write or copy it again") from None
     except RecursionError:
         raise DataError(f"{where} is JSON nested too deep for a table; give an array of objects") from None
-    if isinstance(document, Mapping):
-        return _of_object(document, where, key)
-    return _of_rows(document, where, None), "JSON", ()
 
 
 def _of_object(document: Mapping[str, Any], where: str, key: str | None) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
@@ -121,7 +137,7 @@ def _series(name: str, cells: Sequence[Any]) -> pl.Series:
 
 
 def _text(cell: object) -> str:
-    return cell if isinstance(cell, str) else json.dumps(cell)
+    return cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else json.dumps(cell)
 
 
 def _lines(raw: bytes, where: str) -> pl.DataFrame:
@@ -139,6 +155,11 @@ def _lines(raw: bytes, where: str) -> pl.DataFrame:
                 problem = getattr(error, "msg", error)
                 raise DataError(f"{where}, line {number}: damaged JSON ({problem}); fix it or drop the line") from None
     return _of_rows(rows, where, None)
+
+
+def _is_lines(raw: bytes) -> bool:
+    """Whether each line is a document of its own, by the first of them."""
+    return b"\n" in raw.strip() and _is_whole(raw[: raw.find(b"\n")])
 
 
 def _is_whole(line: bytes) -> bool:

@@ -69,6 +69,10 @@ class PMI(Recommender[csr_array]):
     vectors: FloatArray  # [I, D], e; [I, 0] with form = "neighbours"
     popularity_factors: FloatArray  # [I], n^q
 
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: also the counts of the pairs of the longest history."""
+        return max(super().least_memory(train), 8 * int(np.diff(train.histories.starts).max(initial=0)) ** 2)
+
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim."""
         config, n_items = self.config, train.n_items

@@ -1,6 +1,5 @@
 """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck 2019), and EDLAE (Steck 2020)."""
 
-from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Config, Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
+from matinee.memory import require_memory
 from matinee.models.base import Recommender
 from matinee.training.run import Run
 
@@ -63,7 +63,7 @@ class EASE(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the weights do not fit into memory."""
-        _require_memory(train.n_items, run.memory)
+        _require_memory(train, run.memory)
         matrix = self._scaled(train)  # [U, I]
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
@@ -169,20 +169,12 @@ def _symmetrise(lower: FloatArray) -> FloatArray:
     return whole
 
 
-def _require_memory(n_items: int, memory: int | None) -> None:
-    needed = int(4.2 * n_items**2) + BLOCK_ROWS * n_items * 4
-    available = memory if memory is not None else _available_memory()
-    if available is not None and needed > available:
-        raise MatineeError(
-            f"ease needs {needed / 2**30:.1f} GB for {n_items:,} items and {available / 2**30:.1f} GB are free; "
-            "use item-knn, which stays sparse, or fewer items (--min-item-events)"
-        )
-
-
-def _available_memory() -> int | None:
-    """Bytes available without swapping; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+def _require_memory(train: TrainingData, memory: int | None) -> None:
+    """Raises MatineeError unless the weights, a block of rows and, with few users, their projections fit."""
+    n_items, n_users = train.n_items, train.n_users
+    needed = 4 * n_items * (n_items + BLOCK_ROWS)
+    if n_users < FEW_USERS * n_items:
+        needed += 4 * n_users * (n_users + n_items)
+    what = f"EASE keeps {n_items:,} x {n_items:,} weights, 4 bytes each, and"
+    fix = "filter items (--min-item-events), or use ials or item-knn, which stay small"
+    require_memory(needed, what, fix, memory)
