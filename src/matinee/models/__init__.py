@@ -22,6 +22,7 @@ MODELS = {
     "item-knn": "matinee.models.neighbours.item_knn:ItemKNN",
     "user-knn": "matinee.models.neighbours.user_knn:UserKNN",
     "ease": "matinee.models.linear.ease:EASE",
+    "linear-next": "matinee.models.linear.linear_next:LinearNext",
     "ials": "matinee.models.factors.ials:IALS",
     "vbmf": "matinee.models.factors.vbmf:VBMF",
     "movie-pairs": "matinee.models.cooccurrence.movie_pairs:MoviePairs",
