@@ -18,7 +18,8 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.training.checkpoint import read_checkpoint
 from matinee.training.configs import EpochsConfig, GradientConfig
-from matinee.training.loop import NonFiniteLoss, learning_rate_factor, train_epochs
+from matinee.training.divergence import NonFiniteLoss
+from matinee.training.loop import learning_rate_factor, train_epochs
 from matinee.training.run import Run
 
 TRAIN = TrainingData(Histories.of([[0, 1], [2]]), 3)
@@ -58,7 +59,7 @@ class Steps:
         self.position = self.position + rate * self.run.rng.normal(size=4)
         if self.config.stop_at == self.epochs:
             raise NonFiniteLoss(7, float("nan"))
-        return {"loss": float(self.position.sum())}
+        return {"loss": 10 + float(self.position.sum())}
 
     def state(self) -> dict[str, np.ndarray]:
         return {"position": self.position.copy(), "epochs": self.epochs.copy()}
@@ -91,7 +92,7 @@ def test_all_epochs_are_trained_and_reported() -> None:
     np.testing.assert_allclose(model.position, expected[-1])
     assert reported == [(1, 3, {"loss"}), (2, 3, {"loss"}), (3, 3, {"loss"})]
     assert [row["epoch"] for row in model.curves] == [1, 2, 3]
-    np.testing.assert_allclose([row["loss"] for row in model.curves], expected.sum(axis=1))
+    np.testing.assert_allclose([row["loss"] for row in model.curves], 10 + expected.sum(axis=1))
 
 
 def test_early_stopping_keeps_the_best_epoch() -> None:

@@ -5,7 +5,7 @@ It depends neither on torch nor on a model's internals: a model passes a `Traine
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import cos, inf, isfinite, pi
+from math import cos, inf, pi
 from time import perf_counter
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -16,6 +16,7 @@ from matinee.errors import MatineeError
 from matinee.histories import TrainingData
 from matinee.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from matinee.training.configs import EpochsConfig, GradientConfig
+from matinee.training.divergence import DivergenceError, require_epoch
 from matinee.training.run import Run
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
@@ -28,7 +29,7 @@ class Trainer(Protocol):
     def epoch(self, rate: float) -> dict[str, float]:
         """One pass over the data with the learning rate times `rate`. Returns metrics, including `loss`.
 
-        Raises NonFiniteLoss if a step's loss is NaN or infinite.
+        Raises DivergenceError if a step's loss is NaN, infinite or past any use.
         """
         ...
 
@@ -57,23 +58,14 @@ class TrainedModel(Protocol):
         ...
 
 
-class NonFiniteLoss(ArithmeticError):
-    """The loss of a step (from 1 within its epoch) is NaN or infinite."""
-
-    def __init__(self, step: int, value: float) -> None:
-        super().__init__(f"loss is {value} at step {step}")
-        self.step = step
-        self.value = value
-
-
 def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run: Run) -> None:
     """Train a model whose config is an EpochsConfig; sets its learned attributes and `curves`.
 
     Early stopping calls run.validation with the model; without it all epochs are trained. run.checkpoint is written at
     most every run.checkpoint_seconds and on interruption; with run.resume training continues from it, bit by bit as
     if it had not been interrupted.
-    Raises MatineeError if the loss is NaN or infinite (the model keeps the last finite epoch), or if the checkpoint
-    belongs to other settings, data or seed.
+    Raises MatineeError if training diverges (the model keeps the epoch before), or if the checkpoint belongs to other
+    settings, data or seed.
     """
     config = model.config
     if not isinstance(config, EpochsConfig):
@@ -87,14 +79,14 @@ def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run
             if run.checkpoint is not None and perf_counter() - written >= run.checkpoint_seconds:
                 write_checkpoint(run.checkpoint, last)
                 written = perf_counter()
-    except NonFiniteLoss as stop:
+    except DivergenceError as stop:
         trainer.restore(last.state)
         done = len(last.curves)
         if done:
             _publish(model, trainer, last)
+        fix = "a smaller learning_rate, or clip_norm = 1" if isinstance(config, GradientConfig) else "a larger l2"
         raise MatineeError(
-            f"{model.name}: the loss is {stop.value} at step {stop.step} of epoch {done + 1}; "
-            f"use a smaller learning_rate, or clip_norm = 1 (the model keeps what it had after epoch {done})"
+            f"{model.name}: {stop} of epoch {done + 1}; use {fix} (the model keeps what it had after epoch {done})"
         ) from None
     except KeyboardInterrupt:
         if run.checkpoint is not None:
@@ -109,8 +101,8 @@ def _train_epoch(model: TrainedModel, trainer: Trainer, run: Run, before: Checkp
     epoch = len(before.curves) + 1
     started = perf_counter()
     metrics = trainer.epoch(learning_rate_factor(config, before.curves))
-    if not isfinite(metrics["loss"]):
-        raise NonFiniteLoss(1, metrics["loss"])
+    state = trainer.state()
+    require_epoch(metrics["loss"], before.curves, state)
     row = {"epoch": epoch, **metrics, "seconds": perf_counter() - started}
     learned = None
     if run.validation is not None and config.patience and epoch % config.validate_every == 0:
@@ -123,7 +115,7 @@ def _train_epoch(model: TrainedModel, trainer: Trainer, run: Run, before: Checkp
         run.on_epoch(epoch, config.epochs, metrics | ({"best": best_score} if best_epoch else {}))
     best = learned if best_epoch == epoch else before.best
     rng_state = dict(run.rng.bit_generator.state)
-    return replace(before, state=trainer.state(), rng_state=rng_state, curves=curves, best=best)
+    return replace(before, state=state, rng_state=rng_state, curves=curves, best=best)
 
 
 def learning_rate_factor(config: EpochsConfig, curves: Curves) -> float:

@@ -1,7 +1,6 @@
 """Gradient descent for the epoch loop: named parameters, Adam, and the losses of one epoch. Also dropout."""
 
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from matinee.training.configs import GradientConfig
-from matinee.training.loop import NonFiniteLoss
+from matinee.training.divergence import require_step
 
 if TYPE_CHECKING:
     from matinee.training.run import Run
@@ -41,6 +40,7 @@ class TorchTrainer:
         self._losses = losses
         self._clip_norm = config.clip_norm
         self._learning_rate = config.learning_rate
+        self._first_loss: float | None = None
         self.optimizer = torch.optim.Adam(
             list(self.parameters.values()), lr=config.learning_rate, weight_decay=decay, fused=True
         )
@@ -52,8 +52,8 @@ class TorchTrainer:
         values = []
         for step, loss in enumerate(self._losses(), start=1):
             value = loss.item()
-            if not isfinite(value):
-                raise NonFiniteLoss(step, value)
+            self._first_loss = value if self._first_loss is None else self._first_loss
+            require_step(step, value, self._first_loss)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             if self._clip_norm:
