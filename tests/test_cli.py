@@ -147,7 +147,7 @@ def test_evaluation_options_change_the_result(cli: Cli, log: Path) -> None:
     assert len(set(results.values())) == 4
 
 
-@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "k-fold", "session"])
+@pytest.mark.parametrize("method", ["random", "leave-last", "time", "new-users", "new-items", "k-fold", "session"])
 def test_every_split_runs(cli: Cli, log: Path, method: str) -> None:
     report = cli(
         "evaluate", "item-knn", "--data", str(log), "--split", method, "-k", "5", "--samples", "100", "--json"
@@ -247,7 +247,7 @@ def test_compare_gives_verdicts_and_a_figure(cli: Cli, log: Path, tmp_path: Path
         (["evaluate", "ease", "--split", "rndom"], "--split rndom is unknown; did you mean 'random'?"),
         (
             ["evaluate", "ease", "--split", "xyz"],
-            "known are: files, k-fold, leave-last, new-users, random, session, time",
+            "known are: files, k-fold, leave-last, new-items, new-users, random, session, time",
         ),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),

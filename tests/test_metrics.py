@@ -7,6 +7,7 @@ from matinee.errors import MatineeError
 from matinee.evaluation import metrics
 from matinee.evaluation.liking import Scale, measure_liking
 from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.new_items import MEASURED, NEW
 from matinee.histories import Histories
 
 UNKNOWN = -1
@@ -194,6 +195,7 @@ def test_every_metric_is_measured_under_its_name():
     measured |= {f"{name}@2" for name in metrics.OF_ALL_LISTS}
     judged = Histories.of([[0, 1]], [[1.0, 5.0]])
     measured |= set(measure_liking(items, judged, Scale(0.0, 5.0, 4.0, 2.0), 2, [2]))
+    measured |= {f"{NEW}{name}@2" for name in MEASURED}  # of lists of new items; measured in test_content_maps.py
     measured |= set(metrics.errors_of_values(np.ones(1), np.ones(1), np.array([0, 1])))
     assert {metrics.parse_metric(name)[0] for name in measured} == set(metrics.METRICS)
 

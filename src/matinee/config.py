@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from matinee.errors import MatineeError
 from matinee.problems import first_problem
 
-SplitMethod = Literal["random", "leave-last", "time", "new-users", "k-fold", "session", "files"]
+SplitMethod = Literal["random", "leave-last", "time", "new-users", "new-items", "k-fold", "session", "files"]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
 SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
@@ -87,7 +87,7 @@ class SplitConfig(Config):
     """The split method."""
     ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
     """Ratios of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
-    of sessions (session)."""
+    of items (new-items), of sessions (session)."""
     seed: int = Field(42, ge=0)
     """The random seed."""
     at: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from matinee.config import (
     configure,
 )
 from matinee.data.filters import apply_filters
+from matinee.data.item_tables import add_items, items_of
 from matinee.data.loading import events_from_frame
 from matinee.data.loading import load as load_data
 from matinee.data.split_settings import check_settings
@@ -36,12 +37,15 @@ from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.report import Report
 from matinee.histories import Histories
+from matinee.item_table import ItemTable
 from matinee.lists import everyone
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.memory import require_memory
 from matinee.models import create
 from matinee.models.base import Recommender
+from matinee.models.content.config import ContentConfig
+from matinee.models.content.content_map import predict_new_items
 from matinee.recommender import Engine, Recommendation
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
@@ -130,7 +134,7 @@ def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
 
 
 def split(data: Dataset | str | Path, method: str = "random", **settings: object) -> Split:
-    """Split a data set into train, valid and test: random, leave-last, time, new-users, k-fold or session.
+    """Split a data set into train, valid and test: random, time, new-users, new-items, k-fold, session, ...
 
     settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42. Method "files" takes the path of
     a folder or zip with tables of train, test and optionally valid instead of a data set, and as settings also the
@@ -157,6 +161,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     seed: int = 42,
     refit: SplitParts = "train",
     values: ValuesConfig | Mapping[str, object] | str = "unary",
+    items: ItemTable | Literal["catalogue"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -166,11 +172,15 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
 
     model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
     continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
-    the fields of ValuesConfig); settings: the model's hyper-parameters. Early stopping monitors the valid part of the
-    split; with refit="train+valid" or a whole data set there is none to monitor.
+    the fields of ValuesConfig); items: what is known of the items (`mt.items`, or `catalogue`: the genres, years and
+    tags of the data), from which items without an event are predicted, as `content` says; settings: the model's
+    hyper-parameters. Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set
+    there is none to monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value.
     """
     unfitted = create(model, **settings)
+    if isinstance(on, Dataset) and isinstance(items, ItemTable):
+        on = add_items(on, items)
     data = on.data if isinstance(on, Split) else on
     train = (on if isinstance(on, Split) else whole(on)).training(refit)
     if not len(train.histories.items):
@@ -193,9 +203,29 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
-    if notes := _fit_notes(unfitted, monitored is not None):
+    notes = _fit_notes(unfitted, monitored is not None)
+    if items is not None:
+        fitted, about["content"] = predict_new_items(fitted, _table_of(items, data), train.popularity, content)
+        notes += about["content"].pop("notes")
+    if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def items(frame: Any, **columns: object) -> ItemTable:  # noqa: ANN401 - any data frame
+    """A table of items from a polars, pandas or Arrow frame, or a dict of columns: one row an item.
+
+    columns: item, title, year, genres, text, lists, numbers, link and picture, names of columns; text, lists and
+    numbers may be several. All but lists and numbers are recognised by name.
+    Raises DataError for an unknown column, or an id that is missing or stands twice.
+    """
+    return items_of(frame, **columns)
+
+
+def _table_of(items: ItemTable | Literal["catalogue"], data: Dataset) -> ItemTable:
+    """The features of the items of a data set: those of a table, then those of the catalogue."""
+    own = ItemTable.of_catalogue(data.items, data.catalogue)
+    return own if isinstance(items, str) else items.of_items(data.items).filled_from(own)
 
 
 def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:

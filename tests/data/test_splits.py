@@ -57,7 +57,7 @@ def test_random_draws_every_position_equally_often():
     np.testing.assert_allclose(shares[1:], 0.25, atol=0.03)
 
 
-@pytest.mark.parametrize("method", ["random", "new-users", "k-fold"])
+@pytest.mark.parametrize("method", ["random", "new-users", "new-items", "k-fold"])
 def test_the_split_depends_on_the_seed(method):
     first, again, other = (split(log(), SplitConfig(split=method, seed=seed)).labels for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -223,7 +223,7 @@ def test_a_cut_in_time_counts_the_users_it_leaves_without_inputs():
 
 
 USED = {
-    "ratios": {"random", "time", "new-users", "session"},
+    "ratios": {"random", "time", "new-users", "new-items", "session"},
     "at": {"time"},
     "input_share": {"new-users"},
     "folds": {"k-fold"},
@@ -235,7 +235,7 @@ USED = {
 }
 VALUES = {"ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",), "input_share": 0.5, "folds": 4, "fold": 1, "gap": "2h"}
 VALUES |= {"min_length": 3, "earlier": True, "path": "parts"}
-METHODS = ("random", "leave-last", "time", "new-users", "k-fold", "session", "files")
+METHODS = ("random", "leave-last", "time", "new-users", "new-items", "k-fold", "session", "files")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -7,6 +7,7 @@ import numpy as np
 from matinee.arrays import BoolArray, IntArray
 from matinee.config import SplitConfig
 from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
+from matinee.data.new_items import new_items
 from matinee.data.sessions import find_sessions
 from matinee.data.split_settings import checked_ratios
 from matinee.dataset import Dataset
@@ -144,6 +145,7 @@ METHODS: dict[str, Method] = {
     "leave-last": leave_last,
     "time": time,
     "new-users": new_users,
+    "new-items": new_items,
     "k-fold": k_fold,
     "session": session,
 }

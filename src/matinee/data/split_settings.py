@@ -12,6 +12,7 @@ USES: dict[str, tuple[str, ...]] = {
     "leave-last": (),
     "time": ("ratios", "at"),
     "new-users": ("ratios", "input_share"),
+    "new-items": ("ratios",),
     "k-fold": ("folds", "fold"),
     "session": ("ratios", "gap", "min_length", "earlier"),
     "files": ("path",),

@@ -18,6 +18,7 @@ from matinee.evaluation.metrics import (
     LOWER_IS_BETTER,
     OF_ALL_LISTS,
     OF_LIKING,
+    OF_NEW_ITEMS,
     WITHOUT_K,
     PerUser,
     accuracy,
@@ -28,6 +29,7 @@ from matinee.evaluation.metrics import (
     parse_metric,
     support,
 )
+from matinee.evaluation.new_items import items_held_out, measure_new, require_new_items
 from matinee.evaluation.report import Report, describe_split
 from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
@@ -74,6 +76,8 @@ def evaluate(
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
     others = {name: PerUser(column) for name, column in _liking(task, items, scale, config.k).items()}
+    new = measure_new(model, task, items_held_out(split, config.on), config.k, cold)
+    others |= {name: PerUser(column) for name, column in new.items()}
     others |= _errors(model, task) if model.predicts_values else {}
     per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, others)
     per_user = {name: task.of_users(each) for name, each in per_list.items()}
@@ -121,12 +125,17 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     config = EvaluationConfig(on=on, predict="last")
     scale = scale_of(split.data, config) if base in OF_LIKING else None
     require_scale(metric, scale, split.data)
+    held_out = items_held_out(split, on)
+    if base in OF_NEW_ITEMS:
+        require_new_items(metric, held_out)
     task = Task.of(split, config)
     sign = -1.0 if base in LOWER_IS_BETTER else 1.0
 
     def score(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
             return sign * _errors(model, task)[base].mean
+        if base in OF_NEW_ITEMS:
+            return PerUser(measure_new(model, task, held_out, [k or 1])[metric]).mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
         if scale is not None:
             return sign * _known_mean(_liking(task, items, scale, [k or 1])[metric], metric)

@@ -32,6 +32,9 @@ METRICS = {
     "disliked-ndcg": "ndcg of the targets that their user rated low (disliked): lower is better",
     "graded-ndcg": "ndcg in which a target gains 2^stars - 1",
     "disliked": "share of the first k that the user rated low: lower is better",
+    "new-ndcg": "ndcg of lists in which only new items stand, of a split by new items",
+    "new-recall": "recall of such lists",
+    "new-hit-rate": "hit-rate of such lists",
     "rmse": "root of the mean squared error of the predicted values of the targets",
     "mae": "mean absolute error of the predicted values of the targets",
 }
@@ -40,6 +43,8 @@ WITHOUT_K = frozenset({"rmse", "mae"})
 LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "disliked-ndcg", "disliked"})
 OF_LIKING = frozenset({"liked-ndcg", "disliked-ndcg", "graded-ndcg", "disliked"})
 """Metrics that need ratings: `evaluation.liking` measures them."""
+OF_NEW_ITEMS = frozenset({"new-ndcg", "new-recall", "new-hit-rate"})
+"""Metrics of lists of new items: `evaluation.new_items` measures them."""
 LONG_LIST = 200
 """Lists up to this length are compared pair by pair for their diversity, longer ones by combinations of genres."""
 PATTERN_PAIRS = 2**20

@@ -137,6 +137,7 @@ def describe_split(split: Split) -> dict[str, Any]:
         "leave-last": (),
         "time": ("at",) if split.config.at else ("ratios",),
         "new-users": ("ratios", "seed", "input_share"),
+        "new-items": ("ratios", "seed"),
         "k-fold": ("folds", "fold", "seed"),
         "session": ("ratios", "gap", "min_length", "earlier"),
         "files": ("path",),

@@ -32,6 +32,9 @@ class Recommender(ABC, Generic[StateT]):
     """Whether the order of the items depends on the history at all."""
     ordered: ClassVar[bool] = False
     """Whether scores depend on the order of events in the history: a sequence model, evaluated by protocols C."""
+    item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()
+    """Learned arrays in which an item's score is linear, with the axis of items: a content map predicts those of new
+    items. Empty for a model without any."""
     value_map: ValueMap = UNARY
     """How the events of a history weigh; set before `fit`, saved with the model."""
     curves: tuple[dict[str, float], ...] = ()

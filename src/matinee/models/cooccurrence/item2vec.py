@@ -74,6 +74,7 @@ class Item2Vec(Recommender[FloatArray]):
     Config = Item2VecConfig
     uses_weights = True
     learned = ("items", "context_vectors")
+    item_arrays = (("items", 0), ("context_vectors", 0))
     config: Item2VecConfig
     items: FloatArray  # [I, D], u
     context_vectors: FloatArray  # [I, D], v

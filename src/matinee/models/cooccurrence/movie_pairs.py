@@ -69,6 +69,7 @@ class MoviePairs(Recommender[FloatArray]):
     Config = MoviePairsConfig
     uses_weights = True
     learned = ("items", "input_vectors", "bias")
+    item_arrays = (("items", 0), ("input_vectors", 0), ("bias", 0))
     config: MoviePairsConfig
     items: FloatArray  # [I, D], e
     input_vectors: FloatArray  # [I, D], f(e)

@@ -70,6 +70,7 @@ class BPR(Recommender[FloatArray]):
     0.013 on the bundled data."""
     uses_weights = True
     learned = ("items", "bias", "users", "user_rows", "projection")
+    item_arrays = (("items", 0), ("bias", 0))
     config: BPRConfig
     items: FloatArray  # [I, D], h
     bias: FloatArray  # [I], b

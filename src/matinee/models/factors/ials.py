@@ -61,6 +61,7 @@ class IALS(Recommender[FloatArray]):
     name = "ials"
     Config = IALSConfig
     learned = ("items",)
+    item_arrays = (("items", 0),)
     uses_weights = True
     config: IALSConfig
     items: FloatArray  # [I, D], H

@@ -57,6 +57,7 @@ class EASE(Recommender[csr_array]):
     name = "ease"
     Config = EASEConfig
     learned = ("weights",)
+    item_arrays = (("weights", 1),)
     uses_weights = True
     config: EASEConfig
     weights: FloatArray  # [I, I], B above

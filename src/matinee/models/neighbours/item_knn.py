@@ -47,6 +47,7 @@ class ItemKNN(Recommender[csr_array]):
     name = "item-knn"
     Config = ItemKNNConfig
     learned = ("similarities",)
+    item_arrays = (("similarities", 1),)
     uses_weights = True
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i

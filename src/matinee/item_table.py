@@ -1,0 +1,87 @@
+"""What is known of items beside their events: titles, years, lists of words, texts, numbers, links and pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.catalogue import Catalogue
+from matinee.vocab import UNKNOWN, Vocab
+
+Words = tuple[tuple[str, ...], ...]
+Texts = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable:
+    """One row an item, whether anybody has an event with it or not; row r is item `items.id(r)`.
+
+    titles: [n], "" if unknown; years: [n], 0 if unknown. By the name of their column: lists: genres, people, ... [n];
+    texts: [n], "" if there is none; numbers: [n], NaN if unknown. links, pictures: [n], "" if there is none, or ().
+    """
+
+    items: Vocab
+    titles: Texts
+    years: IntArray
+    lists: Mapping[str, Words] = field(default_factory=dict)
+    texts: Mapping[str, Texts] = field(default_factory=dict)
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    links: Texts = ()
+    pictures: Texts = ()
+
+    @classmethod
+    def of_catalogue(cls, items: Vocab, catalogue: Catalogue) -> "ItemTable":
+        """What a data set knows of its items: titles, years, genres and tags."""
+        lists = {"genres": catalogue.genres} | ({"tags": catalogue.tags} if catalogue.tags else {})
+        return cls(items, catalogue.titles, np.array(catalogue.years, dtype=np.int32), lists)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def of_items(self, items: Vocab) -> "ItemTable":
+        """The rows of other items, in their order; empty for those that are not in the table."""
+        rows = self.items.rows(items.ids)
+        return ItemTable(
+            items,
+            _take(self.titles, rows, ""),
+            _take_array(self.years, rows, 0),
+            {name: _take(column, rows, ()) for name, column in self.lists.items()},
+            {name: _take(column, rows, "") for name, column in self.texts.items()},
+            {name: _take_array(column, rows, np.nan) for name, column in self.numbers.items()},
+            _take(self.links, rows, "") if self.links else (),
+            _take(self.pictures, rows, "") if self.pictures else (),
+        )
+
+    def filled_from(self, other: "ItemTable") -> "ItemTable":
+        """The same items, with the columns and cells that only another table of the same items has."""
+        return ItemTable(
+            self.items,
+            tuple(own or others for own, others in zip(self.titles, other.titles, strict=True)),
+            np.where(self.years > 0, self.years, other.years),
+            _merge(self.lists, other.lists),
+            _merge(self.texts, other.texts),
+            {**other.numbers, **self.numbers},
+            self.links or other.links,
+            self.pictures or other.pictures,
+        )
+
+
+def _merge(own: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    merged = dict(other) | dict(own)
+    for name in own.keys() & other.keys():
+        merged[name] = tuple(mine or theirs for mine, theirs in zip(own[name], other[name], strict=True))
+    return merged
+
+
+def _take(column: Sequence[Any], rows: IntArray, missing: object) -> tuple[Any, ...]:
+    return tuple(missing if row == UNKNOWN else column[row] for row in rows.tolist())
+
+
+def _take_array(column: NDArray[Any], rows: IntArray, missing: float) -> NDArray[Any]:
+    if len(column) == 0:
+        return np.full(len(rows), missing, dtype=column.dtype)
+    taken: NDArray[Any] = np.where(rows == UNKNOWN, missing, column[rows]).astype(column.dtype)
+    return taken

@@ -1,0 +1,137 @@
+"""Content maps: what a model has learned of known items, carried over to new ones by their features.
+
+A model's score of an item is linear in the item's column or vector: EASE, ItemKNN and PMI have a column of weights from
+the history's items, factor and graph models a vector. Kernel ridge regression from features to these columns predicts
+
+    column(new) = sum over known items i of column(i) M_i,   M = (K + ridge I)^-1 k(new),   K_ij = kernel(i, j),
+
+so one matrix M, which depends on the features alone, serves every model. In the spirit of MARec (RecSys 2024), which
+aligns an item-item model with a similarity from metadata; the regression on whole columns is ours.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import configure
+from matinee.errors import MatineeError
+from matinee.item_table import ItemTable
+from matinee.models.base import Recommender
+from matinee.models.content.config import ContentConfig
+from matinee.models.content.similarity import Features
+from matinee.nn.sparse_rows import keep_top_k
+
+ModelT = TypeVar("ModelT", bound=Recommender[Any])
+BLOCK_ITEMS = 1024
+"""New items whose columns are dense at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentMap:
+    """known [a], new [b]: item rows; mixing: M above. [a, b]; without_features: number of new items that have none."""
+
+    known: IntArray
+    new: IntArray
+    mixing: FloatArray
+    without_features: int = 0
+
+    @classmethod
+    def of(cls, table: ItemTable, popularity: IntArray, config: ContentConfig | None = None) -> "ContentMap":
+        """The map from items with events to items without. table of the I items; popularity [I], training events.
+
+        New items without any feature stay as the model has them. Raises MatineeError if no known item has features.
+        """
+        config = config or ContentConfig()
+        features = Features.of(table, config)
+        present = features.present if features.blocks else np.zeros(len(table), dtype=bool)
+        known = np.flatnonzero(present & (popularity > 0))
+        if len(known) == 0:
+            raise MatineeError(
+                "no item with events has features, so nothing is known of new items: give a table of items with "
+                "genres, texts or numbers, whose ids are those of the log"
+            )
+        known = np.sort(known[np.argsort(-popularity[known], kind="stable")[: config.max_known]])
+        is_new = popularity == 0
+        new = np.flatnonzero(present & is_new)
+        system = features.kernel(known, known, config.sharpness).astype(np.float64)
+        np.einsum("ii->i", system)[:] += config.ridge
+        mixing = cho_solve(cho_factor(system, overwrite_a=True), features.kernel(known, new, config.sharpness))
+        return cls(known, new, mixing.astype(np.float32), int((is_new & ~present).sum()))
+
+    def extend(self, model: ModelT, kept: int = ContentConfig().kept) -> ModelT:
+        """A copy of a fitted model that scores the new items as predicted; all other arrays are shared.
+
+        kept: entries kept of each new column of a sparse array. Raises MatineeError for a model without item columns
+        or vectors.
+        """
+        if not model.item_arrays:
+            raise MatineeError(
+                f"{model.name} has no item columns or vectors that features could predict; use ease, item-knn or ials"
+            )
+        extended = copy(model)
+        for name, axis in model.item_arrays:
+            array = getattr(model, name)
+            if isinstance(array, csr_array):
+                setattr(extended, name, self._extend_sparse(array, kept))
+            elif array.size:
+                setattr(extended, name, self._extend_dense(array, axis))
+        if ("popularity", 0) in model.item_arrays:  # 0 would mark the item as one without a vector
+            extended.popularity[self.new] = np.maximum(extended.popularity[self.new], 1e-3)  # type: ignore[attr-defined]
+        return extended
+
+    def describe(self, config: ContentConfig) -> dict[str, Any]:
+        """Settings, sizes and a sentence on items without features, ready for JSON."""
+        notes = []
+        if self.without_features:
+            notes.append(
+                f"{self.without_features:,} items without events have no features: they rank as the model has them"
+            )
+        sizes = {"known_items": len(self.known), "new_items": len(self.new), "without_features": self.without_features}
+        return {"config": config.model_dump(mode="json"), **sizes, "notes": notes}
+
+    def _extend_dense(self, array: FloatArray, axis: int) -> FloatArray:
+        extended = np.array(array)
+        by_item = np.moveaxis(extended, axis, 0)  # a view
+        by_item[self.new] = np.tensordot(self.mixing, by_item[self.known], axes=(0, 0))
+        return extended
+
+    def _extend_sparse(self, array: csr_array, kept: int) -> csr_array:
+        """New columns of a sparse matrix, cut to their largest positive entries. [I, I] -> [I, I]."""
+        by_item = array.T.tocsr()  # row i: column i
+        old = by_item[self.known]
+        starts, parts = [], []
+        for start in range(0, len(self.new), BLOCK_ITEMS):
+            part = slice(start, start + BLOCK_ITEMS)
+            columns = csr_array(old.T @ self.mixing[:, part]).T.tocsr()  # [b, I]
+            parts.append(keep_top_k(columns, kept))
+            starts.append(self.new[part])
+        return _replace_rows(by_item, starts, parts).T.tocsr()
+
+
+def predict_new_items(
+    model: ModelT,
+    table: ItemTable,
+    popularity: IntArray,
+    content: ContentConfig | Mapping[str, object] | None = None,
+) -> tuple[ModelT, dict[str, Any]]:
+    """A fitted model with its new items predicted from a table of all items, and what was done, for the manifest."""
+    config = content if isinstance(content, ContentConfig) else configure(ContentConfig, dict(content or {}), "content")
+    content_map = ContentMap.of(table, popularity, config)
+    return content_map.extend(model, config.kept), content_map.describe(config)
+
+
+def _replace_rows(matrix: csr_array, rows: list[IntArray], parts: list[csr_array]) -> csr_array:
+    """A matrix with other rows instead of some that are empty. [I, I] -> [I, I]."""
+    owners = [np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))]
+    owners += [np.repeat(new, np.diff(part.indptr)) for new, part in zip(rows, parts, strict=True)]
+    data = np.concatenate([matrix.data, *(part.data for part in parts)])
+    columns = np.concatenate([matrix.indices, *(part.indices for part in parts)])
+    replaced = csr_array((data, (np.concatenate(owners), columns)), shape=matrix.shape)
+    replaced.sort_indices()
+    return replaced
