@@ -29,6 +29,7 @@ def report_of(model, values, metric="ndcg@10", **config):
         config=config,
         data={"name": "by hand", "users": len(values), "items": 9, "events": 99, "fingerprint": "00ff"},
         split={"method": "random", "ratios": [0.7, 0.15, 0.15], "leaks": []},
+        value_map={"map": "unary"},
         evaluation={"k": [10], "on": "test", "inputs": "train+valid", "refit": "train", "samples": 1000},
         metrics={
             metric: Interval(measured.mean, measured.mean - margin, measured.mean + margin),

@@ -207,9 +207,9 @@ class ColumnsConfig(Config):
 class ValuesConfig(Config):
     """How an event's value (stars, plays, hours) weighs in a history, as text `unary` or `linear:1=-0.5,3=0.5,5=1`."""
 
-    map: ValueMapKind = "unary"
-    """`unary`: every event weighs 1; `linear` or `log`: interpolated between knots, by the value or by log(1 + value);
-    `steps`: the weight of the last knot at or below the value, 0 below the first; `default`: chosen by the log."""
+    map: ValueMapKind = "default"
+    """`default`: chosen by the log; `unary`: every event weighs 1; `linear`, `log`: interpolated between knots, by
+    value or by log(1 + value); `steps`: the weight of the last knot at or below the value, 0 below the first."""
     knots: tuple[tuple[float, float], ...] = ()
     """Pairs of a value and its weight, values rising; values beyond the first and last knot weigh as these. Weights
     below 0 count against an item. Without knots, `linear` and `log` take them from the log's scale."""

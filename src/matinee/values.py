@@ -57,6 +57,17 @@ class ValueMap:
         """The histories with the weights of their values."""
         return histories if self.unary else replace(histories, mapped=self.weights(histories.values))
 
+    def notes_on(self, values: FloatArray) -> tuple[str, ...]:
+        """What becomes of ratings that the map does not expect: outside its knots, or any where it is unary."""
+        given = values[np.isfinite(values)]
+        if self.unary:
+            return ("the model weighs all events equally (unary), so ratings change nothing",) if len(given) else ()
+        low, high = self.config.knots[0][0], self.config.knots[-1][0]
+        outside = np.unique(given[(given < low) | (given > high)])
+        if self.config.map != "linear" or not len(outside):
+            return ()
+        return (f"ratings outside {low:g} to {high:g} weigh as its ends: {', '.join(f'{v:g}' for v in outside[:3])}",)
+
     def to_json(self) -> dict[str, object]:
         """Everything but the note, in plain Python types."""
         return self.config.model_dump(mode="json", exclude_none=True)

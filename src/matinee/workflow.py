@@ -160,7 +160,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     *,
     seed: int = 42,
     refit: SplitParts = "train",
-    values: ValuesConfig | Mapping[str, object] | str = "unary",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
     items: ItemTable | Literal["catalogue"] | None = None,
     content: ContentConfig | Mapping[str, object] | None = None,
     on_epoch: OnEpoch | None = None,
@@ -204,6 +204,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
     notes = _fit_notes(unfitted, monitored is not None)
+    if unfitted.value_map.note:
+        notes.append(f"values: {unfitted.value_map.note}")
     if items is not None:
         fitted, about["content"] = predict_new_items(fitted, _table_of(items, data), train.popularity, content)
         notes += about["content"].pop("notes")
@@ -311,6 +313,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     *,
     user: Id | None = None,
     history: Sequence[Id] | None = None,
+    ratings: Sequence[float] | None = None,
     liked: Sequence[str] | None = None,
     k: int = 10,
     explain: bool = False,
@@ -320,13 +323,16 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
 ) -> MovieList:
     """The k best movies for a known user, a history of item ids, or a list of liked titles.
 
+    ratings: a value for each id of the history, NaN for none; a liked title counts like the highest value.
     rerank: genres, years, novelty and diversity; among: only these items may be listed; without: these may not (ids, or
     a file of ids). Unknown ids are skipped and counted in the list.
     Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, for a
-    history without a known id, and if `among` and `without` leave nothing to list.
+    history without a known id, for ratings that do not fit the history, and if `among` and `without` leave nothing to
+    list.
     """
     if sum(given is not None for given in (user, history, liked)) != 1:
         raise MatineeError("give one of user, history or liked")
+    values = _values_of(history, ratings, liked)
     skipped = 0
     if user is not None:
         if model.users.row(user) == UNKNOWN:
@@ -338,14 +344,35 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
         if history and all(row == UNKNOWN for row in rows):
             _item_row(model, history[0])  # raises: it is unknown
         rows += [model.catalogue.row_of_title(title) for title in liked or ()]
-        past = Histories.of([rows])
+        past = Histories.of([rows], [values])
         skipped = rows.count(UNKNOWN)
     allowed = allow_given(model.items, among, without)
-    found = Engine([model], model.known).recommend_for(past, k, rerank=rerank, allowed=allowed.mask)
+    engine = Engine([model], model.known)
+    found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask)
     notes = (*_namesakes(model, liked or ()), *allowed.notes)
+    if ratings is not None and not model.model.predicts_values:
+        notes = (*notes, *model.model.value_map.notes_on(past.values))
+    if engine.dislikes_all(past):
+        notes = (*notes, "nothing in the history is liked: popular movies instead, those of the disliked genres last")
     if not found:
         notes = (*notes, _why_nothing(model, past, filtered=allowed.mask is not None or rerank is not None))
     return replace(_movies(model, found, explain=explain), skipped=skipped, notes=notes)
+
+
+def _values_of(
+    history: Sequence[Id] | None, ratings: Sequence[float] | None, liked: Sequence[str] | None
+) -> list[float]:
+    """The value of each event: a rating, NaN without one, infinity (the end of a map) for a liked title."""
+    if ratings is None:
+        return [np.nan] * len(history or ()) + [np.inf] * len(liked or ())
+    if history is None:
+        raise MatineeError("ratings are those of a history; give history too")
+    if len(ratings) != len(history):
+        raise MatineeError(f"{len(ratings)} ratings for a history of {len(history)}; give one for each, NaN for none")
+    if np.isinf(values := np.array(ratings, dtype=np.float64)).any():
+        raise MatineeError("ratings are finite numbers, or NaN for none")
+    found: list[float] = values.tolist()
+    return found
 
 
 def similar(

@@ -1,5 +1,6 @@
 """The commands recommend, similar and map: lists and a map from an artefact."""
 
+import math
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ def recommend(  # noqa: PLR0913 - one for each option
     artefact: Path = ArtefactPath,
     user: str | None = typer.Option(None, "--user", help="A user that the model was fitted on.", metavar="ID"),
     history: str | None = typer.Option(None, "--history", help="Watched movies, oldest first.", metavar="ID,ID,..."),
+    ratings: str | None = typer.Option(
+        None, "--ratings", help="A rating for each movie of --history; empty for none.", metavar="X,X,..."
+    ),
     liked: list[str] | None = typer.Option(None, "--liked", help="A liked title; repeatable.", metavar="TITLE"),
     k: int = Length,
     explain: bool = typer.Option(False, "--explain", help="Show the movies of the history behind each recommendation."),
@@ -62,6 +66,7 @@ def recommend(  # noqa: PLR0913 - one for each option
         load(artefact),
         user=user,
         history=ids,
+        ratings=_numbers(ratings),
         liked=liked,
         k=k,
         explain=explain,
@@ -115,6 +120,16 @@ def map_(
         print_json({"figure": str(out), "model": found.model, "movies": len(found.titles)})
     else:
         say(f"figure saved to {out}")
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    """The option --ratings: numbers, NaN for an empty one. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return [float(part) if part.strip() else math.nan for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--ratings {text}: ratings are numbers, one for each movie of --history") from None
 
 
 def _reranked(text: str | None) -> Rerank | None:

@@ -303,6 +303,7 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
     rows = [
         ("data", f"{data['name']}: {data['users']:,} users, {data['items']:,} items, {data['events']:,} events"),
         ("settings", ", ".join(f"{key}={value}" for key, value in manifest["config"].items())),
+        ("values", str(fitted.model.value_map.config)),
         ("fitted in", f"{manifest['fit_seconds']:.2f} s"),
         *(("valid", f"NDCG@10 {value['mean']:.4f} ({value['low']:.4f}–{value['high']:.4f})") for value in ndcg),
         ("artefact", fitted.path),

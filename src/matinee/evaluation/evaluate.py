@@ -87,6 +87,7 @@ def evaluate(
         data=split.data.describe(),
         split=describe_split(split),
         evaluation=config.model_dump(mode="json"),
+        value_map=model.value_map.to_json(),
         metrics=intervals(per_user, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
         users=len(task.user_rows),
         users_without_targets=len(split.data.users) - len(task.user_rows),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matinee.arrays import IntArray
-from matinee.config import Rerank
+from matinee.config import Rerank, ValuesConfig
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.metrics import PerUser, parse_metric
@@ -18,6 +18,8 @@ from matinee.evaluation.segments import Segment
 @dataclass(frozen=True, eq=False)
 class Report:
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
+
+    value_map: how the events of histories weigh.
 
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
@@ -31,6 +33,7 @@ class Report:
     data: dict[str, Any]
     split: dict[str, Any]
     evaluation: dict[str, Any]
+    value_map: dict[str, Any]
     metrics: dict[str, Interval]
     users: int
     users_without_targets: int
@@ -92,6 +95,8 @@ class Report:
             notes.append(f"graph rebuilt from the inputs, {self.evaluation['inputs']}, without training")
         if self.evaluation.get("repeat"):
             notes.append("lists may contain items seen before")
+        if self.value_map != {"map": "unary"}:
+            notes.append(f"events weigh by their value: {ValuesConfig.model_validate(self.value_map)}")
         if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
             notes.append(f"the lists are reranked: {reranked}")
         if self.targets_seen_before:
