@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -48,7 +49,7 @@ def first_problem(kind: type[BaseModel], error: ValidationError, where: str, typ
     option, rest = _option_of(path, typed)
     prefix = "" if option else f"{where}: "
     if problem["type"] == "extra_forbidden":
-        return (f"{option}: " if option else prefix) + _unknown_key(kind, path)
+        return (f"{option}: " if option else prefix) + _unknown_key(kind, path, ".".join(rest))
     reason = _reason(problem, given)
     if not path:
         return prefix + reason  # a validator of several fields names them itself
@@ -75,8 +76,8 @@ def _field(path: Sequence[str]) -> str:
     return ".".join(part for part in path if not part.isdecimal())
 
 
-def _unknown_key(kind: type[BaseModel], path: Sequence[str]) -> str:
-    fields, field = _fields_at(kind, path[:-1]), ".".join(path)
+def _unknown_key(kind: type[BaseModel], path: Sequence[str], field: str) -> str:
+    fields = _fields_at(kind, path[:-1])
     if (new_name := renamed.SETTINGS.get(path[-1])) in fields:
         return f"{field!r} has been renamed; write {new_name!r}"
     return f"unknown key {field!r}{did_you_mean(path[-1], fields)}"
@@ -94,7 +95,7 @@ def _reason(problem: Any, given: object) -> str:  # noqa: ANN401 - pydantic's di
 
 def _shown(value: object) -> str:
     """A value in a message, as TOML writes the short ones."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, date) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -1,6 +1,8 @@
 """What an error means to the person at the terminal: one line, and the exit code."""
 
 import errno
+import os
+import re
 
 import typer
 
@@ -10,6 +12,13 @@ FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 WRONG_COMMAND_LINE: type[Exception] = typer.BadParameter.__mro__[1]
 """Typer's error for a wrong command line, which it does not export."""
+WORDS_OF_NUMBERS = (
+    (r"Input should be greater than or equal to (\S+)", r"must be \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"must be \1 or less"),
+    (r"Input should be a valid integer, .*", "is not a whole number"),
+    (r"Input should be a valid (?:boolean|bool), .*", "is neither true nor false"),
+)
+"""Typer's words for a wrong number, and ours."""
 MORE_MEMORY = (
     "filter the data (--min-item-events, --sample-users), take a smaller setting, or a machine with more memory"
 )
@@ -37,8 +46,10 @@ def _failure(error: BaseException) -> str:
         return f"not enough memory{_detail(error)}; {MORE_MEMORY}"
     if isinstance(error, RecursionError):
         return "the input is nested too deeply to be read"
+    if isinstance(error, FileNotFoundError) and not _has_folder():
+        return "the folder you work in no longer exists; change to another"
     if isinstance(error, OSError) and error.strerror:
-        where = f": {error.filename}" if error.filename else ""
+        where = f": {_short(str(error.filename))}" if error.filename else ""
         fix = "; free some space, or write to another disk" if error.errno in FULL else ""
         return f"{error.strerror}{where}{fix}"
     first = next(iter(str(error).strip().splitlines()), "")
@@ -51,6 +62,8 @@ def _failure(error: BaseException) -> str:
 def _usage(error: BaseException) -> str:
     """A wrong command line, with the command whose --help says more."""
     text = str(getattr(error, "format_message", error.__str__)())
+    for pattern, words in WORDS_OF_NUMBERS:
+        text = re.sub(pattern, words, text)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "matinee"
     return f"{text[:1].lower()}{text[1:].rstrip('.')} (see `{path} --help`)"
@@ -66,6 +79,18 @@ def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
         seen.add(id(link))
         link = link.__cause__ or link.__context__
     return None
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:100]}..."
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -61,6 +61,8 @@ def recommend(  # noqa: PLR0913 - one for each option
     if sum((user is not None, history is not None, bool(liked))) != 1:
         raise UsageError("give one of --user, --history and --liked, or --users with --out for lists of many")
     ids = [part.strip() for part in history.split(",") if part.strip()] if history is not None else None
+    if ids == []:
+        raise UsageError("--history has no id; give ids such as --history 1,2,3, or --users for lists of many")
     wanted = _reranked(rerank)
     found = workflow.recommend(
         load(artefact),

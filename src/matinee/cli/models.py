@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from matinee.cli.next_step import next_step
-from matinee.cli.options import Json, check_model, experiment_options, with_model, wrong_usage
+from matinee.cli.options import Json, check_graph, check_model, experiment_options, with_model, wrong_usage
 from matinee.cli.output import OnEpoch, OnStep, print_json, progress, say, table, warn
 from matinee.config import Experiment, configure
 from matinee.errors import MatineeError, UsageError
@@ -40,8 +40,8 @@ def train(
     name = _named(experiment)
     check_model(experiment, name)
     path = out or Path("artefacts") / name
-    checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_destination(path)
+    checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_replaceable(checkpoint)
     with progress(5) as (on_step, on_epoch):
         is_split = any(field.startswith("split.") and field != "split.seed" for field in chosen)
@@ -113,7 +113,7 @@ def compare(
         raise UsageError(f"compare {' '.join(models)}: a model is named twice; name each once")
     for name in models:
         check_model(experiment, name)
-    _check_metric(metric, experiment)
+    _check_metric(metric, models, experiment)
     require_figure(figure)
     with progress(2 + 2 * len(models)) as hooks:
         reports = _reports(experiment, models, None, hooks)
@@ -165,12 +165,18 @@ def _named(experiment: Experiment) -> str:
     return experiment.model
 
 
-def _check_metric(metric: str, experiment: Experiment) -> None:
-    """Raises UsageError for an unknown metric, or one at a list length that is not measured."""
+def _check_metric(metric: str, models: Sequence[str], experiment: Experiment) -> None:
+    """Raises UsageError for an unknown metric, or one that is not measured: at its list length, or of these models."""
     from matinee.evaluation.metrics import parse_metric
+    from matinee.models import model_class
 
     with wrong_usage():
         _, k = parse_metric(metric)
+    ranking = [name for name in models if k is None and not model_class(name).predicts_values]
+    if ranking:
+        raise UsageError(
+            f"--metric {metric} is of predicted values, and {ranking[0]} only ranks; choose another metric"
+        )
     ks = experiment.evaluation.k
     if k is not None and k not in ks:
         raise UsageError(f"--metric {metric} is not measured with -k {','.join(map(str, ks))}; add {k} to -k")
@@ -233,12 +239,15 @@ def _artefact_or_model(
 
     fitted = load(Path(model))
     own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
-    sections = ("data", "columns", "filters", "split", "config")
-    if not any(field.split(".")[0] in sections for field in chosen):
+    check_graph(experiment, fitted.model)
+    given = {field.split(".")[0] for field in chosen}
+    if not given & {"data", "columns", "filters", "split", "config"}:
         if fitted.manifest.get("split") is None:
             warn(f"{model} was fitted on all of its data, including the targets of this evaluation")
-        experiment = own.model_copy(update={"evaluation": experiment.evaluation})
-    elif (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
+        return fitted, own.model_copy(update={"evaluation": experiment.evaluation, "model": fitted.name})
+    if not given & {"data", "config"} and experiment.split.split != "files":
+        experiment = experiment.model_copy(update={"data": own.data, "columns": own.columns})
+    if (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
         warn(f"{model} was fitted on another part of the data, which may include the targets of this evaluation")
     return fitted, experiment.model_copy(update={"model": fitted.name})
 

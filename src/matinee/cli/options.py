@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -21,6 +21,9 @@ from matinee.config import (
     read_experiment,
 )
 from matinee.errors import MatineeError, UsageError
+
+if TYPE_CHECKING:
+    from matinee.models.base import Recommender
 
 SECTIONS: dict[str, type[Config]] = {
     "columns": ColumnsConfig,
@@ -61,7 +64,7 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
             base = read_experiment(options["config"]) if options["config"] is not None else Experiment()
             with wrong_usage():
                 experiment = _experiment(base, options)
-                if models and "split" in sections:
+                if "split" in sections and not given.get("sessions"):  # sessions are cut by options of that split
                     _check_split(experiment, options)
             command(experiment=experiment, chosen=_chosen(base, options), **given)
 
@@ -86,12 +89,20 @@ def wrong_usage() -> Iterator[None]:
 def check_model(experiment: Experiment, name: str) -> None:
     """Raises UsageError for an unknown model, settings that it does not have, or a graph that it does not have."""
     from matinee.models import create
-    from matinee.models.base import HasGraph
 
     with wrong_usage():
         model = create(name, **with_model(experiment, name).settings)
+    check_graph(experiment, model)
+
+
+def check_graph(experiment: Experiment, model: "Recommender[Any]") -> None:
+    """Raises UsageError if a graph is to be rebuilt that the model does not have."""
+    from matinee.models.base import HasGraph
+
     if experiment.evaluation.rebuild_graph and not isinstance(model, HasGraph):
-        raise UsageError(f"--rebuild-graph: {name} has no graph to rebuild; leave it out, or use lightgcn or ngcf")
+        raise UsageError(
+            f"--rebuild-graph: {model.name} has no graph to rebuild; leave it out, or use lightgcn or ngcf"
+        )
 
 
 def with_model(experiment: Experiment, model: str | None) -> Experiment:

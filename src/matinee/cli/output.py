@@ -35,6 +35,8 @@ OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Characters that move a terminal's cursor, start its commands or turn its direction; not tab and newline."""
+NARROWEST = 40
+"""Columns that a table gets at least."""
 EXACT_IN_JSON = 2**53
 """Integers from here on lose digits in readers that take JSON numbers for doubles, such as JavaScript."""
 
@@ -56,6 +58,8 @@ class SafeConsole(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if self.width < NARROWEST:  # COLUMNS=0 would print nothing
+            self.width = NARROWEST
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See Console."""

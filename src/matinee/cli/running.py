@@ -24,6 +24,7 @@ PIPE_CLOSED = 141
 def run(arguments: Sequence[str]) -> int:
     """Run `matinee ARGUMENTS`. An error is one line on standard error. Returns the exit code."""
     output.VOICE.level, output.VOICE.debug = 0, os.environ.get("MATINEE_DEBUG", "") not in ("", "0")
+    _settle_environment()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show a title shows a question mark
@@ -38,6 +39,13 @@ def run(arguments: Sequence[str]) -> int:
             return PIPE_CLOSED
         except BaseException as error:
             return _fail(error)
+
+
+def _settle_environment() -> None:
+    """Set what Matplotlib would fail on: figures are drawn to files, whatever backend the account is set up for."""
+    os.environ["MPLBACKEND"] = "agg"
+    if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
+        del os.environ["SOURCE_DATE_EPOCH"]
 
 
 def _invoke(arguments: Sequence[str]) -> int:

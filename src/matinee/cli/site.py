@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from matinee.cli.health import Finding, artefact_findings, database_findings, model_of
-from matinee.cli.options import Json
+from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, table
 from matinee.config import Experiment
 from matinee.errors import MatineeError
@@ -53,7 +53,8 @@ def demo(
     from matinee.serve.app import serve as serve_site
     from matinee.store.manifest import require_destination
 
-    names = _demo_names(models)
+    with wrong_usage():
+        names = _demo_names(models)
     require_free("127.0.0.1", port)  # fail before training, not after
     folder = demo_folder()
     for name in names:

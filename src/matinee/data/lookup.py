@@ -41,6 +41,8 @@ def available() -> list[tuple[str, str, Path]]:
 
 def find(data: str | Path) -> Path:
     """Resolve a path or name. Raises DataError with the closest name and how to fetch it."""
+    if data == "":
+        raise DataError("the data has no name; give a path, or a name of `matinee data list`")
     path = _expanded(Path(data))
     if str(data) in STDIN or path.exists():
         return path

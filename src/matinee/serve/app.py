@@ -181,8 +181,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        raise MatineeError(f"{host}:{port} cannot be listened on ({reason}); choose another --port") from None
+        option = "--host" if isinstance(error, socket.gaierror | UnicodeError) else "--port"
+        raise MatineeError(f"{host}:{port} cannot be listened on ({reason}); choose another {option}") from None
     return listener
