@@ -136,11 +136,11 @@ def _damage(folder: Path) -> None:
 
 
 def state(folder: Path) -> dict[str, tuple[int, int]]:
-    """Size and time of every file and folder below one."""
+    """Every file and folder below one, files with size and time: whether a folder can be written to is tried in it."""
     found = {}
     for path in sorted(folder.rglob("*")):
         about = path.lstat()
-        found[str(path.relative_to(folder))] = (about.st_size, about.st_mtime_ns)
+        found[str(path.relative_to(folder))] = (0, 0) if path.is_dir() else (about.st_size, about.st_mtime_ns)
     return found
 
 
@@ -284,6 +284,7 @@ doctor --port 0
 doctor --port -1
 demo --port 0
 data list extra
+data show log.csv --pairs ease
 data fetch
 data import
 data import log.csv
@@ -393,7 +394,6 @@ data audit log.csv --sessions --gap year
 data show nowhere
 data show log.csv --of 99
 data show --pairs nowhere
-data show log.csv --pairs ease
 data show --pairs dir
 train ease --data "" --out new
 data import log.csv --name ""

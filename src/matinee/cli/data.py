@@ -9,7 +9,7 @@ import typer
 from matinee.cli.options import Json, experiment_options
 from matinee.cli.output import print_json, say, table, transfer, warn
 from matinee.config import Experiment
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
     from matinee.dataset import Dataset
@@ -72,7 +72,7 @@ def import_(
     from matinee.workflow import read
 
     if "data" in chosen:
-        raise MatineeError(f"{source} is imported, so --data {experiment.data} has no effect; leave it out")
+        raise UsageError(f"{source} is imported, so --data {experiment.data} has no effect; leave it out")
     path, use = _import_place(name, out, force)
     data = read(experiment.model_copy(update={"data": source}))
     write_parquet(data, path)
@@ -90,14 +90,14 @@ def _import_place(name: str | None, out: Path | None, force: bool) -> tuple[Path
     from matinee.folders import cache_folder
 
     if (name is None) == (out is None):
-        raise MatineeError("say where the data set goes: --out FILE.parquet, or --name NAME for --data NAME")
+        raise UsageError("say where the data set goes: --out FILE.parquet, or --name NAME for --data NAME")
     if out is not None:
         require_file(out, "--out", (".parquet",), any_file=True)
         if out.exists() and not force:
             raise MatineeError(f"--out {out} exists; choose another file, or replace it with --force")
         return out, str(out)
     if force:
-        raise MatineeError("--force belongs to --out; a data set with a --name is never replaced")
+        raise UsageError("--force belongs to --out; a data set with a --name is never replaced")
     if name != Path(str(name)).name or name in ("bundled", "", "-"):
         raise MatineeError(f"--name {name!r} is not a valid folder name; use letters, digits and dashes")
     folder = cache_folder() / str(name)
@@ -188,7 +188,7 @@ def show(
     """Show the most popular movies of a log, a user's history, or a model's most similar pairs."""
     if pairs is not None:
         if source is not None or user is not None or "data" in chosen:
-            raise MatineeError("--pairs shows what a model learned; leave out the data and --of")
+            raise UsageError("--pairs shows what a model learned; leave out the data and --of")
         least = experiment.filters.min_item_events if "filters.min_item_events" in chosen else MIN_PAIR_EVENTS
         _show_pairs(pairs, k, least, json)
         return
