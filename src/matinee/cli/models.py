@@ -66,6 +66,7 @@ def train(
             if split is not None and len(split.targets("valid")):
                 on_step(f"evaluating {name} on valid")
                 about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
+            about |= workflow.predicted_values(fitted, split or data, seed=seed)
             on_step(f"saving {path}")
             done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
             checkpoint.unlink(missing_ok=True)
@@ -77,19 +78,30 @@ def evaluate(
     experiment: Experiment,
     chosen: Chosen,
     model: str | None = typer.Argument(None, help="A model of the registry, or an artefact.", show_default=False),
+    figure: Path | None = typer.Option(None, "--figure", help="Save a figure of predicted values (png, svg, pdf)."),
     json: bool = Json,
 ) -> None:
     """Fit a model on the training part of a split and evaluate it, or evaluate an artefact."""
+    from matinee.report.files import require_figure
+
     fitted, experiment = _artefact_or_model(model, experiment, chosen)
+    require_figure(figure)
+    _require_predictions(experiment, figure)
     with progress() as (on_step, on_epoch):
         reports = _reports(experiment, [experiment.model], fitted, (on_step, on_epoch))
     report = reports[0]
+    if figure is not None:
+        from matinee.report.calibration_plot import draw_calibration
+
+        draw_calibration(report.calibration, figure, report.headline().partition(":")[0])
     if json:
         print_json(report.to_json())
         return
     from matinee.report.tables import report_table
 
     say(report_table(report))
+    if figure is not None:
+        say(f"figure saved to {figure}")
 
 
 @experiment_options("columns", "filters", "split", "evaluation")
@@ -213,6 +225,19 @@ def _reports(
         reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
         for reports in per_model
     ]
+
+
+def _require_predictions(experiment: Experiment, figure: Path | None) -> None:
+    """Raises MatineeError if a figure of predicted values is asked for and there are none to draw."""
+    from matinee.models import model_class, model_names
+
+    if figure is None:
+        return
+    if experiment.model is None or not model_class(experiment.model).predicts_values:
+        able = ", ".join(name for name in model_names() if model_class(name).predicts_values)
+        raise MatineeError(f"--figure draws predicted values, and {experiment.model} predicts none; use one of {able}")
+    if len(_folds(experiment)) > 1:
+        raise MatineeError("--figure draws one split; name a --fold")
 
 
 def _folds(experiment: Experiment) -> list[Experiment]:

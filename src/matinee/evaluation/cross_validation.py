@@ -15,7 +15,7 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
     """One report over all folds: a user's value is the mean over the folds in which they have targets.
 
     Intervals are over users. Coverage and Gini have no value per user: they and the bounds of their intervals are means
-    over the folds. Times are summed, sizes of the parts averaged, segments omitted.
+    over the folds. Times are summed, sizes of the parts averaged, segments and calibration omitted.
     """
     users = np.unique(np.concatenate([report.user_rows for report in reports]))
     first = reports[0]
@@ -45,6 +45,7 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
         rank_seconds=sum(report.rank_seconds for report in reports),
         fit_seconds=sum(report.fit_seconds or 0 for report in reports),
         peak_memory_mb=max(report.peak_memory_mb or 0 for report in reports),
+        calibration=(),
         segments=(),
         user_rows=users,
         per_user=per_user,

@@ -30,13 +30,14 @@ from matinee.evaluation.metrics import (
     support,
 )
 from matinee.evaluation.new_items import items_held_out, measure_new, require_new_items
+from matinee.evaluation.predicted_values import calibration, predict
 from matinee.evaluation.report import Report, describe_split
 from matinee.evaluation.segments import Segment, by_activity, by_popularity
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import HasGraph, PredictsValues, Recommender
+from matinee.models.base import HasGraph, Recommender
 from matinee.ranking.fallback import Fallback
-from matinee.ranking.rank import BLOCK_BYTES, rank
+from matinee.ranking.rank import rank
 from matinee.ranking.rerank import Reranker
 
 DEFAULT = EvaluationConfig()
@@ -78,7 +79,8 @@ def evaluate(
     others = {name: PerUser(column) for name, column in _liking(task, items, scale, config.k).items()}
     new = measure_new(model, task, items_held_out(split, config.on), config.k, cold)
     others |= {name: PerUser(column) for name, column in new.items()}
-    others |= _errors(model, task) if model.predicts_values else {}
+    predicted = _predict(model, task) if model.predicts_values else None
+    others |= {} if predicted is None else errors_of_values(predicted, task.judged.values, task.judged.starts)
     per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, others)
     per_user = {name: task.of_users(each) for name, each in per_list.items()}
     return Report(
@@ -98,6 +100,7 @@ def evaluate(
         peak_memory_mb=peak_memory_mb(),
         targets_below=task.n_below,
         liking=None if scale is None else asdict(scale) | {"users": count_users(per_user)},
+        calibration=() if predicted is None else calibration(predicted, task.judged, rng, config.samples),
         segments=segments,
         read_notes=(*split.data.notes, *split.notes),
         user_rows=task.user_rows,
@@ -134,7 +137,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
 
     def score(model: Recommender[Any]) -> float:
         if base in WITHOUT_K:
-            return sign * _errors(model, task)[base].mean
+            return sign * errors_of_values(_predict(model, task), task.judged.values, task.judged.starts)[base].mean
         if base in OF_NEW_ITEMS:
             return PerUser(measure_new(model, task, held_out, [k or 1])[metric]).mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
@@ -183,20 +186,5 @@ def _known_mean(values: FloatArray, metric: str) -> float:
     return mean
 
 
-def _errors(model: Recommender[Any], task: Task) -> dict[str, PerUser]:
-    return errors_of_values(_predict(model, task), task.judged.values, task.judged.starts)
-
-
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:
-    """Predicted value of each judged target. [N]. Users are scored in blocks of bounded memory."""
-    predicted = np.empty(len(task.judged.items))
-    size = max(1, BLOCK_BYTES // (8 * task.n_items))
-    for start in range(0, len(task.judged), size):
-        stop = min(start + size, len(task.judged))
-        inputs = task.histories.block(start, stop)
-        scores = (  # [b, I]
-            model.predict_values(inputs) if isinstance(model, PredictsValues) else model.score(model.state_of(inputs))
-        )
-        targets = task.judged.block(start, stop)
-        predicted[task.judged.starts[start] : task.judged.starts[stop]] = scores[targets.owners, targets.items]
-    return predicted
+    return predict(model, task.histories, task.judged, task.n_items)

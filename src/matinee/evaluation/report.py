@@ -12,6 +12,7 @@ from matinee.config import Rerank, ValuesConfig
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.metrics import PerUser, parse_metric
+from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
 
 
@@ -24,8 +25,9 @@ class Report:
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
     their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
-    target, None without ratings; read_notes: what reading, filtering and splitting took and changed, `notes` in the
-    JSON. user_rows [B] and per_user (name -> a value per user) are for paired tests and not in the JSON.
+    target, None without ratings; calibration: predicted values against actual ones; read_notes: what reading, filtering
+    and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value per user) are for
+    paired tests and not in the JSON.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Report:
     peak_memory_mb: float | None = None
     targets_below: int = 0
     liking: dict[str, Any] | None = None
+    calibration: tuple[CalibrationBin, ...] = ()
     segments: tuple[Segment, ...] = ()
     read_notes: tuple[str, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
@@ -55,6 +58,7 @@ class Report:
         fields = {name: value for name, value in vars(self).items() if name not in left_out}
         fields["notes"] = list(self.read_notes)
         fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
+        fields["calibration"] = [asdict(each) for each in self.calibration]
         fields["segments"] = [asdict(segment) for segment in self.segments]
         plain: dict[str, Any] = _plain(fields)
         return plain
