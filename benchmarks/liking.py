@@ -3,10 +3,11 @@
 Prints one JSON object; `python benchmarks/liking.py PART ...` runs some parts only. Models are fitted once and kept as
 artefacts in the folder MATINEE_FITS (default `.fits` here): a value map changes what a history weighs, not the fit.
 
-    valid    protocols A and B, every model, inputs train: each map of MAPS on valid, NDCG@10 of all, liked, disliked
-             and graded targets and the disliked share; `chosen` is the map with the best mean liked NDCG@10
-    test     the same at test, inputs train and valid: unary against the chosen map, paired by user, with
-             Holm's correction over the models
+    valid-a, valid-b    every model, inputs train: each map of MAPS on valid, NDCG@10 of all, liked, disliked and graded
+                        targets and the disliked share; a row that is in the JSON already is not measured again
+    choose              the map with the best mean liked NDCG@10 over the models of both protocols
+    test-a, test-b      inputs train and valid: unary against the chosen map at test, paired by user, with Holm's
+                        correction over the models
 """
 
 import json
@@ -14,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,8 @@ MAPS = {
     "likes": "steps:4=1",
     "default": "linear:1=-0.3,2=0,3=0.5,4=1,5=1.2",
     "slight": "linear:1=-0.1,2=0.1,3=0.5,4=0.8,5=1",
+    "steep": "linear:1=-0.3,2=-0.1,3=0.2,4=1,5=1.1",
+    "steeper": "linear:1=-0.3,2=-0.2,3=0,4=1,5=1.1",
     "strong": "linear:1=-1,2=-0.5,3=0.3,4=1,5=1.3",
 }
 """Weights of 1 to 5 stars; half stars lie between. Of MovieLens small, half a star weighs as one."""
@@ -86,42 +90,42 @@ def means(found: Report) -> dict[str, float]:
     return {name: found.metrics[name].mean for name in METRICS}
 
 
-def on_valid() -> dict[str, Any]:
-    found: dict[str, Any] = {"maps": MAPS}
-    for protocol in PROTOCOLS:
-        split = prepared(protocol)
-        rows = found[protocol] = {}
-        for name in MODELS:
-            started = time.time()
-            model = fitted(protocol, name, split)
-            rows[name] = {
-                label: means(report(with_map(model, text, split), split, "valid")) for label, text in MAPS.items()
-            }
-            print(protocol, name, f"{time.time() - started:.0f} s", file=sys.stderr, flush=True)
-    gains = {label: mean_gain(found, label) for label in MAPS}
-    return found | {"mean_gain": gains, "chosen": max(gains, key=lambda label: gains[label]["liked-ndcg@10"])}
+def on_valid(protocol: str, found: dict[str, Any]) -> None:
+    rows = found.setdefault("valid", {}).setdefault(protocol, {})
+    split = prepared(protocol)
+    for name in MODELS:
+        row = rows.setdefault(name, {})
+        started = time.time()
+        for label in MAPS.keys() - row.keys():
+            row[label] = means(report(with_map(fitted(protocol, name, split), MAPS[label], split), split, "valid"))
+        write(found)
+        print(protocol, name, f"{time.time() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def mean_gain(found: Mapping[str, Any], label: str) -> dict[str, float]:
-    """Mean over protocols and models of each metric's relative change against the unary map."""
-    pairs = [(row[label], row["unary"]) for protocol in PROTOCOLS for row in found[protocol].values()]
-    return {name: float(np.mean([one[name] / other[name] - 1 for one, other in pairs])) for name in METRICS}
+def choose(found: dict[str, Any]) -> None:
+    """Each map's mean relative change against the unary map, over models and protocols, and the best of them."""
+    rows = [row for protocol in found["valid"].values() for row in protocol.values()]
+    gains = {
+        label: {name: float(np.mean([row[label][name] / row["unary"][name] - 1 for row in rows])) for name in METRICS}
+        for label in MAPS
+    }
+    found["maps"] = {label: {"map": text, "mean_gain": gains[label]} for label, text in MAPS.items()}
+    found["chosen"] = max(gains, key=lambda label: gains[label]["liked-ndcg@10"])
+    write(found)
 
 
-def on_test() -> dict[str, Any]:
-    chosen = MAPS[json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))["valid"]["chosen"]]
-    found: dict[str, Any] = {"map": chosen}
-    for protocol in PROTOCOLS:
-        split = prepared(protocol)
-        rows: dict[str, Any] = {}
-        for name in MODELS:
-            model = fitted(protocol, name, split)
-            pair = [report(with_map(model, text, split), split, "test") for text in ("unary", chosen)]
-            rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
-            print(protocol, name, rows[name], file=sys.stderr, flush=True)
-        correct(rows)
-        found[protocol] = rows | {"counts": counts(rows)}
-    return found
+def on_test(protocol: str, found: dict[str, Any]) -> None:
+    chosen = MAPS[found["chosen"]]
+    split = prepared(protocol)
+    rows: dict[str, Any] = {}
+    for name in MODELS:
+        model = fitted(protocol, name, split)
+        pair = [report(with_map(model, text, split), split, "test") for text in ("unary", chosen)]
+        rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
+        print(protocol, name, rows[name], file=sys.stderr, flush=True)
+    correct(rows)
+    found.setdefault("test", {})[protocol] = {"map": found["chosen"], "models": rows, "counts": counts(rows)}
+    write(found)
 
 
 def differences(unary: Report, mapped: Report) -> dict[str, dict[str, float]]:
@@ -167,15 +171,24 @@ def counts(rows: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {"valid": on_valid, "test": on_test}
+PARTS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "valid-a": partial(on_valid, "a"),
+    "valid-b": partial(on_valid, "b"),
+    "choose": choose,
+    "test-a": partial(on_test, "a"),
+    "test-b": partial(on_test, "b"),
+}
+OUTPUT = Path(__file__).with_suffix(".json")
+
+
+def write(found: dict[str, Any]) -> None:
+    OUTPUT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    output = Path(__file__).with_suffix(".json")
-    found = json.loads(output.read_text("utf-8")) if output.is_file() else {}
+    found = json.loads(OUTPUT.read_text("utf-8")) if OUTPUT.is_file() else {}
     for name in sys.argv[1:] or PARTS:
-        found[name] = PARTS[name]()
-        output.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        PARTS[name](found)
     json.dump(found, sys.stdout)
 
 
