@@ -8,9 +8,6 @@ mt.evaluate(model, split, k=(5, 10, 20))
 mt.recommend(model, liked=["Alien (1979)", "Blade Runner (1982)"], k=10, explain=True)
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 from matinee.version import __version__
 
 __all__ = [
@@ -34,6 +31,7 @@ __all__ = [
     "split",
 ]
 
+TYPE_CHECKING = False  # typing is slow to import, and Ctrl+C meanwhile would show a trace
 if TYPE_CHECKING:
     from matinee.errors import DataError, MatineeError
     from matinee.models import register
@@ -65,6 +63,8 @@ _ELSEWHERE = {
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use, so that `import matinee` is quick."""
+    from importlib import import_module
+
     if name not in __all__:
         raise AttributeError(f"module 'matinee' has no attribute {name!r}")
     module, _, attribute = _ELSEWHERE.get(name, f"workflow:{name}").partition(":")

@@ -34,10 +34,10 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(error), WRONG_USAGE if isinstance(error, UsageError) else FAILED
     if isinstance(error, WRONG_COMMAND_LINE):
         return _usage(error), WRONG_USAGE
-    interrupt = _interrupt_behind(error)
-    if interrupt is not None:
-        terminated = isinstance(interrupt, Terminated)
-        return ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
+    if isinstance(error, Terminated):
+        return "terminated", TERMINATED
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
     return _failure(error), FAILED
 
 
@@ -67,18 +67,6 @@ def _usage(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "matinee"
     return f"{text[:1].lower()}{text[1:].rstrip('.')} (see `{path} --help`)"
-
-
-def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
-    """The Ctrl+C that an error is or comes from: an import that it cuts short may fail in another way."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        if isinstance(link, KeyboardInterrupt):
-            return link
-        seen.add(id(link))
-        link = link.__cause__ or link.__context__
-    return None
 
 
 def _has_folder() -> bool:

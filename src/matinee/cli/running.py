@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show a title shows a question mark
-    with _signals(), _one_line_warnings(), _one_line_logs():
+    with _signals() as arrived, _one_line_warnings(), _one_line_logs():
         try:
             code = _invoke(arguments)
             if sys.stdout is not None:
@@ -38,7 +39,7 @@ def run(arguments: Sequence[str]) -> int:
             _discard_output()
             return PIPE_CLOSED
         except BaseException as error:
-            return _fail(error)
+            return _fail(arrived[0] if arrived else error)  # a library that is interrupted may fail in its own way
 
 
 def _settle_environment() -> None:
@@ -50,9 +51,9 @@ def _settle_environment() -> None:
 
 def _invoke(arguments: Sequence[str]) -> int:
     command = build()
-    if COMPLETE in os.environ:
-        command.main(list(arguments), prog_name="matinee", complete_var=COMPLETE)
     try:
+        if COMPLETE in os.environ:
+            command.main(list(arguments), prog_name="matinee", complete_var=COMPLETE)
         with command.make_context("matinee", list(arguments)) as context:
             command.invoke(context)
     except typer.Exit as stop:
@@ -90,21 +91,26 @@ def _discard_output() -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM stops a command as Ctrl+C does, so that a checkpoint is written; not outside the main thread."""
+def _signals() -> Iterator[list[KeyboardInterrupt]]:
+    """SIGTERM stops a command as Ctrl+C does, so that a checkpoint is written. Yields what arrived.
 
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+    An ignored signal stays ignored; outside the main thread, signals are left as they are.
+    """
+    arrived: list[KeyboardInterrupt] = []
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        arrived.append(Terminated() if number == signal.SIGTERM else KeyboardInterrupt())
+        raise arrived[-1]
+
+    ours = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {}
     try:
-        before = signal.signal(signal.SIGTERM, on_sigterm)
-    except ValueError:
-        yield
-        return
-    try:
-        yield
+        for number in ours if threading.current_thread() is threading.main_thread() else []:
+            before[number] = signal.signal(number, stop)
+        yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
