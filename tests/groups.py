@@ -4,6 +4,8 @@ from matinee.models import MODELS
 
 MODEL_FILES = ("tests/contract/", "tests/serve/test_parity.py")
 """Tests of one fitted model each, whose name is among their parameters."""
+SHARED_FILES = ("tests/data/test_reader_fuzz.py",)
+"""Files of a few long tests, which the workers share."""
 
 
 def group_of(node_id: str) -> str:
@@ -13,4 +15,6 @@ def group_of(node_id: str) -> str:
         names = f"-{test.partition('[')[2].removesuffix(']')}-"
         model = max((name for name in MODELS if f"-{name}-" in names), key=len, default="")
         return f"model {model}" if model else path
+    if path in SHARED_FILES:
+        return node_id
     return "browser" if path.startswith("tests/browser/") else path

@@ -13,7 +13,7 @@ from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive
 from matinee.reading.cells import check_times, check_values, read_ids
-from matinee.reading.columns import NAMES, plain_name
+from matinee.reading.columns import NAMES, listed, plain_name
 from matinee.reading.compression import unpack
 from matinee.reading.delimited import decode
 from matinee.reading.table import Read, read_table
@@ -153,7 +153,7 @@ def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     id_names = (*(known for known in NAMES["item"] if known not in NAMES["title"]), "id")
     id_name = next((columns[known] for known in id_names if known in columns), None)
     if id_name is None or "title" not in columns:
-        raise DataError(f"{where}: no columns movieId and title among {', '.join(map(repr, frame.columns))}")
+        raise DataError(f"{where}: no columns movieId and title among {listed(frame.columns)}")
     genres = pl.col(columns["genres"]).cast(pl.String) if "genres" in columns else pl.lit(None, pl.String)
     return _typed(frame.select(id=id_name, title=columns["title"], genres=genres), where)
 

@@ -25,7 +25,7 @@ def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[
 
     Raises DataError for a missing one, and for a column of lists or objects.
     """
-    refuse_nested(column, role, where)
+    refuse_type(column, role, where)
     if column.dtype.is_float():
         return _float_ids(column, role, where, locate)
     if column.dtype.is_integer():
@@ -47,7 +47,7 @@ def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[
 
 def read_values(column: pl.Series, where: str, locate: Locate) -> tuple[FloatArray, tuple[str, ...]]:
     """Values [N] and notes. Raises DataError for a cell that is not a finite number."""
-    refuse_nested(column, "value", where)
+    refuse_type(column, "value", where)
     if isinstance(column.dtype, pl.Date | pl.Datetime | pl.Time):
         raise DataError(f"{where}: the column {column.name!r} holds dates, not values; name another (--value COLUMN)")
     require_cells(blank_cells(column), column, "value", where, locate)
@@ -68,10 +68,14 @@ def read_micros(column: pl.Series, where: str, locate: Locate) -> tuple[IntArray
     return micros.to_numpy(), unit
 
 
-def refuse_nested(column: pl.Series, role: str, where: str) -> None:
-    """Raise DataError for a column of lists or objects."""
-    if column.dtype.is_nested() or column.dtype == pl.Object:
-        kind = "objects" if isinstance(column.dtype, pl.Struct | pl.Object) else "lists"
+def refuse_type(column: pl.Series, role: str, where: str) -> None:
+    """Raise DataError for a column of lists or objects, and of durations unless they are values."""
+    kind = ""
+    if column.dtype.is_nested():
+        kind = "objects" if isinstance(column.dtype, pl.Struct) else "lists"
+    elif role != "value" and isinstance(column.dtype, pl.Duration | pl.Time):
+        kind = "durations"
+    if kind:
         raise DataError(f"{where}: the column {column.name!r} holds {kind}; give one {role} a row or name another")
 
 
@@ -130,8 +134,10 @@ def require_cells(bad: pl.Series, column: pl.Series, role: str, where: str, loca
 def _texts(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """A column as text, and without the blanks around each cell. Bytes that are not UTF-8 become hexadecimal."""
     if column.dtype == pl.Binary:
-        text = column.cast(pl.String, strict=False)
-        text = text if text.null_count() == column.null_count() else column.bin.encode("hex")
+        try:
+            text = column.cast(pl.String)
+        except pl.exceptions.ComputeError:
+            text = column.bin.encode("hex")
     else:
         text = column.cast(pl.String)
     return text, text.str.strip_chars()

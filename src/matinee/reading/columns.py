@@ -29,10 +29,14 @@ def find_roles(names: Sequence[str], where: str, columns: ColumnsConfig) -> dict
     roles |= recognise(free, [role for role in ROLES if role not in roles])
     for role in ("user", "item"):
         if role not in roles:
-            raise DataError(
-                f"{where}: no column for the {role} among {', '.join(map(repr, names))}; name it (--{role} COLUMN)"
-            )
+            raise DataError(f"{where}: no column for the {role} among {listed(names)}; name it (--{role} COLUMN)")
     return roles
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of columns for a message: the first ones, each shortened."""
+    shown = ", ".join(repr(name if len(name) <= 40 else f"{name[:40]}...") for name in names[:12])
+    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12:,} more"
 
 
 def recognise(names: Sequence[str], roles: Iterable[str] = ROLES) -> dict[str, str]:

@@ -124,6 +124,7 @@ def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = Fals
 def sniff(raw: bytes, where: str) -> str:
     """The delimiter of decoded text: the one that gives most of the first lines as many fields as the first line."""
     best, best_score = "", (0.0, 0)
+    most = (0.0, 0, 0)
     head = _head(raw)
     for candidate in SEPARATORS:
         if candidate.isspace() and candidate != "\t" and best.strip(" "):
@@ -135,6 +136,11 @@ def sniff(raw: bytes, where: str) -> str:
         score = (round(widths[width] / len(rows), 1), width) if width > 1 else (0.0, 0)
         if score > best_score:
             best, best_score = candidate, score
+        [(usual, n_usual)] = widths.most_common(1) or [(0, 0)]
+        most = max(most, (round(n_usual / len(rows), 1), usual, width) if usual > 1 else most)
+    if best_score[0] < 0.5 < most[0]:
+        _, usual, width = most
+        raise DataError(f"{where}, line 1: it has {width} fields, but most lines have {usual}; fix it or drop it")
     if best_score[0] < 0.5:  # most lines do not fit: running text, or a ragged list
         raise DataError(
             f"{where}, line 1: no separator gives columns (tried :: tab ; | , space); "

@@ -41,9 +41,12 @@ def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of 
         return pl.Series(name, values)
     cells = [None if cell is None or _is_nan(cell) else cell for cell in values.tolist()]
     try:
-        return pl.Series(name, cells, strict=True)
+        series = pl.Series(name, cells, strict=True)
+        if series.dtype != pl.Object:
+            return series
     except (TypeError, OverflowError, ValueError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
+        pass
+    return pl.Series(name, [None if cell is None else str(cell) for cell in cells], dtype=pl.String)
 
 
 def _is_nan(cell: object) -> bool:

@@ -6,7 +6,7 @@ _RATINGS = (
 )
 _TIMES = (
     "watcheddate datewatched watchedat lastwatchedat daterated ratedat userratedat timestamp time at date datetime "
-    "ts createdat unixreviewtime unixtime eventtime reviewtime when t datum zeit zeitstempel fecha 날짜 시간 "
+    "ts createdat unixreviewtime unixtime eventtime reviewtime when lastplayed lastwatched ratedon watchedon createdon t datum zeit zeitstempel fecha 날짜 시간 "
     "日付 时间 日期"
 )
 _NAMES = {
@@ -18,7 +18,8 @@ _NAMES = {
     "articleid business businessid recipe recipeid joke jokeid beer beerid imdbid tmdbid const i pelicula 영화 영화id "
     "映画 电影 电影id title movietitle",
     "value": f"{_RATINGS} preference weight plays playcount playtimeforever listencount viewcount watchcount "
-    "clickcount nplays count r",
+    "clickcount nplays hoursplayed hourswatched minutesplayed "
+    "minuteswatched starsgiven count r",
     "at": _TIMES,
     "title": "title movietitle filmtitle itemtitle moviename filmname itemname primarytitle originaltitle titel titulo "
     "titre 제목",

@@ -18,13 +18,14 @@ def is_netflix(raw: bytes) -> bool:
 
 def read_netflix(raw: bytes, where: str) -> tuple[pl.DataFrame, pl.Series]:
     """Columns user, item, rating and date of text, and the line of each row. Raises DataError for any other line."""
-    schema = dict.fromkeys(("user", "rating", "date"), pl.String)
-    try:
-        frame = pl.read_csv(raw, has_header=False, quote_char=None, schema=schema).with_row_index("line", 1)
-    except pl.exceptions.PolarsError:
-        wide = next(n for n, line in enumerate(raw.split(b"\n"), start=1) if line.count(b",") > 2)
-        raise DataError(f"{where}, line {wide}: a line is `movie:` or `user,rating,date`; fix it or drop it") from None
-    movie = pl.col("user").str.ends_with(":") & pl.col("rating").is_null()
-    of_block = pl.when(movie).then(pl.col("user").str.strip_suffix(":")).forward_fill()
+    lines = pl.read_csv(raw, has_header=False, separator="\x1e", quote_char=None, schema={"text": pl.String})
+    fields = pl.col("text").str.splitn(",", 4).struct.rename_fields(["user", "rating", "date", "more"])
+    frame = lines.with_row_index("line", 1).select("line", fields).unnest("text")
+    movie = pl.col("user").str.strip_chars().str.ends_with(":") & pl.col("rating").is_null()
+    of_block = pl.when(movie).then(pl.col("user").str.strip_chars().str.strip_suffix(":")).forward_fill()
     rows = frame.with_columns(item=of_block).filter(~movie & pl.col("user").is_not_null())
+    wrong = rows["date"].is_null() | rows["more"].is_not_null()
+    if wrong.any():
+        line = rows["line"][wrong.arg_max() or 0]
+        raise DataError(f"{where}, line {line}: a line is `movie:` or `user,rating,date`; fix it or drop it")
     return rows.select("user", "item", "rating", "date"), rows["line"].cast(pl.Int64)
