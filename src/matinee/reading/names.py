@@ -6,7 +6,8 @@ _RATINGS = (
 )
 _TIMES = (
     "watcheddate datewatched watchedat lastwatchedat daterated ratedat userratedat timestamp time at date datetime "
-    "ts createdat unixreviewtime unixtime eventtime reviewtime when lastplayed lastwatched ratedon watchedon createdon t datum zeit zeitstempel fecha 날짜 시간 "
+    "ts createdat unixreviewtime unixtime eventtime reviewtime when lastplayed lastwatched ratedon "
+    "watchedon createdon t datum zeit zeitstempel fecha 날짜 시간 "
     "日付 时间 日期"
 )
 _NAMES = {
