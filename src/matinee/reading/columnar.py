@@ -1,11 +1,14 @@
 """Tables that carry their types: Parquet, Arrow (Feather) and workbooks such as xlsx."""
 
 import io
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import polars as pl
 
@@ -19,6 +22,7 @@ MAX_CELL_RATIO = 4_000
 """Cells for each byte of a Parquet file: run lengths may stand for any number of rows in a few bytes."""
 _FEW_CELLS = 2**26
 _CELL = re.compile(rb'<c r="([A-Z]{1,3})(\d{1,7})"')
+_HOLDING = threading.Lock()
 _PARQUET, _ARROW, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 
 
@@ -51,9 +55,12 @@ def _arrow(raw: bytes, where: str, read: Callable[[io.BytesIO], pl.DataFrame]) -
 
 def _workbook(raw: bytes, where: str) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
     """The first sheet of a workbook that is not empty."""
+    archive = Zip(Path(where), raw)
+    if not archive.is_spreadsheet:
+        raise DataError(f"{where} holds a zip inside of what packs it; unpack it once and give the zip")
     if find_spec("fastexcel") is None:
         raise DataError(f"{where} is an Excel file; install the extra (pip install 'matinee[excel]') or save it as CSV")
-    _check_extent(Zip(Path(where), raw), where, len(raw))
+    _check_extent(archive, where, len(raw))
     with _translated(where, "Excel"):
         sheets = pl.read_excel(
             io.BytesIO(raw), sheet_id=0, infer_schema_length=None, raise_if_empty=False, drop_empty_rows=False
@@ -82,7 +89,8 @@ def _check_extent(archive: Zip, where: str, size: int) -> None:
 def _translated(where: str, kind: str) -> Iterator[None]:
     """Translate whatever the libraries raise for damaged bytes to DataError; they panic on some."""
     try:
-        yield
+        with _held_stderr():
+            yield
     except DataError:
         raise
     except MemoryError:
@@ -90,3 +98,23 @@ def _translated(where: str, kind: str) -> Iterator[None]:
     except (Exception, pl.exceptions.PanicException) as error:
         first = str(error).strip().split("\n", 1)[0][:200]
         raise DataError(f"{where} is damaged {kind} ({first}); write or copy it again") from None
+
+
+@contextmanager
+def _held_stderr() -> Iterator[None]:
+    """Hold back what is written to standard error, and drop it after an error: a panic writes a trace of Rust there."""
+    with _HOLDING, TemporaryFile() as held:
+        try:
+            saved = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+        held.seek(0)
+        while chunk := held.read(2**16):  # no error, so it was somebody else's
+            os.write(2, chunk)

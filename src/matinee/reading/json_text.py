@@ -126,7 +126,8 @@ def _frame(columns: Mapping[str, Sequence[Any]], where: str) -> pl.DataFrame:
     """Columns of one type each; a column of several becomes text."""
     if len({len(cells) for cells in columns.values()}) > 1:
         raise DataError(f"{where}: the columns {', '.join(map(repr, list(columns)[:5]))} have different lengths")
-    return pl.DataFrame([_series(name, cells) for name, cells in columns.items()])
+    series = [_series(_text(name), cells) for name, cells in columns.items()]
+    return pl.DataFrame(list({column.name: column for column in series}.values()))
 
 
 def _series(name: str, cells: Sequence[Any]) -> pl.Series:
@@ -159,7 +160,8 @@ def _lines(raw: bytes, where: str) -> pl.DataFrame:
 
 def _is_lines(raw: bytes) -> bool:
     """Whether each line is a document of its own, by the first of them."""
-    return b"\n" in raw.strip() and _is_whole(raw[: raw.find(b"\n")])
+    raw = raw.strip()
+    return b"\n" in raw and _is_whole(raw[: raw.find(b"\n")])
 
 
 def _is_whole(line: bytes) -> bool:

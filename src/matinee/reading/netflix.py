@@ -8,7 +8,7 @@ from matinee.errors import DataError
 
 NAMES = re.compile(r"(combined_data_\d+|mv_\d+)\.txt$")
 """File names of the ratings, in four files or in one for each movie."""
-_START = re.compile(rb"\s*\d+:[ ]*\n\d+,\d(\.\d+)?,\d{4}-\d\d-\d\d")
+_START = re.compile(rb"\s*\d+:[ ]*\n\d+,[^,\n]*,\d{4}-\d\d-\d\d")
 
 
 def is_netflix(raw: bytes) -> bool:
@@ -18,7 +18,8 @@ def is_netflix(raw: bytes) -> bool:
 
 def read_netflix(raw: bytes, where: str) -> tuple[pl.DataFrame, pl.Series]:
     """Columns user, item, rating and date of text, and the line of each row. Raises DataError for any other line."""
-    lines = pl.read_csv(raw, has_header=False, separator="\x1e", quote_char=None, schema={"text": pl.String})
+    whole = raw.replace(b"\x1e", b" ")  # a separator that occurs nowhere gives whole lines
+    lines = pl.read_csv(whole, has_header=False, separator="\x1e", quote_char=None, schema={"text": pl.String})
     fields = pl.col("text").str.splitn(",", 4).struct.rename_fields(["user", "rating", "date", "more"])
     frame = lines.with_row_index("line", 1).select("line", fields).unnest("text")
     movie = pl.col("user").str.strip_chars().str.ends_with(":") & pl.col("rating").is_null()
