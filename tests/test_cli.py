@@ -330,6 +330,15 @@ def test_import_writes_a_file_and_takes_nobodys_place(cli: Cli, log: Path, tmp_p
     assert not (tmp_path / "x.parquet").exists()
 
 
+def test_an_audit_of_sessions_refuses_settings_that_cut_none(cli: Cli, log: Path) -> None:
+    assert cli("data", "audit", str(log), "--sessions", "--gap", "2h", "--min-length", "3").code == 0
+    assert cli("data", "audit", str(log), "--sessions", "--split", "session", "--gap", "2h").code == 0
+    for option, value in (("--ratios", "0.8,0.1,0.1"), ("--split", "files:parts"), ("--fold", "1")):
+        refused = cli("data", "audit", str(log), "--sessions", option, value)
+        assert refused.code == 2
+        assert "has no effect on --sessions" in refused.err
+
+
 def test_audit(cli: Cli, log: Path, tmp_path: Path) -> None:
     audit = cli("data", "audit", str(log), "--figure", "audit.png", "--json").json
     assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")

@@ -30,7 +30,7 @@ from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
 from matinee.dataset import Dataset
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.comparison import compare as compare_reports
 from matinee.evaluation.evaluate import evaluate as measure
@@ -476,8 +476,8 @@ def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Spli
     check_settings(experiment.split, experiment.evaluation)
     if experiment.split.split == "files":
         if "data" in experiment.model_fields_set:
-            raise MatineeError(
-                f"data {experiment.data} has no effect beside split files:{experiment.split.path}, which has its own "
+            raise UsageError(
+                f"data = {experiment.data} has no effect on split files:{experiment.split.path}, which has its own "
                 "events; leave it out"
             )
         on_step(f"reading {experiment.split.path}")

@@ -256,7 +256,11 @@ def test_a_setting_that_the_method_does_not_use_is_refused(method, name):
         ({"split": "k-fold", "fold": 99}, "fold = 99: folds are numbered 0 to 4"),
         ({"split": "k-fold", "folds": 2}, "folds = 2 leaves no fold for train"),
         ({"split": "session", "gap": "1 year"}, "gap"),
-        ({"split": "time", "ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",)}, "give one of them"),
+        (
+            {"split": "time", "ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",)},
+            "^at = 2001-01-01 and ratios both say where a split by time cuts; give one of them",
+        ),
+        ({"split": "leave-last", "ratios": (0.8, 0.1, 0.1)}, "it belongs to split random, time, new-users or session"),
         ({"split": "time", "at": ("soon",)}, "at = 'soon' is not a date or time"),
         ({"split": "session", "ratios": (0.8, 0.1, 0.3)}, "sum to 1.2"),
         ({"split": "files"}, "give --split files:PATH"),

@@ -123,6 +123,7 @@ def audit(
 
     require_figure(figure)
     if sessions:
+        _require_session_settings(experiment, chosen)
         _audit_sessions(_of(experiment, source), figure, json)
         return
     from matinee.data.audit import audit as inspect
@@ -148,6 +149,15 @@ def audit(
             say(f"figure saved to {figure}")
     if problems:
         raise MatineeError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
+
+
+def _require_session_settings(experiment: Experiment, chosen: frozenset[str]) -> None:
+    """Raises UsageError for a setting that cuts no sessions; those of a split by sessions are taken as they are."""
+    if experiment.split.split == "session":
+        return
+    settings = {field.removeprefix("split.") for field in chosen if field.startswith("split.")}
+    for name in sorted(settings - {"gap", "min_length", "seed"}):
+        raise UsageError(f"{name} = {getattr(experiment.split, name)} has no effect on --sessions; leave it out")
 
 
 def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> None:

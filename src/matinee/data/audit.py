@@ -271,8 +271,13 @@ def _rows_of_split(result: Audit) -> Sequence[tuple[str, str]]:
             (part.name, f"{part.events:,} events, {part.targets:,} of them targets"),
             (f"{part.name}: cold users", count_of(part.cold_users, part.users)),
             (f"{part.name}: cold items", count_of(part.cold_items, part.items)),
-            (f"{part.name}: targets older than train", count_of(part.older_than_train, part.targets)),
-            (f"{part.name}: targets older than own inputs", count_of(part.older_than_own, part.targets)),
+        ]
+        if result.time is not None:
+            rows += [
+                (f"{part.name}: targets older than train", count_of(part.older_than_train, part.targets)),
+                (f"{part.name}: targets older than own inputs", count_of(part.older_than_own, part.targets)),
+            ]
+        rows += [
             (f"{part.name}: targets repeating an input", count_of(part.repeated, part.targets)),
         ]
     return rows
