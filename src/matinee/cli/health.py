@@ -1,6 +1,5 @@
 """The checks of `doctor` on a site: its artefacts, their compatibility, and its database."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,9 +11,11 @@ Finding = tuple[str, bool, str, str]
 
 def model_of(path: Path) -> str | None:
     """The model of an artefact; None if it cannot be read."""
+    from matinee.store.manifest import read_manifest
+
     try:
-        return str(json.loads((path / "manifest.json").read_text("utf-8"))["model"])
-    except (OSError, KeyError, TypeError, ValueError):
+        return str(read_manifest(path)["model"])
+    except MatineeError:
         return None
 
 
