@@ -260,7 +260,10 @@ def test_a_setting_that_the_method_does_not_use_is_refused(method, name):
             {"split": "time", "ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",)},
             "^at = 2001-01-01 and ratios both say where a split by time cuts; give one of them",
         ),
-        ({"split": "leave-last", "ratios": (0.8, 0.1, 0.1)}, "it belongs to split random, time, new-users or session"),
+        (
+            {"split": "leave-last", "ratios": (0.8, 0.1, 0.1)},
+            "it belongs to split random, time, new-users, new-items or session",
+        ),
         ({"split": "time", "at": ("soon",)}, "at = 'soon' is not a date or time"),
         ({"split": "session", "ratios": (0.8, 0.1, 0.3)}, "sum to 1.2"),
         ({"split": "files"}, "give --split files:PATH"),

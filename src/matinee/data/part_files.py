@@ -27,7 +27,7 @@ _NOT_TABLES = re.compile(
 )
 """Endings of files that may lie beside the parts."""
 _FEW = 10
-"""Fewer items show nothing."""
+"""Of fewer items only all show something."""
 
 
 def has_parts(names: Iterable[str]) -> bool:
@@ -120,7 +120,7 @@ def _cold_notes(data: Dataset, labels: Labels) -> Iterable[str]:
     for label in (VALID, TEST):
         items = np.unique(data.events.item_rows[labels == label])
         cold = np.setdiff1d(items, trained)
-        if len(items) >= _FEW and 2 * len(cold) >= len(items):
+        if 2 * len(cold) >= len(items) >= _FEW or len(cold) == len(items) > 1:
             example, known = data.items.id(int(cold[0])), data.items.id(int(trained[0]))
             yield (
                 f"{_NAMES[label]}: {count_of(len(cold), len(items))} items are not in train: ids such as {example!r}, "

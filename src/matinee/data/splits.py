@@ -15,7 +15,7 @@ from matinee.data.split_methods import METHODS
 from matinee.data.split_settings import check_settings
 from matinee.data.statistics import count_of
 from matinee.dataset import Dataset, Events
-from matinee.errors import DataError, MatineeError
+from matinee.errors import DataError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.reading.columns import SNIFFED
 
@@ -150,7 +150,10 @@ def split(data: Dataset, config: SplitConfig) -> Split:
     """Split a data set. Raises MatineeError for an impossible config, DataError if train or all targets are empty."""
     check_settings(config)
     if config.split == "files":
-        raise MatineeError(f"a split from files has its own events, so {data.name} is not used; read it from its path")
+        raise UsageError(
+            f"a split from files has its own events, so {data.name} is not used; "
+            f"write mt.split({config.path!r}, 'files')"
+        )
     if len(data.events) == 0:
         raise DataError(f"{data.name} has no events to split")
     labels, notes = METHODS[config.split](data, config)
