@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from matinee.errors import MatineeError
-from matinee.writing import STAGING_LENGTH
+from matinee.writing import STAGING_LENGTH, try_staging
 
 MIN_FREE = 2**24
 """Bytes that a disk must have free before a work begins whose result has an unknown size."""
@@ -32,7 +31,7 @@ def require_folder(path: Path, option: str) -> None:
         )
     if os.path.ismount(real):
         raise MatineeError(f"{path} is a mount point and cannot be replaced; name a folder in it")
-    _require_writable(real.parent, option)
+    _require_writable(real, option)
 
 
 def require_file(path: Path, option: str, suffixes: Sequence[str] = (), *, any_file: bool = False) -> None:
@@ -52,7 +51,7 @@ def require_file(path: Path, option: str, suffixes: Sequence[str] = (), *, any_f
         raise MatineeError(f"{path} is not a regular file; choose another {option}")
     if path.exists() and not any_file and not is_marked(path):
         raise MatineeError(f"{path} exists and was not written by Matinee; delete it, or choose another {option}")
-    _require_writable(Path(os.path.realpath(path)).parent, option)
+    _require_writable(Path(os.path.realpath(path)), option)
 
 
 def is_marked(path: Path) -> bool:
@@ -86,14 +85,13 @@ def _require_place(path: Path, option: str) -> None:
         )
 
 
-def _require_writable(folder: Path, option: str) -> None:
-    """Raises MatineeError unless a file can be created in a folder, or in the first above it that exists."""
-    existing = _existing(folder)
+def _require_writable(path: Path, option: str) -> None:
+    """Raises MatineeError unless a path can be created in its folder, or in the first above it that exists."""
+    existing = _existing(path.parent)
     if not existing.is_dir():
         raise MatineeError(f"{existing} is a file, not a folder; choose another {option}")
     try:
-        with tempfile.TemporaryDirectory(prefix=".matinee-", dir=existing):
-            pass
+        try_staging(existing / path.name)
     except OSError as error:
         raise MatineeError(f"nothing can be written in {existing}: {error.strerror}; choose another {option}") from None
     require_room(existing, MIN_FREE, f"{option}")

@@ -90,6 +90,13 @@ def recover(path: Path) -> None:
             return
 
 
+def try_staging(path: Path) -> None:
+    """Create and remove a staging folder for a path. Raises OSError if nothing can be written there."""
+    folder, lock = _new_staging(path)
+    os.close(lock)
+    folder.rmdir()
+
+
 def make_folder(folder: Path) -> None:
     """Create a folder and those above it that are missing, so that they survive a power cut."""
     if not folder.is_dir():

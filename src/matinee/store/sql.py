@@ -4,9 +4,10 @@ SQLite has one connection that writes, one transaction at a time, and many that 
 SQLAlchemy supports reads and writes through its own pool.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -333,7 +334,21 @@ def _parse(url: str) -> URL:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MatineeError(f"the folder {folder} cannot be created ({error.strerror}); check --db") from None
+        _make_private(Path(str(parsed.database)))
     return parsed
+
+
+def _make_private(path: Path) -> None:
+    """Let only the owner read a database: SQLite gives its log and its index the mode of the file.
+
+    One that exists is never opened for this: closing it would drop the locks that this process holds on it.
+    """
+    with suppress(OSError):  # said when the database is opened
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            if (file := path.with_name(name)).is_file():
+                file.chmod(0o600)
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -1,0 +1,44 @@
+"""The commands backup and restore: the database of a site."""
+
+from pathlib import Path
+
+import typer
+
+from matinee.cli.options import Json
+from matinee.cli.output import print_json, say
+from matinee.cli.site import Database
+
+Force = typer.Option(False, "--force", help="Replace what is there.")
+
+
+def backup(
+    out: Path = typer.Argument(..., metavar="FILE", help="The file to write."),
+    db: str = Database,
+    force: bool = Force,
+    json: bool = Json,
+) -> None:
+    """Back up the SQLite database of a site, which may run meanwhile, to one checked file."""
+    from matinee.store.backup import backup as copy
+
+    _report(out, copy(db, out, force=force), json, f"back it in with: matinee restore {out} --db URL")
+
+
+def restore(
+    file: Path = typer.Argument(..., metavar="FILE", help="A file that `matinee backup` wrote."),
+    db: str = Database,
+    force: bool = Force,
+    json: bool = Json,
+) -> None:
+    """Put a backup in the place of the SQLite database of a site, which must not run."""
+    from matinee.store.backup import database_file
+    from matinee.store.backup import restore as put_back
+
+    n_bytes = put_back(db, file, force=force)
+    _report(database_file(db), n_bytes, json, "start the site with: matinee serve ARTEFACT... --db URL")
+
+
+def _report(path: Path, n_bytes: int, json: bool, next_step: str) -> None:
+    if json:
+        print_json({"path": str(path), "bytes": n_bytes})
+    else:
+        say(f"{path}: {n_bytes:,} bytes, checked; {next_step}")
