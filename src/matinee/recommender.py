@@ -1,6 +1,7 @@
 """The live engine: lists for one user at a time from several models. No HTTP, no SQL, the same rank() as evaluation."""
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,10 +14,11 @@ from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, Us
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.explain import Explanation, explain
-from matinee.ranking.fallback import Fallback, likes_nothing
-from matinee.ranking.rank import Ranking, similar
+from matinee.ranking.fallback import Fallback
+from matinee.ranking.rank import Ranking, rank, similar
 from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
+from matinee.values import UNARY
 from matinee.vocab import UNKNOWN, Id
 
 POPULAR = "popularity"
@@ -124,6 +126,7 @@ class Engine:
         rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
         scores = np.array([item.score for item in found], dtype=np.float32)
         contributions = explain(chosen, history, rows, LISTED_EVENTS, scores=scores).contributions  # [N, k]
+        contributions[self.weights(history, name) <= 0] = 0  # what was disliked is no reason
         return [
             Recommendation(
                 item.item_row, item.item_id, item.score, name, self._reasons(history, contributions[:, index])
@@ -133,8 +136,25 @@ class Engine:
 
     def dislikes_all(self, history: Histories, model: str | None = None) -> bool:
         """Whether a history (B = 1) has events and none with a weight above 0, so that its list is by popularity."""
-        weighed = self.artefacts[self._known(model or self.default)].model.weigh(history)
-        return len(history.items) > 0 and bool(likes_nothing(weighed)[0])
+        return len(history.items) > 0 and not (self.weights(history, model) > 0).any()
+
+    def weights(self, history: Histories, model: str | None = None) -> FloatArray:
+        """How much each event of a history (B = 1) counts, below 0 against its item. [N]."""
+        return self.artefacts[self._known(model or self.default)].model.weigh(history).weights
+
+    def n_changed(self, history: Histories, listed: Sequence[Recommendation], dismissed: IntArray) -> int | None:
+        """How many of a list's items would not be in it if every event of the history (B = 1) weighed 1.
+
+        None where that cannot be said: of popular items, or of a model whose map weighs all events equally.
+        """
+        artefact = self.artefacts.get(listed[0].model) if listed else None
+        if artefact is None or artefact.model.value_map.unary or not artefact.model.reads_history:
+            return None
+        unweighed = copy(artefact.model)
+        unweighed.value_map = UNARY
+        masked = Histories.of([dismissed.tolist()])
+        found = rank(unweighed, history, len(listed), masked=masked).items[0]
+        return len({item.item_row for item in listed} - set(found.tolist()))
 
     def allowed(self, rerank: Rerank | None, dismissed: IntArray | None = None) -> BoolArray | None:
         """Which items pass the filters and are not dismissed, None if all do. [I]."""

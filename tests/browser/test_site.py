@@ -75,8 +75,8 @@ def test_the_keyboard_is_enough_and_focus_stays(browser: Browser, address: str) 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#my-link")).to_contain_text("1")
-    expect(page.locator('#start [data-item] button[value="2"]').first).to_be_focused()
-    expect(page.locator("#status")).to_contain_text("rated 2 of 5")
+    expect(page.locator('#start [data-item] button[value="1"]').first).to_be_focused()
+    expect(page.locator("#status")).to_contain_text("rated 1 of 5")
     assert wrong == []
     context.close()
 
@@ -130,4 +130,44 @@ def test_no_page_overflows_at_any_width(browser: Browser, address: str, width: i
         page.goto(address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert wrong == []
+    context.close()
+
+
+def test_the_same_three_films_at_one_star_and_at_five_give_different_lists(browser: Browser, address: str) -> None:
+    """Under every model of the site that uses values; the list is that of the page after the last click."""
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    trio = listed(page, "start")[:3]
+    lists: dict[str, dict[str, list[str]]] = {}
+    for stars in ("1", "5"):
+        for item in trio:
+            page.goto(f"{address}/movie/{item}")
+            page.locator(f'.yours button[value="{stars}"]').click()
+            expect(page.locator(".yours h2")).to_contain_text(f"You gave it {stars} of 5")
+        lists[stars] = {}
+        for model in ("ease", "item-knn", "bpr", "markov"):
+            page.goto(f"{address}/?model={model}")
+            lists[stars][model] = listed(page, "for-you")
+    for model, low in lists["1"].items():
+        assert len(low) == len(lists["5"][model]) == 24
+        assert len(set(low) & set(lists["5"][model])) <= 12, model
+    assert not wrong
+    context.close()
+
+
+def test_half_a_star_is_a_target_of_its_own_for_mouse_and_keyboard(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address)
+    item = listed(page, "start")[0]
+    page.goto(f"{address}/movie/{item}")
+    box = page.locator('.yours button[value="3.5"]').bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".yours h2")).to_contain_text("You gave it 3.5 of 5")
+    expect(page.locator('.yours button[value="3.5"]')).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".yours h2")).to_contain_text("You gave it 4.5 of 5")
+    assert not wrong
     context.close()

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
-from matinee.config import Rerank, configure, parse_rerank
+from matinee.config import EvaluationConfig, configure
 from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
 from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
 from matinee.serve.dependencies import CurrentSite
@@ -25,7 +25,7 @@ def recommendations(
     rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
 ) -> ListOut:
     """The best items for a history, for a user id, or by default for the visitor of this session."""
-    asked = configure(Rerank, parse_rerank(rerank), "rerank")
+    asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
     found = site.engine.recommend_for(
         state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask
     )

@@ -86,8 +86,8 @@ class EventIn(_Strict):
 
     item_id: Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
     kind: Annotated[Kind, BeforeValidator(_current_name)]
-    value: float | None = Field(None, ge=0.5, le=5, allow_inf_nan=False)
-    """A rating's value, 0.5 to 5; other kinds have none and count 1."""
+    value: float | None = Field(None, ge=0.5, le=5, multiple_of=0.5, allow_inf_nan=False)
+    """A rating's value, 0.5 to 5 in half stars; other kinds have none and count 1."""
     at: int | None = Field(None, ge=0)
     """UTC seconds; now by default."""
     event_id: str | None = Field(None, min_length=1, max_length=100)

@@ -37,9 +37,10 @@ class Card:
     list_id: str = ""
 
     @property
-    def stars(self) -> int:
-        """The visitor's rating in whole stars, 0 without a rating."""
-        return round(self.value or 0)
+    def stars(self) -> float:
+        """The visitor's rating to the nearest half star, 0 without a rating; a whole number of stars is an int."""
+        halves = round(2 * (self.value or 0))
+        return halves / 2 if halves % 2 else halves // 2
 
 
 Watched = Mapping[int, LiveEvent]

@@ -31,6 +31,8 @@ def home(
     """For a new visitor, popular movies and an invitation to rate; with a history, the lists made from it."""
     watched = visitor.watched
     items = page.site.for_you(visitor, FOR_YOU, model, rerank.asked) if watched else []
+    engine, is_plain = page.site.engine, not rerank.on
+    n_changed = engine.n_changed(visitor.history, items, visitor.dismissed) if is_plain else None
     builder = ShelfBuilder(page)
     shelves = [shelf for shelf in _shelves(page, builder, items) if shelf.cards]
     all_starters = page.resources.starters
@@ -47,6 +49,8 @@ def home(
         recent=page.cards.plain(list(watched)[:STRIP], watched),
         shelves=shelves,
         n_watched=len(watched),
+        n_changed=n_changed,
+        dislikes_all=engine.dislikes_all(visitor.history, model),
     )
 
 

@@ -18,7 +18,9 @@ from matinee.store.protocols import Kind
 SIMILAR, ALSO_LIKED = 12, 6
 MAX_LIST_ID = 100
 KINDS: dict[str, Kind] = {"watched": "watched", "dismissed": "dismissed", "restored": "restored"}
-MARKS = {"1", "2", "3", "4", "5", "removed", *KINDS}
+STARS = {f"{half / 2:g}" for half in range(1, 11)}
+"""Half a star to five."""
+MARKS = STARS | {"removed", *KINDS}
 
 router = APIRouter()
 
@@ -69,7 +71,7 @@ class MarkForm(BaseModel):
 
 @router.post("/mark")
 def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()]) -> Response:
-    """Rate a movie (1 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
+    """Rate a movie (0.5 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
     row = find_movie_row(site, form.item_id)
     mark = EVENT_KINDS.get(form.mark, form.mark)  # an old name: the page was opened before an update
     if mark not in MARKS:
@@ -82,7 +84,7 @@ def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()])
     position = site.find_position(user_id, row, form.list_id)
     if position is None and form.model in {POPULAR, *site.engine.models}:  # a guest's first mark has no impression
         position = ListPosition(form.list_id, form.position, form.model, site.engine.version(form.model))
-    if mark.isdecimal():
+    if mark in STARS:
         site.record(user_id, row, "rating", float(mark), position)
     else:
         site.record(user_id, row, KINDS[mark], position=position)

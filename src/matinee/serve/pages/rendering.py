@@ -70,13 +70,13 @@ class Renderer:
             context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words
         )
         html = [parts[0]]
-        for star in range(1, 6):
-            html += ("true" if card.stars == star else "false", parts[2 * star - 1])
-            html += ('class="on" ' if card.stars >= star else "", parts[2 * star])
+        for half in range(1, 11):
+            html += ("true" if 2 * card.stars == half else "false", parts[2 * half - 1])
+            html += ('class="on" ' if 2 * card.stars >= half else "", parts[2 * half])
         return Markup("".join(html))
 
     def _draw_buttons(self, language: str, title: str, unseen: bool, listed: bool, words: bool) -> tuple[str, ...]:
-        """Eleven parts: between them go, for each star, whether it is pressed and its class."""
+        """21 parts: between them go, for each half star, whether it is pressed and its class."""
         values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "gap": GAP}
         html = self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]})
         return tuple(html.split(GAP))

@@ -18,9 +18,10 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One of the visitor's movies, what it adds to the score, and that as a share of the largest, 0 to 1."""
+    """One of the visitor's movies, how it weighs, what it adds to the score, and that over the largest, -1 to 1."""
 
     card: Card
+    weight: float
     adds: float
     share: float
 
@@ -31,17 +32,20 @@ def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel) -> Resp
     found = page.site.engine.why(visitor.history, row, model)
     adds = found.contributions[:, 0]
     order = np.argsort(-np.abs(adds), kind="stable")
+    weights = page.site.engine.weights(visitor.history, model)
     largest = float(np.abs(adds).max(initial=0)) or 1.0
     parts = [
         Contribution(
             card=page.cards.card(int(visitor.history.items[n]), visitor.watched),
+            weight=float(weights[n]),
             adds=float(adds[n]),
-            share=abs(float(adds[n])) / largest,
+            share=float(adds[n]) / largest,
         )
         for n in order[:MOST]
         if adds[n] != 0
     ]
-    strongest = [part for part in parts if part.adds > 0][:2]
+    strongest = [part for part in parts if part.adds > 0 and part.weight > 0][:2]
+    disliked = [part for part in parts if part.adds < 0 and part.weight < 0][:2]
     return page.respond(
         "why.html",
         model=model,
@@ -51,6 +55,7 @@ def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel) -> Resp
         share=float(found.item_bias[0]),
         parts=parts,
         strongest=strongest,
+        disliked=disliked,
         liked=all((part.card.value or 0) >= LIKED for part in strongest),
         rest=float(adds[order[MOST:]].sum()),
         n_rest=max(0, len(order) - MOST),
