@@ -107,6 +107,8 @@ TEN = {f"v{star}": 20 for star in range(2, 11)}
         (repeated(vm1=90, **TEN), "-1 is 33.3% of them and unlike the others (2 to 10)"),
         (repeated(v0=90, **TEN), "0 is 33.3% of them and unlike the others (2 to 10)"),
         (repeated(v0=300, **STARS), "0 is 75.0% of them and unlike the others (1 to 5)"),
+        (repeated(v0=50, **STARS), "0 is 33.3% of them and unlike the others (1 to 5)"),
+        (np.append(np.repeat(np.arange(1, 11) / 2, 40), np.zeros(100)), "0 is 20.0% of them"),
         (repeated(vm1=10, v0=20, **STARS), "-1 is 7.7% of them and unlike the others (0 to 5)"),
         (repeated(v99=90, **STARS), "99 is 47.4% of them and unlike the others (1 to 5)"),
         (np.append(np.linspace(-10, 10, 2000), np.full(900, 99.0)), "99 is 31.0% of them"),
@@ -134,6 +136,9 @@ def test_a_value_that_looks_like_a_placeholder_is_told_with_the_way_to_drop_it(v
         np.linspace(-10, 10, 500),
         np.arange(1000.0) % 37,
         RNG.geometric(0.4, 5000) - 1.0,  # plays, most of them 0
+        RNG.zipf(1.6, 5000).clip(0, 9999) - 1.0,
+        RNG.poisson(3, 5000) * 1.0,
+        repeated(v0=60, v1=20, v2=20, v3=40, v4=80, v5=120),  # as on shops: mostly liked, and some furious
         np.full(19, 1.0),
     ],
 )

@@ -15,6 +15,8 @@ _PLACEHOLDERS = np.array([-9999, -999, -99, -9, -1, 0, 99, 999, 9999], dtype=np.
 """Values that logs hold where there is no rating."""
 _FEW = 20
 """Fewer values show nothing."""
+_RATINGS = 20
+"""A scale of ratings has at most so many steps; counts have more."""
 _SHOWN = 5
 """Maximum number of names listed."""
 
@@ -89,7 +91,7 @@ def value_notes(values: FloatArray) -> list[str]:
 def _is_placeholder(distinct: FloatArray, counts: IntArray, end: int) -> bool:
     """Whether the lowest (0) or highest (-1) value stands for no value: a usual one, frequent, unlike the others.
 
-    Unlike: far from them, negative among positive ones, or several times as frequent as its neighbour.
+    Unlike: far from them, negative among positive ones, or far more frequent than its neighbour and the mean.
     """
     value, others = distinct[end], distinct[1:] if end == 0 else distinct[:-1]
     share = counts[end] / counts.sum()
@@ -99,9 +101,10 @@ def _is_placeholder(distinct: FloatArray, counts: IntArray, end: int) -> bool:
     step = float(np.median(np.diff(others)))
     if value > 0:
         return gap >= max(2 * step, 0.5 * float(np.ptp(others)))
-    far = gap >= 2 * step or (value < 0 <= others[0])
-    neighbour = counts[1]
-    return far or (share >= 0.1 and counts[0] >= 5 * neighbour)
+    if gap >= 2 * step or (value < 0 <= others[0]):
+        return True
+    times = 2 if len(others) <= _RATINGS else 10  # counts of plays fall steeply from their lowest value
+    return share >= 0.1 and bool(counts[0] >= times * counts[1]) and bool(counts[0] >= 2 * counts[1:].mean())
 
 
 def _placeholder_note(distinct: FloatArray, counts: IntArray, end: int) -> str:
