@@ -23,14 +23,18 @@ import matinee as mt
 from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate, validation
+from matinee.evaluation.task import Task
+from matinee.histories import Histories
 from matinee.item_table import ItemTable
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import ContentMap
 from matinee.models.content.similarity import Features
+from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
+BLENDS = (0.0, 10.0, 30.0, 100.0, 300.0)
 SEEDS, RATIOS, RIDGES = (1, 2, 3), (0.64, 0.16, 0.20), (0.15, 0.3, 0.5, 1.0)
 MODELS: dict[str, dict[str, Any]] = {
     "ease": {"l2": 500.0},
@@ -76,10 +80,12 @@ def baselines(split: Split, table: ItemTable) -> dict[str, Recommender[Any]]:
     """Random, the test items' own popularity, and cosines of genres and of texts with the history."""
     train, n_items = split.training("train+valid"), len(split.data.items)
     found: dict[str, Recommender[Any]] = {}
-    hidden = np.bincount(split.targets("test").item_rows, minlength=n_items)
-    for name, popularity in [("random", np.random.default_rng(0).random(n_items)), ("hidden popularity", hidden)]:
-        found[name] = create("popularity").fit(train, Run.seeded(1))
-        found[name].popularity = popularity.astype(np.float32)  # type: ignore[attr-defined]
+    found["hidden popularity"] = create("popularity").fit(train, Run.seeded(1))
+    found["hidden popularity"].popularity = np.bincount(  # type: ignore[attr-defined]
+        split.targets("test").item_rows, minlength=n_items
+    ).astype(np.float32)
+    found["random"] = create("ease", l2=1e9)  # random weights: another order for every history
+    found["random"].weights = np.random.default_rng(0).standard_normal((n_items, n_items), dtype=np.float32)  # type: ignore[attr-defined]
     rows = np.arange(n_items)
     for name, columns in [("cosine of genres", ("genres",)), ("cosine of texts", ("text",))]:
         kernel = Features.of(only(table, columns), ContentConfig()).kernel(rows, rows, 0.0)
@@ -88,9 +94,11 @@ def baselines(split: Split, table: ItemTable) -> dict[str, Recommender[Any]]:
     return found
 
 
-def extended(model: Recommender[Any], split: Split, refit: str, table: ItemTable, ridge: float) -> Recommender[Any]:
+def extended(
+    model: Recommender[Any], split: Split, refit: str, table: ItemTable, ridge: float, blend: float = 0.0
+) -> Recommender[Any]:
     popularity = split.training(refit).popularity  # type: ignore[arg-type]
-    return ContentMap.of(table, popularity, ContentConfig(ridge=ridge)).extend(model)
+    return ContentMap.of(table, popularity, ContentConfig(ridge=ridge, blend=blend)).extend(model)
 
 
 def row(name: str, split: Split, table: ItemTable, seed: int) -> dict[str, Any]:
@@ -104,18 +112,34 @@ def row(name: str, split: Split, table: ItemTable, seed: int) -> dict[str, Any]:
     return {"ridge": ridge, "valid": {str(key): value for key, value in on_valid.items()}, "test": result}
 
 
-def warm(data: Any, table: ItemTable) -> dict[str, Any]:
-    """NDCG@10 of the random split without and with features: what known items lose or win."""
+def known_items(data: Any, table: ItemTable) -> dict[str, Any]:
+    """The random split: without features, with them for new items alone, and with the blend that is best on valid."""
     split, found = mt.split(data), {}
-    config = EvaluationConfig(k=(10,))
-    for name, settings in MODELS.items():
-        model = mt.fit(name, split, **settings).model
-        models = {"without": model, "with": extended(model, split, "train", table, 0.5)}
-        found[name] = {
-            key: evaluate(each, split, config, rng=np.random.default_rng(0)).metrics["ndcg@10"].mean
-            for key, each in models.items()
-        }
+    on_valid = validation(split)
+    for name in ("ease", "item-knn", "ials"):
+        model = mt.fit(name, split, **MODELS[name]).model
+        blended = {blend: extended(model, split, "train", table, 0.5, blend) for blend in BLENDS}
+        valid = {blend: on_valid(each) for blend, each in blended.items()}
+        best = max(valid, key=valid.__getitem__)
+        rows = {"without features": model, "features, no blend": blended[0.0], "blend": blended[best]}
+        found[name] = {"blend": best, "valid": {str(key): value for key, value in valid.items()}}
+        found[name] |= {key: by_decile(each, split) for key, each in rows.items()}
     return found
+
+
+def by_decile(model: Recommender[Any], split: Split) -> dict[str, Any]:
+    """NDCG@10 and coverage at test, and recall@10 of all targets by decile of popularity, the rarest items first."""
+    metrics = evaluate(model, split, EvaluationConfig(k=(10,)), rng=np.random.default_rng(0)).metrics
+    task, n_items = Task.of(split, EvaluationConfig()), len(split.data.items)
+    assert isinstance(task.histories, Histories)
+    lists = rank(model, task.histories, 10).items
+    order = np.argsort(np.argsort(split.training().popularity, kind="stable"), kind="stable")
+    decile = order[task.targets.items] * 10 // n_items
+    listed = task.targets.owners * n_items + task.targets.items
+    hit = np.isin(listed, (np.arange(len(lists))[:, None] * n_items + lists).ravel())
+    recall = np.bincount(decile, hit, minlength=10) / np.maximum(np.bincount(decile, minlength=10), 1)
+    found = {name: metrics[name].mean for name in ("ndcg@10", "coverage@10")}
+    return found | {"interval": [metrics["ndcg@10"].low, metrics["ndcg@10"].high], "recall by decile": recall.tolist()}
 
 
 def main() -> None:
@@ -136,7 +160,7 @@ def main() -> None:
         name: {metric: statistics.mean(each["test"][metric][0] for each in runs) for metric in METRICS}
         for name, runs in rows.items()
     }
-    print(json.dumps({"means": means, "warm": warm(data, table), "seeds": rows}, indent=2))
+    print(json.dumps({"means": means, "known items": known_items(data, table), "seeds": rows}, indent=2))
 
 
 if __name__ == "__main__":

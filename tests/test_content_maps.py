@@ -109,11 +109,27 @@ def test_the_map_against_a_plain_solve() -> None:
     assert ((few > 0).sum(axis=0)[12:] <= 2).all()
 
 
+@pytest.mark.parametrize("name", ["ease", "item-knn", "ials"])
+def test_a_blend_adds_what_the_other_items_predict(name: str) -> None:
+    popularity = np.where(np.arange(16) < N_ITEMS, np.arange(16) + 1, 0)
+    config = ContentConfig(ridge=0.7, blend=4.0)
+    model, _ = fitted(name)
+    extended = ContentMap.of(table(), popularity, config).extend(model)
+    array, axis = model.item_arrays[0]
+    before, after = (np.moveaxis(dense(getattr(each, array)), axis, 0) for each in (model, extended))
+    kernel = Features.of(table(), config).kernel(np.arange(12), np.arange(12), config.sharpness).astype(np.float64)
+    for item in (0, 5, 11):  # a plain loop: leave the item out, and predict it
+        others = np.delete(np.arange(12), item)
+        weights = np.linalg.solve(kernel[np.ix_(others, others)] + 0.7 * np.eye(11), kernel[others, item])
+        wanted = before[item] + 4 / (4 + popularity[item]) * (weights @ before[others])
+        np.testing.assert_allclose(after[item], np.maximum(wanted, 0) if name == "item-knn" else wanted, atol=1e-4)
+
+
 def test_the_most_popular_known_items_are_used() -> None:
     popularity = np.where(np.arange(16) < N_ITEMS, np.arange(16) + 1, 0)
     found = ContentMap.of(table(), popularity, ContentConfig(max_known=3))
     assert found.known.tolist() == [9, 10, 11]
-    assert found.new.tolist() == [NEW_EVEN, NEW_ODD, TWIN]
+    assert found.predicted.tolist() == [NEW_EVEN, NEW_ODD, TWIN]
 
 
 def test_tables_without_a_use_are_refused() -> None:

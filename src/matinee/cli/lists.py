@@ -170,7 +170,8 @@ def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> N
     if json:
         print_json({"out": str(written.path), "lists": lists.n_lists, "seconds": seconds, "notes": list(lists.notes)})
     else:
-        say(f"{lists.n_lists:,} lists saved to {written.path} in {seconds:.1f} s")
+        count = f"{lists.n_lists:,} list" + "s" * (lists.n_lists != 1)
+        say(f"{count} saved to {written.path} in {seconds:.1f} s")
 
 
 def _print(movies: "MovieList", json: bool) -> None:

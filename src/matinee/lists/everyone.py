@@ -73,7 +73,7 @@ class UserLists:
 
     @property
     def _size(self) -> int:
-        return max(1, PART_ROWS // self.k)
+        return max(1, PART_ROWS // max(1, min(self.k, len(self.artefact.items))))
 
     def part(self, index: int) -> pl.DataFrame:
         """See Lists."""
@@ -138,7 +138,7 @@ class SimilarLists:
 
     @property
     def _size(self) -> int:
-        return max(1, PART_ROWS // self.k)
+        return max(1, PART_ROWS // max(1, min(self.k, len(self.artefact.items))))
 
     def part(self, index: int) -> pl.DataFrame:
         """See Lists."""

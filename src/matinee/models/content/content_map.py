@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import configure
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
@@ -29,16 +29,21 @@ from matinee.nn.sparse_rows import keep_top_k
 
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
 BLOCK_ITEMS = 1024
-"""New items whose columns are dense at once."""
+"""Predicted items whose columns are dense at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContentMap:
-    """known [a], new [b]: item rows; mixing: M above. [a, b]; without_features: number of new items that have none."""
+    """known [a], predicted [b]: item rows; mixing: M above, of known items times their part. [a, b].
+
+    is_new: [b], whether a predicted item has no events; predictions of the others are added to what they have.
+    without_features: number of new items that have none.
+    """
 
     known: IntArray
-    new: IntArray
+    predicted: IntArray
     mixing: FloatArray
+    is_new: BoolArray
     without_features: int = 0
 
     @classmethod
@@ -58,11 +63,16 @@ class ContentMap:
             )
         known = np.sort(known[np.argsort(-popularity[known], kind="stable")[: config.max_known]])
         is_new = popularity == 0
-        new = np.flatnonzero(present & is_new)
+        predicted = np.flatnonzero(present & is_new)
         system = features.kernel(known, known, config.sharpness).astype(np.float64)
         np.einsum("ii->i", system)[:] += config.ridge
-        mixing = cho_solve(cho_factor(system, overwrite_a=True), features.kernel(known, new, config.sharpness))
-        return cls(known, new, mixing.astype(np.float32), int((is_new & ~present).sum()))
+        factor = cho_factor(system, overwrite_a=True)
+        mixing = cho_solve(factor, features.kernel(known, predicted, config.sharpness).astype(np.float64))
+        if config.blend:
+            part = config.blend / (config.blend + popularity[known])
+            mixing = np.concatenate([mixing, _leave_one_out(factor) * part], axis=1)
+            predicted = np.concatenate([predicted, known])
+        return cls(known, predicted, mixing.astype(np.float32), is_new[predicted], int((is_new & ~present).sum()))
 
     def extend(self, model: ModelT, kept: int = ContentConfig().kept) -> ModelT:
         """A copy of a fitted model that scores the new items as predicted; all other arrays are shared.
@@ -81,8 +91,10 @@ class ContentMap:
                 setattr(extended, name, self._extend_sparse(array, kept))
             elif array.size:
                 setattr(extended, name, self._extend_dense(array, axis))
-        if ("popularity", 0) in model.item_arrays:  # 0 would mark the item as one without a vector
-            extended.popularity[self.new] = np.maximum(extended.popularity[self.new], 1e-3)  # type: ignore[attr-defined]
+        if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
+            new, popularity = self.predicted[self.is_new], np.array(model.popularity)  # type: ignore[attr-defined]
+            popularity[new] = np.maximum(extended.popularity[new], 1e-3)  # type: ignore[attr-defined]
+            extended.popularity = popularity  # type: ignore[attr-defined]
         return extended
 
     def describe(self, config: ContentConfig) -> dict[str, Any]:
@@ -92,26 +104,41 @@ class ContentMap:
             notes.append(
                 f"{self.without_features:,} items without events have no features: they rank as the model has them"
             )
-        sizes = {"known_items": len(self.known), "new_items": len(self.new), "without_features": self.without_features}
+        n_new = int(self.is_new.sum())
+        sizes = {"known_items": len(self.known), "new_items": n_new, "without_features": self.without_features}
         return {"config": config.model_dump(mode="json"), **sizes, "notes": notes}
 
     def _extend_dense(self, array: FloatArray, axis: int) -> FloatArray:
         extended = np.array(array)
         by_item = np.moveaxis(extended, axis, 0)  # a view
-        by_item[self.new] = np.tensordot(self.mixing, by_item[self.known], axes=(0, 0))
+        predictions = np.tensordot(self.mixing, by_item[self.known], axes=(0, 0))
+        by_item[self.predicted[self.is_new]] = 0  # a model may have left its first values there
+        by_item[self.predicted] += predictions
         return extended
 
     def _extend_sparse(self, array: csr_array, kept: int) -> csr_array:
-        """New columns of a sparse matrix, cut to their largest positive entries. [I, I] -> [I, I]."""
+        """A sparse matrix whose predicted columns are cut to their largest positive entries. [I, I] -> [I, I]."""
         by_item = array.T.tocsr()  # row i: column i
-        old = by_item[self.known]
-        starts, parts = [], []
-        for start in range(0, len(self.new), BLOCK_ITEMS):
+        known = by_item[self.known].T
+        unchanged = np.setdiff1d(np.arange(by_item.shape[0]), self.predicted)
+        parts = [by_item[unchanged]]
+        for start in range(0, len(self.predicted), BLOCK_ITEMS):
             part = slice(start, start + BLOCK_ITEMS)
-            columns = csr_array(old.T @ self.mixing[:, part]).T.tocsr()  # [b, I]
-            parts.append(keep_top_k(columns, kept))
-            starts.append(self.new[part])
-        return _replace_rows(by_item, starts, parts).T.tocsr()
+            predictions = np.asarray(known @ self.mixing[:, part]).T  # [b, I]
+            parts.append(keep_top_k(csr_array(by_item[self.predicted[part]] + csr_array(predictions)), kept))
+        order = np.argsort(np.concatenate([unchanged, self.predicted]))
+        return csr_array(vstack(parts, format="csr")[order]).T.tocsr()
+
+
+def _leave_one_out(factor: tuple[FloatArray, bool]) -> FloatArray:
+    """Weights with which kernel ridge regression predicts each known item from the others. [a, a], 0 on the diagonal.
+
+    The closed form of leaving each item out in turn: -P / diag(P) by column, P the inverse of the system.
+    """
+    inverse = cho_solve(factor, np.eye(len(factor[0])))
+    weights: FloatArray = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    return weights
 
 
 def predict_new_items(
@@ -124,14 +151,3 @@ def predict_new_items(
     config = content if isinstance(content, ContentConfig) else configure(ContentConfig, dict(content or {}), "content")
     content_map = ContentMap.of(table, popularity, config)
     return content_map.extend(model, config.kept), content_map.describe(config)
-
-
-def _replace_rows(matrix: csr_array, rows: list[IntArray], parts: list[csr_array]) -> csr_array:
-    """A matrix with other rows instead of some that are empty. [I, I] -> [I, I]."""
-    owners = [np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))]
-    owners += [np.repeat(new, np.diff(part.indptr)) for new, part in zip(rows, parts, strict=True)]
-    data = np.concatenate([matrix.data, *(part.data for part in parts)])
-    columns = np.concatenate([matrix.indices, *(part.indices for part in parts)])
-    replaced = csr_array((data, (np.concatenate(owners), columns)), shape=matrix.shape)
-    replaced.sort_indices()
-    return replaced
