@@ -26,9 +26,12 @@ from matinee.config import EvaluationConfig, Experiment, PartName, configure, re
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import percentiles, resample, resampled_means
 from matinee.evaluation.comparison import holm, paired_p
-from matinee.evaluation.evaluate import evaluate
-from matinee.evaluation.report import Report
+from matinee.evaluation.liking import measure_liking, scale_of
+from matinee.evaluation.metrics import PerUser, accuracy, find_hits
+from matinee.evaluation.task import Task
 from matinee.models.base import Recommender
+from matinee.ranking.fallback import Fallback
+from matinee.ranking.rank import rank
 from matinee.store import artefact
 from matinee.values import resolve
 
@@ -44,13 +47,10 @@ METRICS = ("ndcg@10", "liked-ndcg@10", "disliked-ndcg@10", "graded-ndcg@10", "di
 MAPS = {
     "unary": "unary",
     "fifths": "linear:1=0.2,2=0.4,3=0.6,4=0.8,5=1",
-    "from 0": "linear:1=0,2=0.25,3=0.5,4=0.8,5=1",
     "likes": "steps:4=1",
     "default": "linear:1=-0.3,2=0,3=0.5,4=1,5=1.2",
     "slight": "linear:1=-0.1,2=0.1,3=0.5,4=0.8,5=1",
     "steep": "linear:1=-0.3,2=-0.1,3=0.2,4=1,5=1.1",
-    "steeper": "linear:1=-0.3,2=-0.2,3=0,4=1,5=1.1",
-    "strong": "linear:1=-1,2=-0.5,3=0.3,4=1,5=1.3",
 }
 """Weights of 1 to 5 stars; half stars lie between. Of MovieLens small, half a star weighs as one."""
 SEED, SAMPLES = 42, 10_000
@@ -81,23 +81,37 @@ def with_map(model: Recommender[Any], text: str, split: Split) -> Recommender[An
     return model
 
 
-def report(model: Recommender[Any], split: Split, on: PartName, samples: int = 100) -> Report:
-    config = EvaluationConfig(k=(10,), on=on, samples=samples)
-    return evaluate(model, split, config, rng=np.random.default_rng(SEED))
+class Part:
+    """A part of a protocol to measure lists on: as `evaluate` does, without intervals and segments."""
+
+    def __init__(self, split: Split, on: PartName) -> None:
+        config = EvaluationConfig(k=(10,), on=on)
+        self.task, self.scale = Task.of(split, config), scale_of(split.data, config)
+        self.cold = Fallback(split.training().popularity, split.data.catalogue.genre_matrix)
+
+    def measure(self, model: Recommender[Any]) -> dict[str, PerUser]:
+        """METRICS of the model's lists."""
+        task = self.task
+        items = rank(model, task.histories, 10, masked=task.masked, cold=self.cold).items
+        hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
+        values = accuracy(hits, task.n_relevant, [10])
+        values |= measure_liking(items, task.judged, self.scale, task.n_items, [10])
+        return {name: PerUser(values[name]) for name in METRICS}
 
 
-def means(found: Report) -> dict[str, float]:
-    return {name: found.metrics[name].mean for name in METRICS}
+def means(found: Mapping[str, PerUser]) -> dict[str, float]:
+    return {name: each.mean for name, each in found.items()}
 
 
 def on_valid(protocol: str, found: dict[str, Any]) -> None:
     rows = found.setdefault("valid", {}).setdefault(protocol, {})
     split = prepared(protocol)
+    part = Part(split, "valid")
     for name in MODELS:
         row = rows.setdefault(name, {})
         started = time.time()
-        for label in MAPS.keys() - row.keys():
-            row[label] = means(report(with_map(fitted(protocol, name, split), MAPS[label], split), split, "valid"))
+        for label in [label for label in MAPS if label not in row]:
+            row[label] = means(part.measure(with_map(fitted(protocol, name, split), MAPS[label], split)))
         write(found)
         print(protocol, name, f"{time.time() - started:.0f} s", file=sys.stderr, flush=True)
 
@@ -117,10 +131,11 @@ def choose(found: dict[str, Any]) -> None:
 def on_test(protocol: str, found: dict[str, Any]) -> None:
     chosen = MAPS[found["chosen"]]
     split = prepared(protocol)
+    part = Part(split, "test")
     rows: dict[str, Any] = {}
     for name in MODELS:
         model = fitted(protocol, name, split)
-        pair = [report(with_map(model, text, split), split, "test") for text in ("unary", chosen)]
+        pair = [part.measure(with_map(model, text, split)) for text in ("unary", chosen)]
         rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
         print(protocol, name, rows[name], file=sys.stderr, flush=True)
     correct(rows)
@@ -128,15 +143,17 @@ def on_test(protocol: str, found: dict[str, Any]) -> None:
     write(found)
 
 
-def differences(unary: Report, mapped: Report) -> dict[str, dict[str, float]]:
+def differences(unary: Mapping[str, PerUser], mapped: Mapping[str, PerUser]) -> dict[str, dict[str, float]]:
     """The mapped model minus the unary one, paired by user, with its interval and p-value."""
-    measured = [found.per_user[name] for found in (unary, mapped) for name in METRICS]
+    measured = [found[name] for found in (unary, mapped) for name in METRICS]
     rng = np.random.default_rng(SEED)
-    draws = np.concatenate([resampled_means(c, measured) for c in resample(unary.users, SAMPLES, rng)])
+    draws = np.concatenate(
+        [resampled_means(c, measured) for c in resample(len(unary[METRICS[0]].values), SAMPLES, rng)]
+    )
     gaps = draws[:, len(METRICS) :] - draws[:, : len(METRICS)]  # [R, metrics]
     found = {}
     for name, column, p in zip(METRICS, gaps.T, paired_p(gaps), strict=True):
-        gap = percentiles(mapped.metrics[name].mean - unary.metrics[name].mean, column)
+        gap = percentiles(mapped[name].mean - unary[name].mean, column)
         found[name] = {"mean": gap.mean, "low": gap.low, "high": gap.high, "p": float(p)}
     return found
 

@@ -10,7 +10,8 @@ import numpy as np
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
-from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
+from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId, last_of_each
+from matinee.models.base import PredictsValues
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.explain import Explanation, explain
@@ -66,8 +67,10 @@ class Engine:
         self.artefacts = {artefact.name: artefact for artefact in artefacts}
         first = artefacts[0]
         self.items, self.catalogue, self.popularity = first.items, first.catalogue, first.popularity
-        self.models = tuple(self.artefacts)
-        self.default = self._known(default) if default else next((n for n in PREFERRED if n in self.models), first.name)
+        listing = tuple(name for name, found in self.artefacts.items() if found.model.makes_lists)
+        self.models = listing or tuple(self.artefacts)
+        preferred = next((name for name in PREFERRED if name in self.models), self.models[0])
+        self.default = self._known(default) if default else preferred
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
         self._cached_similar = lru_cache(maxsize=MAX_CACHED)(self._find_similar)
@@ -133,6 +136,24 @@ class Engine:
             )
             for index, item in enumerate(found)
         ]
+
+    def predicted_value(self, history: Histories, item_row: int) -> float | None:
+        """The value that a user (B = 1) would give an item; None if it would be no better than an average.
+
+        By the served model of the lowest error at the user's number of ratings, of those that beat the averages there
+        when they were trained (`evaluation.history_lengths`).
+        """
+        n_ratings = int(np.isfinite(last_of_each(history).values).sum())
+        able: list[tuple[float, str]] = []
+        for name, artefact in self.artefacts.items():
+            measured = [row for row in artefact.manifest.get("predicted_values", ()) if row["ratings"] <= n_ratings]
+            if measured and measured[-1]["better"]:
+                able.append((measured[-1]["rmse"], name))
+        if not able:
+            return None
+        model = self.artefacts[min(able)[1]].model
+        values = model.predict_values(history) if isinstance(model, PredictsValues) else None
+        return float((model.score(model.state_of(history)) if values is None else values)[0, item_row])
 
     def dislikes_all(self, history: Histories, model: str | None = None) -> bool:
         """Whether a history (B = 1) has events and none with a weight above 0, so that its list is by popularity."""

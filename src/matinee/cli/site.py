@@ -33,6 +33,7 @@ DEMO_MODELS: dict[str, dict[str, Any]] = {
     "ials": {},
     "lightgcn": {},
     "markov": {},
+    "vbmf": {},
 }
 """The demo's default models, with settings that differ from the defaults."""
 BASELINES = ("popularity", "item-knn", "ease")
@@ -141,7 +142,8 @@ def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], Non
         except MatineeError:
             pass  # missing or damaged: train it again
         about = same | evaluations.quality(name)
-        fitted = workflow.fit(name, data, **settings).with_manifest(about)  # again, on all of the data
+        fitted = workflow.fit(name, data, **settings)  # again, on all of the data
+        fitted = fitted.with_manifest(about | workflow.predicted_values(fitted, data))
         yield artefact.save(fitted, path)
 
 

@@ -28,6 +28,8 @@ class Recommender(ABC, Generic[StateT]):
     themselves, not weights."""
     uses_weights: ClassVar[bool] = False
     """Whether fold_in reads `Histories.weights`."""
+    makes_lists: ClassVar[bool] = True
+    """Whether its lists are worth showing. A site uses a model that only predicts values for that alone."""
     reads_history: ClassVar[bool] = True
     """Whether the order of the items depends on the history at all."""
     ordered: ClassVar[bool] = False

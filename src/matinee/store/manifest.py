@@ -68,6 +68,14 @@ class _Measured(_Part):
     split: _MeasuredSplit | None = None
 
 
+class _PredictedValues(_Part):
+    """Whether a model's predictions beat averages at a number of ratings."""
+
+    ratings: Size
+    rmse: Number
+    better: bool
+
+
 class Manifest(_Part):
     """What every reader of a manifest relies on. Keys that are not named here are kept as they are."""
 
@@ -85,6 +93,7 @@ class Manifest(_Part):
     metrics: dict[StrictStr, _Value] = {}
     measured: _Measured = _Measured()
     baselines: dict[StrictStr, dict[StrictStr, _Value]] = {}
+    predicted_values: list[_PredictedValues] = []
     sparse: dict[StrictStr, tuple[Size, Size]]
     values: dict[StrictStr, StrictInt | StrictFloat | StrictStr | bool]
     files: dict[StrictStr, StrictStr] = {}

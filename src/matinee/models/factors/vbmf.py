@@ -60,6 +60,7 @@ class VBMF(Recommender[FloatArray]):
     name = "vbmf"
     Config = VBMFConfig
     predicts_values = True
+    makes_lists = False  # its highest predictions go to movies that few know
     learned = ("item_factors", "item_moments", "implicit_factors", "prior_mean", "noise", "mean", "lowest", "highest")
     config: VBMFConfig
     item_factors: FloatArray  # [I, D + 1], E[(v_i, b_i)]
