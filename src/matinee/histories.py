@@ -158,6 +158,14 @@ class TrainingData:
         """User-item matrix, as in Histories.matrix. [U, I]."""
         return self.histories.matrix(self.n_items, entries)
 
+    def liked_matrix(self) -> csr_array:
+        """User-item matrix of the weights above 0; binary where each event weighs 1. [U, I]."""
+        matrix = self.histories.weighted_matrix(self.n_items)
+        if self.histories.mapped is not None:
+            matrix.data = np.maximum(matrix.data, 0)
+            matrix.eliminate_zeros()
+        return matrix
+
 
 class HistorySource(Protocol):
     """A source of histories: offline events, a database or memory."""

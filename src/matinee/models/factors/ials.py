@@ -11,7 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.factors.least_squares import append_zero_row, explain_solve, padded_blocks, solve
+from matinee.models.factors.least_squares import append_zero_row, explain_solve, padded_blocks, padded_entries, solve
 from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
@@ -34,6 +34,8 @@ class IALSConfig(EpochsConfig):
     """Ridge strength, before it is scaled by frequency."""
     l2_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 1.0
     """A row's ridge grows with (its events + unobserved · rows of the other side)^l2_power; 0 is constant."""
+    weigh_training: bool = True
+    """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
     steps: Annotated[PositiveInt, Search(1, 6)] = 2
     """Conjugate gradient steps of each half-step, starting from the previous epoch's solution."""
     initial_std: PositiveFloat = 0.1
@@ -106,7 +108,8 @@ class _HalfSteps:
 
     def __init__(self, config: IALSConfig, dim: int, train: TrainingData, run: Run) -> None:
         self.config = config
-        matrix = train.matrix()  # [U, I]
+        matrix = train.liked_matrix() if config.weigh_training else train.matrix()  # [U, I]
+        self.total_weight = float(matrix.data.sum(dtype=np.float64))
         self.by_user, self.by_item = _Side(matrix, dim), _Side(matrix.T.tocsr(), dim)
         deviation = config.initial_std / np.sqrt(dim)
         self.items = run.rng.normal(0, deviation, (train.n_items, dim)).astype(np.float32)
@@ -114,12 +117,12 @@ class _HalfSteps:
         self.users = np.zeros((train.n_users, dim), dtype=np.float32)
 
     def epoch(self, rate: float) -> dict[str, float]:
-        """See Trainer. The loss is the objective divided by the number of observed pairs."""
+        """See Trainer. The loss is the objective divided by the weight of the observed pairs, their number if unary."""
         self.users, self.items, _ = self._half_step(self.by_user, self.items, self.users)
         self.items, self.users, loss = self._half_step(self.by_item, self.users, self.items)
         ridge = _ridge(self.config, self.by_user.counts, len(self.items))
         loss += float(ridge @ np.einsum("ud,ud->u", self.users, self.users))
-        return {"loss": 1 + loss / max(float(self.by_user.counts.sum(dtype=np.float64)), 1)}
+        return {"loss": 1 + loss / max(self.total_weight, 1)}
 
     def state(self) -> dict[str, FloatArray]:
         """See Trainer."""
@@ -147,10 +150,10 @@ class _HalfSteps:
         # diagonal of each system if its n entries were average: in these axes, n times the variances
         scale = 1 / (side.counts[:, None] * np.maximum(variances, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
         padded, loss = append_zero_row(fixed), 0.0
-        for rows, columns in side.blocks:
+        for (rows, columns), weights in zip(side.blocks, side.weights, strict=True):
             gathered = side.buffer[: columns.size * fixed.shape[1]].reshape(*columns.shape, -1)  # [b, L, D]
             np.take(padded, columns, axis=0, out=gathered, mode="clip")  # other modes make a copy
-            system = gathered, gram, ridge[rows, None]
+            system = gathered, weights, gram, ridge[rows, None]
             moving[rows], block_loss = _conjugate_gradients(system, scale[rows], moving[rows], self.config.steps)
             loss += block_loss
         return moving, fixed, loss
@@ -164,22 +167,30 @@ class _Side:
         self.popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)  # [C]
         self.popularity /= max(matrix.nnz, 1)
         self.blocks = list(padded_blocks(matrix, BLOCK_VALUES // dim))
+        is_binary = bool((matrix.data == 1).all())
+        self.weights = [
+            None if is_binary else padded_entries(matrix, rows, columns.shape[1]) for rows, columns in self.blocks
+        ]
         self.buffer = np.empty(max((columns.size for _, columns in self.blocks), default=0) * dim, dtype=np.float32)
 
 
 def _conjugate_gradients(
-    system: tuple[FloatArray, FloatArray, FloatArray], scale: FloatArray, start: FloatArray, steps: int
+    system: tuple[FloatArray, FloatArray | None, FloatArray, FloatArray],
+    scale: FloatArray,
+    start: FloatArray,
+    steps: int,
 ) -> tuple[FloatArray, float]:
-    """Preconditioned conjugate gradient steps on b systems A w = r at once, A = gatheredᵀ gathered + gram + ridge I.
+    """Preconditioned conjugate gradient steps on b systems A v = r, A = gatheredᵀ diag(w) gathered + gram + ridge I.
 
-    system: gathered [b, L, D], gram [D, D], ridge [b, 1]; r is the sum of gathered over L. scale [b, D] is about the
-    inverse diagonal of A; start [b, D]. Returns the solutions [b, D], and the sum over them of w·Aw - 2 w·r.
+    system: gathered [b, L, D], weights w [b, L] (None: 1), gram [D, D], ridge [b, 1]; r = gatheredᵀ w. scale [b, D] is
+    about the inverse diagonal of A; start [b, D]. Returns the solutions [b, D], and the sum over them of v·Av - 2 v·r.
     """
-    gathered, gram, ridge = system
+    gathered, weights, gram, ridge = system
 
     def scores_of(vectors: FloatArray) -> FloatArray:
-        found: FloatArray = np.matmul(gathered, vectors[:, :, None])
-        return found[:, :, 0]  # [b, L]
+        """The weighted scores of the entries. [b, L]."""
+        found: FloatArray = np.matmul(gathered, vectors[:, :, None])[:, :, 0]
+        return found if weights is None else found * weights
 
     def combine(values: FloatArray, vectors: FloatArray) -> FloatArray:
         """gatheredᵀ values - (gram + ridge) vectors. values [b, L], vectors [b, D] -> [b, D]."""
@@ -189,8 +200,8 @@ def _conjugate_gradients(
         return product
 
     solution, scores = start.copy(), scores_of(start)
-    residual = combine(1 - scores, solution)
-    score_sum = float(scores.sum(dtype=np.float64))  # w·r
+    residual = combine((1 if weights is None else weights) - scores, solution)
+    score_sum = float(scores.sum(dtype=np.float64))  # v·r
     preconditioned = scale * residual
     direction, size = preconditioned, np.einsum("bd,bd->b", residual, preconditioned)
     for step in range(steps):

@@ -40,7 +40,7 @@ def systems(
     padded = append_zero_row(items)
     for rows, columns in padded_blocks(matrix, SYSTEM_VALUES // dim):
         gathered = padded[columns]
-        entries = None if is_binary else _padded_entries(matrix, rows, columns.shape[1])
+        entries = None if is_binary else padded_entries(matrix, rows, columns.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             confident = gathered[part] if entries is None else gathered[part] * np.abs(entries[part])[..., None]
@@ -73,7 +73,7 @@ def explain_solve(
     return np.asarray(contributions[found] / repeats[found, None], dtype=np.float32)
 
 
-def _padded_entries(matrix: csr_array, rows: IntArray, length: int) -> FloatArray:
+def padded_entries(matrix: csr_array, rows: IntArray, length: int) -> FloatArray:
     """The entries of some rows, padded with zeros. [b, L]."""
     indices = matrix.indptr[rows][:, None] + np.arange(length)
     is_filled = indices < matrix.indptr[rows + 1][:, None]

@@ -34,6 +34,8 @@ class EASEConfig(Config):
     """Ridge strength."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
     """EDLAE: probability that an input is dropped in training, averaged exactly over all outcomes; 0 is EASE."""
+    weigh_training: bool = True
+    """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
     """Weight of a user's n events, n^-user_power each: 0 weighs events equally, 1 users equally."""
     item_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
@@ -43,9 +45,10 @@ class EASEConfig(Config):
 class EASE(Recommender[csr_array]):
     """score = x B, where B minimises |X - X B|² + l2 |B|² with diag(B) = 0.
 
-    G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal. X is binary.
-    Source: Steck 2019, eq. 8. Dropout p (EDLAE) adds p / (1 - p) · diag(XᵀX) to the diagonal of G: Steck 2020,
-    "Autoencoders that don't overfit towards the Identity", section 3, with the diagonal of B kept zero.
+    G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal. X is binary, or where a value map
+    is not unary, holds the training events' weights above 0. Source: Steck 2019, eq. 8. Dropout p (EDLAE) adds p / (1 -
+    p) · diag(XᵀX) to the diagonal of G: Steck 2020, "Autoencoders that don't overfit towards the Identity", section 3,
+    with the diagonal of B kept zero.
 
     G is computed in float32 (exact below 2^24 users) and inverted in place by Cholesky, in I³ operations; with fewer
     users than items, P comes from a U x U system instead. Fold-in is the history itself, its events' weights as x:
@@ -96,8 +99,8 @@ class EASE(Recommender[csr_array]):
         return self.weights[histories.items[:, None], item_rows[histories.owners]] * histories.weights[:, None]
 
     def _scaled(self, train: TrainingData) -> csr_array:
-        """Binary matrix, scaled by user_power and item_power. [U, I]."""
-        matrix = train.matrix()
+        """The training matrix, scaled by user_power and item_power. [U, I]."""
+        matrix = train.liked_matrix() if self.config.weigh_training else train.matrix()
         if self.config.user_power:
             lengths = np.maximum(np.diff(matrix.indptr), 1).astype(np.float32)
             matrix = (diags_array(lengths ** (-self.config.user_power / 2)) @ matrix).tocsr()

@@ -28,6 +28,8 @@ class ItemKNNConfig(KNNConfig):
 
     weighting: Weighting = "tf-idf"
     """Weight of a user: 1, or lower the more items the user has."""
+    weigh_training: bool = True
+    """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 50.0
     """Shrinkage term in the denominator (not with dot); damps similarities that few users support."""
 
@@ -54,7 +56,7 @@ class ItemKNN(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed in blocks of items."""
-        by_item = train.matrix().T.tocsr()  # [I, U]
+        by_item = (train.liked_matrix() if self.config.weigh_training else train.matrix()).T.tocsr()  # [I, U]
         idf = inverse_document_frequency(by_item)
         by_item = weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
         neighbours = nearest(by_item, by_item.T.tocsr(), squared_norms(by_item), self.config, exclude_self=True)
