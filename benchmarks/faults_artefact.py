@@ -1,6 +1,6 @@
 """Kills and power cuts while an artefact is saved over another: afterwards the old one loads, or the new one.
 
-    python benchmarks/faults_artefact.py --kills 250 --cuts 200 --disks 20 --commands 30 > FILE
+    python benchmarks/faults_artefact.py > benchmarks/faults_artefact.json
 
 kills: SIGKILL at a random moment of `save`, in a process forked for each.
 steps: SIGKILL before each operation of a save on the file system, one by one.
@@ -383,8 +383,9 @@ def disks(saver: Saver, fits: list[Artefact], n: int, mode: str, rng: random.Ran
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for name in ("kills", "cuts", "disks", "commands"):
-        parser.add_argument(f"--{name}", type=int, default=0)
+    can_mount = os.geteuid() == 0 and all(map(shutil.which, ("losetup", "mkfs.ext4", "dumpe2fs")))
+    for name, n in {"kills": 250, "cuts": 250, "disks": 20 if can_mount else 0, "commands": 30}.items():
+        parser.add_argument(f"--{name}", type=int, default=n, help=f"default: {n}")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

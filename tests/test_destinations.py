@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from matinee import destinations
 from matinee.destinations import MARK, require_file, require_folder, require_room
 from matinee.errors import MatineeError
 
@@ -96,10 +95,9 @@ def test_a_folder_without_write_permission_is_refused(here: Path) -> None:
         require_folder(here / "locked" / "x", "--out")
 
 
-def test_a_disk_that_is_almost_full_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_almost_full_is_refused(here: Path) -> None:
     require_room(here / "not" / "yet", 1, "artefact x")
     with pytest.raises(MatineeError, match=r"^artefact x needs 1,000,000,000,000.0 MB and .* MB free: no space left; "):
         require_room(here, 10**18, "artefact x")
-    monkeypatch.setattr(destinations, "MIN_FREE", 10**18)
     with pytest.raises(MatineeError, match="no space left"):
-        require_folder(here / "x", "--out")
+        require_folder(here / "x", "--out", 10**18)

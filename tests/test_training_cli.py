@@ -61,9 +61,9 @@ def test_resume_continues_an_interrupted_training(tmp_path: Path, monkeypatch: p
     assert stopped.exit_code != 0
     assert not out.exists()
     assert (tmp_path / "model.checkpoint").is_file()
-    refused = train("--out", str(out), "--resume", "--set", "dim=9")
+    refused = train("--out", str(out), "--resume", "--set", "layers=1")
     assert isinstance(refused.exception, MatineeError)
-    assert "its dim is 8, this run's is 9" in str(refused.exception)
+    assert "its layers is 2, this run's is 1" in str(refused.exception)
     assert train("--out", str(out), "--resume").exit_code == 0
     one, two = load(whole).model, load(out).model
     for name in one.learned:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matinee.errors import MatineeError
 from matinee.writing import STAGING_LENGTH, try_staging
 
-MIN_FREE = 2**24
+MIN_FREE = 2**22
 """Bytes that a disk must have free before a work begins whose result has an unknown size."""
 NAME_MAX, PATH_MAX = 255, 4096
 """Bytes of a name and of a path on the systems that this runs on."""
@@ -18,8 +18,8 @@ MARK = b"Written by Matinee"
 MARKED_BYTES = 2**16
 
 
-def require_folder(path: Path, option: str) -> None:
-    """Raises MatineeError unless a folder can be put at a path; what stands there is not looked at."""
+def require_folder(path: Path, option: str, n_bytes: int = MIN_FREE) -> None:
+    """Raises MatineeError unless a folder of n_bytes can be put at a path; what stands there is not looked at."""
     _require_place(path, option)
     if path.is_symlink() and not path.exists():
         raise MatineeError(f"{path} is a link that leads nowhere; choose another {option}")
@@ -31,11 +31,13 @@ def require_folder(path: Path, option: str) -> None:
         )
     if os.path.ismount(real):
         raise MatineeError(f"{path} is a mount point and cannot be replaced; name a folder in it")
-    _require_writable(real, option)
+    _require_writable(real, option, n_bytes)
 
 
-def require_file(path: Path, option: str, suffixes: Sequence[str] = (), *, any_file: bool = False) -> None:
-    """Raises MatineeError unless a file can be written at a path, over none or over one that Matinee wrote.
+def require_file(
+    path: Path, option: str, suffixes: Sequence[str] = (), *, any_file: bool = False, n_bytes: int = MIN_FREE
+) -> None:
+    """Raises MatineeError unless a file of n_bytes can be written at a path, over none or over one that Matinee wrote.
 
     suffixes: the formats that can be written, all if empty; any_file: another file may be written over.
     """
@@ -51,7 +53,7 @@ def require_file(path: Path, option: str, suffixes: Sequence[str] = (), *, any_f
         raise MatineeError(f"{path} is not a regular file; choose another {option}")
     if path.exists() and not any_file and not is_marked(path):
         raise MatineeError(f"{path} exists and was not written by Matinee; delete it, or choose another {option}")
-    _require_writable(Path(os.path.realpath(path)), option)
+    _require_writable(Path(os.path.realpath(path)), option, n_bytes)
 
 
 def is_marked(path: Path) -> bool:
@@ -85,7 +87,7 @@ def _require_place(path: Path, option: str) -> None:
         )
 
 
-def _require_writable(path: Path, option: str) -> None:
+def _require_writable(path: Path, option: str, n_bytes: int) -> None:
     """Raises MatineeError unless a path can be created in its folder, or in the first above it that exists."""
     existing = _existing(path.parent)
     if not existing.is_dir():
@@ -94,7 +96,7 @@ def _require_writable(path: Path, option: str) -> None:
         try_staging(existing / path.name)
     except OSError as error:
         raise MatineeError(f"nothing can be written in {existing}: {error.strerror}; choose another {option}") from None
-    require_room(existing, MIN_FREE, f"{option}")
+    require_room(existing, n_bytes, f"{option} {path}")
 
 
 def _existing(folder: Path) -> Path:

@@ -1,6 +1,8 @@
 """Safetensors files: arrays by name, written by the library and read through a memory map."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,7 +27,8 @@ def write_arrays(path: Path, arrays: Arrays, metadata: dict[str, str] | None = N
     try:
         save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path, metadata)
     except SafetensorError as error:
-        raise OSError(str(error)) from None
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from None
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ MODES = ("exchange", "renames")
 
 @pytest.fixture(scope="module")
 def faults() -> dict[str, Any]:
-    command = [sys.executable, str(SCRIPT), "--kills", "15", "--cuts", "60", "--commands", "2"]
+    command = [sys.executable, str(SCRIPT), "--kills", "15", "--cuts", "60", "--commands", "2", "--disks", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -43,6 +43,8 @@ def train(
     require_destination(path)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_replaceable(checkpoint)
+    if checkpoint.exists() and not resume:
+        warn(f"{checkpoint} is of an interrupted run, which --resume continues; training by epochs replaces it")
     with progress(5) as (on_step, on_epoch):
         is_split = any(field.startswith("split.") and field != "split.seed" for field in chosen)
         split = workflow.prepare(experiment, on_step) if is_split else None
@@ -68,8 +70,10 @@ def train(
                 about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
             about |= workflow.predicted_values(fitted, split or data, seed=seed)
             on_step(f"saving {path}")
-            done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
-            checkpoint.unlink(missing_ok=True)
+            with _resume_hint(checkpoint, failures=(MatineeError,)):
+                done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
+            if fitted.model.curves:  # otherwise the checkpoint is of another run
+                checkpoint.unlink(missing_ok=True)
     _show_trained(done, (*data.notes, *(split.notes if split is not None else ())), json)
 
 
@@ -303,13 +307,14 @@ def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact 
 
 
 @contextmanager
-def _resume_hint(checkpoint: Path) -> Iterator[None]:
-    """On an interrupt, say how to resume."""
+def _resume_hint(checkpoint: Path, *, failures: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """On an interrupt, or one of these failures, say how to resume."""
+    stops: tuple[type[BaseException], ...] = (KeyboardInterrupt, *failures)
     try:
         yield
-    except KeyboardInterrupt:
+    except stops:
         if checkpoint.exists():
-            warn(f"interrupted; repeat the command with --resume to continue from {checkpoint}")
+            warn(f"stopped; repeat the command with --resume to continue from {checkpoint}")
         raise
 
 

@@ -24,7 +24,7 @@ def require_figure(path: Path | None, option: str = "--figure", *, page: bool = 
 
 def save_figure(figure: "Figure", path: Path, **settings: Any) -> None:  # noqa: ANN401 - matplotlib's own settings
     """Save a figure in one step; the format follows the suffix. Raises MatineeError if it cannot be written."""
-    require_figure(path)
+    require_file(path, "--figure", FIGURES, n_bytes=0)
     with new_file(path, "figure") as part, warnings.catch_warnings():
         # a data set's name may contain characters that the font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")

@@ -26,7 +26,6 @@ from matinee import renamed
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres, split_genres
 from matinee.dataset import Dataset, Events
-from matinee.destinations import require_room
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
 from matinee.models import model_class, model_names, source_of
@@ -138,13 +137,12 @@ def save(artefact: Artefact, path: Path, draw: Callable[[Path], None] | None = N
     draw: draws the training curves of a model that has them, to a path. Raises MatineeError if the path is something
     else, if it cannot be written, or if what the model learned is not finite; then the path is as it was.
     """
-    require_destination(path)
     arrays, learned = _learned_state(artefact.model)
+    require_destination(path, n_bytes=sum(array.nbytes for array in arrays.values()))
     try:
         require_finite(arrays)
     except UnsoundError as error:
         raise MatineeError(f"{artefact.name} is not saved: {error}; change its settings and train again") from None
-    require_room(path.parent, sum(array.nbytes for array in arrays.values()), f"artefact {path}")
     with new_folder(path, "artefact", FILES) as folder:
         write_arrays(folder / ARRAYS, arrays)
         _write_tables(artefact, folder)

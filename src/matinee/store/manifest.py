@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StrictFloat, StrictInt, StrictStr, ValidationError
 
-from matinee.destinations import require_folder
+from matinee.destinations import MIN_FREE, require_folder
 from matinee.errors import MatineeError
 from matinee.writing import recover
 
@@ -163,9 +163,9 @@ def require_fingerprints(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise damaged(folder, name, "its fingerprint is not the one in manifest.json")
 
 
-def require_destination(path: Path, option: str = "--out") -> None:
-    """Raises MatineeError unless an artefact can be saved at a path: a check before the work of training it."""
-    require_folder(path, option)
+def require_destination(path: Path, option: str = "--out", n_bytes: int = MIN_FREE) -> None:
+    """Raises MatineeError unless an artefact of n_bytes can be saved at a path: a check before the work."""
+    require_folder(path, option, n_bytes)
     recover(path)
     require_replaceable(path, option)
 

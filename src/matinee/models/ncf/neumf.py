@@ -80,7 +80,7 @@ class NeuMF(NCFModel):
                 arrays = {key: file.get_tensor(old_names.get(key, key)) for key in wanted}
             settings, values = manifest["config"], manifest["values"]
             found = values[old_names.get("fingerprint", "fingerprint")]
-        except (OSError, SafetensorError, KeyError, ValueError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError):
             raise MatineeError(f"{setting} is no artefact of {name}; make one with `matinee train {name}`") from None
         if manifest["model"] != name:
             raise MatineeError(f"{setting} is an artefact of {manifest['model']}; name one of {name}")

@@ -106,7 +106,7 @@ def curves(artefact: Artefact) -> list[Curve]:
             (name, [(epoch["epoch"], epoch[name]) for epoch in epochs if name in epoch]) for name in ("loss", "valid")
         ]
         return [_curve(name, values) for name, values in rows if len(values) > 1]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return []  # an artefact can be served without its curves
 
 
