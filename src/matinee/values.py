@@ -20,7 +20,7 @@ COUNTS_BELOW = 0.25
 """A log whose median lies lower than this on its scale has counts (plays, hours), and no dislikes."""
 RATING_SHAPE = ((0.0, -0.4), (0.2, -0.2), (0.4, 0.0), (0.6, 0.4), (0.8, 0.8), (1.0, 1.0))
 """Default map of ratings: position on the scale and weight, before the mean weight of the log is made 1. Measured on
-valid in benchmarks/values.json."""
+valid: docs/values.md."""
 COUNT_SHAPE = (0.3, 1.0)
 """Default map of counts: weights of the lowest and of the highest, before the mean weight of the log is made 1."""
 
