@@ -1,7 +1,7 @@
-"""What a value map brings on valid: `python benchmarks/values.py configs/b/ease.toml [MAP ...]` prints a JSON line a map.
+"""What a value map brings on valid: `python benchmarks/values.py configs/b/ease.toml [MAP ...]`, a JSON line each.
 
-The model is fitted anew for each map, since some train by weights; with --fold-in it is fitted once, unary, and only the
-fold-in changes. Numbers in docs/values.md are from here.
+The model is fitted again for each map, since some train by weights; with --fold-in it is fitted once, unary, and only
+the fold-in changes. Numbers in docs/values.md are from here.
 """
 
 import argparse

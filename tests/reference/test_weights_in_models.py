@@ -62,13 +62,13 @@ def test_item_knn_by_a_plain_loop(train: TrainingData, matrix: np.ndarray) -> No
     np.testing.assert_allclose(model.score(model.fold_in(train.histories)), matrix @ similar, rtol=1e-4, atol=1e-5)
 
 
-def test_ials_reaches_the_objective_of_exact_weighted_half_steps(train: TrainingData, matrix: np.ndarray) -> None:
+def test_ials_reaches_the_objective_of_exact_weighted_least_squares(train: TrainingData, matrix: np.ndarray) -> None:
     dim, a, l2 = 4, 0.3, 0.02
     model = create("ials", dim=dim, unobserved=a, l2=l2, epochs=80).fit(train, Run.seeded(0))
     liked = np.maximum(matrix, 0)
     present = liked > 0
 
-    def half_step(weights: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+    def exact_step(weights: np.ndarray, fixed: np.ndarray) -> np.ndarray:
         ridge = l2 * ((weights > 0).sum(axis=1) + a * len(fixed))
         gram = a * fixed.T @ fixed
         return np.stack(
@@ -80,8 +80,8 @@ def test_ials_reaches_the_objective_of_exact_weighted_half_steps(train: Training
 
     items = np.random.default_rng(1).normal(0, 0.1, (N_ITEMS, dim))
     for _ in range(400):
-        users = half_step(liked, items)
-        items = half_step(liked.T, users)
+        users = exact_step(liked, items)
+        items = exact_step(liked.T, users)
     scores = users @ items.T
     ridge = l2 * ((present.sum(axis=1) + a * N_ITEMS) @ (users**2).sum(axis=1))
     ridge += l2 * ((present.sum(axis=0) + a * len(users)) @ (items**2).sum(axis=1))
