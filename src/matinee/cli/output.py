@@ -61,6 +61,10 @@ class SafeConsole(Console):
         if self.width < NARROWEST:  # COLUMNS=0 would print nothing
             self.width = NARROWEST
 
+    def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - passed on
+        """See Console; controls are replaced before the width of a cell is measured."""
+        return super().render_str(CONTROLS.sub("�", text), **options)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See Console."""
         for segment in super().render(renderable, options):

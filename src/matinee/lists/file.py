@@ -131,7 +131,7 @@ def _write_part(frame: pl.DataFrame, path: Path, kind: str, *, header: bool) -> 
 def _join(parts: list[Path], whole: Path, kind: str) -> None:
     """One file of all parts, in their order and in bounded memory."""
     if kind == "parquet":
-        pl.scan_parquet(parts).sink_parquet(whole)
+        pl.scan_parquet(parts, glob=False).sink_parquet(whole)
         return
     with whole.open("wb") as file:
         for part in parts:

@@ -174,7 +174,10 @@ def load(path: Path) -> Artefact:
     arrays: Arrays = _read(path, ARRAYS, read_arrays)
     if manifest["format"] == 1:
         manifest, arrays = _of_format_1(manifest, arrays)
-    items, users = _read(path, ITEMS, _read_items), _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file)))
+    items, users = (
+        _read(path, ITEMS, _read_items),
+        _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file, glob=False))),
+    )
     vocab, catalogue, popularity = items
     events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
     model = _new_model(manifest, path)
@@ -209,7 +212,7 @@ def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:
 
 def _read_items(file: Path) -> tuple[Vocab, Catalogue, IntArray]:
     """The ids, catalogue and popularity of the items."""
-    table = pl.read_parquet(file)
+    table = pl.read_parquet(file, glob=False)  # a folder may have brackets in its name
     vocab = vocab_of(table)
     require_items(table)
     tags = tuple(map(tuple, table["tags"])) if "tags" in table.columns else ()
