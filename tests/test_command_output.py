@@ -201,11 +201,18 @@ def test_a_list_without_movies_says_why(artefact: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "ours"),
     [
-        ("edlae", "'ease --set dropout=0.5'"), ("EDLAE", "'ease --set dropout=0.5'"), ("ALS", "'ials'"),
-        ("itemknn", "'item-knn'"), ("ItemKNN", "'item-knn'"), ("MultVAE", "'mult-vae'"),
-        ("svd", "nearest here is 'ials'"), ("SLIM", "nearest here is 'ease'"), ("bert4rec", "nearest here is 'sasrec'"), ("eese", "did you mean 'ease'"),
+        ("edlae", "'ease --set dropout=0.5'"),
+        ("EDLAE", "'ease --set dropout=0.5'"),
+        ("ALS", "'ials'"),
+        ("itemknn", "'item-knn'"),
+        ("ItemKNN", "'item-knn'"),
+        ("MultVAE", "'mult-vae'"),
+        ("svd", "nearest here is 'ials'"),
+        ("SLIM", "nearest here is 'ease'"),
+        ("bert4rec", "nearest here is 'sasrec'"),
+        ("eese", "did you mean 'ease'"),
     ],
-)  # fmt: skip
+)
 def test_models_by_other_names(name: str, ours: str) -> None:
     assert ours in printed("utf-8", "evaluate", name)[2]
 

@@ -25,6 +25,7 @@ sys.meta_path.insert(0, Sender())
 from matinee.cli import main
 main()
 """
+TRAIN = ("train", "ease", "--data", "bundled", "--out", "x")
 MODULES = (
     "typer",
     "rich.console",
@@ -40,7 +41,7 @@ MODULES = (
 @pytest.mark.parametrize("module", MODULES)
 def test_ctrl_c_while_a_module_is_imported(tmp_path: Path, module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, module, str(int(signal.SIGINT)), *"train ease --data bundled --out x".split()],
+        [sys.executable, "-c", SCRIPT, module, str(int(signal.SIGINT)), *TRAIN],
         capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
