@@ -183,11 +183,14 @@ def _checked(cut: Split) -> Split:
 
 def _cold_notes(cut: Split) -> Iterator[str]:
     """A sentence for each part in which users have targets but no inputs."""
-    for part in PARTS:
-        cold, _ = cut.count_cold(part)
+    has = np.zeros((6, len(cut.data.users)), dtype=bool)  # by label + 1: whether a user has such an event
+    has[cut.labels + 1, cut.data.events.user_rows] = True
+    given = {"valid": [TRAIN, VALID_INPUTS], "test": [TRAIN, VALID_INPUTS, VALID, TEST_INPUTS]}
+    for part, target in (("valid", VALID), ("test", TEST)):
+        cold = int((has[target + 1] & ~has[np.array(given[part]) + 1].any(axis=0)).sum())
         if cold:
-            users = len(np.unique(cut.targets(part).user_rows))
-            yield f"{part}: {count_of(cold, users)} users have targets but no inputs: ranked by popularity"
+            users = count_of(cold, int(has[target + 1].sum()))
+            yield f"{part}: {users} users have targets but no inputs: ranked by popularity"
 
 
 def _leaks(cut: Split) -> tuple[str, ...]:
