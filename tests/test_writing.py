@@ -6,6 +6,8 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -181,3 +183,18 @@ def test_folders_above_are_made_and_a_file_among_them_is_an_error(tmp_path: Path
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         make_folder(tmp_path / "file" / "x")
+
+
+@pytest.mark.usefixtures("either_way")
+def test_several_writers_to_one_place_leave_one_whole_folder(tmp_path: Path) -> None:
+    def write(name: str) -> None:
+        for number in range(8):
+            with suppress(MatineeError):  # two renames cannot both find the old one in its place
+                fill(tmp_path / "x", a=f"{name} {number}", b=f"{name} {number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "ABCD"))
+    fill(tmp_path / "y", a="1")
+    assert content(tmp_path / "x")["a"] == content(tmp_path / "x")["b"]
+    fill(tmp_path / "x", a="last")
+    assert sorted(os.listdir(tmp_path)) == ["x", "y"]

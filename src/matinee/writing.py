@@ -42,7 +42,7 @@ def new_file(path: Path, what: str, *, private: bool = False) -> Iterator[Path]:
         with _staging(path, frozenset()) as staging:
             part = staging / path.name
             yield part
-            _sync_file(part, 0o600 if private else staging.stat().st_mode & 0o666)
+            sync_file(part, 0o600 if private else staging.stat().st_mode & 0o666)
             part.replace(path)
             sync_folder(path.parent)
 
@@ -63,7 +63,7 @@ def new_folder(path: Path, what: str, names: frozenset[str]) -> Iterator[Path]:
             part.mkdir()
             yield part
             for file in part.iterdir():
-                _sync_file(file, staging.stat().st_mode & 0o666)
+                sync_file(file, staging.stat().st_mode & 0o666)
             for folder in (part, staging, path.parent):
                 sync_folder(folder)
             aside = _put_in_place(part, path)
@@ -121,9 +121,12 @@ def sync_folder(folder: Path) -> None:
 
 def _put_in_place(part: Path, path: Path) -> Path | None:
     """Put a folder at a path, and return where an older one went; None if there was none."""
-    if not path.exists() or not any(path.iterdir()):
-        part.rename(path)  # an empty folder is replaced
+    try:
+        part.rename(path)  # where nothing stands, or an empty folder
         return None
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
     if exchange(part, path):
         return part
     aside = part.with_name(_OLD)
@@ -216,11 +219,12 @@ def _strangers(folder: Path, names: frozenset[str]) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name not in names and not _HALF_WRITTEN.fullmatch(name))
 
 
-def _sync_file(file: Path, mode: int) -> None:
-    """Make the content of a file survive a power cut. The mode is set, for libraries make files as they please."""
+def sync_file(file: Path, mode: int | None = None) -> None:
+    """Make the content of a file survive a power cut. mode: set too, for libraries make files as they please."""
     number = os.open(file, os.O_RDONLY)
     try:
-        os.fchmod(number, mode)
+        if mode is not None:
+            os.fchmod(number, mode)
         os.fsync(number)
     finally:
         os.close(number)

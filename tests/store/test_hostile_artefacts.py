@@ -18,6 +18,7 @@ from matinee.cli.running import run
 from matinee.data.synthetic import two_groups
 from matinee.errors import MatineeError
 from matinee.serve.app import create_app
+from matinee.serve.pages.model_quality import curves
 from matinee.serve.startup import load_compatible
 from matinee.store.artefact import load, save
 from matinee.store.soundness import is_finite
@@ -250,6 +251,26 @@ def test_a_site_leaves_the_hostile_out_and_says_so(
     with TestClient(site) as client:
         assert client.get("/").status_code == 200
         assert client.get("/models").status_code == 200
+
+
+CURVES = [
+    "",
+    "{",
+    "[" * 100_000,
+    "[1, 2]",
+    "null",
+    "{}",
+    '[{"epoch": 1, "loss": 1e999}, {"epoch": 1, "loss": "x"}]',
+    '[{"epoch": 1, "loss": 2}, {"epoch": 1, "loss": 3}]',
+    '[{"epoch": NaN, "loss": NaN}, {"epoch": 2, "loss": 1}]',
+]
+
+
+@pytest.mark.parametrize("content", CURVES)
+def test_hostile_curves_are_not_drawn(sound: Path, tmp_path: Path, content: str) -> None:
+    shutil.copytree(sound / "bpr", tmp_path / "bpr")
+    (tmp_path / "bpr" / "curves.json").write_text(content)
+    assert curves(load(tmp_path / "bpr")) == []
 
 
 def test_finite_is_what_numpy_calls_finite() -> None:

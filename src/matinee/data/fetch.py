@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 
 from matinee.errors import DataError, did_you_mean
 from matinee.folders import cache_folder
+from matinee.writing import sync_file, sync_folder
 
 OFFICIAL = "https://files.grouplens.org/datasets/movielens"
 SETS: Mapping[str, str] = {
@@ -47,8 +48,10 @@ def fetch(
         raise DataError(f"no data set {name!r} to fetch{did_you_mean(name, SETS)}")
     folder = cache or cache_folder()
     target = folder / f"{name}.zip"
-    if target.exists():
+    if target.is_file():
         return target
+    if target.exists():
+        raise DataError(f"{target} is where the archive goes, and is no file; move it away")
     base = (base_url or os.environ.get("MATINEE_DATASETS_URL") or OFFICIAL).rstrip("/")
     url = f"{base}/{name}.zip"
     if urlsplit(url).scheme not in ("http", "https"):
@@ -58,7 +61,9 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         _download(url, part, on_progress or (lambda done, total: None))
         _verify(part, url, _checksum(f"{url}.md5"))
+        sync_file(part)
         part.replace(target)
+        sync_folder(folder)
     except (URLError, HTTPException, TimeoutError, ConnectionError, _BrokenError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from matinee.recommender import POPULAR, Engine
@@ -122,6 +123,8 @@ def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact
 
 def _curve(name: str, values: list[tuple[float, float]]) -> Curve:
     epochs, heights = [float(at) for at, _ in values], [float(value) for _, value in values]
+    if not all(map(isfinite, (*epochs, *heights))):
+        raise ValueError("a curve with values that are not finite")
     low, high = min(heights), max(heights)
     span = high - low or 1.0
     points = " ".join(
