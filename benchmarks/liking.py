@@ -5,7 +5,7 @@ artefacts in the folder MATINEE_FITS (default `.fits` here): a value map changes
 
     valid-a, valid-b    every model, inputs train: each map of MAPS on valid, NDCG@10 of all, liked, disliked and graded
                         targets and the disliked share; a row that is in the JSON already is not measured again
-    choose              the map with the best mean liked NDCG@10 over the models of both protocols
+    choose              the map with the best mean graded NDCG@10 over the models of both protocols
     test-a, test-b      inputs train and valid: unary against the chosen map at test, paired by user, with Holm's
                         correction over the models
 """
@@ -124,7 +124,7 @@ def choose(found: dict[str, Any]) -> None:
         for label in MAPS
     }
     found["maps"] = {label: {"map": text, "mean_gain": gains[label]} for label, text in MAPS.items()}
-    found["chosen"] = max(gains, key=lambda label: gains[label]["liked-ndcg@10"])
+    found["chosen"] = max(gains, key=lambda label: gains[label]["graded-ndcg@10"])
     write(found)
 
 

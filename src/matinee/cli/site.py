@@ -33,7 +33,7 @@ DEMO_MODELS: dict[str, dict[str, Any]] = {
     "ials": {},
     "lightgcn": {},
     "markov": {},
-    "vbmf": {},
+    "vbmf": {"dim": 8, "epochs": 15, "implicit_dim": 30},
 }
 """The demo's default models, with settings that differ from the defaults."""
 BASELINES = ("popularity", "item-knn", "ease")

@@ -29,7 +29,7 @@ class Recommender(ABC, Generic[StateT]):
     uses_weights: ClassVar[bool] = False
     """Whether fold_in reads `Histories.weights`."""
     makes_lists: ClassVar[bool] = True
-    """Whether its lists are worth showing. A site uses a model that only predicts values for that alone."""
+    """Whether its lists are good enough to show. A site uses any other model for predicted values alone."""
     reads_history: ClassVar[bool] = True
     """Whether the order of the items depends on the history at all."""
     ordered: ClassVar[bool] = False
