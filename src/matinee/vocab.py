@@ -96,6 +96,9 @@ def as_ids(ids: Sequence[Id] | IdArray) -> IdArray:
     return np.array([str(i) for i in ids], dtype=np.dtypes.StringDType())
 
 
+_SMALLEST = int(np.iinfo(np.int64).min)
+
+
 def _as_integers(ids: Sequence[Id] | IdArray) -> IdArray:
     """Ids as int64; a non-integer becomes the smallest int64, which no log contains."""
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
@@ -104,9 +107,8 @@ def _as_integers(ids: Sequence[Id] | IdArray) -> IdArray:
 
 
 def _integer(id: Id) -> int:
-    smallest = int(np.iinfo(np.int64).min)
     try:
         number = int(id)
     except (TypeError, ValueError):
-        return smallest
-    return number if abs(number) < 2**63 else smallest
+        return _SMALLEST
+    return number if abs(number) < 2**63 else _SMALLEST

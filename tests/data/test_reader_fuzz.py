@@ -27,7 +27,8 @@ from backports import zstd
 from matinee.data.loading import load, load_parts
 from matinee.errors import DataError
 from matinee.reading.table import read_table
-from matinee.serve.transfer.read import UnreadableError, read_rows
+from matinee.serve.transfer.read import read_upload
+from matinee.serve.transfer.rows import UnreadableError
 
 pytestmark = pytest.mark.slow
 
@@ -179,7 +180,7 @@ def tolerant(raw: bytes, folder: Path) -> None:
     table = read_table(raw, "an upload", tolerant=True)
     for row in range(len(table.frame)):
         table.locate(row)
-    read_rows(raw)
+    read_upload([("an upload", raw)])
 
 
 READERS: dict[str, tuple[Callable[[bytes, Path], None], list[bytes]]] = {

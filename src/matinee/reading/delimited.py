@@ -3,7 +3,8 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
@@ -249,33 +250,43 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 def _frame(layout: _Layout, where: str) -> pl.DataFrame:
     """Read every column as text with polars; if it fails, with the slow reader, which accepts it or names the line."""
-    schema = dict.fromkeys(layout.names, pl.String)
     try:
-        if layout.quoted and layout.raw.count(b'"') % 2:
-            raise pl.exceptions.ComputeError("an unpaired quote")
-        return pl.read_csv(
-            layout.raw,
-            has_header=False,
-            separator=layout.separator,
-            quote_char='"' if layout.quoted else None,
-            schema=schema,
-        ).slice(layout.header)
+        return _by_polars(layout)
     except pl.exceptions.PolarsError:
-        return _of_rows(_checked_rows(layout, where)[layout.header :], schema)
+        return _of_rows(_checked_rows(layout, where)[layout.header :], layout.names)
+
+
+def _by_polars(layout: _Layout) -> pl.DataFrame:
+    if layout.quoted and layout.raw.count(b'"') % 2:
+        raise pl.exceptions.ComputeError("an unpaired quote")
+    return pl.read_csv(
+        layout.raw,
+        has_header=False,
+        separator=layout.separator,
+        quote_char='"' if layout.quoted else None,
+        schema=dict.fromkeys(layout.names, pl.String),
+    ).slice(layout.header)
 
 
 def _tolerant_frame(layout: _Layout) -> tuple[pl.DataFrame, pl.Series, tuple[Fault, ...]]:
+    if b'"' not in layout.raw:  # then only the number of cells can be wrong, and polars refuses that
+        plain = replace(layout, quoted=False)
+        with suppress(pl.exceptions.PolarsError):
+            frame = _by_polars(plain)
+            return frame, layout.lines(_lines(plain, frame)), ()
     text = layout.raw.decode("utf-8", "replace")
     rows, lines, faults = tolerant_rows(text, layout.separator, len(layout.names))
-    frame = _of_rows(rows[layout.header :], dict.fromkeys(layout.names, pl.String))
+    frame = _of_rows(rows[layout.header :], layout.names)
     numbers = layout.lines(pl.Series(lines[layout.header :], dtype=pl.Int64))
     return frame, numbers, tuple(replace(fault, line=layout.line(fault.line)) for fault in faults)
 
 
-def _of_rows(rows: Sequence[Sequence[str]], schema: dict[str, type[pl.String]]) -> pl.DataFrame:
-    padded = ([cell or None for cell in row] + [None] * (len(schema) - len(row)) for row in rows)
-    columns: Iterable[Sequence[str | None]] = zip(*padded, strict=True)
-    return pl.DataFrame(list(columns) or None, schema=schema, orient="col")
+def _of_rows(rows: Sequence[Sequence[str]], names: Sequence[str]) -> pl.DataFrame:
+    """Rows of at most as many cells as there are names; blank cells are null."""
+    width = len(names)
+    full = (row if len(row) == width else [*row, *[""] * (width - len(row))] for row in rows)
+    frame = pl.DataFrame(list(zip(*full, strict=True)) or None, schema=dict.fromkeys(names, pl.String), orient="col")
+    return frame.with_columns(pl.when(pl.all() != "").then(pl.all()))
 
 
 def _checked_rows(layout: _Layout, where: str) -> list[list[str]]:

@@ -29,25 +29,28 @@ def tolerant_rows(text: str, separator: str, width: int) -> tuple[list[list[str]
     faults: list[Fault] = []
     index = 0
     while index < len(lines):
-        cells, n_lines = _record(lines, index, separator)
-        if any(cell.strip() for cell in cells[width:]):
-            faults.append(Fault(index + 1, lines[index][:200], f"{len(cells)} cells, but the first line has {width}"))
-        elif any(cell.strip() for cell in cells):
+        line = lines[index]
+        cells, n_lines = _quoted(lines, index, separator, width) if '"' in line else (line.split(separator), 1)
+        if len(cells) > width and any(cell.strip() for cell in cells[width:]):
+            faults.append(Fault(index + 1, line[:200], f"{len(cells)} cells, but the first line has {width}"))
+        elif cells[0].strip() or any(cell.strip() for cell in cells):
             rows.append(cells[:width])
             numbers.append(index + 1)
         index += n_lines
     return rows, numbers, faults
 
 
-def _record(lines: Sequence[str], index: int, separator: str) -> tuple[list[str], int]:
-    """The cells of the row that begins on a line, and how many lines it has."""
-    line = lines[index]
-    if '"' in line:
-        reader = csv.reader(
-            (f"{part}\n" for part in islice(lines, index, index + _LINES)), delimiter=separator, strict=True
-        )
-        try:
-            return next(reader), reader.line_num
-        except (csv.Error, StopIteration):
-            pass
-    return line.split(separator), 1
+def _quoted(lines: Sequence[str], index: int, separator: str, width: int) -> tuple[list[str], int]:
+    """The cells of the row that begins on a line with a quote, and how many lines it has.
+
+    A quote that closes many lines later, and leaves one cell or too many, was a character.
+    """
+    text = (f"{line}\n" for line in islice(lines, index, index + _LINES))
+    reader = csv.reader(text, delimiter=separator, strict=True)
+    try:
+        cells = next(reader)
+    except (csv.Error, StopIteration):
+        return lines[index].split(separator), 1
+    if reader.line_num > 1 and not 1 < len(cells) <= width:
+        return lines[index].split(separator), 1
+    return cells, reader.line_num

@@ -30,6 +30,7 @@ from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact, load
+from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import Kind
 from matinee.store.sql import SqlDatabase, SqlEvents
@@ -122,7 +123,8 @@ def build_site(
             api_open=api_open,
             impressions=SqlImpressions(database),
             accounts=Accounts(book, clock, hasher),
-            importer=Importer(first.items, first.catalogue),
+            importer=Importer(first.items, first.catalogue, first.popularity),
+            imports=SqlImports(database),
         )
     except MatineeError:
         database.close()

@@ -17,7 +17,7 @@ from matinee.serve.art.covers import Covers
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
-from matinee.store.protocols import EventLog, ImpressionLog, Kind, LiveEvent
+from matinee.store.protocols import EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.store.sql import SqlDatabase
 from matinee.vocab import UNKNOWN, Id
 
@@ -65,6 +65,7 @@ class Site:
     impressions: ImpressionLog
     accounts: Accounts
     importer: Importer
+    imports: ImportLog
     left_out: tuple[str, ...] = ()
 
     @property

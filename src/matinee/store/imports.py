@@ -5,7 +5,7 @@ being other events. An event that two imports of the day hold goes with the seco
 forgotten and its events are like any others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence, Set
 
 from sqlalchemy import (
     JSON,
@@ -18,7 +18,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     select,
 )
 
@@ -54,16 +53,19 @@ class SqlImports:
 
     def write(self, one: Import, events: Sequence[LiveEvent], known: Sequence[str] = ()) -> int:
         """See ImportLog."""
-        user_id, new_ids = str(one.user_id), [str(event.event_id) for event in events]
+        is_own, new_ids = _event.user_id == str(one.user_id), {event.event_id for event in events}
         with self._database.write() as connection:
             _forget_expired(connection, one.at)
             last = connection.execute(select(func.max(_event.seq))).scalar() or 0
             n_events = append_events(connection, events)
             if n_events:
-                values = {"import_id": one.import_id, "user_id": user_id, "at": one.at, "names": list(one.names)}
-                connection.execute(insert(imports_table).values(values))
-                _hold(connection, one.import_id, user_id, new_ids, _event.seq > last)
-                _hold(connection, one.import_id, user_id, known, _event.seq.in_(select(_held.seq)))
+                row = {"import_id": one.import_id, "user_id": str(one.user_id), "at": one.at, "names": list(one.names)}
+                connection.execute(insert(imports_table).values(row))
+                held = _seqs(connection, is_own & (_event.seq > last), new_ids)
+                held += _seqs(connection, is_own & _event.seq.in_(select(_held.seq)), set(known))
+                rows = [{"import_id": one.import_id, "seq": seq} for seq in held]
+                if rows:
+                    connection.execute(insert(imported_table), rows)
         return n_events
 
     def recent(self, user_id: UserId, now: Instant) -> list[Import]:
@@ -103,20 +105,10 @@ def forget_imports(connection: Connection, user_id: UserId) -> None:
     connection.execute(delete(imports_table).where(_import.user_id == str(user_id)))
 
 
-def _hold(
-    connection: Connection, import_id: str, user_id: str, event_ids: Sequence[str], condition: ColumnElement[bool]
-) -> None:
-    """Note that an import holds the user's events of these ids that meet the condition."""
-    for part in _parts(event_ids):
-        seqs = select(literal(import_id), _event.seq).where(
-            _event.user_id == user_id, _event.event_id.in_(part), condition
-        )
-        connection.execute(insert(imported_table).from_select(["import_id", "seq"], seqs))
-
-
-def _parts(event_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(event_ids), MAX_KEYS_PER_QUERY):
-        yield event_ids[start : start + MAX_KEYS_PER_QUERY]
+def _seqs(connection: Connection, condition: ColumnElement[bool], event_ids: Set[str | None]) -> list[int]:
+    """The events that meet a condition and have one of these ids."""
+    rows = connection.execute(select(_event.seq, _event.event_id).where(condition))
+    return [row.seq for row in rows if row.event_id in event_ids]
 
 
 def _forget_expired(connection: Connection, now: Instant) -> None:

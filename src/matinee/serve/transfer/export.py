@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matinee.store.protocols import Member, Session
+from matinee.store.protocols import Import, Member, Session
 from matinee.times import format_time
 
 CSV_COLUMNS = (
     "record", "at", "kind", "item_id", "title", "value",
     "model", "version", "list_id", "position", "event_id", "detail",
 )  # fmt: skip
-"""record: event, list (an impression), account, password (when it was set) or session."""
+"""record: event, list (an impression), account, password (when it was set), session or import (of the last day)."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet would compute a cell that begins with one of these."""
 PIECE = 64 * 1024
@@ -24,12 +24,14 @@ PIECE = 64 * 1024
 class VisitorExport:
     """What the site stores of a visitor.
 
-    member: None for a guest; events, lists: from `AccountBook`; title: of an item id, empty if unknown.
+    member: None for a guest; imports: of the last day; events, lists: from `AccountBook`; title: of an item id, empty
+    if unknown.
     """
 
     user_id: str
     member: Member | None
     sessions: Sequence[Session]
+    imports: Sequence[Import]
     events: Iterable[Mapping[str, Any]]
     lists: Iterable[Mapping[str, Any]]
     title: Callable[[str], str]
@@ -52,7 +54,10 @@ def as_json(export: VisitorExport) -> Iterator[str]:
         }
         for one in export.sessions
     ]
-    about = {"user_id": export.user_id, "account": account, "sessions": sessions}
+    imports = [
+        {"import_id": one.import_id, "at": format_time(one.at), "files": list(one.names)} for one in export.imports
+    ]
+    about = {"user_id": export.user_id, "account": account, "sessions": sessions, "imports": imports}
     yield json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}") + ',\n "events": ['
     events = (
         {**event, "at": format_time(event["at"]), "title": export.title(event["item_id"])} for event in export.events
@@ -69,7 +74,7 @@ def as_csv(export: VisitorExport) -> Iterator[str]:
     writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for row in _rows(export):
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        writer.writerow({name: as_cell(value) for name, value in row.items()})
         yield out.getvalue()
         out.seek(0)
         out.truncate()
@@ -100,13 +105,16 @@ def _rows(export: VisitorExport) -> Iterator[dict[str, Any]]:
     for session in export.sessions:
         used = f"{session.device}, last used {format_time(session.seen)}"
         yield {"record": "session", "at": format_time(session.created), "detail": used, "event_id": session.session_id}
+    for one in export.imports:
+        yield {"record": "import", "at": format_time(one.at), "detail": ", ".join(one.names), "event_id": one.import_id}
     for event in export.events:
         yield {**event, "record": "event", "at": format_time(event["at"]), "title": export.title(event["item_id"])}
-    for one in export.lists:
-        items = " ".join(str(item_id) for item_id in one["items"])
-        known = {name: one[name] for name in ("list_id", "model", "version")}
-        yield {**known, "record": "list", "at": format_time(one["at"]), "kind": one["name"], "detail": items}
+    for shown in export.lists:
+        items = " ".join(str(item_id) for item_id in shown["items"])
+        known = {name: shown[name] for name in ("list_id", "model", "version")}
+        yield {**known, "record": "list", "at": format_time(shown["at"]), "kind": shown["name"], "detail": items}
 
 
-def _cell(value: object) -> object:
+def as_cell(value: object) -> object:
+    """A cell of a table that a spreadsheet shows as it is."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else "" if value is None else value

@@ -1,40 +1,39 @@
-"""Turns rows of another site's table into events, with an outcome for each row."""
+"""Turns the rows of an upload into events, with an outcome for each row."""
 
-import re
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
+from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue
 from matinee.histories import Instant, UserId
-from matinee.serve.transfer.match import MovieMatcher
-from matinee.serve.transfer.read import ImportRow
+from matinee.serve.transfer.match import Match, MovieMatcher
+from matinee.serve.transfer.rows import ImportRow
 from matinee.store.protocols import Kind, LiveEvent
-from matinee.vocab import Id, Vocab
+from matinee.vocab import UNKNOWN, Id, Vocab
 
 IN_THE_LOG = ("taken", "known", "twice", "rated")
-"""Outcomes of rows that are in the log: written now; there already; twice in the file; watched, and rated as well."""
+"""Outcomes of rows that are in the log: written now; there already; twice in the upload; watched, and rated as well."""
 EVENTS_A_MOVIE = 5
 """Events with one movie that an import may write: every list reads the whole history."""
-LEAST, MOST = 0.5, 5.0
 CLOCK_SLACK = 86_400
 """Seconds by which a row may be in the future: its date may be of another time zone."""
-_RATING = re.compile(r"\d{1,2}(?:[.,]\d{1,6})?", re.ASCII)
-_SECONDS = re.compile(r"\d{1,13}", re.ASCII)
-_MILLISECONDS_FROM = 10**11
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The outcome of a row. reason: the key of a text; item_row: its movie, None if none was found."""
+class Outcome(NamedTuple):
+    """The outcome of a row. reason: the key of a text; item_row: its movie, None if none was found.
+
+    is_better_known: whether another movie has the same title and year, and this one was chosen as the better known.
+    """
 
     row: ImportRow
     reason: str
     item_row: int | None = None
+    is_better_known: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -44,9 +43,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """An import before it is written: the new events, and the outcome of each row in the order of the file."""
+    """An import before it is written.
 
+    events: the new ones; known: ids of events that were there before; outcomes: of each row, in the order of the rows.
+    """
+
+    import_id: str
     events: list[LiveEvent]
+    known: list[str]
     outcomes: list[Outcome]
 
     def counts(self) -> Counter[str]:
@@ -75,11 +79,13 @@ class _Known:
 
 
 class Importer:
-    """Turns rows into events of the site's movies."""
+    """Turns rows into events of the site's movies. popularity: [I], events of each item; links: as in MovieMatcher."""
 
-    def __init__(self, items: Vocab, catalogue: Catalogue) -> None:
+    def __init__(
+        self, items: Vocab, catalogue: Catalogue, popularity: IntArray, links: Mapping[str, int] | None = None
+    ) -> None:
         self._items = items
-        self._matcher = MovieMatcher(items, catalogue)
+        self._matcher = MovieMatcher(items, catalogue, popularity, links)
         self.lock = threading.Lock()  # one import at a time leaves processor time for pages
 
     def plan(
@@ -89,42 +95,52 @@ class Importer:
         known = _Known()
         for event in stored:
             known.add(event)
-        found = self._matcher.find(rows)
-        for row, item_row in zip(rows, found, strict=True):
-            if isinstance(item_row, int) and row.kind != "watched" and _RATING.fullmatch(row.rating):
-                known.rated.add(str(self._items.id(item_row)))
-        plan = ImportPlan([], [])
-        for row, item_row in zip(rows, found, strict=True):
-            if isinstance(item_row, str):
-                plan.outcomes.append(Outcome(row, item_row if _is_history(row) else "no_event"))
-                continue
-            made = _event(user_id, self._items.id(item_row), row, now)
-            reason = made if isinstance(made, str) else _outcome(made, known)
-            if isinstance(made, LiveEvent) and reason == "taken":
-                plan.events.append(_after_watched(made, known))
-            plan.outcomes.append(Outcome(row, reason, item_row))
+        matches, ids = self._matcher.find(rows), self._items.ids.tolist()
+        known.rated.update(
+            str(ids[match.item_row])
+            for row, match in zip(rows, matches, strict=True)
+            if match.item_row != UNKNOWN and row.stars is not None and _instant(row, now) is not None
+        )
+        plan = ImportPlan(secrets.token_urlsafe(12), [], [], [])
+        for row, match in zip(rows, matches, strict=True):
+            if row.excluded or match.item_row == UNKNOWN:
+                item_row = None if match.item_row == UNKNOWN else match.item_row
+                plan.outcomes.append(Outcome(row, row.excluded or match.reason, item_row))
+            else:
+                made = _event(user_id, ids[match.item_row], row, now)
+                plan.outcomes.append(_outcome(row, match, made, known, plan))
         return plan
 
 
+def _outcome(row: ImportRow, match: Match, event: LiveEvent | str, known: _Known, plan: ImportPlan) -> Outcome:
+    """The outcome of a row whose movie is known; its event, if it has one, goes to the plan."""
+    if isinstance(event, str):
+        return Outcome(row, event, match.item_row)
+    reason = _reason(event, known)
+    if reason == "taken":
+        plan.events.append(_after_watched(event, known))
+    elif reason == "known":
+        plan.known.append(str(event.event_id))
+    return Outcome(row, reason, match.item_row, match.is_better_known)
+
+
 def _event(user_id: UserId, item_id: Id, row: ImportRow, now: Instant) -> LiveEvent | str:
-    """The event of a row, or why it has none: no_event, rating, date (keys of texts)."""
-    if not _is_history(row):
-        return "no_event"
-    kind: Kind = "rating" if row.rating and row.kind != "watched" else "watched"
-    value = _rating(row.rating) if kind == "rating" else 1.0
-    if value is None or (row.kind == "rating" and kind == "watched"):
+    """The event of a row, or why it has none: rating, date (keys of texts)."""
+    kind: Kind = "rating" if row.kind == "rating" else "watched"
+    value = row.stars if kind == "rating" else 1.0
+    if value is None:
         return "rating"
-    at = _instant(row.at) if row.at else now
-    if at is None or not 0 <= at <= now + CLOCK_SLACK:
+    at = _instant(row, now)
+    if at is None:
         return "date"
-    return LiveEvent(
-        user_id, item_id, kind, value, min(at, now), _event_id(item_id, kind, value, at if row.at else None)
-    )
+    event_id = _event_id(item_id, kind, value, at if row.date else None)
+    return LiveEvent(user_id, item_id, kind, value, min(at, now), event_id)
 
 
-def _is_history(row: ImportRow) -> bool:
-    """Whether a row is a rating or a watch; only this site's download has other rows."""
-    return row.record in ("", "event") and row.kind in ("", "rating", "watched")
+def _instant(row: ImportRow, now: Instant) -> Instant | None:
+    """When it was: now, if the row does not say; None if its date cannot be read or is in the future."""
+    at = row.at if row.date else now
+    return at if at is not None and 0 <= at <= now + CLOCK_SLACK else None
 
 
 def _event_id(item_id: Id, kind: str, value: float, at: Instant | None) -> str:
@@ -132,7 +148,7 @@ def _event_id(item_id: Id, kind: str, value: float, at: Instant | None) -> str:
     return f"import-{sha256(f'{item_id}|{kind}|{value:g}|{at}'.encode()).hexdigest()[:40]}"
 
 
-def _outcome(event: LiveEvent, known: _Known) -> str:
+def _reason(event: LiveEvent, known: _Known) -> str:
     """Whether an event is new (taken), or why it is not written."""
     item, event_id = str(event.item_id), str(event.event_id)
     if event_id in known.event_ids:
@@ -152,22 +168,3 @@ def _after_watched(event: LiveEvent, known: _Known) -> LiveEvent:
     """The event, moved to the time of a later watch of its movie: the last event counts, and ratings should."""
     watched = known.watched.get(str(event.item_id), event.at)
     return replace(event, at=watched) if watched > event.at else event
-
-
-def _rating(text: str) -> float | None:
-    value = float(text.replace(",", ".")) if _RATING.fullmatch(text) else 0.0
-    return value if LEAST <= value <= MOST else None
-
-
-def _instant(text: str) -> Instant | None:
-    """UTC seconds of a time stamp or an ISO date; a day without a time is noon, the same day in most time zones."""
-    if _SECONDS.fullmatch(text):
-        seconds = int(text)
-        return seconds // 1000 if seconds >= _MILLISECONDS_FROM else seconds
-    try:
-        moment = datetime.fromisoformat(text)
-        if len(text) <= len("2025-06-15"):
-            moment = datetime.combine(moment, time(12))
-        return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
-    except (ValueError, OverflowError):
-        return None

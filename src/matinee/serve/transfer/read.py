@@ -1,126 +1,159 @@
-"""Reading a table of another site: which column is which, and every row, malformed ones too.
+"""Reading an upload: tables, JSON and zips of them, each row with what it says, within bounds.
 
-Reads MovieLens (`ratings.csv`: userId, movieId, rating, timestamp), Letterboxd (`ratings.csv`, `watched.csv`,
-`diary.csv`: Date, Name, Year, Letterboxd URI, Rating, ..., Watched Date), this site's download, and any table with a
-column for an id or a title. A row is one line, so that an open quote spoils one line and not the rest of the file.
-
-`reading/delimited.py` refuses a log with a broken line, so that no error passes unnoticed. This reader accepts what it
-can, and the import reports the rest.
+The files are read by `reading/`, tolerantly: a broken line costs that line. Whose export a file is, its columns tell
+(`sites.py`); of a zip of Letterboxd, the files that say what was watched are read together.
 """
 
-import codecs
-import csv
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
-COLUMNS = {
-    "item_id": ("movieid", "itemid", "id"),
-    "title": ("title", "name", "movie", "film"),
-    "year": ("year", "releaseyear"),
-    "rating": ("rating", "value", "stars"),
-    "at": ("watcheddate", "timestamp", "at", "date", "time"),
-    "kind": ("kind",),
-    "record": ("record",),
-    "user": ("userid", "user"),
-}
-"""Names of the columns, without case, spaces and punctuation; the first of several counts."""
-HEADER_WITHIN = 10
-"""The header is among so many first lines."""
-SEPARATORS = ",;\t|"
+import polars as pl
+
+from matinee.errors import DataError
+from matinee.reading.archives import Zip, base
+from matinee.reading.compression import TooLargeError, unpack
+from matinee.reading.delimited import decode
+from matinee.reading.json_text import arrays_of, is_json
+from matinee.reading.table import WINDOWS, read_table
+from matinee.reading.tolerant import Fault
+from matinee.serve.transfer.fields import fields_of, is_marked, rows_of
+from matinee.serve.transfer.rows import ImportFile, ImportRow, UnreadableError, Upload
+from matinee.serve.transfer.sites import Layout, is_catalogue, layout_of
+
 MAX_ROWS = 250_000
-_LINE = re.compile(r"\r\n|\n|\r")
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+"""Rows of an upload, in all its files."""
+MAX_BYTES = 32 * 2**20
+"""Unpacked size of an uploaded file."""
+MAX_TABLES = 50
+"""Tables that are read of a zip."""
+_ZIP = b"PK\x03\x04"
+_BINARY = (b"PAR1", b"ARROW1", b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite", b"\x89PNG", b"\xff\xd8\xff")
+_ENDS = (".csv", ".tsv", ".txt", ".json")
+_OF_LETTERBOXD = ("profile.csv", "watched.csv", "diary.csv")
+"""One of them makes a zip Letterboxd's."""
+_WATCHED = ("ratings.csv", "diary.csv", "watched.csv", "watchlist.csv")
+"""Its files that are read. The others repeat them (reviews), or name no movies or no watches (comments, lists)."""
+_DELETED = re.compile(r"(?:^|/)(?:deleted|orphaned)/")
+"""Where Letterboxd keeps what its owner has deleted."""
+_LIST_HEAD = re.compile(rb"Letterboxd list export.*?\n(?=Position,)", re.DOTALL)
+"""What stands before the movies in a list of Letterboxd."""
+
+LeftOut = list[tuple[str, str]]
 
 
-class UnreadableError(Exception):
-    """A file that cannot be imported, as the key of a text: no_table, many_people, too_long."""
-
-    def __init__(self, key: str, n: int = 0) -> None:
-        super().__init__(key)
-        self.key, self.n = key, n
-
-
-@dataclass(frozen=True, slots=True)
-class ImportRow:
-    """One row of a file, its cells stripped. line: its number in the file, from 1."""
-
-    line: int
-    item_id: str = ""
-    title: str = ""
-    year: str = ""
-    rating: str = ""
-    at: str = ""
-    kind: str = ""
-    record: str = ""
-    user: str = ""
-
-    @property
-    def summary(self) -> str:
-        """The row in a few words, for the report."""
-        named = f"{self.title} ({self.year})" if self.title and self.year else self.title or self.item_id
-        return " · ".join(part for part in (named, self.rating, self.at) if part)[:200]
+def read_upload(files: Iterable[tuple[str, bytes]]) -> Upload:
+    """The files of an upload, by name. Raises UnreadableError for one without movies, of many people, or too long."""
+    names: list[str] = []
+    read: list[ImportFile] = []
+    left_out: LeftOut = []
+    for name, raw in files:
+        names.append(name)
+        read += _zip_files(name, raw, left_out) if raw.startswith(_ZIP) else _files(name, raw)
+        if sum(len(file.rows) for file in read) > MAX_ROWS:
+            raise UnreadableError("too_long", n=MAX_ROWS)
+    return Upload(names, read, left_out)
 
 
-def read_rows(raw: bytes) -> list[ImportRow]:
-    """The rows of a file, in its order. Raises UnreadableError for a file without a table, or of several people."""
-    lines = _LINE.split(_decoded(raw))
-    start, separator, names = _header(lines)
-    rows: list[ImportRow] = []
-    for row in _rows(lines, start, separator, names):
-        if len(rows) == MAX_ROWS:
-            raise UnreadableError("too_long", MAX_ROWS)
-        rows.append(row)
-    people = {row.user for row in rows if row.user}
-    if len(people) > 1:
-        raise UnreadableError("many_people", len(people))
-    return rows
+def _zip_files(name: str, raw: bytes, left_out: LeftOut) -> list[ImportFile]:
+    """The tables of movies in a zip; the names of its other files are added to left_out."""
+    with _as_refusal(name, "damaged"):
+        archive = Zip(Path(name), raw, MAX_BYTES)
+        if archive.is_spreadsheet:
+            raise UnreadableError("no_text", name=name)
+    read: list[ImportFile] = []
+    for member in _members(archive.names(), name, left_out):
+        inside = f"{name}/{member}"
+        try:
+            with _as_refusal(inside, "damaged"):
+                content = archive.read(member)
+            read += _files(inside, content)
+        except UnreadableError as error:
+            if error.key not in ("no_table", "no_text", "catalogue"):
+                raise
+            left_out.append((inside, "no_table"))
+    if not read:
+        raise UnreadableError("nothing_inside", name=name)
+    return read
 
 
-def _decoded(raw: bytes) -> str:
-    """The text of a file: Unicode by its byte order mark, else UTF-8, else Windows-1252."""
-    for mark, encoding in _BOMS:
-        if raw.startswith(mark):
-            return raw.decode(encoding, "replace")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
-
-
-def _header(lines: Sequence[str]) -> tuple[int, str, list[str]]:
-    """The header's line index, the separator, and the field of each column ("" for others)."""
-    for index, line in enumerate(lines[:HEADER_WITHIN]):
-        readings = [(separator, _fields(_cells(line, separator))) for separator in SEPARATORS]
-        separator, names = max(readings, key=lambda reading: sum(map(bool, reading[1])))
-        if "item_id" in names or "title" in names:
-            return index, separator, names
-    raise UnreadableError("no_table")
-
-
-def _fields(cells: Sequence[str]) -> list[str]:
-    plain = [re.sub(r"[\W_]", "", cell).casefold() for cell in cells]
-    names = [""] * len(plain)
-    for field, known in COLUMNS.items():
-        name = next((name for name in known if name in plain), None)
-        if name is not None:
-            names[plain.index(name)] = field
-    return names
-
-
-def _rows(lines: Sequence[str], start: int, separator: str, names: list[str]) -> Iterator[ImportRow]:
-    fields = [(name, column) for column, name in enumerate(names) if name]
-    for number, line in enumerate(lines[start + 1 :], start=start + 2):
-        if not line.strip():
+def _members(names: Sequence[str], zip_name: str, left_out: LeftOut) -> list[str]:
+    """The files of a zip to read, and why not the others."""
+    is_letterboxd = any(base(name) in _OF_LETTERBOXD for name in names)
+    depth = min((name.count("/") for name in names if base(name) in (*_OF_LETTERBOXD, *_WATCHED)), default=0)
+    chosen: list[str] = []
+    for name in names:
+        if _DELETED.search(name):
+            reason = "deleted"
+        elif is_letterboxd and not (base(name) in _WATCHED and name.count("/") == depth):
+            reason = "not_needed"
+        elif not base(name).endswith(_ENDS):
+            reason = "no_table"
+        elif len(chosen) == MAX_TABLES:
+            reason = "too_many"
+        else:
+            chosen.append(name)
             continue
-        cells = _cells(line, separator)
-        yield ImportRow(number, **{name: cells[column].strip() for name, column in fields if column < len(cells)})
+        left_out.append((f"{zip_name}/{name}", reason))
+    return chosen
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    if '"' not in line:
-        return line.split(separator)
+def _files(name: str, raw: bytes) -> list[ImportFile]:
+    """The table of a file, or the tables in a JSON document. Raises UnreadableError."""
+    with _as_refusal(name, "no_table"):
+        raw = unpack(raw, name, MAX_BYTES)
+        if raw.startswith(_BINARY) or raw is not unpack(raw, name, MAX_BYTES):
+            raise UnreadableError("no_text", name=name)
+        text = decode(raw, name, fallback=WINDOWS)
+        if is_json(text):
+            return _json_files(name, arrays_of(text, name))
+        head = _LIST_HEAD.match(text)
+        table = read_table(b"\n" * head[0].count(b"\n") + text[head.end() :] if head else text, name, tolerant=True)
+        layout = layout_of(table.frame.columns, name, is_list=head is not None)
+        lines = pl.int_range(1, len(table.frame) + 1, eager=True) if table.lines is None else table.lines
+        return [_file(name, table.frame, lines, layout, table.faults)]
+
+
+def _json_files(name: str, arrays: dict[str, pl.DataFrame]) -> list[ImportFile]:
+    """The arrays of a JSON document that hold movies: mostly one; Simkl has movies, shows and anime apart."""
+    found: list[ImportFile] = []
+    for key, frame in arrays.items():
+        layout = layout_of(frame.columns, f"{name}/{key}" if key else name)
+        if layout.names_movies:
+            lines = pl.int_range(1, len(frame) + 1, eager=True)
+            found.append(_file(f"{name}/{key}" if len(arrays) > 1 else name, frame, lines, layout))
+    if not found:
+        raise UnreadableError("no_table", name=name)
+    return found
+
+
+def _file(name: str, frame: pl.DataFrame, lines: pl.Series, layout: Layout, faults: Sequence[Fault] = ()) -> ImportFile:
+    if not layout.names_movies:
+        raise UnreadableError("no_table", name=name)
+    if is_catalogue(frame.columns):
+        raise UnreadableError("catalogue", name=name)
+    if len(frame) > MAX_ROWS:
+        raise UnreadableError("too_long", n=MAX_ROWS)
+    fields = fields_of(frame, layout)
+    n_people = fields["user"].filter(fields["user"] != "").n_unique()
+    if n_people > 1:
+        raise UnreadableError("many_people", name=name, n=n_people)
+    rows, scale = rows_of(fields, lines, layout)
+    if faults:
+        broken = [ImportRow(fault.line, title=fault.text, excluded="broken") for fault in faults]
+        rows = sorted([*rows, *broken], key=lambda row: row.line)
+    used = layout.used(is_marked(fields["seen"]))
+    unused = [column for column in frame.columns if column not in used]
+    return ImportFile(name, layout.site, rows, used, unused, scale)
+
+
+@contextmanager
+def _as_refusal(name: str, key: str) -> Iterator[None]:
+    """Translate errors of reading to a refusal of the file with this key of a text."""
     try:
-        return next(csv.reader([line], delimiter=separator))
-    except csv.Error:  # a cell longer than any title
-        return line.split(separator)
+        yield
+    except TooLargeError:
+        raise UnreadableError("too_large", name=name, n=MAX_BYTES // 2**20) from None
+    except DataError:
+        raise UnreadableError(key, name=name) from None
