@@ -307,6 +307,9 @@ def test_ids_from_parquet_gzip_sequences_and_text(tmp_path: Path) -> None:
     zipped.write_bytes(gzip.compress(b"item,score\n9,1\n8,1\n"))
     assert read_ids(zipped, "item") == [9, 8]
     assert read_ids("4, 5,4,", "item") == ["4", "5"]
+    assert read_ids("a/b,c", "item") == ["a/b", "c"]
+    assert len(read_ids(",".join(map(str, range(10_000))), "item")) == 10_000
+    assert read_ids("", "item") == []
     assert read_ids(np.array([4, 5]).tolist(), "item") == [4, 5]
     assert read_ids(pl.Series([2, 1]), "item") == [2, 1]
     with pytest.raises(mt.DataError, match=r"missing\.csv cannot be read"):

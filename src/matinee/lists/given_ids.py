@@ -1,6 +1,7 @@
 """Ids as people give them: in Python, on the command line, or in a file with one id a line."""
 
 import csv
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -30,7 +31,7 @@ def read_ids(given: GivenIds, role: Role) -> list[Id]:
     name of a file is that file. Raises DataError if a file cannot be read, or has no such column.
     """
     if isinstance(given, str):
-        is_file = "/" in given or Path(given).suffix in ENDINGS or Path(given).is_file()
+        is_file = Path(given).suffix in ENDINGS or (os.path.exists(given) and not os.path.isdir(given))
         given = Path(given) if is_file else [part.strip() for part in given.split(",") if part.strip()]
     return list(dict.fromkeys(_from_file(given, role) if isinstance(given, Path) else given))
 
