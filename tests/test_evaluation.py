@@ -1,13 +1,14 @@
 """evaluate() on logs with a known answer, and its intervals against scipy's."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from matinee.config import EvaluationConfig, FilterConfig, SplitConfig
+from matinee.config import EvaluationConfig, FilterConfig, SplitConfig, configure
 from matinee.data.filters import apply_filters
 from matinee.data.loading import load
 from matinee.data.splits import split
@@ -137,10 +138,13 @@ def test_no_targets_are_an_error_of_one_line():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("k", [(), (0,), (5, -1)])
-def test_impossible_list_lengths_are_an_error(k):
-    with pytest.raises(MatineeError, match="list lengths must be 1 or more"):
-        evaluate(oracle([[0, 1]]), split_of([(0, 0)], test=[(0, 1)]), EvaluationConfig(k=k), rng=rng())
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [((), "k = () has too few values"), ((0,), "k = 0 must be 1 or more"), ((5, -1), "k = -1 must be 1 or more")],
+)
+def test_impossible_list_lengths_are_an_error(k, message):
+    with pytest.raises(MatineeError, match=re.escape(f"evaluation: {message}")):
+        configure(EvaluationConfig, {"k": k}, "evaluation")
 
 
 def random_case(n_users=60, n_items=40, seed=3):

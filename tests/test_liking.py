@@ -138,7 +138,6 @@ def test_bounds_make_ratings_of_counts():
     [
         ({"relevant_from": 6}, "--relevant-from 6 is outside the values of data by hand, 1 to 5"),
         ({"relevant_from": 0}, "--relevant-from 0 is outside"),
-        ({"relevant_from": float("nan")}, "--relevant-from nan is outside"),
         ({"liked_from": 5.5}, "--liked-from 5.5 is outside"),
         ({"disliked_to": -1}, "--disliked-to -1 is outside"),
         ({"liked_from": 2, "disliked_to": 3}, "--liked-from 2 must be more than --disliked-to 3"),

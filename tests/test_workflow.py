@@ -119,7 +119,7 @@ def test_a_saved_artefact_loads_equal_and_replaces_only_artefacts(ease: Artefact
     mt.save_artefact(ease, tmp_path / "ease")  # replaces an artefact
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to-mum.txt").write_text("dear")
-    with pytest.raises(mt.MatineeError, match="is not an artefact; choose another"):
+    with pytest.raises(mt.MatineeError, match=r"is not an artefact: it holds 'to-mum\.txt'; choose another"):
         mt.save_artefact(ease, tmp_path / "letters")
     assert (tmp_path / "letters" / "to-mum.txt").read_text() == "dear"
     assert not list(tmp_path.glob(".*part"))

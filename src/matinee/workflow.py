@@ -308,7 +308,9 @@ def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) ->
     if not len(over.targets("valid")) or over.sessions is not None:
         return {}
     if not isinstance(on, Split):
-        fitted = create(model.name, **model.manifest["config"]).fit(over.training(), Run.seeded(seed))
+        fitted = create(model.name, **fitted.config.model_dump(exclude_unset=True)).fit(
+            over.training(), Run.seeded(seed)
+        )
     lengths = by_length_of_history(fitted, over, np.random.default_rng(seed))
     return {"predicted_values": [asdict(each) for each in lengths]} if lengths else {}
 

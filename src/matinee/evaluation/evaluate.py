@@ -54,10 +54,8 @@ def evaluate(
     """Rank all items for every user with targets, and measure the lists.
 
     The model must have been fitted on `split.training(config.refit)`. rng draws the bootstrap samples.
-    Raises MatineeError if no user has a target, a list length is below 1, or the model has not been fitted.
+    Raises MatineeError if no user has a target, or the model has not been fitted.
     """
-    if not config.k or min(config.k) < 1:
-        raise MatineeError(f"k = {list(config.k)}: list lengths must be 1 or more, such as 5,10,20")
     if (config.on, config.refit) == ("valid", "train+valid"):
         raise MatineeError("refit train+valid trains on the targets of valid; use --refit train with --on valid")
     scale = scale_of(split.data, config)
