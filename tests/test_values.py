@@ -202,3 +202,25 @@ def test_a_map_is_saved_with_its_numbers(text: str) -> None:
 def test_a_damaged_map_is_refused(saved: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong
         read(saved)
+
+
+@pytest.mark.parametrize(
+    ("values", "text", "three_stars"),
+    [
+        ([1, 3, 4, 5], "default", 3),
+        ([4, 7, 9, 10], "default", 6),
+        ([4, 7, 9, 10], "unary", 6),
+        ([20, 55, 70, 99], "default", 60),
+        ([-1, 1, 1], "default", 0.2),
+        ([0, 1, 1], "default", 0.6),
+        ([1, 1, 1, 9, 999], "default", 10**1.8 - 1),
+        ([2, 2, 2], "default", 3),
+    ],
+)
+def test_stars_of_a_site_are_values_of_the_log_and_back(values: list[float], text: str, three_stars: float) -> None:
+    config = configure(Experiment, {"values": text}, "options").values
+    found = resolve(config, np.array(values, dtype=np.float32))
+    assert found.of_stars(np.array([3.0]))[0] == pytest.approx(three_stars)
+    stars = np.array([0.5, 1, 2.5, 5, np.nan])
+    np.testing.assert_allclose(found.stars_of(found.of_stars(stars)), stars)
+    assert read(json.loads(json.dumps(found.to_json()))).config == found.config

@@ -16,6 +16,8 @@ from matinee.histories import Histories
 TOPS = (1, 5, 7, 10, 20, 100)
 """Ends of scales. A scale begins at 0, or for a log with values below 0 at minus its end: stars are shares of five, so
 that a log of 4s and 5s has no dislikes, and half stars change nothing."""
+STARS = 5.0
+"""Stars of a site's scale."""
 COUNTS_BELOW = 0.25
 """A log whose median lies lower than this on its scale has counts (plays, hours), and no dislikes."""
 RATING_SHAPE = ((0.0, -0.4), (0.2, -0.2), (0.4, 0.0), (0.6, 0.4), (0.8, 0.8), (1.0, 1.0))
@@ -57,6 +59,24 @@ class ValueMap:
         """The histories with the weights of their values."""
         return histories if self.unary else replace(histories, mapped=self.weights(histories.values))
 
+    def of_stars(self, stars: FloatArray) -> FloatArray:
+        """Stars, 0 to 5, as values on the log's scale; of counts, on the scale of their logarithm. NaN stays. [N]."""
+        if self.config.scale in (None, (0.0, STARS)):
+            return stars
+        low, high = self.config.scale or (0.0, STARS)
+        shares: FloatArray = stars / STARS
+        return np.expm1(shares * np.log1p(high)) if self.config.map == "log" else low + shares * (high - low)
+
+    def stars_of(self, values: FloatArray) -> FloatArray:
+        """Values of the log as stars, 0 to 5: the inverse of `of_stars`. [N]."""
+        if self.config.scale in (None, (0.0, STARS)):
+            return values
+        low, high = self.config.scale or (0.0, STARS)
+        shares: FloatArray = (values - low) / (high - low)
+        if self.config.map == "log":
+            shares = np.log1p(values) / np.log1p(high)
+        return STARS * shares
+
     def notes_on(self, values: FloatArray) -> tuple[str, ...]:
         """What becomes of ratings that the map does not expect: outside its knots, or any where it is unary."""
         given = values[np.isfinite(values)]
@@ -92,13 +112,14 @@ def resolve(config: ValuesConfig, values: FloatArray, kind: str = "rating") -> V
     of the log a weight above 0.
     """
     values = values[np.isfinite(values)]
-    if config.map == "unary":
-        return UNARY
     if kind == "click" or len(values) == 0:
-        if config.map == "default":
+        if config.map in ("default", "unary"):
             return UNARY
         raise MatineeError(f"values: the events of this log have no values, so {config.map} has no meaning; use unary")
     low, high = float(values.min()), float(values.max())
+    scale = config.scale or _scale_of(values)
+    if config.map == "unary":
+        return UNARY if low == high else ValueMap(ValuesConfig(map="unary", scale=scale))
     if not config.knots and low == high:
         return replace(UNARY, note=f"every event has the value {low:g}, so values weigh nothing (unary)")
     chosen = config if config.knots else _with_knots(config, values)
@@ -107,7 +128,7 @@ def resolve(config: ValuesConfig, values: FloatArray, kind: str = "rating") -> V
     if config.scale and (low < config.scale[0] or high > config.scale[1]):
         n_outside = int(((values < config.scale[0]) | (values > config.scale[1])).sum())
         note = f"{n_outside:,} values lie outside the scale {bounds[0]:g} to {bounds[1]:g} and weigh as its ends"
-    return ValueMap(_with_neutral(chosen, values), note)
+    return ValueMap(_with_neutral(chosen, values).model_copy(update={"scale": scale}), note)
 
 
 def _with_knots(config: ValuesConfig, values: FloatArray) -> ValuesConfig:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +126,20 @@ def test_watches_and_stars_differ_under_autorec(visitor: TestClient) -> None:
     watched = for_you(visitor.get("/", params={"model": "autorec"}).text)
     rate(visitor, "1", ALIEN, PULP)
     assert not np.array_equal(watched, for_you(visitor.get("/", params={"model": "autorec"}).text))
+
+
+def test_stars_mean_the_same_on_a_site_whose_log_has_another_scale(known_movies: Dataset, tmp_path: Path) -> None:
+    """A log of 1 to 100: five stars are 100, one is a dislike; lists and reasons are those of the log of half stars."""
+    percent = replace(known_movies, events=replace(known_movies.events, values=20 * known_movies.events.values))
+    lists = {}
+    for name, data in (("stars", known_movies), ("percent", percent)):
+        save(workflow.fit("ease", data), tmp_path / name)
+        app = create_app([tmp_path / name], db_url=f"sqlite:///{tmp_path}/{name}.db", clock=lambda: NOW, hasher=CHEAP)
+        with SiteClient(app) as client:
+            rate(client, "4.5", TOY_STORY, MATRIX)
+            rate(client, "1", RYAN)
+            sent = client.get("/api/v1/recommendations", params={"k": 20, "explain": True}).json()
+            lists[name] = [(item["item_id"], [each["value"] for each in item["because"]]) for item in sent["items"]]
+            assert "Because you liked" in client.get("/").text
+    assert lists["percent"] == lists["stars"]
+    assert {value for _, values in lists["stars"] for value in values} == {4.5}

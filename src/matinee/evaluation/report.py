@@ -99,7 +99,7 @@ class Report:
             notes.append(f"graph rebuilt from the inputs, {self.evaluation['inputs']}, without training")
         if self.evaluation.get("repeat"):
             notes.append("lists may contain items seen before")
-        if self.value_map != {"map": "unary"}:
+        if self.value_map["map"] != "unary":
             notes.append(f"events weigh by their value: {ValuesConfig.model_validate(self.value_map)}")
         if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
             notes.append(f"the lists are reranked: {reranked}")

@@ -111,7 +111,8 @@ def build_site(
     try:
         book = SqlAccounts(database)
         clicks: tuple[Kind, ...] = ("click",) if first.manifest.get("kind") == "click" else ()
-        log = SqlEvents(database, first.items, first.users, ("rating", "watched", *clicks))
+        kinds: tuple[Kind, ...] = ("rating", "watched", *clicks)
+        log = SqlEvents(database, first.items, first.users, kinds, first.model.value_map.of_stars)
         return Site(
             engine=Engine(artefacts, log, default),
             log=log,

@@ -86,6 +86,13 @@ class Site:
         hint = f"; did you mean {self.engine.items.id(close[0])} ({self.catalogue.titles[close[0]]})?" if close else ""
         raise MatineeError(f"no item {str(item_id)[:MAX_QUERY]!r}{hint or '; find ids with GET /api/v1/items?query='}")
 
+    def stars_of(self, value: float | None) -> float | None:
+        """A value of a history as stars; None for an event without one."""
+        if value is None or not np.isfinite(value):
+            return None
+        value_map = next(iter(self.engine.artefacts.values())).model.value_map
+        return round(float(value_map.stars_of(np.array([value]))[0]), 2)
+
     def state_of(self, user_id: str | None) -> VisitorState:
         """What a visitor did, in one query; an empty state without a session."""
         if user_id is None:

@@ -121,7 +121,8 @@ class Artefact:
         """Hash that identifies this fit by its data, settings, seed and fit time: 12 hex digits."""
         keys = ("matinee", "model", "config", "data", "split", "seed", "fit_seconds")
         about = {key: self.manifest.get(key) for key in keys}
-        if (value_map := self.manifest.get("value_map", {"map": "unary"})) != {"map": "unary"}:
+        value_map = self.manifest.get("value_map", {})
+        if value_map.get("map", "unary") != "unary":
             about["value_map"] = value_map  # left out where unary, so that older artefacts keep their version
         text = json.dumps(about, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

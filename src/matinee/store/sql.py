@@ -6,7 +6,7 @@ SQLAlchemy supports reads and writes through its own pool.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from matinee.arrays import starts_of
+from matinee.arrays import FloatArray, starts_of
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
 from matinee.store.protocols import KINDS, Activity, Kind, LiveEvent
@@ -143,7 +143,8 @@ class SqlEvents:
     """An EventLog in SQL.
 
     items: the vocabulary of item ids; events of other items are stored but ignored; users: the vocabulary of training
-    users, for models with stored users; history_kinds: the kinds of events that are history.
+    users, for models with stored users; history_kinds: the kinds of events that are history; of_stars: from the stars
+    of stored ratings to the values of histories.
     """
 
     def __init__(
@@ -152,11 +153,13 @@ class SqlEvents:
         items: Vocab,
         users: Vocab | None = None,
         history_kinds: Sequence[Kind] = ("rating", "watched"),
+        of_stars: Callable[[FloatArray], FloatArray] = np.asarray,
     ) -> None:
         self._database = SqlDatabase(database) if isinstance(database, str) else database
         self._items = items
         self._users = users
         self._history_kinds = tuple(history_kinds)
+        self._of_stars = of_stars
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource; one query per 10,000 users."""
@@ -185,7 +188,7 @@ class SqlEvents:
         histories = Histories(
             starts_of(owners[order], len(names)),
             item_rows[order],
-            np.array([_rating(event) for event in events], dtype=np.float32)[order],
+            self._of_stars(np.array([_rating(event) for event in events], dtype=np.float32)[order]),
             np.array([event.at for event in events], dtype=np.int64)[order],
             np.full(len(names), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )

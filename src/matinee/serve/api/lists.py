@@ -64,13 +64,8 @@ def why(site: CurrentSite, row: ItemRow, state: State, model: Model = None) -> W
         share=float(found.item_bias[0]),
         looked_at=found.n_examined,
         because=[
-            because_out(site, int(history.items[n]), _value(history.values[n]), float(adds[n]))
+            because_out(site, int(history.items[n]), float(history.values[n]), float(adds[n]))
             for n in np.argsort(-np.abs(adds), kind="stable")
             if adds[n] != 0
         ],
     )
-
-
-def _value(value: float) -> float | None:
-    """A rating; None for an event without one."""
-    return float(value) if np.isfinite(value) else None

@@ -136,7 +136,9 @@ def item_out(site: Site, row: int) -> ItemOut:
 def because_out(site: Site, row: int, value: float | None, contribution: float) -> BecauseOut:
     """An event with what it adds to a score."""
     title = site.catalogue.titles[row]
-    return BecauseOut(item_id=site.engine.items.id(row), title=title, value=value, contribution=contribution)
+    return BecauseOut(
+        item_id=site.engine.items.id(row), title=title, value=site.stars_of(value), contribution=contribution
+    )
 
 
 def recommendation_out(site: Site, item: Recommendation, rank: int, *, explain: bool) -> RecommendationOut:

@@ -23,8 +23,9 @@ class AlsoLiked:
         self._site = site
         artefact = next(iter(site.engine.artefacts.values()))
         events = artefact.known.events
-        has_ratings = len(events.values) > 0 and events.values.max() > LIKED
-        liked = events.values >= (FAVOURITE if has_ratings else events.values.min(initial=0))
+        stars = artefact.model.value_map.stars_of(events.values)
+        has_ratings = len(stars) > 0 and stars.max() > LIKED
+        liked = stars >= (FAVOURITE if has_ratings else stars.min(initial=0))
         shape = (len(artefact.users), len(artefact.items))
         pairs = (events.user_rows[liked], events.item_rows[liked])
         self._by_user = csr_array((np.ones(int(liked.sum()), dtype=np.int32), pairs), shape=shape)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
-from matinee.recommender import Reason, Recommendation
+from matinee.recommender import Recommendation
 from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
@@ -79,7 +79,7 @@ class Cards:
             value=None if event is None else event.value if event.kind == "rating" else 0.0,
             at=event.at if event else 0,
             reasons=tuple(self.facts(reason.item_row) for reason in reasons),
-            liked=_all_liked(reasons),
+            liked=bool(reasons) and all((self._site.stars_of(reason.value) or 0) >= LIKED for reason in reasons),
             position=position,
             model=item.model if item else "",
             score=item.score if item else 0.0,
@@ -104,7 +104,3 @@ class Cards:
 def movie_url(item_id: Id) -> str:
     """The path of a movie's page."""
     return f"/movie/{quote(str(item_id), safe='')}"
-
-
-def _all_liked(reasons: tuple[Reason, ...]) -> bool:
-    return bool(reasons) and all(reason.value is not None and reason.value >= LIKED for reason in reasons)

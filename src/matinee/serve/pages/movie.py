@@ -52,7 +52,7 @@ def movie(
         people=max((len(artefact.users) for artefact in site.engine.artefacts.values()), default=0),
         similar=cards.ranked(near, watched, list_id),
         dismissed=row in visitor.dismissed,
-        predicted=None if row in watched else site.engine.predicted_value(visitor.history, row),
+        predicted=None if row in watched else site.stars_of(site.engine.predicted_value(visitor.history, row)),
         liked_too=cards.ranked(also_liked.recommend(row, ALSO_LIKED, visitor.excluded), watched),
         fans=also_liked.n_people(row),
         n_watched=len(watched),
