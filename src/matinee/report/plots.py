@@ -10,6 +10,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from matinee.evaluation.comparison import Comparison
+from matinee.evaluation.metrics import LOWER_IS_BETTER
 from matinee.report.files import save_figure
 
 COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
@@ -56,7 +57,10 @@ def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, m
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for label, rows in runs.items():
             known = [row for row in rows if name in row]
-            panel.plot([row["epoch"] for row in known], [row[name] for row in known], label=label, linewidth=1.8)
+            sign = (
+                -1 if name == "valid" and metric.partition("@")[0] in LOWER_IS_BETTER else 1
+            )  # monitored: higher is better
+            panel.plot([row["epoch"] for row in known], [sign * row[name] for row in known], label=label, linewidth=1.8)
         panel.set_title("loss" if name == "loss" else f"{metric} on valid", fontsize=10, loc="left")
         panel.set_xlabel("epoch", fontsize=9)
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
