@@ -283,6 +283,9 @@ def test_parts_are_found_however_their_files_are_named(tmp_path, train, valid, t
     files = {train: TRAINED, test: TESTED} | ({valid: "user,item,rating\n1,5,2\n"} if valid else {})
     put_parts(tmp_path, files)
     put_parts(tmp_path, {"ml-1m.test.negative": "(1,2)\t5\t6\n", "train.md": "how it was made", "test.py": "print()"})
+    put_parts(
+        tmp_path, {"train.csv.bak": "old", "test.csv~": "old", "test/movies.csv": "movieId,title\n2,Heat (1995)\n"}
+    )
     data, labels = load_parts(tmp_path)
     assert np.bincount(labels, minlength=5).tolist() == [3, 0, 1 if valid else 0, 0, 2]
     assert any("no valid table" in note for note in data.notes) == (valid is None)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from matinee.data.labels import TEST, TRAIN, VALID, Labels
+from matinee.data.lookup import is_table
 from matinee.data.statistics import count_of
 from matinee.dataset import Dataset
 from matinee.errors import DataError
@@ -23,9 +24,10 @@ _NAMES = {TRAIN: "train", VALID: "valid", TEST: "test"}
 _SAMPLED = ("negative", "negatives", "neg")
 """Files of sampled candidates, such as NCF's `ml-1m.test.negative`; every model here ranks all items."""
 _NOT_TABLES = re.compile(
-    r"\.(md|rst|html?|pdf|png|jpe?g|gif|svg|py|ipynb|sh|r|toml|ya?ml|ini|cfg|log|np[yz]|pkl|pickle|pth?|ckpt|h5|mat)$"
+    r"\.(md|rst|html?|pdf|png|jpe?g|gif|svg|py|ipynb|sh|r|toml|ya?ml|ini|cfg|log|np[yz]|pkl|pickle|pth?|ckpt|h5|mat"
+    r"|bak|old|orig|tmp|part|swp)$|~$"
 )
-"""Endings of files that may lie beside the parts."""
+"""Endings of files that may lie beside the parts: documents, code, arrays, copies of editors."""
 _FEW = 10
 """Of fewer items only all show something."""
 
@@ -93,11 +95,12 @@ def _part_of(name: str) -> int | None:
     """The part that a file's own name calls, or else its folder's; None if neither is clear."""
     if _NOT_TABLES.search(base(name)) or set(_words(base(name))) & set(_SAMPLED):
         return None
-    for part in reversed(name.lower().split("/")[-2:]):
-        called = [label for label, words in WORDS.items() if set(_words(part)) & set(words)]
-        if called:
-            return called[0] if len(called) == 1 else None
-    return None
+    called = _called(base(name)) or (_called(name.lower().split("/")[-2]) if "/" in name and is_table(name) else set())
+    return called.pop() if len(called) == 1 else None
+
+
+def _called(name: str) -> set[int]:
+    return {label for label, words in WORDS.items() if set(_words(name)) & set(words)}
 
 
 def _words(name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The settings that each split method uses; any other that is given is an error, found before the log is read."""
 
 import math
+from typing import Any
 
 from matinee.config import EvaluationConfig, SplitConfig
 from matinee.errors import UsageError
@@ -18,6 +19,16 @@ USES: dict[str, tuple[str, ...]] = {
     "files": ("path",),
 }
 """The fields of SplitConfig by method. `seed` also seeds the model, so every method takes it."""
+DRAWN = ("random", "new-users", "new-items", "k-fold")
+"""Methods that draw by `seed`."""
+
+
+def settings_of(split: SplitConfig) -> dict[str, Any]:
+    """The settings that decide about a split, ready for JSON."""
+    used = {*USES[split.split], *(("seed",) if split.split in DRAWN else ())}
+    if split.split == "time":
+        used = {"at"} if split.at else {"ratios"}
+    return split.model_dump(mode="json", include=used)
 
 
 def check_settings(split: SplitConfig, evaluation: EvaluationConfig | None = None) -> None:

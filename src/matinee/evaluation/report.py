@@ -9,6 +9,7 @@ import numpy as np
 
 from matinee.arrays import IntArray
 from matinee.config import Rerank, ValuesConfig
+from matinee.data.split_settings import settings_of
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.metrics import PerUser, parse_metric
@@ -140,19 +141,8 @@ class Report:
 
 def describe_split(split: Split) -> dict[str, Any]:
     """The method, the settings that matter to it, the sizes of the parts, and what leaks from the future."""
-    method = split.config.split
-    relevant = {
-        "random": ("ratios", "seed"),
-        "leave-last": (),
-        "time": ("at",) if split.config.at else ("ratios",),
-        "new-users": ("ratios", "seed", "input_share"),
-        "new-items": ("ratios", "seed"),
-        "k-fold": ("folds", "fold", "seed"),
-        "session": ("ratios", "gap", "min_length", "earlier"),
-        "files": ("path",),
-    }[method]
-    settings = split.config.model_dump(mode="json", include=set(relevant))
-    return {"method": method, **settings, **split.sizes(), "leaks": list(split.leaks)}
+    settings = settings_of(split.config)
+    return {"method": split.config.split, **settings, **split.sizes(), "leaks": list(split.leaks)}
 
 
 def format_interval(interval: Interval | None, metric: str) -> str:
