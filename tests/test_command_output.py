@@ -243,6 +243,18 @@ def test_errors_of_a_config_name_the_field_in_python_too() -> None:
             configure(kind, values, "split")
 
 
+def test_every_command_that_ends_takes_json() -> None:
+    from matinee.cli.commands import build
+
+    groups = [build()]
+    for group in groups:
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                groups.append(command)
+            elif name not in ("serve", "demo"):  # which run until they are stopped
+                assert "json" in {option.name for option in command.params}, name
+
+
 def matinee(line: str, **how: object) -> subprocess.CompletedProcess[str]:
     """Run a bash line in which $M is the command."""
     program = f"{shlex.quote(sys.executable)} -m matinee"

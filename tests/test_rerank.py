@@ -7,6 +7,7 @@ from matinee.catalogue import Catalogue
 from matinee.config import Config, EvaluationConfig, Rerank, configure, parse_rerank
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
+from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.ranking.rank import Ranking, rank
 from matinee.ranking.rerank import POOL, Reranker, reorder
@@ -214,3 +215,23 @@ def test_a_rerank_is_read_from_text_and_errors_name_the_fix() -> None:
         configure(Rerank, parse_rerank("from_year=1990,to_year=1980"), "--rerank")
     with pytest.raises(MatineeError, match="no genre 'Comdy' in the catalogue; did you mean 'Comedy'"):
         world()[1].allowed(Rerank(genres=("Comdy",)))
+
+
+def test_a_list_longer_than_the_longest_pool_goes_on_in_the_models_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    from matinee.ranking import rerank as module
+
+    n_items = 12
+    catalogue = Catalogue.of([f"Film {n} (2000)" for n in range(n_items)])
+    popularity = np.arange(n_items)[::-1]
+    histories = Histories.of([[0], [3, 5]])
+    train = TrainingData(Histories.of([list(range(n)) for n in range(1, n_items + 1)]), n_items)
+    model = create("popularity").fit(train, Run())
+    monkeypatch.setattr(module, "POOL", 3)
+    monkeypatch.setattr(module, "LONGEST_POOL", 4)
+    for strengths in ({"novelty": 0.9}, {"diversity": 0.5}):
+        plain = Reranker(catalogue, popularity).rank(model, histories, 50)
+        found = Reranker(catalogue, popularity).rank(model, histories, 50, Rerank(**strengths))
+        assert found.items.shape == plain.items.shape == (2, n_items)
+        assert found.items[:, 4:].tolist() == plain.items[:, 4:].tolist()
+        assert np.sort(found.items[:, :4]).tolist() == np.sort(plain.items[:, :4]).tolist()
+        assert ("diversity" in strengths) or found.items.tolist() != plain.items.tolist()

@@ -30,6 +30,8 @@ from matinee.vocab import UNKNOWN
 
 POOL = 200
 """Candidates to reorder (or k, if larger): enough room for lists of 10 to 100 items, and quick enough for a page."""
+LONGEST_POOL = 500
+"""Candidates to reorder at most: MMR takes time and memory by its square. What follows keeps the model's order."""
 BLOCK_PAIRS = 2**22
 """Pairs of items whose similarity is in memory at once: 16 MB."""
 BLOCK_ROWS = 256
@@ -64,24 +66,25 @@ class Reranker:
         """The k best items for each history, reranked. Without `rerank` the ranking is exactly that of `rank`.
 
         allowed: [I], beside the filters of `rerank`.
-        Scores are the model's own, so a reordered list does not descend in score. Raises as rank(), and MatineeError
-        for a genre that the catalogue does not have.
+        At most LONGEST_POOL candidates are reordered. Scores are the model's own, so a reordered list does not descend
+        in score. Raises as rank(), and MatineeError for a genre that the catalogue does not have.
         """
         rerank = rerank or Rerank()
         allowed = both(self.allowed(rerank), allowed)
         if not rerank.reorders:
             return rank(model, histories, k, allowed=allowed, **options)
-        pool = rank(model, histories, max(k, POOL), allowed=allowed, **options)
-        k = min(k, pool.items.shape[1])
+        ranking = rank(model, histories, max(k, POOL), allowed=allowed, **options)
+        pool = Ranking(ranking.items[:, :LONGEST_POOL], ranking.scores[:, :LONGEST_POOL])
+        items, scores = ranking.items[:, :k].copy(), ranking.scores[:, :k].copy()
+        n_reordered = min(k, pool.items.shape[1])
         log_popularity = np.log1p(self.popularity.astype(np.float64))
-        items, scores = np.empty((len(pool), k), dtype=np.int32), np.empty((len(pool), k), dtype=np.float32)
         for rows, part in _blocks(pool, len(self.popularity)):
             candidates = np.unique(part.items[part.items != UNKNOWN])
             similarity = self._similarity(model, candidates) if rerank.diversity and len(candidates) else None
             indices = np.searchsorted(candidates, part.items)  # [b, P]; those of UNKNOWN are never used
-            order = reorder(part, log_popularity, rerank, k, indices=indices, similarity=similarity)
-            items[rows] = np.take_along_axis(part.items, order, axis=1)
-            scores[rows] = np.take_along_axis(part.scores, order, axis=1)
+            order = reorder(part, log_popularity, rerank, n_reordered, indices=indices, similarity=similarity)
+            items[rows, :n_reordered] = np.take_along_axis(part.items, order, axis=1)
+            scores[rows, :n_reordered] = np.take_along_axis(part.scores, order, axis=1)
         return Ranking(items, scores)
 
     def allowed(self, rerank: Rerank) -> BoolArray | None:
