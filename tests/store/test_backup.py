@@ -91,6 +91,7 @@ def test_a_restored_site_has_what_the_backup_had(stopped: Path, tmp_path: Path) 
     database.close()
     assert n_events(stopped) == 8
     restore(f"sqlite:///{stopped}", tmp_path / "backup.db", force=True)
+    assert sorted(os.listdir(tmp_path)) == ["backup.db", "stopped.db"]
     assert n_events(stopped) == 3
     restore(str(tmp_path / "new" / "site.db"), tmp_path / "backup.db")
     reopened = SqlDatabase(f"sqlite:///{tmp_path / 'new' / 'site.db'}")
@@ -191,7 +192,7 @@ def test_other_databases_name_their_own_tools(url: str, words: str, tmp_path: Pa
 
 def test_the_commands_say_what_they_wrote(stopped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["backup", str(tmp_path / "b.db"), "--db", f"sqlite:///{stopped}"]) == 0
-    assert "bytes, checked" in capsys.readouterr().out
+    assert f"matinee restore {tmp_path / 'b.db'} --db sqlite:///{stopped} --force" in capsys.readouterr().out
     assert run(["backup", str(tmp_path / "b.db"), "--db", f"sqlite:///{stopped}"]) == 1
     assert run(["restore", str(tmp_path / "b.db"), "--db", f"sqlite:///{tmp_path / 'n.db'}", "--json"]) == 0
     assert n_events(tmp_path / "n.db") == 3

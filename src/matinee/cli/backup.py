@@ -1,6 +1,7 @@
 """The commands backup and restore: the database of a site."""
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -20,7 +21,7 @@ def backup(
     """Back up the SQLite database of a site, which may run meanwhile, to one checked file."""
     from matinee.store.backup import backup as copy
 
-    _report(out, copy(db, out, force=force), json, f"back it in with: matinee restore {out} --db URL")
+    _report(out, copy(db, out, force=force), json, f"`{_restore_command(out, db)}` puts it back")
 
 
 def restore(
@@ -34,7 +35,11 @@ def restore(
     from matinee.store.backup import restore as put_back
 
     n_bytes = put_back(db, file, force=force)
-    _report(database_file(db), n_bytes, json, "start the site with: matinee serve ARTEFACT... --db URL")
+    _report(database_file(db), n_bytes, json, "the site can be started")
+
+
+def _restore_command(out: Path, db: str) -> str:
+    return f"matinee restore {quote(str(out))} --db {quote(db)} --force"
 
 
 def _report(path: Path, n_bytes: int, json: bool, next_step: str) -> None:

@@ -52,8 +52,7 @@ def restore(url: str, backup_file: Path, *, force: bool = False) -> int:
     require_room(target.parent, backup_file.stat().st_size, f"database {target}")
     holder = _hold(target)
     try:
-        if holder is None:
-            _remove_logs(target)
+        _remove_logs(target)
         return _copy(backup_file, target, "database")
     finally:
         if holder is not None:
