@@ -122,7 +122,7 @@ def known_items(data: Any, table: ItemTable) -> dict[str, Any]:
         valid = {blend: on_valid(each) for blend, each in blended.items()}
         best = max(valid, key=valid.__getitem__)
         rows = {"without features": model, "features, no blend": blended[0.0], "blend": blended[best]}
-        found[name] = {"blend": best, "valid": {str(key): value for key, value in valid.items()}}
+        found[name] = {"chosen": best, "valid": {str(key): value for key, value in valid.items()}}
         found[name] |= {key: by_decile(each, split) for key, each in rows.items()}
     return found
 

@@ -10,7 +10,7 @@ from matinee.config import Config, Search
 class ContentConfig(Config):
     """How new items are predicted from features. Defaults: best on valid of MovieLens 1M."""
 
-    ridge: Annotated[PositiveFloat, Search(0.03, 3, log=True)] = 0.5
+    ridge: Annotated[PositiveFloat, Search(0.03, 3, log=True)] = 0.3
     """Ridge strength: how much is averaged over known items that resemble a new one."""
     sharpness: Annotated[NonNegativeFloat, Search(0, 4)] = 1.0
     """The kernel is exp(sharpness (similarity - 1)): above 0, features count more together; 0 is the similarity."""
