@@ -224,3 +224,12 @@ def test_stars_of_a_site_are_values_of_the_log_and_back(values: list[float], tex
     stars = np.array([0.5, 1, 2.5, 5, np.nan])
     np.testing.assert_allclose(found.stars_of(found.of_stars(stars)), stars)
     assert read(json.loads(json.dumps(found.to_json()))).config == found.config
+
+
+def test_more_and_less_like_this_weigh_as_the_ends_of_a_map_and_something_without_one() -> None:
+    values = np.array([-np.inf, np.nan, np.inf, 3], dtype=np.float32)
+    default = resolve(ValuesConfig(map="default"), RATINGS)
+    less, neutral, more, _ = default.weights(values)
+    assert less < 0 < neutral < more
+    weighed = UNARY.weigh(Histories.of([[0, 1, 2, 3]], [values.tolist()]))
+    assert weighed.weights.tolist() == [-1, 1, 2, 1]

@@ -18,6 +18,8 @@ TOPS = (1, 5, 7, 10, 20, 100)
 that a log of 4s and 5s has no dislikes, and half stars change nothing."""
 STARS = 5.0
 """Stars of a site's scale."""
+MORE, LESS = 2.0, -1.0
+"""Unary: weights of "more like this" and "less like this", which have a value of plus and minus infinity."""
 COUNTS_BELOW = 0.25
 """A log whose median lies lower than this on its scale has counts (plays, hours), and no dislikes."""
 RATING_SHAPE = ((0.0, -0.4), (0.2, -0.2), (0.4, 0.0), (0.6, 0.4), (0.8, 0.8), (1.0, 1.0))
@@ -40,9 +42,12 @@ class ValueMap:
         return self.config.map == "unary"
 
     def weights(self, values: FloatArray) -> FloatArray:
-        """Weight of each value; NaN, an event without a value, gets the neutral weight. [N] -> [N] float32."""
+        """Weight of each value; NaN, an event without one, gets the neutral weight. [N] -> [N] float32.
+
+        Infinity weighs as the ends of the map; where it is unary, MORE and LESS.
+        """
         if self.unary:
-            return np.ones(len(values), dtype=np.float32)
+            return np.where(np.isinf(values), np.where(values > 0, MORE, LESS), 1).astype(np.float32)
         knots, weights = np.array(self.config.knots).T
         within = np.clip(values.astype(np.float64), knots[0], knots[-1])
         if self.config.map == "steps":
@@ -57,7 +62,8 @@ class ValueMap:
 
     def weigh(self, histories: Histories) -> Histories:
         """The histories with the weights of their values."""
-        return histories if self.unary else replace(histories, mapped=self.weights(histories.values))
+        is_plain = self.unary and not np.isinf(histories.values).any()
+        return histories if is_plain else replace(histories, mapped=self.weights(histories.values))
 
     def of_stars(self, stars: FloatArray) -> FloatArray:
         """Stars, 0 to 5, as values on the log's scale; of counts, on the scale of their logarithm. NaN stays. [N]."""

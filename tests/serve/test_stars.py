@@ -143,3 +143,36 @@ def test_stars_mean_the_same_on_a_site_whose_log_has_another_scale(known_movies:
             assert "Because you liked" in client.get("/").text
     assert lists["percent"] == lists["stars"]
     assert {value for _, values in lists["stars"] for value in values} == {4.5}
+
+
+def test_more_like_this_weighs_more_than_a_watch_and_less_like_this_against(visitor: TestClient) -> None:
+    rate(visitor, "5", TOY_STORY)
+    adds = {}
+    for mark in ("watched", "more", "less"):
+        rate(visitor, mark, ALIEN)
+        found = visitor.get("/api/v1/items/1200/why", params={"model": "ease"}).json()["because"]  # Aliens
+        adds[mark] = next(each["contribution"] for each in found if each["item_id"] == ALIEN)
+        assert all(each["value"] is None for each in found if each["item_id"] == ALIEN)
+    assert adds["more"] > 1.2 * adds["watched"] > 0 > adds["less"]
+    assert "Less like this" in visitor.get("/my").text
+    assert "You asked for less like this" in visitor.get(f"/movie/{ALIEN}").text
+    for model in MODELS:
+        assert len(for_you(visitor.get("/", params={"model": model}).text)) == 24
+    exported = visitor.get("/my/data.csv")
+    assert ",less," in exported.text
+    rate(visitor, "removed", ALIEN)
+    assert "Less like this" not in visitor.get("/my").text
+
+
+def test_every_recommendation_offers_more_and_less_like_it(visitor: TestClient) -> None:
+    rate(visitor, "5", TOY_STORY)
+    page = visitor.get("/").text
+    section = page.partition('<section id="for-you">')[2].partition("</section>")[0]
+    assert section.count('value="more"') == section.count('value="less"') == 24
+
+
+def test_less_like_this_is_no_trend(visitor: TestClient) -> None:
+    rate(visitor, "less", ALIEN)
+    rate(visitor, "watched", PULP)
+    log = visitor.app.state.site.log  # type: ignore[attr-defined]
+    assert log.watched_since(0, 1) == [(str(PULP), 1)]

@@ -33,7 +33,7 @@ from matinee.store.artefact import Artefact, load
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import Kind
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import EXTREMES, SqlDatabase, SqlEvents
 from matinee.version import __version__
 
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
@@ -111,7 +111,7 @@ def build_site(
     try:
         book = SqlAccounts(database)
         clicks: tuple[Kind, ...] = ("click",) if first.manifest.get("kind") == "click" else ()
-        kinds: tuple[Kind, ...] = ("rating", "watched", *clicks)
+        kinds: tuple[Kind, ...] = ("rating", "watched", *EXTREMES, *clicks)
         log = SqlEvents(database, first.items, first.users, kinds, first.model.value_map.of_stars)
         return Site(
             engine=Engine(artefacts, log, default),

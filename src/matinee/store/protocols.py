@@ -8,8 +8,9 @@ from matinee.arrays import IntArray
 from matinee.histories import Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
-Kind = Literal["rating", "watched", "click", "dismissed", "restored"]
-"""dismissed: "not interested"; restored: its undo. History: ratings and watches, and clicks if the data are clicks."""
+Kind = Literal["rating", "watched", "more", "less", "click", "dismissed", "restored"]
+"""more, less: "like this"; dismissed: "not interested"; restored: its undo. History: all but the
+last two, and clicks only if the data are clicks."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 

@@ -51,6 +51,8 @@ MAX_KEYS_PER_QUERY = 10_000
 IMPORT_ROWS = 50_000
 RECENT_EVENTS = 20_000
 """Maximum number of events over which trending movies are counted."""
+EXTREMES: dict[Kind, float] = {"more": np.inf, "less": -np.inf}
+"""Kinds that count like the highest and the lowest value."""
 FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
 """Kinds of which only the last on an item counts, and which are not history."""
 
@@ -152,7 +154,7 @@ class SqlEvents:
         database: SqlDatabase | str,
         items: Vocab,
         users: Vocab | None = None,
-        history_kinds: Sequence[Kind] = ("rating", "watched"),
+        history_kinds: Sequence[Kind] = ("rating", "watched", *EXTREMES),
         of_stars: Callable[[FloatArray], FloatArray] = np.asarray,
     ) -> None:
         self._database = SqlDatabase(database) if isinstance(database, str) else database
@@ -188,11 +190,18 @@ class SqlEvents:
         histories = Histories(
             starts_of(owners[order], len(names)),
             item_rows[order],
-            self._of_stars(np.array([_rating(event) for event in events], dtype=np.float32)[order]),
+            self._values_of([events[row] for row in order.tolist()]),
             np.array([event.at for event in events], dtype=np.int64)[order],
             np.full(len(names), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )
         return last_of_each(histories)
+
+    def _values_of(self, events: "Sequence[_EventRow]") -> FloatArray:
+        """The values of ratings and of EXTREMES; a watch or a click has none (NaN), although a 1 is stored. [N]."""
+        stars = [event.value if event.kind == "rating" else np.nan for event in events]
+        values = self._of_stars(np.array(stars, dtype=np.float32))
+        extremes = np.array([EXTREMES.get(event.kind, np.nan) for event in events], dtype=np.float32)
+        return np.where(np.isnan(extremes), values, extremes).astype(np.float32)
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
@@ -232,7 +241,7 @@ class SqlEvents:
         """See EventLog; counts over the last RECENT_EVENTS, so its time does not grow with the log."""
         last = select(events_table).order_by(_event.seq.desc()).limit(RECENT_EVENTS).subquery().c
         n_users = func.count(last.user_id.distinct())
-        is_history = last.kind.in_(self._history_kinds)
+        is_history = last.kind.in_([kind for kind in self._history_kinds if kind not in EXTREMES])
         query = select(last.item_id, n_users).where(last.at >= since, is_history).group_by(last.item_id)
         query = query.having(n_users >= min_users).order_by(n_users.desc(), last.item_id)
         with self._database.read() as connection:
@@ -266,11 +275,6 @@ def append_events(connection: Connection, events: Sequence[LiveEvent], repeat_af
     if rows:
         connection.execute(insert(events_table), rows)
     return len(rows)
-
-
-def _rating(event: "_EventRow") -> float:
-    """The value of a rating; a watch or a click has none (NaN), although a 1 is stored."""
-    return event.value if event.kind == "rating" else np.nan
 
 
 class _EventRow(Protocol):

@@ -1,6 +1,7 @@
 """VBMF: ratings by variational Bayesian matrix factorisation, with who rated what as side information."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Self
 
 import numpy as np
@@ -92,7 +93,8 @@ class VBMF(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """Posterior mean of the users' factors, and 1 for the item bias. [B, D + 1]."""
         n_items = len(self.item_factors)
-        ratings = _less(_ratings_of(histories, n_items), self.mean)
+        within = replace(histories, values=np.clip(histories.values, self.lowest, self.highest))
+        ratings = _less(_ratings_of(within, n_items), self.mean)
         prior = self.prior_mean + _mean_rows(histories.matrix(n_items)) @ self.implicit_factors.astype(np.float64)
         means, _ = _posterior(ratings, self.item_factors, self.item_moments, prior, self.noise)
         return append_one(means).astype(np.float32)

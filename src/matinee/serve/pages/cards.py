@@ -18,7 +18,10 @@ CACHED_CARDS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A movie on a page. value: the visitor's rating, 0 if watched without a rating, None if not watched."""
+    """A movie on a page.
+
+    value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event.
+    """
 
     item_row: int
     item_id: Id
@@ -28,6 +31,7 @@ class Card:
     genres: tuple[str, ...]
     url: str
     value: float | None = None
+    kind: str = ""
     at: int = 0
     reasons: tuple["Card", ...] = ()
     liked: bool = False
@@ -77,6 +81,7 @@ class Cards:
             facts,
             url=f"{facts.url}?list={list_id}" if list_id else facts.url,
             value=None if event is None else event.value if event.kind == "rating" else 0.0,
+            kind=event.kind if event else "",
             at=event.at if event else 0,
             reasons=tuple(self.facts(reason.item_row) for reason in reasons),
             liked=bool(reasons) and all((self._site.stars_of(reason.value) or 0) >= LIKED for reason in reasons),

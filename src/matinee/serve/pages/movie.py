@@ -17,7 +17,13 @@ from matinee.store.protocols import Kind
 
 SIMILAR, ALSO_LIKED = 12, 6
 MAX_LIST_ID = 100
-KINDS: dict[str, Kind] = {"watched": "watched", "dismissed": "dismissed", "restored": "restored"}
+KINDS: dict[str, Kind] = {
+    "watched": "watched",
+    "more": "more",
+    "less": "less",
+    "dismissed": "dismissed",
+    "restored": "restored",
+}
 STARS = {f"{half / 2:g}" for half in range(1, 11)}
 """Half a star to five."""
 MARKS = STARS | {"removed", *KINDS}

@@ -79,7 +79,7 @@ class ShelfBuilder:
         engine, watched = self._site.engine, self._visitor.watched
         if not engine.similar_models:
             return []
-        liked = [row for row, event in watched.items() if event.kind == "watched" or event.value > LIKED]
+        liked = [row for row, event in watched.items() if event.kind in ("watched", "more") or event.value > LIKED]
         shelves = []
         for row in liked or list(watched):
             near = engine.similar(row, k, out=self._excluded)

@@ -17,7 +17,7 @@ _LATER = r"^(?:plantowatch|towatch|wanttowatch|wanttosee|watchlist|wishlist|plan
 _UNFINISHED = r"^(?:(?:currently)?watching|inprogress|onhold|hold|paused|dropped|abandoned|notinterest\w+)$"
 _MARKS = {"yes", "y", "true", "1", "x", "✓", "✔", "o", "예", "네", "no", "n", "false", "0", "아니오", "아니요"}
 _NOT_SEEN = ("", "no", "n", "false", "0", "아니오", "아니요")
-_OTHER_EVENTS = ("click", "dismissed", "restored")
+_OTHER_EVENTS = ("click", "dismissed", "restored", "more", "less")
 _WHOLE = r"^([0-9]{1,15})\.0+$"
 """A whole number as a spreadsheet writes it, or a data frame with gaps."""
 _NUMBER = r"^[0-9]+(?:\.[0-9]*)?$"
