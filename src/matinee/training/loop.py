@@ -84,10 +84,13 @@ def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run
         done = len(last.curves)
         if done:
             _publish(model, trainer, last)
-        fix = "a smaller learning_rate, or clip_norm = 1" if isinstance(config, GradientConfig) else "a larger l2"
-        raise MatineeError(
-            f"{model.name}: {stop} of epoch {done + 1}; use {fix} (the model keeps what it had after epoch {done})"
-        ) from None
+        fix = (
+            "a smaller learning_rate, or clip_norm = 1"
+            if isinstance(config, GradientConfig)
+            else "settings nearer the defaults"
+        )
+        kept = f" (the model keeps what it had after epoch {done})" if done else ""
+        raise MatineeError(f"{model.name}: {stop} of epoch {done + 1}; use {fix}{kept}") from None
     except KeyboardInterrupt:
         if run.checkpoint is not None:
             write_checkpoint(run.checkpoint, last)
