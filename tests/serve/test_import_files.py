@@ -152,6 +152,8 @@ def test_tmdbs_own_ratings_count_and_not_its_average() -> None:
     file = read(TMDB)
     assert brief(file) == [("Alien", "1979-05-25", 2.0), ("Breaking Bad", "2008-01-20", "other_kind")]
     assert (file.rows[0].tmdb, file.rows[0].imdb, file.rows[0].at) == ("348", "tt0078748", 1577934245)
+    unrated = read(TMDB.replace("8.2,4,2020-01-02T03:04:05Z", "8.2,,"))
+    assert (brief(unrated)[0], "Rating" in unrated.unused) == (("Alien", "1979-05-25", "watched"), True)
 
 
 # Letterboxd -----------------------------------------------------------------
@@ -355,6 +357,11 @@ def test_other_tables_say_what_they_are(table: str, outcomes: list[Any]) -> None
     assert [row.excluded or row.stars or row.kind for row in read(table).rows] == outcomes
 
 
+def test_a_column_of_notes_is_no_rating() -> None:
+    file = read("Title,Rating,Note\nAlien,9,scary\nHeat,,long\n")
+    assert (brief(file), file.unused) == ([("Alien", "", 4.5), ("Heat", "", "watched")], ["Note"])
+
+
 def test_a_column_of_dates_named_watched_is_named_as_unused() -> None:
     assert read("Title,Watched\nAlien,2020-01-01\n").unused == ["Watched"]
 
@@ -383,6 +390,31 @@ def test_movielenss_lists_of_movies_are_not_watched(name: str) -> None:
     }
     with pytest.raises(UnreadableError, match="catalogue"):
         read(tables[name], name)
+
+
+@pytest.mark.parametrize(
+    ("dates", "at"),
+    [
+        (["2016-03-01"], 1456833600),  # noon; GNU date -u -d 2016-03-01T12Z +%s
+        (["20160301"], 1456833600),
+        (["1 March 2016"], 1456833600),
+        (["01/03/2016", "25/12/2015"], 1456833600),
+        (["2016/03/01"], 1456833600),
+        (["2016-03-01T00:00:00Z"], 1456790400),
+        (["2016-03-01 08:15 PM"], 1456863300),
+        (["1456833600"], 1456833600),
+        (["1456833600", "2016-03-01"], 1456833600),
+    ],
+)
+def test_dates_are_read_in_the_forms_of_logs(dates: list[str], at: int) -> None:
+    rows = read("Title,Date\n" + "".join(f"Alien,{date}\n" for date in dates)).rows
+    assert rows[0].at == at
+    assert None not in [row.at for row in rows]
+
+
+def test_dates_of_which_none_says_where_the_month_is_are_refused() -> None:
+    with pytest.raises(UnreadableError, match="dates"):
+        read("Title,Date\nAlien,01/02/2016\n")
 
 
 # Bounds ---------------------------------------------------------------------

@@ -36,7 +36,7 @@ _PERSONAL = {
     "year": "year releaseyear releasedate 연도 개봉연도 제작연도",
     "imdb": "imdbid const tconst imdb",
     "tmdb": "tmdbid tmdb",
-    "rating": f"{_RATINGS} rating10 note nota 내별점",
+    "rating": f"{_RATINGS} rating10 내별점",
     "date": f"{_TIMES} 본날짜 관람일",
     "kind": "kind",
     "record": "record",

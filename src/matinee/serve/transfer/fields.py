@@ -21,6 +21,7 @@ _OTHER_EVENTS = ("click", "dismissed", "restored", "more", "less")
 _WHOLE = r"^([0-9]{1,15})\.0+$"
 """A whole number as a spreadsheet writes it, or a data frame with gaps."""
 _NUMBER = r"^[0-9]+(?:\.[0-9]*)?$"
+_DIGITS_OF_A_DAY = r"^[0-9]{8}$"
 _DAY = r"^[^:T]*[^0-9:T][^:T]*$"
 
 
@@ -69,11 +70,15 @@ def rows_of(fields: pl.DataFrame, lines: pl.Series, layout: Layout) -> tuple[lis
 
 
 def instants(dates: pl.Series) -> pl.Series:
-    """UTC seconds [N] of texts, null where they cannot be read; a day without a time is its noon."""
+    """UTC seconds [N] of texts, null where they cannot be read; a day without a time is its noon.
+
+    Raises DataError for dates such as 01/02/2016, where no other one says which number is the month.
+    """
     is_number = dates.str.contains(_NUMBER)
     texts = to_micros(dates.set(is_number, None))[0]
     micros = to_micros(dates.set(~is_number, None))[0].zip_with(is_number, texts)  # one column may hold both
-    return micros // MICROS + _NOON * dates.str.contains(_DAY).cast(pl.Int64)
+    is_day = dates.str.contains(_DAY) | (dates.str.contains(_DIGITS_OF_A_DAY) & (micros % (2 * _NOON * MICROS) == 0))
+    return micros // MICROS + _NOON * is_day.cast(pl.Int64)
 
 
 def _excluded(fields: pl.DataFrame, layout: Layout, has_rating: pl.Series) -> pl.Series:

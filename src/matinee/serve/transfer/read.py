@@ -139,7 +139,8 @@ def _file(name: str, frame: pl.DataFrame, lines: pl.Series, layout: Layout, faul
     n_people = fields["user"].filter(fields["user"] != "").n_unique()
     if n_people > 1:
         raise UnreadableError("many_people", name=name, n=n_people)
-    rows, scale = rows_of(fields, lines, layout)
+    with _as_refusal(name, "dates"):
+        rows, scale = rows_of(fields, lines, layout)
     if faults:
         broken = [ImportRow(fault.line, title=fault.text, excluded="broken") for fault in faults]
         rows = sorted([*rows, *broken], key=lambda row: row.line)

@@ -63,6 +63,7 @@ def layout_of(names: Sequence[str], file: str, *, is_list: bool = False) -> Layo
     if not columns["rating"]:
         plain_of = {without_scale(name): name for name in reversed(names)}
         columns["rating"] = [plain_of[name] for name in columns_named(list(plain_of), PERSONAL_NAMES["rating"])]
+    columns |= {field: columns[field][:1] for field in ("rating", "title")}  # another is somebody else's, or a comment
     if site == "imdb" and not columns["date"]:
         columns["date"] = columns_named(names, ("created",))  # before 2017 the date of a rating had this name
     return Layout(site, _filled(columns), out_of, for_later or (site == "imdb" and bool(_LISTED & plain)))
@@ -77,6 +78,7 @@ def _layout_of_records(names: Sequence[str], for_later: bool) -> Layout:
     """The layout of records as Trakt and Simkl write them: who did what, and the movie or show as an object inside."""
     outer = [name for name in names if "." not in name]
     columns = {field: columns_named(outer, PERSONAL_NAMES[field]) for field in ("rating", "date", "type", "status")}
+    columns["rating"] = columns["rating"][:1]
     columns["type"] += [name for name in ("anime_type",) if name in outer]
     columns |= {
         "title": ["movie.title", "anime.title", "show.title", "person.name", "list.name"],
