@@ -44,9 +44,20 @@ def fitted(name: str):
 
 
 def test_the_models_with_columns_or_vectors_take_features() -> None:
-    assert {"ease", "item-knn", "ials", "bpr", "lightgcn", "ngcf", "item2vec", "movie-pairs", "pmi"} <= set(
-        TAKES_CONTENT
-    )
+    assert {
+        "ease",
+        "item-knn",
+        "ials",
+        "bpr",
+        "lightgcn",
+        "ngcf",
+        "item2vec",
+        "movie-pairs",
+        "pmi",
+        "linear-next",
+        "cdae",
+        "mult-vae",
+    } <= set(TAKES_CONTENT)
 
 
 @pytest.mark.parametrize("name", TAKES_CONTENT)

@@ -54,6 +54,7 @@ class MultVAE(CatalogueAutoencoder):
     learned = (
         "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
     )  # fmt: skip
+    item_arrays = (("output", 0), ("output_bias", 0))
     config: MultVAEConfig
     encoder: FloatArray  # [I, H], H = hidden, or dim without hidden layers
     encoder_bias: FloatArray  # [H]

@@ -65,6 +65,7 @@ class LinearNext(Recommender[csr_array]):
     name = "linear-next"
     Config = LinearNextConfig
     learned = ("weights",)
+    item_arrays = (("weights", 1),)
     ordered = True
     uses_weights = True
     config: LinearNextConfig
