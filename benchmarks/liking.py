@@ -48,7 +48,7 @@ MAPS = {
     "unary": "unary",
     "fifths": "linear:1=0.2,2=0.4,3=0.6,4=0.8,5=1",
     "likes": "steps:4=1",
-    "default": "linear:1=-0.3,2=0,3=0.5,4=1,5=1.2",
+    "stars": "linear:1=-0.3,2=0,3=0.5,4=1,5=1.2",
     "slight": "linear:1=-0.1,2=0.1,3=0.5,4=0.8,5=1",
     "steep": "linear:1=-0.3,2=-0.1,3=0.2,4=1,5=1.1",
 }
@@ -139,7 +139,7 @@ def on_test(protocol: str, found: dict[str, Any]) -> None:
         rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
         print(protocol, name, rows[name], file=sys.stderr, flush=True)
     correct(rows)
-    found.setdefault("test", {})[protocol] = {"map": found["chosen"], "models": rows, "counts": counts(rows)}
+    found.setdefault("test", {})[protocol] = {"models": rows, "counts": counts(rows)}
     write(found)
 
 

@@ -119,3 +119,14 @@ def test_first_order_markov_and_ease_over_sessions(shared_data: SharedData) -> N
         found = (report.metrics["hit-rate@20"].mean, report.metrics["mrr@20"].mean)
         assert report.targets == 3058
         assert found == pytest.approx(published, abs=0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "rmse"), [("a", 0.804), ("b", 0.831)])
+def test_predicted_ratings_on_90_10(protocol: str, rmse: float, shared_data: SharedData) -> None:
+    """AutoRec's paper has 0.831 on MovieLens 1M."""
+    asked = experiment(f"{protocol}/vbmf", shared_data)
+    _, report = workflow.run(asked, workflow.prepare(asked))
+    assert report.metrics["rmse"].mean == pytest.approx(rmse, abs=0.001)
+    for each in report.calibration:
+        assert each.predicted == pytest.approx(each.actual, abs=0.15)
