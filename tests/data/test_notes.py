@@ -47,6 +47,14 @@ def test_a_read_says_which_column_is_what_and_which_are_not_used(tmp_path, head,
     assert f"\n  {note}" in repr(data)
 
 
+def test_names_of_columns_are_on_one_line_and_short():
+    data = mt.events({"user": [1], "item": [2], "a\nb\tc": [3], "x" * 500: [4]})
+    assert data.notes == (
+        f"columns: user=user, item=item, value=none, time=none; not used: a b c, {'x' * 37}...; "
+        "--value or --at names one",
+    )
+
+
 def test_a_table_in_memory_says_it_too():
     data = mt.events({"who": [1], "item": [2], "liked": [3]}, user="who", value="liked")
     assert data.notes == ("columns: user=who, item=item, value=liked, time=none",)

@@ -99,3 +99,9 @@ def test_search_is_fast_and_finds_titles_with_a_typo(bundled: Dataset) -> None:
         )
     assert hits >= 58
     assert float(np.median(seconds)) < 0.02  # 5 ms on an idle core; four times that on a busy one
+
+
+def test_of_two_movies_with_one_title_the_better_known_is_listed_first() -> None:
+    titles = ["War of the Worlds (2005)", "Heat (1995)", "War of the Worlds (2005)"]
+    search = TitleSearch(Catalogue.of(titles), np.array([1, 90, 25]))
+    assert search.find("war of the worlds", 5) == [2, 0]

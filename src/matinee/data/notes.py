@@ -17,13 +17,13 @@ _FEW = 20
 """Fewer values show nothing."""
 _RATINGS = 20
 """A scale of ratings has at most so many steps; counts have more."""
-_SHOWN = 5
-"""Maximum number of names listed."""
+_SHOWN, _LETTERS = 5, 40
+"""Maximum number of names listed, and of letters of each."""
 
 
 def columns_note(read: Read) -> str:
     """`columns: user=User-ID, item=ISBN, value=none, time=none; not used: Book-Rating; --value names one`."""
-    taken = ", ".join(f"{name}={read.roles.get(role, 'none')}" for role, name in ROLES.items())
+    taken = ", ".join(f"{name}={_short(read.roles.get(role, 'none'))}" for role, name in ROLES.items())
     if not read.unused:
         return f"columns: {taken}"
     missing = [f"--{role}" for role in ("value", "at") if role not in read.roles]
@@ -119,8 +119,14 @@ def _placeholder_note(distinct: FloatArray, counts: IntArray, end: int) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_SHOWN])
+    shown = ", ".join(map(_short, names[:_SHOWN]))
     return f"{shown} and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else shown
+
+
+def _short(name: str) -> str:
+    """A name on one line, cut where it is long."""
+    plain = " ".join(name.split())
+    return f"{plain[: _LETTERS - 3]}..." if len(plain) > _LETTERS else plain
 
 
 def _base(where: str) -> str:
