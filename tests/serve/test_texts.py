@@ -102,6 +102,7 @@ def test_every_text_is_used() -> None:
         "date.month_",
         "error.heading_",
         "genre.",
+        "like_this.",
         "model.curve_",
         "rerank.",
         "transfer.",

@@ -124,7 +124,7 @@ def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact
 def _curve(name: str, values: list[tuple[float, float]]) -> Curve:
     epochs, heights = [float(at) for at, _ in values], [float(value) for _, value in values]
     if not all(map(isfinite, (*epochs, *heights))):
-        raise ValueError("a curve with values that are not finite")
+        raise ValueError(f"{name}: NaN or infinity")
     low, high = min(heights), max(heights)
     span = high - low or 1.0
     points = " ".join(
