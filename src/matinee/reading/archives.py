@@ -1,6 +1,7 @@
 """Folders, zips and tars behind one interface: file names and their bytes; and single files, read once."""
 
 import io
+import os
 import stat
 import sys
 import tarfile
@@ -204,7 +205,7 @@ def read_bytes(path: Path) -> bytes:
     """Read a file, or `-` for standard input. Raises DataError if the system refuses, or if it does not end."""
     with _opened(path) as file:
         chunks, size = [], 0
-        if _is_on_disk(path):
+        if str(path) not in STDIN and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return file.read()
         while chunk := file.read(_CHUNK):
             chunks.append(chunk)
@@ -228,9 +229,9 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
                 raise DataError("nothing comes from standard input; pipe a table into it, as in: cat log.csv | ... -")
             yield sys.stdin.buffer
             return
-        if path.exists() and stat.S_ISCHR(path.stat().st_mode):
-            raise DataError(f"{path} is a device, not a file; give a table")
         with path.open("rb") as file:
+            if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"{path} is a device, not a file; give a table")
             yield file
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -12,9 +12,9 @@ from matinee.reading.timestamps import to_micros
 
 Locate = Callable[[int], str]
 """From the index of a row in its table to its place, such as `line 7`."""
-_INTEGER = r"^(0|-?[1-9]\d{0,17})$"
-"""`007` is not a match: as a number it would be a different id."""
+_LARGEST = 10**18
 _WHOLE = r"^(0|-?[1-9]\d{0,17})(\.0+)?$"
+"""Whole numbers below `_LARGEST`. `007` is not a match: as a number it would be a different id."""
 _ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"
 _EXACT = 2**53
 """From here on floats skip whole numbers."""
@@ -33,13 +33,12 @@ def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[
         whole = column.cast(pl.Int64, strict=False)
         return (whole if whole.null_count() == 0 else column.cast(pl.String)), ()
     text, plain = _texts(column)
+    if (numbers := _whole(plain)) is not None:
+        return numbers, ()
     require_cells(blank_cells(plain), text, role, where, locate)
-    if not len(text):
-        return text, ()
-    if plain.head(100).str.contains(_WHOLE).all() and plain.str.contains(_WHOLE).all():
-        return _whole(plain), ()
     notes = [f"blanks around the ids of {role}s were dropped"] if _is_padded(text, plain) else []
-    rounded = plain.filter(plain.str.contains(_ROUNDED))
+    rounded = plain.filter(plain.str.contains("+", literal=True))
+    rounded = rounded.filter(rounded.str.contains(_ROUNDED))
     if len(rounded):
         notes.append(_rounded_note(role, rounded[0]))
     return plain, tuple(notes)
@@ -50,9 +49,10 @@ def read_values(column: pl.Series, where: str, locate: Locate) -> tuple[FloatArr
     refuse_type(column, "value", where)
     if isinstance(column.dtype, pl.Date | pl.Datetime | pl.Time):
         raise DataError(f"{where}: the column {column.name!r} holds dates, not values; name another (--value COLUMN)")
-    require_cells(blank_cells(column), column, "value", where, locate)
     numbers, notes = to_numbers(column, where)
-    require_cells(numbers.is_null(), column, "value", where, locate)
+    if numbers.null_count() or numbers.is_nan().any():
+        require_cells(blank_cells(column), column, "value", where, locate)
+        require_cells(numbers.is_null(), column, "value", where, locate)
     values = numbers.cast(pl.Float32).to_numpy()
     check_values(where, values, locate)
     return values, notes
@@ -153,9 +153,18 @@ def _float_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tupl
     return column.cast(pl.String), notes
 
 
-def _whole(plain: pl.Series) -> pl.Series:
+def _whole(plain: pl.Series) -> pl.Series | None:
+    """Stripped text as Int64, if all of it is whole numbers; otherwise None."""
+    if not len(plain) or not plain.head(100).str.contains(_WHOLE).all():
+        return None
     numbers = plain.cast(pl.Int64, strict=False)
-    return plain.str.replace(r"\.0+$", "").cast(pl.Int64) if numbers.null_count() else numbers
+    if not numbers.null_count():
+        odd = plain.filter(plain.str.starts_with("0") | plain.str.starts_with("+") | plain.str.starts_with("-0"))
+        if (odd == "0").all() and ((numbers < _LARGEST) & (numbers > -_LARGEST)).all():
+            return numbers
+    if plain.null_count() or not plain.str.contains(_WHOLE).all():
+        return None
+    return plain.str.replace(r"\.0+$", "").cast(pl.Int64)
 
 
 def _is_padded(text: pl.Series, plain: pl.Series) -> bool:

@@ -105,7 +105,7 @@ def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = Fals
     Raises DataError if the table is empty, has no delimiter or, unless tolerant, has rows longer than the first.
     """
     prelude = read_prelude(raw)
-    if not prelude.raw.strip():
+    if not prelude.raw[:_SAMPLE_BYTES].strip() and not prelude.raw.strip():  # stripping copies the whole
         raise DataError(f"{where} is empty; a log has a line for each event: user, item, value, time")
     layout = (_tolerant_layout(prelude) if tolerant else None) or _layout(prelude, where, wanted)
     faults: tuple[Fault, ...] = ()

@@ -8,6 +8,8 @@ from matinee.errors import DataError, MatineeError
 from matinee.reading.date_text import parse_dates
 
 MICROS = 1_000_000
+_SAMPLE = 10_000
+"""Times whose median gives the unit."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 1e17, 1.0), ("nanoseconds", 1e20, 1e-3))
 """Unit, the bound its timestamps stay below until the year 5138, and the microseconds in it."""
@@ -79,7 +81,7 @@ def _from_numbers(column: pl.Series) -> tuple[pl.Series, str]:
         column = column.set(column.is_infinite() | column.is_nan(), None)
     if (dates := _from_digits(column)) is not None:
         return dates, "dates"
-    middle = column.abs().median()
+    middle = column.gather_every(len(column) // _SAMPLE + 1).abs().median()
     size = float(middle) if isinstance(middle, (int, float)) else 0.0
     unit, _, micros = next((unit for unit in _UNITS if size < unit[1]), _UNITS[-1])
     if column.dtype.is_integer() and micros >= 1:
