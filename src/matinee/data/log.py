@@ -163,8 +163,9 @@ def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -
     keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
     keys *= n_items
     keys += events.item_rows
-    keys *= n_parts
-    keys += parts
+    if n_parts > 1:
+        keys *= n_parts
+        keys += parts
     ascending = np.sort(keys)
     if not (ascending[1:] == ascending[:-1]).any():
         return None
