@@ -239,7 +239,7 @@ METHODS = ("random", "leave-last", "time", "new-users", "new-items", "k-fold", "
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", SplitConfig.model_fields.keys() - {"split", "seed"})
+@pytest.mark.parametrize("name", sorted(SplitConfig.model_fields.keys() - {"split", "seed"}))
 def test_a_setting_that_the_method_does_not_use_is_refused(method, name):
     given = {"path": "parts"} if method == "files" else {}
     config = SplitConfig(split=method, **given | {name: VALUES[name]})

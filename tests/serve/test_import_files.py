@@ -438,6 +438,10 @@ def test_dates_of_which_none_says_where_the_month_is_are_refused() -> None:
         (packed({"a.csv": "title\nAlien\n"})[:-30], "damaged"),
         (packed({"../a.csv": "title\nAlien\n"}), "damaged"),
     ],
+    ids=[
+        *("deep arrays", "deep objects", "open array", "long number", "empty array", "numbers", "no array"),
+        *("parquet", "excel", "no table inside", "large inside", "large together", "cut off", "path upwards"),
+    ],
 )
 def test_hostile_files_are_refused(content: str | bytes, key: str) -> None:
     with pytest.raises(UnreadableError, match=key):
