@@ -8,6 +8,7 @@ artefacts in the folder MATINEE_FITS (default `.fits` here): a value map changes
     choose              the map with the best mean graded NDCG@10 over the models of both protocols
     test-a, test-b      inputs train and valid: unary against the chosen map at test, paired by user, with Holm's
                         correction over the models
+    default-a, default-b  the same for `--values default`, with models that train by weights fitted again
 """
 
 import json
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, PartName, configure, read_experiment
+from matinee.config import EvaluationConfig, Experiment, PartName, ValuesConfig, configure, read_experiment
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import percentiles, resample, resampled_means
 from matinee.evaluation.comparison import holm, paired_p
@@ -65,7 +66,7 @@ def fitted(protocol: str, name: str, split: Split) -> Recommender[Any]:
     path = FITS / protocol / name
     if not (path / "manifest.json").is_file():
         experiment = read_experiment(ROOT / "configs" / protocol / f"{name}.toml")
-        found = workflow.fit(experiment.model, split, seed=SEED, **experiment.settings)
+        found = workflow.fit(experiment.model, split, seed=SEED, values="unary", **experiment.settings)
         artefact.save(found, path)
     return artefact.load(path).model
 
@@ -128,19 +129,31 @@ def choose(found: dict[str, Any]) -> None:
     write(found)
 
 
-def on_test(protocol: str, found: dict[str, Any]) -> None:
-    chosen = MAPS[found["chosen"]]
+def on_test(protocol: str, found: dict[str, Any], key: str = "test") -> None:
     split = prepared(protocol)
     part = Part(split, "test")
     rows: dict[str, Any] = {}
     for name in MODELS:
-        model = fitted(protocol, name, split)
-        pair = [part.measure(with_map(model, text, split)) for text in ("unary", chosen)]
-        rows[name] = {"unary": means(pair[0]), "chosen": means(pair[1]), "difference": differences(*pair)}
+        unary = part.measure(with_map(fitted(protocol, name, split), "unary", split))
+        if key == "default":
+            mapped = part.measure(by_default(protocol, name, split))
+        else:
+            mapped = part.measure(with_map(fitted(protocol, name, split), MAPS[found["chosen"]], split))
+        rows[name] = {"unary": means(unary), "chosen": means(mapped), "difference": differences(unary, mapped)}
         print(protocol, name, rows[name], file=sys.stderr, flush=True)
     correct(rows)
-    found.setdefault("test", {})[protocol] = {"models": rows, "counts": counts(rows)}
+    found.setdefault(key, {})[protocol] = {"models": rows, "counts": counts(rows)}
     write(found)
+
+
+def by_default(protocol: str, name: str, split: Split) -> Recommender[Any]:
+    """The model as it is trained and served by default: with the default map, in training too where it has a use."""
+    model = fitted(protocol, name, split)
+    if hasattr(model.config, "weigh_training"):
+        experiment = read_experiment(ROOT / "configs" / protocol / f"{name}.toml")
+        return workflow.fit(experiment.model, split, seed=SEED, **experiment.settings).model
+    model.value_map = resolve(ValuesConfig(), split.training().histories.values)
+    return model
 
 
 def differences(unary: Mapping[str, PerUser], mapped: Mapping[str, PerUser]) -> dict[str, dict[str, float]]:
@@ -194,6 +207,8 @@ PARTS: dict[str, Callable[[dict[str, Any]], None]] = {
     "choose": choose,
     "test-a": partial(on_test, "a"),
     "test-b": partial(on_test, "b"),
+    "default-a": partial(on_test, "a", key="default"),
+    "default-b": partial(on_test, "b", key="default"),
 }
 OUTPUT = Path(__file__).with_suffix(".json")
 

@@ -7,6 +7,7 @@ import pandas
 import polars as pl
 import pytest
 
+import matinee as mt
 from matinee.data.loading import events_from_frame, load
 from matinee.errors import DataError
 from matinee.reading.columns import recognise
@@ -274,3 +275,24 @@ def test_a_tolerant_reader_takes_what_it_can_and_names_the_rest():
 def test_a_tolerant_reader_takes_windows_text():
     table = read_table("title;year\nAmélie;2001\n".encode("cp1252"), "x.csv", tolerant=True)
     assert table.frame.row(0) == ("Amélie", "2001")
+
+
+@pytest.mark.parametrize("cells", [[2016, 2014, 2015], [2016.0, 2014.0, 2015.0], ["2016", "2014", "2015"]])
+def test_years_are_their_first_of_january(cells):
+    data = mt.events({"user": [1, 1, 1], "item": [1, 2, 3], "time": cells})
+    assert data.events.item_rows.tolist() == [1, 2, 0]
+    assert (data.events.times // 86_400).tolist() == [16_071, 16_436, 16_801]
+    assert any(note.startswith("times are years") for note in data.notes)
+
+
+@pytest.mark.parametrize("cells", [[42_659, 42_700], [42_659.75, 42_700.25]])
+def test_days_of_a_spreadsheet_are_not_passed_over_in_silence(cells):
+    data = mt.events({"user": [1, 1], "item": [1, 2], "time": cells})
+    assert any("if they are days of a spreadsheet" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("cells", [[0, 2016], [1899, 1950], [2016.5, 2017.0]])
+def test_other_small_numbers_are_seconds(cells):
+    data = mt.events({"user": [1, 1], "item": [1, 2], "time": cells})
+    assert data.events.times.tolist() == [int(cell) for cell in cells]
+    assert not any("year" in note for note in data.notes)

@@ -18,7 +18,7 @@ from matinee.reading.cells import blank_cells, check_times, read_ids, read_micro
 from matinee.reading.columnar import OWN
 from matinee.reading.columns import SNIFFED, recognise
 from matinee.reading.table import Read, Table, as_table, read_table
-from matinee.reading.timestamps import MICROS
+from matinee.reading.timestamps import MICROS, note_on
 from matinee.vocab import Id
 
 
@@ -70,7 +70,7 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
         micros, unit = read_micros(frame[roles["at"]], where, locate)
         times = micros // MICROS
         check_times(where, times, now, locate)
-        notes += () if unit in ("seconds", "dates") else (f"times in {unit} were truncated to seconds",)
+        notes += () if (note := note_on(unit)) is None else (note,)
         if len(times) and (micros % MICROS).any():  # sort now: truncation loses the order within a second
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]

@@ -15,6 +15,10 @@ _UNITS = (("seconds", 1e11, 1e6), ("milliseconds", 1e14, 1e3), ("microseconds", 
 """Unit, the bound its timestamps stay below until the year 5138, and the microseconds in it."""
 _DIGITS = (("%Y%m%d", 19_000_101, 21_001_231), ("%Y%m%d%H%M%S", 19_000_101_000_000, 21_001_231_235_959))
 """Whole numbers in such a range are dates such as 20161016, where each one in the column is."""
+_YEARS = (1900, 2100)
+"""Whole numbers of a column that all lie between are years."""
+_SPREADSHEET_DAYS = (20_000, 60_000)
+"""Days since 1900 as spreadsheets count them, of the years 1954 to 2064."""
 
 
 def to_micros(column: pl.Series) -> tuple[pl.Series, str]:
@@ -38,6 +42,15 @@ def to_micros(column: pl.Series) -> tuple[pl.Series, str]:
     if 2 * numbers.null_count() > len(text) + text.null_count():
         return parse_dates(text), "dates"
     return _from_numbers(numbers)
+
+
+def note_on(unit: str) -> str | None:
+    """What to say of times that were read in a unit; None if nothing."""
+    if unit == "years":
+        return "times are years: each is read as its 1 January, and a year's events keep the order of the file"
+    if unit == "seconds like days":
+        return "times are read as seconds after 1970-01-01; if they are days of a spreadsheet, save the column as dates"
+    return None if unit in ("seconds", "dates") else f"times in {unit} were truncated to seconds"
 
 
 def parse_time(text: str, where: str) -> int:
@@ -81,6 +94,11 @@ def _from_numbers(column: pl.Series) -> tuple[pl.Series, str]:
         column = column.set(column.is_infinite() | column.is_nan(), None)
     if (dates := _from_digits(column)) is not None:
         return dates, "dates"
+    if _all_within(column, _YEARS) and (column.dtype.is_integer() or bool((column.floor() == column).all())):
+        years = column.cast(pl.Int64, strict=False)
+        return pl.select(pl.datetime(years, 1, 1, time_unit="us").cast(pl.Int64)).to_series(), "years"
+    if _all_within(column, _SPREADSHEET_DAYS):
+        return (column.cast(pl.Float64) * MICROS).floor().cast(pl.Int64), "seconds like days"
     middle = column.gather_every(len(column) // _SAMPLE + 1).abs().median()
     size = float(middle) if isinstance(middle, (int, float)) else 0.0
     unit, _, micros = next((unit for unit in _UNITS if size < unit[1]), _UNITS[-1])
@@ -90,6 +108,11 @@ def _from_numbers(column: pl.Series) -> tuple[pl.Series, str]:
     if column.dtype.is_integer():
         return (column // round(1 / micros)).cast(pl.Int64, strict=False), unit
     return (column.cast(pl.Float64) * micros).floor().cast(pl.Int64, strict=False), unit
+
+
+def _all_within(column: pl.Series, bounds: tuple[int, int]) -> bool:
+    low, high = column.min(), column.max()
+    return isinstance(low, int | float) and isinstance(high, int | float) and bounds[0] <= low and high <= bounds[1]
 
 
 def _from_digits(column: pl.Series) -> pl.Series | None:
