@@ -1,0 +1,32 @@
+"""Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
+
+from matinee.workflow.data import events, items, keep, load, split, whole
+from matinee.workflow.evaluating import compare, evaluate, quality
+from matinee.workflow.experiments import OnStep, prepare, read, run, values_of
+from matinee.workflow.fitting import fit, predicted_values
+from matinee.workflow.movie_lists import Movie, MovieList, recommend, recommend_all, similar, similar_all
+
+__all__ = [
+    "Movie",
+    "MovieList",
+    "OnStep",
+    "compare",
+    "evaluate",
+    "events",
+    "fit",
+    "items",
+    "keep",
+    "load",
+    "predicted_values",
+    "prepare",
+    "quality",
+    "read",
+    "recommend",
+    "recommend_all",
+    "run",
+    "similar",
+    "similar_all",
+    "split",
+    "values_of",
+    "whole",
+]

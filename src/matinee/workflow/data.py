@@ -1,0 +1,78 @@
+"""The first steps: a log, what to keep of it, its split, and what is known of its items."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.config import (
+    ColumnsConfig,
+    FilterConfig,
+    SplitConfig,
+    configure,
+)
+from matinee.data.filters import apply_filters
+from matinee.data.item_tables import items_of
+from matinee.data.loading import events_from_frame
+from matinee.data.loading import load as load_data
+from matinee.data.splits import TRAIN, Split
+from matinee.data.splits import split as cut
+from matinee.data.splits import split_files as cut_files
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.item_table import ItemTable
+
+
+def load(data: str | Path = "bundled", **columns: str) -> Dataset:
+    """A data set: `bundled`, a name, or the path of a folder, zip or table.
+
+    columns: user, item, value and at, if the table names its columns differently.
+    Raises DataError, one line that says what is wrong, where, and how to fix it.
+    """
+    return load_data(data, configure(ColumnsConfig, columns, "columns"))
+
+
+def events(frame: Any, *, name: str = "events", **columns: str) -> Dataset:  # noqa: ANN401 - any data frame
+    """A data set from a polars, pandas or Arrow frame, or a dict of columns; columns as in `load`."""
+    return events_from_frame(frame, configure(ColumnsConfig, columns, "columns"), name=name)
+
+
+def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
+    """The events that pass the filters: min_user_events, min_item_events, filter_order, min_value, since, until..."""
+    return apply_filters(data, configure(FilterConfig, filters, "filters"), rng=np.random.default_rng(seed))
+
+
+def split(data: Dataset | str | Path, method: str = "random", **settings: object) -> Split:
+    """Split a data set into train, valid and test: random, time, new-users, new-items, k-fold, session, ...
+
+    settings: the fields of SplitConfig, such as ratios=(0.70, 0.15, 0.15) and seed=42. Method "files" takes the path of
+    a folder or zip with tables of train, test and optionally valid instead of a data set, and as settings also the
+    columns of `load` and the filters of `keep`.
+    Raises MatineeError for a setting that the method does not use.
+    """
+    if isinstance(data, Dataset):
+        return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
+    if method != "files":
+        raise MatineeError(f"split {method} takes a data set, not {data}; write mt.split(mt.load({str(data)!r}), ...)")
+    columns = {name: settings.pop(name) for name in ColumnsConfig.model_fields if name in settings}
+    filters = {name: settings.pop(name) for name in FilterConfig.model_fields if name in settings}
+    return cut_files(
+        configure(SplitConfig, {"split": method, "path": str(data)} | settings, "split"),
+        configure(ColumnsConfig, columns, "columns"),
+        configure(FilterConfig, filters, "filters"),
+    )
+
+
+def whole(data: Dataset) -> Split:
+    """A split with all of a data set in train."""
+    return Split(data, SplitConfig(ratios=(1.0, 0.0, 0.0)), np.full(len(data.events), TRAIN, dtype=np.int8))
+
+
+def items(frame: Any, **columns: object) -> ItemTable:  # noqa: ANN401 - any data frame
+    """A table of items from a polars, pandas or Arrow frame, or a dict of columns: one row an item.
+
+    columns: item, title, year, genres, text, lists, numbers, link and picture, names of columns; text, lists and
+    numbers may be several. All but lists and numbers are recognised by name.
+    Raises DataError for an unknown column, or an id that is missing or stands twice.
+    """
+    return items_of(frame, **columns)

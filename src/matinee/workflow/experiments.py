@@ -1,0 +1,80 @@
+"""An experiment of a config file or the command line, from its data to its report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from matinee.config import (
+    Experiment,
+    ValuesConfig,
+)
+from matinee.data.filters import apply_filters
+from matinee.data.loading import load as load_data
+from matinee.data.split_settings import check_settings
+from matinee.data.splits import Split
+from matinee.data.splits import split as cut
+from matinee.data.splits import split_files as cut_files
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError, UsageError
+from matinee.evaluation.evaluate import evaluate as measure
+from matinee.evaluation.report import Report
+from matinee.store.artefact import Artefact
+from matinee.training.run import OnEpoch
+from matinee.workflow.fitting import fit
+
+OnStep = Callable[[str], None]
+"""Called with the name of each step when it starts."""
+
+
+def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset:
+    """The data of an experiment, loaded and filtered."""
+    on_step(f"reading {experiment.data}")
+    data = load_data(experiment.data, experiment.columns)
+    return apply_filters(data, experiment.filters, rng=np.random.default_rng(experiment.split.seed))
+
+
+def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
+    """The data of an experiment, loaded, filtered and split. Raises MatineeError for an option that has no effect."""
+    check_settings(experiment.split, experiment.evaluation)
+    if experiment.split.split == "files":
+        if "data" in experiment.model_fields_set:
+            raise UsageError(
+                f"data = {experiment.data} has no effect on split files:{experiment.split.path}, which has its own "
+                "events; leave it out"
+            )
+        on_step(f"reading {experiment.split.path}")
+        return cut_files(experiment.split, experiment.columns, experiment.filters)
+    data = read(experiment, on_step)
+    on_step("splitting")
+    return cut(data, experiment.split)
+
+
+def run(
+    experiment: Experiment, prepared: Split, on_step: OnStep = lambda step: None, on_epoch: OnEpoch | None = None
+) -> tuple[Artefact, Report]:
+    """Fit and evaluate the model of an experiment on its prepared data."""
+    if experiment.model is None:
+        raise MatineeError("no model given; for example `matinee evaluate ease`")
+    evaluation, seed = experiment.evaluation, experiment.split.seed
+    on_step(f"fitting {experiment.model}")
+    fitted = fit(
+        experiment.model,
+        prepared,
+        seed=seed,
+        refit=evaluation.refit,
+        values=values_of(experiment),
+        on_epoch=on_epoch,
+        **experiment.settings,
+    )
+    on_step(f"evaluating {experiment.model}")
+    seconds = fitted.manifest["fit_seconds"]
+    report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    return fitted, replace(report, read_notes=(*report.read_notes, *fitted.manifest.get("notes", ())))
+
+
+def values_of(experiment: Experiment) -> ValuesConfig:
+    """The value map of an experiment, on the scale of its columns if it names none itself."""
+    if experiment.values.scale is None and experiment.columns.scale is not None:
+        return experiment.values.model_copy(update={"scale": experiment.columns.scale})
+    return experiment.values

@@ -1,0 +1,140 @@
+"""Fitting a model, with its value map, early stopping, memory check and prediction of new items."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+
+from matinee.config import (
+    Experiment,
+    SplitConfig,
+    SplitParts,
+    ValuesConfig,
+    configure,
+)
+from matinee.data.item_tables import add_items
+from matinee.data.splits import Split
+from matinee.data.splits import split as cut
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.evaluation.evaluate import peak_memory_mb, validation
+from matinee.evaluation.history_lengths import by_length_of_history
+from matinee.item_table import ItemTable
+from matinee.memory import require_memory
+from matinee.models import create
+from matinee.models.base import Recommender
+from matinee.models.content.config import ContentConfig
+from matinee.models.content.content_map import predict_new_items
+from matinee.store.artefact import Artefact
+from matinee.training.configs import EpochsConfig
+from matinee.training.run import OnEpoch, Run
+from matinee.values import resolve
+from matinee.workflow.data import whole
+
+
+def fit(  # noqa: PLR0913 - one for each choice of an experiment
+    model: str,
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    **settings: object,
+) -> Artefact:
+    """Fit a model on the training part of a split, or on a whole data set.
+
+    model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
+    continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
+    the fields of ValuesConfig); items: what is known of the items (`mt.items`, or `catalogue`: the genres, years and
+    tags of the data), from which items without an event are predicted, as `content` says; settings: the model's
+    hyper-parameters. Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set
+    there is none to monitor. Items that only `items` has are added to a data set; a split keeps its own.
+    Raises MatineeError for an unknown model, setting or value.
+    """
+    unfitted = create(model, **settings)
+    if isinstance(on, Dataset) and isinstance(items, ItemTable):
+        on = add_items(on, items)
+    data = on.data if isinstance(on, Split) else on
+    train = (on if isinstance(on, Split) else whole(on)).training(refit)
+    if not len(train.histories.items):
+        raise MatineeError(
+            "there is nothing to train on: the training part is empty; loosen the filters or change the split"
+        )
+    wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
+    unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
+    train = replace(train, histories=unfitted.weigh(train.histories))
+    monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
+    run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
+    require_memory(
+        unfitted.least_memory(train),
+        f"{unfitted.name} on {train.n_items:,} items",
+        "filter items (--min-item-events), or take a smaller setting or another model",
+    )
+    started = perf_counter()
+    fitted = unfitted.fit(train, run)
+    seconds = perf_counter() - started
+    about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
+    if isinstance(on, Split):
+        about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
+    notes = _fit_notes(unfitted, monitored is not None)
+    if unfitted.value_map.note:
+        notes.append(f"values: {unfitted.value_map.note}")
+    if items is not None:
+        fitted, about["content"] = predict_new_items(fitted, _table_of(items, data), train.popularity, content)
+        notes += about["content"].pop("notes")
+    if notes:
+        about["notes"] = notes
+    return Artefact.of(fitted, data, train, about)
+
+
+def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) -> dict[str, Any]:
+    """From how many ratings on a model's predicted values beat averages, as an artefact saves it.
+
+    Measured on the valid part of a split that the model was fitted on; for a whole data set on a tenth of each user's
+    events, with a second fit of the same settings on the rest. Empty for a model that predicts no values, for sessions,
+    and where too few users have enough ratings.
+    """
+    if not model.model.predicts_values:
+        return {}
+    fitted, over = model.model, on if isinstance(on, Split) else cut(on, SplitConfig(ratios=(0.9, 0.1, 0.0), seed=seed))
+    if not len(over.targets("valid")) or over.sessions is not None:
+        return {}
+    if not isinstance(on, Split):
+        fitted = create(model.name, **fitted.config.model_dump(exclude_unset=True)).fit(
+            over.training(), Run.seeded(seed)
+        )
+    lengths = by_length_of_history(fitted, over, np.random.default_rng(seed))
+    return {"predicted_values": [asdict(each) for each in lengths]} if lengths else {}
+
+
+def _table_of(items: ItemTable | Literal["catalogue"], data: Dataset) -> ItemTable:
+    """The features of the items of a data set: those of a table, then those of the catalogue."""
+    own = ItemTable.of_catalogue(data.items, data.catalogue)
+    return own if isinstance(items, str) else items.of_items(data.items).filled_from(own)
+
+
+def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
+    """A sentence if early stopping is asked for and there is no valid part to monitor."""
+    config = model.config
+    if monitored or not isinstance(config, EpochsConfig) or not config.patience:
+        return []
+    return [
+        f"patience = {config.patience} does nothing: there is no valid part to monitor, so all {config.epochs} epochs "
+        "are trained"
+    ]
+
+
+def _monitored(model: Recommender[Any], over: Split, refit: SplitParts) -> Callable[[Recommender[Any]], float] | None:
+    """The score that early stopping monitors; None if it is off, or if valid is empty or trained on."""
+    config = model.config
+    if not isinstance(config, EpochsConfig) or not config.patience or refit != "train":
+        return None
+    return validation(over, config.monitor) if len(over.targets("valid")) else None
