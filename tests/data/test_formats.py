@@ -105,6 +105,9 @@ def test_tables_inside_archives_may_be_packed_again(tmp_path):
 def test_a_tar_that_is_cut_or_leaves_its_folder_is_refused(tmp_path):
     assert "do not trust this archive" in refusal(put(tmp_path, tarred({"../log.csv": CSV})))
     assert "damaged or cut short" in refusal(put(tmp_path, tarred({"log.csv": CSV * 50}, "w:")[:700]))
+    packed = zipped({"log.csv": CSV})
+    renamed = packed[: packed.rfind(b"log.csv")] + b"X" * 7 + packed[packed.rfind(b"log.csv") + 7 :]  # not as inside
+    assert len(refusal(put(tmp_path, renamed))) < 500
     assert "holds a zip" in refusal(put(tmp_path, gzip.compress(zipped({"log.csv": CSV}))))
 
 

@@ -237,6 +237,8 @@ def test_repeats_are_dropped_within_parts_but_kept_across_parts(tmp_path):
         ({"train.csv": LOG, "train.tsv": LOG, "test.csv": LOG}, "has train.csv and train.tsv for the same part"),
         ({"train.csv": LOG, "test.csv": "user,item\n1,2\n"}, "train.csv has values but .*test.csv has none"),
         ({"train.csv": LOG, "test.csv": "user,item,rating\n1,2,3\n"}, "train.csv has times but .*test.csv has none"),
+        ({"train.csv": "user,item,rating,time\n", "test.csv": LOG}, "train.csv has no events; a split needs some"),
+        ({"train.txt": "2\n", "test.txt": "0 9\n1 3 8\n"}, "train.txt has no events"),
         ({"train.csv": LOG, "test.csv": LOG + "1,3,x,5\n"}, "test.csv, line 3: the value 'x' is not a number"),
     ],
 )

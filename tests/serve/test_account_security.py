@@ -33,6 +33,7 @@ FORMS = {
     "/account/sessions": {"session": "others"},
     "/account/delete": {"password": PASSWORD},
     "/my/import": {},
+    "/my/import/undo": {"import_id": "1"},
 }
 NASTY = [
     "<script>alert(1)</script>",
@@ -493,5 +494,12 @@ def test_body_sizes_are_limited_by_path(client: SiteClient) -> None:
 
 def test_the_download_of_a_new_visitor_is_empty(app: FastAPI) -> None:
     answer = TestClient(app).get("/my/data.json")
-    assert json.loads(answer.text) == {"user_id": "", "account": None, "sessions": [], "events": [], "lists": []}
+    assert json.loads(answer.text) == {
+        "user_id": "",
+        "account": None,
+        "sessions": [],
+        "events": [],
+        "imports": [],
+        "lists": [],
+    }
     assert answer.headers["content-disposition"].startswith("attachment")

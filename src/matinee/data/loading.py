@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from matinee.config import ColumnsConfig
-from matinee.data.labels import Labels
+from matinee.data.labels import TEST, TRAIN, Labels
 from matinee.data.log import Log, Repeats, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
@@ -62,6 +62,9 @@ def load_parts(
     adjacency = any(holds_adjacency_text(archive.read(name), archive.where(name)) for name in names.values())
     logs = [_read_table(archive, name, named, now, beside=adjacency) for name in names.values()]
     logs = [check_scale(log, columns.scale) for log in logs]
+    for label, log in zip(names, logs, strict=True):
+        if label in (TRAIN, TEST) and not len(log):
+            raise DataError(f"{log.where} has no events; a split needs some to train on and some to test on")
     if (titles := read_titles(archive, "")) is not None:
         logs[0] = replace(logs[0], titles=titles)
     data, parts = assemble_parts(logs, stem(archive.path))

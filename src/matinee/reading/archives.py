@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import tarfile
+import textwrap
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -123,11 +124,15 @@ class Zip(Archive):
             with zipfile.ZipFile(self.path if self._raw is None else io.BytesIO(self._raw)) as archive:
                 yield archive
         except (RuntimeError, NotImplementedError) as error:
-            raise DataError(f"{self.path} cannot be unpacked ({error}); unpack it and give the folder") from None
+            raise DataError(
+                f"{self.path} cannot be unpacked ({_brief(error)}); unpack it and give the folder"
+            ) from None
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror or error}") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, LookupError) as error:
-            raise DataError(f"{self.path} is damaged or cut short ({error}); download or copy it again") from None
+            raise DataError(
+                f"{self.path} is damaged or cut short ({_brief(error)}); download or copy it again"
+            ) from None
 
 
 class Tar(Archive):
@@ -159,7 +164,14 @@ class Tar(Archive):
             with tarfile.open(fileobj=io.BytesIO(self._raw), mode="r:") as archive:
                 yield archive
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-            raise DataError(f"{self.path} is damaged or cut short ({error}); download or copy it again") from None
+            raise DataError(
+                f"{self.path} is damaged or cut short ({_brief(error)}); download or copy it again"
+            ) from None
+
+
+def _brief(error: Exception) -> str:
+    """The message of a library, cut: some hold the bytes that they stumbled on."""
+    return textwrap.shorten(str(error), 120, placeholder="...") or type(error).__name__
 
 
 def open_source(path: Path) -> tuple[Archive, str | None]:

@@ -6,6 +6,7 @@ import polars as pl
 
 from matinee.reading.columns import PERSONAL_NAMES
 from matinee.reading.timestamps import MICROS, to_micros
+from matinee.renamed import EVENT_KINDS
 from matinee.serve.transfer.rows import ImportRow
 from matinee.serve.transfer.scale import Scale, scale_of, stars_of
 from matinee.serve.transfer.sites import RECORD_FIELDS, Layout
@@ -17,7 +18,7 @@ _LATER = r"^(?:plantowatch|towatch|wanttowatch|wanttosee|watchlist|wishlist|plan
 _UNFINISHED = r"^(?:(?:currently)?watching|inprogress|onhold|hold|paused|dropped|abandoned|notinterest\w+)$"
 _MARKS = {"yes", "y", "true", "1", "x", "✓", "✔", "o", "예", "네", "no", "n", "false", "0", "아니오", "아니요"}
 _NOT_SEEN = ("", "no", "n", "false", "0", "아니오", "아니요")
-_OTHER_EVENTS = ("click", "dismissed", "restored", "more", "less")
+_OTHER_EVENTS = ("click", "dismissed", "restored", "more", "less", *EVENT_KINDS)
 _WHOLE = r"^([0-9]{1,15})\.0+$"
 """A whole number as a spreadsheet writes it, or a data frame with gaps."""
 _NUMBER = r"^[0-9]+(?:\.[0-9]*)?$"
