@@ -110,10 +110,10 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
     times = np.zeros(n_events, dtype=np.int64) if times is None else times
     order = event_order(user_rows, times)
     events = Events(
-        user_rows[order],
-        item_rows[order],
-        values[order].astype(np.float32, copy=False),
-        times[order].astype(np.int64, copy=False),
+        user_rows.take(order),
+        item_rows.take(order),
+        values.take(order).astype(np.float32, copy=False),
+        times.take(order).astype(np.int64, copy=False),
     )
     parts = parts[order] if len(logs) > 1 else parts
     reads = [(log.read, len(log)) for log in logs if log.read is not None]
