@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from matinee.cli.site import DEMO_MODELS, _demo_names
+import matinee as mt
+from matinee.cli.site import DEMO_MODELS, _demo_artefacts, _demo_names
 from matinee.errors import MatineeError
-from matinee.store.artefact import load
+from matinee.store.artefact import load, save
 
 
 def free_port() -> int:
@@ -81,3 +82,16 @@ def test_an_unknown_demo_model_is_an_error_before_training() -> None:
         _demo_names("popularity,eaze")
     assert _demo_names("ease, ease,markov") == ["ease", "markov"]
     assert _demo_names("") == list(DEMO_MODELS)
+
+
+@pytest.mark.slow
+def test_artefacts_of_another_value_map_are_trained_again(tmp_path: Path) -> None:
+    """As those of a demo from before there were value maps, in which every event weighs 1."""
+    (first,) = _demo_artefacts(tmp_path, ["ease"], lambda step: None)
+    assert first.manifest["value_map"]["map"] == "linear"
+    same = {key: first.manifest[key] for key in ("demo", "settings", "matinee")}
+    save(mt.fit("ease", mt.load("bundled"), values="unary").with_manifest(same), tmp_path / "ease")
+    (second,) = _demo_artefacts(tmp_path, ["ease"], lambda step: None)
+    assert second.manifest["value_map"] == first.manifest["value_map"]
+    (third,) = _demo_artefacts(tmp_path, ["ease"], lambda step: None)
+    assert third.manifest["fit_seconds"] == second.manifest["fit_seconds"]  # reused

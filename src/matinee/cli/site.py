@@ -123,17 +123,19 @@ def _demo_names(models: str) -> list[str]:
 
 
 def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], None]) -> Iterator["Artefact"]:
-    """Train the demo's artefacts, reusing those of an earlier run with the same data, settings and version."""
+    """Train the demo's artefacts, reusing those of an earlier run with the same data, settings, values and version."""
     from matinee import workflow
     from matinee.store import artefact
+    from matinee.values import resolve
     from matinee.version import __version__
 
     data = workflow.read(Experiment(), on_step)
+    value_map = resolve(Experiment().values, data.events.values, data.kind).to_json()
     evaluations = _Evaluations(data)
     for name in names:
         on_step(f"training {name}")
         path, settings = folder / name, DEMO_MODELS.get(name, {})
-        same = {"demo": True, "settings": settings, "matinee": __version__}
+        same = {"demo": True, "settings": settings, "matinee": __version__, "value_map": value_map}
         try:
             found = artefact.load(path)
             if found.manifest["data"] == data.describe() and same.items() <= found.manifest.items():
