@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
 from matinee import workflow
@@ -23,6 +24,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 MEASURED: dict[str, dict[str, Any]] = {
     "popularity": {},
     "item-knn": {},
@@ -101,3 +103,19 @@ def listed(page: Page, section: str) -> list[str]:
 def rate(page: Page, section: str, item_id: str, stars: int) -> None:
     """Click on a star."""
     page.locator(f'#{section} [data-item="{item_id}"] button[value="{stars}"]').click()
+
+
+def serious_violations(page: Page) -> list[tuple[str, str]]:
+    """Rules of accessibility that a page breaks seriously, each with the beginning of the first element."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def overflowing_widths(page: Page) -> list[int]:
+    """Widths of a phone, a tablet and a desktop at which a page is wider than its window."""
+    wide = []
+    for width in (320, 768, 1360):
+        page.set_viewport_size({"width": width, "height": 800})
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(width)
+    return wide

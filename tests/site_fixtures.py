@@ -28,6 +28,14 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 MODELS = ("popularity", "item-knn", "ease")
 
 
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+    """An empty database of a site."""
+    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
+    yield database
+    database.close()
+
+
 def count_events(database: SqlDatabase) -> int:
     with database.read() as connection:
         return int(connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one())

@@ -24,3 +24,8 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
         match = next(option for option in options if option.lower() == close[0])
         return f"; did you mean {match!r}?"
     return f"; known are: {', '.join(options)}"
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, cut: some hold the bytes that they stumbled on."""
+    return str(error).strip().split("\n", 1)[0][:200]

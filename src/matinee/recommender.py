@@ -121,7 +121,8 @@ class Engine:
         ranking = self._reranker.rank(
             chosen, history, k, rerank, allowed, masked=masked, repeat=repeat, cold=self._fallback
         )
-        if self.dislikes_all(history, name):
+        weights = self.weights(history, name)
+        if not (weights > 0).any():
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)
         if not found:
@@ -129,7 +130,7 @@ class Engine:
         rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
         scores = np.array([item.score for item in found], dtype=np.float32)
         contributions = explain(chosen, history, rows, LISTED_EVENTS, scores=scores).contributions  # [N, k]
-        contributions[self.weights(history, name) <= 0] = 0  # what was disliked is no reason
+        contributions[weights <= 0] = 0  # what was disliked is no reason
         return [
             Recommendation(
                 item.item_row, item.item_id, item.score, name, self._reasons(history, contributions[:, index])

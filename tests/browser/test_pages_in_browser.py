@@ -3,18 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browser_fixtures import listed, opened, rate
+from browser_fixtures import listed, opened, rate, serious_violations
 from matinee.models import model_class
 from matinee.serve.pages.model_cards import model_card
 
 pytestmark = pytest.mark.browser
 ALIEN, MATRIX, TOY_STORY = "1214", "2571", "1"
 SCRIPT = pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-SERIOUS = {"serious", "critical"}
 
 
 def rate_three(page: Page, address: str) -> None:
@@ -310,8 +307,7 @@ def rated(browser: Browser, address: str, request: pytest.FixtureRequest) -> Ite
 @pytest.mark.parametrize("path", PATHS)
 def test_no_page_has_a_serious_accessibility_violation(rated: BrowserContext, address: str, path: str) -> None:
     page, _ = opened(rated, address, path)
-    found = Axe().run(page, options=RULES).response["violations"]
-    serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in SERIOUS]
+    serious = serious_violations(page)
     page.close()
     assert serious == []
 

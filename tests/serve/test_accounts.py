@@ -1,7 +1,6 @@
 """Members and guests: a guest's events are never lost, and never written twice."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,13 +31,6 @@ from site_fixtures import CHEAP, NOW, Clock, SiteClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqlDatabase]:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/accounts.db")
-    yield database
-    database.close()
 
 
 def sign_up(client: SiteClient, name: str = "Ada", password: str = PASSWORD) -> str:

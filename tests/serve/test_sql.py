@@ -1,6 +1,5 @@
 """The SQL event log against the in-memory source; duplicates, deletion, concurrency and errors."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,6 @@ from matinee.vocab import Vocab
 from site_fixtures import count_events
 
 ITEMS = Vocab.of([10, 20, 30, 40])
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqlDatabase]:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Undoing an import: what it wrote goes, and nothing else."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from matinee.vocab import Vocab
 
 NOW = 1_750_000_000
 ITEMS = Vocab.of([10, 20, 30])
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqlDatabase]:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,13 +64,6 @@ def test_the_sequence_is_counted_by_the_database_and_never_reused() -> None:
     in_sqlite = str(CreateTable(events_table).compile(dialect=sqlite.dialect()))
     assert "seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT" in in_sqlite
     assert "seq BIGSERIAL NOT NULL" in str(CreateTable(events_table).compile(dialect=postgresql.dialect()))
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqlDatabase]:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
-    yield database
-    database.close()
 
 
 def open_files(folder: Path) -> list[str]:

@@ -64,20 +64,16 @@ class UserLists:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return -(-self.n_lists // self._size)
+        return len(self._parts)
 
     @property
     def n_lists(self) -> int:
         """Number of lists."""
         return len(self.user_rows)
 
-    @property
-    def _size(self) -> int:
-        return max(1, PART_ROWS // max(1, min(self.k, len(self.artefact.items))))
-
     def part(self, index: int) -> pl.DataFrame:
         """See Lists."""
-        rows = self.user_rows[index * self._size : (index + 1) * self._size]
+        rows = self._parts[index]
         artefact = self.artefact
         histories = artefact.known.of_rows(rows)
         reranker = Reranker(artefact.catalogue, artefact.popularity)
@@ -110,9 +106,12 @@ class UserLists:
         return Fallback(self.artefact.popularity, self.artefact.catalogue.genre_matrix)
 
     @cached_property
+    def _parts(self) -> "_Parts":
+        return _Parts(self.user_rows, min(self.k, len(self.artefact.items)))
+
+    @cached_property
     def _table(self) -> "_Table":
-        names = ("user", "item")
-        return _Table(names, self.artefact.users, self.artefact, self.artefact.catalogue.titles if self.titles else ())
+        return _Table(("user", "item"), self.artefact.users, self.artefact, titles=self.titles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,20 +128,16 @@ class SimilarLists:
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return -(-self.n_lists // self._size)
+        return len(self._parts)
 
     @property
     def n_lists(self) -> int:
         """Number of lists."""
         return len(self.item_rows)
 
-    @property
-    def _size(self) -> int:
-        return max(1, PART_ROWS // max(1, min(self.k, len(self.artefact.items))))
-
     def part(self, index: int) -> pl.DataFrame:
         """See Lists."""
-        rows = self.item_rows[index * self._size : (index + 1) * self._size]
+        rows = self._parts[index]
         n_items = len(self.artefact.items)
         step = max(1, BLOCK_BYTES // (4 * n_items))
         blocks = [
@@ -165,18 +160,34 @@ class SimilarLists:
         }
 
     @cached_property
+    def _parts(self) -> "_Parts":
+        return _Parts(self.item_rows, min(self.k, len(self.artefact.items)))
+
+    @cached_property
     def _table(self) -> "_Table":
-        names = ("item", "similar")
-        return _Table(names, self.artefact.items, self.artefact, self.artefact.catalogue.titles if self.titles else ())
+        return _Table(("item", "similar"), self.artefact.items, self.artefact, titles=self.titles)
+
+
+class _Parts:
+    """Whose lists are in each part, so that lists of k items make PART_ROWS rows at most. owner_rows: [n]."""
+
+    def __init__(self, owner_rows: IntArray, k: int) -> None:
+        self._owner_rows, self._size = owner_rows, max(1, PART_ROWS // max(1, k))
+
+    def __len__(self) -> int:
+        return -(-len(self._owner_rows) // self._size)
+
+    def __getitem__(self, index: int) -> IntArray:
+        return self._owner_rows[index * self._size : (index + 1) * self._size]
 
 
 class _Table:
     """From rankings to frames with ids. names: the columns of whom a list is for, and of the listed item."""
 
-    def __init__(self, names: tuple[str, str], owners: Vocab, artefact: Artefact, titles: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, str], owners: Vocab, artefact: Artefact, *, titles: bool) -> None:
         self.names = names
         self.owners, self.items = _series(owners), _series(artefact.items)
-        self.titles = pl.Series(titles, dtype=pl.String) if titles else None
+        self.titles = pl.Series(artefact.catalogue.titles, dtype=pl.String) if titles else None
 
     def frame(self, owner_rows: IntArray, found: Ranking) -> pl.DataFrame:
         """One row for each listed item. owner_rows [B], found of B lists."""

@@ -5,7 +5,6 @@ import os
 import stat
 import sys
 import tarfile
-import textwrap
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from matinee.errors import DataError
+from matinee.errors import DataError, first_line
 from matinee.reading.compression import MAX_BYTES, MAX_RATIO, TooLargeError, peek, unpack
 
 STDIN = ("-", "/dev/stdin")
@@ -125,13 +124,13 @@ class Zip(Archive):
                 yield archive
         except (RuntimeError, NotImplementedError) as error:
             raise DataError(
-                f"{self.path} cannot be unpacked ({_brief(error)}); unpack it and give the folder"
+                f"{self.path} cannot be unpacked ({first_line(error)}); unpack it and give the folder"
             ) from None
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror or error}") from None
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, LookupError) as error:
             raise DataError(
-                f"{self.path} is damaged or cut short ({_brief(error)}); download or copy it again"
+                f"{self.path} is damaged or cut short ({first_line(error)}); download or copy it again"
             ) from None
 
 
@@ -165,13 +164,8 @@ class Tar(Archive):
                 yield archive
         except (tarfile.TarError, EOFError, OSError, ValueError) as error:
             raise DataError(
-                f"{self.path} is damaged or cut short ({_brief(error)}); download or copy it again"
+                f"{self.path} is damaged or cut short ({first_line(error)}); download or copy it again"
             ) from None
-
-
-def _brief(error: Exception) -> str:
-    """The message of a library, cut: some hold the bytes that they stumbled on."""
-    return textwrap.shorten(str(error), 120, placeholder="...") or type(error).__name__
 
 
 def open_source(path: Path) -> tuple[Archive, str | None]:

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 import polars as pl
 
 from matinee.destinations import MARK, MARKED_BYTES
-from matinee.errors import DataError
+from matinee.errors import DataError, first_line
 from matinee.reading.archives import Zip
 
 OWN = "Parquet of Matinee"
@@ -96,8 +96,7 @@ def _translated(where: str, kind: str) -> Iterator[None]:
     except MemoryError:
         raise DataError(f"{where} does not fit into memory, or is damaged {kind}; write or copy it again") from None
     except (Exception, pl.exceptions.PanicException) as error:
-        first = str(error).strip().split("\n", 1)[0][:200]
-        raise DataError(f"{where} is damaged {kind} ({first}); write or copy it again") from None
+        raise DataError(f"{where} is damaged {kind} ({first_line(error)}); write or copy it again") from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from backports import zstd
 
-from matinee.errors import DataError
+from matinee.errors import DataError, first_line
 
 MAX_BYTES = 8 * 2**30
 """Maximum unpacked size; the largest MovieLens unpacks to 1.2 GB."""
@@ -110,7 +110,7 @@ def _unpacked(raw: bytes, stream: tuple[str, _Opener], where: str, limit: int) -
                 if size > limit:
                     break
     except _DAMAGE as error:
-        raise DataError(f"{where} is damaged {kind} ({error}); download or copy it again") from None
+        raise DataError(f"{where} is damaged {kind} ({first_line(error)}); download or copy it again") from None
     if size > limit:
         raise TooLargeError(f"{where} unpacks to more than {limit / 2**20:,.0f} MiB; unpack it by hand if you trust it")
     return b"".join(chunks)

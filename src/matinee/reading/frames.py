@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matinee.errors import DataError
+from matinee.errors import DataError, first_line
 
 
 def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
@@ -22,10 +22,8 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
     try:
         return pl.DataFrame([_series(str(name), table[name]) for name in names])
     except (pl.exceptions.PolarsError, OverflowError, TypeError, ValueError) as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise DataError(
-            f"the table cannot be read: {first}; give columns of equal length and different names, each of one type"
-        ) from None
+        fix = "give columns of equal length and different names, each of one type"
+        raise DataError(f"the table cannot be read: {first_line(error)}; {fix}") from None
 
 
 def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library
