@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray, gather, rows_of, starts_of
 from matinee.dataset import Events
+from matinee.knowledge_graph import KnowledgeGraph
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 UserId: TypeAlias = Id
@@ -125,11 +126,13 @@ class Histories:
 class TrainingData:
     """What a model learns from: the training users' histories and the number of items.
 
-    histories: one for each user with events; n_items: I, including items without events.
+    histories: one for each user with events; n_items: I, including items without events; graph: what the items have in
+    common, for models that read it.
     """
 
     histories: Histories
     n_items: int
+    graph: KnowledgeGraph | None = None
 
     @property
     def n_users(self) -> int:
@@ -138,10 +141,12 @@ class TrainingData:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the histories and the number of items: 16 hex digits."""
+        """Hash of the histories, the number of items and the graph: 16 hex digits."""
         digest = hashlib.blake2b(str(self.n_items).encode(), digest_size=8)
         for column in (self.histories.starts, self.histories.items, self.histories.values, self.histories.times):
             digest.update(np.ascontiguousarray(column).tobytes())
+        if self.graph is not None:
+            digest.update(self.graph.fingerprint.encode())
         return digest.hexdigest()
 
     @property

@@ -109,19 +109,29 @@ def _import_place(name: str | None, out: Path | None, force: bool) -> tuple[Path
 
 @app.command()
 @experiment_options("columns", "filters", "split", models=False)
-def audit(
+def audit(  # noqa: PLR0913 - one for each option
     experiment: Experiment,
     chosen: frozenset[str],
     source: str | None = typer.Argument(None, metavar="[DATA]", help="As --data."),
     figure: Path | None = typer.Option(None, "--figure", help="Save a figure (png, svg, pdf)."),
     strict: bool = typer.Option(False, "--strict", help="Fail if the split leaks."),
     sessions: bool = typer.Option(False, "--sessions", help="Audit only the sessions, cut by --gap and --min-length."),
+    graph: str | None = typer.Option(
+        None,
+        "--graph",
+        metavar="FILE|catalogue",
+        help="Audit only the knowledge graph of these triples and the data's genres, tags and decades.",
+    ),
     json: bool = Json,
 ) -> None:
     """Audit a log and its split: sizes, distributions, sessions, drift, cold users and items, leaks."""
     from matinee.report.files import require_figure
 
     require_figure(figure)
+    if graph is not None:
+        _require_no_split(chosen, sessions or strict)
+        _audit_graph(_of(experiment, source), graph, figure, json)
+        return
     if sessions:
         _require_session_settings(experiment, chosen)
         _audit_sessions(_of(experiment, source), figure, json)
@@ -149,6 +159,34 @@ def audit(
             say(f"figure saved to {figure}")
     if problems:
         raise MatineeError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
+
+
+def _require_no_split(chosen: frozenset[str], other: bool) -> None:
+    """Raises UsageError for options that a graph has no use for."""
+    settings = sorted(field.removeprefix("split.") for field in chosen if field.startswith("split."))
+    if settings or other:
+        what = settings[0] if settings else "--sessions or --strict"
+        raise UsageError(f"--graph audits the graph of the whole log, so {what} has no effect; leave it out")
+
+
+def _audit_graph(experiment: Experiment, graph: str, figure: Path | None, json: bool) -> None:
+    from matinee.data.graph_audit import audit_graph
+    from matinee.workflow import graph_of, read
+
+    data = read(experiment)
+    found = audit_graph(data, graph_of(data, triples=None if graph == "catalogue" else graph))
+    if figure is not None:
+        from matinee.report.graph_plot import draw_graph  # matplotlib is slow to import
+
+        draw_graph(found, figure)
+    for note in (*data.notes, *found.notes):
+        warn(note)
+    if json:
+        print_json(found.to_json())
+        return
+    say(table(f"{found.name}, knowledge graph", ["", ""], found.rows()))
+    if figure is not None:
+        say(f"figure saved to {figure}")
 
 
 def _require_session_settings(experiment: Experiment, chosen: frozenset[str]) -> None:

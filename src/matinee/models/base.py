@@ -1,6 +1,7 @@
 """The interface of a model: fit on histories, fold histories in, score items. `ranking` makes the lists."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from matinee.arrays import FloatArray, IntArray
@@ -9,6 +10,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.training.run import Run
 from matinee.values import UNARY, ValueMap
+from matinee.vocab import UNKNOWN
 
 StateT = TypeVar("StateT")
 
@@ -143,4 +145,44 @@ class HasGraph(Protocol):
 
     def with_graph_of(self, known: TrainingData) -> "Recommender[Any]":
         """A new model: these parameters on the graph of a newer log of the same items. Deterministic, no training."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PathNode:
+    """A node of a path: an item, a user or an entity.
+
+    type: `item`, `user` or an entity's own; item_row: of an item, else UNKNOWN; name: of an entity, else empty.
+    """
+
+    type: str
+    name: str = ""
+    item_row: int = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path of a knowledge graph from an item of a history to a listed item.
+
+    nodes: [n], the first is the history's item, the last the listed one; relations: [n - 1] names; forwards: [n - 1],
+    whether a step goes from a triple's head to its tail; score: the model's, higher is stronger; share: its part of the
+    exponentials that are pooled over all paths of the history to that item, 0 to 1.
+    """
+
+    nodes: tuple[PathNode, ...]
+    relations: tuple[str, ...]
+    forwards: tuple[bool, ...]
+    score: float
+    share: float
+
+
+@runtime_checkable
+class HasPaths(Protocol):
+    """A model whose scores rest on paths of a knowledge graph."""
+
+    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
+        """The k strongest paths from a history (B = 1, as `state_of` takes it) to an item, best first; () without any.
+
+        Paths start from events of a weight above 0 only.
+        """
         ...

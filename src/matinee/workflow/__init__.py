@@ -1,6 +1,6 @@
 """Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
 
-from matinee.workflow.data import events, items, keep, load, split, whole
+from matinee.workflow.data import events, graph, graph_of, items, keep, load, split, whole
 from matinee.workflow.evaluating import compare, evaluate, quality
 from matinee.workflow.experiments import OnStep, prepare, read, run, values_of
 from matinee.workflow.fitting import fit, predicted_values
@@ -14,6 +14,8 @@ __all__ = [
     "evaluate",
     "events",
     "fit",
+    "graph",
+    "graph_of",
     "items",
     "keep",
     "load",

@@ -12,15 +12,18 @@ from matinee.config import (
     configure,
 )
 from matinee.data.filters import apply_filters
+from matinee.data.graphs import build_graph
 from matinee.data.item_tables import items_of
 from matinee.data.loading import events_from_frame
 from matinee.data.loading import load as load_data
 from matinee.data.splits import TRAIN, Split
 from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
+from matinee.data.triples import TripleColumnsConfig, Triples, load_triples, triples_from_frame
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
+from matinee.knowledge_graph import KnowledgeGraph
 
 
 def load(data: str | Path = "bundled", **columns: str) -> Dataset:
@@ -76,3 +79,24 @@ def items(frame: Any, **columns: object) -> ItemTable:  # noqa: ANN401 - any dat
     Raises DataError for an unknown column, or an id that is missing or stands twice.
     """
     return items_of(frame, **columns)
+
+
+def graph(source: Any, **columns: object) -> Triples:  # noqa: ANN401 - a path or any data frame
+    """Triples of a knowledge graph: the path of a file, or a polars, pandas or Arrow frame or dict of columns.
+
+    columns: head, relation, tail and name (of the tail), names of columns of a frame; recognised by name if left out.
+    Raises DataError for a missing column or cell.
+    """
+    if isinstance(source, str | Path):
+        return load_triples(source)
+    return triples_from_frame(source, configure(TripleColumnsConfig, columns, "graph"))
+
+
+def graph_of(
+    data: Dataset, table: ItemTable | None = None, triples: Triples | str | Path | None = None
+) -> KnowledgeGraph:
+    """The knowledge graph of a data set: genres, tags and decades of its items, lists of a table, and given triples."""
+    if isinstance(triples, str | Path):
+        triples = load_triples(triples)
+    own = ItemTable.of_catalogue(data.items, data.catalogue)
+    return build_graph(data.items, own if table is None else table.of_items(data.items).filled_from(own), triples)

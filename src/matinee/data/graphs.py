@@ -1,0 +1,184 @@
+"""Building a knowledge graph: what a table of items says of them, and triples that the user gives."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+import polars as pl
+
+from matinee.arrays import IntArray
+from matinee.data.triples import Triples
+from matinee.item_table import ItemTable
+from matinee.knowledge_graph import ITEM, KnowledgeGraph
+from matinee.vocab import UNKNOWN, Vocab
+
+MAX_TAILS = 1000
+"""Tails that a head may have by one relation; a movie has a few dozen people, and a list without end is a mistake."""
+ENTITY = "entity"
+"""The type of a node of which no relation says more."""
+_TYPES = {
+    "person": "directed_by director directors starring stars star actor actors cast written_by writer writers author "
+    "authors composer music_by people person producer producers produced_by edited_by narrated_by",
+    "genre": "genre genres category categories",
+    "tag": "tag tags keyword keywords",
+    "decade": "decade",
+    "year": "year release_year released",
+    "country": "country countries",
+    "language": "language languages",
+    "studio": "studio studios distributor production_company",
+    ITEM: "sequel_of prequel_of remake_of follows followed_by similar_to same_series related_to also_bought "
+    "also_viewed bought_together",
+}
+TYPE_OF = {relation: kind for kind, relations in _TYPES.items() for relation in relations.split()}
+"""The type of a relation's tails, by its name in lower case; the relations of a type share its nodes."""
+_ONLY_OF_ITEMS = ("person", "genre", "tag", "decade", "year", ITEM)
+"""Types that items alone lead to: another head of such a relation is an item that the data lacks."""
+_SINGULAR = {"genres": "genre", "tags": "tag", "categories": "category"}
+_SCHEMA = ("head_type", "head", "relation", "tail_type", "tail", "name")
+
+
+def build_graph(items: Vocab, table: ItemTable, triples: Triples | None = None) -> KnowledgeGraph:
+    """The graph of a table of the items (its lists, and decades from its years), and of triples.
+
+    A head or tail that is an item's id is that item; a tail is an item where its relation joins items (sequel_of), or
+    where a .link says so. Tails of one type and id are one node; an entity of which no relation says
+    more is the one of its id, if there is exactly one. Triples of unknown items, self-loops and repeats are
+    left out, and of more than MAX_TAILS tails by one relation the later ones; notes count them.
+    """
+    parts = [frame for frame in _of_table(table) if len(frame)]
+    notes: list[str] = []
+    if triples is not None:
+        known, notes = _of_triples(items, triples)
+        parts.append(known)
+        notes = [*triples.notes, *notes]
+    if not parts:
+        return KnowledgeGraph.empty(len(items))
+    edges = pl.concat(parts)
+    edges, more = _cleaned(edges, triples.where if triples else "the table of items")
+    return _assembled(len(items), edges, (*notes, *more))
+
+
+def _of_table(table: ItemTable) -> Iterator[pl.DataFrame]:
+    """Edges from the lists of a table, and from years to their decades."""
+    for name, lists in table.lists.items():
+        relation = _SINGULAR.get(name, name)
+        rows = np.repeat(np.arange(len(lists)), [len(words) for words in lists])
+        yield _edges(rows, relation, TYPE_OF.get(relation, relation), list(chain.from_iterable(lists)))
+    dated = np.flatnonzero(table.years > 0)
+    yield _edges(dated, "decade", "decade", [f"{year // 10 * 10}s" for year in table.years[dated].tolist()])
+
+
+def _edges(item_rows: IntArray, relation: str, kind: str, names: Sequence[str]) -> pl.DataFrame:
+    heads = pl.Series("head", item_rows).cast(pl.String)
+    tails = pl.Series("tail", names, dtype=pl.String)
+    constants = [pl.lit(ITEM).alias("head_type"), pl.lit(relation).alias("relation"), pl.lit(kind).alias("tail_type")]
+    return pl.DataFrame([heads, tails, tails.alias("name")]).with_columns(constants).select(_SCHEMA)
+
+
+def _of_triples(items: Vocab, triples: Triples) -> tuple[pl.DataFrame, list[str]]:
+    """Edges of triples, items as their rows, and notes on those that are left out."""
+    frame = triples.frame.with_columns(pl.col("relation").str.strip_chars())
+    kinds = {name: TYPE_OF.get(name.lower().replace("-", "_").replace(" ", "_")) for name in frame["relation"].unique()}
+    rows = _item_rows(items, triples)
+    known = frame.with_columns(
+        pl.col("relation").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
+        pl.col("head").replace_strict(rows, default=None, return_dtype=pl.String).alias("head_row"),
+        pl.col("tail").replace_strict(rows, default=None, return_dtype=pl.String).alias("tail_row"),
+    )
+    # a tail is an item where its relation or a link says so: as a bare number it may as well be a year
+    linked = pl.lit(bool(triples.item_of)) | pl.col("kind").eq(ITEM).fill_null(False) | pl.lit(not items.numeric)
+    is_item = pl.col("tail_row").is_not_null() & linked & pl.col("kind").fill_null(ITEM).eq(ITEM)
+    known = known.with_columns(is_item.alias("to_item"))
+    lookup = _types_of_entities(known.filter(~pl.col("to_item")))
+    known = known.with_columns(pl.col("head").replace_strict(lookup, default=None, return_dtype=pl.String).alias("of"))
+    joins_items = pl.col("kind").eq(ITEM).fill_null(False)
+    no_entity = pl.col("of").is_null() | pl.col("kind").is_in(_ONLY_OF_ITEMS).fill_null(False)
+    unknown = (pl.col("head_row").is_null() & no_entity) | (joins_items & ~pl.col("to_item"))
+    skipped = known.filter(unknown)
+    kept = known.filter(~unknown)
+    edges = kept.select(
+        pl.when(pl.col("head_row").is_null()).then(pl.col("of")).otherwise(pl.lit(ITEM)).alias("head_type"),
+        pl.coalesce("head_row", "head").alias("head"),
+        "relation",
+        pl.when(pl.col("to_item"))
+        .then(pl.lit(ITEM))
+        .otherwise(pl.coalesce("kind", pl.col("tail").replace_strict(lookup, default=ENTITY, return_dtype=pl.String)))
+        .alias("tail_type"),
+        pl.when(pl.col("to_item")).then(pl.col("tail_row")).otherwise(pl.col("tail")).alias("tail"),
+        "name",
+    ).select(_SCHEMA)
+    return edges, _skip_notes(triples, skipped, len(frame))
+
+
+def _types_of_entities(triples: pl.DataFrame) -> dict[str, str]:
+    """Type of each tail that is no item: what its relations say, ENTITY if nothing or not the same."""
+    kinds = triples.group_by("tail").agg(pl.col("kind").drop_nulls().unique())
+    return {tail: found[0] if len(found) == 1 else ENTITY for tail, found in kinds.iter_rows()}
+
+
+def _skip_notes(triples: Triples, skipped: pl.DataFrame, n_triples: int) -> list[str]:
+    if not len(skipped):
+        return []
+    heads = skipped["head"].unique(maintain_order=True)
+    few = ", ".join(heads.head(3).to_list()) + (", ..." if len(heads) > 3 else "")
+    return [f"{triples.where}: skipped {len(skipped):,} of {n_triples:,} triples, of items that the data lacks ({few})"]
+
+
+def _item_rows(items: Vocab, triples: Triples) -> dict[str, str]:
+    """Row, as text, of each head and tail that is an item, by its own id or through a link."""
+    ids = pl.concat([triples.frame["head"], triples.frame["tail"]]).unique().to_list()
+    rows = items.rows([triples.item_of.get(id, "") if triples.item_of else id for id in ids])
+    return {id: str(row) for id, row in zip(ids, rows.tolist(), strict=True) if row != UNKNOWN}
+
+
+def _cleaned(edges: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
+    """Edges without repeats and self-loops, at most MAX_TAILS of one head and relation; and notes."""
+    notes = []
+    unique = edges.unique(["head_type", "head", "relation", "tail_type", "tail"], keep="first", maintain_order=True)
+    if len(unique) < len(edges):
+        notes.append(f"{where}: dropped {len(edges) - len(unique):,} triples that repeat another")
+    loops = (pl.col("head_type") == pl.col("tail_type")) & (pl.col("head") == pl.col("tail"))
+    straight = unique.filter(~loops)
+    if len(straight) < len(unique):
+        notes.append(f"{where}: dropped {len(unique) - len(straight):,} triples from a node to itself")
+    place = pl.int_range(pl.len()).over(["head_type", "head", "relation"])
+    kept = straight.filter(place < MAX_TAILS)
+    if len(kept) < len(straight):
+        relations = ", ".join(straight.filter(place >= MAX_TAILS)["relation"].unique().sort().head(3).to_list())
+        notes.append(
+            f"{where}: dropped {len(straight) - len(kept):,} triples of heads with more than {MAX_TAILS:,} tails "
+            f"by one relation ({relations}), keeping the first"
+        )
+    return kept, notes
+
+
+def _assembled(n_items: int, edges: pl.DataFrame, notes: tuple[str, ...]) -> KnowledgeGraph:
+    """The graph of edges between typed keys; the keys of items are their rows."""
+    ends = [edges.select(pl.col(f"{end}_type").alias("type"), pl.col(end).alias("id")) for end in ("head", "tail")]
+    named = [ends[1].with_columns(edges["name"]), ends[0].with_columns(edges["head"].alias("name"))]
+    entities = pl.concat(named).filter(pl.col("type") != ITEM)
+    entities = entities.unique(["type", "id"], keep="first", maintain_order=True).sort("type", "id")
+    types = (ITEM, *entities["type"].unique().sort().to_list())
+    relations = tuple(edges["relation"].unique().sort().to_list())
+    items = pl.DataFrame({"type": [ITEM] * n_items, "id": [str(row) for row in range(n_items)]})
+    nodes = pl.concat([items, entities.select("type", "id")]).with_row_index("node")
+    heads, tails = (end.join(nodes, on=["type", "id"], how="left", maintain_order="left")["node"] for end in ends)
+    kinds = _indices(edges["relation"], relations)
+    order = np.lexsort((tails.to_numpy(), kinds, heads.to_numpy()))
+    return KnowledgeGraph(
+        n_items,
+        types,
+        tuple(entities["name"].to_list()),
+        _indices(entities["type"], types),
+        relations,
+        heads.to_numpy()[order].astype(np.int32),
+        kinds[order],
+        tails.to_numpy()[order].astype(np.int32),
+        notes,
+    )
+
+
+def _indices(column: pl.Series, names: tuple[str, ...]) -> IntArray:
+    """The index of each cell among some names. [N] int32."""
+    index_of = {name: index for index, name in enumerate(names)}
+    return np.array([index_of[cell] for cell in column.to_list()], dtype=np.int32)

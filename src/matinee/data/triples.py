@@ -1,0 +1,151 @@
+"""Triples of a knowledge graph from files and frames: head, relation, tail, and RecBole's .kg with .link."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from matinee.config import ColumnsConfig, Config
+from matinee.data.lookup import find
+from matinee.errors import DataError, did_you_mean
+from matinee.reading.archives import Archive, base, open_source
+from matinee.reading.cells import read_ids
+from matinee.reading.columns import columns_named, listed
+from matinee.reading.table import Table, as_table, read_table
+
+NAMES = {
+    "head": ("head", "headid", "h", "subject", "item", "itemid", "movie", "movieid", "source"),
+    "relation": ("relation", "relationid", "r", "predicate", "property", "edge"),
+    "tail": ("tail", "tailid", "t", "object", "entity", "entityid", "target"),
+    "name": ("name", "label", "tailname", "taillabel"),
+}
+"""Names by which a column is recognised, in lower case without punctuation."""
+REQUIRED = ("head", "relation", "tail")
+LINK = {"item": ("itemid", "item"), "entity": ("entityid", "entity")}
+"""Names of the columns of a .link."""
+
+
+class TripleColumnsConfig(Config):
+    """The columns of a table of triples; those left out are recognised by name, or by their order without a header."""
+
+    head: str | None = None
+    relation: str | None = None
+    tail: str | None = None
+    name: str | None = None
+    """What the tail is called, where tails are ids: people who share a name then stay apart."""
+
+
+RECOGNISED = TripleColumnsConfig()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Triples:
+    """T triples as they are written.
+
+    frame: head, relation, tail and name, [T] text; name is the tail itself where the table has none. item_of: of an
+    entity the id of its item, by RecBole's .link. notes: what reading took, one sentence each.
+    """
+
+    where: str
+    frame: pl.DataFrame
+    item_of: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def load_triples(path: str | Path) -> Triples:
+    """Read the triples of a file, or of a folder or archive with a .kg or one table. Raises DataError.
+
+    A `.link` beside a `.kg` says which entities are items.
+    """
+    place = find(path)
+    archive, single = open_source(place)
+    name = single or _only_graph(archive, place)
+    triples = triples_of(_read(archive, name))
+    link = base(name).removesuffix(".kg") + ".link"
+    links = [other for other in archive.names() if base(other) == link] if base(name).endswith(".kg") else []
+    return replace(triples, item_of=_links(_read(archive, links[0]))) if links else triples
+
+
+def triples_from_frame(frame: Any, columns: TripleColumnsConfig, where: str = "triples") -> Triples:  # noqa: ANN401
+    """Triples from a polars, pandas or Arrow frame, or a dict of columns. Raises DataError."""
+    return triples_of(as_table(frame, where), columns)
+
+
+def triples_of(table: Table, columns: TripleColumnsConfig = RECOGNISED) -> Triples:
+    """The triples of a table. Raises DataError without a column of each role, a triple, or a cell of one."""
+    table = _with_header(table)
+    roles = _roles(table, columns)
+    if not len(table.frame):
+        raise DataError(f"{table.where} has no triples; a graph has a line for each: head, relation, tail")
+    cells, notes = {}, list(table.notes)
+    for role in REQUIRED:
+        ids, of_role = read_ids(table.frame[roles[role]], role, table.where, table.locate)
+        cells[role] = ids.cast(pl.String)
+        notes += of_role
+    named = table.frame[roles["name"]].cast(pl.String) if "name" in roles else cells["tail"]
+    cells["name"] = pl.select(pl.coalesce(named, cells["tail"])).to_series()
+    return Triples(table.where, pl.DataFrame(cells), notes=tuple(notes))
+
+
+def _read(archive: Archive, name: str) -> Table:
+    # naming a column keeps lines of three numbers from being read as adjacency text
+    return read_table(archive.read(name), archive.where(name), ColumnsConfig(user="head"))
+
+
+def _only_graph(archive: Archive, path: Path) -> str:
+    names = list(archive.names())
+    graphs = [name for name in names if base(name).endswith(".kg")]
+    tables = [name for name in names if base(name).endswith((".csv", ".tsv", ".parquet"))]
+    found = graphs or tables
+    if len(found) != 1:
+        raise DataError(f"{path} has {len(found)} tables that may be a graph ({listed(names)}); give the file itself")
+    return found[0]
+
+
+def _with_header(table: Table, known: Mapping[str, Sequence[str]] = NAMES, n_roles: int = len(REQUIRED)) -> Table:
+    """The table with its first row as header where that row names the roles."""
+    if not table.numbered or not len(table.frame):
+        return table
+    first = [str(cell) for cell in table.frame.row(0)]
+    if len(_recognised(first, known)) < n_roles or len(set(first)) < len(first):
+        return table
+    named = table.frame[1:].rename(dict(zip(table.frame.columns, first, strict=True)))
+    return replace(table, frame=named, lines=None if table.lines is None else table.lines[1:], numbered=False)
+
+
+def _roles(table: Table, columns: TripleColumnsConfig) -> dict[str, str]:
+    names = table.frame.columns
+    given = {role: name for role, name in columns.model_dump().items() if name is not None}
+    for role, name in given.items():
+        if name not in names:
+            raise DataError(f"{table.where}: no column {name!r} for the {role}{did_you_mean(name, names)}")
+    free = [name for name in names if name not in given.values()]
+    wanted = [role for role in NAMES if role not in given]
+    if table.numbered:
+        return given | dict(zip(wanted, free, strict=False))
+    roles = given | {role: name for role, name in _recognised(free).items() if role in wanted}
+    for role in REQUIRED:
+        if role not in roles:
+            raise DataError(
+                f"{table.where}: no column for the {role} of a triple among {listed(names)}; "
+                "name the columns head, relation and tail"
+            )
+    return roles
+
+
+def _recognised(names: Sequence[str], known: Mapping[str, Sequence[str]] = NAMES) -> dict[str, str]:
+    found = {role: columns_named(names, of_role) for role, of_role in known.items()}
+    return {role: columns[0] for role, columns in found.items() if columns}
+
+
+def _links(table: Table) -> dict[str, str]:
+    """Item id by entity, from the columns item_id and entity_id. Raises DataError without them."""
+    table = _with_header(table, LINK, len(LINK))
+    names = table.frame.columns
+    roles = dict(zip(LINK, names, strict=False)) if table.numbered else _recognised(names, LINK)
+    if len(roles) < len(LINK):
+        raise DataError(f"{table.where}: a .link has the columns item_id and entity_id, not {listed(names)}")
+    items, entities = (read_ids(table.frame[roles[role]], role, table.where, table.locate)[0] for role in LINK)
+    return dict(zip(entities.cast(pl.String).to_list(), items.cast(pl.String).to_list(), strict=True))

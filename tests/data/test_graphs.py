@@ -1,0 +1,199 @@
+"""Knowledge graphs: triples from files and frames, what is left out of them, and their audit."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import matinee as mt
+from matinee.cli.running import run
+from matinee.data import graphs
+from matinee.data.graph_audit import audit_graph
+from matinee.data.graphs import build_graph
+from matinee.data.triples import load_triples
+from matinee.dataset import Dataset
+from matinee.errors import DataError
+from matinee.item_table import ItemTable
+from matinee.knowledge_graph import KnowledgeGraph
+from matinee.report.graph_plot import draw_graph
+from matinee.vocab import Vocab
+from matinee.workflow import graph_of
+
+MOVIES = Vocab.of([2, 3, 5, 8])
+
+
+def bare(items: Vocab = MOVIES) -> ItemTable:
+    return ItemTable(items, ("",) * len(items), np.zeros(len(items), dtype=np.int32))
+
+
+def graph(rows: list[tuple], items: Vocab = MOVIES, columns: tuple[str, ...] = ("head", "relation", "tail")):
+    frame = pl.DataFrame(rows, schema=list(columns), orient="row")
+    return build_graph(items, bare(items), mt.graph(frame))
+
+
+def triples_in(found: KnowledgeGraph) -> set[tuple[str, str, str]]:
+    """Triples in words: an item by `#row`, an entity by `type:name`."""
+    names = [f"#{row}" for row in range(found.n_items)]
+    names += [f"{found.types[t]}:{n}" for t, n in zip(found.entity_types.tolist(), found.names, strict=True)]
+    columns = zip(found.heads.tolist(), found.kinds.tolist(), found.tails.tolist(), strict=True)
+    return {(names[head], found.relations[kind], names[tail]) for head, kind, tail in columns}
+
+
+def test_relations_of_people_share_their_nodes_and_a_genre_of_the_same_name_is_another_node() -> None:
+    found = graph([(2, "directed_by", "Ann"), (3, "starring", "Ann"), (3, "genre", "Ann"), (5, "colour", "Ann")])
+    assert triples_in(found) == {
+        ("#0", "directed_by", "person:Ann"),
+        ("#1", "starring", "person:Ann"),
+        ("#1", "genre", "genre:Ann"),
+        ("#2", "colour", "entity:Ann"),
+    }
+    assert found.types == ("item", "entity", "genre", "person")
+
+
+def test_people_who_share_a_name_stay_apart_by_their_ids() -> None:
+    rows = [(2, "directed_by", "nm1", "Steve McQueen"), (3, "starring", "nm2", "Steve McQueen")]
+    found = graph(rows, columns=("movieId", "relation", "tail", "name"))
+    assert found.names == ("Steve McQueen", "Steve McQueen")
+    assert len(set(found.tails.tolist())) == 2
+    merged = graph([(2, "directed_by", "Steve McQueen"), (3, "starring", "Steve McQueen")])
+    assert len(set(merged.tails.tolist())) == 1
+
+
+def test_triples_of_unknown_movies_are_skipped_and_counted() -> None:
+    found = graph([(2, "genre", "War"), (99, "genre", "War"), (98, "prize", "Oscar"), (3, "sequel_of", 97)])
+    assert triples_in(found) == {("#0", "genre", "genre:War")}
+    assert "skipped 3 of 4 triples, of items that the data lacks (99, 98, 3)" in found.notes[0]
+
+
+def test_repeats_and_self_loops_are_dropped_and_counted_and_cycles_stay() -> None:
+    cycle = [(a, "sequel_of", b) for a, b in pairwise((2, 3, 5, 2))]
+    found = graph([*cycle, (2, "sequel_of", 3), (8, "similar_to", 8)])
+    assert triples_in(found) == {("#0", "sequel_of", "#1"), ("#1", "sequel_of", "#2"), ("#2", "sequel_of", "#0")}
+    assert any("dropped 1 triples that repeat" in note for note in found.notes)
+    assert any("dropped 1 triples from a node to itself" in note for note in found.notes)
+
+
+def test_a_number_that_is_also_an_id_is_an_item_only_where_its_relation_joins_items() -> None:
+    found = graph([(2, "year", 3), (2, "length", 5), (2, "remake_of", 8)])
+    assert triples_in(found) == {("#0", "year", "year:3"), ("#0", "length", "entity:5"), ("#0", "remake_of", "#3")}
+
+
+def test_entities_may_lead_on_to_entities() -> None:
+    found = graph(
+        [(2, "starring", "Ann"), ("Ann", "married_to", "Bob"), ("Cy", "married_to", "Di"), (3, "starring", "Bob")]
+    )
+    assert ("person:Ann", "married_to", "person:Bob") in triples_in(found)
+    assert len(found) == 3  # nothing leads to Cy
+
+
+def test_a_relation_with_a_million_tails_is_capped_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"head": np.full(1_000_000, 2), "relation": ["seen_by"] * 1_000_000, "tail": np.arange(1_000_000)}
+    found = build_graph(MOVIES, bare(), mt.graph(pl.DataFrame(rows)))
+    assert len(found) == graphs.MAX_TAILS
+    assert found.names[:2] == ("0", "1")
+    assert any("dropped 999,000 triples of heads with more than 1,000 tails" in note for note in found.notes)
+
+
+def test_recbole_files_are_read_with_their_link(tmp_path: Path) -> None:
+    (tmp_path / "ml.kg").write_text(
+        "head_id:token\trelation_id:token\ttail_id:token\nm.1\tfilm.genre\tm.9\nm.2\tnext\tm.1\n"
+    )
+    (tmp_path / "ml.link").write_text("item_id:token\tentity_id:token\n2\tm.1\n3\tm.2\n")
+    found = build_graph(MOVIES, bare(), load_triples(tmp_path / "ml.kg"))
+    assert triples_in(found) == {("#0", "film.genre", "entity:m.9"), ("#1", "next", "#0")}
+    assert triples_in(build_graph(MOVIES, bare(), load_triples(tmp_path))) == triples_in(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("head,relation,tail\n2,genre,War\n", False),
+        ("2,genre,War\n", False),
+        ("2\tgenre\tWar\n", False),
+        ("tail;relation;head\nWar;genre;2\n", False),
+        ("movieId,property,object\n2,genre,War\n", False),
+        ("a,relation,tail\n2,genre,War\n", True),
+    ],
+)
+def test_tables_of_triples_in_several_forms(text: str, refused: bool, tmp_path: Path) -> None:
+    path = tmp_path / "triples.csv"
+    path.write_text(text)
+    if refused:
+        with pytest.raises(DataError, match="no column for the head of a triple among 'a', 'relation', 'tail'"):
+            load_triples(path)
+        return
+    assert triples_in(build_graph(MOVIES, bare(), load_triples(path))) == {("#0", "genre", "genre:War")}
+
+
+def test_lines_of_three_numbers_are_triples(tmp_path: Path) -> None:
+    (tmp_path / "kg.txt").write_text("2 0 100\n3 1 101\n5 0 100\n")
+    found = build_graph(MOVIES, bare(), load_triples(tmp_path / "kg.txt"))
+    assert triples_in(found) == {("#0", "0", "entity:100"), ("#1", "1", "entity:101"), ("#2", "0", "entity:100")}
+
+
+@pytest.mark.parametrize("text", ["", "head,relation,tail\n"])
+def test_an_empty_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text(text)
+    with pytest.raises(DataError, match=r"empty|no triples|no rows"):
+        load_triples(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [((2, "genre", None), "tail"), ((2, None, "War"), "relation"), ((None, "genre", "War"), "head")],
+)
+def test_a_blank_cell_is_refused_by_its_place(row: tuple, problem: str) -> None:
+    with pytest.raises(DataError, match=rf"row 2.*{problem}|{problem}.*row 2"):
+        graph([(2, "genre", "War"), row])
+
+
+def test_the_graph_of_the_bundled_data_has_its_genres_and_decades(bundled: Dataset) -> None:
+    found = graph_of(bundled)
+    catalogue = bundled.catalogue
+    words = {(f"#{row}", "genre", f"genre:{genre}") for row, of in enumerate(catalogue.genres) for genre in of}
+    words |= {(f"#{row}", "decade", f"decade:{year // 10}0s") for row, year in enumerate(catalogue.years) if year}
+    assert {triple for triple in triples_in(found) if triple[1] in ("genre", "decade")} == words
+    assert found.fingerprint == graph_of(bundled).fingerprint != found.without("genre").fingerprint
+
+
+def test_audit_by_hand(bundled: Dataset, tmp_path: Path) -> None:
+    rows = [(int(bundled.items.id(0)), "starring", "A"), (int(bundled.items.id(1)), "starring", "A")]
+    rows += [(int(bundled.items.id(1)), "starring", "B")]
+    table = bare(bundled.items)
+    found = audit_graph(
+        bundled,
+        build_graph(
+            bundled.items, table, mt.graph(pl.DataFrame(rows, orient="row", schema=["head", "relation", "tail"]))
+        ),
+    )
+    rated, liked, starring = found.relations
+    assert (rated.name, rated.triples) == ("rated", len(bundled.events))
+    assert 0 < liked.triples < rated.triples
+    assert (starring.triples, starring.heads, starring.tails, starring.single) == (3, 2, 2, 1)
+    assert starring.hubs == (("A", 2), ("B", 1))
+    assert found.isolated == len(bundled.items) - 2
+    assert found.nodes == {"user": len(bundled.users), "item": len(bundled.items), "person": 2}
+    json.dumps(found.to_json())
+    draw_graph(found, tmp_path / "graph.svg")
+    assert (tmp_path / "graph.svg").stat().st_size > 5000
+
+
+def test_a_graph_without_any_attribute_is_said_and_drawn(bundled: Dataset, tmp_path: Path) -> None:
+    found = audit_graph(bundled, KnowledgeGraph.empty(len(bundled.items)))
+    assert found.triples == 0
+    assert "no triples" in found.notes[-1]
+    draw_graph(found, tmp_path / "graph.png")
+
+
+def test_the_command_audits_a_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "people.csv").write_text("head,relation,tail\n1,directed_by,John Lasseter\n999999,starring,Nobody\n")
+    assert run(["data", "audit", "--graph", str(tmp_path / "people.csv"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {each["name"] for each in found["relations"]} >= {"rated", "genre", "decade", "directed_by"}
+    assert run(["data", "audit", "--graph", str(tmp_path / "none.csv")]) != 0
+    assert "no file or folder" in capsys.readouterr().err
+    assert run(["data", "audit", "--graph", "catalogue", "--ratios", "0.8,0.1,0.1"]) == 2
+    assert "has no effect" in capsys.readouterr().err
