@@ -55,17 +55,17 @@ def test_exact_contributions_and_the_item_bias_sum_to_the_score(
         rows = rank(model, history, 6).items[0]
         rows = rows[rows >= 0]
         scores = model.score(model.fold_in(history))[0, rows]
-        found = explain(model, history, rows, 0)
+        found = explain(model, history, rows[None])
         assert found.method == "exact"
-        np.testing.assert_allclose(found.scores, scores)
-        np.testing.assert_allclose(found.contributions.sum(axis=0) + found.item_bias, scores, rtol=2e-5, atol=2e-5)
+        np.testing.assert_allclose(found.scores[0], scores)
+        np.testing.assert_allclose(found.contributions.sum(axis=0) + found.item_bias[0], scores, rtol=2e-5, atol=2e-5)
 
 
 def test_a_bias_belongs_to_the_item_and_to_no_event(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3).fit(train, Run.seeded(1))
     assert isinstance(model, HasItemBias)
-    found = explain(model, Histories.of([[0, 2]]), np.array([4, 5]), 0)
-    np.testing.assert_array_equal(found.item_bias, model.bias[[4, 5]])
+    found = explain(model, Histories.of([[0, 2]]), np.array([[4, 5]]))
+    np.testing.assert_array_equal(found.item_bias[0], model.bias[[4, 5]])
 
 
 def test_the_trace_of_a_solve_adds_up_to_its_solution() -> None:
@@ -102,27 +102,27 @@ class Products(Recommender[Histories]):
 
 def test_leaving_events_out_is_one_batch_and_equals_a_loop() -> None:
     model, items = Products(), [3, 1, 4, 2]
-    found = explain(model, Histories.of([items]), np.array([0, 5]), 3)
-    assert model.calls == [4]  # the whole history, and without each of the last three
+    found = explain(model, Histories.of([items]), np.array([[0, 5]]), max_events=3)
+    assert model.calls == [1, 3]  # the whole history, then without each of the last three
     assert (found.method, found.n_examined) == ("left-out", 3)
     whole = np.prod(np.array(items) + 1.0)
     for event in range(4):
         without = np.prod(np.delete(np.array(items), event) + 1.0)
         assert found.contributions[event].tolist() == ([0, 0] if event == 0 else [whole - without] * 2)
-    assert found.scores.tolist() == [whole, whole + 5]
+    assert found.scores.tolist() == [[whole, whole + 5]]
 
 
 def test_popularity_and_an_empty_history_have_no_contributions(train: TrainingData) -> None:
     popularity = create("popularity").fit(train, Run.seeded(1))
-    found = explain(popularity, Histories.of([[0, 1]]), np.array([3]), 10)
+    found = explain(popularity, Histories.of([[0, 1]]), np.array([[3]]))
     assert (found.method, found.contributions.tolist()) == ("none", [[0.0], [0.0]])
-    assert found.scores.tolist() == [popularity.popularity[3]]
+    assert found.scores.tolist() == [[popularity.popularity[3]]]
     ease = create("ease").fit(train, Run.seeded(1))
-    assert explain(ease, Histories.of([[]]), np.array([3]), 10).contributions.shape == (0, 1)
+    assert explain(ease, Histories.of([[]]), np.array([[3]])).contributions.shape == (0, 1)
 
 
 def test_a_stored_user_vector_is_not_explained_exactly(train: TrainingData) -> None:
     model = create("bpr", dim=4, epochs=3, user_state="stored").fit(train, Run.seeded(1))
-    found = explain(model, train.histories.take(np.array([0])), np.array([3]), 10)
+    found = explain(model, train.histories.take(np.array([0])), np.array([[3]]))
     assert found.method == "left-out"
     assert not found.contributions.any()  # a stored vector does not depend on the history

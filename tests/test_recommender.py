@@ -6,7 +6,7 @@ import pytest
 from matinee.catalogue import Catalogue
 from matinee.errors import MatineeError
 from matinee.histories import Histories
-from matinee.recommender import MAX_REASONS, REASON_SHARE
+from matinee.ranking.reasons import MAX_REASONS, REASON_SHARE
 from toy_models import SumOfRows, SumWithSimilarity, artefact_of, engine_of
 
 
@@ -45,6 +45,12 @@ def test_reasons_are_at_most_two_strongest_first_and_add_something() -> None:
 
 def test_equal_reasons_come_in_the_order_of_the_history() -> None:
     assert reasons_for_the_last_item(0.5, 0.5, 0.5) == [(0, 0.5), (1, 0.5)]
+
+
+def test_an_event_that_adds_less_than_the_others_on_average_is_no_reason() -> None:
+    assert reasons_for_the_last_item(1.0, 0.9, 0.9, 0.95) == [(0, 1.0), (3, 0.95)]
+    assert reasons_for_the_last_item(1.0, 0.9, 0.9, 0.9) == [(0, 1.0), (1, 0.9)]
+    assert reasons_for_the_last_item(1.0, -3.0, 0.9) == [(0, 1.0), (2, 0.9)]
 
 
 def starters(titles: list[str], genres: list[list[str]], popularity: list[int], k: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +17,7 @@ from matinee.ranking.allowed import both
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank, similar
+from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
 from matinee.values import UNARY
@@ -26,13 +27,10 @@ POPULAR = "popularity"
 """The model name of lists for users without a history, whichever models are served."""
 PREFERRED = ("ease", "item-knn")
 """The default model is the first of these that is served."""
-LISTED_EVENTS, WHY_EVENTS = 10, 200
-"""For models that cannot explain: number of last events left out in turn, for a list and for one movie."""
+WHY_EVENTS = 200
+"""For models that cannot explain: number of last events left out in turn for one movie."""
 N_SIMILAR, MAX_CACHED = 250, 2048
 """Similar items cached per item, and items in the cache: 4 MB. They do not depend on the user."""
-MAX_REASONS = 2
-REASON_SHARE = 0.4
-"""A second reason is given only if its contribution is at least this fraction of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ class Engine:
         history = self._source.histories([user_id], before=before)
         return self.recommend_for(history, k, model, rerank=rerank, dismissed=dismissed)
 
-    def recommend_for(
+    def recommend_for(  # noqa: PLR0913 - one for each option
         self,
         history: Histories,
         k: int,
@@ -108,10 +106,13 @@ class Engine:
         dismissed: IntArray | None = None,
         allowed: BoolArray | None = None,
         repeat: bool = False,
+        explain: bool = True,
     ) -> list[Recommendation]:
         """As `recommend`, for a given history (B = 1).
 
-        allowed: [I], whether an item may be listed; repeat: also list items of the history.
+        allowed: [I], whether an item may be listed; repeat: also list items of the history; explain: find the reasons,
+        which takes longer than the list. A reason is an event that is liked, contributes to the score, and whose
+        deletion lowers it (`ranking.reasons`).
         """
         name = self._known(model or self.default)
         if len(history.items) == 0:
@@ -125,18 +126,7 @@ class Engine:
         if not (weights > 0).any():
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)
-        if not found:
-            return found
-        rows = np.array([item.item_row for item in found], dtype=np.int32)  # [k]
-        scores = np.array([item.score for item in found], dtype=np.float32)
-        contributions = explain(chosen, history, rows, LISTED_EVENTS, scores=scores).contributions  # [N, k]
-        contributions[weights <= 0] = 0  # what was disliked is no reason
-        return [
-            Recommendation(
-                item.item_row, item.item_id, item.score, name, self._reasons(history, contributions[:, index])
-            )
-            for index, item in enumerate(found)
-        ]
+        return self._with_reasons(found, history) if found and explain else found
 
     def predicted_value(self, history: Histories, item_row: int) -> float | None:
         """The value that a user (B = 1) would give an item; None if it would be no better than an average.
@@ -189,7 +179,7 @@ class Engine:
     def why(self, history: Histories, item_row: int, model: str | None = None) -> Explanation:
         """Contribution of each event of a history (B = 1) to one item's score. Raises MatineeError as `recommend`."""
         chosen = self.artefacts[self._known(model or self.default)].model
-        return explain(chosen, history, np.array([item_row], dtype=np.int32), WHY_EVENTS)
+        return explain(chosen, history, np.array([[item_row]], dtype=np.int32), max_events=WHY_EVENTS)
 
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()
@@ -257,20 +247,26 @@ class Engine:
             if row != UNKNOWN
         ]
 
-    def _reasons(self, history: Histories, contributions: FloatArray) -> tuple[Reason, ...]:
-        """The events that contribute most to one item's score. contributions: [N]."""
-        order = np.argsort(-contributions, kind="stable")[:MAX_REASONS]
-        minimum = max(0.0, REASON_SHARE * float(contributions[order[0]]))
-        return tuple(
-            Reason(
-                int(history.items[event]),
-                self.items.id(int(history.items[event])),
-                float(history.values[event]) if np.isfinite(history.values[event]) else None,
-                float(contributions[event]),
+    def _with_reasons(self, listed: list[Recommendation], history: Histories) -> list[Recommendation]:
+        """The list with the reasons that hold."""
+        rows = np.array([item.item_row for item in listed], dtype=np.int32)  # [k]
+        scores = np.array([item.score for item in listed], dtype=np.float32)
+        cited, found = reasons_that_hold(self.artefacts[listed[0].model].model, history, rows, scores)
+        return [
+            replace(
+                item,
+                reasons=tuple(
+                    self._reason(history, event, float(found.contributions[event, index]))
+                    for event in cited[index].tolist()
+                    if event != UNKNOWN
+                ),
             )
-            for event in order
-            if contributions[event] > 0 and contributions[event] >= minimum
-        )
+            for index, item in enumerate(listed)
+        ]
+
+    def _reason(self, history: Histories, event: int, contribution: float) -> Reason:
+        row, value = int(history.items[event]), float(history.values[event])
+        return Reason(row, self.items.id(row), value if np.isfinite(value) else None, contribution)
 
 
 def require_same_items(artefacts: Sequence[Artefact]) -> None:

@@ -75,10 +75,10 @@ def test_exact_contributions_of_valued_events_sum_to_the_score(valued: Recommend
     for user in range(0, len(some_histories), 10):
         history = some_histories.take(np.array([user]))
         listed = rank(valued, history, 10)
-        found = explain(valued, history, listed.items[0], 10)
+        found = explain(valued, history, listed.items)
         if found.method != "exact":
             return
-        sums = found.contributions.sum(axis=0, dtype=np.float64) + found.item_bias
+        sums = found.contributions.sum(axis=0, dtype=np.float64) + found.item_bias[0]
         np.testing.assert_allclose(sums, listed.scores[0], rtol=1e-4, atol=1e-5)
         assert not found.contributions[valued.weigh(history).weights == 0].any()
 

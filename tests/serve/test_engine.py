@@ -10,7 +10,8 @@ from matinee.errors import MatineeError
 from matinee.histories import EventSource, Histories
 from matinee.models.base import Explains
 from matinee.ranking.rank import rank
-from matinee.recommender import MAX_REASONS, POPULAR, Engine
+from matinee.ranking.reasons import MAX_REASONS
+from matinee.recommender import POPULAR, Engine
 from matinee.store.artefact import load
 from matinee.store.sql import SqlEvents
 from site_fixtures import MODELS, train

@@ -1,76 +1,135 @@
 """Contribution of each event of a history to a score: exact if the model can explain, else by leaving it out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories
 from matinee.models.base import Explains, HasItemBias, Recommender
+from matinee.vocab import UNKNOWN
 
 Method = Literal["exact", "left-out", "none"]
 """exact: terms of the score; left-out: how much it drops without the event; none: the model ignores events."""
+LAST_EVENTS = 10
+"""Events left out in turn, of a model that cannot explain: the last ones of each history."""
+BLOCK_EVENTS, BLOCK_HISTORIES = 2**18, 1024
+"""Of histories that are scored at once: their events, and their number (30 MB of scores of 4,000 items)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Explanation:
-    """Contributions of the N events of one history to the scores of k items.
+    """Contributions of the N events of B histories to the scores of k items each.
 
-    contributions: [N, k], 0 for events that were not examined; item_bias: [k], the part that no event contributes;
-    scores: [k], the model's, which exact contributions and item_bias sum to; n_examined: number of events examined,
-    the last ones of the history.
+    contributions: [N, k], 0 for events that were not examined, and for items that are UNKNOWN; item_bias: [B, k], the
+    part that no event contributes; scores: [B, k], the model's, which exact contributions and item_bias sum to;
+    examined: [N].
     """
 
     method: Method
     contributions: FloatArray
     item_bias: FloatArray
     scores: FloatArray
-    n_examined: int
+    examined: BoolArray
+
+    @property
+    def n_examined(self) -> int:
+        """Number of events examined: the last ones of each history."""
+        return int(self.examined.sum())
 
 
 def explain(
-    model: Recommender[Any], history: Histories, item_rows: IntArray, max_events: int, scores: FloatArray | None = None
+    model: Recommender[Any],
+    histories: Histories,
+    item_rows: IntArray,
+    *,
+    max_events: int = LAST_EVENTS,
+    scores: FloatArray | None = None,
 ) -> Explanation:
-    """Explain the scores of some items. history of one user (B = 1); item_rows: [k]; scores: [k] if known.
+    """Explain the scores of k items of each history, of any model. item_rows: [B, k]; scores: [B, k] if known.
 
-    For a model without `Explains`, each of the last `max_events` events is left out in turn, in one batch of
-    max_events + 1 histories: contribution = score with it - score without it. These need not sum to the score.
+    For a model without `Explains`, each of the last `max_events` events of a history is left out in turn:
+    contribution = score with it - score without it. These need not sum to the score.
     """
-    n_events, n_items = len(history.items), len(item_rows)
-    no_contributions = np.zeros((n_events, n_items), dtype=np.float32)
-    no_bias = np.zeros(n_items, dtype=np.float32)
-    if not model.reads_history or n_events == 0:
-        return Explanation("none", no_contributions, no_bias, _scores(model, history, item_rows, scores), 0)
-    if isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history":
-        item_bias = model.item_bias_of(item_rows[None])[0] if isinstance(model, HasItemBias) else no_bias
-        weighed = model.weigh(history)
-        counted = weighed.weights != 0
-        contributions = no_contributions
-        contributions[counted] = model.explain(weighed.counted(), item_rows[None])
-        return Explanation("exact", contributions, item_bias, _scores(model, history, item_rows, scores), n_events)
-    first = max(0, n_events - max_events)
-    found = model.score(model.state_of(_each_left_out(history, first)))[:, item_rows]  # [1 + N - first, k]
-    contributions = no_contributions
-    contributions[first:] = found[0] - found[1:]
-    return Explanation("left-out", contributions, no_bias, found[0], n_events - first)
+    item_rows = np.asarray(item_rows)
+    known = item_rows != UNKNOWN
+    rows = np.where(known, item_rows, 0)
+    if scores is None:
+        scores = scores_of(model, histories, rows)
+    no_bias = np.zeros(rows.shape, dtype=np.float32)
+    contributions = np.zeros((len(histories.items), rows.shape[1]), dtype=np.float32)
+    examined = np.zeros(len(histories.items), dtype=bool)
+    if not model.reads_history or len(histories.items) == 0:
+        return Explanation("none", contributions, no_bias, scores, examined)
+    if is_exact(model):
+        assert isinstance(model, Explains)
+        item_bias = model.item_bias_of(rows) if isinstance(model, HasItemBias) else no_bias
+        weighed = model.weigh(histories)
+        contributions[weighed.weights != 0] = model.explain(weighed.counted(), rows)
+        examined[:] = True
+        method: Method = "exact"
+    else:
+        item_bias, method = no_bias, "left-out"
+        later = histories.starts[1:][histories.owners] - np.arange(len(histories.items))  # 1 for the last event
+        examined = later <= max_events
+        contributions[examined] = drops_without_each(model, histories, np.flatnonzero(examined), rows, scores)
+    contributions *= known[histories.owners]
+    return Explanation(method, contributions, item_bias * known, scores, examined)
 
 
-def _scores(model: Recommender[Any], history: Histories, item_rows: IntArray, scores: FloatArray | None) -> FloatArray:
-    return model.score(model.state_of(history))[0, item_rows] if scores is None else scores
+def is_exact(model: Recommender[Any]) -> bool:
+    """Whether a model's scores are sums over the events of the history: not those of stored user vectors."""
+    return isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history"
 
 
-def _each_left_out(history: Histories, first: int) -> Histories:
-    """The whole history, then without event `first`, without the next one, and so on. [1 + N - first] histories."""
-    n_events = len(history.items)
-    kept = np.ones((1 + n_events - first, n_events), dtype=bool)
-    kept[np.arange(1, len(kept)), np.arange(first, n_events)] = False
-    columns = np.nonzero(kept)[1]
-    starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-    return Histories(
-        starts,
-        history.items[columns],
-        history.values[columns],
-        history.times[columns],
-        np.repeat(history.user_rows, len(kept)),
-    )
+def drops_without_each(
+    model: Recommender[Any], histories: Histories, events: IntArray, item_rows: IntArray, scores: FloatArray
+) -> FloatArray:
+    """How much the scores of an event's user drop without it. events: [E]; item_rows, scores: [B, k] -> [E, k]."""
+    owners = histories.owners[events]
+    found = scores_of(model, without(histories, owners, events[:, None]), item_rows[owners])
+    return scores[owners] - found
+
+
+def scores_of(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray:
+    """Scores of k items of each history, in blocks of bounded memory. item_rows [B, k] -> [B, k]."""
+    found = np.empty(item_rows.shape, dtype=np.float32)
+    for start, stop in blocks(histories):
+        block_scores = model.score(model.state_of(histories.block(start, stop)))  # [b, I]
+        found[start:stop] = np.take_along_axis(block_scores, item_rows[start:stop], axis=1)
+    return found
+
+
+def blocks(histories: Histories) -> Iterator[tuple[int, int]]:
+    """Ranges of histories with at most BLOCK_HISTORIES and about BLOCK_EVENTS events each."""
+    start = 0
+    while start < len(histories):
+        reach = int(np.searchsorted(histories.starts, histories.starts[start] + BLOCK_EVENTS, side="right")) - 1
+        stop = min(max(reach, start + 1), start + BLOCK_HISTORIES, len(histories))
+        yield start, stop
+        start = stop
+
+
+def without(histories: Histories, rows: IntArray, events: IntArray) -> Histories:
+    """Histories `rows` [H], each without some of its events. events: [H, m], indices into the N events, or UNKNOWN."""
+    taken = histories.take(rows)
+    kept = np.ones(len(taken.items), dtype=bool)
+    kept[_indices_in(histories, taken, rows, events)] = False
+    return taken.keep(kept)
+
+
+def only(histories: Histories, rows: IntArray, events: IntArray) -> Histories:
+    """Histories `rows` [H], each with some of its events alone, in their order. events as in `without`."""
+    taken = histories.take(rows)
+    kept = np.zeros(len(taken.items), dtype=bool)
+    kept[_indices_in(histories, taken, rows, events)] = True
+    return taken.keep(kept)
+
+
+def _indices_in(histories: Histories, taken: Histories, rows: IntArray, events: IntArray) -> IntArray:
+    """Indices of events of `histories` among those of `taken`, which are its histories `rows`."""
+    offsets = taken.starts[:-1] - histories.starts[rows]
+    indices: IntArray = (events + offsets[:, None])[events != UNKNOWN]
+    return indices

@@ -119,7 +119,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
         skipped = rows.count(UNKNOWN)
     allowed = allow_given(model.items, among, without)
     engine = Engine([model], model.known)
-    found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask)
+    found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask, explain=explain)
     notes = (*_namesakes(model, liked or ()), *allowed.notes)
     if ratings is not None and not model.model.predicts_values:
         notes = (*notes, *model.model.value_map.notes_on(past.values))

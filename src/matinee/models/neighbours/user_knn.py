@@ -82,10 +82,13 @@ class UserKNN(Recommender[csr_array]):
         owners = np.repeat(np.arange(neighbours.shape[0]), np.diff(neighbours.indptr))
         neighbours.data /= entries_at(products, owners, neighbours.indices)  # similarity per unit of inner product
         weights = entries_at(users, histories.owners, histories.items)
+        found = np.unique(neighbours.indices)
+        neighbours, theirs = neighbours[:, found], self.interactions[found]  # [B, V], [V, I]
+        by_item, profiles = theirs.T.tocsr(), self._weight(theirs)
         contributions = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
         for rank, items in enumerate(item_rows.T):  # one column of the lists at a time
-            having = neighbours * self.interactions[:, items].T.tocsr()  # [B, U]: neighbours who have the listed item
-            sums = (having @ self.profiles.T.tocsr()).sorted_indices()  # [B, I]
+            having = neighbours * by_item[items]  # [B, V]: neighbours who have the listed item
+            sums = (having @ profiles).sorted_indices()  # [B, I]
             contributions[:, rank] = weights * entries_at(sums, histories.owners, histories.items)
         return contributions
 

@@ -27,7 +27,7 @@ def recommendations(
     """The best items for a history, for a user id, or by default for the visitor of this session."""
     asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
     found = site.engine.recommend_for(
-        state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask
+        state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask, explain=explain
     )
     name = model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
@@ -60,8 +60,8 @@ def why(site: CurrentSite, row: ItemRow, state: State, model: Model = None) -> W
         item_id=site.engine.items.id(row),
         model=model or site.engine.default,
         method=found.method,
-        score=float(found.scores[0]),
-        share=float(found.item_bias[0]),
+        score=float(found.scores[0, 0]),
+        share=float(found.item_bias[0, 0]),
         looked_at=found.n_examined,
         because=[
             because_out(site, int(history.items[n]), float(history.values[n]), float(adds[n]))

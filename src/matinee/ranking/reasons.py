@@ -1,0 +1,86 @@
+"""Reasons: the events of a history that a recommendation cites, and whether they hold when they are deleted."""
+
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.histories import Histories
+from matinee.models.base import Recommender
+from matinee.ranking.explain import Explanation, drops_without_each, explain
+from matinee.vocab import UNKNOWN
+
+MAX_REASONS = 2
+REASON_SHARE = 0.4
+"""A second reason is given only if its contribution is at least this fraction of the first."""
+N_OTHERS = 8
+"""Events that no item of a list cites, whose deletion is compared with that of the cited ones."""
+TIE = 1e-5
+"""Drops that differ by less, relative to them, are equal: float32."""
+
+
+def cite(contributions: FloatArray, weights: FloatArray, starts: IntArray) -> IntArray:
+    """The events that contribute most to each item's score, strongest first, UNKNOWN for none. [B, k, MAX_REASONS].
+
+    contributions: [N, k]; weights: [N], how much each event counts: one that counts nothing, or against its item, is
+    no reason; starts: [B + 1]. A reason contributes more than 0.
+    """
+    cited = np.full((len(starts) - 1, contributions.shape[1], MAX_REASONS), UNKNOWN, dtype=np.int64)
+    owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    liked = np.where((weights > 0)[:, None], contributions, 0)
+    for column, values in enumerate(liked.T):
+        order = np.lexsort((-values, owners))
+        firsts = np.zeros(len(starts) - 1)
+        for place in range(MAX_REASONS):
+            has = np.flatnonzero(np.diff(starts) > place)
+            events = order[starts[:-1][has] + place]
+            if place == 0:
+                firsts[has] = values[events]
+            is_reason = (values[events] > 0) & (values[events] >= REASON_SHARE * firsts[has])
+            cited[has[is_reason], column, place] = events[is_reason]
+    return cited
+
+
+def reasons_that_hold(
+    model: Recommender[Any], history: Histories, item_rows: IntArray, scores: FloatArray
+) -> tuple[IntArray, Explanation]:
+    """The reasons of a list that hold, and the explanation that they come from. [k, MAX_REASONS], UNKNOWN for none.
+
+    history: B = 1; item_rows, scores: [k]. A reason holds if its item's score drops without it, and by no less than
+    on average without one of the others: those left out in turn, else those that other items cite and N_OTHERS that
+    none does.
+    """
+    found = explain(model, history, item_rows[None], scores=scores[None])
+    cited = cite(found.contributions, model.weigh(history).weights, history.starts)[0]
+    if found.method == "left-out":
+        events = np.flatnonzero(found.examined)
+        drops = found.contributions[events]  # [E, k]
+    else:
+        events = _events_to_delete(cited, len(history.items))
+        drops = drops_without_each(model, history, events, item_rows[None], scores[None])
+    return np.where(_holds(cited, events, drops), cited, UNKNOWN), found
+
+
+def _events_to_delete(cited: IntArray, n_events: int) -> IntArray:
+    """All cited events, and N_OTHERS others at even steps of the history. Ascending."""
+    named = np.unique(cited[cited != UNKNOWN])
+    others = np.setdiff1d(np.arange(n_events), named, assume_unique=True)
+    if len(named) and len(others) > N_OTHERS:
+        others = others[np.linspace(0, len(others) - 1, N_OTHERS).astype(np.int64)]
+    return np.union1d(named, others) if len(named) else named
+
+
+def _holds(cited: IntArray, events: IntArray, drops: FloatArray) -> BoolArray:
+    """Whether each cited event lowers its item's score, and by no less than the mean of the events not cited.
+
+    cited: [k, m]; events: [E] ascending, all cited ones among them; drops: [E, k].
+    """
+    if len(events) == 0:
+        return np.zeros(cited.shape, dtype=bool)
+    is_cited = (events[:, None, None] == cited[None]).any(axis=2)  # [E, k]
+    n_others = (~is_cited).sum(axis=0)
+    means = np.where(is_cited, 0, drops).sum(axis=0) / np.maximum(n_others, 1)  # [k]
+    own = np.take_along_axis(drops, np.searchsorted(events, np.maximum(cited, 0)).clip(0, len(events) - 1).T, axis=0).T
+    enough = means - TIE * np.abs(means)
+    holds: BoolArray = (cited != UNKNOWN) & (own > 0) & (own >= enough[:, None])
+    return holds

@@ -1,0 +1,151 @@
+"""Explanations of a batch, citations and the deletion of reasons, against plain loops."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from matinee.data.synthetic import two_groups
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender
+from matinee.ranking import explain as explaining
+from matinee.ranking.explain import explain, only, scores_of, without
+from matinee.ranking.reasons import MAX_REASONS, REASON_SHARE, cite, reasons_that_hold
+from matinee.training.run import Run
+from matinee.vocab import UNKNOWN
+from toy_models import SumOfRows
+
+
+class LeftOut(SumOfRows):
+    """A model that does not say what its scores are made of."""
+
+    name = "left-out"
+    explain = None
+
+
+@pytest.fixture(scope="module")
+def table() -> list[list[float]]:
+    return np.random.default_rng(0).normal(size=(9, 9)).round(3).tolist()
+
+
+BATCH = Histories.of([[0, 2, 4], [], [1, 3, 0, 5, 6, 7, 8], [7]])
+ROWS = np.array([[1, 3], [2, 0], [4, 2], [0, UNKNOWN]])
+
+
+@pytest.mark.parametrize("kind", [SumOfRows, LeftOut])
+@pytest.mark.parametrize("block", [1, 3, 1000])
+def test_a_batch_is_explained_as_each_history_alone(
+    kind: type[SumOfRows], block: int, table: list[list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explaining, "BLOCK_HISTORIES", block)
+    model = kind(table)
+    found = explain(model, BATCH, ROWS, max_events=5)
+    assert found.n_examined == (11 if kind is SumOfRows else 9)
+    for user in range(4):
+        alone = explain(model, BATCH.take(np.array([user])), ROWS[[user]], max_events=5)
+        events = slice(BATCH.starts[user], BATCH.starts[user + 1])
+        np.testing.assert_allclose(found.contributions[events], alone.contributions, atol=1e-6)
+        np.testing.assert_allclose(found.scores[user], alone.scores[0], atol=1e-6)
+
+
+def test_leaving_out_equals_the_exact_parts_of_a_sum(table: list[list[float]]) -> None:
+    exact, left_out = (explain(kind(table), BATCH, ROWS) for kind in (SumOfRows, LeftOut))
+    assert (exact.method, left_out.method) == ("exact", "left-out")
+    np.testing.assert_allclose(exact.contributions, left_out.contributions, atol=1e-5)
+    assert not exact.contributions[-1, 1], "an item that is UNKNOWN has no parts"
+
+
+@pytest.mark.parametrize("name", ["ease", "item-knn", "user-knn", "ials", "bpr", "pmi", "lightgcn", "markov"])
+def test_a_batch_of_real_models_is_explained_as_each_history_alone(name: str) -> None:
+    data = two_groups(24, 12)
+    train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
+    model = create(name, **({"dim": 4} if name in ("ials", "bpr", "lightgcn") else {})).fit(train, Run.seeded(1))
+    rows = np.arange(12)[None].repeat(4, axis=0)
+    histories = Histories.of([[0, 2, 4], [1], [1, 3, 0, 5, 6], [7, 9]])
+    found = explain(model, histories, rows)
+    for user in range(4):
+        alone = explain(model, histories.take(np.array([user])), rows[[user]])
+        events = slice(histories.starts[user], histories.starts[user + 1])
+        np.testing.assert_allclose(found.contributions[events], alone.contributions, rtol=1e-4, atol=1e-5)
+
+
+def test_histories_without_and_with_only_some_events() -> None:
+    rows = np.array([2, 0, 2, 3])
+    events = np.array([[3, 5], [1, UNKNOWN], [UNKNOWN, UNKNOWN], [10, UNKNOWN]])
+    left, kept = without(BATCH, rows, events), only(BATCH, rows, events)
+    assert [part.tolist() for part in np.split(left.items, left.starts[1:-1])] == [
+        [3, 5, 6, 7, 8],
+        [0, 4],
+        [1, 3, 0, 5, 6, 7, 8],
+        [],
+    ]
+    assert [part.tolist() for part in np.split(kept.items, kept.starts[1:-1])] == [[1, 0], [2], [], [7]]
+
+
+def cited_by_loop(contributions: np.ndarray, weights: np.ndarray, starts: np.ndarray) -> list[list[list[int]]]:
+    found = []
+    for first, stop in pairwise(starts):
+        per_item = []
+        for column in range(contributions.shape[1]):
+            liked = [n for n in range(first, stop) if weights[n] > 0 and contributions[n, column] > 0]
+            best = sorted(liked, key=lambda n: (-contributions[n, column], n))[:MAX_REASONS]
+            least = REASON_SHARE * contributions[best[0], column] if best else 0
+            per_item.append([n for n in best if contributions[n, column] >= least])
+        found.append(per_item)
+    return found
+
+
+def test_citations_equal_a_loop_and_never_cite_what_is_disliked() -> None:
+    rng = np.random.default_rng(3)
+    starts = np.concatenate([[0], np.cumsum(rng.integers(0, 6, size=200))])
+    contributions = rng.normal(size=(starts[-1], 4)).round(1)
+    weights = rng.choice([-1.0, 0.0, 0.5, 1.0], size=starts[-1])
+    found = cite(contributions, weights, starts)
+    as_lists = [[[int(n) for n in cell if n != UNKNOWN] for cell in user] for user in found]
+    assert as_lists == cited_by_loop(contributions, weights, starts)
+    assert (weights[found[found != UNKNOWN]] > 0).all()
+
+
+class Normalised(SumOfRows):
+    """Explains by parts of a sum, but scores by their mean: without a strong event nothing falls below the mean."""
+
+    name = "normalised"
+
+    def score(self, state: Histories) -> np.ndarray:
+        return super().score(state) * 0 + np.float32(1)
+
+
+def test_a_reason_whose_deletion_changes_nothing_does_not_hold(table: list[list[float]]) -> None:
+    history = Histories.of([[0, 2, 4, 6]])
+    rows = np.array([1, 3, 5])
+    model = SumOfRows(table)
+    held, _ = reasons_that_hold(model, history, rows, scores_of(model, history, rows[None])[0])
+    assert (held != UNKNOWN).any()
+    constant = Normalised(table)
+    none, found = reasons_that_hold(constant, history, rows, scores_of(constant, history, rows[None])[0])
+    assert found.contributions.any()
+    assert (none == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", [SumOfRows, LeftOut])
+def test_reasons_that_hold_equal_a_loop(kind: type[Recommender], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    model = kind(rng.normal(size=(12, 12)).tolist())
+    items = rng.permutation(12)[:6].tolist()
+    history, rows = Histories.of([items]), np.setdiff1d(np.arange(12), items)
+    scores = scores_of(model, history, rows[None])[0]
+    held, found = reasons_that_hold(model, history, rows, scores)
+    drops = np.stack(
+        [
+            scores - scores_of(model, Histories.of([items[:n] + items[n + 1 :]]), rows[None])[0]
+            for n in range(len(items))
+        ]
+    )
+    cited = cite(found.contributions, np.ones(len(items)), history.starts)[0]
+    for column in range(len(rows)):
+        names = [n for n in cited[column] if n != UNKNOWN]
+        others = [drops[n, column] for n in range(len(items)) if n not in names]
+        wanted = [n for n in names if drops[n, column] > 0 and drops[n, column] >= np.mean(others)]
+        assert [n for n in held[column] if n != UNKNOWN] == wanted
