@@ -42,7 +42,8 @@ from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store import artefact
 from matinee.store.accounts import SqlAccounts, members_table, sessions_table
 from matinee.store.artefact import Artefact
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.database import SqlDatabase
+from matinee.store.sql import SqlEvents
 
 MODELS: dict[str, dict[str, object]] = {"ease": {"l2": 500.0}, "item-knn": {}}
 SAMPLED, K = 50, 24

@@ -19,7 +19,7 @@ from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
 from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store.artefact import Artefact, save
-from matinee.store.sql import SqlDatabase
+from matinee.store.database import SqlDatabase
 from matinee.training.run import Run
 
 NOW = 1_750_000_000

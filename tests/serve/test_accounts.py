@@ -24,8 +24,10 @@ from matinee.serve.accounts.rate_limit import RateLimit, network_of
 from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hash_token
 from matinee.serve.site import Site
 from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import Identity, LiveEvent, Session
-from matinee.store.sql import SqlDatabase, SqlEvents, metadata
+from matinee.store.sql import SqlEvents
+from matinee.store.tables import metadata
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, Clock, SiteClient
 

@@ -28,7 +28,7 @@ from matinee.serve.transfer.importer import EVENTS_A_MOVIE, IN_THE_LOG, Importer
 from matinee.serve.transfer.read import read_upload
 from matinee.serve.transfer.rows import ImportRow, UnreadableError
 from matinee.serve.transfer.sites import RECORD_FIELDS
-from matinee.store.sql import events_table
+from matinee.store.tables import events_table
 from matinee.titles import spoken_title, title_key
 from matinee.vocab import Vocab
 from site_fixtures import NOW, SiteClient, count_events

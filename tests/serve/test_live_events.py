@@ -18,10 +18,11 @@ from starlette.testclient import TestClient
 from matinee.errors import MatineeError
 from matinee.serve.app import create_app
 from matinee.serve.site import DOUBLE_SECONDS, Site
+from matinee.store.database import SqlDatabase
 from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import ListImpression, LiveEvent
 from matinee.store.schema import CURRENT
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, SiteClient, count_events
 

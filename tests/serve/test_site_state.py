@@ -18,10 +18,11 @@ from matinee.errors import MatineeError
 from matinee.serve.app import _Server, create_app, serve
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.startup import load_compatible, unavailable_app
+from matinee.store.database import SqlDatabase
 from matinee.store.health import check_database
 from matinee.store.protocols import LiveEvent
 from matinee.store.schema import CURRENT
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, train
 

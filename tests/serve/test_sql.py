@@ -13,8 +13,9 @@ from sqlalchemy import event as sql_event
 from matinee.dataset import Dataset, Events
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, EventSource, Histories
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import LiveEvent
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import count_events
 

@@ -14,8 +14,9 @@ import pytest
 from matinee.cli.running import run
 from matinee.errors import MatineeError
 from matinee.store.backup import backup, restore
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import LiveEvent
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 
 ITEMS = Vocab.of(list(range(50)))
@@ -117,7 +118,7 @@ def test_nothing_is_replaced_unasked(stopped: Path, tmp_path: Path) -> None:
 
 OPEN = """
 import sys
-from matinee.store.sql import SqlDatabase
+from matinee.store.database import SqlDatabase
 database = SqlDatabase(sys.argv[1])
 print("open", flush=True)
 input()
@@ -128,7 +129,8 @@ input()
 def test_a_database_that_a_site_has_open_is_not_replaced(stopped: Path, tmp_path: Path) -> None:
     backup(str(stopped), tmp_path / "backup.db")
     code = (
-        "import sys; from matinee.store.sql import SqlDatabase as D; d = D(sys.argv[1]); print(1, flush=True); input()"
+        "import sys; from matinee.store.database import SqlDatabase; "
+        "database = SqlDatabase(sys.argv[1]); print(1, flush=True); input()"
     )
     arguments = [sys.executable, "-c", code, f"sqlite:///{stopped}"]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from matinee.store import imports as imports_module
 from matinee.store.accounts import SqlAccounts
+from matinee.store.database import SqlDatabase
 from matinee.store.imports import SqlImports
 from matinee.store.protocols import UNDO_SECONDS, Import, LiveEvent, Member, Session
-from matinee.store.sql import SqlDatabase, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 
 NOW = 1_750_000_000

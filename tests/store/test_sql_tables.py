@@ -10,9 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateTable
 
-from matinee.store import sql
+from matinee.errors import MatineeError
+from matinee.store import append, sql
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import LiveEvent
-from matinee.store.sql import SqlDatabase, SqlEvents, events_table, lists_table
+from matinee.store.sql import SqlEvents
+from matinee.store.tables import events_table, lists_table
 from matinee.vocab import Vocab
 
 EVENTS = {
@@ -92,7 +95,7 @@ def test_closing_lets_go_of_the_file(database: SqlDatabase, tmp_path: Path) -> N
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
 def test_a_database_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) -> None:
     (tmp_path / "log.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(sql.MatineeError, match="cannot be opened"):
+    with pytest.raises(MatineeError, match="cannot be opened"):
         SqlDatabase(f"sqlite:///{tmp_path}/log.db")
     assert open_files(tmp_path) == []
 
@@ -167,8 +170,8 @@ def test_an_import_longer_than_a_statement_is_written_whole(
 
 
 def test_more_users_and_events_than_a_query_holds(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = next(name for name in ("MAX_KEYS_PER_QUERY", "MAX_USERS_A_QUERY") if hasattr(sql, name))
-    monkeypatch.setattr(sql, name, 2)
+    for module in (append, sql):
+        monkeypatch.setattr(module, "MAX_KEYS_PER_QUERY", 2)
     log = SqlEvents(database, Vocab.of([10, 20]))
     events = [LiveEvent(f"u{n}", 10 + 10 * (n % 2), "rating", 1 + n, 100, f"e{n}") for n in range(5)]
     assert log.append(events) == 5

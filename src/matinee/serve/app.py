@@ -30,10 +30,11 @@ from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact, load
+from matinee.store.database import SqlDatabase
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import Kind
-from matinee.store.sql import EXTREMES, SqlDatabase, SqlEvents
+from matinee.store.sql import EXTREMES, SqlEvents
 from matinee.version import __version__
 
 DEFAULT_DB = "sqlite:///matinee.sqlite3"

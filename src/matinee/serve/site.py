@@ -17,8 +17,8 @@ from matinee.serve.art.covers import Covers
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
-from matinee.store.sql import SqlDatabase
 from matinee.vocab import UNKNOWN, Id
 
 MAX_K = 100

@@ -24,9 +24,10 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from matinee.histories import Instant, UserId
+from matinee.store.database import SqlDatabase
 from matinee.store.imports import forget_imports, imports_table
 from matinee.store.protocols import Identity, Member, Session
-from matinee.store.sql import SqlDatabase, events_table, lists_table, metadata
+from matinee.store.tables import events_table, lists_table, metadata
 
 MOVED_SECONDS = 86_400
 """How long to remember the token of a guest who became a member."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from matinee.errors import MatineeError
 from matinee.store.accounts import members_table
 from matinee.store.schema import CURRENT, version_of
-from matinee.store.sql import events_table
+from matinee.store.tables import events_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from sqlalchemy import (
 )
 
 from matinee.histories import Instant, UserId
+from matinee.store.append import append_events
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import UNDO_SECONDS, Import, LiveEvent
-from matinee.store.sql import MAX_KEYS_PER_QUERY, SqlDatabase, append_events, events_table, metadata
+from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, metadata
 
 imports_table = Table(
     "imports",

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import insert, select
 
+from matinee.store.database import SqlDatabase
 from matinee.store.protocols import ListImpression
-from matinee.store.sql import SqlDatabase, lists_table
+from matinee.store.tables import lists_table
 
 _list = lists_table.c
 

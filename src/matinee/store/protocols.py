@@ -12,6 +12,8 @@ Kind = Literal["rating", "watched", "more", "less", "click", "dismissed", "resto
 """more, less: "like this"; dismissed: "not interested"; restored: its undo. History: all but the
 last two, and clicks only if the data are clicks."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
+"""Kinds of which only the last on an item counts, and which are not history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,144 +1,25 @@
-"""The event log in a SQL database.
+"""The event log in a SQL database: the histories of its users, and what is written to them."""
 
-SQLite has one connection that writes, one transaction at a time, and many that read (WAL). Any other database that
-SQLAlchemy supports reads and writes through its own pool.
-"""
-
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Select,
-    String,
-    Table,
-    UniqueConstraint,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    select,
-    tuple_,
-)
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import Select, delete, func, insert, select
 
 from matinee.arrays import FloatArray, starts_of
-from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
-from matinee.store.protocols import KINDS, Activity, Kind, LiveEvent
-from matinee.store.schema import upgrade
+from matinee.store.append import append_events
+from matinee.store.database import SqlDatabase
+from matinee.store.protocols import FLAGS, Activity, Kind, LiveEvent
+from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, lists_table
 from matinee.vocab import UNKNOWN, Id, Vocab
 
-BUSY_SECONDS = 5
-"""How long a writer waits for the transaction of another process."""
-MAX_KEYS_PER_QUERY = 10_000
-"""SQLite allows at most 32,766 values in a statement."""
 IMPORT_ROWS = 50_000
 RECENT_EVENTS = 20_000
 """Maximum number of events over which trending movies are counted."""
 EXTREMES: dict[Kind, float] = {"more": np.inf, "less": -np.inf}
 """Kinds that count like the highest and the lowest value."""
-FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
-"""Kinds of which only the last on an item counts, and which are not history."""
-
-metadata = MetaData()
-events_table = Table(
-    "events",
-    metadata,
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("event_id", String(100)),
-    Column("user_id", String(200), nullable=False),
-    Column("item_id", String(200), nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("value", Float, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("model", String(100)),
-    Column("list_id", String(100)),
-    Column("position", Integer),
-    Column("version", String(40)),
-    UniqueConstraint("user_id", "event_id"),
-    Index("events_by_user", "user_id", "at", "seq"),
-    sqlite_autoincrement=True,  # a seq is never reused, even after the last event is deleted
-)
-lists_table = Table(
-    "lists",
-    metadata,
-    Column("list_id", String(100), primary_key=True),
-    Column("user_id", String(200), nullable=False, index=True),
-    Column("name", String(40), nullable=False),
-    Column("model", String(100), nullable=False),
-    Column("version", String(40), nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("items", JSON, nullable=False),
-)
 _event = events_table.c
-
-
-class SqlDatabase:
-    """A database with one writer behind a lock and a pool of readers.
-
-    Raises MatineeError if it cannot be opened or was written by a newer Matinee.
-    """
-
-    def __init__(self, url: str) -> None:
-        parsed = _parse(url)
-        self._write_lock = threading.Lock()
-        try:
-            self._reader = _connect(parsed)
-            self._writer = _connect(parsed, pool_size=1, max_overflow=0) if _is_sqlite(parsed) else self._reader
-            if _is_sqlite(parsed):
-                event.listen(self._writer, "connect", _disable_autobegin)
-                event.listen(self._writer, "begin", _begin_immediate)
-            with self.write() as connection:
-                upgrade(connection, metadata)
-        except MatineeError:
-            self.close()
-            raise
-        except (SQLAlchemyError, OSError) as error:
-            self.close()
-            name = parsed.render_as_string(hide_password=True)
-            raise MatineeError(f"the database {name} cannot be opened: {_reason(error)}; check --db") from None
-
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A transaction, exclusive among the writers of this process."""
-        with self._write_lock, self._writer.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection for reading."""
-        with self._reader.connect() as connection:
-            yield connection
-
-    def is_readable(self) -> bool:
-        """Whether the database can be read now."""
-        try:
-            with self.read() as connection:
-                return connection.execute(select(1)).scalar() == 1
-        except SQLAlchemyError:
-            return False
-
-    def close(self) -> None:
-        """Close all connections."""
-        for engine in (getattr(self, "_writer", None), getattr(self, "_reader", None)):
-            if engine is not None:
-                engine.dispose()
 
 
 class SqlEvents:
@@ -261,22 +142,6 @@ class SqlEvents:
         return rows
 
 
-def append_events(connection: Connection, events: Sequence[LiveEvent], repeat_after: int = 0) -> int:
-    """Write events in a transaction, as `EventLog.append` does. Returns the number written."""
-    by_key = {(str(item.user_id), item.event_id or ("", n)): item for n, item in enumerate(events)}
-    keys = [key for key in by_key if isinstance(key[1], str)]
-    existing = set()
-    for start in range(0, len(keys), MAX_KEYS_PER_QUERY):
-        is_in_part = tuple_(_event.user_id, _event.event_id).in_(keys[start : start + MAX_KEYS_PER_QUERY])
-        query = select(_event.user_id, _event.event_id).where(is_in_part)
-        existing |= {tuple(row) for row in connection.execute(query)}
-    new = (item for key, item in by_key.items() if key not in existing)
-    rows = [_values(item) for item in new if not (repeat_after and _is_repeat(connection, item, repeat_after))]
-    if rows:
-        connection.execute(insert(events_table), rows)
-    return len(rows)
-
-
 class _EventRow(Protocol):
     user_id: str
     item_id: str
@@ -298,96 +163,3 @@ def _newest_per_item(events: "Sequence[_EventRow]") -> list[LiveEvent]:
         if row.item_id not in newest:
             newest[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
     return list(newest.values())
-
-
-def _is_repeat(connection: Connection, item: LiveEvent, within: int) -> bool:
-    """Whether the user's last event of the same group on the item has the same kind and value and is recent."""
-    group = FLAGS if item.kind in FLAGS else tuple(kind for kind in KINDS if kind not in FLAGS and kind != "click")
-    query = select(_event.kind, _event.value, _event.at).where(
-        _event.user_id == str(item.user_id), _event.item_id == str(item.item_id), _event.kind.in_(group)
-    )
-    last = connection.execute(query.order_by(_event.at.desc(), _event.seq.desc()).limit(1)).first()
-    return last is not None and (last.kind, last.value) == (item.kind, item.value) and abs(item.at - last.at) <= within
-
-
-def _values(item: LiveEvent) -> dict[str, Any]:
-    return {
-        "event_id": item.event_id,
-        "user_id": str(item.user_id),
-        "item_id": str(item.item_id),
-        "kind": item.kind,
-        "value": float(item.value),
-        "at": int(item.at),
-        "model": item.model,
-        "list_id": item.list_id,
-        "position": item.position,
-        "version": item.version,
-    }
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url if "://" in url else f"sqlite:///{url}")
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError):
-        raise MatineeError(f"{url!r} is not a database URL; for example --db sqlite:///matinee.sqlite3") from None
-    if _is_sqlite(parsed):
-        if parsed.database in (None, "", ":memory:"):
-            raise MatineeError(
-                "a SQLite database in memory cannot be shared; name a file: --db sqlite:///matinee.sqlite3"
-            )
-        folder = Path(str(parsed.database)).absolute().parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MatineeError(f"the folder {folder} cannot be created ({error.strerror}); check --db") from None
-        _make_private(Path(str(parsed.database)))
-    return parsed
-
-
-def _make_private(path: Path) -> None:
-    """Let only the owner read a database: SQLite gives its log and its index the mode of the file.
-
-    One that exists is never opened for this: closing it would drop the locks that this process holds on it.
-    """
-    with suppress(OSError):  # said when the database is opened
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            if (file := path.with_name(name)).is_file():
-                file.chmod(0o600)
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _connect(url: URL, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's own options
-    try:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not _is_sqlite(url), **options)
-    except ImportError as error:
-        raise MatineeError(f"the driver of {url.drivername} is not installed: {error}; pip install it") from None
-    if _is_sqlite(url):
-        event.listen(engine, "connect", _set_pragmas)
-    return engine
-
-
-def _set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    # safe with WAL: a power failure may lose the last transactions but never corrupts the file
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
-
-
-def _disable_autobegin(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    connection.isolation_level = None
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # wait for the write lock now, not in mid-transaction
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
