@@ -40,10 +40,11 @@ from matinee.ranking.rank import rank
 from matinee.serve.accounts.sessions import COOKIE, hash_token
 from matinee.serve.http.csrf import FIELD, form_token
 from matinee.store import artefact
-from matinee.store.accounts import SqlAccounts, members_table, sessions_table
+from matinee.store.accounts import SqlAccounts
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.sql import SqlEvents
+from matinee.store.tables import members_table, sessions_table
 
 MODELS: dict[str, dict[str, object]] = {"ease": {"l2": 500.0}, "item-knn": {}}
 SAMPLED, K = 50, 24

@@ -23,11 +23,11 @@ from matinee.serve.accounts.members import (
 from matinee.serve.accounts.rate_limit import RateLimit, network_of
 from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hash_token
 from matinee.serve.site import Site
-from matinee.store.accounts import SqlAccounts, members_table, moved_table, sessions_table, visitors_table
+from matinee.store.accounts import SqlAccounts
 from matinee.store.database import SqlDatabase
 from matinee.store.protocols import Identity, LiveEvent, Session
 from matinee.store.sql import SqlEvents
-from matinee.store.tables import metadata
+from matinee.store.tables import members_table, metadata, moved_table, sessions_table, visitors_table
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, Clock, SiteClient
 

@@ -20,8 +20,8 @@ from matinee.serve.app import create_app
 from matinee.serve.site import DOUBLE_SECONDS, Site
 from matinee.store.database import SqlDatabase
 from matinee.store.impressions import SqlImpressions
+from matinee.store.migrations import newest
 from matinee.store.protocols import ListImpression, LiveEvent
-from matinee.store.schema import CURRENT
 from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, SiteClient, count_events
@@ -305,7 +305,7 @@ def test_the_database_of_the_first_site_is_migrated(tmp_path: Path) -> None:
     assert log.histories(["a"]).values.tolist() == [4, 5]
     log.close()
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT version FROM schema_version").fetchall() == [(CURRENT,)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(str(newest()),)]
     found = connection.execute("SELECT kind, version FROM events ORDER BY seq").fetchall()
     assert found == [
         ("rating", None), ("dismissed", None), ("dismissed", None), ("restored", None), ("rating", "abc"),
@@ -317,7 +317,7 @@ def test_a_database_of_a_newer_matinee_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     SqlDatabase(f"sqlite:///{path}").close()
     connection = sqlite3.connect(path)
-    connection.execute("UPDATE schema_version SET version = 99")
+    connection.execute("UPDATE alembic_version SET version_num = 99")
     connection.commit()
     connection.close()
     with pytest.raises(MatineeError, match=r"schema version 99, this Matinee reads .*update Matinee"):

@@ -20,8 +20,8 @@ from matinee.serve.http.middleware import HEADERS
 from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.store.database import SqlDatabase
 from matinee.store.health import check_database
+from matinee.store.migrations import newest
 from matinee.store.protocols import LiveEvent
-from matinee.store.schema import CURRENT
 from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 from site_fixtures import CHEAP, NOW, train
@@ -142,7 +142,7 @@ def test_check_database_reports_the_problem_and_the_fix(tmp_path: Path) -> None:
     newer = tmp_path / "newer.db"
     SqlDatabase(f"sqlite:///{newer}").close()
     with sqlite3.connect(newer) as connection:
-        connection.execute("UPDATE schema_version SET version = ?", (CURRENT + 5,))
+        connection.execute("UPDATE alembic_version SET version_num = ?", (str(newest() + 5),))
     connection.close()
     broken = tmp_path / "broken.db"
     log = SqlEvents(SqlDatabase(f"sqlite:///{broken}"), Vocab.of(range(50)))

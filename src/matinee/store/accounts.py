@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
-    String,
     Table,
     delete,
     insert,
@@ -25,49 +23,23 @@ from sqlalchemy.exc import IntegrityError
 
 from matinee.histories import Instant, UserId
 from matinee.store.database import SqlDatabase
-from matinee.store.imports import forget_imports, imports_table
+from matinee.store.imports import forget_imports
 from matinee.store.protocols import Identity, Member, Session
-from matinee.store.tables import events_table, lists_table, metadata
+from matinee.store.tables import (
+    events_table,
+    imports_table,
+    lists_table,
+    members_table,
+    moved_table,
+    sessions_table,
+    visitors_table,
+)
 
 MOVED_SECONDS = 86_400
 """How long to remember the token of a guest who became a member."""
 PAGE = 1000
 """Rows read at a time in a full export, so that no connection is held while they are sent."""
 
-visitors_table = Table(
-    "visitors",
-    metadata,
-    Column("token_hash", String(64), primary_key=True),
-    Column("user_id", String(200), nullable=False, index=True),
-    Column("created", BigInteger, nullable=False),
-)
-members_table = Table(
-    "members",
-    metadata,
-    Column("user_id", String(200), primary_key=True),
-    Column("name", String(200), nullable=False),
-    Column("name_key", String(64), nullable=False, unique=True),
-    Column("password", String(200), nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("changed", BigInteger, nullable=False),
-)
-sessions_table = Table(
-    "sessions",
-    metadata,
-    Column("token_hash", String(64), primary_key=True),
-    Column("session_id", String(32), nullable=False, unique=True),
-    Column("user_id", String(200), nullable=False, index=True),
-    Column("device", String(60), nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("seen", BigInteger, nullable=False),
-)
-moved_table = Table(
-    "moved_guests",
-    metadata,
-    Column("token_hash", String(64), primary_key=True),
-    Column("at", BigInteger, nullable=False, index=True),
-)
-_TABLES = (visitors_table, members_table, sessions_table, moved_table)
 _event, _list, _visitor = events_table.c, lists_table.c, visitors_table.c
 _member, _session, _moved = members_table.c, sessions_table.c, moved_table.c
 
@@ -77,8 +49,6 @@ class SqlAccounts:
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
-        with database.write() as connection:
-            metadata.create_all(connection, tables=_TABLES)
 
     def identity(self, token_hash: str) -> Identity | None:
         """See AccountBook."""

@@ -14,9 +14,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from matinee.errors import MatineeError
-from matinee.store.schema import upgrade
+from matinee.store.migrations import upgrade
 from matinee.store.sqlite import configure, is_sqlite, prepare_file
-from matinee.store.tables import metadata
 
 
 class SqlDatabase:
@@ -32,7 +31,7 @@ class SqlDatabase:
             self._reader = _connect(parsed, writes=False)
             self._writer = _connect(parsed, writes=True) if is_sqlite(parsed) else self._reader
             with self.write() as connection:
-                upgrade(connection, metadata)
+                upgrade(connection)
         except MatineeError:
             self.close()
             raise

@@ -9,9 +9,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from matinee.errors import MatineeError
-from matinee.store.accounts import members_table
-from matinee.store.schema import CURRENT, version_of
-from matinee.store.tables import events_table
+from matinee.store.migrations import newest, version_of
+from matinee.store.tables import events_table, members_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ def _inspect(connection: Connection, name: str, sqlite: bool) -> DatabaseHealth:
             damage = " ".join(str(verdict).split())
             return DatabaseHealth(False, f"{name} is damaged: {damage}", "restore a backup, or give another --db")
     tables = set(inspect(connection).get_table_names())
-    version = version_of(connection, tables)
-    if version > CURRENT:
+    version = version_of(connection)
+    if version is not None and version > newest():
         found = f"{name} was written by a newer Matinee (schema version {version})"
         return DatabaseHealth(False, found, "update Matinee")
     if events_table.name not in tables:
@@ -72,7 +71,7 @@ def _inspect(connection: Connection, name: str, sqlite: bool) -> DatabaseHealth:
     counts = [select(func.count()).select_from(events_table)]
     counts += [select(func.count()).select_from(members_table)] if members_table.name in tables else []
     n_events, *n_members = (connection.execute(query).scalar() or 0 for query in counts)
-    old = "" if version == CURRENT else f"; schema version {version}, which the site upgrades to {CURRENT} on start"
+    old = "" if version == newest() else f"; schema version {version}, which the site upgrades to {newest()} on start"
     return DatabaseHealth(True, f"{name}: {n_events:,} events, {n_members[0] if n_members else 0:,} members{old}")
 
 

@@ -8,13 +8,8 @@ forgotten and its events are like any others.
 from collections.abc import Sequence, Set
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
     ColumnElement,
     Connection,
-    String,
-    Table,
     delete,
     func,
     insert,
@@ -25,23 +20,8 @@ from matinee.histories import Instant, UserId
 from matinee.store.append import append_events
 from matinee.store.database import SqlDatabase
 from matinee.store.protocols import UNDO_SECONDS, Import, LiveEvent
-from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, metadata
+from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, imported_table, imports_table
 
-imports_table = Table(
-    "imports",
-    metadata,
-    Column("import_id", String(40), primary_key=True),
-    Column("user_id", String(200), nullable=False, index=True),
-    Column("at", BigInteger, nullable=False, index=True),
-    Column("names", JSON, nullable=False),
-)
-imported_table = Table(
-    "imported_events",
-    metadata,
-    Column("import_id", String(40), primary_key=True),
-    Column("seq", BigInteger, primary_key=True, index=True, autoincrement=False),
-)
-_TABLES = (imports_table, imported_table)
 _import, _held, _event = imports_table.c, imported_table.c, events_table.c
 
 
@@ -50,8 +30,6 @@ class SqlImports:
 
     def __init__(self, database: SqlDatabase) -> None:
         self._database = database
-        with database.write() as connection:
-            metadata.create_all(connection, tables=_TABLES)
 
     def write(self, one: Import, events: Sequence[LiveEvent], known: Sequence[str] = ()) -> int:
         """See ImportLog."""

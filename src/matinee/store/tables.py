@@ -1,17 +1,52 @@
-"""The tables of the event log and of displayed lists. Tables of accounts and imports stand with their code."""
+"""The tables of a site's database, as its newest version has them.
+
+Changing one takes a step in `store/migrations/versions/` as well (docs/databases.md says how); a test compares the two
+on every kind of database.
+"""
+
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Dialect,
+    Double,
     Float,
     Index,
     Integer,
     MetaData,
     String,
     Table,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeEngine
+
+
+class Text(TypeDecorator[str]):
+    """Text that is compared by its bytes, trailing blanks and case included, whatever the database's default is."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self._length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """VARCHAR, with the binary collation of the server."""
+        return dialect.type_descriptor(String(self._length, collation=binary_collation(dialect)))
+
+
+def binary_collation(dialect: Dialect) -> str | None:
+    """The collation that compares bytes and pads nothing; None for SQLite, whose default it is."""
+    if dialect.name == "postgresql":
+        return "C"
+    if dialect.name in ("mysql", "mariadb"):
+        return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+    return None
+
 
 MAX_KEYS_PER_QUERY = 10_000
 """SQLite allows at most 32,766 values in a statement."""
@@ -21,16 +56,16 @@ events_table = Table(
     "events",
     metadata,
     Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("event_id", String(100)),
-    Column("user_id", String(200), nullable=False),
-    Column("item_id", String(200), nullable=False),
-    Column("kind", String(20), nullable=False),
-    Column("value", Float, nullable=False),
+    Column("event_id", Text(100)),
+    Column("user_id", Text(200), nullable=False),
+    Column("item_id", Text(200), nullable=False),
+    Column("kind", Text(20), nullable=False),
+    Column("value", Float().with_variant(Double(), "mysql", "mariadb"), nullable=False),  # FLOAT has 4 bytes there
     Column("at", BigInteger, nullable=False),
-    Column("model", String(100)),
-    Column("list_id", String(100)),
+    Column("model", Text(100)),
+    Column("list_id", Text(100)),
     Column("position", Integer),
-    Column("version", String(40)),
+    Column("version", Text(40)),
     UniqueConstraint("user_id", "event_id"),
     Index("events_by_user", "user_id", "at", "seq"),
     sqlite_autoincrement=True,  # a seq is never reused, even after the last event is deleted
@@ -38,11 +73,58 @@ events_table = Table(
 lists_table = Table(
     "lists",
     metadata,
-    Column("list_id", String(100), primary_key=True),
-    Column("user_id", String(200), nullable=False, index=True),
-    Column("name", String(40), nullable=False),
-    Column("model", String(100), nullable=False),
-    Column("version", String(40), nullable=False),
+    Column("list_id", Text(100), primary_key=True),
+    Column("user_id", Text(200), nullable=False, index=True),
+    Column("name", Text(40), nullable=False),
+    Column("model", Text(100), nullable=False),
+    Column("version", Text(40), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("items", JSON, nullable=False),
+)
+visitors_table = Table(
+    "visitors",
+    metadata,
+    Column("token_hash", Text(64), primary_key=True),
+    Column("user_id", Text(200), nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+)
+members_table = Table(
+    "members",
+    metadata,
+    Column("user_id", Text(200), primary_key=True),
+    Column("name", Text(200), nullable=False),
+    Column("name_key", Text(64), nullable=False, unique=True),
+    Column("password", Text(200), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+)
+sessions_table = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", Text(64), primary_key=True),
+    Column("session_id", Text(32), nullable=False, unique=True),
+    Column("user_id", Text(200), nullable=False, index=True),
+    Column("device", Text(60), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+)
+moved_table = Table(
+    "moved_guests",
+    metadata,
+    Column("token_hash", Text(64), primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+)
+imports_table = Table(
+    "imports",
+    metadata,
+    Column("import_id", Text(40), primary_key=True),
+    Column("user_id", Text(200), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("names", JSON, nullable=False),
+)
+imported_table = Table(
+    "imported_events",
+    metadata,
+    Column("import_id", Text(40), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, index=True, autoincrement=False),
 )
