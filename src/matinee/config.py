@@ -176,6 +176,8 @@ class EvaluationConfig(Config):
     """A target of this value and more counts as liked; without it 4 of 5 stars, or as far up another scale."""
     disliked_to: float | None = None
     """A target of this value and less counts as disliked; without it 2 of 5 stars, or as far up another scale."""
+    explanations: bool = False
+    """Test the reasons of the lists: whether items fall without the events that explain them."""
     rerank: Rerank | None = None
     """Re-rank lists as on the site, for example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
 

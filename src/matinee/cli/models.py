@@ -83,12 +83,17 @@ def evaluate(
     chosen: Chosen,
     model: str | None = typer.Argument(None, help="A model of the registry, or an artefact.", show_default=False),
     figure: Path | None = typer.Option(None, "--figure", help="Save a figure of predicted values (png, svg, pdf)."),
+    explanations: bool = typer.Option(
+        False, "--explanations", help="Test the reasons of the lists: whether items fall without what explains them."
+    ),
     json: bool = Json,
 ) -> None:
     """Fit a model on the training part of a split and evaluate it, or evaluate an artefact."""
     from matinee.report.files import require_figure
 
     fitted, experiment = _artefact_or_model(model, experiment, chosen)
+    if explanations:
+        experiment = _with_explanations(experiment)
     require_figure(figure)
     _require_predictions(experiment, figure)
     with progress() as (on_step, on_epoch):
@@ -229,6 +234,14 @@ def _reports(
         reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
         for reports in per_model
     ]
+
+
+def _with_explanations(experiment: Experiment) -> Experiment:
+    """The experiment with the test of explanations. Raises UsageError for a split that it cannot be made on."""
+    if experiment.split.split == "session" or len(_folds(experiment)) > 1:
+        what = "one history a user: use another split than session" if experiment.split.split == "session" else "--fold"
+        raise UsageError(f"--explanations needs {what}")
+    return experiment.model_copy(update={"evaluation": experiment.evaluation.model_copy(update={"explanations": True})})
 
 
 def _require_predictions(experiment: Experiment, figure: Path | None) -> None:

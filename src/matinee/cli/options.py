@@ -33,8 +33,8 @@ SECTIONS: dict[str, type[Config]] = {
 }
 FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k"}
 """Options with another name than their field; `--at` is the column of times."""
-OMITTED = {("split", "path")}
-"""Fields without an option: the path is in `--split files:PATH`."""
+OMITTED = {("split", "path"), ("evaluation", "explanations")}
+"""Fields without an option: the path is in `--split files:PATH`, and `evaluate` has a flag for explanations."""
 TITLES = {
     "columns": "Columns of a table",
     "filters": "Filters",

@@ -13,6 +13,7 @@ from matinee.config import EvaluationConfig, PartName
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Exposures, intervals
+from matinee.evaluation.explanations import ExplanationTest, measure_explanations
 from matinee.evaluation.liking import Scale, count_users, measure_liking, require_scale, scale_of
 from matinee.evaluation.metrics import (
     LOWER_IS_BETTER,
@@ -77,6 +78,7 @@ def evaluate(
     others = {name: PerUser(column) for name, column in _liking(task, items, scale, config.k).items()}
     new = measure_new(model, task, items_held_out(split, config.on), config.k, cold)
     others |= {name: PerUser(column) for name, column in new.items()}
+    explanations = _test_explanations(model, task, items, config, rng) if config.explanations else None
     predicted = _predict(model, task) if model.predicts_values else None
     others |= {} if predicted is None else errors_of_values(predicted, task.judged.values, task.judged.starts)
     per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, others)
@@ -100,6 +102,7 @@ def evaluate(
         liking=None if scale is None else asdict(scale) | {"users": count_users(per_user)},
         calibration=() if predicted is None else calibration(predicted, task.judged, rng, config.samples),
         segments=segments,
+        explanations=explanations,
         read_notes=(*split.data.notes, *split.notes),
         user_rows=task.user_rows,
         per_user=per_user,
@@ -182,6 +185,17 @@ def _known_mean(values: FloatArray, metric: str) -> float:
     if np.isnan(mean):
         raise MatineeError(f"{metric} has no value for any user of this split; monitor another metric")
     return mean
+
+
+def _test_explanations(
+    model: Recommender[Any], task: Task, items: IntArray, config: EvaluationConfig, rng: np.random.Generator
+) -> ExplanationTest:
+    """See measure_explanations. Raises MatineeError for a split by session, whose users have many histories."""
+    if not isinstance(task.histories, Histories):
+        raise MatineeError("explanations are tested with one history a user, which a split by session has not")
+    # a generator of its own, so that the intervals of the metrics stay those of a report without this test
+    own = np.random.default_rng(rng.bit_generator.seed_seq.spawn(1)[0])  # type: ignore[attr-defined]
+    return measure_explanations(model, task.histories, task.masked, items, rng=own, samples=config.samples)
 
 
 def _predict(model: Recommender[Any], task: Task) -> FloatArray:

@@ -12,6 +12,7 @@ from matinee.config import Rerank, ValuesConfig
 from matinee.data.split_settings import settings_of
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import Interval
+from matinee.evaluation.explanations import ExplanationTest
 from matinee.evaluation.metrics import PerUser, parse_metric
 from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
@@ -26,7 +27,8 @@ class Report:
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
     their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
-    target, None without ratings; calibration: predicted values against actual ones; read_notes: what reading, filtering
+    target, None without ratings; calibration: predicted values against actual ones; explanations: whether reasons hold,
+    if asked for; read_notes: what reading, filtering
     and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value per user) are for
     paired tests and not in the JSON.
     """
@@ -49,6 +51,7 @@ class Report:
     liking: dict[str, Any] | None = None
     calibration: tuple[CalibrationBin, ...] = ()
     segments: tuple[Segment, ...] = ()
+    explanations: ExplanationTest | None = None
     read_notes: tuple[str, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)
@@ -61,6 +64,7 @@ class Report:
         fields["metrics"] = {name: asdict(interval) for name, interval in self.metrics.items()}
         fields["calibration"] = [asdict(each) for each in self.calibration]
         fields["segments"] = [asdict(segment) for segment in self.segments]
+        fields["explanations"] = self.explanations and self.explanations.to_json()
         plain: dict[str, Any] = _plain(fields)
         return plain
 
@@ -117,6 +121,8 @@ class Report:
                 "liked: {liked_from:g} and more ({users[liked]:,} users have such a target); disliked: {disliked_to:g} "
                 "and less ({users[disliked]:,} users)".format_map(self.liking)
             )
+        if self.explanations is not None:
+            notes.append(str(self.explanations))
         return notes
 
     def table(self) -> str:
