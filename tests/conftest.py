@@ -39,7 +39,7 @@ def bundled() -> Dataset:
 
 FITS = {"fitted"}
 """Fixtures that fit models on the bundled data."""
-SITES = {"app", "open_app", "client", "open_client", "artefact_paths", "measured_paths", "address", "engine"}
+SITES = {"app", "client", "artefact_paths", "measured_paths", "address", "engine"}
 """Fixtures that train what a site serves, and open it."""
 FOLDERS = {"contract": "fits", "browser": "browser", "reference": "reference"}
 """Folders of which every test has a mark."""

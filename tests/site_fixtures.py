@@ -18,6 +18,7 @@ from matinee.models import create
 from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
 from matinee.serve.http.csrf import FIELD, form_token
+from matinee.store.api_keys import Scope
 from matinee.store.artefact import Artefact, save
 from matinee.store.database import SqlDatabase
 from matinee.training.run import Run
@@ -68,12 +69,10 @@ def app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
     return create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/site.db", clock=lambda: NOW, hasher=CHEAP)
 
 
-@pytest.fixture
-def open_app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
-    """The same with an open API."""
-    return create_app(
-        artefact_paths, db_url=f"sqlite:///{tmp_path}/open.db", clock=lambda: NOW, api_open=True, hasher=CHEAP
-    )
+def key_headers(app: FastAPI, *scopes: Scope) -> dict[str, str]:
+    """The headers of a request with a new API key that has these scopes."""
+    _, text = app.state.site.api_keys.create("a program", scopes)
+    return {"Authorization": f"Bearer {text}"}
 
 
 def routes_of(router: FastAPI | APIRouter) -> Iterator[Route]:
@@ -125,11 +124,4 @@ class SiteClient(TestClient):
 def client(app: FastAPI) -> Iterator[TestClient]:
     """A browser with cookies and redirects."""
     with SiteClient(app) as client:
-        yield client
-
-
-@pytest.fixture
-def open_client(open_app: FastAPI) -> Iterator[TestClient]:
-    """A program that uses the open API."""
-    with TestClient(open_app) as client:
         yield client

@@ -75,17 +75,6 @@ def test_events_are_safe_to_send_twice_and_go_all_or_none(client: TestClient, ap
     assert count_events(site_of(app).database) == 2
 
 
-def test_only_an_open_api_serves_any_user(client: TestClient, open_client: TestClient) -> None:
-    event = {"item_id": ALIEN, "kind": "watched", "user_id": 42}
-    assert client.get("/api/v1/recommendations?user_id=42").status_code == 403
-    refused = client.post("/api/v1/events", json=event)
-    assert refused.status_code == 403
-    assert "--api-open" in refused.json()["detail"]
-    assert open_client.post("/api/v1/events", json=event).status_code == 201
-    assert "set-cookie" not in open_client.post("/api/v1/events", json=event).headers
-    assert open_client.get("/api/v1/recommendations?user_id=42").json()["history_length"] == 1
-
-
 def test_items_are_found_and_described(client: TestClient) -> None:
     found = client.get("/api/v1/items", params={"query": "the matrx", "k": 3}).json()
     assert found[0] == client.get(f"/api/v1/items/{MATRIX}").json()

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, data, lists, models, site
+from matinee.cli import backup, data, keys, lists, models, site
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -28,6 +28,7 @@ app.command()(lists.similar)
 app.command("map")(lists.map_)
 app.command()(site.serve)
 app.command()(site.doctor)
+app.add_typer(keys.app, name="keys")
 app.command()(backup.backup)
 app.command()(backup.restore)
 

@@ -71,7 +71,7 @@ def demo(
 
     db = f"sqlite:///{folder / 'visitors.sqlite3'}"
     default = "ease" if "ease" in names else names[0]
-    serve_site(paths, "127.0.0.1", port, db, on_ready, default=default, api_open=True)
+    serve_site(paths, "127.0.0.1", port, db, on_ready, default=default)
 
 
 def serve(
@@ -79,14 +79,11 @@ def serve(
     host: str = Host,
     port: int = Port,
     db: str = Database,
-    api_open: bool = typer.Option(
-        False, "--api-open", help="Let the API read and write the events of all users, not only the caller's."
-    ),
 ) -> None:
     """Serve artefacts as a site and an API; the first one makes the default list."""
     from matinee.serve.app import serve as serve_site
 
-    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]), api_open=api_open)
+    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]))
 
 
 def doctor(

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from matinee.errors import MatineeError
 from matinee.recommender import Engine
 from matinee.serve import api, pages
+from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
@@ -29,6 +30,7 @@ from matinee.serve.site import Site
 from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.serve.transfer.importer import Importer
 from matinee.store.accounts import SqlAccounts
+from matinee.store.api_keys import SqlApiKeys
 from matinee.store.artefact import Artefact, load
 from matinee.store.database import SqlDatabase
 from matinee.store.imports import SqlImports
@@ -46,22 +48,20 @@ def create_app(
     db_url: str = DEFAULT_DB,
     clock: Callable[[], float] = time.time,
     default: str | None = None,
-    api_open: bool = False,
     hasher: PasswordHasher | None = None,
     strict: bool = True,
 ) -> FastAPI:
     """The site over these artefacts and this database.
 
-    clock: UTC seconds; default: the model of "for you"; api_open: whether the API reads and writes for any user id,
-    not only for the session of the request; hasher: of passwords, argon2id with its authors' settings by default.
-    strict: whether an artefact that cannot be used is an error; otherwise it is left out.
+    clock: UTC seconds; default: the model of "for you"; hasher: of passwords, argon2id with its authors' settings by
+    default. strict: whether an artefact that cannot be used is an error; otherwise it is left out.
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts were fitted on different data.
     """
     paths = [Path(path) for path in artefact_paths]
     artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
-    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, api_open=api_open, hasher=hasher)
+    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher)
     site = replace(site, left_out=tuple(left_out))
 
     app = _new_app(site)
@@ -101,7 +101,6 @@ def build_site(
     db_url: str,
     clock: Callable[[], float],
     default: str | None,
-    api_open: bool,
     hasher: PasswordHasher | None = None,
 ) -> Site:
     """The services of a site. Raises MatineeError as create_app."""
@@ -122,9 +121,9 @@ def build_site(
             search=TitleSearch(first.catalogue, first.popularity),
             covers=Covers(first.catalogue),
             clock=clock,
-            api_open=api_open,
             impressions=SqlImpressions(database),
             accounts=Accounts(book, clock, hasher),
+            api_keys=ApiKeys(SqlApiKeys(database), clock),
             importer=Importer(first.items, first.catalogue, first.popularity),
             imports=SqlImports(database),
         )
@@ -141,7 +140,6 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     *,
     default: str | None = None,
-    api_open: bool = False,
 ) -> None:
     """Run the site until it is interrupted. on_ready: called with the site's address; port: 0 for any free one.
 
@@ -150,7 +148,7 @@ def serve(
     """
     with _listen(host, port) as listener:
         try:
-            app = create_app(artefacts, db_url=db, default=default, api_open=api_open, strict=False)
+            app = create_app(artefacts, db_url=db, default=default, strict=False)
         except MatineeError as error:
             app = unavailable_app(str(error))
         name = f"[{host}]" if ":" in host else host

@@ -11,6 +11,7 @@ from matinee.config import Rerank
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.recommender import Engine, Recommendation
+from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
@@ -50,8 +51,7 @@ class VisitorState:
 class Site:
     """The services behind the pages and the API.
 
-    clock: UTC seconds; api_open: whether the API serves any user id; left_out: folders of artefacts that cannot be
-    served.
+    clock: UTC seconds; left_out: folders of artefacts that cannot be served.
     """
 
     engine: Engine
@@ -61,9 +61,9 @@ class Site:
     search: TitleSearch
     covers: Covers
     clock: Callable[[], float]
-    api_open: bool
     impressions: ImpressionLog
     accounts: Accounts
+    api_keys: ApiKeys
     importer: Importer
     imports: ImportLog
     left_out: tuple[str, ...] = ()

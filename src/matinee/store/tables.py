@@ -86,7 +86,7 @@ visitors_table = Table(
     metadata,
     Column("token_hash", Text(64), primary_key=True),
     Column("user_id", Text(200), nullable=False, index=True),
-    Column("created", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False, index=True),
 )
 members_table = Table(
     "members",
@@ -127,4 +127,15 @@ imported_table = Table(
     metadata,
     Column("import_id", Text(40), primary_key=True),
     Column("seq", BigInteger, primary_key=True, index=True, autoincrement=False),
+)
+api_keys_table = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text(16), primary_key=True),
+    Column("name", Text(100), nullable=False),
+    Column("scopes", Text(100), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger),
+    Column("revoked", BigInteger),
+    Column("secret_hash", Text(64), nullable=False),
 )

@@ -1,17 +1,20 @@
-"""What requests of the API ask for: an item, a model, a length, a history."""
+"""What requests of the API ask for: an API key, an item, a model, a length, a history."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
-from fastapi import Depends, HTTPException, Query, Request
-from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
+from fastapi import Depends, HTTPException, Query, Request, Security
+from fastapi.security import HTTPBearer
+from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.ranking.allowed import Allowed, allow
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.site import MAX_K, Site, VisitorState
+from matinee.store.api_keys import ApiKey, Scope
 from matinee.vocab import UNKNOWN, Id
 
 MAX_HISTORY = 1000
@@ -19,6 +22,57 @@ UNPROCESSABLE = 422
 
 Length = Annotated[int, Query(ge=1, le=MAX_K, description="How many, at most.")]
 Model = Annotated[str | None, Query(max_length=100, description="A served model; the site's default if left out.")]
+
+_bearer = HTTPBearer(auto_error=False, description="An API key, made with `matinee keys create`.")
+
+
+def get_key(request: Request, site: CurrentSite, _: Annotated[object, Security(_bearer)]) -> ApiKey | None:
+    """The API key of the request; None if it has none. 401 for one that is not valid: it is never ignored."""
+    sent = request.headers.getlist("authorization")
+    if not sent:
+        return None
+    scheme, _, text = sent[0].partition(" ")
+    key = site.api_keys.find(text) if len(sent) == 1 and scheme.lower() == "bearer" else None
+    if key is None:
+        raise HTTPException(
+            HTTP_401_UNAUTHORIZED,
+            "the API key is unknown, revoked or expired; send one as `Authorization: Bearer KEY`",
+            {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+    return key
+
+
+CurrentKey = Annotated[ApiKey | None, Depends(get_key)]
+
+
+def require_key(key: ApiKey | None, scope: Scope) -> ApiKey:
+    """The key, if it has the scope. Raises HTTPException: 401 without a key, 403 for one without the scope."""
+    if key is None:
+        raise HTTPException(
+            HTTP_401_UNAUTHORIZED,
+            f"this needs an API key with the scope {scope} (`matinee keys create`): Authorization: Bearer KEY; "
+            "without one, the API serves the session of the caller and a given history",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    if not key.allows(scope):
+        raise HTTPException(
+            HTTP_403_FORBIDDEN,
+            f"this needs the scope {scope}; the key {key.key_id} has {', '.join(key.scopes)}",
+            {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        )
+    return key
+
+
+def require_scope(scope: Scope) -> Callable[..., ApiKey]:
+    """A dependency of routes that need an API key: `key: Annotated[ApiKey, Depends(require_scope("admin"))]`.
+
+    401 without a valid key, 403 for one without the scope.
+    """
+
+    def check(key: CurrentKey) -> ApiKey:
+        return require_key(key, scope)
+
+    return check
 
 
 def get_item_row(site: CurrentSite, item_id: str) -> int:
@@ -38,7 +92,10 @@ def get_allowed(
 def get_state(
     request: Request,
     site: CurrentSite,
-    user_id: Annotated[str | None, Query(max_length=200, description="If the API is open.")] = None,
+    key: CurrentKey,
+    user_id: Annotated[
+        str | None, Query(max_length=200, description="Any user; with an API key that has the scope read.")
+    ] = None,
     history: Annotated[str | None, Query(max_length=20_000, description="Item ids: 1,2,3, oldest first.")] = None,
 ) -> VisitorState:
     """The state to recommend for: a given history, a user's, or that of the visitor of this session."""
@@ -47,7 +104,7 @@ def get_state(
     if history is not None:
         return replace(site.state_of(None), history=_parse_history(site, history))
     if user_id is not None:
-        require_open(site)
+        require_key(key, "read")
     return site.state_of(user_id if user_id is not None else site.visitors.user_id(request))
 
 
@@ -62,16 +119,6 @@ def find_item_row(site: Site, item_id: Id, status: int) -> int:
         return site.row_of(item_id)
     except MatineeError as error:
         raise HTTPException(status, str(error)) from None
-
-
-def require_open(site: Site) -> None:
-    """Raises HTTPException unless the API is open."""
-    if not site.api_open:
-        raise HTTPException(
-            HTTP_403_FORBIDDEN,
-            "user_id is only for sites whose API is open (--api-open); leave it out to use your own session, "
-            "or give a history",
-        )
 
 
 def _split_ids(text: str) -> list[Id]:

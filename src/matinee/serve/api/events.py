@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from matinee.serve.api.dependencies import UNPROCESSABLE, find_item_row, require_open
+from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, find_item_row, require_key
 from matinee.serve.api.schemas import EventIn, EventsOut
 from matinee.serve.dependencies import CurrentSite
 from matinee.store.protocols import LiveEvent
@@ -16,13 +16,15 @@ router = APIRouter(tags=["events"])
 
 
 @router.post("/api/v1/events", status_code=201)
-def events(request: Request, response: Response, site: CurrentSite, sent: EventIn | list[EventIn]) -> EventsOut:
+def events(
+    request: Request, response: Response, site: CurrentSite, key: CurrentKey, sent: EventIn | list[EventIn]
+) -> EventsOut:
     """Write one event or a list of them, all or none."""
     batch = sent if isinstance(sent, list) else [sent]
     if not 1 <= len(batch) <= MAX_EVENTS:
         raise HTTPException(UNPROCESSABLE, f"{len(batch)} events; send 1 to {MAX_EVENTS} at a time")
     if any(event.user_id is not None for event in batch):
-        require_open(site)
+        require_key(key, "write")
     now = site.now()
     for event in batch:
         if event.at is not None and event.at > now + CLOCK_SLACK:

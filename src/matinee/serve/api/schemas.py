@@ -93,7 +93,7 @@ class EventIn(_Strict):
     event_id: str | None = Field(None, min_length=1, max_length=100)
     """Your own id for the event: sent twice, it is written once."""
     user_id: int | str | None = Field(None)
-    """Only if the API is open; by default the visitor of this session."""
+    """Any user, with an API key that has the scope write; by default the visitor of this session."""
     model: str | None = Field(None, max_length=100)
     list_id: str | None = Field(None, max_length=100)
     position: int | None = Field(None, ge=1, le=10_000)

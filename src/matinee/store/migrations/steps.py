@@ -18,8 +18,14 @@ def drop_column(table: str, name: str) -> None:
 
 def create_index(name: str, table: str, columns: list[str], *, unique: bool = False) -> None:
     """Create an index unless one of this name is there."""
-    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+    if name not in _indexes(table):
         op.create_index(name, table, columns, unique=unique)
+
+
+def drop_index(name: str, table: str) -> None:
+    """Drop an index if it is there."""
+    if name in _indexes(table):
+        op.drop_index(name, table)
 
 
 def create_table(name: str, *parts: "sa.Column[object] | sa.schema.SchemaItem") -> None:
@@ -34,3 +40,7 @@ def drop_table(name: str) -> None:
 
 def _columns(table: str) -> set[str]:
     return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def _indexes(table: str) -> set[str | None]:
+    return {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}

@@ -1,0 +1,106 @@
+"""The command keys: API keys of a site, in its database."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from matinee.cli.options import Json
+from matinee.cli.output import print_json, say, table, warn
+from matinee.cli.site import Database
+from matinee.errors import MatineeError
+
+if TYPE_CHECKING:
+    from matinee.serve.accounts.api_keys import ApiKeys
+    from matinee.store.api_keys import ApiKey
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the API keys of a site.")
+
+
+@app.command()
+def create(
+    name: str = typer.Argument(..., metavar="NAME", help="Which program uses the key."),
+    scopes: str = typer.Option(
+        ..., "--scopes", metavar="A,B,...", help="read (lists of any user), write (events of any user), admin (all)."
+    ),
+    days: int = typer.Option(None, "--days", metavar="N", help="Until the key expires; never by default."),
+    db: str = Database,
+    json: bool = Json,
+) -> None:
+    """Make an API key and print it, once: only its hash is stored."""
+    from matinee.serve.accounts.api_keys import read_scopes
+
+    chosen = read_scopes(scopes)
+    with _keys(db) as keys:
+        key, text = keys.create(name, chosen, days)
+    if json:
+        print_json(_values(key) | {"key": text})
+    else:
+        warn(f"key {key.key_id} for {key.name}, {', '.join(key.scopes)}; keep it now, it is not stored:")
+        say(text)
+
+
+@app.command("list")
+def list_(db: str = Database, json: bool = Json) -> None:
+    """List the API keys, revoked and expired ones too."""
+    with _keys(db, must_exist=True) as keys:
+        found = keys.all()
+    if json:
+        print_json({"keys": [_values(key) for key in found]})
+        return
+    columns = ["key", "name", "scopes", "created", "expires", "state"]
+    rows = [
+        (key.key_id, key.name, ",".join(key.scopes), _day(key.created), _day(key.expires) or "never", _state(key))
+        for key in found
+    ]
+    say(table(None, columns, rows) if rows else "no keys; make one with `matinee keys create NAME --scopes read`")
+
+
+@app.command()
+def revoke(
+    key_id: str = typer.Argument(..., metavar="KEY", help="The key's id, from `matinee keys list`."),
+    db: str = Database,
+    json: bool = Json,
+) -> None:
+    """End an API key; the next request with it is refused."""
+    with _keys(db, must_exist=True) as keys:
+        keys.revoke(key_id)
+    if json:
+        print_json({"key_id": key_id, "state": "revoked"})
+    else:
+        say(f"key {key_id} is revoked")
+
+
+@contextmanager
+def _keys(db: str, *, must_exist: bool = False) -> "Iterator[ApiKeys]":
+    """The keys in a database, which is made if it may be. Raises MatineeError if it cannot be opened."""
+    from matinee.serve.accounts.api_keys import ApiKeys
+    from matinee.store.api_keys import SqlApiKeys
+    from matinee.store.backup import database_file
+    from matinee.store.database import SqlDatabase
+
+    is_file = "://" not in db or db.startswith("sqlite")
+    if must_exist and is_file and not (path := database_file(db)).is_file():
+        raise MatineeError(f"there is no database at {path}; --db names that of the site")
+    database = SqlDatabase(db)
+    try:
+        yield ApiKeys(SqlApiKeys(database), time.time)
+    finally:
+        database.close()
+
+
+def _values(key: "ApiKey") -> dict[str, Any]:
+    kept = {name: value for name, value in asdict(key).items() if name != "secret_hash"}
+    return kept | {"scopes": list(key.scopes), "state": _state(key)}
+
+
+def _state(key: "ApiKey") -> str:
+    return "revoked" if key.revoked is not None else "valid" if key.is_valid_at(int(time.time())) else "expired"
+
+
+def _day(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).date().isoformat()
