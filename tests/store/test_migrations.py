@@ -118,7 +118,7 @@ def test_a_database_of_version_3_is_taken_over_without_loss(tmp_path: Path, tabl
         keep = {"events", "schema_version", *(("lists",) if tables == "events, lists" else ())}
         for table in metadata.sorted_tables if tables != "all" else ():
             if table.name not in keep:
-                table.drop(connection)
+                table.drop(connection, checkfirst=True)
     old.close()
     new = SqlDatabase(f"sqlite:///{path}")
     with new.read() as connection:
