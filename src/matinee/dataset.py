@@ -1,7 +1,8 @@
 """Events, a log in columns, and the data set around them."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.catalogue import Catalogue
+from matinee.item_table import ItemTable
+from matinee.nouns import ITEM, Noun
 from matinee.vocab import Vocab
 
 
@@ -64,13 +67,23 @@ def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """A kind of event in a log, such as `purchase`. events: how many; value: of each, None if they differ."""
+
+    events: int
+    value: float | None = None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A log with its vocabularies and catalogue.
 
     kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order
     counts; notes: what reading and filtering took and changed, one sentence each, for display; read: for each table its
-    columns by role, unused columns and dropped lines, ready for JSON.
+    columns by role, unused columns and dropped lines, ready for JSON; table: what else is known of items, those of
+    the data and others; noun: what an item is called; source: `MovieLens`, or empty for data of one's own; event_kinds:
+    by name, the most frequent first, empty where the log does not name kinds.
     """
 
     name: str
@@ -82,11 +95,20 @@ class Dataset:
     timed: bool = True
     notes: tuple[str, ...] = ()
     read: tuple[dict[str, Any], ...] = ()
+    table: ItemTable | None = None
+    noun: Noun = ITEM
+    source: str = ""
+    event_kinds: Mapping[str, EventKind] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.users):,} users, {len(self.items):,} items, {len(self.events):,} events"
         times = "with" if self.timed else "without"
         return "\n".join([f"{self.name} ({self.kind}s, {times} times): {sizes}", *(f"  {note}" for note in self.notes)])
+
+    @cached_property
+    def item_table(self) -> ItemTable:
+        """All that is known of the items, by item row: the columns of `table`, and the catalogue's."""
+        return ItemTable.of_items_with(self.items, self.catalogue, self.table)
 
     @cached_property
     def user_starts(self) -> IntArray:
@@ -112,6 +134,10 @@ class Dataset:
             "events": len(self.events),
             "fingerprint": self.fingerprint,
         }
+
+    def with_table(self, table: ItemTable) -> "Dataset":
+        """A copy that knows of its items what a table says, and what was known before where the table says nothing."""
+        return replace(self, table=table.of_items(self.items).filled_from(self.item_table))
 
     def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
         """The data set with a subset of its events; users and items without events are dropped."""

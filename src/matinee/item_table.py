@@ -38,6 +38,12 @@ class ItemTable:
         lists = {"genres": catalogue.genres} | ({"tags": catalogue.tags} if catalogue.tags else {})
         return cls(items, catalogue.titles, np.array(catalogue.years, dtype=np.int32), lists)
 
+    @classmethod
+    def of_items_with(cls, items: Vocab, catalogue: Catalogue, table: "ItemTable | None") -> "ItemTable":
+        """What a table of any items and a catalogue of these items know of them; the table's word counts first."""
+        own = cls.of_catalogue(items, catalogue)
+        return own if table is None else table.of_items(items).filled_from(own)
+
     def __len__(self) -> int:
         return len(self.items)
 
@@ -63,10 +69,23 @@ class ItemTable:
             np.where(self.years > 0, self.years, other.years),
             _merge(self.lists, other.lists),
             _merge(self.texts, other.texts),
-            {**other.numbers, **self.numbers},
-            self.links or other.links,
-            self.pictures or other.pictures,
+            {
+                **other.numbers,
+                **{name: _known(column, other.numbers.get(name)) for name, column in self.numbers.items()},
+            },
+            _filled(self.links, other.links),
+            _filled(self.pictures, other.pictures),
         )
+
+
+def _known(own: FloatArray, other: FloatArray | None) -> FloatArray:
+    return own if other is None else np.where(np.isnan(own), other, own)
+
+
+def _filled(own: Texts, other: Texts) -> Texts:
+    if not own or not other:
+        return own or other
+    return tuple(mine or theirs for mine, theirs in zip(own, other, strict=True))
 
 
 def _merge(own: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

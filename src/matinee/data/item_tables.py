@@ -17,7 +17,7 @@ from matinee.reading.cells import read_ids
 from matinee.reading.columns import plain_name
 from matinee.reading.table import Table, as_table
 from matinee.titles import split_year
-from matinee.vocab import UNKNOWN, Vocab
+from matinee.vocab import Vocab
 
 SEQUENCES = (list, tuple, np.ndarray)
 NAMES = {
@@ -89,11 +89,11 @@ def items_of(frame: Any = None, **columns: object) -> ItemTable:  # noqa: ANN401
 
 
 def add_items(data: Dataset, table: ItemTable) -> Dataset:
-    """The data set with the items that only the table has, without events; the same events in other rows.
+    """The data set with what a table knows of items, and with the items that only the table has, without events.
 
-    Raises DataError if the ids of one are numbers and those of the other text.
+    Events are the same, in other rows. Raises DataError if the ids of one are numbers and those of the other text.
     """
-    if len(table) == 0 or (data.items.rows(table.items.ids) != UNKNOWN).all():
+    if len(table) == 0:
         return data
     if data.items.numeric != table.items.numeric:
         kinds = ["numbers" if vocab.numeric else "text" for vocab in (data.items, table.items)]
@@ -102,18 +102,19 @@ def add_items(data: Dataset, table: ItemTable) -> Dataset:
         )
     items = Vocab(np.union1d(data.items.ids, table.items.ids))
     rows = items.rows(data.items.ids)
-    merged = ItemTable.of_catalogue(data.items, data.catalogue).of_items(items).filled_from(table.of_items(items))
+    merged = table.of_items(items).filled_from(data.item_table.of_items(items))
     counts = data.catalogue.counts
     catalogue = Catalogue(
         tuple(title or str(items.id(row)) for row, title in enumerate(merged.titles)),
         tuple(merged.years.tolist()),
         merged.lists.get("genres", ((),) * len(items)),
-        merged.lists.get("tags", ()) if data.catalogue.tags else (),
+        merged.lists.get("tags", ()),
         None if counts is None else np.bincount(rows, counts, minlength=len(items)).astype(counts.dtype),
     )
     events = replace(data.events, item_rows=rows[data.events.item_rows].astype(np.int32))
-    note = f"{len(items) - len(data.items):,} items have no event and are from the table of items alone"
-    return replace(data, items=items, events=events, catalogue=catalogue, notes=(*data.notes, note))
+    n_new = len(items) - len(data.items)
+    notes = (f"{n_new:,} items have no event and are from the table of items alone",) if n_new else ()
+    return replace(data, items=items, events=events, catalogue=catalogue, notes=(*data.notes, *notes), table=merged)
 
 
 def _with_joined_lists(frame: Any) -> Any:  # noqa: ANN401 - any frame

@@ -9,7 +9,7 @@ import numpy as np
 
 from matinee.config import ColumnsConfig
 from matinee.data.labels import TEST, TRAIN, Labels
-from matinee.data.log import Log, Repeats, assemble, assemble_parts, check_scale, titles_of
+from matinee.data.log import MOVIELENS, Log, Repeats, assemble, assemble_parts, check_scale, titles_of
 from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
@@ -115,4 +115,5 @@ def _read_bundled(now: Instant) -> Log:
         ratings = read_table(read_bytes(folder / "ratings.parquet"), "bundled ratings")
         movies = read_table(read_bytes(folder / "movies.parquet"), "bundled movies")
     log = log_of(ratings, SNIFFED, now)
-    return replace(log, read=None, titles=titles_of(movies.frame.rename({"movieId": "id"})))
+    titles = titles_of(movies.frame.rename({"movieId": "id"}))
+    return replace(log, read=None, titles=titles, source=MOVIELENS)

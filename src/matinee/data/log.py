@@ -12,10 +12,13 @@ from matinee.catalogue import Catalogue, split_genres
 from matinee.data.notes import read_notes, read_record, titles_note, value_notes
 from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import DataError
+from matinee.nouns import ITEM, MOVIE, Noun, noun_of_column
 from matinee.reading.table import Read
 from matinee.vocab import UNKNOWN, Id, IdArray, Vocab, as_ids
 
 Repeats = Literal["last", "keep"]
+MOVIELENS = "MovieLens"
+"""The source of logs that are GroupLens's, which asks for credit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Log:
     """N checked events, in log order.
 
     users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
-    read: what the reader took of the table, None for logs that are not one.
+    read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty.
     """
 
     where: str
@@ -48,9 +51,17 @@ class Log:
     titles: Titles | None = None
     notes: tuple[str, ...] = field(default=())
     read: Read | None = None
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def noun(self) -> Noun:
+        """What the items are called: movies where the data or a table of titles says so, else by the items' column."""
+        if self.source == MOVIELENS or (self.titles and "movie" in self.titles.where.rpartition("/")[2].lower()):
+            return MOVIE
+        return noun_of_column(self.read.roles["item"]) if self.read else ITEM
 
 
 def titles_of(frame: pl.DataFrame, where: str = "") -> Titles:
@@ -134,6 +145,8 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         timed=logs[0].times is not None,
         notes=tuple(dict.fromkeys([*notes, *titles_notes, *values_notes])),
         read=tuple(read_record(read) for read, _ in reads),
+        noun=logs[0].noun,
+        source=logs[0].source,
     )
     return data, parts
 

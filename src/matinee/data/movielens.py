@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from matinee.config import ColumnsConfig
-from matinee.data.log import Log, Titles, titles_of
+from matinee.data.log import MOVIELENS, Log, Titles, titles_of
 from matinee.data.tables import read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
@@ -29,6 +29,7 @@ _GENRES_100K = (
 )
 LATIN = "latin-1"
 """The encoding of the older generations, where a file is not UTF-8."""
+_MOST_STARS = 5
 MAX_TAGS = 8
 """Maximum number of tags kept per movie."""
 
@@ -61,7 +62,16 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
         log = read_log(raw, where, columns, now)
     prefix = f"{folder}/" if folder else ""
     titles = read_titles(archive, prefix) or log.titles
-    return replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix)))
+    log = replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix)))
+    return replace(log, source=MOVIELENS) if _is_original(log) else log
+
+
+def _is_original(log: Log) -> bool:
+    """Whether a log in a file of MovieLens's names has its columns and stars too; MovieTweetings has 10 of them."""
+    roles = log.read.roles if log.read else {}
+    named = [roles.get(role) for role in ("user", "item", "value", "at")]
+    has_columns = named in (_HEADER.decode().strip().split(","), ["1", "2", "3", "4"])
+    return has_columns and log.values is not None and float(log.values.max(initial=0)) <= _MOST_STARS
 
 
 def read_titles(archive: Archive, folder: str) -> Titles | None:

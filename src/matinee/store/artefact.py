@@ -3,7 +3,8 @@
 manifest.json         format, versions, model and its config, data and split it was fitted on, metrics
 arrays.safetensors    the model's learned arrays, memory-mapped on reading
 histories.safetensors the training events of the known users
-items.parquet         id, title, year, genres and number of events of each item; tags if the data has them
+items.parquet         id, title, year, genres and number of events of each item; tags and the columns of a table of
+                      items if the data has them (`store.item_columns`)
 users.parquet         id of each known user
 
 This is format 2. Format 1 has the same files but older names of settings and arrays; `matinee.renamed` maps them.
@@ -12,7 +13,8 @@ This is format 2. Format 1 has the same files but older names of settings and ar
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,12 +26,15 @@ from scipy.sparse import csr_array
 
 from matinee import renamed
 from matinee.arrays import IntArray
-from matinee.catalogue import Catalogue, join_genres, split_genres
-from matinee.dataset import Dataset, Events
+from matinee.catalogue import Catalogue, join_genres
+from matinee.dataset import Dataset, EventKind, Events
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
+from matinee.item_table import ItemTable
 from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
+from matinee.nouns import MOVIE, Noun
+from matinee.store.item_columns import catalogue_of, columns_of, table_of
 from matinee.store.manifest import (
     ARRAYS,
     CURVES,
@@ -74,7 +79,8 @@ class Artefact:
     """A fitted model with everything needed to use it without its data set.
 
     popularity: [I], training events of each item; known: the histories of the users it was fitted on;
-    manifest: the content of manifest.json; path: the folder it was read from or saved to, None before that.
+    manifest: the content of manifest.json; path: the folder it was read from or saved to, None before that; table: what
+    the data set knew of its items beyond the catalogue, None if nothing.
     """
 
     model: Recommender[Any]
@@ -85,6 +91,7 @@ class Artefact:
     known: EventSource
     manifest: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    table: ItemTable | None = None
 
     @classmethod
     def of(
@@ -103,13 +110,42 @@ class Artefact:
             "data": data.describe(),
             "kind": data.kind,
             "value_map": model.value_map.to_json(),
+            "noun": data.noun.to_json(),
+            "source": data.source,
+            "event_kinds": {name: asdict(kind) for name, kind in data.event_kinds.items()},
             **(about or {}),
         }
         if (source := source_of(type(model))) is not None:
             manifest["model_source"] = source
         histories_source = EventSource(known, data.users)
         catalogue = data.catalogue.with_counts(train.popularity)
-        return cls(model, data.items, data.users, catalogue, train.popularity, histories_source, manifest)
+        known_users = data.users
+        return cls(
+            model, data.items, known_users, catalogue, train.popularity, histories_source, manifest, table=data.table
+        )
+
+    @cached_property
+    def item_table(self) -> ItemTable:
+        """All that is known of the items, by item row: titles, years, lists, texts, numbers, links and pictures."""
+        return ItemTable.of_items_with(self.items, self.catalogue, self.table)
+
+    @property
+    def noun(self) -> Noun:
+        """What an item is called; a movie in an artefact from before there were other words."""
+        return Noun(**self.manifest["noun"]) if "noun" in self.manifest else MOVIE
+
+    @property
+    def source(self) -> str:
+        """`MovieLens` if the model was fitted on GroupLens's data, which asks for credit; otherwise empty."""
+        if "source" in self.manifest:
+            return str(self.manifest["source"])
+        name = str(self.manifest.get("data", {}).get("name", ""))
+        return "MovieLens" if name == "bundled" or name.startswith(("ml-", "movielens")) else ""
+
+    @property
+    def event_kinds(self) -> dict[str, EventKind]:
+        """The kinds of events of the log by name, the most frequent first; empty if it does not name kinds."""
+        return {name: EventKind(**kind) for name, kind in self.manifest.get("event_kinds", {}).items()}
 
     @property
     def name(self) -> str:
@@ -179,7 +215,7 @@ def load(path: Path) -> Artefact:
         _read(path, ITEMS, _read_items),
         _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file, glob=False))),
     )
-    vocab, catalogue, popularity = items
+    vocab, catalogue, popularity, table = items
     events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
     model = _new_model(manifest, path)
     model.value_map = _value_map(path, manifest)
@@ -190,7 +226,8 @@ def load(path: Path) -> Artefact:
         rehearse(model, events, len(users), len(vocab))
 
     _read(path, ARRAYS, restore)
-    return Artefact(model, vocab, users, catalogue, popularity, EventSource(events, users), manifest, path)
+    known = EventSource(events, users)
+    return Artefact(model, vocab, users, catalogue, popularity, known, manifest, path, table)
 
 
 def _value_map(folder: Path, manifest: Mapping[str, Any]) -> ValueMap:
@@ -211,15 +248,13 @@ def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:
         raise damaged(folder, name, error) from None
 
 
-def _read_items(file: Path) -> tuple[Vocab, Catalogue, IntArray]:
-    """The ids, catalogue and popularity of the items."""
+def _read_items(file: Path) -> tuple[Vocab, Catalogue, IntArray, ItemTable | None]:
+    """The ids, catalogue and popularity of the items, and what else is known of them."""
     table = pl.read_parquet(file, glob=False)  # a folder may have brackets in its name
     vocab = vocab_of(table)
     require_items(table)
-    tags = tuple(map(tuple, table["tags"])) if "tags" in table.columns else ()
-    genres = tuple(map(split_genres, table["genres"]))
-    popularity = table["events"].to_numpy()
-    return vocab, Catalogue(tuple(table["title"]), tuple(table["year"]), genres, tags, popularity), popularity
+    catalogue = catalogue_of(table)
+    return vocab, catalogue, table["events"].to_numpy(), table_of(table, vocab, catalogue)
 
 
 def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
@@ -278,6 +313,8 @@ def _write_tables(artefact: Artefact, folder: Path) -> None:
     }
     if artefact.catalogue.tags:
         table["tags"] = pl.Series(list(map(list, artefact.catalogue.tags)), dtype=pl.List(pl.String))
+    if artefact.table is not None:
+        table |= columns_of(artefact.item_table)
     _write_table(pl.DataFrame(table), folder / ITEMS)
 
 

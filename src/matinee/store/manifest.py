@@ -76,6 +76,23 @@ class _PredictedValues(_Part):
     better: bool
 
 
+class _Noun(BaseModel):
+    """What an item is called."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    singular: StrictStr
+    plural: StrictStr
+    korean: StrictStr = ""
+
+
+class _EventKind(BaseModel):
+    """Events of a kind in the log."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+    events: Size
+    value: Number | None = None
+
+
 class Manifest(_Part):
     """What every reader of a manifest relies on. Keys that are not named here are kept as they are."""
 
@@ -86,6 +103,9 @@ class Manifest(_Part):
     config: dict[StrictStr, Any]
     data: _Data
     kind: StrictStr = "rating"
+    noun: _Noun | None = None
+    source: StrictStr = ""
+    event_kinds: dict[StrictStr, _EventKind] = {}
     seed: StrictInt | None = None
     fit_seconds: Number | None = None
     split: dict[StrictStr, Any] | None = None

@@ -88,7 +88,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if unfitted.value_map.note:
         notes.append(f"values: {unfitted.value_map.note}")
     if items is not None:
-        fitted, about["content"] = predict_new_items(fitted, _table_of(items, data), train.popularity, content)
+        data = data if isinstance(items, str) else data.with_table(items)
+        fitted, about["content"] = predict_new_items(fitted, data.item_table, train.popularity, content)
         notes += about["content"].pop("notes")
     if notes:
         about["notes"] = notes
@@ -113,12 +114,6 @@ def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) ->
         )
     lengths = by_length_of_history(fitted, over, np.random.default_rng(seed))
     return {"predicted_values": [asdict(each) for each in lengths]} if lengths else {}
-
-
-def _table_of(items: ItemTable | Literal["catalogue"], data: Dataset) -> ItemTable:
-    """The features of the items of a data set: those of a table, then those of the catalogue."""
-    own = ItemTable.of_catalogue(data.items, data.catalogue)
-    return own if isinstance(items, str) else items.of_items(data.items).filled_from(own)
 
 
 def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
