@@ -15,7 +15,7 @@ from matinee.dataset import Dataset
 PROJECT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("matinee", deadline=None)  # other processes must not fail a test
 hypothesis.settings.load_profile("matinee")
-pytest_plugins = ("site_fixtures", "browser_fixtures", "docs_fixtures", "model_fixtures")
+pytest_plugins = ("site_fixtures", "shop_fixtures", "browser_fixtures", "docs_fixtures", "model_fixtures")
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def bundled() -> Dataset:
 
 FITS = {"fitted"}
 """Fixtures that fit models on the bundled data."""
-SITES = {"app", "client", "artefact_paths", "measured_paths", "address", "engine"}
+SITES = {"app", "client", "artefact_paths", "measured_paths", "address", "engine", "shop_paths"}
 """Fixtures that train what a site serves, and open it."""
 FOLDERS = {"contract": "fits", "browser": "browser", "reference": "reference"}
 """Folders of which every test has a mark."""

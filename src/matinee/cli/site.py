@@ -79,11 +79,17 @@ def serve(
     host: str = Host,
     port: int = Port,
     db: str = Database,
+    noun: str = typer.Option(
+        None, "--noun", help="What an item is called, such as product; with plural and Korean word: box,boxes,상자."
+    ),
 ) -> None:
     """Serve artefacts as a site and an API; the first one makes the default list."""
+    from matinee.nouns import Noun
     from matinee.serve.app import serve as serve_site
 
-    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]))
+    if noun:
+        Noun.parse(noun)  # a wrong one is the command's error, not a page
+    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]), noun=noun)
 
 
 def doctor(

@@ -23,19 +23,21 @@ from matinee.serve.art.covers import Covers
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.csrf import require_token
 from matinee.serve.http.middleware import SecurityMiddleware
+from matinee.serve.pages.i18n import DEFAULT, texts_of
 from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
 from matinee.serve.startup import load_compatible, unavailable_app
 from matinee.serve.transfer.importer import Importer
+from matinee.serve.wording import Wording, wording_of
 from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.artefact import Artefact, load
 from matinee.store.database import SqlDatabase
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
-from matinee.store.protocols import Kind
+from matinee.store.protocols import FLAGS, Kind
 from matinee.store.sql import EXTREMES, SqlEvents
 from matinee.version import __version__
 
@@ -50,22 +52,25 @@ def create_app(
     default: str | None = None,
     hasher: PasswordHasher | None = None,
     strict: bool = True,
+    noun: str | None = None,
 ) -> FastAPI:
     """The site over these artefacts and this database.
 
     clock: UTC seconds; default: the model of "for you"; hasher: of passwords, argon2id with its authors' settings by
-    default. strict: whether an artefact that cannot be used is an error; otherwise it is left out.
+    default. strict: whether an artefact that cannot be used is an error; otherwise it is left out; noun: what items are
+    called, such as `product`, in place of the data's own word.
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts were fitted on different data.
     """
     paths = [Path(path) for path in artefact_paths]
     artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
-    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher)
+    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher, noun=noun)
     site = replace(site, left_out=tuple(left_out))
 
     app = _new_app(site)
     app.state.site = site
+    app.state.texts = texts_of(site.wording)
     app.state.resources = PageResources.of(site)
     app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.include_router(api.router)
@@ -87,7 +92,7 @@ def _new_app(site: Site) -> FastAPI:
     return FastAPI(
         title="Matinee",
         version=__version__,
-        summary="Movies for you, from what you watched.",
+        summary=texts_of(site.wording)[DEFAULT]("base.description"),
         docs_url=None,  # FastAPI's page loads a script from another host; ours has the same content
         redoc_url=None,
         openapi_url="/api/openapi.json",
@@ -102,34 +107,43 @@ def build_site(
     clock: Callable[[], float],
     default: str | None,
     hasher: PasswordHasher | None = None,
+    noun: str | None = None,
 ) -> Site:
     """The services of a site. Raises MatineeError as create_app."""
     if not artefacts:
         raise MatineeError("a site needs at least one artefact; make one with `matinee train ease --out DIR`")
     first = artefacts[0]
+    wording = wording_of(first, noun)
     database = SqlDatabase(db_url)
     try:
         book = SqlAccounts(database)
-        clicks: tuple[Kind, ...] = ("click",) if first.manifest.get("kind") == "click" else ()
-        kinds: tuple[Kind, ...] = ("rating", "watched", *EXTREMES, *clicks)
-        log = SqlEvents(database, first.items, first.users, kinds, first.model.value_map.of_stars)
+        history_kinds = tuple(dict.fromkeys(("rating", "watched", *EXTREMES, wording.kind, *wording.kinds)))
+        log = SqlEvents(database, first.items, first.users, history_kinds, first.model.value_map.of_stars)
         return Site(
             engine=Engine(artefacts, log, default),
             log=log,
             database=database,
             visitors=Visitors(book, clock),
             search=TitleSearch(first.catalogue, first.popularity),
-            covers=Covers(first.catalogue),
+            covers=Covers(first.catalogue, is_movies=wording.is_movies),
             clock=clock,
             impressions=SqlImpressions(database),
             accounts=Accounts(book, clock, hasher),
             api_keys=ApiKeys(SqlApiKeys(database), clock),
-            importer=Importer(first.items, first.catalogue, first.popularity),
+            importer=Importer(first.items, first.catalogue, first.popularity, wording=wording),
             imports=SqlImports(database),
+            wording=wording,
+            kinds=_writable(wording),
         )
     except MatineeError:
         database.close()
         raise
+
+
+def _writable(wording: Wording) -> tuple[Kind, ...]:
+    """The kinds of events that visitors and programs may write."""
+    stars = ("rating",) if wording.has_ratings else ()
+    return tuple(dict.fromkeys((*stars, wording.kind, *wording.kinds, *EXTREMES, "click", *FLAGS)))
 
 
 def serve(
@@ -140,6 +154,7 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     *,
     default: str | None = None,
+    noun: str | None = None,
 ) -> None:
     """Run the site until it is interrupted. on_ready: called with the site's address; port: 0 for any free one.
 
@@ -148,7 +163,7 @@ def serve(
     """
     with _listen(host, port) as listener:
         try:
-            app = create_app(artefacts, db_url=db, default=default, strict=False)
+            app = create_app(artefacts, db_url=db, default=default, strict=False, noun=noun)
         except MatineeError as error:
             app = unavailable_app(str(error))
         name = f"[{host}]" if ":" in host else host

@@ -18,8 +18,10 @@ from matinee.serve.art.covers import Covers
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
+from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
 from matinee.store.protocols import EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
+from matinee.titles import MovieTitle, spoken_title
 from matinee.vocab import UNKNOWN, Id
 
 MAX_K = 100
@@ -51,7 +53,8 @@ class VisitorState:
 class Site:
     """The services behind the pages and the API.
 
-    clock: UTC seconds; left_out: folders of artefacts that cannot be served.
+    clock: UTC seconds; kinds: of events that visitors and programs may write; left_out: folders of artefacts that
+    cannot be served.
     """
 
     engine: Engine
@@ -66,6 +69,8 @@ class Site:
     api_keys: ApiKeys
     importer: Importer
     imports: ImportLog
+    wording: Wording
+    kinds: tuple[Kind, ...]
     left_out: tuple[str, ...] = ()
 
     @property
@@ -92,6 +97,11 @@ class Site:
             return None
         value_map = next(iter(self.engine.artefacts.values())).model.value_map
         return round(float(value_map.stars_of(np.array([value]))[0]), 2)
+
+    def title_of(self, item_row: int) -> MovieTitle:
+        """An item's title as it is shown: of movies, articles go to the front, and year and other names are cut off."""
+        title = self.catalogue.titles[item_row]
+        return spoken_title(title) if self.wording.is_movies else MovieTitle(title)
 
     def state_of(self, user_id: str | None) -> VisitorState:
         """What a visitor did, in one query; an empty state without a session."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_
 
-from matinee.store.protocols import FLAGS, KINDS, LiveEvent
+from matinee.store.protocols import FLAGS, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table
 
 _event = events_table.c
@@ -29,9 +29,9 @@ def append_events(connection: Connection, events: Sequence[LiveEvent], repeat_af
 
 def _is_repeat(connection: Connection, item: LiveEvent, within: int) -> bool:
     """Whether the user's last event of the same group on the item has the same kind and value and is recent."""
-    group = FLAGS if item.kind in FLAGS else tuple(kind for kind in KINDS if kind not in FLAGS and kind != "click")
+    is_in_group = _event.kind.in_(FLAGS) if item.kind in FLAGS else _event.kind.not_in((*FLAGS, "click"))
     query = select(_event.kind, _event.value, _event.at).where(
-        _event.user_id == str(item.user_id), _event.item_id == str(item.item_id), _event.kind.in_(group)
+        _event.user_id == str(item.user_id), _event.item_id == str(item.item_id), is_in_group
     )
     last = connection.execute(query.order_by(_event.at.desc(), _event.seq.desc()).limit(1)).first()
     return last is not None and (last.kind, last.value) == (item.kind, item.value) and abs(item.at - last.at) <= within

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 from matinee.arrays import IntArray
 from matinee.histories import Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
-Kind = Literal["rating", "watched", "more", "less", "click", "dismissed", "restored"]
+Kind = str
+"""One of KINDS, or a kind of the data's own, such as `purchase`."""
+KINDS: tuple[Kind, ...] = ("rating", "watched", "more", "less", "click", "dismissed", "restored")
 """more, less: "like this"; dismissed: "not interested"; restored: its undo. History: all but the
 last two, and clicks only if the data are clicks."""
-KINDS: tuple[Kind, ...] = get_args(Kind)
 FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
 """Kinds of which only the last on an item counts, and which are not history."""
 

@@ -27,6 +27,9 @@ def events(
         require_key(key, "write")
     now = site.now()
     for event in batch:
+        if event.kind not in site.kinds:
+            kinds = ", ".join(site.kinds)
+            raise HTTPException(UNPROCESSABLE, f"kind {event.kind[:40]!r} is none of this site's; send one of {kinds}")
         if event.at is not None and event.at > now + CLOCK_SLACK:
             raise HTTPException(UNPROCESSABLE, f"at = {event.at} is in the future; it is {now} (UTC seconds)")
     rows = [find_item_row(site, event.item_id, UNPROCESSABLE) for event in batch]

@@ -85,7 +85,8 @@ class EventIn(_Strict):
     """Something a user did with an item."""
 
     item_id: Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
-    kind: Annotated[Kind, BeforeValidator(_current_name)]
+    kind: Annotated[Kind, Field(max_length=100), BeforeValidator(_current_name)]
+    """One of the site's kinds: those of its data, and more, less, click, dismissed and restored."""
     value: float | None = Field(None, ge=0.5, le=5, multiple_of=0.5, allow_inf_nan=False)
     """A rating's value, 0.5 to 5 in half stars; other kinds have none and count 1."""
     at: int | None = Field(None, ge=0)

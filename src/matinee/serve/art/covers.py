@@ -1,28 +1,21 @@
 """Covers generated from title, year and genres, in place of posters; a movie always gets the same one.
 
 A cover is SVG without style or script. The genre decides the colours, genre and title the drawing, and the title is
-set as large as it fits. Letter widths are those of the bundled Archivo at width 62 and weight 800.
+set as large as it fits.
 """
 
-import unicodedata
 from functools import lru_cache
 from hashlib import sha256
-from itertools import combinations, pairwise
 from random import Random
 
 from markupsafe import Markup, escape
 
 from matinee.catalogue import Catalogue
+from matinee.serve.art.cards import draw_card
 from matinee.serve.art.drawings import DRAWINGS, WITHOUT_GENRE
+from matinee.serve.art.lettering import HEIGHT, MARGIN, WIDTH, set_title
 from matinee.serve.art.shapes import Colours
 from matinee.titles import spoken_title
-
-WIDTH, HEIGHT, MARGIN = 240, 360, 16
-LARGEST, SMALLEST, SUBTITLE = 58, 17, 15
-MAX_LINES = 5
-LEADING = 0.9
-CAP = 0.69
-"""Line height and cap height, in font sizes."""
 
 PALETTES: dict[str, tuple[tuple[str, str, str, str], ...]] = {  # paper, ink, and two more
     "Action": (("#e2382b", "#fff4e6", "#1b1b1e", "#ffb238"), ("#1b1b1e", "#fff4e6", "#e2382b", "#ffb238")),
@@ -51,20 +44,12 @@ PALETTES: dict[str, tuple[tuple[str, str, str, str], ...]] = {  # paper, ink, an
 }
 PLAIN = (("#d9d4c8", "#23221f", "#8a8577", "#c4511f"),)
 
-# advance widths of the bundled font at width 62 and weight 800, in thousandths of the size (read with fontTools)
-_LETTERS = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'’&-–()/*$%"
-_ADVANCES = (
-    "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
-    "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
-)
-_WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
-
 
 class Covers:
-    """The covers of a catalogue, each drawn on first use and cached."""
+    """The covers of a catalogue, each drawn on first use and cached; what is no movie gets a card instead."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, *, is_movies: bool = True) -> None:
+        self._catalogue, self._is_movies = catalogue, is_movies
         self.draw = lru_cache(maxsize=4096)(self._draw)
 
     def _draw(self, item_row: int, names: tuple[str, ...] | None = None) -> Markup:
@@ -74,7 +59,10 @@ class Covers:
         """
         catalogue = self._catalogue
         title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
-        return draw_cover(title, year, genres, names)
+        if self._is_movies:
+            return draw_cover(title, year, genres, names)
+        colours = catalogue.genre_names.index(genres[0]) if genres else item_row
+        return draw_card(title, (names or genres or ("",))[0], colours)
 
 
 def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None) -> Markup:
@@ -85,7 +73,7 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str,
     drawing = rng.choice(DRAWINGS[rng.choice(known[:3])] if known else WITHOUT_GENRE)
     swap = rng.random() < 0.4
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
-    text, panel = _set_title(spoken_title(title).name, ink)
+    text, panel = set_title(spoken_title(title).name, ink)
     layout = "framed" if panel < 130 and rng.random() < 0.3 else rng.choice(["below", "below", "above"])
     small = f"{year or ''}", " / ".join((names or genres)[:2])
     shapes = "".join(drawing(rng, colours))
@@ -106,62 +94,3 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str,
         f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="10" fill="{ink}" '
         f'text-anchor="end">{escape(small[1])}</text></g></svg>'
     )
-
-
-def _set_title(name: str, ink: str) -> tuple[str, int]:
-    """The lines of the title as SVG text from y = 0, and the height of the panel including the small print."""
-    main, colon, rest = name.partition(": ")
-    if not colon:
-        main, colon, rest = name.partition(" - ")
-    if len(rest) < 12:
-        main, rest = name, ""  # Mission: Impossible stays one title
-    lines, size = _break(main.upper(), LARGEST)
-    y = float(MARGIN)
-    texts: list[str] = []
-    for line in lines:
-        y += size * (CAP if not texts else LEADING)
-        texts.append(_text(line, y, size, ink))
-    if rest:
-        small_lines, small = _break(rest.upper(), min(SUBTITLE, size))
-        y += 5
-        for line in small_lines:
-            y += small * 1.08
-            texts.append(_text(line, y, small, ink))
-    return "".join(texts), round(y + 34)
-
-
-def _text(line: str, y: float, size: float, ink: str) -> str:
-    """One line; textLength keeps it within the cover even in a fallback font."""
-    return (
-        f'<text class="cover-title" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
-        f'textLength="{_width(line) * size / 1000:.1f}" lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
-    )
-
-
-@lru_cache(maxsize=4096)
-def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
-    """The line breaks with the largest font size that fits the width, and that size; fewer lines are preferred."""
-    words = text.split()[:14]
-    room = 1000 * (WIDTH - 2 * MARGIN)
-    best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)
-    for n_lines in range(1, min(MAX_LINES, len(words)) + 1):
-        for cuts in combinations(range(1, len(words)), n_lines - 1):
-            edges = (0, *cuts, len(words))
-            lines = tuple(" ".join(words[a:b]) for a, b in pairwise(edges))
-            size = min(largest, room / max(_width(line) for line in lines), 150 / n_lines)
-            if size > best[1] * 1.06:
-                best = (lines, size)
-    return best[0], max(best[1], 6.0)
-
-
-def _width(text: str) -> int:
-    return (
-        sum(
-            _WIDTHS.get(_base(letter), 1000 if unicodedata.east_asian_width(letter) in "WF" else 500) for letter in text
-        )
-        or 1
-    )
-
-
-def _base(letter: str) -> str:
-    return unicodedata.normalize("NFD", letter)[0]

@@ -9,7 +9,7 @@ from matinee.recommender import Recommendation
 from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
-from matinee.titles import MovieTitle, spoken_title
+from matinee.titles import MovieTitle
 from matinee.vocab import Id
 
 CACHED_CARDS = 4096
@@ -93,19 +93,15 @@ class Cards:
 
     def _facts(self, row: int) -> Card:
         """The part of a card that is the same for everyone."""
-        catalogue = self._site.catalogue
+        catalogue, is_movies = self._site.catalogue, self._site.wording.is_movies
+        year = catalogue.years[row]
         item_id = self._site.engine.items.id(row)
         return Card(
             item_row=row,
             item_id=item_id,
-            title=spoken_title(catalogue.titles[row]),
-            full_title=catalogue.titles[row],
-            year=catalogue.years[row],
+            title=self._site.title_of(row),
+            full_title=catalogue.titles[row] if is_movies else str(item_id),
+            year=0 if str(year) in catalogue.titles[row] and not is_movies else year,
             genres=catalogue.genres[row],
-            url=movie_url(item_id),
+            url=f"/{'movie' if is_movies else 'item'}/{quote(str(item_id), safe='')}",
         )
-
-
-def movie_url(item_id: Id) -> str:
-    """The path of a movie's page."""
-    return f"/movie/{quote(str(item_id), safe='')}"

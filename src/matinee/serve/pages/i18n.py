@@ -2,10 +2,15 @@
 
 The full name of a text is its tables and key: `home.title`. A text is a string, or a table with the plural forms `one`
 and `other`, of which the value `n` selects one. `{name}` stands for a value; integers get thousands separators.
+`[item]`, `[did]` and the like stand for what the site calls its items and what people do with them (`words/`). Texts in
+the folder `others` replace those that fit movies only, texts in `unrated` those of stars, on a site without ratings.
 """
 
+import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +18,28 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from matinee.serve.pages.particles import with_particles
+from matinee.serve.wording import MOVIES, Wording
 
 FOLDER = Path(__file__).parent / "languages"
+WORDS = Path(__file__).parent / "words"
 LANGUAGES = tuple(sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir()))
 DEFAULT = "en"
 COOKIE = "matinee_language"
 FORMS = {"one", "other"}
+_TOKEN = re.compile(r"\[([A-Za-z_ ]+)\]")
 
 
 class Texts:
-    """The texts of one language."""
+    """The texts of one language, in the words of a site."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, wording: Wording) -> None:
         self.language = language
-        self.entries = read(language)
+        self.words = read_words(language, wording)
+        self.entries = {key: self._fill_forms(entry) for key, entry in read(language, wording).items()}
+
+    def fill(self, text: str) -> str:
+        """A text with the site's words for `[item]` and the like; other brackets stay as they are."""
+        return self._with_particles(_TOKEN.sub(lambda found: self.words.get(found[1], found[0]), text))
 
     def __call__(self, key: str, **values: object) -> str:
         """A text with its values. Raises KeyError for a missing key or value, a defect of the site."""
@@ -63,6 +76,9 @@ class Texts:
             return entry
         return entry["one"] if values["n"] == 1 else entry["other"]
 
+    def _fill_forms(self, entry: str | dict[str, str]) -> str | dict[str, str]:
+        return self.fill(entry) if isinstance(entry, str) else {form: self.fill(text) for form, text in entry.items()}
+
     def _with_particles(self, text: str) -> str:
         return with_particles(text) if self.language == "ko" else text
 
@@ -70,10 +86,33 @@ class Texts:
         return self.number(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def read(language: str) -> dict[str, str | dict[str, str]]:
-    """All texts of a language by their full name. Raises ValueError if two files have the same name."""
+def read(language: str, wording: Wording) -> dict[str, str | dict[str, str]]:
+    """All texts of a language by their full name. Raises ValueError if two files of a folder have the same name."""
+    entries = _read_folder(FOLDER / language)
+    if not wording.noun.is_movie:
+        entries |= _read_folder(FOLDER / language / "others")
+    if not wording.has_ratings:
+        entries |= _read_folder(FOLDER / language / "unrated")
+    return entries
+
+
+def read_words(language: str, wording: Wording) -> dict[str, str]:
+    """What stands for `[item]` and the like: from the language's table, English nouns as they are given."""
+    table = tomllib.loads((WORDS / f"{language}.toml").read_text("utf-8"))
+    noun, is_movie = wording.noun, wording.noun.is_movie
+    if "noun" in table:
+        words = dict(table["noun"].get(noun.singular.lower(), table["noun"]["other"]))
+        words["item"] = noun.korean or words["item"]
+    else:
+        article = "an" if noun.singular[:1].lower() in "aeio" else "a"
+        words = {"item": noun.singular, "items": noun.plural, "a item": f"{article} {noun.singular}"}
+    words |= table["genre"]["of_movies" if is_movie else "of_others"] | table["verb"][wording.verb]
+    return words | {name[:1].upper() + name[1:]: word[:1].upper() + word[1:] for name, word in words.items()}
+
+
+def _read_folder(folder: Path) -> dict[str, str | dict[str, str]]:
     entries: dict[str, str | dict[str, str]] = {}
-    for path in sorted((FOLDER / language).glob("*.toml")):
+    for path in sorted(folder.glob("*.toml")):
         found = _flat(tomllib.loads(path.read_text("utf-8")), "")
         if twice := entries.keys() & found.keys():
             raise ValueError(f"{path}: {sorted(twice)[0]!r} is in another file too")
@@ -91,13 +130,21 @@ def _flat(table: dict[str, Any], prefix: str) -> dict[str, str | dict[str, str]]
     return found
 
 
-TEXTS = {language: Texts(language) for language in LANGUAGES}
+@cache
+def texts_of(wording: Wording) -> Mapping[str, Texts]:
+    """The texts of a site by language."""
+    return {language: Texts(language, wording) for language in LANGUAGES}
+
+
+TEXTS = texts_of(MOVIES)
+"""Those of a site of movies."""
 
 
 def texts_for(request: Request) -> Texts:
-    """The texts in the language of the cookie, else the language that the browser asks for, else English."""
+    """The site's texts in the language of the cookie, else that which the browser asks for, else English."""
     chosen = request.cookies.get(COOKIE, "")
-    return TEXTS[chosen if chosen in TEXTS else preferred(request.headers.get("accept-language", ""))]
+    texts: Mapping[str, Texts] = getattr(request.app.state, "texts", TEXTS)
+    return texts[chosen if chosen in texts else preferred(request.headers.get("accept-language", ""))]
 
 
 def preferred(header: str) -> str:
@@ -110,6 +157,6 @@ def preferred(header: str) -> str:
             quality = float(weight.strip().removeprefix("q=") or 1)
         except ValueError:
             continue
-        if name in TEXTS and quality > highest:
+        if name in LANGUAGES and quality > highest:
             best, highest = name, quality
     return best

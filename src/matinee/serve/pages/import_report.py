@@ -84,7 +84,8 @@ class ImportReport:
         return f" ({self._page.texts('transfer.better_known')})" if outcome.is_better_known else ""
 
     def _site(self, file: ImportFile) -> str:
-        return self._page.texts(f"transfer.site.{file.site}")
+        site = file.site if file.site == "matinee" or self._page.site.wording.is_movies else "table"
+        return self._page.texts(f"transfer.site.{site}")
 
     def _notes(self, file: ImportFile) -> list[str]:
         """What was read of a file: its columns, those that are not used, and the scale of its ratings."""

@@ -5,6 +5,7 @@ A card is optional, and so is each of its fields. A model registered from anothe
 
 import sys
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class Words(Config):
     """A paragraph for a film lover."""
     when: str = ""
     """When to use the model."""
+
+    def filled(self, fill: Callable[[str], str]) -> "Words":
+        """With the site's own words for `[item]` and the like."""
+        return Words(words=fill(self.words), plain=fill(self.plain), when=fill(self.when))
 
 
 class ModelCard(Config):

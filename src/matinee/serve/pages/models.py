@@ -44,6 +44,7 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         ranked=rank_cards(items, page.cards.ranked(items, visitor.watched, list_id)),
         repeat=seen and bool(visitor.watched),
         card=card,
+        words=card.words_in(page.texts.language).filled(page.texts.fill),
         formulas=[mathml(tex) for tex in card.formulas_for(config)],
         art=draw_picture(card.picture),
         scores=scores,

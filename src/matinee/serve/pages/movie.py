@@ -13,24 +13,17 @@ from matinee.serve.impressions import ListPosition
 from matinee.serve.pages.context import Page, Visitor, own_path
 from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError, find_movie_row, require_served
-from matinee.store.protocols import Kind
+from matinee.serve.site import Site, VisitorState
 
 SIMILAR, ALSO_LIKED = 12, 6
 MAX_LIST_ID = 100
-KINDS: dict[str, Kind] = {
-    "watched": "watched",
-    "more": "more",
-    "less": "less",
-    "dismissed": "dismissed",
-    "restored": "restored",
-}
 STARS = {f"{half / 2:g}" for half in range(1, 11)}
 """Half a star to five."""
-MARKS = STARS | {"removed", *KINDS}
 
 router = APIRouter()
 
 
+@router.get("/item/{item_id:path}")
 @router.get("/movie/{item_id:path}")
 def movie(
     page: Page,
@@ -58,7 +51,7 @@ def movie(
         people=max((len(artefact.users) for artefact in site.engine.artefacts.values()), default=0),
         similar=cards.ranked(near, watched, list_id),
         dismissed=row in visitor.dismissed,
-        predicted=None if row in watched else site.stars_of(site.engine.predicted_value(visitor.history, row)),
+        predicted=_predicted_stars(site, visitor, row),
         liked_too=cards.ranked(also_liked.recommend(row, ALSO_LIKED, visitor.excluded), watched),
         fans=also_liked.n_people(row),
         n_watched=len(watched),
@@ -69,7 +62,7 @@ class MarkForm(BaseModel):
     """A mark on a movie, and the list that it is on, if any."""
 
     item_id: str = Field(max_length=200)
-    mark: str = Field(max_length=10)
+    mark: str = Field(max_length=100)
     next: str = Field("/", max_length=500)
     model: str = Field("", max_length=100)
     list_id: str = Field("", max_length=100)
@@ -78,10 +71,11 @@ class MarkForm(BaseModel):
 
 @router.post("/mark")
 def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()]) -> Response:
-    """Rate a movie (0.5 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
+    """Rate an item (0.5 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
     row = find_movie_row(site, form.item_id)
     mark = EVENT_KINDS.get(form.mark, form.mark)  # an old name: the page was opened before an update
-    if mark not in MARKS:
+    stars = STARS if "rating" in site.kinds else set()
+    if mark not in stars | {"removed", *site.kinds} - {"rating"}:
         raise PageError("error.no_rating")
     response = RedirectResponse(own_path(form.next), status_code=303)
     user_id = site.visitors.open(request, response, site.now())
@@ -91,11 +85,18 @@ def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()])
     position = site.find_position(user_id, row, form.list_id)
     if position is None and form.model in {POPULAR, *site.engine.models}:  # a guest's first mark has no impression
         position = ListPosition(form.list_id, form.position, form.model, site.engine.version(form.model))
-    if mark in STARS:
+    if mark in stars:
         site.record(user_id, row, "rating", float(mark), position)
     else:
-        site.record(user_id, row, KINDS[mark], position=position)
+        site.record(user_id, row, mark, position=position)
     return response
+
+
+def _predicted_stars(site: Site, visitor: VisitorState, row: int) -> float | None:
+    """The stars that a visitor would give an item, None if they did, or if nobody can say."""
+    if row in visitor.watched or not site.wording.has_ratings:
+        return None
+    return site.stars_of(site.engine.predicted_value(visitor.history, row))
 
 
 def _similar_model(engine: Engine, asked: str) -> str:

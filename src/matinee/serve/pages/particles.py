@@ -2,8 +2,20 @@
 
 import re
 
-FORMS = {"을(를)": "을를", "이(가)": "이가", "은(는)": "은는", "과(와)": "과와"}
-"""After a final consonant, and after a vowel."""
+FORMS = {
+    "을(를)": ("을", "를"),
+    "이(가)": ("이", "가"),
+    "은(는)": ("은", "는"),
+    "과(와)": ("과", "와"),
+    "이에요(예요)": ("이에요", "예요"),
+    "이라서(라서)": ("이라서", "라서"),
+    "이라면(라면)": ("이라면", "라면"),
+    "이라(라)": ("이라", "라"),
+    "이든(든)": ("이든", "든"),
+    "으로(로)": ("으로", "로"),
+}
+"""After a final consonant, and after a vowel; 로 follows ㄹ too."""
+_RIEUL = 8
 _UNDECIDED = re.compile(rf"((?:</\w+>|[’”'\"!?.…)\]])*)({'|'.join(map(re.escape, FORMS))})")
 _CONSONANT = re.compile(r"(?:[lmnc]|ng|ck|[lmn]e|[013678])$", re.IGNORECASE)
 _VOWEL = re.compile(r"(?:[aeiouyàâäåáéèêëíîïóôöúûüøæwrsxzfvhj]|[2459])$", re.IGNORECASE)
@@ -20,9 +32,12 @@ def with_particles(text: str) -> str:
 
 def _chosen(found: re.Match[str]) -> str:
     between, both = found.groups()
-    ends_in_consonant = _final_consonant(found.string[max(0, found.start() - 2) : found.start()])
+    word = found.string[max(0, found.start() - 2) : found.start()]
+    ends_in_consonant = _final_consonant(word)
     if ends_in_consonant is None:
         return found[0]
+    if both == "으로(로)" and "가" <= word[-1:] <= "힣" and (ord(word[-1]) - ord("가")) % 28 == _RIEUL:
+        ends_in_consonant = False
     return between + FORMS[both][0 if ends_in_consonant else 1]
 
 

@@ -11,7 +11,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from matinee.serve.pages.cards import CACHED_CARDS, Card
-from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts
+from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts, texts_of
 from matinee.serve.pages.model_cards import ModelCard
 from matinee.serve.site import Site
 
@@ -28,6 +28,7 @@ class Renderer:
 
     def __init__(self, site: Site, model_cards: Mapping[str, ModelCard]) -> None:
         self._site, self._model_cards = site, model_cards
+        self._texts = texts_of(site.wording)
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -42,6 +43,7 @@ class Renderer:
             "buttons": self._buttons,
             "label": lambda name: model_cards[name].label,
             "languages": [(name, TEXTS[name]("language.name")) for name in LANGUAGES],
+            "wording": site.wording,
             "models": site.engine.models,
             "similar_models": site.engine.similar_models,
             "default_model": site.engine.default,
@@ -58,7 +60,7 @@ class Renderer:
             "lang": texts.language,
             "date": texts.date,
             "number": texts.number,
-            "in_words": lambda name: self._model_cards[name].words_in(texts.language).words,
+            "in_words": lambda name: texts.fill(self._model_cards[name].words_in(texts.language).words),
             "cover": lambda card: self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
         }
         return self._templates.get_template(template).render(shared | dict(values))
@@ -69,6 +71,8 @@ class Renderer:
         parts = self._cached_buttons(
             context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words
         )
+        if not self._site.wording.has_ratings:
+            return Markup(parts[0])
         html = [parts[0]]
         for half in range(1, 11):
             html += ("true" if 2 * card.stars == half else "false", parts[2 * half - 1])
@@ -76,9 +80,9 @@ class Renderer:
         return Markup("".join(html))
 
     def _draw_buttons(self, language: str, title: str, unseen: bool, listed: bool, words: bool) -> tuple[str, ...]:
-        """21 parts: between them go, for each half star, whether it is pressed and its class."""
+        """21 parts: between them go, for each half star, whether it is pressed and its class; without stars, 1 part."""
         values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "gap": GAP}
-        html = self._templates.get_template("marks.html").render(values | {"t": TEXTS[language]})
+        html = self._templates.get_template("marks.html").render(values | {"t": self._texts[language]})
         return tuple(html.split(GAP))
 
 

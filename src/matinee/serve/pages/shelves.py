@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.recommender import Recommendation
-from matinee.serve.pages.cards import Card, movie_url
+from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext
 from matinee.serve.ratings import LIKED
-from matinee.titles import spoken_title
 
 BECAUSE_SHELVES = 2
 """Shelves that start from one movie of the visitor's."""
@@ -71,7 +70,7 @@ class ShelfBuilder:
         """The list of a model of what comes next, without the items that the page lists already."""
         items = self._site.for_you(self._visitor, k + len(listed), model)
         fresh = [item for item in items if item.item_row not in listed]
-        last = spoken_title(self._site.catalogue.titles[next(iter(self._visitor.watched))]).name
+        last = self._site.title_of(next(iter(self._visitor.watched))).name
         return self.build("next", self._texts("home.next"), self._texts("home.next_words", title=last), fresh[:k])
 
     def because(self, k: int) -> list[Shelf]:
@@ -79,14 +78,18 @@ class ShelfBuilder:
         engine, watched = self._site.engine, self._visitor.watched
         if not engine.similar_models:
             return []
-        liked = [row for row, event in watched.items() if event.kind in ("watched", "more") or event.value > LIKED]
+        liked = [
+            row
+            for row, event in watched.items()
+            if (event.kind != "rating" and event.kind != "less") or event.value > LIKED
+        ]
         shelves = []
         for row in liked or list(watched):
             near = engine.similar(row, k, out=self._excluded)
             if len(near) < k // 2:
                 continue
-            title = self._texts("home.because", title=spoken_title(self._site.catalogue.titles[row]).name)
-            shelves.append(self.build(f"because-{row}", title, "", near, movie_url(engine.items.id(row))))
+            title = self._texts("home.because", title=self._site.title_of(row).name)
+            shelves.append(self.build(f"because-{row}", title, "", near, self._page.cards.facts(row).url))
             if len(shelves) == BECAUSE_SHELVES:
                 break
         return shelves

@@ -109,7 +109,8 @@ def download_csv(export: Export) -> Response:
 
 
 def _form(page: PageContext, status: int = 200, refused: str = "") -> Response:
-    return page.respond("import.html", status, refused=refused, sites=SITES)
+    sites = SITES if page.site.wording.is_movies else ("matinee", "table")
+    return page.respond("import.html", status, refused=refused, sites=sites)
 
 
 def _import(page: PageContext, cookie: Response, upload: Upload) -> ImportPlan:

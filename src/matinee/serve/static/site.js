@@ -23,7 +23,7 @@ async function show(response, mine) {
   return true;
 }
 
-// What had the focus: a button of a movie in a section. `back` focuses the same button again, or the nearest one.
+// What had the focus: a button of an item in a section. `back` focuses the same button again, or the nearest one.
 function place(element) {
   const section = element.closest("section, article");
   const item = element.closest("[data-item]");
@@ -118,7 +118,7 @@ main.addEventListener("submit", (event) => {
   rerank(event.target, null);
 });
 
-// Keyboard in the first-visit picker: arrows move between movies, 1 to 5 rate the focused one, w marks it as watched.
+// Keyboard in the first-visit picker: arrows move between items, 1 to 5 rate the focused one, w marks it.
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "row", ArrowUp: "-row" };
 main.addEventListener("keydown", (event) => {
   const card = event.target.closest(".starters [data-item]");
@@ -133,8 +133,8 @@ main.addEventListener("keydown", (event) => {
     event.preventDefault();
     target.querySelector("a").focus();
   }
-  const mark = /^[1-5]$/.test(event.key) ? event.key : event.key.toLowerCase() === "w" ? "watched" : "";
-  if (mark) card.querySelector(`button[value="${mark}"]`)?.click();
+  const mark = /^[1-5]$/.test(event.key) ? `button[value="${event.key}"]` : event.key.toLowerCase() === "w" ? "button.seen:not(.on)" : "";
+  if (mark) card.querySelector(mark)?.click();
 });
 
 // Suggestions -----------------------------------------------------------

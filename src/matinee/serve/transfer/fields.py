@@ -49,7 +49,8 @@ def rows_of(fields: pl.DataFrame, lines: pl.Series, layout: Layout) -> tuple[lis
     ratings = fields["rating"]
     scale = scale_of(ratings, next(iter(layout.columns.get("rating", ())), ""), layout.out_of)
     kinds = fields["kind"].str.to_lowercase()
-    is_rating = (kinds == "rating") | ((kinds != "watched") & (ratings != ""))
+    may_be_rating = (ratings != "") & (layout.site != "matinee")  # our own export always names the kind
+    is_rating = (kinds == "rating") | ((kinds != "watched") & may_be_rating)
     stars = stars_of(ratings, scale).set(~is_rating, None)
     columns = (
         lines,

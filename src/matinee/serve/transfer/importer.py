@@ -13,6 +13,7 @@ from matinee.catalogue import Catalogue
 from matinee.histories import Instant, UserId
 from matinee.serve.transfer.match import Match, MovieMatcher
 from matinee.serve.transfer.rows import ImportRow
+from matinee.serve.wording import MOVIES, Wording
 from matinee.store.protocols import Kind, LiveEvent
 from matinee.vocab import UNKNOWN, Id, Vocab
 
@@ -74,17 +75,25 @@ class _Known:
         self.event_ids |= {str(event["event_id"]), _event_id(item, event["kind"], event["value"], at)}
         if event["kind"] == "rating":
             self.rated.add(item)
-        elif event["kind"] == "watched":
+        elif event["kind"] not in ("click", "dismissed", "restored"):
             self.watched[item] = max(at, self.watched.get(item, at))
 
 
 class Importer:
-    """Turns rows into events of the site's movies. popularity: [I], events of each item; links: as in MovieMatcher."""
+    """Turns rows into events of the site's items. popularity: [I], events of each item; links: as in MovieMatcher.
+
+    wording: decides the kind of the events of rows without a rating, and whether ratings count or are such events too.
+    """
 
     def __init__(
-        self, items: Vocab, catalogue: Catalogue, popularity: IntArray, links: Mapping[str, int] | None = None
+        self,
+        items: Vocab,
+        catalogue: Catalogue,
+        popularity: IntArray,
+        links: Mapping[str, int] | None = None,
+        wording: Wording = MOVIES,
     ) -> None:
-        self._items = items
+        self._items, self._wording = items, wording
         self._matcher = MovieMatcher(items, catalogue, popularity, links)
         self.lock = threading.Lock()  # one import at a time leaves processor time for pages
 
@@ -103,11 +112,13 @@ class Importer:
         )
         plan = ImportPlan(secrets.token_urlsafe(12), [], [], [])
         for row, match in zip(rows, matches, strict=True):
-            if row.excluded or match.item_row == UNKNOWN:
+            excluded = "" if row.excluded == "other_kind" and not self._wording.is_movies else row.excluded
+            if excluded or match.item_row == UNKNOWN:
                 item_row = None if match.item_row == UNKNOWN else match.item_row
-                plan.outcomes.append(Outcome(row, row.excluded or match.reason, item_row))
+                plan.outcomes.append(Outcome(row, excluded or match.reason, item_row))
             else:
-                made = _event(user_id, ids[match.item_row], row, now)
+                kind = "rating" if row.kind == "rating" and self._wording.has_ratings else self._wording.kind
+                made = _event(user_id, ids[match.item_row], row, kind, now)
                 plan.outcomes.append(_outcome(row, match, made, known, plan))
         return plan
 
@@ -124,9 +135,8 @@ def _outcome(row: ImportRow, match: Match, event: LiveEvent | str, known: _Known
     return Outcome(row, reason, match.item_row, match.is_better_known)
 
 
-def _event(user_id: UserId, item_id: Id, row: ImportRow, now: Instant) -> LiveEvent | str:
+def _event(user_id: UserId, item_id: Id, row: ImportRow, kind: Kind, now: Instant) -> LiveEvent | str:
     """The event of a row, or why it has none: rating, date (keys of texts)."""
-    kind: Kind = "rating" if row.kind == "rating" else "watched"
     value = row.stars if kind == "rating" else 1.0
     if value is None:
         return "rating"
@@ -155,7 +165,7 @@ def _reason(event: LiveEvent, known: _Known) -> str:
         return "known"
     if event_id in known.new_ids:
         return "twice"
-    if event.kind == "watched" and item in known.rated:
+    if event.kind != "rating" and item in known.rated:
         return "rated"  # as the later event it would replace the rating
     if known.new_events[item] == EVENTS_A_MOVIE:
         return "many"

@@ -1,0 +1,84 @@
+"""Titles set on covers and cards, as large as they fit.
+
+Letter widths are those of the bundled Archivo at width 62 and weight 800.
+"""
+
+import unicodedata
+from functools import lru_cache
+from itertools import combinations, pairwise
+
+from markupsafe import escape
+
+WIDTH, HEIGHT, MARGIN = 240, 360, 16
+LARGEST, SUBTITLE = 58, 15
+MAX_LINES = 5
+LEADING = 0.9
+CAP = 0.69
+"""Line height and cap height, in font sizes."""
+
+# advance widths of the bundled font at width 62 and weight 800, in thousandths of the size (read with fontTools)
+_LETTERS = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'’&-–()/*$%"
+_ADVANCES = (
+    "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
+    "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
+)
+_WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
+
+
+def set_title(name: str, ink: str, largest: float = LARGEST) -> tuple[str, int]:
+    """The lines of the title as SVG text from y = 0, and the height of the panel including the small print."""
+    main, colon, rest = name.partition(": ")
+    if not colon:
+        main, colon, rest = name.partition(" - ")
+    if len(rest) < 12:
+        main, rest = name, ""  # Mission: Impossible stays one title
+    lines, size = _break(main.upper(), largest)
+    y = float(MARGIN)
+    texts: list[str] = []
+    for line in lines:
+        y += size * (CAP if not texts else LEADING)
+        texts.append(_text(line, y, size, ink))
+    if rest:
+        small_lines, small = _break(rest.upper(), min(SUBTITLE, size))
+        y += 5
+        for line in small_lines:
+            y += small * 1.08
+            texts.append(_text(line, y, small, ink))
+    return "".join(texts), round(y + 34)
+
+
+def _text(line: str, y: float, size: float, ink: str) -> str:
+    """One line; textLength keeps it within the cover even in a fallback font."""
+    return (
+        f'<text class="cover-title" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
+        f'textLength="{_width(line) * size / 1000:.1f}" lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
+    )
+
+
+@lru_cache(maxsize=4096)
+def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
+    """The line breaks with the largest font size that fits the width, and that size; fewer lines are preferred."""
+    words = text.split()[:14]
+    room = 1000 * (WIDTH - 2 * MARGIN)
+    best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)
+    for n_lines in range(1, min(MAX_LINES, len(words)) + 1):
+        for cuts in combinations(range(1, len(words)), n_lines - 1):
+            edges = (0, *cuts, len(words))
+            lines = tuple(" ".join(words[a:b]) for a, b in pairwise(edges))
+            size = min(largest, room / max(_width(line) for line in lines), 150 / n_lines)
+            if size > best[1] * 1.06:
+                best = (lines, size)
+    return best[0], max(best[1], 6.0)
+
+
+def _width(text: str) -> int:
+    return (
+        sum(
+            _WIDTHS.get(_base(letter), 1000 if unicodedata.east_asian_width(letter) in "WF" else 500) for letter in text
+        )
+        or 1
+    )
+
+
+def _base(letter: str) -> str:
+    return unicodedata.normalize("NFD", letter)[0]
