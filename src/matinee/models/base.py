@@ -39,6 +39,8 @@ class Recommender(ABC, Generic[StateT]):
     item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Learned arrays in which an item's score is linear, with the axis of items: a content map predicts those of new
     items. Empty for a model without any."""
+    item_inputs: ClassVar[tuple[tuple[str, int], ...]] = ()
+    """Other axes of items of learned arrays, where an item without events has zeros: what it adds to a history."""
     value_map: ValueMap = UNARY
     """How the events of a history weigh; set before `fit`, saved with the model."""
     curves: tuple[dict[str, float], ...] = ()

@@ -70,6 +70,7 @@ class CDAE(CatalogueAutoencoder):
     uses_weights = True
     learned = ("encoder", "encoder_bias", "user_nodes", "user_rows", "output", "output_bias")
     item_arrays = (("output", 0), ("output_bias", 0))
+    item_inputs = (("encoder", 0),)
     fold_in_tolerance: ClassVar[float] = 0.15
     """Most that scores with a zero node may differ from those with the stored one: 1 - correlation, users' mean."""
     config: CDAEConfig

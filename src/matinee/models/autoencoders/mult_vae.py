@@ -55,6 +55,7 @@ class MultVAE(CatalogueAutoencoder):
         "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
     )  # fmt: skip
     item_arrays = (("output", 0), ("output_bias", 0))
+    item_inputs = (("encoder", 0),)
     config: MultVAEConfig
     encoder: FloatArray  # [I, H], H = hidden, or dim without hidden layers
     encoder_bias: FloatArray  # [H]

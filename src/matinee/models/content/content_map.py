@@ -30,6 +30,41 @@ from matinee.nn.sparse_rows import keep_top_k
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
 BLOCK_ITEMS = 1024
 """Predicted items whose columns are dense at once."""
+LEAST_POPULARITY = 1e-3
+"""Of a predicted item in a model that treats one of popularity 0 as without a vector."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownItems:
+    """The items from which others are predicted: those with events and features, the most popular first if too many.
+
+    rows: [a], ascending; features: of these a items; factor: of K + ridge I, for `cho_solve`.
+    """
+
+    rows: IntArray
+    features: Features
+    factor: tuple[FloatArray, bool]
+
+    @classmethod
+    def of(cls, table: ItemTable, popularity: IntArray, config: ContentConfig) -> "KnownItems":
+        """The known items of a table. popularity: [I]. Raises MatineeError if no item with events has features."""
+        return cls.among(Features.of(table, config), popularity, config)
+
+    @classmethod
+    def among(cls, features: Features, popularity: IntArray, config: ContentConfig) -> "KnownItems":
+        """As `of`, from the features of all items."""
+        present = features.present if features.blocks else np.zeros(len(popularity), dtype=bool)
+        rows = np.flatnonzero(present & (popularity > 0))
+        if len(rows) == 0:
+            raise MatineeError(
+                "no item with events has features, so nothing is known of new items: give a table of items with "
+                "genres, texts or numbers, whose ids are those of the log"
+            )
+        rows = np.sort(rows[np.argsort(-popularity[rows], kind="stable")[: config.max_known]])
+        known = features.take(rows)
+        system = known.kernel_to(known, config.sharpness).astype(np.float64)
+        np.einsum("ii->i", system)[:] += config.ridge
+        return cls(rows, known, cho_factor(system, overwrite_a=True))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,25 +89,17 @@ class ContentMap:
         """
         config = config or ContentConfig()
         features = Features.of(table, config)
-        present = features.present if features.blocks else np.zeros(len(table), dtype=bool)
-        known = np.flatnonzero(present & (popularity > 0))
-        if len(known) == 0:
-            raise MatineeError(
-                "no item with events has features, so nothing is known of new items: give a table of items with "
-                "genres, texts or numbers, whose ids are those of the log"
-            )
-        known = np.sort(known[np.argsort(-popularity[known], kind="stable")[: config.max_known]])
-        is_new = popularity == 0
+        known = KnownItems.among(features, popularity, config)
+        present, is_new = features.present, popularity == 0
         predicted = np.flatnonzero(present & is_new)
-        system = features.kernel(known, known, config.sharpness).astype(np.float64)
-        np.einsum("ii->i", system)[:] += config.ridge
-        factor = cho_factor(system, overwrite_a=True)
-        mixing = cho_solve(factor, features.kernel(known, predicted, config.sharpness).astype(np.float64))
+        kernel = known.features.kernel_to(features.take(predicted), config.sharpness).astype(np.float64)
+        mixing = cho_solve(known.factor, kernel)
         if config.blend:
-            part = config.blend / (config.blend + popularity[known])
-            mixing = np.concatenate([mixing, _leave_one_out(factor) * part], axis=1)
-            predicted = np.concatenate([predicted, known])
-        return cls(known, predicted, mixing.astype(np.float32), is_new[predicted], int((is_new & ~present).sum()))
+            part = config.blend / (config.blend + popularity[known.rows])
+            mixing = np.concatenate([mixing, _leave_one_out(known.factor) * part], axis=1)
+            predicted = np.concatenate([predicted, known.rows])
+        without = int((is_new & ~present).sum())
+        return cls(known.rows, predicted, mixing.astype(np.float32), is_new[predicted], without)
 
     def extend(self, model: ModelT, kept: int = ContentConfig().kept) -> ModelT:
         """A copy of a fitted model that scores the new items as predicted; all other arrays are shared.
@@ -93,7 +120,7 @@ class ContentMap:
                 setattr(extended, name, self._extend_dense(array, axis))
         if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
             new, popularity = self.predicted[self.is_new], np.array(model.popularity)  # type: ignore[attr-defined]
-            popularity[new] = np.maximum(extended.popularity[new], 1e-3)  # type: ignore[attr-defined]
+            popularity[new] = np.maximum(extended.popularity[new], LEAST_POPULARITY)  # type: ignore[attr-defined]
             extended.popularity = popularity  # type: ignore[attr-defined]
         return extended
 

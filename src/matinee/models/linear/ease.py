@@ -1,5 +1,6 @@
 """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck 2019), and EDLAE (Steck 2020)."""
 
+from itertools import pairwise
 from typing import Annotated, Self
 
 import numpy as np
@@ -61,6 +62,7 @@ class EASE(Recommender[csr_array]):
     Config = EASEConfig
     learned = ("weights",)
     item_arrays = (("weights", 1),)
+    item_inputs = (("weights", 0),)
     uses_weights = True
     config: EASEConfig
     weights: FloatArray  # [I, I], B above
@@ -87,6 +89,8 @@ class EASE(Recommender[csr_array]):
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender. A batch takes the weights in strips of columns that stay in the processor's cache."""
         n_items = len(self.weights)
+        if state.shape[0] < BATCH and not self.weights.flags.c_contiguous:  # a live model's: a product would copy all
+            return _product_of_rows(state, self.weights)
         scores = np.empty((state.shape[0], n_items), dtype=np.float32)
         width = n_items if state.shape[0] < BATCH else max(16, STRIP_BYTES // (4 * n_items))
         for start in range(0, n_items, width):
@@ -107,6 +111,14 @@ class EASE(Recommender[csr_array]):
         if self.config.item_power:
             matrix = (matrix @ diags_array(_counts(train) ** np.float32(-self.config.item_power))).tocsr()
         return matrix
+
+
+def _product_of_rows(state: csr_array, weights: FloatArray) -> FloatArray:
+    """State @ weights, from the rows of the weights that the state has. [B, I]."""
+    scores = np.zeros((state.shape[0], weights.shape[1]), dtype=np.float32)
+    for row, (start, end) in enumerate(pairwise(state.indptr.tolist())):
+        scores[row] = state.data[start:end] @ weights[state.indices[start:end]]
+    return scores
 
 
 def _counts(train: TrainingData) -> FloatArray:

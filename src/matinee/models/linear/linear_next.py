@@ -66,6 +66,7 @@ class LinearNext(Recommender[csr_array]):
     Config = LinearNextConfig
     learned = ("weights",)
     item_arrays = (("weights", 1),)
+    item_inputs = (("weights", 0),)
     ordered = True
     uses_weights = True
     config: LinearNextConfig

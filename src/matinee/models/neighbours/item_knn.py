@@ -50,6 +50,7 @@ class ItemKNN(Recommender[csr_array]):
     Config = ItemKNNConfig
     learned = ("similarities",)
     item_arrays = (("similarities", 1),)
+    item_inputs = (("similarities", 0),)
     uses_weights = True
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i
