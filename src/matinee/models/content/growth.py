@@ -75,10 +75,10 @@ def with_columns(matrix: csr_array, columns: IntArray, added: csr_array) -> csr_
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(by_row.indptr))
     new_columns = columns[by_row.indices]
     keys = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * matrix.shape[1] + matrix.indices
-    places = np.searchsorted(keys, rows * matrix.shape[1] + new_columns)
+    positions = np.searchsorted(keys, rows * matrix.shape[1] + new_columns)
     starts = matrix.indptr + by_row.indptr
-    indices = np.insert(matrix.indices, places, new_columns)
-    return csr_array((np.insert(matrix.data, places, by_row.data), indices, starts), shape=matrix.shape)
+    indices = np.insert(matrix.indices, positions, new_columns)
+    return csr_array((np.insert(matrix.data, positions, by_row.data), indices, starts), shape=matrix.shape)
 
 
 def _more_rows(matrix: csr_array, n: int) -> csr_array:

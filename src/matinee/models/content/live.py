@@ -82,7 +82,7 @@ class LiveContentMap:
         return self._grown(model, mixing.shape[1], np.arange(n_items, n_items + mixing.shape[1]), mixing)
 
     def replace(self, model: ModelT, rows: IntArray, mixing: FloatArray) -> ModelT:
-        """A copy of a model with n of its items, in ascending rows and without events, predicted anew. mixing: [a, n].
+        """A copy of a model with n of its items, in ascending rows and without events, predicted again. mixing: [a, n].
 
         Models that this map extended before see the new predictions too, where their arrays are dense.
         Raises MatineeError as `extend`.
