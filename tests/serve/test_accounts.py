@@ -57,6 +57,7 @@ def mine(client: SiteClient) -> list[int]:
 
 def rows(app: FastAPI, query: str) -> list[tuple[object, ...]]:
     site: Site = app.state.site
+    site.database.flush()
     with site.database.read() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
 

@@ -163,6 +163,9 @@ def test_health(client: TestClient, app: FastAPI) -> None:
     ready = client.get("/health/ready")
     assert ready.json() == {
         "status": "ready",
+        "why": [],
+        "lists_waiting": 0,
+        "lists_dropped": 0,
         "models": ["popularity", "item-knn", "ease"],
         "items": ready.json()["items"],
     }

@@ -51,6 +51,7 @@ def mark(client: TestClient, item_id: object, what: str, **more: str) -> str:
 
 def table(app: FastAPI, name: str) -> list[Any]:
     site: Site = app.state.site
+    site.database.flush()
     with site.database.read() as connection:
         return list(connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY 1"))
 
@@ -109,6 +110,7 @@ def test_the_impressions_of_a_page_are_one_insert(client: TestClient, app: FastA
     written: list[str] = []
     sql_event.listen(site.database._writer, "before_cursor_execute", lambda *call: written.append(call[2]))
     page = client.get("/").text
+    site.database.flush()
     assert sum(statement.startswith("INSERT INTO lists") for statement in written) == 1
     names = {row.name for row in table(app, "lists")[before:]} | {row.name for row in table(app, "lists")}
     assert "for-you" in names
@@ -214,6 +216,7 @@ def test_one_event_sent_by_many_threads_is_written_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(send, range(6))) == 30
     assert count_events(database) == 30
+    database.flush()
     with database.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM lists").scalar() == 180
     database.close()

@@ -127,7 +127,7 @@ def test_ids_may_contain_any_characters(tmp_path: Path) -> None:
 
 def test_concurrent_writers_lose_nothing(log: SqlEvents, database: SqlDatabase) -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: log.append([rated(f"u{n % 5}", 10, 1, n, f"e{n % 60}")]), range(240)))
+        list(pool.map(lambda n: log.append([rated(f"u{n % 5}", 10, 1, n % 60, f"e{n % 60}")]), range(240)))
     assert count_events(database) == 60
 
 

@@ -15,7 +15,7 @@ def test_an_event_needs_no_list() -> None:
     event = LiveEvent("a", 10, "rating", 4, 5)
     assert {name.name: getattr(event, name.name) for name in fields(event)} == {
         "user_id": "a", "item_id": 10, "kind": "rating", "value": 4, "at": 5, "event_id": None, "model": None,
-        "list_id": None, "position": None, "version": None,
+        "list_id": None, "position": None, "version": None, "is_stamped": False,
     }  # fmt: skip
 
 

@@ -111,10 +111,10 @@ def test_a_database_answers_until_its_file_is_gone(database: SqlDatabase, tmp_pa
 
 def test_settings_of_every_connection(database: SqlDatabase) -> None:
     with database.read() as reader, database.write() as writer:
-        for connection in (reader, writer):
+        for connection, synchronous in ((reader, 1), (writer, 2)):
             assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5000
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
 
 
 def test_a_transaction_that_fails_writes_nothing(database: SqlDatabase) -> None:

@@ -17,12 +17,14 @@ from matinee.serve.http.middleware import HEADERS
 from matinee.serve.pages.context import page_context
 from matinee.serve.pages.errors import PageError, render_error, render_page_error
 from matinee.serve.pages.i18n import texts_for
+from matinee.store.protocols import DatabaseGone, NotKept
 
 TRANSLATED: dict[type[MatineeError], PageError] = {
     StaleForm: PageError("account.stale", 403),
     SignedInElsewhere: PageError("account.moved", 409),
 }
 """Errors from below the pages that have a text in each language."""
+RETRY = {"Retry-After": "5"}
 _log = logging.getLogger("matinee")
 
 
@@ -31,6 +33,8 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, handle_http)
     app.add_exception_handler(RequestValidationError, handle_validation)
     app.add_exception_handler(MatineeError, handle_known)
+    app.add_exception_handler(NotKept, handle_database)
+    app.add_exception_handler(DatabaseGone, handle_database)
     app.add_exception_handler(SQLAlchemyError, handle_database)
     app.add_exception_handler(Exception, handle_unknown)
 
@@ -69,14 +73,19 @@ async def handle_known(request: Request, error: Exception) -> Response:
 
 
 async def handle_database(request: Request, error: Exception) -> Response:
-    """Database down: a 503 page that needs no query."""
-    reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+    """Database down, or a write refused: a 503 page that needs no query. It says that nothing was kept of a form."""
+    known = isinstance(error, MatineeError)
+    reason = str(error if known else getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
     _log.error("the database failed: %s; `matinee doctor --db URL` says what to do", reason)
-    message = texts_for(request)("account.shut")
+    is_write = request.method not in ("GET", "HEAD")
+    message = texts_for(request)("error.not_kept" if is_write else "account.shut")
     if _is_api(request):
-        return JSONResponse({"detail": message}, 503)
+        detail = str(error) if isinstance(error, NotKept) else message
+        return JSONResponse({"detail": detail}, 503, RETRY)
     request.state.session = RequestSession(session_of(request).token, is_looked_up=True)
-    return page_context(request).respond("database_down.html", 503, n_watched=0, message=message)
+    page = page_context(request).respond("database_down.html", 503, n_watched=0, message=message)
+    page.headers.update(RETRY)
+    return page
 
 
 async def handle_unknown(request: Request, error: Exception) -> Response:

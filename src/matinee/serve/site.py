@@ -135,7 +135,7 @@ class Site:
         self, user_id: str, item_row: int, kind: Kind, value: float = 1.0, position: ListPosition | None = None
     ) -> None:
         """Write an event, with the list that it comes from if there is one; a double click is written once."""
-        event = LiveEvent(user_id, self.engine.items.id(item_row), kind, value, self.now())
+        event = LiveEvent(user_id, self.engine.items.id(item_row), kind, value, self.now(), is_stamped=True)
         self.log.append([position.attach_to(event) if position else event], repeat_after=DOUBLE_SECONDS)
 
     def record_click(self, user_id: str, item_row: int, list_id: str) -> None:
@@ -144,7 +144,7 @@ class Site:
         if position is None:
             return
         event_id = f"click.{list_id}.{position.position}"
-        event = LiveEvent(user_id, self.engine.items.id(item_row), "click", 1.0, self.now(), event_id)
+        event = LiveEvent(user_id, self.engine.items.id(item_row), "click", 1.0, self.now(), event_id, is_stamped=True)
         self.log.append([position.attach_to(event)])
 
     def find_position(self, user_id: str, item_row: int, list_id: str) -> ListPosition | None:

@@ -5,12 +5,14 @@ events to the member's user id and deletes the guest, so that no event is moved 
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import (
     Column,
     Connection,
     Table,
+    bindparam,
     delete,
     insert,
     null,
@@ -24,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from matinee.histories import Instant, UserId
 from matinee.store.database import SqlDatabase
 from matinee.store.imports import forget_imports
-from matinee.store.protocols import Identity, Member, Session
+from matinee.store.protocols import Identity, Member, NotKept, Session
 from matinee.store.tables import (
     events_table,
     imports_table,
@@ -42,6 +44,7 @@ PAGE = 1000
 
 _event, _list, _visitor = events_table.c, lists_table.c, visitors_table.c
 _member, _session, _moved = members_table.c, sessions_table.c, moved_table.c
+_TOUCH = update(sessions_table).where(_session.session_id == bindparam("touched")).values(seen=bindparam("now"))
 
 
 class SqlAccounts:
@@ -119,8 +122,7 @@ class SqlAccounts:
 
     def touch(self, session_id: str, at: Instant) -> None:
         """See AccountBook."""
-        with self._database.write() as connection:
-            connection.execute(update(sessions_table).where(_session.session_id == session_id).values(seen=at))
+        self._database.later.add(_TOUCH, [{"touched": session_id, "now": at}])
 
     def sessions(self, user_id: UserId) -> list[Session]:
         """See AccountBook."""
@@ -163,6 +165,8 @@ class SqlAccounts:
 
     def lists(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """See AccountBook."""
+        with suppress(NotKept):
+            self._database.flush()
         for row in self._all(lists_table, str(user_id), (_list.at, _list.list_id)):
             yield {name: value for name, value in row.items() if name != "user_id"}
 

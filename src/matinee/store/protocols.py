@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from matinee.arrays import IntArray
+from matinee.errors import MatineeError
 from matinee.histories import Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
@@ -22,7 +23,8 @@ class LiveEvent:
     """One event of a user on the site.
 
     value: the rating, otherwise 1; at: UTC seconds; event_id: an id by the sender, which makes resending safe;
-    model, list_id, position (from 1), version (of the model's artefact): the list from which it came, if any.
+    model, list_id, position (from 1), version (of the model's artefact): the list from which it came, if any;
+    is_stamped: whether `at` is the site's own clock, so that the order is that of arrival.
     """
 
     user_id: UserId
@@ -35,6 +37,42 @@ class LiveEvent:
     list_id: str | None = None
     position: int | None = None
     version: str | None = None
+    is_stamped: bool = False
+
+
+class NotKept(MatineeError):
+    """A write that was refused: nothing of it is in the database. reason: why, in words without paths or values."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this was not kept: {reason}; send it again later")
+        self.reason = reason
+
+
+class DatabaseGone(MatineeError):
+    """The database cannot be used any more: its file was deleted or replaced, or belongs to another catalogue."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; put it back, or start the site again")
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Whether a database can be read and written now; why: a sentence for each that it cannot."""
+
+    is_readable: bool
+    is_writable: bool
+    why: tuple[str, ...] = ()
+
+
+class EventConflict(MatineeError):
+    """An event_id that was sent before with other content. position: in its batch, from 0; names: what differs."""
+
+    def __init__(self, event_id: str, position: int, names: Sequence[str]) -> None:
+        super().__init__(
+            f"event {position}: the event_id {event_id!r} is that of an event with another {', '.join(names)}; nothing "
+            "of the request is kept: give each event an event_id of its own"
+        )
+        self.event_id = event_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +107,8 @@ class EventLog(HistorySource, Protocol):
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """Write all events or none, skipping any whose (user_id, event_id) exists. Returns the number written.
 
+        A stamped event is never before the user's newest. Raises EventConflict if an event_id has other content than
+        before, and NotKept if the database refuses the write; then nothing of it is kept.
         repeat_after: also skip an event that repeats the user's last one on its item within this many seconds.
         """
         ...
@@ -127,7 +167,7 @@ class ImpressionLog(Protocol):
     """The lists shown to users."""
 
     def write(self, lists: Sequence[ListImpression]) -> None:
-        """Write all lists or none. Their list_ids are random and new."""
+        """Write lists when there is time: never waits, never fails. Their list_ids are random and new."""
         ...
 
     def find(self, list_id: str) -> ListImpression | None:
@@ -209,7 +249,7 @@ class AccountBook(Protocol):
         ...
 
     def touch(self, session_id: str, at: Instant) -> None:
-        """Update the time at which a session was last used."""
+        """Update the time at which a session was last used, when there is time: never waits, never fails."""
         ...
 
     def sessions(self, user_id: UserId) -> list[Session]:

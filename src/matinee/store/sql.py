@@ -8,8 +8,8 @@ from sqlalchemy import Select, delete, func, insert, select
 
 from matinee.arrays import FloatArray, starts_of
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
-from matinee.store.append import append_events
 from matinee.store.database import SqlDatabase
+from matinee.store.group_commit import GroupCommit
 from matinee.store.protocols import FLAGS, Activity, Kind, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, lists_table
 from matinee.vocab import UNKNOWN, Id, Vocab
@@ -43,6 +43,7 @@ class SqlEvents:
         self._users = users
         self._history_kinds = tuple(history_kinds)
         self._of_stars = of_stars
+        self._group_commit = GroupCommit(self._database)
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource; one query per 10,000 users."""
@@ -86,8 +87,7 @@ class SqlEvents:
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
-        with self._database.write() as connection:
-            return append_events(connection, events, repeat_after)
+        return self._group_commit.append(events, repeat_after)
 
     def bulk_import(self, events: Sequence[Sequence[Any]], kind: Kind = "rating") -> int:
         """Write a whole log atomically: columns user_ids, item_ids, values, times, each [N], in log order.

@@ -12,6 +12,9 @@ from matinee.errors import MatineeError
 
 BUSY_SECONDS = 5
 """How long a writer waits for the transaction of another process."""
+SYNCED, WAITS = "matinee_synced", "matinee_waits"
+"""Execution options of a transaction: whether its commit waits until the disk has it (without, a power cut may lose it,
+but nothing is damaged), and whether it waits for other processes."""
 
 
 def is_sqlite(url: URL) -> bool:
@@ -29,7 +32,7 @@ def prepare_file(url: URL) -> None:
     path = Path(str(url.database))
     folder = path.absolute().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder)
     except OSError as error:
         raise MatineeError(f"the folder {folder} cannot be created ({error.strerror}); check --db") from None
     _make_private(path)
@@ -41,6 +44,40 @@ def configure(engine: Engine, *, writes: bool) -> None:
     if writes:
         event.listen(engine, "connect", _disable_autobegin)
         event.listen(engine, "begin", _begin_immediate)
+
+
+class DatabaseFile:
+    """The file of an open database, to notice when it is deleted or another one stands in its place."""
+
+    def __init__(self, url: URL) -> None:
+        self._path = Path(str(url.database)).absolute()
+        self._identity = self._look()
+
+    def problem(self) -> str | None:
+        """What became of the file, None if it is as it was."""
+        found = self._look()
+        if found == self._identity:
+            return None
+        return "the database file was deleted" if found is None else "another file was put in the database's place"
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder with its parents so that a power cut does not take it away."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        parent = os.open(each.parent, os.O_RDONLY)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
 
 def _make_private(path: Path) -> None:
@@ -60,7 +97,6 @@ def _set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401 - the
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    # safe with WAL: a power failure may lose the last transactions but never corrupts the file
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 
@@ -70,4 +106,12 @@ def _disable_autobegin(connection: Any, record: object) -> None:  # noqa: ANN401
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")  # wait for the write lock now, not in mid-transaction
+    """Wait for the write lock now, not in mid-transaction. Whether the commit is synced is set before."""
+    options = connection.get_execution_options()
+    wanted = options.get(SYNCED, True), options.get(WAITS, True)
+    if connection.info.get("write settings") != wanted:
+        is_synced, waits = wanted
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000 if waits else 0}")
+        connection.info["write settings"] = wanted
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

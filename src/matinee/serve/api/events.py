@@ -1,11 +1,12 @@
 """Writing events."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.status import HTTP_409_CONFLICT
 
 from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, find_item_row, require_key
 from matinee.serve.api.schemas import EventIn, EventsOut
 from matinee.serve.dependencies import CurrentSite
-from matinee.store.protocols import LiveEvent
+from matinee.store.protocols import EventConflict, LiveEvent
 
 MAX_EVENTS = 1000
 """Events in one request."""
@@ -47,8 +48,12 @@ def events(
             model=event.model,
             list_id=event.list_id,
             position=event.position,
+            is_stamped=event.at is None,
         )
         for event, row in zip(batch, rows, strict=True)
     ]
-    accepted = site.log.append(new)
+    try:
+        accepted = site.log.append(new)
+    except EventConflict as error:
+        raise HTTPException(HTTP_409_CONFLICT, str(error)) from None
     return EventsOut(accepted=accepted, duplicates=len(new) - accepted)

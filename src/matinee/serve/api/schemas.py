@@ -92,7 +92,7 @@ class EventIn(_Strict):
     at: int | None = Field(None, ge=0)
     """UTC seconds; now by default."""
     event_id: str | None = Field(None, min_length=1, max_length=100)
-    """Your own id for the event: sent twice, it is written once."""
+    """Your own id for the event: sent twice, it is written once; with other content it is refused (409)."""
     user_id: int | str | None = Field(None)
     """Any user, with an API key that has the scope write; by default the visitor of this session."""
     model: str | None = Field(None, max_length=100)
@@ -118,7 +118,13 @@ class EventsOut(_Strict):
 class Health(_Strict):
     """The state of the site."""
 
-    status: Literal["alive", "ready", "not ready"]
+    status: Literal["alive", "ready", "degraded", "not ready"]
+    """degraded: lists are served, but nothing can be written."""
+    why: list[str] = []
+    lists_waiting: int = 0
+    """Displayed lists that are not logged yet."""
+    lists_dropped: int = 0
+    """Displayed lists since the start that were never logged, because the database could not be written."""
     models: list[str] = []
     items: int = 0
 

@@ -144,7 +144,7 @@ def _event(user_id: UserId, item_id: Id, row: ImportRow, kind: Kind, now: Instan
     if at is None:
         return "date"
     event_id = _event_id(item_id, kind, value, at if row.date else None)
-    return LiveEvent(user_id, item_id, kind, value, min(at, now), event_id)
+    return LiveEvent(user_id, item_id, kind, value, min(at, now), event_id, is_stamped=not row.date)
 
 
 def _instant(row: ImportRow, now: Instant) -> Instant | None:
