@@ -37,6 +37,7 @@ MODELS = {
     "autorec": "matinee.models.autoencoders.autorec:AutoRec",
     "cdae": "matinee.models.autoencoders.cdae:CDAE",
     "mult-vae": "matinee.models.autoencoders.mult_vae:MultVAE",
+    "kprn": "matinee.models.knowledge.kprn:KPRN",
     "markov": "matinee.models.sequences.markov:Markov",
     "gru4rec": "matinee.models.sequences.gru4rec:GRU4Rec",
     "sasrec": "matinee.models.sequences.sasrec:SASRec",

@@ -1,0 +1,374 @@
+"""KPRN: candidates of a first stage re-ranked by the paths of a knowledge graph (Wang et al. 2019)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.knowledge_graph import KnowledgeGraph
+from matinee.models import create
+from matinee.models.base import Path, PathNode, Recommender
+from matinee.models.knowledge.config import KPRNConfig
+from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise
+from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, hold_out, ndcg
+from matinee.models.knowledge.paths import NONE, Paths, find_paths
+from matinee.models.knowledge.patterns import Patterns, meet
+from matinee.models.knowledge.pooling import pool
+from matinee.models.knowledge.walks import WalkGraph
+from matinee.training.run import Run
+from matinee.vocab import UNKNOWN
+
+if TYPE_CHECKING:
+    from matinee.models.knowledge.training import Elements
+
+PATTERN_SHAPES = {"node_embeddings": ("nodes", "dim"), "W_middle": ("dim", "dim"), "W_last": ("dim", "dim")}
+"""What the form `patterns` learns beside the LSTM."""
+GRAPH = ("starts", "targets", "steps", "node_types", "type_names", "relation_names", "node_names")
+ARRIVALS = ("reach_starts", "reach_ports", "arrival_starts", "arrival_ports", "arrival_weights")
+FIRST = "first_"
+"""Before the names of what the first stage learned."""
+MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Weights of the paths that are tried on users who are not trained on; 0 is the first stage."""
+CHECK_SHARE = 0.2
+"""Share of the users that choose among MIXES."""
+PATHS_AT_ONCE = 16
+"""Histories whose paths are held at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KPRNState:
+    """B histories, and the first stage's state of them."""
+
+    histories: Histories
+    first: Any
+
+
+class KPRN(Recommender[KPRNState]):
+    """score(u, i) = a z(u, i) + b T log(1 + Σ_p w_p exp(s_p / T)) over the paths p from the history of u to i.
+
+    z is the first stage's score of i, standardised over its candidates, w_p the weight of the event that p starts from.
+    An LSTM reads the path: at each node its type, the relation that leaves it, and the node; s_p is a readout of its
+    last state. Trained on events held out of each user's history, against other candidates.
+    Source: Wang et al. 2019, eq. 3 to 9.
+
+    Two forms. `paths` is the paper's. `patterns` reads only types and relations, s_p = a + q · e_m + r · e_i with a, q
+    and r from the LSTM and e the embeddings of the path's middle and last node: the sum over all paths is then a
+    product of sparse matrices (see `patterns`).
+
+    Fold-in: paths start from the events of the history that weigh above 0; nothing is learned for a visitor. Without a
+    path to any candidate, the list is the first stage's. Items that are no candidates score below all that are, in
+    the first stage's order.
+
+    Differs from the paper: candidates and z come from a first stage; the softmax over a user's candidates in place of
+    the cross-entropy (`loss = "bce"`); a path of score 0 for every pair; no start node for the user.
+    """
+
+    name = "kprn"
+    Config = KPRNConfig
+    learned: ClassVar[tuple[str, ...]] = ()
+    uses_weights = True
+    reads_graph = True
+    config: KPRNConfig
+    starts: IntArray  # [N + 1] steps of each node
+    targets: IntArray  # [S]
+    steps: IntArray  # [S]
+    node_types: IntArray  # [N]
+    type_names: str  # joined by line ends
+    relation_names: str
+    node_names: IntArray  # [bytes] UTF-8 names of the entities, joined by line ends
+    scales: FloatArray  # [4] log a, log b, bias of the cross-entropy, log c
+    mix: float  # factor of the paths' part, one of MIXES
+    reach_starts: IntArray  # patterns only: see Patterns
+    reach_ports: IntArray
+    arrival_starts: IntArray
+    arrival_ports: IntArray
+    arrival_weights: FloatArray  # exp(s / T) of each arrival
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        if self.config.first_stage == self.name:
+            raise MatineeError(f"{self.name}: first_stage = {self.name} would re-rank itself; use ease")
+        self.first_stage = create(self.config.first_stage, **self.config.first_settings)
+        if self.first_stage.predicts_values or not self.first_stage.reads_history:
+            raise MatineeError(f"{self.name}: first_stage = {self.first_stage.name} makes no candidates; use ease")
+        of_form = ARRIVALS if self.config.form == "patterns" else ()
+        firsts = tuple(FIRST + name for name in self.first_stage.learned)
+        self.learned = (*GRAPH, *self._shapes, "scales", "mix", *of_form, *firsts)  # type: ignore[misc]
+
+    @property
+    def _shapes(self) -> dict[str, tuple[str, ...]]:
+        return SHAPES | (PATTERN_SHAPES if self.config.form == "patterns" else NODE_SHAPES)
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender. Without a graph in the training data, paths lead through users alone."""
+        known = train.graph or KnowledgeGraph.empty(train.n_items)
+        seed = int(run.rng.integers(2**31))
+        rest, held = hold_out(train, self.config.held_out, run.rng)
+        users = np.flatnonzero(np.bincount(train.histories.owners[held], minlength=train.n_users))
+        users = np.sort(run.rng.permutation(users)[: self.config.max_users])
+        examples = examples_of(self._fit_first(rest, run, seed), train, held, self.config.candidates, users)
+        first = self._fit_first(train, run, seed)
+        for name in first.learned:
+            setattr(self, FIRST + name, getattr(first, name))
+        graphs = [
+            WalkGraph.of(known, part.histories, self.config.max_neighbours, np.random.default_rng(seed))
+            for part in (rest, train)
+        ]
+        self._set_graph(graphs[1], known)
+        self._train(examples, graphs, train, run)
+        return self
+
+    def _fit_first(self, train: TrainingData, run: Run, seed: int) -> Recommender[Any]:
+        """A first stage of its own for some training data."""
+        model = create(self.config.first_stage, **self.config.first_settings)
+        model.value_map = self.value_map
+        return model.fit(train, Run(rng=np.random.default_rng(seed), device=run.device, memory=run.memory))
+
+    def _set_graph(self, graph: WalkGraph, known: KnowledgeGraph) -> None:
+        self.starts, self.targets, self.steps, self.node_types = (
+            np.ascontiguousarray(each) for each in (graph.starts, graph.targets, graph.steps, graph.node_types)
+        )
+        self.type_names, self.relation_names = "\n".join(graph.types), "\n".join(graph.relations)
+        joined = "\n".join(name.replace("\n", " ") for name in known.names)
+        self.node_names = np.frombuffer(joined.encode("utf-8", "replace"), dtype=np.uint8)
+        self.mix = 1.0
+
+    def _train(self, examples: Examples, graphs: list[WalkGraph], train: TrainingData, run: Run) -> None:
+        from matinee.models.knowledge.training import losses
+        from matinee.training.loop import train_epochs
+        from matinee.training.torch_trainer import TorchTrainer, torch_generator
+
+        order = run.rng.permutation(len(examples.histories))
+        n_check = int(CHECK_SHARE * len(order))
+        taught = examples.users(np.sort(order[n_check:]))
+        check = examples.users(np.sort(order[:n_check])) if n_check else taught
+        import torch
+
+        dim, (of_rest, whole) = self.config.dim, graphs
+        sizes = {"types": len(whole.types), "steps": 2 * len(whole.relations) + 1, "dim": dim, "gates": 4 * dim}
+        parameters = initialise(sizes | {"nodes": whole.n_nodes}, self._shapes, torch_generator(run))
+        parameters["scales"] = torch.tensor([-0.7, -1.5, -1.0, 0.0])
+        elements = self._elements(taught, of_rest, train.n_items)
+        of_all = Patterns.of(whole, train.n_items) if self.config.form == "patterns" else None
+
+        def learned() -> dict[str, Any]:
+            arrays = {name: value.detach().numpy().copy() for name, value in parameters.items()}
+            return arrays if of_all is None else arrays | self._arrivals(of_all, arrays)
+
+        trainer = TorchTrainer(
+            parameters,
+            lambda: losses(parameters, taught, elements, self.config, run.rng),
+            learned,
+            self.config,
+        )
+        train_epochs(self, trainer, train, run)
+        self.mix = self._best_mix(check, of_rest, train.n_items)
+
+    def _elements(self, examples: Examples, graph: WalkGraph, n_items: int) -> "Elements":
+        """What the examples' scores are pooled from."""
+        from matinee.models.knowledge.training import Elements, score_paths, score_patterns
+
+        pairs, matrix = examples.candidates, _liked(examples.histories, n_items)
+        if self.config.form == "patterns":
+            patterns = Patterns.of(graph, n_items)
+            arrivals = patterns.starts, patterns.ports
+            of_pair, indices, weights = meet(matrix, patterns.reach, arrivals, (pairs.owners, pairs.items))
+            columns = patterns.kinds[indices], patterns.mids[indices], patterns.items[indices]
+            score = score_patterns(_sequences(patterns.types, patterns.steps, len(graph.relations)), *columns)
+            return Elements.of(of_pair, len(pairs.owners), weights, score)
+        paths = self._paths(graph, matrix, pairs)
+        sequences = _sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
+        score = score_paths(*sequences, np.maximum(paths.nodes, 0))
+        return Elements.of(paths.pairs, len(pairs.owners), matrix.data[paths.events], score)
+
+    def _best_mix(self, check: Examples, graph: WalkGraph, n_items: int) -> float:
+        """The weight of the paths with the best lists of users who were not trained on; the smallest of equals."""
+        matrix = _liked(check.histories, n_items)
+        if self.config.form == "patterns":
+            patterns = Patterns.of(graph, n_items)
+            arrays = {name: getattr(self, name) for name in (*self._shapes, "scales")}
+            pooled = self._sums(matrix, check.candidates, patterns.reach, self._arrivals(patterns, arrays))
+        else:
+            pooled = self._pooled_paths(graph, matrix, check.candidates)
+        found = [ndcg(self._combined(check.candidates, pooled, mix), check) for mix in MIXES]
+        return MIXES[int(np.argmax(found))]
+
+    def _arrivals(self, patterns: Patterns, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """ARRIVALS of a graph's patterns with some parameters."""
+        n_relations = (len(arrays["step_embeddings"]) - 1) // 2
+        states = encode(arrays, *_sequences(patterns.types, patterns.steps, n_relations))
+        scores = _pattern_scores(arrays, states, patterns.kinds, patterns.mids, patterns.items)
+        return {
+            "reach_starts": patterns.reach.indptr.astype(np.int64),
+            "reach_ports": patterns.reach.indices.astype(np.int32),
+            "arrival_starts": patterns.starts,
+            "arrival_ports": patterns.ports,
+            "arrival_weights": np.exp(scores / np.float32(self.config.temperature)),
+        }
+
+    def fold_in(self, histories: Histories) -> KPRNState:
+        """The histories, and the first stage's state of them."""
+        return KPRNState(histories, self._first().fold_in(histories))
+
+    def score(self, state: KPRNState) -> FloatArray:
+        """See Recommender. Candidates first, by both stages, then the others by the first."""
+        scores = self._first().score(state.first)
+        candidates = candidates_of(scores, state.histories, self.config.candidates)
+        found = self._combined(candidates, self._pooled(state.histories, candidates), self.mix)
+        lowest = np.zeros(len(scores), dtype=np.float32)
+        np.minimum.at(lowest, candidates.owners, found)
+        scores -= scores.max(axis=1, keepdims=True) + 1 - lowest[:, None]
+        scores[candidates.owners, candidates.items] = found
+        return scores
+
+    def _combined(self, candidates: Candidates, pooled: FloatArray, mix: float) -> FloatArray:
+        """The score of each candidate from both stages. [Q]."""
+        first, paths, _, by_rank = np.exp(self.scales)
+        scores: FloatArray = first * candidates.scores - by_rank * candidates.log_ranks + mix * paths * pooled
+        return scores
+
+    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
+        """See HasPaths."""
+        graph, matrix = self._graph(), _liked(self.weigh(history).counted(), self._n_items)
+        pair = Candidates(np.array([0]), np.array([item_row]), np.zeros(1, dtype=np.float32))
+        paths = self._paths(graph, matrix, pair, max_paths=0)
+        if not len(paths):
+            return ()
+        scores = self._scores_of(graph, paths)
+        terms = matrix.data[paths.events] * np.exp(scores / self.config.temperature)
+        best = np.argsort(-terms, kind="stable")[:k]
+        names = self.node_names.tobytes().decode("utf-8", "replace").split("\n")
+        shares = terms / terms.sum()
+        rows = zip(paths.nodes[best], paths.steps[best], scores[best].tolist(), shares[best].tolist(), strict=True)
+        return tuple(_path(graph, self._n_items, names, *row) for row in rows)
+
+    def has_paths(self, histories: Histories) -> BoolArray:
+        """Whether a path leads from each history to any of its candidates; without one its list is the first stage's.
+
+        histories as `fold_in` takes them. [B].
+        """
+        scores = self._first().score(self._first().fold_in(histories))
+        candidates = candidates_of(scores, histories, self.config.candidates)
+        reached = self._pooled(histories, candidates) != 0
+        found: BoolArray = np.bincount(candidates.owners[reached], minlength=len(histories)) > 0
+        return found
+
+    @property
+    def _n_items(self) -> int:
+        return int(np.count_nonzero(self.node_types == 0))
+
+    def _first(self) -> Recommender[Any]:
+        """The fitted first stage."""
+        for name in self.first_stage.learned:
+            setattr(self.first_stage, name, getattr(self, FIRST + name))
+        self.first_stage.value_map = self.value_map
+        return self.first_stage
+
+    def _graph(self) -> WalkGraph:
+        types, relations = (tuple(names.split("\n")) for names in (self.type_names, self.relation_names))
+        return WalkGraph(self.starts, self.targets, self.steps, self.node_types, types, relations)
+
+    def _pooled(self, histories: Histories, candidates: Candidates) -> FloatArray:
+        """The pooled score of the paths of each candidate. [Q]."""
+        matrix = _liked(histories, self._n_items)
+        if self.config.form == "paths":
+            return self._pooled_paths(self._graph(), matrix, candidates)
+        ports = csr_array(
+            (np.ones(len(self.reach_ports), dtype=np.float32), self.reach_ports, self.reach_starts),
+            shape=(self._n_items, int(self.reach_ports.max(initial=0)) + 1),
+        )
+        return self._sums(matrix, candidates, ports, {name: getattr(self, name) for name in ARRIVALS})
+
+    def _sums(
+        self, matrix: csr_array, candidates: Candidates, reach: csr_array, arrivals: Mapping[str, Any]
+    ) -> FloatArray:
+        """The pooled score of each candidate, over all paths by their patterns. [Q]."""
+        of_item = arrivals["arrival_starts"], arrivals["arrival_ports"]
+        pairs, indices, weights = meet(matrix, reach, of_item, (candidates.owners, candidates.items))
+        terms = weights.astype(np.float64) * arrivals["arrival_weights"][indices]
+        sums = np.bincount(pairs, terms, minlength=len(candidates.owners))
+        pooled: FloatArray = (self.config.temperature * np.log1p(sums)).astype(np.float32)
+        return pooled
+
+    def _pooled_paths(self, graph: WalkGraph, matrix: csr_array, candidates: Candidates) -> FloatArray:
+        paths = self._paths(graph, matrix, candidates)
+        weights, n_pairs = matrix.data[paths.events], len(candidates.owners)
+        return pool(self._scores_of(graph, paths), weights, paths.pairs, n_pairs, self.config.temperature)
+
+    def _paths(self, graph: WalkGraph, matrix: csr_array, pairs: Candidates, max_paths: int | None = None) -> Paths:
+        """The paths of each pair; events are the entries of the matrix. Some histories at a time bound the memory."""
+        found, owners = [], rows_of(matrix.indptr)
+        most = self.config.max_paths if max_paths is None else max_paths
+        for start in range(0, max(1, matrix.shape[0]), PATHS_AT_ONCE):
+            stop = start + PATHS_AT_ONCE
+            event, last_event = np.searchsorted(owners, [start, stop])
+            pair, last_pair = np.searchsorted(pairs.owners, [start, stop])
+            paths = find_paths(
+                graph,
+                (owners[event:last_event], matrix.indices[event:last_event]),
+                (pairs.owners[pair:last_pair], pairs.items[pair:last_pair]),
+                self.config.max_nodes,
+                max_walks=self.config.max_walks,
+                max_paths=most,
+            )
+            found.append(replace(paths, pairs=paths.pairs + pair, events=paths.events + event))
+        columns = [np.concatenate([getattr(each, name) for each in found]) for name in Paths.__dataclass_fields__]
+        return Paths(*columns)
+
+    def _scores_of(self, graph: WalkGraph, paths: Paths) -> FloatArray:
+        """The score of each path. [P]."""
+        arrays = {name: getattr(self, name) for name in self._shapes}
+        types, steps, lengths = _sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
+        if self.config.form == "paths":
+            states = encode(arrays, types, steps, lengths, np.maximum(paths.nodes, 0))
+            scores: FloatArray = states @ arrays["readout"]
+            return scores
+        last = paths.nodes[np.arange(len(paths)), lengths - 1]
+        middle = paths.nodes[:, 1]
+        return _pattern_scores(arrays, encode(arrays, types, steps, lengths), np.arange(len(paths)), middle, last)
+
+
+def _pattern_scores(
+    arrays: Mapping[str, Any], states: FloatArray, kinds: IntArray, mids: IntArray, items: IntArray
+) -> FloatArray:
+    """The scores a + q · e_m + r · e_i of arrivals, see `score_patterns`. [T]."""
+    nodes = arrays["node_embeddings"]
+    by_middle = np.einsum("td,td->t", (states @ arrays["W_middle"])[kinds], nodes[mids])
+    by_last = np.einsum("td,td->t", (states @ arrays["W_last"])[kinds], nodes[items])
+    scores: FloatArray = (states @ arrays["readout"])[kinds] + by_middle + by_last
+    return scores
+
+
+def _liked(histories: Histories, n_items: int) -> csr_array:
+    """Weights above 0 of the histories. [B, I]."""
+    matrix = histories.weighted_matrix(n_items)
+    if histories.mapped is not None:
+        matrix.data = np.maximum(matrix.data, 0)
+        matrix.eliminate_zeros()
+    return matrix
+
+
+def _sequences(types: IntArray, steps: IntArray, n_relations: int) -> tuple[IntArray, IntArray, IntArray]:
+    """What the LSTM reads: types and steps, [P, M] each, and lengths [P]; the step at the end is the last one."""
+    lengths = 1 + np.count_nonzero(steps != NONE, axis=1)
+    padded = np.pad(steps.astype(np.int64), ((0, 0), (0, 1)), constant_values=NONE)
+    return types, np.where(padded == NONE, 2 * n_relations, padded), lengths
+
+
+def _path(
+    graph: WalkGraph, n_items: int, names: list[str], nodes: IntArray, steps: IntArray, score: float, share: float
+) -> Path:
+    """A path in words."""
+    kept, taken = nodes[nodes != NONE].tolist(), steps[steps != NONE].tolist()
+    found = []
+    for node in kept:
+        entity = node - n_items
+        name = names[entity] if 0 <= entity < len(names) and graph.types[graph.node_types[node]] != "user" else ""
+        found.append(PathNode(graph.types[graph.node_types[node]], name, node if entity < 0 else UNKNOWN))
+    relations = tuple(graph.relations[step // 2] for step in taken)
+    return Path(tuple(found), relations, tuple(step % 2 == 0 for step in taken), score, share)

@@ -1,0 +1,111 @@
+"""Training of KPRN: scores of pairs from their paths, with gradients, and the loss over a batch of users."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from matinee.arrays import FloatArray, IntArray, gather, starts_of
+from matinee.models.knowledge.config import KPRNConfig
+from matinee.models.knowledge.encoder import encode_tensors
+from matinee.models.knowledge.examples import Examples, batches
+from matinee.models.knowledge.pooling import pool_tensors
+
+Parameters = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Elements:
+    """What the score of a pair is pooled from: paths, or arrivals of patterns, [E] by pair.
+
+    starts: [Q + 1] of each pair; weights: [E], of the events they start from; scores: of some elements, by index.
+    """
+
+    starts: IntArray
+    weights: FloatArray
+    scores: Callable[[Parameters, IntArray], Tensor]
+
+    @classmethod
+    def of(
+        cls, pairs: IntArray, n_pairs: int, weights: FloatArray, scores: Callable[[Parameters, IntArray], Tensor]
+    ) -> "Elements":
+        """From the pair of each element, ascending."""
+        return cls(starts_of(pairs, n_pairs), weights, scores)
+
+    def pooled(self, parameters: Parameters, pairs: IntArray, temperature: float) -> Tensor:
+        """The pooled score of some pairs. [n] -> [n]."""
+        starts, indices = gather(self.starts, pairs)
+        owners = torch.from_numpy(np.repeat(np.arange(len(pairs)), np.diff(starts)))
+        weights = torch.from_numpy(self.weights[indices])
+        return pool_tensors(self.scores(parameters, indices), weights, owners, len(pairs), temperature)
+
+
+def score_paths(types: IntArray, steps: IntArray, lengths: IntArray, nodes: IntArray) -> Callable[..., Tensor]:
+    """Scores of whole paths, [E, M] each: readout · the LSTM's last state."""
+    tensors = [torch.from_numpy(np.ascontiguousarray(each, dtype=np.int64)) for each in (types, steps, lengths, nodes)]
+
+    def scores(parameters: Parameters, indices: IntArray) -> Tensor:
+        rows = torch.from_numpy(indices)
+        return encode_tensors(parameters, *(each[rows] for each in tensors)) @ parameters["readout"]
+
+    return scores
+
+
+def score_patterns(
+    sequences: tuple[IntArray, IntArray, IntArray], kinds: IntArray, mids: IntArray, items: IntArray
+) -> Callable[..., Tensor]:
+    """Scores of arrivals: a_p + q_p · e_m + r_p · e_i, where a, q and r are read from the LSTM's state of pattern p.
+
+    sequences: types, steps and lengths of each pattern; kinds, mids, items: [E] pattern, middle node and item.
+    """
+    patterns = [torch.from_numpy(np.ascontiguousarray(each, dtype=np.int64)) for each in sequences]
+    of_pattern, middle, last = (np.ascontiguousarray(each, dtype=np.int64) for each in (kinds, mids, items))
+
+    def scores(parameters: Parameters, indices: IntArray) -> Tensor:
+        states = encode_tensors(parameters, *patterns)  # [P, D]
+        rows = torch.from_numpy(of_pattern[indices])
+        embeddings = parameters["node_embeddings"]
+        by_middle = (states @ parameters["W_middle"])[rows] * embeddings[torch.from_numpy(middle[indices])]
+        by_last = (states @ parameters["W_last"])[rows] * embeddings[torch.from_numpy(last[indices])]
+        return (states @ parameters["readout"])[rows] + (by_middle + by_last).sum(dim=1)
+
+    return scores
+
+
+def losses(
+    parameters: Parameters, examples: Examples, elements: Elements, config: KPRNConfig, rng: np.random.Generator
+) -> Iterator[Tensor]:
+    """One loss for each batch of users."""
+    first_scores = torch.from_numpy(examples.candidates.scores)
+    log_ranks = torch.from_numpy(examples.candidates.log_ranks)
+    is_target = torch.from_numpy(examples.is_target)
+    for pairs, owners in batches(examples, config.batch_size, config.n_negatives, rng):
+        rows = torch.from_numpy(pairs)
+        targets = is_target[rows]
+        if not bool(targets.any()):
+            continue
+        scale, path_scale, bias, rank_scale = parameters["scales"]
+        pooled = elements.pooled(parameters, pairs, config.temperature)
+        first = scale.exp() * first_scores[rows] - rank_scale.exp() * log_ranks[rows]
+        logits = first + path_scale.exp() * pooled
+        if config.loss == "bce":
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits + bias, targets.float())
+        else:
+            _, users = np.unique(owners, return_inverse=True)
+            loss = softmax_loss(logits, torch.from_numpy(users), targets)
+        yield loss + config.l2 * parameters["node_embeddings"].square().sum()
+
+
+def softmax_loss(logits: Tensor, users: Tensor, targets: Tensor) -> Tensor:
+    """-log softmax of targets among the pairs of their user: mean over a user's targets, then over users. [n] each.
+
+    users: from 0. The metrics are means over users too; a mean over targets would be one over a few heavy users.
+    """
+    n_users = int(users.max()) + 1
+    largest = logits.new_full((n_users,), -torch.inf).scatter_reduce(0, users, logits.detach(), "amax")
+    sums = logits.new_zeros(n_users).index_add(0, users, (logits - largest[users]).exp())
+    n_targets = logits.new_zeros(n_users).index_add(0, users, targets.to(logits.dtype))
+    terms = (sums.log()[users] + largest[users] - logits) * targets / n_targets.clamp(min=1)[users]
+    return terms.sum() / (n_targets > 0).sum()
