@@ -268,6 +268,8 @@ class Experiment(Config):
     filters: FilterConfig = FilterConfig()
     split: SplitConfig = SplitConfig()
     values: ValuesConfig = ValuesConfig()
+    graph: str | None = None
+    """A file of triples for a model that reads a knowledge graph."""
     settings: dict[str, Any] = {}
     """The model's hyper-parameters."""
     evaluation: EvaluationConfig = EvaluationConfig()

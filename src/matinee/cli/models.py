@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from matinee.cli.next_step import next_step
-from matinee.cli.options import Json, check_graph, check_model, experiment_options, with_model, wrong_usage
+from matinee.cli.options import (
+    Json,
+    check_graph,
+    check_model,
+    check_triples,
+    experiment_options,
+    with_model,
+    wrong_usage,
+)
 from matinee.cli.output import OnEpoch, OnStep, print_json, progress, say, table, warn
 from matinee.config import Experiment, configure
 from matinee.errors import MatineeError, UsageError
@@ -39,6 +47,7 @@ def train(
     experiment = with_model(experiment, model)
     name = _named(experiment)
     check_model(experiment, name)
+    check_triples(experiment, [name])
     path = out or Path("artefacts") / name
     require_destination(path)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
@@ -60,6 +69,7 @@ def train(
                     split or data,
                     seed=seed,
                     values=workflow.values_of(experiment),
+                    graph=experiment.graph,
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,
@@ -134,6 +144,7 @@ def compare(
         raise UsageError(f"compare {' '.join(models)}: a model is named twice; name each once")
     for name in models:
         check_model(experiment, name)
+    check_triples(experiment, models)
     _check_metric(metric, models, experiment)
     require_figure(figure)
     with progress(2 + 2 * len(models)) as hooks:
@@ -275,6 +286,7 @@ def _artefact_or_model(
         if model is not None and ("/" in model or Path(model).exists()):
             raise MatineeError(f"{model} is neither a model nor an artefact: it has no manifest.json")
         check_model(experiment, _named(experiment))
+        check_triples(experiment, [_named(experiment)])
         return None, experiment
     _refuse_settings(chosen, model)
     from matinee.store.artefact import load
@@ -296,7 +308,12 @@ def _artefact_or_model(
 
 def _refuse_settings(chosen: Chosen, path: str) -> None:
     """Raises UsageError for an option that decides how a model is fitted, beside an artefact, which is fitted."""
-    for field, option in (("set", "--set"), ("values", "--values"), ("evaluation.refit", "--refit")):
+    for field, option in (
+        ("set", "--set"),
+        ("values", "--values"),
+        ("graph", "--graph"),
+        ("evaluation.refit", "--refit"),
+    ):
         if field in chosen and "config" not in chosen:
             raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")
 

@@ -1,7 +1,7 @@
 """Options shared by commands, generated from the configs, which define each name, description and limit once."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias
@@ -95,6 +95,15 @@ def check_model(experiment: Experiment, name: str) -> None:
     check_graph(experiment, model)
 
 
+def check_triples(experiment: Experiment, names: Sequence[str]) -> None:
+    """Raises UsageError if triples are given and none of the models reads a knowledge graph."""
+    from matinee.models import model_class
+
+    if experiment.graph is not None and not any(model_class(name).reads_graph for name in names):
+        what = f"--graph {experiment.graph} has no effect on {', '.join(names)}"
+        raise UsageError(f"{what}: a knowledge graph is read by kprn; leave it out")
+
+
 def check_graph(experiment: Experiment, model: "Recommender[Any]") -> None:
     """Raises UsageError if a graph is to be rebuilt that the model does not have."""
     from matinee.models.base import HasGraph
@@ -119,6 +128,8 @@ def _common(models: bool) -> Iterator[inspect.Parameter]:
     if models:
         help = "How an event's value weighs: default, unary, linear, log, or knots such as linear:1=-0.5,3=0.5,5=1."
         yield _parameter("values", "--values", str, help, "MAP")
+        help = "Triples (head, relation, tail) for a model that reads a knowledge graph, beside the items' own lists."
+        yield _parameter("graph", "--graph", str, help, "FILE")
         yield _parameter("set", "--set", list[str], "A hyper-parameter of the model; repeatable.", "KEY=VALUE")
 
 
@@ -184,8 +195,7 @@ def _experiment(base: Experiment, options: Mapping[str, Any]) -> Experiment:
     values = base.model_dump(exclude_unset=True)
     if options["data"] is not None:
         values["data"] = options["data"]
-    if options.get("values") is not None:
-        values["values"] = options["values"]
+    values |= {name: options[name] for name in ("values", "graph") if options.get(name) is not None}
     if options.get("set"):
         values["settings"] = base.settings | parse_settings(options["set"])
     typed: dict[str, str] = {}

@@ -92,11 +92,8 @@ def graph(source: Any, **columns: object) -> Triples:  # noqa: ANN401 - a path o
     return triples_from_frame(source, configure(TripleColumnsConfig, columns, "graph"))
 
 
-def graph_of(
-    data: Dataset, table: ItemTable | None = None, triples: Triples | str | Path | None = None
-) -> KnowledgeGraph:
-    """The knowledge graph of a data set: genres, tags and decades of its items, lists of a table, and given triples."""
+def graph_of(data: Dataset, triples: Triples | str | Path | None = None) -> KnowledgeGraph:
+    """The knowledge graph of a data set: the lists of its items (genres, tags, people), decades, and given triples."""
     if isinstance(triples, str | Path):
         triples = load_triples(triples)
-    own = ItemTable.of_catalogue(data.items, data.catalogue)
-    return build_graph(data.items, own if table is None else table.of_items(data.items).filled_from(own), triples)
+    return build_graph(data.items, data.item_table, triples)

@@ -19,6 +19,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
+from matinee.models import model_class
 from matinee.store.artefact import Artefact
 from matinee.training.run import OnEpoch
 from matinee.workflow.fitting import fit
@@ -64,6 +65,7 @@ def run(
         seed=seed,
         refit=evaluation.refit,
         values=values_of(experiment),
+        graph=experiment.graph if model_class(experiment.model).reads_graph else None,
         on_epoch=on_epoch,
         **experiment.settings,
     )

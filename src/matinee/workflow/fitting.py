@@ -18,6 +18,7 @@ from matinee.config import (
 from matinee.data.item_tables import add_items
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
+from matinee.data.triples import Triples
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import peak_memory_mb, validation
@@ -32,7 +33,7 @@ from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
-from matinee.workflow.data import whole
+from matinee.workflow.data import graph_of, whole
 
 
 def fit(  # noqa: PLR0913 - one for each choice of an experiment
@@ -44,6 +45,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     values: ValuesConfig | Mapping[str, object] | str = "default",
     items: ItemTable | Literal["catalogue"] | None = None,
     content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -54,12 +56,14 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
     continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
     the fields of ValuesConfig); items: what is known of the items (`mt.items`, or `catalogue`: the genres, years and
-    tags of the data), from which items without an event are predicted, as `content` says; settings: the model's
+    tags of the data), from which items without an event are predicted, as `content` says; graph: triples (`mt.graph`,
+    or a file) that a model of the knowledge graph reads beside the lists of the items; settings: the model's
     hyper-parameters. Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set
     there is none to monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value.
     """
     unfitted = create(model, **settings)
+    require_graph_reader(unfitted, graph)
     if isinstance(on, Dataset) and isinstance(items, ItemTable):
         on = add_items(on, items)
     data = on.data if isinstance(on, Split) else on
@@ -71,6 +75,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
+    if unfitted.reads_graph:
+        of_items = data.with_table(items) if isinstance(items, ItemTable) else data
+        train = replace(train, graph=graph_of(of_items, graph))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
     require_memory(
@@ -91,9 +98,20 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         data = data if isinstance(items, str) else data.with_table(items)
         fitted, about["content"] = predict_new_items(fitted, data.item_table, train.popularity, content)
         notes += about["content"].pop("notes")
+    if train.graph is not None:
+        about["graph"] = {"triples": len(train.graph), "fingerprint": train.graph.fingerprint}
+        notes += train.graph.notes
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def require_graph_reader(model: Recommender[Any], graph: object) -> None:
+    """Raises MatineeError if triples are given to a model that reads none."""
+    if graph is not None and not model.reads_graph:
+        raise MatineeError(
+            f"graph = {graph} has no effect on {model.name}, which reads none; leave it out, or use kprn"
+        )
 
 
 def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) -> dict[str, Any]:

@@ -22,8 +22,10 @@ class KPRNConfig(GradientConfig):
     """Items of the first stage that are re-ranked; the others follow in its order."""
     max_nodes: Annotated[int, Field(ge=2, le=5)] = 3
     """Nodes of the longest paths from an item of the history to a candidate; `patterns` takes 2 and 3."""
-    max_neighbours: Annotated[PositiveInt, Search(10, 200, log=True)] = 50
+    max_neighbours: Annotated[PositiveInt, Search(10, 1000, log=True)] = 200
     """Neighbours of a node by one relation; of more, a sample is drawn once."""
+    user_paths: bool = True
+    """Whether paths lead through other users."""
     max_paths: PositiveInt = 20
     """paths: paths of a history to one candidate; of more, a sample."""
     max_walks: PositiveInt = 5000
@@ -39,13 +41,13 @@ class KPRNConfig(GradientConfig):
     """Negatives of a user and epoch, drawn from the candidates."""
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of each user's events that training ranks, unseen by its first stage and graph."""
-    max_users: PositiveInt = 3000
+    max_users: PositiveInt = 5000
     """Users to train on; of more, a sample."""
     epochs: PositiveInt = 10
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.02
-    batch_size: PositiveInt = 128
+    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.01
+    batch_size: PositiveInt = 64
     """Users per step."""
-    l2: Annotated[NonNegativeFloat, Search(1e-5, 1e-1, log=True)] = 1e-3
+    l2: Annotated[NonNegativeFloat, Search(1e-2, 10, log=True)] = 0.3
     """L2 penalty on the embeddings of nodes."""
 
     @model_validator(mode="after")

@@ -79,9 +79,9 @@ def hold_out(train: TrainingData, share: float, rng: np.random.Generator) -> tup
     counts = np.bincount(owners[liked], minlength=len(histories))
     wanted = np.where(counts >= 3, np.maximum(1, np.floor(share * counts)), 0)
     ranked = np.lexsort((order, ~liked, owners))
-    places = np.empty(len(order), dtype=np.int64)
-    places[ranked] = np.arange(len(order)) - histories.starts[owners[ranked]]
-    held = (places < wanted[owners]) & liked
+    positions = np.empty(len(order), dtype=np.int64)
+    positions[ranked] = np.arange(len(order)) - histories.starts[owners[ranked]]
+    held = (positions < wanted[owners]) & liked
     return replace(train, histories=histories.keep(~held)), held
 
 

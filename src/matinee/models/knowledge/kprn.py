@@ -32,7 +32,7 @@ GRAPH = ("starts", "targets", "steps", "node_types", "type_names", "relation_nam
 ARRIVALS = ("reach_starts", "reach_ports", "arrival_starts", "arrival_ports", "arrival_weights")
 FIRST = "first_"
 """Before the names of what the first stage learned."""
-MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MIXES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Weights of the paths that are tried on users who are not trained on; 0 is the first stage."""
 CHECK_SHARE = 0.2
 """Share of the users that choose among MIXES."""
@@ -115,10 +115,11 @@ class KPRN(Recommender[KPRNState]):
         first = self._fit_first(train, run, seed)
         for name in first.learned:
             setattr(self, FIRST + name, getattr(first, name))
-        graphs = [
-            WalkGraph.of(known, part.histories, self.config.max_neighbours, np.random.default_rng(seed))
-            for part in (rest, train)
-        ]
+        events = [part.histories for part in (rest, train)]
+        if not self.config.user_paths:
+            events = [part.keep(np.zeros(len(part.items), dtype=bool)) for part in events]
+        most = self.config.max_neighbours
+        graphs = [WalkGraph.of(known, part, most, np.random.default_rng(seed)) for part in events]
         self._set_graph(graphs[1], known)
         self._train(examples, graphs, train, run)
         return self

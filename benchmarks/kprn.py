@@ -1,0 +1,120 @@
+"""KPRN on one core: quality against its first stage, by what its graph has, and what it costs.
+
+Prints one JSON object; `python benchmarks/kprn.py small b paths` runs some parts only. Seconds are processor time.
+
+    small  movielens-small-2018 with its tags, random 70/15/15, test: EASE, three seeds of kprn, and kprn without tags,
+           without genres, without other users
+    b      the same on protocol B with the people of ml-1m-text: without people, genres, users
+    paths  the two forms beside each other on small
+    cost   a visitor's list on B, p50 and p99 of 300; paths a second
+"""
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from matinee.config import EvaluationConfig, SplitConfig
+from matinee.data.loading import load
+from matinee.data.splits import Split, split
+from matinee.evaluation.evaluate import evaluate
+from matinee.histories import EventSource, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender
+from matinee.models.knowledge.examples import candidates_of
+from matinee.models.knowledge.kprn import KPRN, _liked
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
+from matinee.workflow import graph_of
+
+os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+SEEDS = (1, 2, 3)
+PEOPLE = ("directed_by", "starring", "written_by")
+B = {"first_settings": {"l2": 500}, "l2": 1.0}
+ABLATIONS = {
+    "small": {"without tags": ("tag",), "without genres": ("genre",), "without users": ()},
+    "b": {"without people": PEOPLE, "without genres": ("genre",), "without users": ()},
+}
+
+
+def prepared(name: str) -> tuple[Split, TrainingData]:
+    """A split, and its training data with its graph."""
+    data = load({"small": "movielens-small-2018", "b": "ml-1m"}[name])
+    people = Path(os.environ["MATINEE_DATA"]) / "ml-1m-text" / "people.csv"
+    cut = split(data, SplitConfig())
+    return cut, replace(cut.training(), graph=graph_of(data, people if name == "b" else None))
+
+
+def measured(model: Recommender[Any], cut: Split, train: TrainingData, seed: int) -> dict[str, Any]:
+    """Fit a model and measure its lists at test."""
+    started = process_time()
+    fitted = model.fit(train, Run.seeded(seed))
+    seconds = process_time() - started
+    report = evaluate(fitted, cut, EvaluationConfig(k=(10,)), rng=np.random.default_rng(1))
+    found = {"seed": seed, "fit_seconds": round(seconds, 1)}
+    for name in ("ndcg@10", "recall@10"):
+        value = report.metrics[name]
+        found[name] = [round(each, 4) for each in (value.mean, value.low, value.high)]
+    return found | ({"mix": fitted.mix} if isinstance(fitted, KPRN) else {})
+
+
+def quality(name: str) -> dict[str, Any]:
+    """The rows of a data set."""
+    (cut, train), settings = prepared(name), B if name == "b" else {}
+    rows = {"ease": [measured(create("ease", **settings.get("first_settings", {})), cut, train, 1)]}
+    rows["kprn"] = [measured(create("kprn", **settings), cut, train, seed) for seed in SEEDS]
+    for label, relations in ABLATIONS[name].items():
+        own = settings | ({"user_paths": False} if label == "without users" else {})
+        less = replace(train, graph=train.graph.without(*relations)) if train.graph else train
+        rows[label] = [measured(create("kprn", **own), cut, less, 1)]
+        print(name, label, rows[label], file=sys.stderr, flush=True)
+    return rows
+
+
+def forms() -> dict[str, Any]:
+    """Both forms on the small data."""
+    cut, train = prepared("small")
+    return {
+        form: [measured(create("kprn", form=form), cut, train, seed) for seed in SEEDS[:2]]
+        for form in ("patterns", "paths")
+    }
+
+
+def cost() -> dict[str, Any]:
+    """A visitor's list, and the rate at which paths are found, on protocol B."""
+    cut, train = prepared("b")
+    found: dict[str, Any] = {}
+    for form in ("patterns", "paths"):
+        model = create("kprn", form=form, epochs=1, max_users=200, **B).fit(train, Run.seeded(1))
+        source, users = EventSource(cut.data.events, cut.data.users), cut.data.users.ids[::20]
+        seconds = []
+        for user in users[:300].tolist():
+            history = source.histories([user])
+            started = perf_counter()
+            rank(model, history, 10)
+            seconds.append(perf_counter() - started)
+        found[form] = {f"p{q}_ms": round(1000 * float(np.quantile(seconds, q / 100)), 2) for q in (50, 99)}
+        if form == "paths":
+            found["paths"] |= _rate(model, train)
+    return found
+
+
+def _rate(model: KPRN, train: TrainingData) -> dict[str, float]:
+    """Paths found a second of processor time, before any is left out, from histories to their 100 candidates."""
+    some = train.histories.take(np.arange(0, len(train.histories), 60))
+    first = model._first()
+    candidates = candidates_of(first.score(first.fold_in(some)), some, 100)
+    started = process_time()
+    paths = model._paths(model._graph(), _liked(some, train.n_items), candidates, max_paths=0)
+    return {"paths": len(paths), "paths_per_second": round(len(paths) / (process_time() - started))}
+
+
+if __name__ == "__main__":
+    parts = {"small": lambda: quality("small"), "b": lambda: quality("b"), "paths": forms, "cost": cost}
+    for part in sys.argv[1:] or list(parts):
+        print(json.dumps({part: parts[part]()}), flush=True)

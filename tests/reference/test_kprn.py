@@ -1,0 +1,254 @@
+"""KPRN's parts against plain loops, torch against numpy, and its lists against its first stage."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from matinee.data.synthetic import two_groups
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.knowledge_graph import KnowledgeGraph
+from matinee.models import create
+from matinee.models.base import HasPaths
+from matinee.models.knowledge import kprn as module
+from matinee.models.knowledge.config import KPRNConfig
+from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, encode_tensors, initialise
+from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, hold_out, ndcg
+from matinee.models.knowledge.kprn import KPRN, _sequences
+from matinee.models.knowledge.paths import find_paths
+from matinee.models.knowledge.patterns import Patterns, meet
+from matinee.models.knowledge.pooling import pool, pool_tensors
+from matinee.models.knowledge.training import softmax_loss
+from matinee.models.knowledge.walks import WalkGraph
+from matinee.ranking.rank import rank
+from matinee.training.run import Run
+
+FORMS = ("patterns", "paths")
+
+
+def genres(n_items: int) -> KnowledgeGraph:
+    """Even items share an entity, odd items another, and items 0 and 3 a person."""
+    items = np.arange(n_items, dtype=np.int32)
+    heads = np.concatenate([items, [0, 3]]).astype(np.int32)
+    tails = np.concatenate([n_items + items % 2, [n_items + 2, n_items + 2]]).astype(np.int32)
+    kinds = np.concatenate([np.zeros(n_items), [1, 1]]).astype(np.int32)
+    types = np.array([1, 1, 2], dtype=np.int32)
+    return KnowledgeGraph(
+        n_items,
+        ("item", "genre", "person"),
+        ("even", "odd", "Ann\nB"),
+        types,
+        ("genre", "starring"),
+        heads,
+        kinds,
+        tails,
+    )
+
+
+@pytest.fixture(scope="module")
+def train() -> TrainingData:
+    data = two_groups(24, 12)
+    histories = Histories.from_events(data.events, np.arange(24, dtype=np.int32))
+    return TrainingData(histories, 12, genres(12))
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def model(request: pytest.FixtureRequest, train: TrainingData) -> KPRN:
+    return create("kprn", form=request.param, candidates=5, epochs=2).fit(train, Run.seeded(1))
+
+
+def test_pooling_is_that_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(1)
+    scores, weights = rng.normal(size=30).astype(np.float32), rng.random(30).astype(np.float32)
+    pairs = np.sort(rng.integers(0, 7, 30))
+    pairs[pairs == 3] = 4
+    for temperature in (0.3, 1.0, 4.0):
+        expected = []
+        for pair in range(8):
+            total = 1.0
+            for score, weight, of in zip(scores, weights, pairs, strict=True):
+                total += weight * np.exp(score / temperature) if of == pair else 0
+            expected.append(temperature * np.log(total))
+        assert expected[3] == expected[7] == 0
+        np.testing.assert_allclose(pool(scores, weights, pairs, 8, temperature), expected, rtol=1e-5, atol=1e-6)
+        tensors = map(torch.from_numpy, (scores, weights, pairs))
+        np.testing.assert_allclose(pool_tensors(*tensors, 8, temperature), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_lstm_in_numpy_is_that_in_torch_and_torchs_own() -> None:
+    rng = np.random.default_rng(2)
+    sizes = {"types": 3, "steps": 7, "nodes": 20, "dim": 5, "gates": 20}
+    parameters = initialise(sizes, SHAPES | NODE_SHAPES, torch.Generator().manual_seed(1))
+    types, steps, nodes = (rng.integers(0, n, (9, 4)) for n in (3, 7, 20))
+    lengths = np.array([2, 3, 4] * 3)
+    arrays = {name: value.numpy() for name, value in parameters.items()}
+    ours = encode(arrays, types, steps, lengths, nodes)
+    tensors = [torch.from_numpy(each) for each in (types, steps, lengths, nodes)]
+    np.testing.assert_allclose(ours, encode_tensors(parameters, *tensors), rtol=1e-5, atol=1e-6)
+    lstm = torch.nn.LSTMCell(15, 5)
+    with torch.no_grad():  # torch orders the gates as we do: input, forget, cell, output
+        lstm.weight_ih.copy_(torch.cat([parameters[f"W_{name}"] for name in ("type", "step", "node")]).T)
+        lstm.weight_hh.copy_(parameters["U"].T)
+        lstm.bias_ih.copy_(parameters["b"])
+        lstm.bias_hh.zero_()
+        for row in range(9):
+            state = None
+            for position in range(lengths[row]):
+                read = [
+                    parameters["type_embeddings"][types[row, position]],
+                    parameters["step_embeddings"][steps[row, position]],
+                ]
+                read.append(parameters["node_embeddings"][nodes[row, position]])
+                state = lstm(torch.cat(read)[None], state)
+            np.testing.assert_allclose(ours[row], state[0][0], rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_and_its_gradient_by_hand() -> None:
+    logits = torch.tensor([1.0, 0.0, 2.0, 0.5, 0.5], requires_grad=True)
+    users, targets = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([True, False, True, False, True])
+    loss = softmax_loss(logits, users, targets)
+    loss.backward()
+    first = np.exp([1.0, 0.0, 2.0]) / np.exp([1.0, 0.0, 2.0]).sum()
+    by_hand = ((-np.log(first[0]) - np.log(first[2])) / 2 + np.log(2)) / 2
+    assert loss.item() == pytest.approx(by_hand, rel=1e-6)
+    gradient = [*((first - [0.5, 0, 0.5]) / 2), 0.25, -0.25]
+    np.testing.assert_allclose(logits.grad, gradient, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_over_patterns_are_sums_over_the_paths_of_2_and_3_nodes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    known = genres(12)
+    linked = replace(
+        known,
+        heads=np.append(known.heads, [1, 2]).astype(np.int32),
+        kinds=np.append(known.kinds, [1, 1]).astype(np.int32),
+        tails=np.append(known.tails, [5, 7]).astype(np.int32),
+    )
+    histories = Histories.of([rng.choice(12, 4, replace=False).tolist() for _ in range(9)])
+    graph = WalkGraph.of(linked, histories, 3, rng)
+    patterns = Patterns.of(graph, 12)
+    owners, items = np.nonzero(histories.matrix(12).toarray() == 0)
+    pairs, arrivals, weights = meet(
+        histories.matrix(12), patterns.reach, (patterns.starts, patterns.ports), (owners, items)
+    )
+    paths = find_paths(graph, (histories.owners, histories.items), (owners, items), 3)
+    counted = {}
+    for pair, arrival, weight in zip(pairs.tolist(), arrivals.tolist(), weights.tolist(), strict=True):
+        kind = patterns.kinds[arrival]
+        key = (pair, int(patterns.mids[arrival]), *(step for step in patterns.steps[kind].tolist() if step >= 0))
+        counted[key] = counted.get(key, 0) + weight
+    expected = {}
+    for pair, nodes, steps in zip(paths.pairs.tolist(), paths.nodes.tolist(), paths.steps.tolist(), strict=True):
+        key = (pair, nodes[1], *(step for step in steps if step >= 0))
+        expected[key] = expected.get(key, 0) + 1
+    assert counted == expected
+    assert any(len(key) == 3 for key in expected)  # a path of two nodes
+    lengths = _sequences(patterns.types, patterns.steps, len(graph.relations))[2]
+    np.testing.assert_array_equal(lengths, 2 + (patterns.steps[:, 1] >= 0))
+
+
+def test_scores_come_from_the_first_stage_and_the_pooled_paths(model: KPRN, train: TrainingData) -> None:
+    histories = Histories.of([[0, 2], [1, 3, 5], [4]])
+    scores = model.score(model.fold_in(histories))
+    first = model._first()
+    raw = first.score(first.fold_in(histories))
+    candidates = candidates_of(raw, histories, 5)
+    a, b, _, c = np.exp(model.scales.astype(np.float64))
+    graph, everything = model._graph(), histories.matrix(12)
+    for owner in range(3):
+        own = candidates.items[candidates.owners == owner]
+        for rank_, item in enumerate(own):
+            z = candidates.scores[(candidates.owners == owner)][rank_]
+            pair = Candidates(np.array([0]), np.array([item]), np.zeros(1, np.float32))
+            paths = model._paths(graph, everything[[owner]], pair)
+            pooled = np.log1p(np.exp(model._scores_of(graph, paths).astype(np.float64)).sum())
+            assert scores[owner, item] == pytest.approx(a * z - c * np.log1p(rank_) + model.mix * b * pooled, abs=1e-4)
+        others = np.setdiff1d(np.arange(12), own)
+        assert scores[owner, others].max() < scores[owner, own].min()
+        np.testing.assert_array_equal(
+            np.argsort(-scores[owner, others], kind="stable"), np.argsort(-raw[owner, others], kind="stable")
+        )
+
+
+def test_the_strongest_paths_are_named_and_their_shares_add_up(model: KPRN) -> None:
+    assert isinstance(model, HasPaths)
+    found = model.paths_of(Histories.of([[0, 2]]), 3, k=1000)
+    assert sum(path.share for path in found) == pytest.approx(1, abs=1e-5)
+    shares = [path.share for path in found]
+    assert shares == sorted(shares, reverse=True)
+    people = [path for path in found if path.relations == ("starring", "starring")]
+    assert [(node.type, node.name, node.item_row) for node in people[0].nodes] == [
+        ("item", "", 0), ("person", "Ann B", -1), ("item", "", 3),
+    ]  # fmt: skip
+    assert people[0].forwards == (True, False)
+    assert {path.nodes[0].item_row for path in found} <= {0, 2}
+    assert all(node.name == "" for path in found for node in path.nodes if node.type in ("user", "item"))
+    assert model.paths_of(Histories.of([[0, 2]]), 3, k=2) == found[:2]
+
+
+def test_a_history_without_paths_has_the_list_of_the_first_stage(train: TrainingData) -> None:
+    lonely = replace(train, graph=None)
+    for form in FORMS:
+        model = create("kprn", form=form, user_paths=False, epochs=1, candidates=4).fit(lonely, Run.seeded(1))
+        history = Histories.of([[0, 2]])
+        assert not model.has_paths(history).any()
+        assert model.paths_of(history, 4) == ()
+        first = model._first()
+        np.testing.assert_array_equal(rank(model, history, 10).items, rank(first, history, 10).items)
+
+
+def test_paths_start_from_likes_only(model: KPRN) -> None:
+    disliked = replace(Histories.of([[0, 2]]), mapped=np.array([-1, 1], dtype=np.float32))
+    graph = model._graph()
+    matrix = module._liked(disliked, 12)
+    paths = model._paths(graph, matrix, Candidates(np.array([0]), np.array([3]), np.zeros(1, np.float32)))
+    assert set(paths.nodes[:, 0].tolist()) <= {2}
+
+
+def test_held_out_events_are_a_share_of_each_users_likes() -> None:
+    values = np.array([1, 1, -1, 1, 1, 1, 1, 1, 1], dtype=np.float32)
+    histories = replace(Histories.of([[0, 1, 2, 3, 4, 5], [0, 1], [2]]), mapped=values)
+    rest, held = hold_out(TrainingData(histories, 6), 0.5, np.random.default_rng(1))
+    assert held.sum() == 2
+    assert not held[2]
+    assert not held[6:].any()
+    assert len(rest.histories.items) == 7
+
+
+def test_ndcg_by_hand() -> None:
+    pairs = Candidates(np.array([0, 0, 0, 1, 1]), np.arange(5), np.zeros(5, np.float32))
+    examples = Examples(Histories.of([[9], [9]]), pairs, np.array([True, False, True, False, False]))
+    found = ndcg(np.array([1.0, 3.0, 2.0, 0.0, 0.0]), examples)
+    assert found == pytest.approx((1 / np.log2(3) + 1 / np.log2(4)) / (1 + 1 / np.log2(3)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"first_stage": "kprn"}, "would re-rank itself"),
+        ({"first_stage": "eas"}, "did you mean 'ease'"),
+        ({"first_stage": "popularity"}, "makes no candidates"),
+        ({"first_stage": "vbmf"}, "makes no candidates"),
+        ({"first_settings": {"l3": 1}}, "unknown key 'l3'"),
+        ({"max_nodes": 5}, "needs form = paths"),
+        ({"held_out": 1}, "held_out"),
+    ],
+)
+def test_wrong_settings_are_refused_with_the_fix(settings: dict, problem: str) -> None:
+    with pytest.raises(MatineeError, match=problem):
+        create("kprn", **settings)
+
+
+def test_any_model_may_be_the_first_stage(train: TrainingData) -> None:
+    for name in ("item-knn", "user-knn", "bpr"):
+        model = create("kprn", first_stage=name, candidates=5, epochs=1).fit(train, Run.seeded(1))
+        assert rank(model, Histories.of([[0, 2], [1]]), 5).items.shape == (2, 5)
+
+
+def test_longer_paths_train_and_serve(train: TrainingData) -> None:
+    model = create("kprn", form="paths", max_nodes=5, candidates=4, epochs=1, max_paths=10).fit(train, Run.seeded(1))
+    assert any(len(path.nodes) == 5 for path in model.paths_of(Histories.of([[0, 2]]), 3, k=500))
+    assert KPRNConfig(form="paths", max_nodes=5).max_nodes == 5
