@@ -15,7 +15,14 @@ from matinee.dataset import Dataset
 PROJECT = Path(__file__).parents[1]
 hypothesis.settings.register_profile("matinee", deadline=None)  # other processes must not fail a test
 hypothesis.settings.load_profile("matinee")
-pytest_plugins = ("site_fixtures", "shop_fixtures", "browser_fixtures", "docs_fixtures", "model_fixtures")
+pytest_plugins = (
+    "server_fixtures",
+    "site_fixtures",
+    "shop_fixtures",
+    "browser_fixtures",
+    "docs_fixtures",
+    "model_fixtures",
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
-# Installs what the tests need besides Python packages, where this account may: Chromium for the browser tests.
-# Where it may not, the tests that need it skip and say so (or fail, under MATINEE_REQUIRE_ALL).
+# Installs what the tests need besides Python packages, where this account may: Chromium for the browser tests, PostgreSQL
+# and MariaDB for those of the store. Where it may not, the tests that need it skip and say so (or fail, under
+# MATINEE_REQUIRE_ALL).
 set -euo pipefail
-if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then
-    exit 0
-fi
+missing=()
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    missing+=(chromium)
+command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+PATH=$PATH:/usr/sbin command -v mariadbd >/dev/null || missing+=(mariadb-server)
+[ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "installing Chromium for the browser tests"
+    echo "installing ${missing[*]} for the tests"
+    # servers are started by the tests, on ports of their own: the packages are to start none
+    policy=/usr/sbin/policy-rc.d
+    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy && trap 'rm -f $policy' EXIT; }
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 else
-    echo "Chromium is missing; the browser tests will be skipped (on Debian: apt-get install chromium)" >&2
+    echo "${missing[*]} missing; the tests that need them will be skipped (on Debian: apt-get install ${missing[*]})" >&2
 fi

@@ -30,9 +30,9 @@ MODELS = ("popularity", "item-knn", "ease")
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[SqlDatabase]:
+def database(db_url: str) -> Iterator[SqlDatabase]:
     """An empty database of a site."""
-    database = SqlDatabase(f"sqlite:///{tmp_path}/log.db")
+    database = SqlDatabase(db_url)
     yield database
     database.close()
 
@@ -64,9 +64,11 @@ def artefact_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def app(artefact_paths: list[Path], tmp_path: Path) -> FastAPI:
+def app(artefact_paths: list[Path], db_url: str) -> Iterator[FastAPI]:
     """The site with an empty database, at NOW."""
-    return create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/site.db", clock=lambda: NOW, hasher=CHEAP)
+    app = create_app(artefact_paths, db_url=db_url, clock=lambda: NOW, hasher=CHEAP)
+    yield app
+    app.state.site.database.close()
 
 
 def key_headers(app: FastAPI, *scopes: Scope) -> dict[str, str]:

@@ -59,12 +59,12 @@ def test_the_last_event_of_each_item_before_a_time_is_kept(log: SqlEvents) -> No
     before=st.sampled_from([0, 1, 3, 5, END_OF_TIME]),
 )
 def test_any_log_gives_the_histories_of_the_in_memory_source(
-    tmp_path: Path, rows: list[tuple[int, int, int, int]], asked: list[int], before: int
+    db_url: str, rows: list[tuple[int, int, int, int]], asked: list[int], before: int
 ) -> None:
     users, items, values, times = np.array(rows, dtype=np.int64).reshape(-1, 4).T
     events = Events.ordered(users, items, values.astype(np.float32), times)
     known = Vocab.of([0, 1, 2, 3])
-    log = SqlEvents(f"sqlite:///{tmp_path}/any.db", ITEMS, known)
+    log = SqlEvents(db_url, ITEMS, known)
     for user in range(4):
         log.remove(user)
     log.bulk_import((users, ITEMS.ids[items], values, times))
@@ -73,10 +73,10 @@ def test_any_log_gives_the_histories_of_the_in_memory_source(
     log.close()
 
 
-def test_real_histories_equal_those_of_the_in_memory_source(tmp_path: Path, bundled: Dataset) -> None:
+def test_real_histories_equal_those_of_the_in_memory_source(db_url: str, bundled: Dataset) -> None:
     events = bundled.events
     columns = (bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows], events.values, events.times)
-    log = SqlEvents(f"sqlite:///{tmp_path}/real.db", bundled.items, bundled.users)
+    log = SqlEvents(db_url, bundled.items, bundled.users)
     assert log.bulk_import(columns) == len(events)
     asked = [*bundled.users.ids[::3].tolist(), 10**9]
     for before in (int(np.median(events.times)), END_OF_TIME):
@@ -85,8 +85,8 @@ def test_real_histories_equal_those_of_the_in_memory_source(tmp_path: Path, bund
     log.close()
 
 
-def test_histories_of_many_users_take_one_query(tmp_path: Path) -> None:
-    database = SqlDatabase(f"sqlite:///{tmp_path}/q.db")
+def test_histories_of_many_users_take_one_query(db_url: str) -> None:
+    database = SqlDatabase(db_url)
     log = SqlEvents(database, ITEMS)
     queries: list[str] = []
     sql_event.listen(database._reader, "before_cursor_execute", lambda *call: queries.append(call[2]))
@@ -117,9 +117,9 @@ def test_recent_has_one_event_per_item_newest_first(log: SqlEvents) -> None:
     assert [(item.item_id, item.value) for item in log.activity("a").recent] == [("10", 5), ("20", 2)]
 
 
-def test_ids_may_contain_any_characters(tmp_path: Path) -> None:
+def test_ids_may_contain_any_characters(db_url: str) -> None:
     odd = ["'; DROP TABLE events; --", "한국, 영화", "🎬 a b", "%"]
-    log = SqlEvents(f"sqlite:///{tmp_path}/odd.db", Vocab.of(odd))
+    log = SqlEvents(db_url, Vocab.of(odd))
     log.append([LiveEvent(name, name, "watched", 1, n) for n, name in enumerate(odd)])
     assert [len(log.histories([name]).items) for name in odd] == [1, 1, 1, 1]
     log.close()

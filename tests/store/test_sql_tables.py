@@ -82,6 +82,7 @@ def open_files(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system does not list open files")
 def test_closing_lets_go_of_the_file(database: SqlDatabase, tmp_path: Path) -> None:
     with database.read() as connection:
@@ -100,6 +101,7 @@ def test_a_database_that_cannot_be_opened_leaves_nothing_open(tmp_path: Path) ->
     assert open_files(tmp_path) == []
 
 
+@pytest.mark.sqlite_only
 def test_a_database_answers_until_its_file_is_gone(database: SqlDatabase, tmp_path: Path) -> None:
     assert database.is_readable()
     database.close()
@@ -109,6 +111,7 @@ def test_a_database_answers_until_its_file_is_gone(database: SqlDatabase, tmp_pa
     assert not database.is_readable()
 
 
+@pytest.mark.sqlite_only
 def test_settings_of_every_connection(database: SqlDatabase) -> None:
     with database.read() as reader, database.write() as writer:
         for connection, synchronous in ((reader, 1), (writer, 2)):
@@ -191,6 +194,7 @@ def test_removing_counts_what_went(database: SqlDatabase) -> None:
     assert log.histories(["a", "b"]).items.tolist() == [0]
 
 
+@pytest.mark.sqlite_only
 def test_a_transaction_has_the_write_lock_from_its_beginning(database: SqlDatabase, tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "log.db", timeout=0, isolation_level=None)
     with database.write():  # nothing is written yet
@@ -219,6 +223,7 @@ def test_lists_go_with_the_user_and_not_with_a_movie(database: SqlDatabase) -> N
     assert left() == ["y"]
 
 
+@pytest.mark.sqlite_only
 def test_one_connection_writes_and_none_is_pinged(database: SqlDatabase) -> None:
     pool = database._writer.pool
     assert (pool.size(), pool._max_overflow) == (1, 0)  # type: ignore[attr-defined]

@@ -5,12 +5,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
 from matinee.destinations import require_file, require_room
 from matinee.errors import MatineeError
 from matinee.store.health import check_database
+from matinee.store.urls import parse_url, without_password
 from matinee.writing import new_file
 
 BUSY_SECONDS = 30
@@ -61,16 +59,14 @@ def restore(url: str, backup_file: Path, *, force: bool = False) -> int:
 
 def database_file(url: str) -> Path:
     """The file of a SQLite URL. Raises MatineeError, naming the tools to use, for another database."""
-    try:
-        parsed = make_url(url if "://" in url else f"sqlite:///{url}")
-        name = parsed.get_backend_name()
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError):
-        raise MatineeError(f"{url!r} is not a database URL; for example --db sqlite:///matinee.sqlite3") from None
+    parsed = parse_url(url)
+    name = parsed.get_backend_name()
     if name in OTHERS:
         raise MatineeError(f"a {name} database is backed up and restored by its own tools: {OTHERS[name]}")
     if name != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise MatineeError(f"{url!r} has no file to back up; for example --db sqlite:///matinee.sqlite3")
+        raise MatineeError(
+            f"{without_password(url)!r} has no file to back up; for example --db sqlite:///matinee.sqlite3"
+        )
     return Path(str(parsed.database))
 
 

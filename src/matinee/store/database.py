@@ -1,35 +1,29 @@
 """A SQL database of the site: who may write, who reads, and how it is opened.
 
-SQLite has one connection that writes, one transaction at a time, and many that read (WAL). Any other database that
-SQLAlchemy supports reads and writes through its own pool.
+SQLite has one connection that writes, one transaction at a time, and many that read (WAL). A server has one pool for
+both, and its writers take turns.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sqlalchemy import Connection, Engine, create_engine, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    ProgrammingError,
-    SQLAlchemyError,
-)
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from matinee.errors import MatineeError
+from matinee.store import servers
 from matinee.store.later import LaterWrites
 from matinee.store.migrations import try_to_write, upgrade
 from matinee.store.protocols import DatabaseGone, DatabaseState, NotKept
 from matinee.store.sqlite import SYNCED, WAITS, DatabaseFile, configure, is_sqlite, prepare_file
 from matinee.store.turn import WriteTurn
+from matinee.store.urls import missing_driver, parse_url, without_password
 
 Durability = Literal["full", "normal"]
-"""full: a commit waits until the disk has it; normal: SQLite's last commits may be lost in a power cut."""
+"""full: a commit waits until the disk has it; normal: the last commits may be lost in a power cut (not on MariaDB)."""
 DURABILITIES: tuple[Durability, ...] = get_args(Durability)
 
 
@@ -42,31 +36,35 @@ class SqlDatabase:
     """
 
     def __init__(self, url: str, durability: Durability = "full") -> None:
-        parsed = _parse(url)
+        self._url = parse_url(url)
+        self._is_server = not is_sqlite(self._url)
+        if not self._is_server:
+            prepare_file(self._url)
         self.turn = WriteTurn()
         self.later = LaterWrites(self.flush)
         self.trouble: str | None = None
         self._file: DatabaseFile | None = None
         try:
-            self._reader = _connect(parsed, writes=False)
-            self._writer = _connect(parsed, writes=True) if is_sqlite(parsed) else self._reader
+            self._reader = _connect(self._url, writes=False)
+            self._writer = self._reader if self._is_server else _connect(self._url, writes=True)
             self._kept = self._writer.execution_options(**{SYNCED: durability == "full"})
             self._unsynced = self._writer.execution_options(**{SYNCED: False})
             self._probing = self._writer.execution_options(**{SYNCED: False, WAITS: False})
-            with self._kept.begin() as connection:
+            migrator = servers.connect_patiently(self._url) if self._is_server else self._kept
+            with migrator.begin() as connection:
                 upgrade(connection)
-            self._file = DatabaseFile(parsed) if is_sqlite(parsed) else None
+            self._file = None if self._is_server else DatabaseFile(self._url)
         except MatineeError:
             self.close()
             raise
         except (SQLAlchemyError, OSError) as error:
             self.close()
-            name = parsed.render_as_string(hide_password=True)
-            raise MatineeError(f"the database {name} cannot be opened: {_reason(error)}; check --db") from None
+            name, reason = without_password(self._url), reason_of(error, self._url)
+            raise MatineeError(f"the database {name} cannot be opened: {reason}; check --db") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction, exclusive among the writers of this process; rows that wait are written before it.
+        """A transaction; nobody else writes until it ends. Rows that wait are written before it.
 
         Raises NotKept if the database refuses it; errors in what is written are raised as they are.
         """
@@ -79,11 +77,13 @@ class SqlDatabase:
         self._require_file()
         try:
             with (engine or self._kept).begin() as connection:
+                if self._is_server:
+                    servers.take_turn(connection)
                 yield connection
         except (IntegrityError, DataError, ProgrammingError):
             raise
         except (DBAPIError, PoolTimeoutError) as error:
-            self.trouble = f"the database refuses to write: {_reason(error)}"
+            self.trouble = f"the database refuses to write: {reason_of(error, self._url)}"
             raise NotKept(self.trouble) from None
         self._require_file()
         self.trouble = None
@@ -145,29 +145,20 @@ class SqlDatabase:
             raise NotKept(problem)
 
 
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url if "://" in url else f"sqlite:///{url}")
-        parsed.get_dialect()
-    except (ArgumentError, NoSuchModuleError):
-        raise MatineeError(f"{url!r} is not a database URL; for example --db sqlite:///matinee.sqlite3") from None
-    if is_sqlite(parsed):
-        prepare_file(parsed)
-    return parsed
-
-
 def _connect(url: URL, *, writes: bool) -> Engine:
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if is_sqlite(url):
-        options = {"pool_size": 1, "max_overflow": 0} if writes else {}
     try:
-        engine = create_engine(url, hide_parameters=True, **options)
+        if not is_sqlite(url):
+            return servers.connect(url)
+        engine = create_engine(url, hide_parameters=True, **({"pool_size": 1, "max_overflow": 0} if writes else {}))
     except ImportError as error:
-        raise MatineeError(f"the driver of {url.drivername} is not installed: {error}; pip install it") from None
-    if is_sqlite(url):
-        configure(engine, writes=writes)
+        raise missing_driver(url, error) from None
+    configure(engine, writes=writes)
     return engine
 
 
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]
+def reason_of(error: Exception, url: URL) -> str:
+    """The first line of what a driver says, without the password of the URL."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    for secret in (url.password, url.query.get("password")):
+        reason = reason.replace(str(secret), "***") if secret else reason
+    return reason

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, func, inspect, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from matinee.errors import MatineeError
+from matinee.store import servers
+from matinee.store.database import reason_of
 from matinee.store.migrations import newest, version_of
+from matinee.store.sqlite import is_sqlite
 from matinee.store.tables import events_table, members_table
+from matinee.store.urls import missing_driver, parse_url, without_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +29,28 @@ class DatabaseHealth:
 def check_database(url: str) -> DatabaseHealth:
     """Check the database at a URL."""
     try:
-        parsed = make_url(url if "://" in url else f"sqlite:///{url}")
-        parsed.get_dialect()
-        sqlite = parsed.get_backend_name() == "sqlite"
-    except (ArgumentError, NoSuchModuleError):
-        return DatabaseHealth(False, f"{url!r} is not a database URL", "for example --db sqlite:///matinee.sqlite3")
-    name = parsed.render_as_string(hide_password=True)
+        parsed = parse_url(url)
+    except MatineeError as error:
+        found, _, fix = str(error).partition("; ")
+        return DatabaseHealth(False, found, fix)
+    name, sqlite = without_password(parsed), is_sqlite(parsed)
     if sqlite and not Path(str(parsed.database)).is_file():
         return _missing_file(Path(str(parsed.database)))
     try:
-        engine = create_engine(_read_only(parsed) if sqlite else parsed, hide_parameters=True)
+        engine = create_engine(_read_only(parsed), hide_parameters=True) if sqlite else servers.connect(parsed)
         try:
             with engine.connect() as connection:
                 return _inspect(connection, name, sqlite)
         finally:
             engine.dispose()
     except ImportError as error:
-        return DatabaseHealth(False, f"the driver of {parsed.drivername} is not installed: {error}", "pip install it")
+        found, _, fix = str(missing_driver(parsed, error)).partition("; ")
+        return DatabaseHealth(False, found, fix)
     except (SQLAlchemyError, MatineeError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         fix = "move the file away (a new one is created) and restore a backup, or give another --db"
-        return DatabaseHealth(False, f"{name}: {reason}", fix if sqlite else "start the server, or check --db")
+        return DatabaseHealth(
+            False, f"{name}: {reason_of(error, parsed)}", fix if sqlite else "start the server, or check --db"
+        )
 
 
 def _missing_file(path: Path) -> DatabaseHealth:
