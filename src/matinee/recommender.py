@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank, similar
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
+from matinee.ranking.shared import Shared, SharedWords
 from matinee.store.artefact import Artefact
 from matinee.values import UNARY
 from matinee.vocab import UNKNOWN, Id
@@ -29,29 +30,36 @@ PREFERRED = ("ease", "item-knn")
 """The default model is the first of these that is served."""
 WHY_EVENTS = 200
 """For models that cannot explain: number of last events left out in turn for one movie."""
+LIKED_STARS = 3.0
+"""A reason is liked from this value on, on a scale from half a star to five."""
 N_SIMILAR, MAX_CACHED = 250, 2048
 """Similar items cached per item, and items in the cache: 4 MB. They do not depend on the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """An event of the history that supports a recommendation: its item, value if any, and contribution to the score."""
+    """An event of the history that supports a recommendation: its item, value if any, and contribution to the score.
+
+    liked: whether its value is one of at least LIKED_STARS, or asks for more like it.
+    """
 
     item_row: int
     item_id: Id
     value: float | None
     contribution: float
+    liked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One item of a list. model: the model that ranked it; reasons: strongest first."""
+    """One item of a list. model: the model that ranked it; reasons: strongest first; shared: what it and they share."""
 
     item_row: int
     item_id: Id
     score: float
     model: str
     reasons: tuple[Reason, ...] = ()
+    shared: Shared | None = None
 
 
 class Engine:
@@ -181,6 +189,12 @@ class Engine:
         chosen = self.artefacts[self._known(model or self.default)].model
         return explain(chosen, history, np.array([[item_row]], dtype=np.int32), max_events=WHY_EVENTS)
 
+    def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
+        """An item with its score and the reasons that hold for it, as in a list. history: B = 1."""
+        name = self._known(model or self.default)
+        item = Recommendation(item_row, self.items.id(item_row), score, name)
+        return self._with_reasons([item], history)[0] if len(history.items) else item
+
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()
     ) -> list[Recommendation]:
@@ -225,6 +239,11 @@ class Engine:
         """A user's history before a moment, B = 1."""
         return self._source.histories([user_id], before=before)
 
+    @cached_property
+    def shared_words(self) -> SharedWords:
+        """What items have in common, by the table of the first artefact."""
+        return SharedWords(next(iter(self.artefacts.values())).item_table)
+
     @property
     def similar_default(self) -> str:
         """The model for similar items if none is named: item-knn if it is served."""
@@ -251,22 +270,24 @@ class Engine:
         """The list with the reasons that hold."""
         rows = np.array([item.item_row for item in listed], dtype=np.int32)  # [k]
         scores = np.array([item.score for item in listed], dtype=np.float32)
-        cited, found = reasons_that_hold(self.artefacts[listed[0].model].model, history, rows, scores)
-        return [
-            replace(
-                item,
-                reasons=tuple(
-                    self._reason(history, event, float(found.contributions[event, index]))
-                    for event in cited[index].tolist()
-                    if event != UNKNOWN
-                ),
+        name = listed[0].model
+        cited, found = reasons_that_hold(self.artefacts[name].model, history, rows, scores)
+        explained = []
+        for index, item in enumerate(listed):
+            reasons = tuple(
+                self._reason(name, history, event, float(found.contributions[event, index]))
+                for event in cited[index].tolist()
+                if event != UNKNOWN
             )
-            for index, item in enumerate(listed)
-        ]
+            shared = self.shared_words.find(item.item_row, [reason.item_row for reason in reasons])
+            explained.append(replace(item, reasons=reasons, shared=shared))
+        return explained
 
-    def _reason(self, history: Histories, event: int, contribution: float) -> Reason:
+    def _reason(self, name: str, history: Histories, event: int, contribution: float) -> Reason:
         row, value = int(history.items[event]), float(history.values[event])
-        return Reason(row, self.items.id(row), value if np.isfinite(value) else None, contribution)
+        stars = self.artefacts[name].model.value_map.stars_of(history.values[[event]])[0]
+        is_liked = value == np.inf or bool(stars >= LIKED_STARS)
+        return Reason(row, self.items.id(row), value if np.isfinite(value) else None, contribution, is_liked)
 
 
 def require_same_items(artefacts: Sequence[Artefact]) -> None:

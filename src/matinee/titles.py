@@ -36,6 +36,12 @@ def spoken_title(title: str) -> MovieTitle:
     return MovieTitle(article_first(name), article_first(other))
 
 
+def titled(title: str) -> str:
+    """`Matrix, The (1999)` -> The Matrix (1999): as in a sentence."""
+    name, year = spoken_title(title).name, split_year(title)[1]
+    return f"{name} ({year})" if year else name
+
+
 def article_first(name: str) -> str:
     """`Matrix, The` -> The Matrix."""
     match = _ARTICLE_LAST.match(name)

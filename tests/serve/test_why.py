@@ -101,7 +101,7 @@ def test_unknown_items_and_models_are_errors(client: TestClient) -> None:
     assert "eaze" in page.text
     assert client.get("/api/v1/items/999999/why").status_code == 404
     assert client.get(f"/api/v1/items/{MATRIX}/why?model=eaze&history=1").status_code == 422
-    assert client.get(f"/api/v1/items/{MATRIX}/why?user_id=1").status_code == 403
+    assert client.get(f"/api/v1/items/{MATRIX}/why?user_id=1").status_code == 401
     odd = client.get("/why/<script>alert(1)</script>")
     assert odd.status_code == 404
     assert "<script>alert" not in odd.text

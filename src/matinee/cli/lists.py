@@ -1,6 +1,7 @@
 """The commands recommend, similar and map: lists and a map from an artefact."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from matinee.errors import UsageError
 if TYPE_CHECKING:
     from matinee.lists.everyone import SimilarLists, UserLists
     from matinee.workflow import MovieList
+    from matinee.workflow.movie_lists import Movie
 
 ArtefactPath = typer.Argument(..., metavar="ARTEFACT", help="The folder that `matinee train` wrote.")
 Length = typer.Option(10, "-k", min=1, help="Number of movies.")
@@ -76,7 +78,7 @@ def recommend(  # noqa: PLR0913 - one for each option
         among=among,
         without=without,
     )
-    _print(found, json)
+    _print(_with_sentences(found) if explain else found, json)
 
 
 def similar(  # noqa: PLR0913 - one for each option
@@ -172,6 +174,21 @@ def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> N
     else:
         count = f"{lists.n_lists:,} list" + "s" * (lists.n_lists != 1)
         say(f"{count} saved to {written.path} in {seconds:.1f} s")
+
+
+def _with_sentences(found: "MovieList") -> "MovieList":
+    """The list with the reasons of each movie as a sentence."""
+    from matinee.ranking.shared import Shared
+    from matinee.serve.pages.i18n import TEXTS
+    from matinee.serve.pages.sentences import sentence
+    from matinee.titles import titled
+
+    def worded(movie: "Movie") -> "Movie":
+        titles = [titled(title) for title, _ in movie.because]
+        shared = Shared(*movie.shared) if movie.shared else None
+        return replace(movie, sentence=sentence(TEXTS["en"], titles, shared, liked=movie.liked))
+
+    return replace(found, movies=tuple(map(worded, found.movies)))
 
 
 def _print(movies: "MovieList", json: bool) -> None:

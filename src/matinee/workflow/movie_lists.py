@@ -1,7 +1,7 @@
 """Lists with ids, titles and reasons: for a user, a history or liked titles, of similar movies, and for everyone."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from html import escape
 from typing import Any, Unpack
 
@@ -24,13 +24,20 @@ from matinee.vocab import UNKNOWN, Id, Vocab
 
 @dataclass(frozen=True, slots=True)
 class Movie:
-    """One item of a list. because: (title, contribution to the score), strongest first."""
+    """One item of a list. because: (title, contribution to the score), strongest first.
+
+    liked: whether all of these are liked; shared: (attribute, value) that the item has in common with all of them;
+    sentence: the reasons in words, where the command line asks for them.
+    """
 
     item_id: Id
     title: str
     genres: tuple[str, ...]
     score: float
     because: tuple[tuple[str, float], ...] = ()
+    liked: bool = False
+    shared: tuple[str, str] | None = None
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class MovieList:
                 movie.title,
                 ", ".join(movie.genres),
                 f"{movie.score:.4g}",
-                "; ".join(f"{title} ({contribution:+.3g})" for title, contribution in movie.because),
+                movie.sentence or "; ".join(f"{title} ({contribution:+.3g})" for title, contribution in movie.because),
             )
             for rank, movie in enumerate(self.movies, start=1)
         ]
@@ -233,6 +240,8 @@ def _movies(
             genres[each.item_row],
             each.score,
             tuple((titles[reason.item_row], reason.contribution) for reason in each.reasons) if explain else (),
+            explain and bool(each.reasons) and all(reason.liked for reason in each.reasons),
+            astuple(each.shared) if explain and each.shared else None,
         )
         for each in found
     )

@@ -3,19 +3,21 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from matinee.config import EvaluationConfig, configure
 from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
 from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id
+from matinee.serve.pages.i18n import texts_for
 
 router = APIRouter(tags=["lists"])
 
 
 @router.get("/api/v1/recommendations", response_model_exclude_none=True)
-def recommendations(
+def recommendations(  # noqa: PLR0913 - one for each parameter
+    request: Request,
     site: CurrentSite,
     state: State,
     allowed: AllowedItems,
@@ -29,6 +31,7 @@ def recommendations(
     found = site.engine.recommend_for(
         state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask, explain=explain
     )
+    texts = texts_for(request) if explain else None
     name = model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
     list_id = impressions.add("api", found[0].model if found else name, found)
@@ -37,7 +40,7 @@ def recommendations(
         list_id=list_id,
         model=name,
         history_length=len(state.history.items),
-        items=[recommendation_out(site, item, rank, explain=explain) for rank, item in enumerate(found, start=1)],
+        items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
         notes=list(allowed.notes) or None,
     )
 
@@ -46,7 +49,7 @@ def recommendations(
 def similar(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None) -> ListOut:
     """The items that a model finds most similar; fewer than k if only those have a positive similarity."""
     found = site.engine.similar(row, k, model)
-    items = [recommendation_out(site, item, rank, explain=False) for rank, item in enumerate(found, start=1)]
+    items = [recommendation_out(site, item, rank) for rank, item in enumerate(found, start=1)]
     return ListOut(list_id=new_list_id(), model=model or site.engine.similar_default, items=items)
 
 

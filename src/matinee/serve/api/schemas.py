@@ -1,5 +1,6 @@
 """Requests and answers of the API."""
 
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -7,8 +8,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from matinee.ranking.explain import Method
 from matinee.recommender import Recommendation
 from matinee.renamed import EVENT_KINDS
+from matinee.serve.pages.i18n import Texts
+from matinee.serve.pages.sentences import sentence
 from matinee.serve.site import Site
 from matinee.store.protocols import Kind
+from matinee.titles import titled
 
 
 def _current_name(kind: object) -> object:
@@ -41,6 +45,13 @@ class BecauseOut(_Strict):
     """What it adds to the score."""
 
 
+class SharedOut(_Strict):
+    """A word that an item and its reasons have in common, and the column that it stands in."""
+
+    attribute: str
+    value: str
+
+
 class RecommendationOut(_Strict):
     """One recommendation; the first has rank 1."""
 
@@ -53,7 +64,11 @@ class RecommendationOut(_Strict):
     model: str
     """The model that recommends it: `popularity` without a history."""
     because: list[BecauseOut] | None = None
-    """Only with explain=true."""
+    """Only with explain=true: the events without which the score drops, strongest first."""
+    shared: SharedOut | None = None
+    """What the item and its reasons have in common, if they do."""
+    sentence: str | None = None
+    """The reasons in words, in the language that the request accepts."""
 
 
 class ListOut(_Strict):
@@ -148,8 +163,8 @@ def because_out(site: Site, row: int, value: float | None, contribution: float) 
     )
 
 
-def recommendation_out(site: Site, item: Recommendation, rank: int, *, explain: bool) -> RecommendationOut:
-    """One recommendation of a list."""
+def recommendation_out(site: Site, item: Recommendation, rank: int, *, texts: Texts | None = None) -> RecommendationOut:
+    """One recommendation of a list, explained in the language of the texts if there are any."""
     because = [because_out(site, one.item_row, one.value, one.contribution) for one in item.reasons]
     return RecommendationOut(
         rank=rank,
@@ -159,5 +174,13 @@ def recommendation_out(site: Site, item: Recommendation, rank: int, *, explain: 
         genres=list(site.catalogue.genres[item.item_row]),
         score=item.score,
         model=item.model,
-        because=because if explain else None,
+        because=because if texts else None,
+        shared=SharedOut(**asdict(item.shared)) if texts and item.shared else None,
+        sentence=_sentence(site, item, texts) if texts and item.reasons else None,
     )
+
+
+def _sentence(site: Site, item: Recommendation, texts: Texts) -> str:
+    titles = [site.catalogue.titles[reason.item_row] for reason in item.reasons]
+    liked = all(reason.liked for reason in item.reasons)
+    return sentence(texts, [titled(title) for title in titles], item.shared, liked=liked)

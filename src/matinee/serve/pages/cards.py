@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
+from matinee.ranking.shared import Shared
 from matinee.recommender import Recommendation
 from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
@@ -35,6 +36,7 @@ class Card:
     at: int = 0
     reasons: tuple["Card", ...] = ()
     liked: bool = False
+    shared: Shared | None = None
     position: int = 0
     model: str = ""
     score: float = 0.0
@@ -85,6 +87,7 @@ class Cards:
             at=event.at if event else 0,
             reasons=tuple(self.facts(reason.item_row) for reason in reasons),
             liked=bool(reasons) and all((self._site.stars_of(reason.value) or 0) >= LIKED for reason in reasons),
+            shared=item.shared if item else None,
             position=position,
             model=item.model if item else "",
             score=item.score if item else 0.0,

@@ -1,7 +1,7 @@
 """Templates, and what every template may use."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matinee.serve.pages.cards import CACHED_CARDS, Card
 from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts, texts_of
 from matinee.serve.pages.model_cards import ModelCard
+from matinee.serve.pages.sentences import with_shared
 from matinee.serve.site import Site
 
 HERE = Path(__file__).parent
@@ -61,6 +62,7 @@ class Renderer:
             "date": texts.date,
             "number": texts.number,
             "in_words": lambda name: texts.fill(self._model_cards[name].words_in(texts.language).words),
+            "with_shared": partial(with_shared, texts),
             "cover": lambda card: self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
         }
         return self._templates.get_template(template).render(shared | dict(values))

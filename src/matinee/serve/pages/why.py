@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import Page, Visitor
 from matinee.serve.pages.dependencies import MovieRow, ServedModel
-from matinee.serve.ratings import LIKED
+from matinee.serve.pages.path_drawing import draw_path
 
 MOST = 100
 """Contributions shown one by one; the rest are summed up."""
@@ -44,19 +44,18 @@ def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel) -> Resp
         for n in order[:MOST]
         if adds[n] != 0
     ]
-    strongest = [part for part in parts if part.adds > 0 and part.weight > 0][:2]
+    reasons = page.site.engine.reasons_of(visitor.history, row, float(found.scores[0, 0]), model)
     disliked = [part for part in parts if part.adds < 0 and part.weight < 0][:2]
     return page.respond(
         "why.html",
         model=model,
-        card=page.cards.card(row, visitor.watched),
+        card=page.cards.card(row, visitor.watched, reasons),
         found=found,
         score=float(found.scores[0, 0]),
         share=float(found.item_bias[0, 0]),
         parts=parts,
-        strongest=strongest,
         disliked=disliked,
-        liked=all((part.card.value or 0) >= LIKED for part in strongest),
+        drawing=draw_path(page.texts, page.cards.card(row, visitor.watched, reasons)),
         rest=float(adds[order[MOST:]].sum()),
         n_rest=max(0, len(order) - MOST),
         n_watched=len(visitor.watched),

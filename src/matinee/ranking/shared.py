@@ -1,0 +1,47 @@
+"""What a recommended item has in common with the items that are its reasons: a director, a genre, a tag."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matinee.item_table import ItemTable
+
+COMMON = 0.2
+"""A word that more than this share of all items has says nothing about two of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`."""
+
+    attribute: str
+    value: str
+
+
+class SharedWords:
+    """Finds the rarest word that items share. table: what is known of the items, by row."""
+
+    def __init__(self, table: ItemTable) -> None:
+        self._lists = {name: tuple(map(frozenset, column)) for name, column in table.lists.items()}
+        self._counts = {
+            name: Counter(word for words in column for word in words) for name, column in self._lists.items()
+        }
+        self._most = COMMON * len(table)
+
+    def find(self, item_row: int, cited_rows: Sequence[int]) -> Shared | None:
+        """The rarest word that an item shares with all cited ones; None without any, and for words that are common.
+
+        Of equally rare ones, that of the last column, then the first in the alphabet: columns of the user's own table
+        come after the genres and tags of the data.
+        """
+        if not cited_rows:
+            return None
+        found: list[tuple[int, int, str, str]] = []
+        for place, (name, column) in enumerate(self._lists.items()):
+            words = column[item_row].intersection(*(column[row] for row in cited_rows))
+            counts = self._counts[name]
+            found += [(counts[word], -place, word, name) for word in words if counts[word] <= self._most]
+        if not found:
+            return None
+        _, _, value, attribute = min(found)
+        return Shared(attribute, value)

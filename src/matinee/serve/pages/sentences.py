@@ -1,0 +1,48 @@
+"""The sentence that gives the reasons of a recommendation, in the language of its texts."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from matinee.ranking.shared import Shared
+from matinee.serve.pages.i18n import Texts
+
+KINDS = {
+    "director": ("director", "directors", "directed_by"),
+    "cast": ("cast", "starring", "stars", "actor", "actors"),
+    "writer": ("writer", "writers", "written_by", "screenplay"),
+    "author": ("author", "authors", "artist", "artists", "creator", "composer", "music_by"),
+    "brand": ("brand", "brands", "maker", "manufacturer", "publisher", "studio"),
+    "person": ("people", "person", "persons", "crew"),
+    "genre": ("genre", "genres", "category", "categories"),
+    "tag": ("tag", "tags", "keyword", "keywords"),
+}
+"""Which list columns of an item table a text speaks of; the text of any other names the column."""
+
+
+def kind_of(shared: Shared) -> str:
+    """The kind of a shared word, whose text is `shared.KIND`."""
+    name = shared.attribute.lower().replace(" ", "_")
+    return next((kind for kind, names in KINDS.items() if name in names), "other")
+
+
+def word_of(texts: Texts, shared: Shared) -> str:
+    """The shared word in the language of the texts: genres are translated."""
+    return texts.genre(shared.value) if kind_of(shared) == "genre" else shared.value
+
+
+def with_shared(texts: Texts, movies: str, n: int, shared: Shared | None) -> str:
+    """The names of n cited items with what they share with the recommended one; markup stays markup."""
+    if shared is None:
+        return movies
+    write = texts.html if isinstance(movies, Markup) else texts
+    word, attribute = word_of(texts, shared), shared.attribute.replace("_", " ")
+    return write(f"shared.{kind_of(shared)}", n=n, movies=movies, value=word, attribute=attribute)
+
+
+def sentence(texts: Texts, titles: Sequence[str], shared: Shared | None, *, liked: bool) -> str:
+    """`Because you liked Alien (1979) and Blade Runner (1982), both directed by Ridley Scott`; empty without titles."""
+    if not titles:
+        return ""
+    movies = with_shared(texts, texts("reason.and").join(titles), len(titles), shared)
+    return texts("reason.liked" if liked else "reason.watched", movies=movies)

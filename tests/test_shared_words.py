@@ -1,0 +1,44 @@
+"""The rarest word that an item shares with its reasons."""
+
+import numpy as np
+
+from matinee.item_table import ItemTable
+from matinee.ranking.shared import Shared, SharedWords
+from matinee.vocab import Vocab
+
+GENRES = (("Horror", "Sci-Fi"), ("Sci-Fi",), ("Sci-Fi", "Action"), ("Drama",), ("Drama",)) + ((),) * 10
+DIRECTORS = (("Scott",), ("Scott",), ("Scott", "Cameron"), ("Lee",), ()) + ((),) * 10
+CAST = (("Weaver", "Holm"), ("Hauer",), ("Weaver",), ("Weaver",), ()) + ((),) * 10
+
+
+def words(**lists: tuple[tuple[str, ...], ...]) -> SharedWords:
+    n = len(GENRES)
+    return SharedWords(ItemTable(Vocab.of(list(range(n))), ("",) * n, np.zeros(n, dtype=np.int32), lists))
+
+
+def test_the_rarest_word_is_the_most_telling() -> None:
+    found = words(genres=GENRES, directed_by=DIRECTORS, starring=CAST)
+    assert found.find(0, [1]) == Shared("directed_by", "Scott"), "as rare as Sci-Fi, but of the user's own table"
+    assert found.find(0, [2]) == Shared("starring", "Weaver"), "of equally rare ones that of the last column"
+    assert found.find(3, [4]) == Shared("genres", "Drama")
+    assert words(genres=GENRES, tags=(("slow",), (), ("slow",)) + ((),) * 12).find(0, [2]) == Shared("tags", "slow")
+
+
+def test_a_word_is_shared_with_every_reason() -> None:
+    found = words(genres=GENRES, directed_by=DIRECTORS, starring=CAST)
+    assert found.find(0, [1, 2]) == Shared("directed_by", "Scott")
+    assert found.find(0, [1, 3]) is None
+    assert found.find(0, []) is None
+    assert found.find(14, [13]) is None
+
+
+def test_a_word_that_many_items_have_says_nothing() -> None:
+    everywhere = (("Drama",),) * 4 + ((),) * 11
+    assert words(genres=everywhere).find(0, [1]) is None
+    assert words(genres=(("Drama",),) * 3 + ((),) * 12).find(0, [1]) == Shared("genres", "Drama")
+
+
+def test_words_are_shared_within_a_column() -> None:
+    assert (
+        words(directed_by=(("Eastwood",),) + ((),) * 14, starring=((), ("Eastwood",)) + ((),) * 13).find(0, [1]) is None
+    )
