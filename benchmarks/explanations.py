@@ -2,6 +2,7 @@
 
     python benchmarks/explanations.py bundled              # every model, default settings; some minutes
     python benchmarks/explanations.py ml-1m ease item-knn  # protocol B
+    python benchmarks/explanations.py table                # the JSON as Markdown
 
 A random split 70/15/15, seed 42, fitted on train, tested with the inputs of train and valid (sequence models: the last
 event of each user is the target). Outcomes are added to explanations.json, one entry a data set and model.
@@ -17,6 +18,7 @@ from matinee.models import model_class, model_names
 
 OUT = Path(__file__).with_suffix(".json")
 SEED = 42
+SHOWN = ("deletion-score", "deletion-rank", "deletion-wins", "insertion-rank", "insertion-wins")
 
 
 def measure(name: str, data: str) -> dict[str, object]:
@@ -42,6 +44,27 @@ def measure(name: str, data: str) -> dict[str, object]:
     } | report.explanations.to_json()
 
 
+def table() -> str:
+    """The outcomes as Markdown, a table a data set."""
+    parts = []
+    for data, models in json.loads(OUT.read_text("utf-8")).items():
+        rows = [f"| {data} | method | items | no reason | {' | '.join(SHOWN)} |", "|---" * (4 + len(SHOWN)) + "|"]
+        for name, one in models.items():
+            cells = [_cell(one["measures"][measure]) for measure in SHOWN]
+            rows.append(
+                f"| {name} | {one['method']} | {one['tested']:,} | {one['without_reason']} | {' | '.join(cells)} |"
+            )
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def _cell(found: dict[str, float | None]) -> str:
+    if found["mean"] is None or found["mean"] != found["mean"]:
+        return "–"
+    mean, low, high = (f"{float(f'{found[end]:.3g}'):g}" for end in ("mean", "low", "high"))
+    return f"{mean} ({low}–{high})"
+
+
 def main(data: str, names: list[str]) -> None:
     """Measure the models and write after each one."""
     for name in names or model_names():
@@ -52,4 +75,7 @@ def main(data: str, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    if sys.argv[1] == "table":
+        print(table())
+    else:
+        main(sys.argv[1], sys.argv[2:])

@@ -5,14 +5,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from matinee.config import ValuesConfig
 from matinee.data.synthetic import two_groups
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.ranking import explain as explaining
 from matinee.ranking.explain import explain, only, scores_of, without
-from matinee.ranking.reasons import MAX_REASONS, REASON_SHARE, cite, reasons_that_hold
+from matinee.ranking.reasons import MAX_REASONS, REASON_SHARE, cite, liking, reasons_that_hold
 from matinee.training.run import Run
+from matinee.values import resolve
 from matinee.vocab import UNKNOWN
 from toy_models import SumOfRows
 
@@ -149,3 +151,13 @@ def test_reasons_that_hold_equal_a_loop(kind: type[Recommender], seed: int) -> N
         others = [drops[n, column] for n in range(len(items)) if n not in names]
         wanted = [n for n in names if drops[n, column] > 0 and drops[n, column] >= np.mean(others)]
         assert [n for n in held[column] if n != UNKNOWN] == wanted
+
+
+def test_a_low_rating_is_no_reason_even_where_all_ratings_weigh_the_same() -> None:
+    history = Histories.of([[0, 1, 2, 3]], [[1.0, 2.0, 2.5, np.nan]])
+    model = SumOfRows([[1.0] * 5] * 5)
+    assert liking(model, history).tolist() == [1, 1, 1, 1], "without a scale, values may be anything"
+    model.value_map = resolve(ValuesConfig(map="unary"), np.array([0.5, 5.0]))
+    assert liking(model, history).tolist() == [0, 0, 1, 1]
+    model.value_map = resolve(ValuesConfig(map="unary"), np.array([1.0, 10.0]))
+    assert liking(model, history).tolist() == [0, 0, 0, 1]

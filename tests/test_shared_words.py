@@ -42,3 +42,19 @@ def test_words_are_shared_within_a_column() -> None:
     assert (
         words(directed_by=(("Eastwood",),) + ((),) * 14, starring=((), ("Eastwood",)) + ((),) * 13).find(0, [1]) is None
     )
+
+
+def test_the_strongest_reason_stands_alone_if_only_it_shares_something_rare() -> None:
+    nobody = ((),) * 297
+    directors = (("Tarantino",), ("Tarantino",), ("Scorsese",), *nobody)
+    genres = (("Crime",),) * 33 + ((),) * 267
+    n = len(directors)
+    table = ItemTable(
+        Vocab.of(list(range(n))), ("",) * n, np.zeros(n, dtype=np.int32), {"genres": genres, "director": directors}
+    )
+    found = SharedWords(table)
+    assert found.find_for(0, [1, 2]) == (1, Shared("director", "Tarantino"))
+    assert found.find_for(0, [2, 1]) == (2, Shared("genres", "Crime")), "the stronger reason shares only the genre"
+    assert found.find_for(0, [1]) == (1, Shared("director", "Tarantino"))
+    assert found.find_for(0, [2, 3]) == (2, Shared("genres", "Crime"))
+    assert found.find_for(0, []) == (0, None)

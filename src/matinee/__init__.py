@@ -15,6 +15,7 @@ __all__ = [
     "MatineeError",
     "__version__",
     "compare",
+    "counterfactual",
     "evaluate",
     "events",
     "fit",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matinee.store.artefact import save as save_artefact
     from matinee.workflow import (
         compare,
+        counterfactual,
         evaluate,
         events,
         fit,

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from time import monotonic
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, Us
 from matinee.models.base import PredictsValues
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
+from matinee.ranking.counterfactual import Counterfactual, Question, find_counterfactual
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank, similar
@@ -32,6 +34,8 @@ WHY_EVENTS = 200
 """For models that cannot explain: number of last events left out in turn for one movie."""
 LIKED_STARS = 3.0
 """A reason is liked from this value on, on a scale from half a star to five."""
+COUNTERFACTUAL_SECONDS = 1.0
+"""Of the search for what would change a list."""
 N_SIMILAR, MAX_CACHED = 250, 2048
 """Similar items cached per item, and items in the cache: 4 MB. They do not depend on the user."""
 
@@ -189,6 +193,26 @@ class Engine:
         chosen = self.artefacts[self._known(model or self.default)].model
         return explain(chosen, history, np.array([[item_row]], dtype=np.int32), max_events=WHY_EVENTS)
 
+    def counterfactual(
+        self,
+        history: Histories,
+        item_row: int,
+        k: int,
+        model: str | None = None,
+        *,
+        dismissed: IntArray | None = None,
+        seconds: float = COUNTERFACTUAL_SECONDS,
+    ) -> Counterfactual:
+        """What would move an item out of the first k of a user's list, or into them. history: B = 1.
+
+        The search begins no further round of lists after so many seconds. Raises MatineeError as `recommend`.
+        """
+        question = Question(history, item_row, k, self.allowed(None, dismissed), self._fallback)
+        end = monotonic() + seconds
+        return find_counterfactual(
+            self.artefacts[self._known(model or self.default)].model, question, lambda: monotonic() > end
+        )
+
     def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
         """An item with its score and the reasons that hold for it, as in a list. history: B = 1."""
         name = self._known(model or self.default)
@@ -279,8 +303,8 @@ class Engine:
                 for event in cited[index].tolist()
                 if event != UNKNOWN
             )
-            shared = self.shared_words.find(item.item_row, [reason.item_row for reason in reasons])
-            explained.append(replace(item, reasons=reasons, shared=shared))
+            n, shared = self.shared_words.find_for(item.item_row, [reason.item_row for reason in reasons])
+            explained.append(replace(item, reasons=reasons[:n], shared=shared))
         return explained
 
     def _reason(self, name: str, history: Histories, event: int, contribution: float) -> Reason:

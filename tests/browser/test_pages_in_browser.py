@@ -10,7 +10,7 @@ from matinee.models import model_class
 from matinee.serve.pages.model_cards import model_card
 
 pytestmark = pytest.mark.browser
-ALIEN, MATRIX, TOY_STORY = "1214", "2571", "1"
+ALIEN, ALIENS, MATRIX, TOY_STORY = "1214", "1200", "2571", "1"
 SCRIPT = pytest.mark.parametrize("javascript", [True, False], ids=["script", "no script"])
 
 
@@ -283,9 +283,23 @@ def test_korean_by_browser_preference_and_by_link(browser: Browser, address: str
     context.close()
 
 
+def test_why_says_it_draws_it_and_finds_what_would_change_it(visit: tuple[Page, str]) -> None:
+    page, address = visit
+    page.goto(f"{address}/why/{ALIENS}?model=ease")
+    words = page.locator(".facts .sentence").first.inner_text()
+    assert words.startswith("Because you liked Alien (1979)")
+    expect(page.locator("svg.path")).to_be_visible()
+    expect(page.get_by_role("img", name=words)).to_have_count(1)
+    expect(page.locator("svg.path .item text").first).to_have_text("Aliens (1986)")
+    page.locator("#change a").click()
+    expect(page.locator("#change li").first).to_be_visible()
+    assert "change=true" in page.url
+
+
 PATHS = (
     "/", f"/movie/{ALIEN}", "/models", "/models/bpr", "/compare?models=ease,item-knn,markov", "/search?q=star",
     "/search?q=zzzz", "/my", f"/why/{TOY_STORY}", "/about", "/api/docs", "/log-in", "/sign-up", "/movie/none",
+    f"/why/{ALIENS}?model=ease&change=true",
 )  # fmt: skip
 
 
@@ -319,7 +333,8 @@ def test_no_page_overflows_at_any_width(browser: Browser, address: str, width: i
     page, wrong = opened(context, address)
     rate(page, "start", listed(page, "start")[0], 5)
     expect(page.locator("#for-you")).to_be_visible()
-    for path in ("/", "/models", "/models/bpr", "/compare?models=ease,item-knn,markov,bpr", "/search?q=star"):
+    why = f"/why/{ALIENS}?model=ease&change=true"
+    for path in ("/", "/models", "/models/bpr", "/compare?models=ease,item-knn,markov,bpr", "/search?q=star", why):
         page.goto(address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     assert wrong == []

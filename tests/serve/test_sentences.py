@@ -126,7 +126,7 @@ def test_the_page_draws_the_path_and_says_it_in_words(client: TestClient, app: F
     assert 'role="img"' in drawn[0]
     assert '<title id="path-text">Because you liked Alien (1979)' in drawn[0]
     assert "Aliens (1986)" in drawn[0]
-    client.post("/mark", data={"item_id": "1214", "mark": "1"})
+    client.post("/mark", data={"item_id": "1214", "mark": "less"})
     disliked = client.get("/why/1200?model=ease").text
     assert '<svg class="path"' not in disliked
     assert "Because you liked" not in disliked

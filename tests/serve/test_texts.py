@@ -106,6 +106,7 @@ def test_every_text_is_used() -> None:
         "model.curve_",
         "rerank.",
         "shared.",
+        "why.change.",
         "transfer.",
     )
     doors = {"account.log_in_why", "account.sign_up_why"}

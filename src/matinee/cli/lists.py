@@ -15,6 +15,7 @@ from matinee.errors import UsageError
 
 if TYPE_CHECKING:
     from matinee.lists.everyone import SimilarLists, UserLists
+    from matinee.store.artefact import Artefact
     from matinee.workflow import MovieList
     from matinee.workflow.movie_lists import Movie
 
@@ -66,8 +67,9 @@ def recommend(  # noqa: PLR0913 - one for each option
     if ids == []:
         raise UsageError("--history has no id; give ids such as --history 1,2,3, or --users for lists of many")
     wanted = _reranked(rerank)
+    fitted = load(artefact)
     found = workflow.recommend(
-        load(artefact),
+        fitted,
         user=user,
         history=ids,
         ratings=_numbers(ratings),
@@ -78,7 +80,7 @@ def recommend(  # noqa: PLR0913 - one for each option
         among=among,
         without=without,
     )
-    _print(_with_sentences(found) if explain else found, json)
+    _print(_with_sentences(found, fitted) if explain else found, json)
 
 
 def similar(  # noqa: PLR0913 - one for each option
@@ -176,17 +178,20 @@ def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> N
         say(f"{count} saved to {written.path} in {seconds:.1f} s")
 
 
-def _with_sentences(found: "MovieList") -> "MovieList":
+def _with_sentences(found: "MovieList", fitted: "Artefact") -> "MovieList":
     """The list with the reasons of each movie as a sentence."""
     from matinee.ranking.shared import Shared
-    from matinee.serve.pages.i18n import TEXTS
+    from matinee.serve.pages.i18n import texts_of
     from matinee.serve.pages.sentences import sentence
+    from matinee.serve.wording import wording_of
     from matinee.titles import titled
+
+    texts = texts_of(wording_of(fitted))["en"]
 
     def worded(movie: "Movie") -> "Movie":
         titles = [titled(title) for title, _ in movie.because]
         shared = Shared(*movie.shared) if movie.shared else None
-        return replace(movie, sentence=sentence(TEXTS["en"], titles, shared, liked=movie.liked))
+        return replace(movie, sentence=sentence(texts, titles, shared, liked=movie.liked))
 
     return replace(found, movies=tuple(map(worded, found.movies)))
 

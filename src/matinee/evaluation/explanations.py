@@ -1,7 +1,7 @@
 """Whether explanations hold: deletion and insertion of the cited events, against random ones. docs/metrics.md."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matinee.evaluation.metrics import PerUser
 from matinee.histories import Histories
 from matinee.models.base import Recommender
 from matinee.ranking.explain import Explanation, Method, blocks, explain, only, without
-from matinee.ranking.reasons import cite
+from matinee.ranking.reasons import cite, liking
 from matinee.vocab import UNKNOWN
 
 MAX_USERS, N_ITEMS = 1000, 3
@@ -86,14 +86,15 @@ def measure_explanations(
     and not cited. Masked items and those of the whole history stay out of the ranks, whatever is deleted. rng draws
     the users, the events and the resamples.
     """
-    users = np.flatnonzero(_counts_of_liked(model.weigh(histories)) > 0)
+    liked = histories.owners[liking(model, histories) > 0]
+    users = np.flatnonzero(np.bincount(liked, minlength=len(histories)) > 0)
     users = np.sort(rng.choice(users, min(MAX_USERS, len(users)), replace=False))
     histories, masked = histories.take(users), None if masked is None else masked.take(users)
     rows = items[users, :N_ITEMS]
     found = explainer(model, histories, rows)
-    weighed = model.weigh(histories)
-    cited = cite(found.contributions, weighed.weights, histories.starts)
-    cases = _cases(cited, rows, weighed, rng)
+    weights = liking(model, histories)
+    cited = cite(found.contributions, weights, histories.starts)
+    cases = _cases(cited, rows, replace(histories, mapped=weights), rng)
     values = _moves(model, histories, masked, cases) if len(cases.users) else {}
     per_user = {name: _mean_of_each(column, cases.users) for name, column in values.items()}
     return ExplanationTest(
@@ -103,10 +104,6 @@ def measure_explanations(
         without_reason=int(((cited[..., 0] == UNKNOWN) & (rows != UNKNOWN)).sum()),
         measures=_intervals(per_user, samples, rng),
     )
-
-
-def _counts_of_liked(weighed: Histories) -> IntArray:
-    return np.bincount(weighed.owners[weighed.weights > 0], minlength=len(weighed))
 
 
 def _cases(cited: IntArray, rows: IntArray, weighed: Histories, rng: np.random.Generator) -> _Cases:

@@ -13,6 +13,8 @@ from matinee.vocab import UNKNOWN
 MAX_REASONS = 2
 REASON_SHARE = 0.4
 """A second reason is given only if its contribution is at least this fraction of the first."""
+DISLIKED_STARS = 2.0
+"""A rating of so many stars or fewer is a dislike, on a scale from half a star to five."""
 N_OTHERS = 8
 """Events that no item of a list cites, whose deletion is compared with that of the cited ones."""
 MAX_EVENTS = 2**14
@@ -44,6 +46,17 @@ def cite(contributions: FloatArray, weights: FloatArray, starts: IntArray) -> In
     return cited
 
 
+def liking(model: Recommender[Any], histories: Histories) -> FloatArray:
+    """How much each event counts for its item, 0 for what is rated low where the model weighs all ratings equally. [N].
+
+    A dislike is no reason to recommend anything, whatever it weighs.
+    """
+    weights, value_map = model.weigh(histories).weights, model.value_map
+    if not value_map.unary or value_map.config.scale is None:
+        return weights
+    return np.where(value_map.stars_of(histories.values) <= DISLIKED_STARS, 0, weights)
+
+
 def reasons_that_hold(
     model: Recommender[Any], history: Histories, item_rows: IntArray, scores: FloatArray
 ) -> tuple[IntArray, Explanation]:
@@ -54,7 +67,7 @@ def reasons_that_hold(
     none does.
     """
     found = explain(model, history, item_rows[None], scores=scores[None])
-    cited = cite(found.contributions, model.weigh(history).weights, history.starts)[0]
+    cited = cite(found.contributions, liking(model, history), history.starts)[0]
     if found.method == "left-out":
         events = np.flatnonzero(found.examined)
         drops = found.contributions[events]  # [E, k]

@@ -8,6 +8,8 @@ from matinee.item_table import ItemTable
 
 COMMON = 0.2
 """A word that more than this share of all items has says nothing about two of them."""
+RARE = 0.01
+"""A word that at most this share of all items has, such as a director, tells more than a second reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,19 @@ class SharedWords:
         self._counts = {
             name: Counter(word for words in column for word in words) for name, column in self._lists.items()
         }
-        self._most = COMMON * len(table)
+        self._most, self._rare = COMMON * len(table), RARE * len(table)
+
+    def find_for(self, item_row: int, cited_rows: Sequence[int]) -> tuple[int, Shared | None]:
+        """How many of the cited items, the first ones, to name with which word.
+
+        All, unless what all share is not rare, and the first alone shares something rare: then that one.
+        """
+        of_all = self.find(item_row, cited_rows)
+        if len(cited_rows) > 1 and not self._is_rare(of_all):
+            alone = self.find(item_row, cited_rows[:1])
+            if self._is_rare(alone):
+                return 1, alone
+        return len(cited_rows), of_all
 
     def find(self, item_row: int, cited_rows: Sequence[int]) -> Shared | None:
         """The rarest word that an item shares with all cited ones; None without any, and for words that are common.
@@ -45,3 +59,6 @@ class SharedWords:
             return None
         _, _, value, attribute = min(found)
         return Shared(attribute, value)
+
+    def _is_rare(self, shared: Shared | None) -> bool:
+        return shared is not None and self._counts[shared.attribute][shared.value] <= self._rare

@@ -4,13 +4,24 @@ from matinee.workflow.data import events, graph, graph_of, items, keep, load, sp
 from matinee.workflow.evaluating import compare, evaluate, quality
 from matinee.workflow.experiments import OnStep, prepare, read, run, values_of
 from matinee.workflow.fitting import fit, predicted_values
-from matinee.workflow.movie_lists import Movie, MovieList, recommend, recommend_all, similar, similar_all
+from matinee.workflow.movie_lists import (
+    Change,
+    Movie,
+    MovieList,
+    counterfactual,
+    recommend,
+    recommend_all,
+    similar,
+    similar_all,
+)
 
 __all__ = [
+    "Change",
     "Movie",
     "MovieList",
     "OnStep",
     "compare",
+    "counterfactual",
     "evaluate",
     "events",
     "fit",

@@ -17,6 +17,7 @@ from matinee.lists import everyone
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models.base import Recommender
+from matinee.ranking.counterfactual import Goal
 from matinee.recommender import Engine, Recommendation
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab
@@ -108,22 +109,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     history without a known id, for ratings that do not fit the history, and if `among` and `without` leave nothing to
     list.
     """
-    if sum(given is not None for given in (user, history, liked)) != 1:
-        raise MatineeError("give one of user, history or liked")
-    values = _values_of(history, ratings, liked, _value_of_liked(model.model))
-    skipped = 0
-    if user is not None:
-        if model.users.row(user) == UNKNOWN:
-            ids = model.users
-            raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
-        past = model.known.histories([user])
-    else:
-        rows = [model.items.row(item) for item in history or ()]
-        if history and all(row == UNKNOWN for row in rows):
-            _item_row(model, history[0])  # raises: it is unknown
-        rows += [model.catalogue.row_of_title(title) for title in liked or ()]
-        past = Histories.of([rows], [values])
-        skipped = rows.count(UNKNOWN)
+    past, skipped = _history_of(model, user, history, ratings, liked)
     allowed = allow_given(model.items, among, without)
     engine = Engine([model], model.known)
     found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask, explain=explain)
@@ -135,6 +121,55 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     if not found:
         notes = (*notes, _why_nothing(model, past, filtered=allowed.mask is not None or rerank is not None))
     return replace(_movies(model, found, explain=explain), skipped=skipped, notes=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would move a movie out of the first k of a list (goal `leave`), or into them (`enter`).
+
+    removed, added: titles to take out of the history and to like besides, both empty unless `found`; rank_before,
+    rank_after: of the movie, from 1; smallest: whether no smaller set of the changes that were tried does it.
+    """
+
+    title: str
+    goal: Goal
+    found: bool
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    rank_before: int
+    rank_after: int
+    smallest: bool
+
+
+def counterfactual(  # noqa: PLR0913 - which movie, who it is for, and how long the list is
+    model: Artefact,
+    *,
+    item: Id | None = None,
+    title: str | None = None,
+    user: Id | None = None,
+    history: Sequence[Id] | None = None,
+    ratings: Sequence[float] | None = None,
+    liked: Sequence[str] | None = None,
+    k: int = 10,
+) -> Change:
+    """What would have to change for a movie to leave the first k of a list, or to enter them; users as in `recommend`.
+
+    Raises MatineeError as `recommend`, unless exactly one of item and title is given, and for a movie of the history.
+    """
+    if (item is None) == (title is None):
+        raise MatineeError("give one of item (its id) or title")
+    if k < 1:
+        raise MatineeError(f"k = {k}; a list has at least one item")
+    row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
+    past, _ = _history_of(model, user, history, ratings, liked)
+    titles = model.catalogue.titles
+    if row in past.items:
+        raise MatineeError(f"{titles[row]} is in the history, and lists are of other movies; choose another")
+    found = Engine([model], model.known).counterfactual(past, row, k)
+    removed, added = (tuple(titles[one] for one in rows) for rows in (found.removed, found.added))
+    return Change(
+        titles[row], found.goal, found.found, removed, added, found.rank_before, found.rank_after, found.smallest
+    )
 
 
 def similar(
@@ -184,6 +219,29 @@ def similar_all(
     if the model has no similar items.
     """
     return everyone.collect(everyone.for_items(model, items, k, titles=titles), on_part)
+
+
+def _history_of(
+    model: Artefact,
+    user: Id | None,
+    history: Sequence[Id] | None,
+    ratings: Sequence[float] | None,
+    liked: Sequence[str] | None,
+) -> tuple[Histories, int]:
+    """The history, B = 1, and how many of its ids are unknown. Raises MatineeError as `recommend`."""
+    if sum(given is not None for given in (user, history, liked)) != 1:
+        raise MatineeError("give one of user, history or liked")
+    values = _values_of(history, ratings, liked, _value_of_liked(model.model))
+    if user is not None:
+        if model.users.row(user) == UNKNOWN:
+            ids = model.users
+            raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
+        return model.known.histories([user]), 0
+    rows = [model.items.row(item) for item in history or ()]
+    if history and all(row == UNKNOWN for row in rows):
+        _item_row(model, history[0])  # raises: it is unknown
+    rows += [model.catalogue.row_of_title(title) for title in liked or ()]
+    return Histories.of([rows], [values]), rows.count(UNKNOWN)
 
 
 def _values_of(

@@ -7,7 +7,14 @@ from fastapi import APIRouter, Query, Request
 
 from matinee.config import EvaluationConfig, configure
 from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
-from matinee.serve.api.schemas import ListOut, WhyOut, because_out, recommendation_out
+from matinee.serve.api.schemas import (
+    CounterfactualOut,
+    ListOut,
+    WhyOut,
+    because_out,
+    item_out,
+    recommendation_out,
+)
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
@@ -51,6 +58,26 @@ def similar(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None
     found = site.engine.similar(row, k, model)
     items = [recommendation_out(site, item, rank) for rank, item in enumerate(found, start=1)]
     return ListOut(list_id=new_list_id(), model=model or site.engine.similar_default, items=items)
+
+
+@router.get("/api/v1/items/{item_id:path}/counterfactual")
+def counterfactual(
+    site: CurrentSite, row: ItemRow, state: State, k: Length = 10, model: Model = None
+) -> CounterfactualOut:
+    """What would have to change for an item to leave the first k of a list, or to enter them; the history as there."""
+    found = site.engine.counterfactual(state.history, row, k, model, dismissed=state.dismissed)
+    return CounterfactualOut(
+        item_id=site.engine.items.id(row),
+        model=model or site.engine.default,
+        goal=found.goal,
+        k=k,
+        rank_before=found.rank_before,
+        rank_after=found.rank_after,
+        found=found.found,
+        smallest=found.smallest,
+        removed=[item_out(site, one) for one in found.removed],
+        added=[item_out(site, one) for one in found.added],
+    )
 
 
 @router.get("/api/v1/items/{item_id:path}/why")

@@ -96,6 +96,25 @@ class WhyOut(_Strict):
     because: list[BecauseOut]
 
 
+class CounterfactualOut(_Strict):
+    """What would move an item out of the first k of a list, or into it."""
+
+    item_id: int | str
+    model: str
+    goal: Literal["leave", "enter"]
+    k: int
+    rank_before: int
+    rank_after: int
+    found: bool
+    """Whether `removed` and `added` do it; otherwise nothing that was tried does."""
+    smallest: bool
+    """Whether no smaller set of the changes that were tried does it."""
+    removed: list[ItemOut]
+    """Items of the history, without which the list is made."""
+    added: list[ItemOut]
+    """Items that are liked besides."""
+
+
 class EventIn(_Strict):
     """Something a user did with an item."""
 

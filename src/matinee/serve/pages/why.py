@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from fastapi import APIRouter, Response
 
+from matinee.ranking.counterfactual import Counterfactual
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import Page, Visitor
 from matinee.serve.pages.dependencies import MovieRow, ServedModel
+from matinee.serve.pages.home import FOR_YOU
 from matinee.serve.pages.path_drawing import draw_path
 
 MOST = 100
@@ -27,8 +29,11 @@ class Contribution:
 
 
 @router.get("/why/{item_id:path}")
-def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel) -> Response:
-    """The contributions of the visitor's movies to the score of this one, the largest first."""
+def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel, change: bool = False) -> Response:
+    """The contributions of the visitor's movies to the score of this one, the largest first.
+
+    change: also search what would move it out of their list, or into it.
+    """
     found = page.site.engine.why(visitor.history, row, model)
     adds = found.contributions[:, 0]
     order = np.argsort(-np.abs(adds), kind="stable")
@@ -58,5 +63,26 @@ def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel) -> Resp
         drawing=draw_path(page.texts, page.cards.card(row, visitor.watched, reasons)),
         rest=float(adds[order[MOST:]].sum()),
         n_rest=max(0, len(order) - MOST),
+        may_change=found.method != "none" and row not in visitor.watched,
+        change=_change(page, visitor, row, model) if change and row not in visitor.watched else None,
         n_watched=len(visitor.watched),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would move a movie out of a list of k, or into it, with the cards of the movies to remove and to like."""
+
+    found: Counterfactual
+    k: int
+    removed: tuple[Card, ...]
+    added: tuple[Card, ...]
+
+
+def _change(page: Page, visitor: Visitor, row: int, model: str) -> Change:
+    k = FOR_YOU
+    found = page.site.engine.counterfactual(visitor.history, row, k, model, dismissed=visitor.dismissed)
+    removed, added = (
+        tuple(page.cards.card(one, visitor.watched) for one in rows) for rows in (found.removed, found.added)
+    )
+    return Change(found, k, removed, added)
