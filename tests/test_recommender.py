@@ -6,7 +6,9 @@ import pytest
 from matinee.catalogue import Catalogue
 from matinee.errors import MatineeError
 from matinee.histories import Histories
+from matinee.models.base import Path, PathNode
 from matinee.ranking.reasons import MAX_REASONS, REASON_SHARE
+from matinee.ranking.shared import Shared
 from toy_models import SumOfRows, SumWithSimilarity, artefact_of, engine_of
 
 
@@ -190,3 +192,22 @@ def test_a_model_that_does_not_explain_leaves_out_the_last_10_or_200_events() ->
     why = engine.why(history, n_items - 1)
     parts = np.flatnonzero(why.contributions[:, 0])
     assert (parts.min(), parts.max(), len(parts)) == (10, 209, 200)
+
+
+class WithPaths(SumOfRows):
+    """A model that says by which path each of two events leads to an item."""
+
+    name = "with-paths"
+
+    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
+        nodes = [(PathNode("item", item_row=row), PathNode("person", name), PathNode("item", item_row=item_row))
+                 for row, name in ((3, "Nobody"), (1, "Ridley Scott"))]  # fmt: skip
+        return tuple(Path(each, ("directed_by",) * 2, (True, False), 1.0, 0.5) for each in nodes)
+
+
+def test_the_strongest_path_from_a_reason_names_it_and_what_is_shared() -> None:
+    model = WithPaths([[0, 0, 1.0], [0, 0, 0.9], [0, 0, 0]])
+    engine = engine_of(artefact_of(model, films(3), [1] * 3))
+    found = engine.reasons_of(Histories.of([[0, 1]]), 2, 1.9)
+    assert [reason.item_row for reason in found.reasons] == [1]
+    assert found.shared == Shared("directed_by", "Ridley Scott")

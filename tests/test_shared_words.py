@@ -3,7 +3,8 @@
 import numpy as np
 
 from matinee.item_table import ItemTable
-from matinee.ranking.shared import Shared, SharedWords
+from matinee.models.base import Path, PathNode
+from matinee.ranking.shared import Shared, SharedWords, word_of_path
 from matinee.vocab import Vocab
 
 GENRES = (("Horror", "Sci-Fi"), ("Sci-Fi",), ("Sci-Fi", "Action"), ("Drama",), ("Drama",)) + ((),) * 10
@@ -58,3 +59,13 @@ def test_the_strongest_reason_stands_alone_if_only_it_shares_something_rare() ->
     assert found.find_for(0, [1]) == (1, Shared("director", "Tarantino"))
     assert found.find_for(0, [2, 3]) == (2, Shared("genres", "Crime"))
     assert found.find_for(0, []) == (0, None)
+
+
+def test_a_path_names_its_entity() -> None:
+    alien, scott, blade_runner = PathNode("item", item_row=1), PathNode("person", "Ridley Scott"), PathNode("item")
+    direct = Path((alien, scott, blade_runner), ("directed_by", "directed_by"), (True, False), 1.0, 0.5)
+    assert word_of_path(direct) == Shared("directed_by", "Ridley Scott")
+    by_user = Path((alien, PathNode("user"), blade_runner), ("liked", "liked"), (False, True), 1.0, 0.5)
+    assert word_of_path(by_user) is None
+    longer = Path((alien, scott, alien, scott, blade_runner), ("directed_by",) * 4, (True,) * 4, 1.0, 0.5)
+    assert word_of_path(longer) is None

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import product
 from time import monotonic
 
 import numpy as np
@@ -12,7 +13,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId, last_of_each
-from matinee.models.base import PredictsValues
+from matinee.models.base import HasPaths, PredictsValues
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.counterfactual import Counterfactual, Question, find_counterfactual
@@ -21,7 +22,7 @@ from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import Ranking, rank, similar
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
-from matinee.ranking.shared import Shared, SharedWords
+from matinee.ranking.shared import Shared, SharedWords, word_of_path
 from matinee.store.artefact import Artefact
 from matinee.values import UNARY
 from matinee.vocab import UNKNOWN, Id
@@ -214,10 +215,20 @@ class Engine:
         )
 
     def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
-        """An item with its score and the reasons that hold for it, as in a list. history: B = 1."""
+        """An item with its score and the reasons that hold for it, as in a list. history: B = 1.
+
+        Of a model with paths, the strongest path names the reason and what it shares, if its event holds as a reason.
+        """
         name = self._known(model or self.default)
         item = Recommendation(item_row, self.items.id(item_row), score, name)
-        return self._with_reasons([item], history)[0] if len(history.items) else item
+        if len(history.items) == 0:
+            return item
+        explained, chosen = self._with_reasons([item], history)[0], self.artefacts[name].model
+        paths = chosen.paths_of(history, item_row) if isinstance(chosen, HasPaths) else ()
+        for path, reason in product(paths, explained.reasons):
+            if path.nodes[0].item_row == reason.item_row and (shared := word_of_path(path)):
+                return replace(explained, reasons=(reason,), shared=shared)
+        return explained
 
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matinee.item_table import ItemTable
+from matinee.models.base import Path
 
 COMMON = 0.2
 """A word that more than this share of all items has says nothing about two of them."""
@@ -62,3 +63,13 @@ class SharedWords:
 
     def _is_rare(self, shared: Shared | None) -> bool:
         return shared is not None and self._counts[shared.attribute][shared.value] <= self._rare
+
+
+def word_of_path(path: Path) -> Shared | None:
+    """The entity in the middle of a path, and the relation that leads to it; None for a path over other items or users.
+
+    Only of a path of three nodes: what is further away is not shared by both ends.
+    """
+    if len(path.nodes) != 3 or not path.nodes[1].name:
+        return None
+    return Shared(path.relations[0], path.nodes[1].name)
