@@ -249,7 +249,7 @@ def test_bad_tables_of_items_are_named(columns: dict, options: dict, said: str) 
 
 
 def test_ids_of_another_type_are_refused() -> None:
-    with pytest.raises(mt.DataError, match="item ids are numbers in two-groups and text in the table"):
+    with pytest.raises(mt.DataError, match=r"item ids are numbers in two-groups \(such as 0\) and text in the table"):
         mt.fit("ease", two_groups(N_USERS, N_ITEMS), items=mt.items({"item": ["a"], "genres": ["x"]}))
 
 

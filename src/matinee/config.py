@@ -206,6 +206,36 @@ class ColumnsConfig(Config):
         return _ascending_scale(scale)
 
 
+class ItemColumnsConfig(Config):
+    """The columns of a table of items. Those left out are recognised by name."""
+
+    item: str | None = None
+    """Column of ids, those of the log."""
+    title: str | None = None
+    """Column of titles; a year in brackets at their end is read where there is no column of years."""
+    year: str | None = None
+    """Column of years."""
+    genres: str | None = None
+    """Column of genres or categories: lists, or text with `|`, `;` or `,` between."""
+    text: tuple[str, ...] = ()
+    """Columns of running text: descriptions, abstracts."""
+    lists: tuple[str, ...] = ()
+    """Columns of lists, or text as for genres: people, brands, tags, materials."""
+    numbers: tuple[str, ...] = ()
+    """Columns of numbers: a price, a length."""
+    link: str | None = None
+    """Column of links."""
+    picture: str | None = None
+    """Column of pictures."""
+
+
+class ItemsConfig(ItemColumnsConfig):
+    """A file of items: one row an item, whether it has events or not."""
+
+    file: str | None = None
+    """A table of items (CSV, TSV, Parquet, JSON lines): ids, titles, genres, texts, lists, numbers, pictures."""
+
+
 class ValuesConfig(Config):
     """How an event's value (stars, plays, hours) weighs in a history, as text `unary` or `linear:1=-0.5,3=0.5,5=1`."""
 
@@ -265,6 +295,7 @@ class Experiment(Config):
     data: str = "bundled"
     """`bundled`, the name of a data set, or a path."""
     columns: ColumnsConfig = ColumnsConfig()
+    items: ItemsConfig = ItemsConfig()
     filters: FilterConfig = FilterConfig()
     split: SplitConfig = SplitConfig()
     values: ValuesConfig = ValuesConfig()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
 from matinee.vocab import UNKNOWN, Vocab
 
@@ -46,6 +46,13 @@ class ItemTable:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def has_features(self, among: BoolArray) -> bool:
+        """Whether any of some items has a word, a text, a number or a year. among: [n]."""
+        texts = [*self.lists.values(), *self.texts.values()]
+        numbers = [np.isfinite(column) for column in self.numbers.values()]
+        filled = [np.array([bool(cell) for cell in column], dtype=bool) for column in texts]
+        return any((column & among).any() for column in [*filled, *numbers, self.years > 0])
 
     def of_items(self, items: Vocab) -> "ItemTable":
         """The rows of other items, in their order; empty for those that are not in the table."""

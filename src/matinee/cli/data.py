@@ -57,7 +57,7 @@ def fetch(
 
 
 @app.command("import")
-@experiment_options("columns", "filters", models=False)
+@experiment_options("columns", "items", "filters", models=False)
 def import_(
     experiment: Experiment,
     chosen: frozenset[str],
@@ -108,7 +108,7 @@ def _import_place(name: str | None, out: Path | None, force: bool) -> tuple[Path
 
 
 @app.command()
-@experiment_options("columns", "filters", "split", models=False)
+@experiment_options("columns", "items", "filters", "split", models=False)
 def audit(  # noqa: PLR0913 - one for each option
     experiment: Experiment,
     chosen: frozenset[str],
@@ -218,7 +218,7 @@ def _audit_sessions(experiment: Experiment, figure: Path | None, json: bool) -> 
 
 
 @app.command()
-@experiment_options("columns", "filters", models=False)
+@experiment_options("columns", "items", "filters", models=False)
 def show(
     experiment: Experiment,
     chosen: frozenset[str],

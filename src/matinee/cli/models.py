@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Chosen = frozenset[str]
 
 
-@experiment_options("columns", "filters", "split")
+@experiment_options("columns", "items", "filters", "split")
 def train(
     experiment: Experiment,
     chosen: Chosen,
@@ -70,6 +70,7 @@ def train(
                     seed=seed,
                     values=workflow.values_of(experiment),
                     graph=experiment.graph,
+                    items=workflow.features_of(experiment),
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,
@@ -87,7 +88,7 @@ def train(
     _show_trained(done, (*data.notes, *(split.notes if split is not None else ())), json)
 
 
-@experiment_options("columns", "filters", "split", "evaluation")
+@experiment_options("columns", "items", "filters", "split", "evaluation")
 def evaluate(
     experiment: Experiment,
     chosen: Chosen,
@@ -123,7 +124,7 @@ def evaluate(
         say(f"figure saved to {figure}")
 
 
-@experiment_options("columns", "filters", "split", "evaluation")
+@experiment_options("columns", "items", "filters", "split", "evaluation")
 def compare(
     experiment: Experiment,
     chosen: Chosen,
@@ -295,12 +296,12 @@ def _artefact_or_model(
     own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
     check_graph(experiment, fitted.model)
     given = {field.split(".")[0] for field in chosen}
-    if not given & {"data", "columns", "filters", "split", "config"}:
+    if not given & {"data", "columns", "items", "filters", "split", "config"}:
         if fitted.manifest.get("split") is None:
             warn(f"{model} was fitted on all of its data, including the targets of this evaluation")
         return fitted, own.model_copy(update={"evaluation": experiment.evaluation, "model": fitted.name})
     if not given & {"data", "config"} and experiment.split.split != "files":
-        experiment = experiment.model_copy(update={"data": own.data, "columns": own.columns})
+        experiment = experiment.model_copy(update={"data": own.data, "columns": own.columns, "items": own.items})
     if (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
         warn(f"{model} was fitted on another part of the data, which may include the targets of this evaluation")
     return fitted, experiment.model_copy(update={"model": fitted.name})

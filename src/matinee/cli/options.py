@@ -15,6 +15,7 @@ from matinee.config import (
     EvaluationConfig,
     Experiment,
     FilterConfig,
+    ItemsConfig,
     SplitConfig,
     configure,
     parse_settings,
@@ -27,16 +28,23 @@ if TYPE_CHECKING:
 
 SECTIONS: dict[str, type[Config]] = {
     "columns": ColumnsConfig,
+    "items": ItemsConfig,
     "filters": FilterConfig,
     "split": SplitConfig,
     "evaluation": EvaluationConfig,
 }
-FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k"}
+FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k", ("items", "file"): "--items"}
+FLAGS |= {
+    ("items", name): f"--items-{'id' if name == 'item' else name}"
+    for name in ItemsConfig.model_fields
+    if name != "file"
+}
 """Options with another name than their field; `--at` is the column of times."""
 OMITTED = {("split", "path"), ("evaluation", "explanations")}
 """Fields without an option: the path is in `--split files:PATH`, and `evaluate` has a flag for explanations."""
 TITLES = {
     "columns": "Columns of a table",
+    "items": "Items",
     "filters": "Filters",
     "split": "Split",
     "evaluation": "Evaluation",

@@ -131,6 +131,7 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         raise ValueError("no events to audit")
     user_counts = np.bincount(events.user_rows, minlength=len(data.users))
     item_counts = np.bincount(events.item_rows, minlength=len(data.items))
+    support = item_counts[item_counts > 0]  # a table of items may have more
     halves = _halves(events, len(data.items)) if data.timed else np.zeros((2, 0), dtype=np.int64)
     lengths = _session_lengths(events) if data.timed else np.zeros(0, dtype=np.int64)
     values, value_counts = np.unique(events.values, return_counts=True)
@@ -145,10 +146,10 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         density=len(events) / (len(data.users) * len(data.items)),
         duplicates=len(events) - _n_pairs(data),
         user_events=Summary.of(user_counts),
-        item_events=Summary.of(item_counts),
-        top1_share=top_share(item_counts, 0.01),
-        top10_share=top_share(item_counts, 0.1),
-        gini=float(gini(item_counts)),
+        item_events=Summary.of(support),
+        top1_share=top_share(support, 0.01),
+        top10_share=top_share(support, 0.1),
+        gini=float(gini(support)),
         time=_time_audit(data, halves, lengths) if data.timed else None,
         split=split.config.split if split else None,
         train_events=split.sizes()["train"] if split else len(events),
@@ -156,7 +157,7 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         leaks=split.leaks if split else (),
         notes=(*data.notes, *(split.notes if split else ())),
         read=data.read,
-        curves=Curves(user_counts, item_counts, values, value_counts, edges, over_time, halves, lengths),
+        curves=Curves(user_counts, support, values, value_counts, edges, over_time, halves, lengths),
     )
 
 

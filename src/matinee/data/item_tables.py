@@ -1,106 +1,180 @@
-"""Tables of items from frames, and data sets with the items that only such a table has."""
+"""Tables of items from files and frames, and data sets with the items that only such a table has."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from matinee.arrays import FloatArray
-from matinee.catalogue import Catalogue, split_genres
-from matinee.config import Config, configure
-from matinee.dataset import Dataset
-from matinee.errors import DataError, did_you_mean
-from matinee.item_table import ItemTable, Texts, Words
-from matinee.reading.cells import read_ids
-from matinee.reading.columns import plain_name
-from matinee.reading.table import Table, as_table
-from matinee.titles import split_year
-from matinee.vocab import Vocab
+from matinee.catalogue import Catalogue
+from matinee.config import ItemColumnsConfig, ItemsConfig, configure
+from matinee.data.item_cells import read_lists, read_numbers, read_texts, read_years
+from matinee.data.item_columns import ItemColumns, find_item_columns, is_log
+from matinee.data.lookup import stem
+from matinee.dataset import Dataset, Events
+from matinee.errors import DataError
+from matinee.item_table import ItemTable
+from matinee.nouns import ITEM, Noun, noun_of_column
+from matinee.reading.archives import open_source
+from matinee.reading.cells import blank_cells, read_ids
+from matinee.reading.columns import listed
+from matinee.reading.table import Table, as_table, read_table
+from matinee.vocab import UNKNOWN, Vocab, as_ids
 
 SEQUENCES = (list, tuple, np.ndarray)
-NAMES = {
-    "item": ("item", "itemid", "id", "movieid", "productid", "sku", "asin", "isbn"),
-    "title": ("title", "name"),
-    "year": ("year", "releaseyear", "published"),
-    "genres": ("genres", "genre", "categories", "category"),
-    "text": ("text", "description", "overview", "abstract", "plot", "summary"),
-    "link": ("link", "url"),
-    "picture": ("picture", "image", "imageurl", "poster"),
-}
-"""Names by which a column is recognised, in lower case without punctuation."""
 
 
-class ItemColumnsConfig(Config):
-    """The columns of a table of items. Those left out are recognised by name; lists and numbers must be named."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadItems:
+    """A table of items, and what reading it took.
 
-    item: str | None = None
-    """The column of ids, those of the log."""
-    title: str | None = None
-    """The title; a year in brackets at its end is read where there is no column of years."""
-    year: str | None = None
-    genres: str | None = None
-    """Genres or categories: lists, or text with `|` between."""
-    text: tuple[str, ...] = ()
-    """Columns of running text: descriptions, abstracts."""
-    lists: tuple[str, ...] = ()
-    """Columns of lists, or of text with `|` between: people, tags, materials."""
-    numbers: tuple[str, ...] = ()
-    """Columns of numbers: a price, a length."""
-    link: str | None = None
-    picture: str | None = None
-
-
-def read_items(frame: Any, columns: ItemColumnsConfig, where: str = "items") -> ItemTable:  # noqa: ANN401 - any frame
-    """A table of items from a frame of any library, one row an item.
-
-    Raises DataError for a column that is not there, an id that is missing or stands twice, or a cell of a wrong type.
+    notes: one sentence each; record: columns by role and unused ones, ready for JSON; noun: by the column of ids.
     """
-    table = as_table(_with_joined_lists(frame), where)
-    names = _named(table.frame.columns, columns, where)
-    if "item" not in names:
-        raise DataError(f"{where}: no column of ids among {', '.join(map(repr, table.frame.columns))}; name it: item=")
-    ids, _ = read_ids(table.frame[names["item"]], "item", where, table.locate)
-    _require_unique(ids, table)
-    items, rows = Vocab.index(ids.to_numpy() if ids.dtype.is_integer() else _text_ids(ids))
-    ordered = table.frame[np.argsort(rows).tolist()]
-    titles = _texts(ordered, names.get("title"))
-    texts = columns.text or ((names["text"],) if "text" in names else ())
-    lists = {"genres": names["genres"]} if "genres" in names else {}
-    lists |= {name: name for name in columns.lists}
-    return ItemTable(
-        items,
-        titles,
-        _years(ordered, names.get("year"), titles),
-        {name: _lists(ordered[column]) for name, column in lists.items()},
-        {name: _texts(ordered, name) for name in texts},
-        {name: _numbers(ordered[name], where) for name in columns.numbers},
-        _texts(ordered, names["link"]) if "link" in names else (),
-        _texts(ordered, names["picture"]) if "picture" in names else (),
-    )
+
+    table: ItemTable
+    notes: tuple[str, ...]
+    record: dict[str, Any]
+    noun: Noun = ITEM
+
+
+def load_items(path: str | Path, config: ItemColumnsConfig, data: Dataset, *, drop_blank: bool = False) -> ReadItems:
+    """Read a file of items, of any format of `read_table` with a header, for the items of a data set.
+
+    Raises DataError: one line with the problem, its place and the fix.
+    """
+    path = Path(path).expanduser()
+    if not path.exists() and str(path) != "-":
+        raise DataError(f"no file of items {path}; give --items a CSV, TSV, Parquet or JSON lines file")
+    archive, single = open_source(path)
+    if single is None:
+        raise DataError(f"{path} is a folder or an archive; give --items the table of items in it")
+    where = str(path)
+    raw = archive.read(single)
+    if not raw.strip():
+        raise DataError(f"{where} is empty; a table of items has a header and a line for each item: id, title, ...")
+    log_columns = data.read[0]["columns"] if data.read else {}
+    table = read_table(raw, where, headed=True)
+    return read_items(table, config, log_columns.get("item"), drop_blank=drop_blank)
 
 
 def items_of(frame: Any = None, **columns: object) -> ItemTable:  # noqa: ANN401 - any frame
-    """`read_items` with columns as keywords; text, lists and numbers take one name or several."""
+    """A table of items from a frame, with columns as keywords; text, lists and numbers take one name or several."""
     many = ("text", "lists", "numbers")
     given = {name: (value,) if name in many and isinstance(value, str) else value for name, value in columns.items()}
-    return read_items(frame, configure(ItemColumnsConfig, given, "items"))
+    table = as_table(_with_joined_lists(frame), "items")
+    return read_items(table, configure(ItemColumnsConfig, given, "items")).table
 
 
-def add_items(data: Dataset, table: ItemTable) -> Dataset:
+def read_items(
+    table: Table, config: ItemColumnsConfig, log_column: str | None = None, *, drop_blank: bool = False
+) -> ReadItems:
+    """A table of items, one row an item. log_column: the log's column of items.
+
+    drop_blank: leave out rows without an id, and count them. Raises DataError for a column that is not there, an id
+    that is missing or stands twice, or a cell of a wrong type.
+    """
+    where, names = table.where, table.frame.columns
+    if config.item is None and is_log(names):
+        raise DataError(
+            f"{where} looks like a log, with the columns {listed(names)}; give it as the data, or name --items-id"
+        )
+    columns = find_item_columns(names, config, where, log_column)
+    if drop_blank and (blank := blank_cells(table.frame[columns.one["item"]])).any():
+        table = table.filtered(~blank, {"no item": int(blank.sum())})
+    ids, id_notes = read_ids(table.frame[columns.one["item"]], "item", where, table.locate)
+    _require_unique(ids, table)
+    items, rows = Vocab.index(as_ids(ids.to_list()))
+    found = _Cells(table, columns)
+    read = found.table(items, np.argsort(rows))
+    record = {
+        "where": where,
+        "format": table.format,
+        "columns": dict(columns.one) | {role: list(getattr(columns, role)) for role in ("text", "lists", "numbers")},
+        "unused": [*columns.unused, *found.left_out],
+        "dropped": dict(table.dropped),
+    }
+    notes = (_columns_note(record), *id_notes, *found.notes)
+    return ReadItems(read, notes, record, noun_of_column(columns.one["item"]))
+
+
+class _Cells:
+    """The cells of a table of items by column, and sentences on what reading them took.
+
+    A recognised column of numbers that holds something else is left out; a named one is an error.
+    """
+
+    def __init__(self, table: Table, columns: ItemColumns) -> None:
+        self._table, self._columns = table, columns
+        self.notes: list[str] = []
+        self.left_out: list[str] = []
+
+    def table(self, items: Vocab, order: np.ndarray[Any, Any]) -> ItemTable:
+        """The table with the rows in an order, which is that of the ids. [n]."""
+        frame, one = self._table.frame, self._columns.one
+        titles = read_texts(frame[one["title"]]) if "title" in one else ("",) * len(items)
+        lists = {name: name for name in self._columns.lists} | ({"genres": one["genres"]} if "genres" in one else {})
+        numbers = {name: self._numbers(name) for name in self._columns.numbers}
+        unordered = ItemTable(
+            Vocab(np.arange(len(items))),
+            titles,
+            read_years(frame[one["year"]] if "year" in one else None, titles),
+            {name: self._lists(column) for name, column in lists.items()},
+            {name: read_texts(frame[name]) for name in self._columns.text},
+            {name: column for name, column in numbers.items() if column is not None},
+            *(read_texts(frame[one[role]]) if role in one else () for role in ("link", "picture")),
+        )
+        if (empty := sum(not title for title in titles)) and "title" in one:
+            self.notes.append(f"items: {empty:,} have no title and are shown by their id")
+        return replace(unordered.of_items(Vocab(order)), items=items)
+
+    def _lists(self, name: str) -> tuple[tuple[str, ...], ...]:
+        words, separator = read_lists(self._table.frame[name])
+        if separator is not None:
+            self.notes.append(f"items: {name!r} was cut into words at {separator!r}")
+        return words
+
+    def _numbers(self, name: str) -> FloatArray | None:
+        try:
+            numbers, unit = read_numbers(self._table.frame[name], self._table.where, self._table.locate)
+        except DataError as error:
+            if name in self._columns.given:
+                raise
+            self.notes.append(f"items: the column {name!r} is left out: {error}")
+            self.left_out.append(name)
+            return None
+        if unit is not None:
+            self.notes.append(f"items: {name!r} was read without its unit {unit!r}")
+        return numbers
+
+
+def with_items_file(data: Dataset, config: ItemsConfig, *, drop_blank: bool = False) -> Dataset:
+    """The data set with what the file of `config` says of its items, and with the items that only the file has."""
+    if config.file is None:
+        return data
+    read = load_items(config.file, config, data, drop_blank=drop_blank)
+    noun = read.noun if data.noun == ITEM else data.noun
+    data = add_items(replace(data, notes=(*data.notes, *read.notes)), read.table, stem(Path(config.file)))
+    return replace(data, noun=noun, read=(*data.read, read.record))
+
+
+def add_items(data: Dataset, table: ItemTable, where: str = "the table of items") -> Dataset:
     """The data set with what a table knows of items, and with the items that only the table has, without events.
 
-    Events are the same, in other rows. Raises DataError if the ids of one are numbers and those of the other text.
+    Events are the same, in other rows. where: the table's name. Raises DataError if the ids of one are numbers and
+    those of the other text.
     """
     if len(table) == 0:
         return data
     if data.items.numeric != table.items.numeric:
         kinds = ["numbers" if vocab.numeric else "text" for vocab in (data.items, table.items)]
         raise DataError(
-            f"item ids are {kinds[0]} in {data.name} and {kinds[1]} in the table of items; make them the same type"
+            f"item ids are {kinds[0]} in {data.name} (such as {data.items.id(0)}) and {kinds[1]} in {where} (such as "
+            f"{table.items.id(0)}); make them the same, or name another column of ids (--items-id)"
         )
-    items = Vocab(np.union1d(data.items.ids, table.items.ids))
+    items = Vocab(np.array(sorted({*data.items.ids.tolist(), *table.items.ids.tolist()}), dtype=data.items.ids.dtype))
     rows = items.rows(data.items.ids)
     merged = table.of_items(items).filled_from(data.item_table.of_items(items))
     counts = data.catalogue.counts
@@ -111,75 +185,59 @@ def add_items(data: Dataset, table: ItemTable) -> Dataset:
         merged.lists.get("tags", ()),
         None if counts is None else np.bincount(rows, counts, minlength=len(items)).astype(counts.dtype),
     )
-    events = replace(data.events, item_rows=rows[data.events.item_rows].astype(np.int32))
-    n_new = len(items) - len(data.items)
-    notes = (f"{n_new:,} items have no event and are from the table of items alone",) if n_new else ()
-    return replace(data, items=items, events=events, catalogue=catalogue, notes=(*data.notes, *notes), table=merged)
+    moved = data.events
+    events = Events(moved.user_rows, rows[moved.item_rows].astype(np.int32), moved.values, moved.times)
+    notes = (*data.notes, _matched_note(data, table, where))
+    return replace(data, items=items, events=events, catalogue=catalogue, notes=notes, table=merged)
 
 
-def _with_joined_lists(frame: Any) -> Any:  # noqa: ANN401 - any frame
-    """A frame whose lists are text with `|` between; polars' own lists stay."""
+def _matched_note(data: Dataset, table: ItemTable, where: str) -> str:
+    """How many items of the log the table has, and how many it has beyond them."""
+    n_known = int((table.items.rows(data.items.ids) != UNKNOWN).sum())
+    if n_known == 0:
+        ids = f"{data.items.id(0)!r} in the log, {table.items.id(0)!r} there"
+        return f"items: none of the {len(data.items):,} items of the log is in {where}: ids such as {ids}"
+    n_new = len(table) - n_known
+    more = f"; {n_new:,} more have no event and are from the table of items alone" if n_new else ""
+    return f"items: {n_known:,} of {len(data.items):,} items of the log are in {where}{more}"
+
+
+def _columns_note(record: Mapping[str, Any]) -> str:
+    """`items: item=product_id, title=name, text=description; not used: weight class`."""
+    shown = [
+        f"{role}={'+'.join(names) if isinstance(names, list) else names}"
+        for role, names in record["columns"].items()
+        if names
+    ]
+    unused = f"; not used: {listed(record['unused'])}" if record["unused"] else ""
+    dropped = "".join(f"; dropped {n:,} lines: {reason}" for reason, n in record["dropped"].items())
+    return f"items: {', '.join(shown)}{unused}{dropped}"
+
+
+def _with_joined_lists(frame: Any) -> Any:  # noqa: ANN401 - any data frame
+    """A frame whose lists are polars' own; polars' frames stay."""
     named = frame if isinstance(frame, Mapping) else getattr(frame, "columns", ())
     if isinstance(frame, (pl.DataFrame, pl.LazyFrame)) or not all(isinstance(name, str) for name in named):
         return frame
-    joined = {}
+    lists = {}
     for name in named:
         cells = list(frame[name])
         if any(isinstance(cell, SEQUENCES) for cell in cells):
-            joined[name] = ["|".join(map(str, cell)) if isinstance(cell, SEQUENCES) else cell for cell in cells]
-    return {name: joined.get(name, frame[name]) for name in named} if joined else frame
+            words = [list(map(str, cell)) if isinstance(cell, SEQUENCES) else _one_word(cell) for cell in cells]
+            lists[name] = pl.Series(name, words, dtype=pl.List(pl.String))
+    return {name: lists.get(name, frame[name]) for name in named} if lists else frame
 
 
-def _named(names: Sequence[str], columns: ItemColumnsConfig, where: str) -> dict[str, str]:
-    """The column of each role that is given or recognised. Raises DataError for a given one that is not there."""
-    given = {role: name for role, name in columns.model_dump().items() if isinstance(name, str)}
-    for name in [*given.values(), *columns.text, *columns.lists, *columns.numbers]:
-        if name not in names:
-            raise DataError(f"{where}: no column {name!r}{did_you_mean(name, names)}")
-    taken = {*given.values(), *columns.text, *columns.lists, *columns.numbers}
-    free = {plain_name(name): name for name in reversed(names) if name not in taken}
-    found = {role: next((free[name] for name in known if name in free), None) for role, known in NAMES.items()}
-    return {role: name for role, name in found.items() if name is not None} | given
+def _one_word(cell: object) -> list[str] | None:
+    return None if cell is None or cell != cell else str(cell).split("|")
 
 
 def _require_unique(ids: pl.Series, table: Table) -> None:
     repeated = ids.is_duplicated()
     if repeated.any():
         first = int(np.flatnonzero(repeated.to_numpy())[0])
-        again = [row for row, id in enumerate(ids.to_list()) if id == ids[first]][1]
+        again = int(np.flatnonzero((ids == ids[first]).to_numpy())[1])
         raise DataError(
             f"{table.where}: item {ids[first]} stands twice, in {table.locate(first)} and {table.locate(again)}; "
             "give one row an item"
         )
-
-
-def _text_ids(ids: pl.Series) -> np.ndarray[Any, Any]:
-    return np.array(ids.to_list(), dtype=np.dtypes.StringDType())
-
-
-def _texts(frame: pl.DataFrame, name: str | None) -> Texts:
-    if name is None:
-        return ("",) * len(frame)
-    return tuple(cell or "" for cell in frame[name].cast(pl.String, strict=False).to_list())
-
-
-def _lists(column: pl.Series) -> Words:
-    if isinstance(column.dtype, pl.List):
-        return tuple(tuple(str(word) for word in cell or () if word is not None) for cell in column.to_list())
-    return tuple(map(split_genres, column.cast(pl.String, strict=False).to_list()))
-
-
-def _numbers(column: pl.Series, where: str) -> FloatArray:
-    numbers = column.cast(pl.Float64, strict=False)
-    bad = numbers.is_null() & column.is_not_null()
-    if bad.any():
-        index = int(np.flatnonzero(bad.to_numpy())[0])
-        raise DataError(f"{where}, row {index + 1}: {column[index]!r} in column {column.name!r} is not a number")
-    return numbers.fill_null(np.nan).to_numpy()
-
-
-def _years(frame: pl.DataFrame, name: str | None, titles: Texts) -> np.ndarray[Any, Any]:
-    if name is None:
-        return np.array([split_year(title)[1] for title in titles], dtype=np.int32)
-    years = frame[name].cast(pl.String, strict=False).str.extract(r"(\d{4})").cast(pl.Int32, strict=False)
-    return years.fill_null(0).to_numpy()

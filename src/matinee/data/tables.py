@@ -10,9 +10,11 @@ import polars as pl
 
 from matinee.arrays import IntArray
 from matinee.config import ColumnsConfig
+from matinee.data.item_columns import is_item_table
 from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles_of
 from matinee.data.parquet import TAGS
 from matinee.dataset import Dataset
+from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
 from matinee.reading.columnar import OWN
@@ -47,6 +49,8 @@ def events_from_frame(
 
 def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     """Convert a table, whose cells may all be text, to a log. Raises DataError with the column and the line."""
+    if "user" not in columns.named and is_item_table(table.frame.columns):
+        raise DataError(f"{table.where} looks like a table of items; give it as --items, and the log as --data")
     roles = table.roles(columns)
     table = _without_blanks(table, roles) if columns.drop_blank else table
     frame, where, locate = table.frame, table.where, table.locate

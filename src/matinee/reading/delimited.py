@@ -98,16 +98,17 @@ def decode(raw: bytes, where: str, *, fallback: str | None = None) -> bytes:
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
-def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = False) -> TextTable:
+def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = False, headed: bool = False) -> TextTable:
     """Read a table from decoded text. wanted: names of columns that make the first row a header.
 
-    tolerant: leave out rows that cannot be read, as faults, and look for the header in the first lines.
+    tolerant: leave out rows that cannot be read, as faults, and look for the header in the first lines. headed: the
+    first row is the header, whatever it holds.
     Raises DataError if the table is empty, has no delimiter or, unless tolerant, has rows longer than the first.
     """
     prelude = read_prelude(raw)
     if not prelude.raw[:_SAMPLE_BYTES].strip() and not prelude.raw.strip():  # stripping copies the whole
         raise DataError(f"{where} is empty; a log has a line for each event: user, item, value, time")
-    layout = (_tolerant_layout(prelude) if tolerant else None) or _layout(prelude, where, wanted)
+    layout = (_tolerant_layout(prelude) if tolerant else None) or _layout(prelude, where, wanted, headed)
     faults: tuple[Fault, ...] = ()
     if tolerant:
         frame, lines, faults = _tolerant_frame(layout)
@@ -150,14 +151,14 @@ def sniff(raw: bytes, where: str) -> str:
     return best
 
 
-def _layout(prelude: Prelude, where: str, wanted: set[str]) -> _Layout:
+def _layout(prelude: Prelude, where: str, wanted: set[str], headed: bool) -> _Layout:
     separator = prelude.separator or (_BLANKS if prelude.konect else sniff(prelude.raw, where))
     raw, separator = _single_byte(prelude.raw, separator)
     quoted = _has_quotes(raw, separator)
     first, *following = islice(_records(_head(raw), separator, quoted), 2)
     commented = _names_in_comment(prelude.names, len(first))
-    header = not commented and is_header(first, following[0] if following else [], wanted)
-    names = commented or (first if header else _numbers(len(first)))
+    header = headed or (not commented and is_header(first, following[0] if following else [], wanted))
+    names = (commented if not headed else []) or (first if header else _numbers(len(first)))
     return _Layout(prelude, raw, separator, quoted, _unique(names), _n_lines(first) if header else 0)
 
 

@@ -101,12 +101,14 @@ def read_table(
     fallback: str | None = None,
     tolerant: bool = False,
     beside: bool = False,
+    headed: bool = False,
 ) -> Table:
     """Read a table from a file's bytes, in any format, compressed or not. Raises DataError.
 
     fallback: the encoding of text that is not UTF-8. tolerant: leave out rows that cannot be read and report them, look
     for the header in the first lines, and read text that is not UTF-8 as Windows-1252. beside: another part of the same
-    split is adjacency text, so this may be too, although its shape alone does not say so.
+    split is adjacency text, so this may be too, although its shape alone does not say so. headed: the first row of text
+    has the columns' names.
     """
     raw = unpack(raw, where)
     refuse_foreign(raw, where)
@@ -119,13 +121,13 @@ def read_table(
     if is_json(text):
         frame, format, notes = read_json(text, where)
         return Table(where, frame, format=format, notes=notes, numbered=_is_numbered(frame))
-    if is_netflix(text):
+    if not headed and is_netflix(text):
         frame, lines = read_netflix(text, where)
         return Table(where, frame, lines, format="Netflix")
     wanted = set(columns.named.values())
-    if not wanted and not tolerant and is_adjacency_text(text, beside=beside):
+    if not wanted and not tolerant and not headed and is_adjacency_text(text, beside=beside):
         return Table(where, read_adjacency_text(text, where), format="adjacency text", notes=(NOTE,))
-    table = read_text(text, where, wanted, tolerant=tolerant)
+    table = read_text(text, where, wanted, tolerant=tolerant, headed=headed)
     return Table(where, table.frame, table.lines, not table.has_header, "text", table.faults, table.dropped)
 
 

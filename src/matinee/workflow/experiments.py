@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from matinee.config import (
     ValuesConfig,
 )
 from matinee.data.filters import apply_filters
+from matinee.data.item_tables import with_items_file
 from matinee.data.loading import load as load_data
 from matinee.data.split_settings import check_settings
 from matinee.data.splits import Split
@@ -32,7 +34,12 @@ def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset
     """The data of an experiment, loaded and filtered."""
     on_step(f"reading {experiment.data}")
     data = load_data(experiment.data, experiment.columns)
-    return apply_filters(data, experiment.filters, rng=np.random.default_rng(experiment.split.seed))
+    data = apply_filters(data, experiment.filters, rng=np.random.default_rng(experiment.split.seed))
+    return _with_items(data, experiment)
+
+
+def _with_items(data: Dataset, experiment: Experiment) -> Dataset:
+    return with_items_file(data, experiment.items, drop_blank=experiment.columns.drop_blank)
 
 
 def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Split:
@@ -45,7 +52,8 @@ def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Spli
                 "events; leave it out"
             )
         on_step(f"reading {experiment.split.path}")
-        return cut_files(experiment.split, experiment.columns, experiment.filters)
+        parts = cut_files(experiment.split, experiment.columns, experiment.filters)
+        return replace(parts, data=_with_items(parts.data, experiment))
     data = read(experiment, on_step)
     on_step("splitting")
     return cut(data, experiment.split)
@@ -67,12 +75,18 @@ def run(
         values=values_of(experiment),
         graph=experiment.graph if model_class(experiment.model).reads_graph else None,
         on_epoch=on_epoch,
+        items=features_of(experiment),
         **experiment.settings,
     )
     on_step(f"evaluating {experiment.model}")
     seconds = fitted.manifest["fit_seconds"]
     report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
     return fitted, replace(report, read_notes=(*report.read_notes, *fitted.manifest.get("notes", ())))
+
+
+def features_of(experiment: Experiment) -> Literal["known"] | None:
+    """What `fit` predicts new items from: all that is known of them, where there is a file of items."""
+    return "known" if experiment.items.file is not None else None
 
 
 def values_of(experiment: Experiment) -> ValuesConfig:

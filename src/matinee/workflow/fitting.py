@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from matinee.arrays import IntArray
 from matinee.config import (
     Experiment,
     SplitConfig,
@@ -43,7 +44,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     seed: int = 42,
     refit: SplitParts = "train",
     values: ValuesConfig | Mapping[str, object] | str = "default",
-    items: ItemTable | Literal["catalogue"] | None = None,
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
     content: ContentConfig | Mapping[str, object] | None = None,
     graph: Triples | str | Path | None = None,
     on_epoch: OnEpoch | None = None,
@@ -56,8 +57,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
     continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
     the fields of ValuesConfig); items: what is known of the items (`mt.items`, or `catalogue`: the genres, years and
-    tags of the data), from which items without an event are predicted, as `content` says; graph: triples (`mt.graph`,
-    or a file) that a model of the knowledge graph reads beside the lists of the items; settings: the model's
+    tags of the data; `known`: all that the data know, where the model and the features allow, and else a note), from
+    which items without an event are predicted, as `content` says; graph: triples (`mt.graph`, or a file) that a model
+    of the knowledge graph reads beside the lists of the items; settings: the model's
     hyper-parameters. Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set
     there is none to monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value.
@@ -75,9 +77,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
+    data = data.with_table(items) if isinstance(items, ItemTable) else data
     if unfitted.reads_graph:
-        of_items = data.with_table(items) if isinstance(items, ItemTable) else data
-        train = replace(train, graph=graph_of(of_items, graph))
+        train = replace(train, graph=graph_of(data, graph))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
     require_memory(
@@ -94,8 +96,10 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     notes = _fit_notes(unfitted, monitored is not None)
     if unfitted.value_map.note:
         notes.append(f"values: {unfitted.value_map.note}")
-    if items is not None:
-        data = data if isinstance(items, str) else data.with_table(items)
+    problem = _not_predictable(unfitted, data, train.popularity) if items == "known" else None
+    if problem is not None:
+        notes += [problem] if problem else []
+    elif items is not None:
         fitted, about["content"] = predict_new_items(fitted, data.item_table, train.popularity, content)
         notes += about["content"].pop("notes")
     if train.graph is not None:
@@ -132,6 +136,21 @@ def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) ->
         )
     lengths = by_length_of_history(fitted, over, np.random.default_rng(seed))
     return {"predicted_values": [asdict(each) for each in lengths]} if lengths else {}
+
+
+def _not_predictable(model: Recommender[Any], data: Dataset, popularity: IntArray) -> str | None:
+    """Why the items without an event cannot be predicted, empty if there are none; None if they can."""
+    n_new = int((popularity == 0).sum())
+    if not n_new:
+        return ""
+    if not model.item_arrays:
+        return (
+            f"{model.name} cannot predict items from features: {n_new:,} items without an event in training rank as "
+            "the model has them; ease, item-knn and ials can"
+        )
+    if not data.item_table.has_features(popularity > 0):
+        return f"nothing is known of items with events, so {n_new:,} items without one rank as the model has them"
+    return None
 
 
 def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
