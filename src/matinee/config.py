@@ -191,6 +191,10 @@ class ColumnsConfig(Config):
     at: str | None = None
     scale: tuple[float, float] | None = None
     """The lowest and highest valid value; any other is an error."""
+    kind: str | None = None
+    """Column of the kinds of events, such as view and purchase; recognised by name if left out."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of events that count, each with its weight if they differ, such as view=0.2,purchase=1."""
     drop_blank: bool = False
     """Drop lines in which the user, item, value or time is blank, and count them; otherwise they are an error."""
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -75,6 +75,9 @@ class EventKind:
     value: float | None = None
 
 
+EventKinds: TypeAlias = Mapping[str, EventKind]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A log with its vocabularies and catalogue.
@@ -98,7 +101,7 @@ class Dataset:
     table: ItemTable | None = None
     noun: Noun = ITEM
     source: str = ""
-    event_kinds: Mapping[str, EventKind] = field(default_factory=dict)
+    event_kinds: EventKinds = field(default_factory=dict)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.users):,} users, {len(self.items):,} items, {len(self.events):,} events"

@@ -113,12 +113,12 @@ UNARY = ValueMap(ValuesConfig(map="unary"))
 def resolve(config: ValuesConfig, values: FloatArray, kind: str = "rating") -> ValueMap:
     """The map in numbers, from the values [N] of the training log of a kind (`rating`, `click`).
 
-    `default` is `unary` for clicks and for ratings of one value only, `log` for counts, else `linear`; its mean weight
-    over the log is 1. Raises MatineeError for a map that needs values where the log has none, or that gives no event
-    of the log a weight above 0.
+    `default` is the identity for clicks of kinds with different weights, `unary` for other clicks and for ratings of
+    one value only, `log` for counts, else `linear`; its mean weight over the log is 1. Raises MatineeError for a map
+    that needs values where the log has none, or that gives no event of the log a weight above 0.
     """
     values = values[np.isfinite(values)]
-    if kind == "click" or len(values) == 0:
+    if len(values) == 0 or (kind == "click" and values.min() == values.max()):
         if config.map in ("default", "unary"):
             return UNARY
         raise MatineeError(f"values: the events of this log have no values, so {config.map} has no meaning; use unary")
@@ -128,6 +128,8 @@ def resolve(config: ValuesConfig, values: FloatArray, kind: str = "rating") -> V
         return UNARY if low == high else ValueMap(ValuesConfig(map="unary", scale=scale))
     if not config.knots and low == high:
         return replace(UNARY, note=f"every event has the value {low:g}, so values weigh nothing (unary)")
+    if kind == "click" and config.map == "default":  # weights of kinds of events, as they were chosen
+        config, scale = _identity(values), (0.0, high)
     chosen = config if config.knots else _with_knots(config, values)
     bounds = chosen.knots[0][0], chosen.knots[-1][0]
     note = None
@@ -155,6 +157,12 @@ def _with_knots(config: ValuesConfig, values: FloatArray) -> ValuesConfig:
     if mean <= 0:
         return found
     return found.model_copy(update={"knots": tuple((value, weight / mean) for value, weight in knots)})
+
+
+def _identity(values: FloatArray) -> ValuesConfig:
+    """Values above 0 as weights, over their mean."""
+    high, mean = float(values.max()), float(values.mean(dtype=np.float64))
+    return ValuesConfig(map="linear", knots=((0.0, 0.0), (high, high / mean)))
 
 
 def _scale_of(values: FloatArray) -> tuple[float, float]:

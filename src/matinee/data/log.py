@@ -1,5 +1,6 @@
 """Logs as columns of ids, between a file and a data set, with the checks that every log must pass."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import polars as pl
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue, split_genres
 from matinee.data.notes import read_notes, read_record, titles_note, value_notes
-from matinee.dataset import Dataset, Events, event_order
+from matinee.dataset import Dataset, EventKind, EventKinds, Events, event_order
 from matinee.errors import DataError
 from matinee.nouns import ITEM, MOVIE, Noun, noun_of_column
 from matinee.reading.table import Read
@@ -40,7 +41,9 @@ class Log:
     """N checked events, in log order.
 
     users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
-    read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty.
+    read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty. kinds: of
+    events by name, repeats included; where kinds have values, of a user's events with an item the one of the highest
+    is kept.
     """
 
     where: str
@@ -52,6 +55,7 @@ class Log:
     notes: tuple[str, ...] = field(default=())
     read: Read | None = None
     source: str = ""
+    kinds: EventKinds = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -129,10 +133,12 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
     parts = parts[order] if len(logs) > 1 else parts
     reads = [(log.read, len(log)) for log in logs if log.read is not None]
     notes = [*read_notes(reads), *(note for log in logs for note in log.notes)]
-    repeated = _repeated(events, parts, len(items), repeats)
+    kinds = _joined_kinds([log.kinds for log in logs])
+    is_weighed = any(kind.value is not None for kind in kinds.values())
+    repeated = _repeated(events, parts, len(items), repeats, strongest=is_weighed)
     if repeated is not None:
         events, parts = events.take(~repeated), parts[~repeated]
-        notes.append(_repeat_note(int(repeated.sum()), repeats))
+        notes.append(_repeat_note(int(repeated.sum()), repeats, strongest=is_weighed))
     catalogue, titles_notes = _catalogue(items, [log.titles for log in logs if log.titles])
     values_notes = value_notes(events.values) if logs[0].values is not None else []
     data = Dataset(
@@ -141,7 +147,8 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         items=items,
         events=events,
         catalogue=catalogue.with_counts(np.bincount(events.item_rows, minlength=len(items))),
-        kind="click" if logs[0].values is None else "rating",
+        kind="click" if logs[0].values is None or is_weighed else "rating",
+        event_kinds=kinds,
         timed=logs[0].times is not None,
         notes=tuple(dict.fromkeys([*notes, *titles_notes, *values_notes])),
         read=tuple(read_record(read) for read, _ in reads),
@@ -169,8 +176,23 @@ def _numbers(logs: Sequence[Log], columns: list[Any], what: str) -> Any:  # noqa
     return present[0] if len(present) == 1 else np.concatenate(present)
 
 
-def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -> BoolArray | None:
-    """Whether a later event of the same part repeats each of the ordered events. [N]; None if there are no repeats."""
+def _joined_kinds(parts: Sequence[EventKinds]) -> dict[str, EventKind]:
+    """The kinds of all logs, the most frequent first."""
+    counts: Counter[str] = Counter()
+    values: dict[str, float | None] = {}
+    for kinds in parts:
+        counts.update({name: kind.events for name, kind in kinds.items()})
+        values |= {name: kind.value for name, kind in kinds.items()}
+    return {name: EventKind(n, values[name]) for name, n in counts.most_common()}
+
+
+def _repeated(
+    events: Events, parts: IntArray, n_items: int, repeats: Repeats, *, strongest: bool = False
+) -> BoolArray | None:
+    """Whether a later event of the same part repeats each of the ordered events. [N]; None if there are no repeats.
+
+    strongest: of repeats the one of the highest value stays, the last if several have it.
+    """
     n_parts = int(parts.max()) + 1
     n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
     keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
@@ -182,7 +204,7 @@ def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -
     ascending = np.sort(keys)
     if not (ascending[1:] == ascending[:-1]).any():
         return None
-    order = np.argsort(keys, kind="stable")
+    order = np.lexsort((events.values, keys)) if strongest else np.argsort(keys, kind="stable")
     same = np.diff(keys[order]) == 0
     if repeats == "keep":
         same &= np.diff(events.times[order]) == 0
@@ -193,10 +215,10 @@ def _repeated(events: Events, parts: IntArray, n_items: int, repeats: Repeats) -
     return repeated
 
 
-def _repeat_note(n_repeated: int, repeats: Repeats) -> str:
+def _repeat_note(n_repeated: int, repeats: Repeats, *, strongest: bool) -> str:
     if repeats == "keep":
         return f"dropped {n_repeated:,} events with the same user, item and time as another"
-    return f"dropped {n_repeated:,} repeated events, keeping the last of each"
+    return f"dropped {n_repeated:,} repeated events, keeping the {'strongest' if strongest else 'last'} of each"
 
 
 def _catalogue(items: Vocab, known: list[Titles]) -> tuple[Catalogue, list[str]]:

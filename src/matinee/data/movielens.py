@@ -57,7 +57,11 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     fallback = None if file.lower().endswith(".csv") else LATIN
     raw = decode(unpack(archive.read(ratings), where), where, fallback=fallback)
     format = _FORMATS.get(file.lower())
-    log = _read_numbers(raw, where, format, now) if format and not columns.named else None
+    log = (
+        _read_numbers(raw, where, format, now)
+        if format and not (columns.named or columns.kind or columns.kinds)
+        else None
+    )
     if log is None:  # not all plain numbers: the general reader accepts it or names the line
         log = read_log(raw, where, columns, now)
     prefix = f"{folder}/" if folder else ""

@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from matinee.arrays import IntArray
+from matinee.arrays import FloatArray, IntArray
 from matinee.config import ColumnsConfig
+from matinee.data.event_kinds import chosen_kinds, count_kinds, kind_column, kinds_note, read_kinds
 from matinee.data.item_columns import is_item_table
 from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles_of
 from matinee.data.parquet import TAGS
-from matinee.dataset import Dataset
+from matinee.dataset import Dataset, EventKind
 from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
@@ -53,6 +54,7 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
         raise DataError(f"{table.where} looks like a table of items; give it as --items, and the log as --data")
     roles = table.roles(columns)
     table = _without_blanks(table, roles) if columns.drop_blank else table
+    table, kinds, kind_values = _with_kinds(table, columns, roles)
     frame, where, locate = table.frame, table.where, table.locate
     users, items = frame[roles["user"]], frame[roles["item"]]
     notes = table.notes
@@ -64,6 +66,8 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     if "value" in roles:
         values, value_notes = read_values(frame[roles["value"]], where, locate)
         notes += value_notes
+    if kind_values is not None:
+        values = kind_values if values is None else values * kind_values
     title_columns = _title_columns(frame.columns, roles)
     titles = _titles(frame, items, title_columns) if title_columns else None
     if titles and table.format == OWN and TAGS in frame.columns:
@@ -79,10 +83,40 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]
             values = None if values is None else values[order]
-    taken = {*roles.values(), *title_columns.values()}
+    taken = {*roles.values(), *title_columns.values(), *kinds.columns}
     unused = tuple(name for name in frame.columns if name not in taken)
     read = Read(where, table.format, roles, unused, table.dropped, notes)
-    return Log(where, users, items, values, times, titles, notes, read)
+    return Log(where, users, items, values, times, titles, (*notes, *kinds.notes), read, kinds=kinds.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """The kinds of events of a table: their column, counts and a sentence; all empty without them."""
+
+    columns: tuple[str, ...] = ()
+    counts: Mapping[str, EventKind] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def _with_kinds(
+    table: Table, columns: ColumnsConfig, roles: Mapping[str, str]
+) -> tuple[Table, _Kinds, FloatArray | None]:
+    """The rows of the kinds that count, what is known of these, and each event's weight if kinds have weights. [N]."""
+    column = kind_column(table, columns, tuple(roles.values()))
+    if column is None:
+        return table, _Kinds(), None
+    kinds = read_kinds(table.frame[column])
+    weights = chosen_kinds(columns, kinds, table.where)
+    kept = kinds.is_in(list(weights))
+    if not kept.all():
+        others = kinds.filter(~kept).value_counts().sort("count", descending=True).rows()
+        table = table.filtered(kept, {f"kind {name}": n for name, n in others})
+        kinds = kinds.filter(kept)
+    counts = count_kinds(kinds, weights)
+    values = None
+    if None not in weights.values():
+        values = kinds.replace_strict(weights, return_dtype=pl.Float32).to_numpy()
+    return table, _Kinds((column,), counts, (kinds_note(column, counts),)), values
 
 
 def _without_blanks(table: Table, roles: Mapping[str, str]) -> Table:

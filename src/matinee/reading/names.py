@@ -25,6 +25,8 @@ _NAMES = {
     "title": "title movietitle filmtitle itemtitle moviename filmname itemname primarytitle originaltitle titel titulo "
     "titre 제목",
     "genres": "genres genre",
+    "kind": "eventtype eventname event action actiontype behavior behaviour behaviortype behaviourtype interaction "
+    "interactiontype activity activitytype eventkind",
 }
 NAMES = {role: tuple(names.split()) for role, names in _NAMES.items()}
 """Known column names by role, in order of preference, in lower case without accents and punctuation. One's own rating
