@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
 
 from matinee import workflow
@@ -53,7 +55,13 @@ def measured_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFacto
 def address(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server on a free port."""
     db = tmp_path_factory.mktemp("browser") / "site.db"
-    app = create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP)
+    with served(create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP)) as address:
+        yield address
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """An app on a real server with a free port: its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

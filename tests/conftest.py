@@ -22,6 +22,7 @@ pytest_plugins = (
     "browser_fixtures",
     "docs_fixtures",
     "model_fixtures",
+    "meaning_fixtures",
 )
 
 
@@ -46,7 +47,7 @@ def bundled() -> Dataset:
 
 FITS = {"fitted"}
 """Fixtures that fit models on the bundled data."""
-SITES = {"app", "client", "artefact_paths", "measured_paths", "address", "engine", "shop_paths"}
+SITES = {"app", "client", "artefact_paths", "measured_paths", "address", "engine", "shop_paths", "described_path"}
 """Fixtures that train what a site serves, and open it."""
 FOLDERS = {"contract": "fits", "browser": "browser", "reference": "reference"}
 """Folders of which every test has a mark."""

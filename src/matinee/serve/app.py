@@ -86,7 +86,10 @@ def _new_app(site: Site) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        meaning = app.state.site.meaning
+        meaning.start(next(iter(site.engine.artefacts.values())))
         yield
+        meaning.stop()
         site.database.close()
 
     return FastAPI(

@@ -1,7 +1,7 @@
 """What pages and API share: the served models, the stores behind them, and what one visitor did."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
+from matinee.serve.live_meaning import LiveMeaning
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording
@@ -72,6 +73,7 @@ class Site:
     wording: Wording
     kinds: tuple[Kind, ...]
     left_out: tuple[str, ...] = ()
+    meaning: LiveMeaning = field(default_factory=LiveMeaning)
 
     @property
     def catalogue(self) -> Catalogue:

@@ -20,8 +20,9 @@ MANIFEST = "manifest.json"
 ARRAYS, HISTORIES = "arrays.safetensors", "histories.safetensors"
 ITEMS, USERS = "items.parquet", "users.parquet"
 CURVES, CURVES_PICTURE = "curves.json", "curves.png"
+EMBEDDINGS = "embeddings.safetensors"
 REQUIRED = (ARRAYS, HISTORIES, ITEMS, USERS)
-FILES = frozenset({MANIFEST, *REQUIRED, CURVES, CURVES_PICTURE})
+FILES = frozenset({MANIFEST, *REQUIRED, CURVES, CURVES_PICTURE, EMBEDDINGS})
 """Every file that Matinee writes into an artefact."""
 MAX_BYTES = 2**26
 """Of a manifest: 64 MiB, far more than any that Matinee writes."""

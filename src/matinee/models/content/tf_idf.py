@@ -14,13 +14,13 @@ from matinee.nn.sparse_rows import normalise_rows
 
 MAX_CHARACTERS = 100_000
 """Characters of a text that are read: a feature needs no more, and a cell may be as long as a file."""
-_MARKUP = re.compile(r"<[^<>]{0,1000}>")
+MARKUP = re.compile(r"<[^<>]{0,1000}>")
 _WORD = re.compile(r"\w+")
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case, without accents and HTML tags."""
-    plain = unicodedata.normalize("NFKD", _MARKUP.sub(" ", text[:MAX_CHARACTERS]))
+    plain = unicodedata.normalize("NFKD", MARKUP.sub(" ", text[:MAX_CHARACTERS]))
     return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)).lower())
 
 

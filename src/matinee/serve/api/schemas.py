@@ -34,6 +34,16 @@ class ItemOut(_Strict):
     """Training events."""
 
 
+Matched = Literal["title", "meaning", "popularity"]
+
+
+class FoundOut(ItemOut):
+    """An item that a search found."""
+
+    matched: Matched
+    """What matches the query: its title, or what is known of it; popularity without a query."""
+
+
 class BecauseOut(_Strict):
     """An event of the history that contributes to a recommendation."""
 
@@ -172,6 +182,11 @@ def item_out(site: Site, row: int) -> ItemOut:
         genres=list(site.catalogue.genres[row]),
         popularity=int(site.engine.popularity[row]),
     )
+
+
+def found_out(site: Site, row: int, matched: Matched) -> FoundOut:
+    """An item that a search found, by its row."""
+    return FoundOut(**item_out(site, row).model_dump(), matched=matched)
 
 
 def because_out(site: Site, row: int, value: float | None, contribution: float) -> BecauseOut:
