@@ -211,3 +211,34 @@ def test_movielens_small_equals_a_plain_parse(shared_data, name, sizes):
     assert (len(data.users), len(data.items), len(data.events)) == sizes
     assert triples(data) == plain_arrays((path / "ratings.csv").read_text().split("\n")[1:], ",")
     assert all(data.catalogue.titles)
+
+
+def test_links_lead_to_imdb_or_tmdb(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text(
+        "userId,movieId,rating,timestamp\n1,1,4.0,5\n1,2,3.0,6\n1,3,3.5,7\n2,4,3.5,8\n"
+    )
+    links = "movieId,imdbId,tmdbId\n1,0114709,862\n2,,8844\n4,javascript:alert(1),\n9,12345678,1\n"
+    (tmp_path / "links.csv").write_text(links)
+    data = load(tmp_path)
+    assert data.item_table.links == (
+        "https://www.imdb.com/title/tt0114709/",
+        "https://www.themoviedb.org/movie/8844",
+        "",
+        "",
+    )
+    assert data.source == "MovieLens"
+    (tmp_path / "links.csv").write_text("nonsense\n")
+    assert load(tmp_path).item_table.links == ()
+
+
+@pytest.mark.parametrize(
+    ("ratings", "source"),
+    [
+        ("userId,movieId,rating,timestamp\n1,1,5.0,5\n2,1,0.5,6\n", "MovieLens"),
+        ("user,product,stars\n1,1,5\n2,1,4\n", ""),
+        ("userId,movieId,rating,timestamp\n1,1,10,5\n2,1,7,6\n", ""),
+    ],
+)
+def test_a_log_of_that_name_is_movielens_by_its_columns_and_stars(tmp_path: Path, ratings: str, source: str) -> None:
+    (tmp_path / "ratings.csv").write_text(ratings)
+    assert load(tmp_path).source == source

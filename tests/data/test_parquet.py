@@ -1,5 +1,7 @@
 """A data set written once as Parquet loads as the same data set."""
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
@@ -95,3 +97,11 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
         write_parquet(data, path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["log.parquet"]
+
+
+def test_an_imported_data_set_knows_whose_it_is_and_what_its_items_are_called(tmp_path: Path) -> None:
+    for data in (mt.load("bundled"), mt.events({"user": [1, 2], "product_id": [1, 2]})):
+        write_parquet(data, tmp_path / "own.parquet")
+        again = mt.load(tmp_path / "own.parquet")
+        assert (again.noun, again.source) == (data.noun, data.source)
+    assert (again.noun.plural, again.source) == ("products", "")

@@ -13,6 +13,7 @@ from matinee.catalogue import Catalogue, split_genres
 from matinee.data.notes import read_notes, read_record, titles_note, value_notes
 from matinee.dataset import Dataset, EventKind, EventKinds, Events, event_order
 from matinee.errors import DataError
+from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, MOVIE, Noun, noun_of_column
 from matinee.reading.table import Read
 from matinee.vocab import UNKNOWN, Id, IdArray, Vocab, as_ids
@@ -43,7 +44,7 @@ class Log:
     users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
     read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty. kinds: of
     events by name, repeats included; where kinds have values, of a user's events with an item the one of the highest
-    is kept.
+    is kept. own_noun: what an imported log calls its items; table: what else is known of these.
     """
 
     where: str
@@ -56,6 +57,8 @@ class Log:
     read: Read | None = None
     source: str = ""
     kinds: EventKinds = field(default_factory=dict)
+    own_noun: Noun | None = None
+    table: ItemTable | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -63,6 +66,8 @@ class Log:
     @property
     def noun(self) -> Noun:
         """What the items are called: movies where the data or a table of titles says so, else by the items' column."""
+        if self.own_noun is not None:
+            return self.own_noun
         if self.source == MOVIELENS or (self.titles and "movie" in self.titles.where.rpartition("/")[2].lower()):
             return MOVIE
         return noun_of_column(self.read.roles["item"]) if self.read else ITEM
@@ -152,6 +157,7 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         timed=logs[0].times is not None,
         notes=tuple(dict.fromkeys([*notes, *titles_notes, *values_notes])),
         read=tuple(read_record(read) for read, _ in reads),
+        table=logs[0].table,
         noun=logs[0].noun,
         source=logs[0].source,
     )

@@ -8,6 +8,7 @@ import polars as pl
 
 from matinee.config import ColumnsConfig
 from matinee.data.log import MOVIELENS, Log, Titles, titles_of
+from matinee.data.movielens_links import read_links
 from matinee.data.tables import read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
@@ -67,7 +68,7 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     prefix = f"{folder}/" if folder else ""
     titles = read_titles(archive, prefix) or log.titles
     log = replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix)))
-    return replace(log, source=MOVIELENS) if _is_original(log) else log
+    return replace(log, source=MOVIELENS, table=read_links(archive, prefix)) if _is_original(log) else log
 
 
 def _is_original(log: Log) -> bool:

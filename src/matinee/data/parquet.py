@@ -1,5 +1,6 @@
 """A data set as one Parquet file, which loads as the same data set, fast and without guesses."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,8 @@ from matinee.dataset import Dataset
 from matinee.destinations import MARK
 from matinee.writing import new_file
 
+SOURCE, NOUN = "source", "noun"
+"""Facts beside the columns: whose data it is, and what the items are called."""
 TAGS = "item_tags"
 """Column of an item's tags, separated by |."""
 
@@ -16,7 +19,8 @@ TAGS = "item_tags"
 def write_parquet(data: Dataset, path: Path) -> None:
     """Write a data set whole or not at all, over an older file. Raises MatineeError if it cannot be written."""
     with new_file(path, "data set") as part:
-        frame_of(data).write_parquet(part, metadata={"author": MARK.decode()})
+        facts = {"author": MARK.decode(), SOURCE: data.source, NOUN: json.dumps(data.noun.to_json())}
+        frame_of(data).write_parquet(part, metadata=facts)
 
 
 def frame_of(data: Dataset) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Tables as logs: the columns of a file or a data frame, checked, become a log and a data set."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,11 @@ from matinee.config import ColumnsConfig
 from matinee.data.event_kinds import chosen_kinds, count_kinds, kind_column, kinds_note, read_kinds
 from matinee.data.item_columns import is_item_table
 from matinee.data.log import Log, Repeats, Titles, assemble, check_scale, titles_of
-from matinee.data.parquet import TAGS
+from matinee.data.parquet import NOUN, SOURCE, TAGS
 from matinee.dataset import Dataset, EventKind
 from matinee.errors import DataError
 from matinee.histories import Instant
+from matinee.nouns import Noun
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
 from matinee.reading.columnar import OWN
 from matinee.reading.columns import SNIFFED, recognise
@@ -86,7 +88,16 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     taken = {*roles.values(), *title_columns.values(), *kinds.columns}
     unused = tuple(name for name in frame.columns if name not in taken)
     read = Read(where, table.format, roles, unused, table.dropped, notes)
-    return Log(where, users, items, values, times, titles, (*notes, *kinds.notes), read, kinds=kinds.counts)
+    log = Log(where, users, items, values, times, titles, (*notes, *kinds.notes), read, kinds=kinds.counts)
+    return replace(log, source=table.facts.get(SOURCE, ""), own_noun=_noun_of(table.facts))
+
+
+def _noun_of(facts: Mapping[str, str]) -> Noun | None:
+    """What an imported data set calls its items; None for other tables, and where it is not a noun."""
+    try:
+        return Noun(**json.loads(facts[NOUN]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

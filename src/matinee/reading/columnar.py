@@ -39,6 +39,12 @@ def read_columnar(raw: bytes, where: str) -> tuple[pl.DataFrame, str, tuple[str,
     return None
 
 
+def facts_of(raw: bytes, where: str) -> dict[str, str]:
+    """What the writer of a Parquet file said about it: its key-value metadata. Raises DataError."""
+    with _translated(where, "Parquet"):
+        return dict(pl.read_parquet_metadata(io.BytesIO(raw)))
+
+
 def _parquet(raw: bytes, where: str) -> pl.DataFrame:
     with _translated(where, "Parquet"):
         rows = pl.scan_parquet(io.BytesIO(raw))

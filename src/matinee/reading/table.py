@@ -12,7 +12,7 @@ import polars as pl
 from matinee.config import ColumnsConfig
 from matinee.errors import DataError
 from matinee.reading.adjacency_text import NOTE, is_adjacency_text, read_adjacency_text
-from matinee.reading.columnar import read_columnar
+from matinee.reading.columnar import OWN, facts_of, read_columnar
 from matinee.reading.columns import SNIFFED, find_roles, numbered_roles
 from matinee.reading.compression import refuse_foreign, unpack
 from matinee.reading.delimited import decode, read_text
@@ -40,7 +40,7 @@ class Table:
     columns are numbered for want of a header. format: what the file is, such as `Parquet`. faults: rows that a tolerant
     reader left out. dropped: lines that are no rows, by reason. notes: sentences on what reading took or changed.
     parts: the tables of which it is made, where those are several files. kept: which rows of theirs, or of a table
-    without lines, are left; None for all.
+    without lines, are left; None for all. facts: what a data set that was imported says about itself.
     """
 
     where: str
@@ -53,6 +53,7 @@ class Table:
     notes: tuple[str, ...] = ()
     parts: tuple["Table", ...] = ()
     kept: pl.Series | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def locate(self, row: int) -> str:
         """The place of a row in the file: `line 7`, or `row 7`."""
@@ -114,7 +115,8 @@ def read_table(
     refuse_foreign(raw, where)
     if (columnar := read_columnar(raw, where)) is not None:
         frame, format, notes = columnar
-        return Table(where, frame, format=format, notes=notes)
+        facts = facts_of(raw, where) if format == OWN else {}
+        return Table(where, frame, format=format, notes=notes, facts=facts)
     text = decode(raw, where, fallback=WINDOWS if tolerant else fallback)
     del raw
     _refuse_text(text, where)
