@@ -2,8 +2,8 @@
 
 Prints one JSON object; `python benchmarks/kprn.py small b paths` runs some parts only. Seconds are processor time.
 
-    small  movielens-small-2018 with its tags, random 70/15/15, test: EASE, three seeds of kprn, and kprn without tags,
-           without genres, without other users
+    small  movielens-small-2018 with its tags, random 70/15/15, test: EASE, BPR, three seeds of kprn, and kprn without
+           tags, without genres, without other users
     b      the same on protocol B with the people of ml-1m-text: without people, genres, users
     paths  the two forms beside each other on small
     cost   a visitor's list on B, p50 and p99 of 300; paths a second
@@ -36,6 +36,7 @@ os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" /
 SEEDS = (1, 2, 3)
 PEOPLE = ("directed_by", "starring", "written_by")
 B = {"first_settings": {"l2": 500}, "l2": 1.0}
+BPR = {"b": {"dim": 128, "epochs": 60, "n_negatives": 64, "l2": 0.01}}
 ABLATIONS = {
     "small": {"without tags": ("tag",), "without genres": ("genre",), "without users": ()},
     "b": {"without people": PEOPLE, "without genres": ("genre",), "without users": ()},
@@ -67,6 +68,7 @@ def quality(name: str) -> dict[str, Any]:
     """The rows of a data set."""
     (cut, train), settings = prepared(name), B if name == "b" else {}
     rows = {"ease": [measured(create("ease", **settings.get("first_settings", {})), cut, train, 1)]}
+    rows["bpr"] = [measured(create("bpr", **BPR.get(name, {})), cut, train, 1)]
     rows["kprn"] = [measured(create("kprn", **settings), cut, train, seed) for seed in SEEDS]
     for label, relations in ABLATIONS[name].items():
         own = settings | ({"user_paths": False} if label == "without users" else {})

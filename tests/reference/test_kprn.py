@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import matinee as mt
 from matinee.data.synthetic import two_groups
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
@@ -194,7 +195,6 @@ def test_a_history_without_paths_has_the_list_of_the_first_stage(train: Training
     for form in FORMS:
         model = create("kprn", form=form, user_paths=False, epochs=1, candidates=4).fit(lonely, Run.seeded(1))
         history = Histories.of([[0, 2]])
-        assert not model.has_paths(history).any()
         assert model.paths_of(history, 4) == ()
         first = model._first()
         np.testing.assert_array_equal(rank(model, history, 10).items, rank(first, history, 10).items)
@@ -252,3 +252,35 @@ def test_longer_paths_train_and_serve(train: TrainingData) -> None:
     model = create("kprn", form="paths", max_nodes=5, candidates=4, epochs=1, max_paths=10).fit(train, Run.seeded(1))
     assert any(len(path.nodes) == 5 for path in model.paths_of(Histories.of([[0, 2]]), 3, k=500))
     assert KPRNConfig(form="paths", max_nodes=5).max_nodes == 5
+
+
+def test_recommend_says_that_no_path_led_to_the_list() -> None:
+    rng = np.random.default_rng(1)
+    rows = [(user, item) for user in range(12) for item in rng.choice(9, 4, replace=False)]
+    data = mt.events({"user": [f"u{user}" for user, _ in rows], "item": [f"i{item}" for _, item in rows]})
+    model = mt.fit("kprn", data, user_paths=False, epochs=1)
+    assert any("no path of the knowledge graph" in note for note in mt.recommend(model, history=["i1"], k=3).notes)
+    model = mt.fit("kprn", data, epochs=1)
+    assert mt.recommend(model, history=["i1"], k=3).notes == ()
+
+
+def test_a_fit_takes_triples_and_says_what_it_skipped() -> None:
+    triples = mt.graph({"head": [1, 2, 999999], "relation": ["directed_by"] * 3, "tail": ["John Lasseter"] * 3})
+    data = mt.load("bundled")
+    few = mt.keep(data, sample_users=60)
+    model = mt.fit("kprn", few, graph=triples, epochs=1, first_stage="item-knn")
+    assert "directed_by" in model.model.relation_names
+    assert any("skipped" in note for note in model.manifest["notes"])
+    with pytest.raises(MatineeError, match="has no effect on ease"):
+        mt.fit("ease", few, graph=triples)
+
+
+def test_candidates_are_the_best_outside_the_history_with_standardised_scores() -> None:
+    scores = np.array([[9, 1, 5, 3, 2], [1, 1, 1, 1, 1]], dtype=np.float32)
+    found = candidates_of(scores, Histories.of([[0], [4, 1]]), 3)
+    assert found.items.tolist() == [2, 3, 4, 0, 2, 3]
+    assert found.owners.tolist() == [0, 0, 0, 1, 1, 1]
+    of_first = np.array([5, 3, 2]) - 10 / 3
+    np.testing.assert_allclose(found.scores, [*(of_first / of_first.std()), 0, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(found.log_ranks, np.log([1, 2, 3, 1, 2, 3]), rtol=1e-6)
+    assert candidates_of(scores[:1], Histories.of([[0, 1, 2, 3, 4]]), 3).items.tolist() == []

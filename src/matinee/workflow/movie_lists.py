@@ -16,7 +16,7 @@ from matinee.histories import Histories
 from matinee.lists import everyone
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds, allow_given
-from matinee.models.base import Recommender
+from matinee.models.base import HasPaths, Recommender
 from matinee.ranking.counterfactual import Goal
 from matinee.recommender import Engine, Recommendation
 from matinee.store.artefact import Artefact
@@ -120,6 +120,11 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
         notes = (*notes, "nothing in the history is liked: popular movies instead, those of the disliked genres last")
     if not found:
         notes = (*notes, _why_nothing(model, past, filtered=allowed.mask is not None or rerank is not None))
+    elif isinstance(model.model, HasPaths) and not _has_path(model.model, past, found):
+        notes = (
+            *notes,
+            "no path of the knowledge graph leads from this history to these movies: the first stage's list",
+        )
     return replace(_movies(model, found, explain=explain), skipped=skipped, notes=notes)
 
 
@@ -273,6 +278,11 @@ def _why_nothing(model: Artefact, past: Histories, *, filtered: bool) -> str:
     if filtered:
         return f"nothing is left to recommend: none of the {n_items - seen:,} items outside the history may be listed"
     return f"nothing is left to recommend: {model.name} has no scores for this history"
+
+
+def _has_path(model: HasPaths, past: Histories, found: Sequence[Recommendation]) -> bool:
+    """Whether a path leads from a history to any listed item."""
+    return any(model.paths_of(past, each.item_row, 1) for each in found)
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

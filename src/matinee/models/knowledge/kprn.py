@@ -1,13 +1,14 @@
 """KPRN: candidates of a first stage re-ranked by the paths of a knowledge graph (Wang et al. 2019)."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
@@ -248,27 +249,17 @@ class KPRN(Recommender[KPRNState]):
         rows = zip(paths.nodes[best], paths.steps[best], scores[best].tolist(), shares[best].tolist(), strict=True)
         return tuple(_path(graph, self._n_items, names, *row) for row in rows)
 
-    def has_paths(self, histories: Histories) -> BoolArray:
-        """Whether a path leads from each history to any of its candidates; without one its list is the first stage's.
-
-        histories as `fold_in` takes them. [B].
-        """
-        scores = self._first().score(self._first().fold_in(histories))
-        candidates = candidates_of(scores, histories, self.config.candidates)
-        reached = self._pooled(histories, candidates) != 0
-        found: BoolArray = np.bincount(candidates.owners[reached], minlength=len(histories)) > 0
-        return found
-
     @property
     def _n_items(self) -> int:
         return int(np.count_nonzero(self.node_types == 0))
 
     def _first(self) -> Recommender[Any]:
         """The fitted first stage."""
-        for name in self.first_stage.learned:
-            setattr(self.first_stage, name, getattr(self, FIRST + name))
-        self.first_stage.value_map = self.value_map
-        return self.first_stage
+        first = copy(self.first_stage)
+        for name in first.learned:
+            setattr(first, name, getattr(self, FIRST + name))
+        first.value_map = self.value_map
+        return first
 
     def _graph(self) -> WalkGraph:
         types, relations = (tuple(names.split("\n")) for names in (self.type_names, self.relation_names))
