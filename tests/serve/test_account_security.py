@@ -16,8 +16,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from matinee.serve.accounts.members import ACCOUNT_TRIES, ADDRESS_TRIES, SIGN_UPS, TRIES_SECONDS
 from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
+from matinee.serve.http.body import LARGER_BODIES
 from matinee.serve.http.csrf import FIELD, form_token, is_genuine
-from matinee.serve.http.middleware import HEADERS, LARGER_BODIES
+from matinee.serve.http.middleware import HEADERS
+from matinee.serve.options import SiteOptions
 from matinee.serve.site import Site
 from site_fixtures import CHEAP, NOW, Clock, SiteClient, routes_of
 
@@ -53,7 +55,13 @@ def clock() -> Clock:
 @pytest.fixture
 def timed(artefact_paths: list[Path], tmp_path: Path, clock: Clock) -> Iterator[FastAPI]:
     """The site with a clock set by hand."""
-    app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/timed.db", clock=clock, hasher=CHEAP)
+    app = create_app(
+        artefact_paths,
+        db_url=f"sqlite:///{tmp_path}/timed.db",
+        clock=clock,
+        hasher=CHEAP,
+        options=SiteOptions(ticks=clock),
+    )
     yield app
     site: Site = app.state.site
     site.database.close()

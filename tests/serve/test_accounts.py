@@ -1,5 +1,6 @@
 """Members and guests: a guest's events are never lost, and never written twice."""
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,8 @@ from matinee.serve.accounts.members import (
     name_of,
 )
 from matinee.serve.accounts.rate_limit import RateLimit, network_of
-from matinee.serve.accounts.sessions import IDLE_SECONDS, SEEN_EVERY, hash_token
+from matinee.serve.accounts.sessions import ABSOLUTE_SECONDS, IDLE_SECONDS, SEEN_EVERY, hash_token
+from matinee.serve.logs import open_log
 from matinee.serve.site import Site
 from matinee.store.accounts import SqlAccounts
 from matinee.store.database import SqlDatabase
@@ -176,13 +178,63 @@ def test_invalid_names_and_passwords_are_refused(
     assert rows(app, "SELECT * FROM members") == []
 
 
-def test_password_limits_are_bytes_after_normalisation() -> None:
+def test_password_limits_are_characters_after_normalisation_and_bytes_at_most() -> None:
     accounts = Accounts(_NoBook(), lambda: NOW, CHEAP)
-    for wrong in ("1234567", "e\u0301" * 3, "x" * 201, "가" * 67):
+    for wrong in ("kd82hf93h", "e\u0301kd82hf9"[:10], "kd82hf93hs" * 21, "가나다" * 23, "가나다라마바사아자"):
         with pytest.raises(RefusedError, match="password_"):
             accounts.sign_up("Ada", wrong, Caller(None, "", ""))
-    for right in ("12345678", "e\u0301" * 4, "x" * 200, "가" * 66, "가나다"):
+    for right in ("kd82hf93hs", "e\u0301kd82hf93h", "five words of my own", "나는 영화를 좋아해요 정말"):
         accounts.sign_up("Ada", right, Caller(None, "", ""))
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password123", "1234567890", "qwertyuiop", "Password1234", "iloveyou123", "aaaaaaaaaa", "P@ssw0rd123",
+     "abcdefghij", "adaadaada1", "q1w2e3r4t5", "matinee123", "manchester", "0987654321"],
+)  # fmt: skip
+def test_common_passwords_are_refused(password: str) -> None:
+    accounts = Accounts(_NoBook(), lambda: NOW, CHEAP)
+    with pytest.raises(RefusedError, match="password_common"):
+        accounts.sign_up("Ada", password, Caller(None, "", ""))
+
+
+def test_a_session_ends_however_much_it_is_used(artefact_paths: list[Path], tmp_path: Path) -> None:
+    from matinee.serve.app import create_app
+
+    clock = Clock()
+    app = create_app(artefact_paths, db_url=f"sqlite:///{tmp_path}/long.db", clock=clock, hasher=CHEAP)
+    client = SiteClient(app)
+    sign_up(client)
+    while clock.now - NOW < ABSOLUTE_SECONDS - 30 * 86_400:
+        clock.now += 30 * 86_400
+        assert "Ada" in client.get("/").text
+        app.state.site.database.flush()  # its last use is written later
+    clock.now += 30 * 86_400 + 1
+    assert "Ada" not in client.get("/").text
+
+
+def test_the_security_log_has_no_secret(app: FastAPI, tmp_path: Path) -> None:
+    path = tmp_path / "security.log"
+    open_log("security", path)
+    open_log("access", tmp_path / "access.log")
+    try:
+        client = SiteClient(app)
+        sign_up(client)
+        token = client.token
+        client.post("/log-in", data={"name": "Ada", "password": "wrong\npassword"})
+        client.get("/api/v1/recommendations?history=1,2", headers={"Authorization": "Bearer matinee_secret\t{}"})
+        client.post("/account/delete", data={"password": PASSWORD})
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        requests = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()]
+    finally:
+        open_log("security", None)
+        open_log("access", None)
+    assert [line["event"] for line in lines] == ["sign_up", "log_in_failed", "key_refused", "member_deleted"]
+    assert {"at", "id", "address", "method", "path", "status", "ms", "bytes"} == set(requests[0])
+    assert path.stat().st_mode & 0o777 == 0o600
+    everything = path.read_text() + (tmp_path / "access.log").read_text()
+    for secret in (PASSWORD, "wrong", token, "matinee_secret", "history", "csrf"):
+        assert secret not in everything
 
 
 class _NoBook(SqlAccounts):
@@ -353,7 +405,7 @@ def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
     book = SqlAccounts(database)
     assert book.open_guest("g", "visitor-1", 1) == "visitor-1"
     assert book.open_guest("g", "visitor-2", 2) == "visitor-1"
-    assert book.identity("g") == Identity("visitor-1", None, None, 1)
+    assert book.identity("g") == Identity("visitor-1", None, None, 1, 1)
     assert book.identity("nobody") is None
 
 
@@ -458,7 +510,7 @@ def test_account_pages_are_in_korean(client: SiteClient) -> None:
     assert "가입하기" in client.get("/sign-up").text
     page = client.post("/log-in", data={"name": "누구", "password": "모르는비밀번호"}).text
     assert "이름 또는 비밀번호가 맞지 않아요" in page
-    assert "누구" in sign_up(client, "누구", "가나다라마")
+    assert "누구" in sign_up(client, "누구", "나는 영화를 좋아해요 정말")
     page = client.get("/account").text
     assert "2025년 6월 15일 가입" in page
     assert "로그인한 기기" in page
@@ -467,6 +519,6 @@ def test_account_pages_are_in_korean(client: SiteClient) -> None:
 def test_refusals_are_no_matinee_errors(database: SqlDatabase) -> None:
     accounts = Accounts(SqlAccounts(database), lambda: NOW, CHEAP)
     with pytest.raises(RefusedError, match="no_member"):
-        accounts.member(Identity("visitor-1", None, None, 0))
+        accounts.member(Identity("visitor-1", None, None, 0, 0))
     assert not issubclass(RefusedError, MatineeError)  # each page handles it
     assert hash_token("x") != hash_token("y")

@@ -140,7 +140,9 @@ def test_keys_are_made_listed_and_revoked_by_the_command(tmp_path: Path, capsys:
     assert text.startswith("matinee_")
     made = json.loads(command(capsys, "create", "shop", "--scopes", "read", "--days", "3", "--json", *db)[1])
     assert set(made) == {"key_id", "name", "scopes", "created", "expires", "revoked", "state", "key"}
-    assert command(capsys, "revoke", made["key_id"], *db)[0] == 0
+    log = tmp_path / "security.log"
+    assert command(capsys, "revoke", made["key_id"], "--security-log", str(log), *db)[0] == 0
+    assert json.loads(log.read_text())["event"] == "key_revoked"
     listed = json.loads(command(capsys, "list", "--json", *db)[1])["keys"]
     assert [(key["scopes"], key["state"]) for key in listed] == [(["read", "write"], "valid"), (["read"], "revoked")]
     assert "key" not in listed[0]

@@ -14,8 +14,10 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.serve import api, pages
 from matinee.serve.accounts.sessions import COOKIE
-from matinee.serve.app import _listen, create_app, require_free, serve
-from matinee.serve.http.middleware import HEADERS, MAX_BODY_BYTES
+from matinee.serve.app import create_app, serve
+from matinee.serve.http.body import MAX_BODY_BYTES
+from matinee.serve.http.middleware import HEADERS
+from matinee.serve.http.server import ServerSettings, listen, require_free
 from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
@@ -359,7 +361,7 @@ def test_a_port_in_use_is_an_error_with_the_fix(artefact_paths: list[Path], tmp_
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(MatineeError, match=f"127.0.0.1:{port}.*--port"):
-            serve(artefact_paths, port=port, db=f"sqlite:///{tmp_path}/x.db")
+            serve(artefact_paths, ServerSettings(port=port), db=f"sqlite:///{tmp_path}/x.db")
         with pytest.raises(MatineeError, match="--port"):
             require_free("127.0.0.1", port)
     require_free("127.0.0.1", port)
@@ -404,7 +406,7 @@ def user_of(site: Site) -> str:
 
 def test_the_server_turns_nagles_algorithm_off() -> None:
     """asyncio turns Nagle's algorithm off only on sockets made with IPPROTO_TCP."""
-    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as _:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()) as _:
         connection, _address = listener.accept()
         with connection:
             assert connection.proto == socket.IPPROTO_TCP

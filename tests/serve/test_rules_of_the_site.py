@@ -128,22 +128,34 @@ def lately(artefact_paths: list[Path], tmp_path: Path, clock: Clock) -> Iterator
         yield client, app.state.site
 
 
-def test_popular_now_is_what_two_visitors_watched_in_28_days(lately: tuple[SiteClient, Site], clock: Clock) -> None:
+def test_popular_now_is_what_three_visitors_watched_in_28_days(lately: tuple[SiteClient, Site], clock: Clock) -> None:
     client, site = lately
     old, one, two = (site.engine.items.id(row) for row in np.argsort(site.engine.popularity, kind="stable")[:3])
     limit = NOW - 28 * DAY
-    site.log.append([LiveEvent(user, old, "watched", 1, limit - 1) for user in ("a", "b", "c")])
+    site.log.append([LiveEvent(user, old, "watched", 1, limit - 1) for user in ("a", "b", "c", "d")])
     site.log.append([LiveEvent("a", one, "rating", 4, NOW)])
-    site.log.append([LiveEvent(user, two, "rating", 4, limit) for user in ("a", "b")])
+    site.log.append([LiveEvent(user, two, "rating", 4, limit) for user in ("a", "b", "c")])
     shown = items(client.get("/").text, "popular-now")
     assert shown[0] == two
     assert not {old, one} & set(shown)
     # read again in the next minute, and not before
-    site.log.append([LiveEvent(user, one, "watched", 1, NOW) for user in ("b", "c")])
+    site.log.append([LiveEvent(user, one, "watched", 1, NOW) for user in ("b", "c", "d")])
     clock.now = NOW - NOW % 60 + 59
     assert items(client.get("/").text, "popular-now")[0] == two
     clock.now += 1
     assert items(client.get("/").text, "popular-now")[0] == one
+
+
+def test_new_guests_do_not_move_popular_now(lately: tuple[SiteClient, Site], clock: Clock) -> None:
+    client, site = lately
+    rare = site.engine.items.id(int(np.argsort(site.engine.popularity, kind="stable")[0]))
+    for _ in range(10):
+        guest = SiteClient(client.app)  # type: ignore[arg-type]
+        guest.post("/mark", data={"item_id": str(rare), "mark": "5"})
+    clock.now += 120
+    assert rare not in items(client.get("/").text, "popular-now")
+    clock.now += DAY
+    assert items(client.get("/").text, "popular-now")[0] == rare
 
 
 # Imports -------------------------------------------------------------------

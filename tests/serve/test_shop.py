@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from matinee.serve.app import create_app
+from matinee.serve.options import SiteOptions
 from shop_fixtures import shop_data
 from site_fixtures import CHEAP, NOW, SiteClient, train
 
@@ -70,7 +71,13 @@ def shop(
     paths = shop_paths
     if request.param == "rating":
         paths = [train(name, shop_data(kind="rating"), folder) for name in ("item-knn", "ease")]
-    app = create_app(paths, db_url=f"sqlite:///{folder}/site.db", clock=lambda: NOW, hasher=CHEAP, noun="product")
+    app = create_app(
+        paths,
+        db_url=f"sqlite:///{folder}/site.db",
+        clock=lambda: NOW,
+        hasher=CHEAP,
+        options=SiteOptions(noun="product"),
+    )
     with SiteClient(app) as client:
         yield client
 

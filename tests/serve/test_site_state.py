@@ -6,19 +6,25 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from matinee.cli.health import artefact_findings, model_of
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.serve.app import _Server, create_app, serve
+from matinee.serve.app import create_app, serve
 from matinee.serve.http.middleware import HEADERS
-from matinee.serve.startup import load_compatible, unavailable_app
-from matinee.store.database import SqlDatabase
+from matinee.serve.http.server import Server, ServerSettings
+from matinee.serve.startup import WaitingApp, load_compatible, unavailable_app
+from matinee.store.database import DatabaseNotReady, SqlDatabase
 from matinee.store.health import check_database
 from matinee.store.migrations import newest
 from matinee.store.protocols import LiveEvent
@@ -75,15 +81,13 @@ def test_the_first_usable_artefact_decides_the_data(artefact_paths: list[Path], 
     assert left_out == ["nothing", *(path.name for path in artefact_paths)]
 
 
-def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCaptureFixture) -> None:
-    client = TestClient(unavailable_app("no artefact at /some/folder"))
-    assert "no artefact at /some/folder" in caplog.text
+def test_a_site_that_has_not_started_has_a_page_in_both_languages() -> None:
+    client = TestClient(unavailable_app())
     for path in ("/", "/my", "/movie/1", "/no/such/page"):
         answer = client.get(path)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert "Not open yet" in answer.text
         assert "matinee doctor" in answer.text
-        assert "/some/folder" not in answer.text
         for name, value in HEADERS.items():
             assert answer.headers[name] == value
     assert "아직 준비 중이에요" in client.get("/", headers={"accept-language": "ko"}).text
@@ -94,13 +98,86 @@ def test_a_site_without_models_has_a_page_in_both_languages(caplog: pytest.LogCa
     assert client.get("/static/site.css").status_code == 200
 
 
-def test_a_site_without_usable_artefacts_is_unavailable(tmp_path: Path, monkeypatch: Any, caplog: Any) -> None:
-    served: list[Any] = []
-    monkeypatch.setattr(_Server, "run", lambda self, sockets: served.append(self.config.app))
-    serve([tmp_path / "none"], port=0, db=f"sqlite:///{tmp_path}/s.db")
-    assert TestClient(served[0]).get("/").status_code == 503
+def test_a_site_without_usable_artefacts_does_not_start(tmp_path: Path, caplog: Any) -> None:
+    with pytest.raises(MatineeError, match="a site needs at least one artefact"):
+        serve([tmp_path / "none"], ServerSettings(port=0), db=f"sqlite:///{tmp_path}/s.db")
     assert "no artefact at" in caplog.text
-    assert "the site cannot start: a site needs at least one artefact" in caplog.text
+
+
+class Started(Server):
+    """A server that only makes its application start, for as long as a test needs."""
+
+    app: Any = None
+
+    def run(self, sockets: object = None) -> None:
+        """Use the application instead of listening."""
+        Started.app = self.config.app
+
+
+def test_a_locked_database_is_waited_for(artefact_paths: list[Path], tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "busy.db"
+    SqlDatabase(f"sqlite:///{path}").close()
+    monkeypatch.setattr("matinee.serve.http.server.Server", Started)
+    error = sqlite3.OperationalError("database is locked")
+    tries: list[int] = []
+
+    def busy(connection: Connection) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OperationalError("BEGIN IMMEDIATE", {}, error)
+
+    monkeypatch.setattr("matinee.store.database.upgrade", busy)
+    monkeypatch.setattr("matinee.serve.startup.RETRY_SECONDS", 0.01)
+    serve([artefact_paths[0]], ServerSettings(port=0), db=f"sqlite:///{path}")
+    with TestClient(Started.app) as client:
+        assert client.get("/health/live").status_code == 200
+        first = client.get("/health/ready")
+        assert first.status_code in {200, 503}
+        deadline = time.monotonic() + 20
+        while client.get("/health/ready").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert client.get("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("message", "passes"),
+    [
+        ("database is locked", True),
+        ("connection to server at 127.0.0.1, port 5432 failed: Connection refused", True),
+        ("FATAL:  the database system is starting up", True),
+        ("(2003, \"Can't connect to MySQL server on 'db'\")", True),
+        ("could not translate host name db to address", True),
+        ("FATAL:  sorry, too many clients already", True),
+        ('FATAL:  password authentication failed for user "m"', False),
+        ('FATAL:  database "films" does not exist', False),
+        ("unable to open database file", False),
+        ("attempt to write a readonly database", False),
+        ("no such table: events", False),
+        ("Access denied for user 'm'@'127.0.0.1'", False),
+    ],
+)
+def test_what_passes_by_itself_is_waited_for_and_nothing_else(
+    tmp_path: Path, monkeypatch: Any, message: str, passes: bool
+) -> None:
+    def fail(connection: Connection) -> None:
+        raise OperationalError("", {}, sqlite3.OperationalError(message))
+
+    monkeypatch.setattr("matinee.store.database.upgrade", fail)
+    with pytest.raises(MatineeError) as caught:
+        SqlDatabase(f"sqlite:///{tmp_path}/s.db")
+    assert isinstance(caught.value, DatabaseNotReady) == passes
+
+
+def test_a_failure_that_waiting_does_not_help_ends_the_wait(caplog: Any) -> None:
+    def make() -> FastAPI:
+        raise MatineeError("the password is wrong")
+
+    waiting, stopped = WaitingApp(make, "locked"), threading.Event()
+    waiting.stop = stopped.set
+    with TestClient(waiting):
+        assert stopped.wait(10)
+    assert str(waiting.failure) == "the password is wrong"
 
 
 def test_doctor_gives_the_fix_for_each_artefact(artefact_paths: list[Path], odd: dict[str, Path]) -> None:

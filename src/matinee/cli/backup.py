@@ -7,7 +7,7 @@ import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say
-from matinee.cli.site import Database
+from matinee.cli.server_options import Database
 
 Force = typer.Option(False, "--force", help="Replace what is there.")
 

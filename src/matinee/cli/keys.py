@@ -5,17 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say, table, warn
-from matinee.cli.site import Database
+from matinee.cli.server_options import Database, SecurityLog
 from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
     from matinee.serve.accounts.api_keys import ApiKeys
+    from matinee.serve.logs import SecurityEvent
     from matinee.store.api_keys import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the API keys of a site.")
@@ -29,6 +31,7 @@ def create(
     ),
     days: int = typer.Option(None, "--days", metavar="N", help="Until the key expires; never by default."),
     db: str = Database,
+    security_log: Path = SecurityLog,
     json: bool = Json,
 ) -> None:
     """Make an API key and print it, once: only its hash is stored."""
@@ -37,6 +40,7 @@ def create(
     chosen = read_scopes(scopes)
     with _keys(db) as keys:
         key, text = keys.create(name, chosen, days)
+    _note(security_log, "key_created", key.key_id)
     if json:
         print_json(_values(key) | {"key": text})
     else:
@@ -64,11 +68,13 @@ def list_(db: str = Database, json: bool = Json) -> None:
 def revoke(
     key_id: str = typer.Argument(..., metavar="KEY", help="The key's id, from `matinee keys list`."),
     db: str = Database,
+    security_log: Path = SecurityLog,
     json: bool = Json,
 ) -> None:
     """End an API key; the next request with it is refused."""
     with _keys(db, must_exist=True) as keys:
         keys.revoke(key_id)
+    _note(security_log, "key_revoked", key_id)
     if json:
         print_json({"key_id": key_id, "state": "revoked"})
     else:
@@ -91,6 +97,13 @@ def _keys(db: str, *, must_exist: bool = False) -> "Iterator[ApiKeys]":
         yield ApiKeys(SqlApiKeys(database), time.time)
     finally:
         database.close()
+
+
+def _note(path: Path | None, event: "SecurityEvent", key_id: str) -> None:
+    from matinee.serve.logs import note, open_log
+
+    open_log("security", path)
+    note(event, key=key_id)
 
 
 def _values(key: "ApiKey") -> dict[str, Any]:

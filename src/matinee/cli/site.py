@@ -16,6 +16,7 @@ from rich.text import Text
 from matinee.cli.health import Finding, artefact_findings, database_findings, model_of
 from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, table
+from matinee.cli.server_options import Database, Port, server_options
 from matinee.config import Experiment
 from matinee.errors import MatineeError
 from matinee.folders import cache_folder, demo_folder, has_home
@@ -23,6 +24,8 @@ from matinee.folders import cache_folder, demo_folder, has_home
 if TYPE_CHECKING:
     from matinee.data.splits import Split
     from matinee.dataset import Dataset
+    from matinee.serve.http.server import ServerSettings
+    from matinee.serve.options import SiteOptions
     from matinee.store.artefact import Artefact
 
 DEMO_MODELS: dict[str, dict[str, Any]] = {
@@ -39,10 +42,6 @@ DEMO_MODELS: dict[str, dict[str, Any]] = {
 BASELINES = ("popularity", "item-knn", "ease")
 """Models evaluated beside a sequence model, on the same split."""
 
-Host = typer.Option("127.0.0.1", "--host", help="The address to listen on.")
-Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
-Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Database of the site.")
-
 
 def demo(
     port: int = Port,
@@ -50,8 +49,9 @@ def demo(
     models: str = typer.Option("", "--models", metavar="A,B,...", help=f"Default: {','.join(DEMO_MODELS)}."),
 ) -> None:
     """Train and evaluate some models on the bundled MovieLens, and open a site with them."""
-    from matinee.serve.app import require_free
     from matinee.serve.app import serve as serve_site
+    from matinee.serve.http.server import ServerSettings, require_free
+    from matinee.serve.options import SiteOptions
     from matinee.store.manifest import require_destination
 
     with wrong_usage():
@@ -71,25 +71,20 @@ def demo(
 
     db = f"sqlite:///{folder / 'visitors.sqlite3'}"
     default = "ease" if "ease" in names else names[0]
-    serve_site(paths, "127.0.0.1", port, db, on_ready, default=default)
+    serve_site(paths, ServerSettings(port=port), db, on_ready, default=default, options=SiteOptions(allowed_hosts=()))
 
 
+@server_options
 def serve(
+    settings: "ServerSettings",
+    options: "SiteOptions",
     artefacts: list[Path] = typer.Argument(..., metavar="ARTEFACT...", help="Folders that `matinee train` wrote."),
-    host: str = Host,
-    port: int = Port,
     db: str = Database,
-    noun: str = typer.Option(
-        None, "--noun", help="What an item is called, such as product; with plural and Korean word: box,boxes,상자."
-    ),
 ) -> None:
     """Serve artefacts as a site and an API; the first one makes the default list."""
-    from matinee.nouns import Noun
     from matinee.serve.app import serve as serve_site
 
-    if noun:
-        Noun.parse(noun)  # a wrong one is the command's error, not a page
-    serve_site(artefacts, host, port, db, _announce, default=model_of(artefacts[0]), noun=noun)
+    serve_site(artefacts, settings, db, _announce, default=model_of(artefacts[0]), options=options)
 
 
 def doctor(

@@ -1,17 +1,16 @@
 """The site as an ASGI application, and the server that runs it."""
 
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
 from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from matinee.errors import MatineeError
 from matinee.recommender import Engine
@@ -21,20 +20,29 @@ from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
 from matinee.serve.error_handlers import add_error_handlers
+from matinee.serve.http.access import AccessLog
+from matinee.serve.http.admission import Admission
+from matinee.serve.http.body import WholeBodies
 from matinee.serve.http.csrf import require_token
-from matinee.serve.http.middleware import SecurityMiddleware
-from matinee.serve.pages.i18n import DEFAULT, texts_of
+from matinee.serve.http.hosts import AllowedHosts
+from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
+from matinee.serve.http.rates import LimitedRates, RequestRates
+from matinee.serve.http.root_path import RootPath
+from matinee.serve.http.server import ServerSettings, listen, server_of
+from matinee.serve.options import SiteOptions
+from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
 from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
+from matinee.serve.retention import GuestRetention
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
-from matinee.serve.startup import load_compatible, unavailable_app
+from matinee.serve.startup import WaitingApp, load_compatible
 from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording, wording_of
 from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.artefact import Artefact, load
-from matinee.store.database import SqlDatabase
+from matinee.store.database import DatabaseNotReady, SqlDatabase
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
 from matinee.store.protocols import FLAGS, Kind
@@ -52,43 +60,56 @@ def create_app(
     default: str | None = None,
     hasher: PasswordHasher | None = None,
     strict: bool = True,
-    noun: str | None = None,
+    options: SiteOptions = SiteOptions(),  # noqa: B008 - frozen
 ) -> FastAPI:
     """The site over these artefacts and this database.
 
     clock: UTC seconds; default: the model of "for you"; hasher: of passwords, argon2id with its authors' settings by
-    default. strict: whether an artefact that cannot be used is an error; otherwise it is left out; noun: what items are
-    called, such as `product`, in place of the data's own word.
+    default. strict: whether an artefact that cannot be used is an error; otherwise it is left out.
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts were fitted on different data.
     """
     paths = [Path(path) for path in artefact_paths]
     artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
-    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher, noun=noun)
-    site = replace(site, left_out=tuple(left_out))
+    site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher, options=options)
+    return app_of(replace(site, left_out=tuple(left_out)))
 
+
+def app_of(site: Site) -> FastAPI:
+    """The application over the services of a site."""
+    options = site.options
     app = _new_app(site)
     app.state.site = site
     app.state.texts = texts_of(site.wording)
+    app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
     app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_error_handlers(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)  # the innermost; the others in this order
+    app.add_middleware(Admission)
+    app.add_middleware(WholeBodies)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(LimitedRates, rates=site.rates)
+    app.add_middleware(AllowedHosts, names=options.allowed_hosts)
     app.add_middleware(SecurityMiddleware)
+    if options.root_path:
+        app.add_middleware(RootPath, root_path=options.root_path)
+    app.add_middleware(AccessLog)
     return app
 
 
 def _new_app(site: Site) -> FastAPI:
-    """An application without routes, which closes the site's database at its end."""
+    """An application without routes, which deletes idle guests, and closes the site's database at its end."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         meaning = app.state.site.meaning
         meaning.start(next(iter(site.engine.artefacts.values())))
-        yield
+        with GuestRetention(site.book, site.clock, site.options.guest_days):
+            yield
         meaning.stop()
         site.database.close()
 
@@ -110,14 +131,14 @@ def build_site(
     clock: Callable[[], float],
     default: str | None,
     hasher: PasswordHasher | None = None,
-    noun: str | None = None,
+    options: SiteOptions = SiteOptions(),  # noqa: B008 - frozen
 ) -> Site:
     """The services of a site. Raises MatineeError as create_app."""
     if not artefacts:
         raise MatineeError("a site needs at least one artefact; make one with `matinee train ease --out DIR`")
     first = artefacts[0]
-    wording = wording_of(first, noun)
-    database = SqlDatabase(db_url)
+    wording = wording_of(first, options.noun)
+    database = SqlDatabase(db_url, options.durability)
     try:
         book = SqlAccounts(database)
         history_kinds = tuple(dict.fromkeys(("rating", "watched", *EXTREMES, wording.kind, *wording.kinds)))
@@ -131,12 +152,15 @@ def build_site(
             covers=Covers(first.catalogue, is_movies=wording.is_movies),
             clock=clock,
             impressions=SqlImpressions(database),
-            accounts=Accounts(book, clock, hasher),
+            book=book,
+            accounts=Accounts(book, clock, hasher, options.ticks),
             api_keys=ApiKeys(SqlApiKeys(database), clock),
             importer=Importer(first.items, first.catalogue, first.popularity, wording=wording),
             imports=SqlImports(database),
             wording=wording,
             kinds=_writable(wording),
+            rates=RequestRates.of(options.ticks, options.rates),
+            options=options,
         )
     except MatineeError:
         database.close()
@@ -151,59 +175,34 @@ def _writable(wording: Wording) -> tuple[Kind, ...]:
 
 def serve(
     artefacts: Sequence[Path],
-    host: str = "127.0.0.1",
-    port: int = 8000,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - frozen
     db: str = DEFAULT_DB,
     on_ready: Callable[[str], None] | None = None,
     *,
     default: str | None = None,
-    noun: str | None = None,
+    options: SiteOptions = SiteOptions(),  # noqa: B008 - frozen
 ) -> None:
-    """Run the site until it is interrupted. on_ready: called with the site's address; port: 0 for any free one.
+    """Run the site until it is interrupted. on_ready: called with the site's address.
 
-    Artefacts that cannot be used are left out. Without any, or without a database, every page is a 503 that says so.
-    Raises MatineeError if the port is taken.
+    Artefacts that cannot be used are left out. While the database is not up yet, every page is a 503 that says so.
+    Raises MatineeError if the port is taken, no artefact can be used, or the database cannot be opened and waiting does
+    not help.
     """
-    with _listen(host, port) as listener:
+
+    def make() -> FastAPI:
+        return create_app(artefacts, db_url=db, default=default, strict=False, options=options)
+
+    with listen(settings.host, settings.port) as listener:
+        waiting: WaitingApp | None = None
         try:
-            app = create_app(artefacts, db_url=db, default=default, strict=False, noun=noun)
-        except MatineeError as error:
-            app = unavailable_app(str(error))
-        name = f"[{host}]" if ":" in host else host
-        url = f"http://{name}:{listener.getsockname()[1]}/"
-        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-        _Server(config, (lambda: on_ready(url)) if on_ready else None).run(sockets=[listener])
-
-
-def require_free(host: str, port: int) -> None:
-    """Raises MatineeError if the port is taken."""
-    _listen(host, port).close()
-
-
-class _Server(uvicorn.Server):
-    """A server that calls on_ready when it accepts requests."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None] | None) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self._on_ready and self.started:
-            self._on_ready()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # without IPPROTO_TCP, asyncio leaves Nagle's algorithm on, and each answer with a body waits 40 ms for an ACK
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except (OSError, OverflowError, UnicodeError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        option = "--host" if isinstance(error, socket.gaierror | UnicodeError) else "--port"
-        raise MatineeError(f"{host}:{port} cannot be listened on ({reason}); choose another {option}") from None
-    return listener
+            app: ASGIApp = make()
+        except DatabaseNotReady as error:
+            app = waiting = WaitingApp(make, str(error))
+        name = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = f"http://{name}:{listener.getsockname()[1]}{options.root_path}/"
+        server = server_of(app, settings, (lambda: on_ready(url)) if on_ready else None)
+        if waiting is not None:
+            waiting.stop = server.stop
+        server.run(sockets=[listener])
+        if waiting is not None and waiting.failure is not None:
+            raise waiting.failure

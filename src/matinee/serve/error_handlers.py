@@ -14,6 +14,7 @@ from matinee.errors import MatineeError
 from matinee.serve.accounts.sessions import RequestSession, SignedInElsewhere, session_of
 from matinee.serve.http.csrf import StaleForm
 from matinee.serve.http.middleware import HEADERS
+from matinee.serve.http.root_path import site_path
 from matinee.serve.pages.context import page_context
 from matinee.serve.pages.errors import PageError, render_error, render_page_error
 from matinee.serve.pages.i18n import texts_for
@@ -46,7 +47,7 @@ async def handle_http(request: Request, error: Exception) -> Response:
         return await http_exception_handler(request, http_error)
     page = page_context(request)
     if http_error.status_code == 404:
-        path = request.url.path
+        path = site_path(request.scope)
         wanted = path.rpartition("/")[2]
         return render_page_error(page, PageError("error.no_page", 404, wanted=wanted, name=path[:100]))
     return render_error(page, http_error.status_code, str(http_error.detail))
@@ -94,4 +95,4 @@ async def handle_unknown(request: Request, error: Exception) -> Response:
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.startswith(("/api/v1/", "/health/"))
+    return site_path(request.scope).startswith(("/api/v1/", "/health/"))

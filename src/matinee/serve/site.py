@@ -15,13 +15,15 @@ from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
+from matinee.serve.http.rates import RequestRates
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.live_meaning import LiveMeaning
+from matinee.serve.options import SiteOptions
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
-from matinee.store.protocols import EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
+from matinee.store.protocols import AccountBook, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.titles import MovieTitle, spoken_title
 from matinee.vocab import UNKNOWN, Id
 
@@ -66,12 +68,15 @@ class Site:
     covers: Covers
     clock: Callable[[], float]
     impressions: ImpressionLog
+    book: AccountBook
     accounts: Accounts
     api_keys: ApiKeys
     importer: Importer
     imports: ImportLog
     wording: Wording
     kinds: tuple[Kind, ...]
+    rates: RequestRates
+    options: SiteOptions
     left_out: tuple[str, ...] = ()
     meaning: LiveMeaning = field(default_factory=LiveMeaning)
 

@@ -56,9 +56,13 @@ class SqlAccounts:
     def identity(self, token_hash: str) -> Identity | None:
         """See AccountBook."""
         guest = select(
-            _visitor.user_id, null().label("name"), null().label("session_id"), _visitor.created.label("seen")
+            _visitor.user_id,
+            null().label("name"),
+            null().label("session_id"),
+            _visitor.created.label("seen"),
+            _visitor.created,
         )
-        member = select(_session.user_id, _member.name, _session.session_id, _session.seen)
+        member = select(_session.user_id, _member.name, _session.session_id, _session.seen, _session.created)
         query = union_all(
             guest.where(_visitor.token_hash == token_hash),
             member.join(members_table, _member.user_id == _session.user_id).where(_session.token_hash == token_hash),
@@ -148,6 +152,13 @@ class SqlAccounts:
         new = update(members_table).where(_member.user_id == str(user_id)).values(password=password)
         with self._database.write() as connection:
             connection.execute(new if at is None else new.values(changed=at))
+
+    def idle_guests(self, before: Instant, limit: int) -> list[str]:
+        """See AccountBook."""
+        later = select(_event.seq).where(_event.user_id == _visitor.user_id, _event.at >= before)
+        query = select(_visitor.user_id).where(_visitor.created < before, ~later.exists())
+        with self._database.read() as connection:
+            return list(connection.execute(query.order_by(_visitor.created).limit(limit)).scalars())
 
     def forget(self, user_id: UserId) -> int:
         """See AccountBook."""

@@ -10,7 +10,14 @@ from typing import Literal, get_args
 
 from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from matinee.errors import MatineeError
@@ -25,6 +32,16 @@ from matinee.store.urls import missing_driver, parse_url, without_password
 Durability = Literal["full", "normal"]
 """full: a commit waits until the disk has it; normal: the last commits may be lost in a power cut (not on MariaDB)."""
 DURABILITIES: tuple[Durability, ...] = get_args(Durability)
+
+PASSING = (
+    *("locked", "refused", "starting up", "shutting down", "timeout", "timed out", "too many", "recovery mode"),
+    *("can't connect", "lost connection", "could not translate", "resolve", "unreachable", "closed the connection"),
+)
+"""In the messages of drivers, for what passes by itself; wrong names and passwords are not among it."""
+
+
+class DatabaseNotReady(MatineeError):
+    """A database that cannot be opened now, but perhaps soon."""
 
 
 class SqlDatabase:
@@ -60,7 +77,8 @@ class SqlDatabase:
         except (SQLAlchemyError, OSError) as error:
             self.close()
             name, reason = without_password(self._url), reason_of(error, self._url)
-            raise MatineeError(f"the database {name} cannot be opened: {reason}; check --db") from None
+            kind = DatabaseNotReady if isinstance(error, OperationalError) and _passes(reason) else MatineeError
+            raise kind(f"the database {name} cannot be opened: {reason}; check --db") from None
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -162,3 +180,8 @@ def reason_of(error: Exception, url: URL) -> str:
     for secret in (url.password, url.query.get("password")):
         reason = reason.replace(str(secret), "***") if secret else reason
     return reason
+
+
+def _passes(reason: str) -> bool:
+    """Whether waiting may help: a server that is not up yet, or a lock of another process."""
+    return any(words in reason.lower() for words in PASSING)

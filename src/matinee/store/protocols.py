@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from matinee.arrays import IntArray
 from matinee.errors import MatineeError
-from matinee.histories import Histories, HistorySource, Instant, UserId
+from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
 from matinee.vocab import Id
 
 Kind = str
@@ -114,15 +114,20 @@ class EventLog(HistorySource, Protocol):
         ...
 
     def activity(self, user_id: UserId) -> Activity:
-        """A user's current state, in one query."""
+        """A user's current state by their newest events, of which a store may read a limited number; in one query."""
         ...
 
     def remove(self, user_id: UserId, item_id: Id | None = None) -> int:
         """Delete a user's events with an item, or all their events and impressions. Returns the number of events."""
         ...
 
-    def watched_since(self, since: Instant, min_users: int) -> list[tuple[str, int]]:
-        """Item ids that at least min_users users watched or rated since a time, with their number; most users first."""
+    def watched_since(
+        self, since: Instant, min_users: int, guests_before: Instant = END_OF_TIME
+    ) -> list[tuple[str, int]]:
+        """Item ids that at least min_users users watched or rated since a time, with their number; most users first.
+
+        Of guests only those count who came before `guests_before`.
+        """
         ...
 
 
@@ -179,13 +184,15 @@ class ImpressionLog(Protocol):
 class Identity:
     """The user behind a session token.
 
-    name, session_id: of a member, None for a guest; seen: when the session was last used or the guest created.
+    name, session_id: of a member, None for a guest; seen: when the session was last used or the guest created; created:
+    of the session or the guest.
     """
 
     user_id: str
     name: str | None
     session_id: str | None
     seen: Instant
+    created: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +269,10 @@ class AccountBook(Protocol):
 
     def set_password(self, user_id: UserId, password: str, at: Instant | None = None) -> None:
         """Store a password hash; at: when the member changed it, None if the same password was rehashed."""
+        ...
+
+    def idle_guests(self, before: Instant, limit: int) -> list[str]:
+        """User ids of guests who came before a time and have done nothing since it, at most `limit`."""
         ...
 
     def forget(self, user_id: UserId) -> int:

@@ -16,13 +16,17 @@ from starlette.responses import Response
 
 from matinee.errors import MatineeError
 from matinee.histories import Instant
+from matinee.serve.logs import note
 from matinee.store.protocols import AccountBook, Identity
 
-COOKIE, SECURE_COOKIE = "matinee_session", "__Host-matinee_session"
-"""The second is for HTTPS: browsers accept it only from this very host, over TLS."""
+COOKIE, SECURE_COOKIE, SECURE_COOKIE_BELOW = "matinee_session", "__Host-matinee_session", "__Secure-matinee_session"
+"""The second is for HTTPS: browsers accept it only from this very host, over TLS, and for all of its paths. The third
+is for HTTPS below a root path, where another site may use the rest of the host."""
 COOKIE_SECONDS = 365 * 86_400
 IDLE_SECONDS = 60 * 86_400
 """A member's session ends after so long without use."""
+ABSOLUTE_SECONDS = 180 * 86_400
+"""And so long after the log-in, however much it is used."""
 SEEN_EVERY = 600
 """Seconds between two updates of a session's last use."""
 IN_FLIGHT = 60
@@ -81,7 +85,7 @@ class Visitors:
             raise SignedInElsewhere("you signed in meanwhile, in another tab; please send that again")
         token = session.token or secrets.token_urlsafe(32)
         user_id = self._book.open_guest(hash_token(token), f"visitor-{secrets.token_urlsafe(16)}", at)
-        self.sign_in(request, response, token, Identity(user_id, None, None, at))
+        self.sign_in(request, response, token, Identity(user_id, None, None, at, at))
         return user_id
 
     def sign_in(self, request: Request, response: Response, token: str, identity: Identity) -> None:
@@ -102,20 +106,21 @@ class Visitors:
             return False
         if identity is not None:
             self._book.forget(identity.user_id)
+            note("guest_deleted", user_id=identity.user_id)
         self.close(request, response)
         return True
 
     def close(self, request: Request, response: Response) -> None:
         """Delete the cookie."""
         request.state.session = RequestSession(None, is_looked_up=True)
-        secure = _is_secure(request)
-        response.delete_cookie(_cookie_name(request), path="/", httponly=True, samesite="lax", secure=secure)
+        secure, path = _is_secure(request), cookie_path(request)
+        response.delete_cookie(_cookie_name(request), path=path, httponly=True, samesite="lax", secure=secure)
 
     def _look_up(self, token: str) -> Identity | None:
         identity, now = self._book.identity(hash_token(token)), int(self._clock())
         if identity is None or identity.session_id is None:
             return identity
-        if now - identity.seen > IDLE_SECONDS:
+        if now - identity.seen > IDLE_SECONDS or now - identity.created > ABSOLUTE_SECONDS:
             return None
         if now - identity.seen >= SEEN_EVERY:
             self._book.touch(identity.session_id, now)
@@ -149,9 +154,17 @@ def _is_secure(request: Request) -> bool:
 
 
 def _cookie_name(request: Request) -> str:
-    return SECURE_COOKIE if _is_secure(request) else COOKIE
+    if not _is_secure(request):
+        return COOKIE
+    return SECURE_COOKIE if cookie_path(request) == "/" else SECURE_COOKIE_BELOW
+
+
+def cookie_path(request: Request) -> str:
+    """The path of the site's cookies: that of the site on its host."""
+    return request.scope.get("root_path", "") or "/"
 
 
 def _set_cookie(request: Request, response: Response, token: str, seconds: int | None) -> None:
     name, secure = _cookie_name(request), _is_secure(request)
-    response.set_cookie(name, token, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure)
+    path = cookie_path(request)
+    response.set_cookie(name, token, max_age=seconds, path=path, httponly=True, samesite="lax", secure=secure)

@@ -7,12 +7,14 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, HTTPException, Query, Request, Security
 from fastapi.security import HTTPBearer
-from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
+from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.ranking.allowed import Allowed, allow
 from matinee.serve.dependencies import CurrentSite
+from matinee.serve.http.rates import WRONG_KEY_TOKENS
+from matinee.serve.logs import note
 from matinee.serve.site import MAX_K, Site, VisitorState
 from matinee.store.api_keys import ApiKey, Scope
 from matinee.vocab import UNKNOWN, Id
@@ -34,11 +36,15 @@ def get_key(request: Request, site: CurrentSite, _: Annotated[object, Security(_
     scheme, _, text = sent[0].partition(" ")
     key = site.api_keys.find(text) if len(sent) == 1 and scheme.lower() == "bearer" else None
     if key is None:
+        address = request.client.host if request.client else ""
+        note("key_refused", address=address)
+        _require_rate(site.rates.take_address(address, WRONG_KEY_TOKENS))
         raise HTTPException(
             HTTP_401_UNAUTHORIZED,
             "the API key is unknown, revoked or expired; send one as `Authorization: Bearer KEY`",
             {"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
+    _require_rate(site.rates.key.take(key.key_id))
     return key
 
 
@@ -119,6 +125,11 @@ def find_item_row(site: Site, item_id: Id, status: int) -> int:
         return site.row_of(item_id)
     except MatineeError as error:
         raise HTTPException(status, str(error)) from None
+
+
+def _require_rate(seconds: int) -> None:
+    if seconds:
+        raise HTTPException(HTTP_429_TOO_MANY_REQUESTS, "too many requests", {"Retry-After": str(seconds)})
 
 
 def _split_ids(text: str) -> list[Id]:

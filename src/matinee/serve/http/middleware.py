@@ -1,15 +1,13 @@
-"""Limits on the size and origin of every request, and security headers on every answer."""
+"""The origin of every request, security headers on every answer, and HEAD for every GET."""
 
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY_BYTES = 256 * 1024
-LARGER_BODIES = {"/my/import": 5 * 1024 * 1024 + 64 * 1024}
-"""Paths with a larger limit, the overhead of a form included."""
+from matinee.serve.http.root_path import site_path
+
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 HEADERS = {
     "Content-Security-Policy": (
@@ -40,14 +38,16 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
 
+        path = site_path(scope)  # before a mounted application changes the scope
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer_headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     answer_headers[name] = value
-                if _is_members(scope):
+                if _is_members(scope, path):
                     answer_headers["Cache-Control"] = PERSONAL
-                answer_headers.setdefault("Cache-Control", _cache(scope))
+                answer_headers.setdefault("Cache-Control", _cache(scope, path))
             await send(message)
 
         headers = Headers(scope=scope)
@@ -55,8 +55,7 @@ class SecurityMiddleware:
             refusal = PlainTextResponse("This request came from another site and was not carried out.\n", 403)
             await refusal(scope, receive, send_with_headers)
             return
-        most = LARGER_BODIES.get(scope["path"], MAX_BODY_BYTES)
-        await self._app(scope, _bounded(receive, headers, most), send_with_headers)
+        await self._app(scope, receive, send_with_headers)
 
 
 def comes_from_here(headers: Headers) -> bool:
@@ -67,31 +66,35 @@ def comes_from_here(headers: Headers) -> bool:
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
-def _bounded(receive: Receive, headers: Headers, most: int) -> Receive:
-    length = headers.get("content-length", "0")
-    left = most if not length.isdecimal() or int(length) <= most else -1
-
-    async def read() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413, f"A request may have at most {most:,} bytes.")
-        return message
-
-    return read
-
-
-def _is_members(scope: Scope) -> bool:
+def _is_members(scope: Scope, path: str) -> bool:
     """Whether the answer was made for a member, by the `RequestSession` of the request."""
     identity = getattr(scope.get("state", {}).get("session"), "identity", None)
-    return identity is not None and identity.session_id is not None and not scope["path"].startswith("/static/")
+    return identity is not None and identity.session_id is not None and not path.startswith("/static/")
 
 
-def _cache(scope: Scope) -> str:
-    path: str = scope["path"]
+def _cache(scope: Scope, path: str) -> str:
     if path.startswith(PERSONAL_PATHS):
         return PERSONAL
     if not path.startswith("/static/"):
         return PRIVATE
     return FOREVER if path.startswith("/static/fonts/") or b"v=" in scope["query_string"] else AN_HOUR
+
+
+class HeadAsGet:
+    """ASGI middleware that answers HEAD as it would answer GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on as a GET."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.csrf import page_token
+from matinee.serve.http.root_path import site_path, with_root
 from matinee.serve.impressions import ImpressionRecorder, new_list_id
 from matinee.serve.pages.cards import Cards
 from matinee.serve.pages.i18n import Texts, texts_for
@@ -40,7 +41,7 @@ class PageContext:
     def respond(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
         """A whole page. Without a value `n_watched` for its header, the log is read."""
         request = self.request
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        path = site_path(request.scope) + (f"?{request.url.query}" if request.url.query else "")
         identity = self.site.visitors.identity(request)
         shared: dict[str, Any] = {
             "here": path if request.method == "GET" else "/",
@@ -59,8 +60,9 @@ class PageContext:
         return response
 
     def render(self, template: str, **values: Any) -> str:  # noqa: ANN401
-        """A template in the visitor's language, with these values alone."""
-        return self.resources.renderer.render(template, self.texts, values)
+        """A template in the visitor's language, with these values alone; its links work below a root path."""
+        html = self.resources.renderer.render(template, self.texts, values)
+        return with_root(html, self.request.scope.get("root_path", ""))
 
 
 def page_context(request: Request) -> PageContext:

@@ -53,5 +53,5 @@ class PageResources:
             also_liked=AlsoLiked(site),
             quality=ModelQuality(site.engine),
             next_model=best_next_model(site.engine),
-            import_limit=RateLimit(site.clock, IMPORTS, IMPORTS_SECONDS),
+            import_limit=RateLimit(site.options.ticks, IMPORTS, IMPORTS_SECONDS),
         )

@@ -11,8 +11,10 @@ from matinee.vocab import UNKNOWN
 
 LIVE_DAYS, DATA_DAYS = 28, 365
 """Window of the live log, up to today, and of the training data, up to its last event."""
-LEAST_PEOPLE = 2
+LEAST_PEOPLE = 3
 """Visitors who must have watched a movie lately."""
+GUEST_DAYS = 1
+"""A guest counts after so long: guests cost nothing to make, and a handful of requests would move the shelf."""
 FRESH_SECONDS = 60
 """The live log is read at most this often."""
 DAY = 86_400
@@ -40,7 +42,8 @@ class Trending:
         with self._lock:
             if minute != self._read_at:
                 since = self._site.now() - LIVE_DAYS * DAY
-                counts = self._site.log.watched_since(since, LEAST_PEOPLE)
+                guests_before = self._site.now() - GUEST_DAYS * DAY
+                counts = self._site.log.watched_since(since, LEAST_PEOPLE, guests_before)
                 live = self._site.engine.items.rows([item_id for item_id, _ in counts])
                 live = live[live != UNKNOWN]
                 rest = self._by_data[~np.isin(self._by_data, live)]

@@ -154,7 +154,7 @@ async function suggest() {
   const words = box.value.trim();
   if (!words) return close();
   try {
-    const response = await fetch(`/search/suggest?q=${encodeURIComponent(words)}`);
+    const response = await fetch(`${box.form.action}/suggest?q=${encodeURIComponent(words)}`);
     const html = await response.text();
     if (mine !== asked || !response.ok) return;
     list.innerHTML = html; // our own server's, with every title escaped

@@ -1,0 +1,125 @@
+"""Options of commands that concern a site: its database, and how its server answers."""
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from matinee.cli.options import wrong_usage
+
+Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
+Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Database of the site.")
+SecurityLog = typer.Option(
+    None, "--security-log", metavar="FILE", help="A line of JSON for each log-in, failure, change, deletion and key."
+)
+PANEL = "Server"
+PROXIES = "127.0.0.1,::1"
+"""Whose headers count, unless the option or the environment's FORWARDED_ALLOW_IPS says otherwise."""
+
+
+def _option(default: Any, flag: str, help: str, **more: Any) -> Any:  # noqa: ANN401 - typer's own
+    return typer.Option(default, flag, help=help, rich_help_panel=PANEL, **more)
+
+
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "host": (str, typer.Option("127.0.0.1", "--host", help="The address to listen on.")),
+    "port": (int, Port),
+    "noun": (
+        str | None,
+        typer.Option(
+            None, "--noun", help="What an item is called, such as product; with plural and Korean word: box,boxes,상자."
+        ),
+    ),
+    "allowed_host": (
+        list[str],
+        _option(
+            [], "--allowed-host", "A name by which people reach the site; several times for several. * for any.",
+            metavar="NAME",
+        ),
+    ),
+    "root_path": (str, _option("", "--root-path", "The site's path on its host, such as /films.", metavar="PATH")),
+    "forwarded_allow_ips": (
+        str | None,
+        _option(
+            None, "--forwarded-allow-ips", "Proxies whose X-Forwarded-For and -Proto count; addresses and networks.",
+            metavar="A,B,...",
+        ),
+    ),
+    "max_connections": (int, _option(2000, "--max-connections", "Connections at a time.", min=1)),
+    "max_per_address": (
+        int,
+        _option(200, "--max-per-address", "Connections of one address at a time; proxies aside.", min=1),
+    ),
+    "address_rate": (
+        int,
+        _option(3000, "--address-rate", "Requests a minute from an address; 0 for no limit.", min=0),
+    ),
+    "visitor_rate": (int, _option(600, "--visitor-rate", "Requests a minute of a visitor; 0 for no limit.", min=0)),
+    "key_rate": (int, _option(60_000, "--key-rate", "Requests a minute with an API key; 0 for no limit.", min=0)),
+    "guest_days": (
+        int,
+        _option(0, "--guest-days", "Delete guests after so many days without an event; 0: never.", min=0, max=36_500),
+    ),
+    "durability": (
+        str,
+        _option("full", "--durability", "full: an answer means synced to disk; normal: a power cut may lose the last."),
+    ),
+    "access_log": (Path | None, _option(None, "--access-log", "A line of JSON for each request.", metavar="FILE")),
+    "security_log": (Path | None, SecurityLog),
+}  # fmt: skip
+"""The options of `server_options`: type and default."""
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a server to a command, which receives `settings: ServerSettings, options: SiteOptions`.
+
+    Wrong ones end it before anything is read; the logs are open then.
+    """
+    given_by_command = [p for p in inspect.signature(command).parameters.values() if p.name not in _RECEIVED]
+
+    def wrapped(**given: Any) -> None:  # noqa: ANN401 - typer's own values
+        values = {name: given.pop(name) for name in OPTIONS}
+        settings, options = _read(values)
+        command(settings=settings, options=options, **given)
+
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    added = [inspect.Parameter(name, kind, default=o, annotation=t) for name, (t, o) in OPTIONS.items()]
+    parameters = [*given_by_command, *added]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return wrapped
+
+
+_RECEIVED = ("settings", "options")
+
+
+def _read(values: dict[str, Any]) -> tuple[Any, Any]:
+    """The settings and options, with the logs open. Raises UsageError for wrong ones."""
+    from matinee.serve.http.server import ServerSettings
+    from matinee.serve.logs import open_log
+    from matinee.serve.options import SiteOptions
+
+    proxies = values["forwarded_allow_ips"]
+    with wrong_usage():
+        settings = ServerSettings(
+            host=values["host"],
+            port=values["port"],
+            forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", PROXIES) if proxies is None else proxies,
+            max_connections=values["max_connections"],
+            max_per_address=values["max_per_address"],
+        )
+        options = SiteOptions(
+            allowed_hosts=tuple(values["allowed_host"]),
+            root_path=values["root_path"],
+            rates={name: values[f"{name}_rate"] for name in ("address", "visitor", "key")},
+            guest_days=values["guest_days"],
+            noun=values["noun"],
+            durability=values["durability"],
+        )
+    open_log("access", values["access_log"])
+    open_log("security", values["security_log"])
+    return settings, options

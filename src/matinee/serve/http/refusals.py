@@ -1,0 +1,28 @@
+"""Short answers to requests that the site does not carry out: text for people, JSON for programs."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from matinee.serve.http.root_path import site_path
+
+RETRY_SECONDS = 2
+RETRIED = {429, 503}
+
+
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, text: str, *, seconds: int = RETRY_SECONDS
+) -> None:
+    """Answer with a status and a text of the site, which the application's `refusal_text` has in each language.
+
+    seconds: for Retry-After, where trying again may help.
+    """
+    message = scope["app"].state.refusal_text(Request(scope), text)
+    headers = {"Retry-After": str(seconds)} if status in RETRIED else {"Connection": "close"}
+    is_api = site_path(scope).startswith(("/api/v1/", "/health/"))
+    answer: Response = (
+        JSONResponse({"detail": message}, status, headers)
+        if is_api
+        else PlainTextResponse(message + "\n", status, headers)
+    )
+    await answer(scope, receive, send)

@@ -1,0 +1,41 @@
+"""What a site may be asked to do differently, beside its artefacts and its database."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from matinee.errors import UsageError
+from matinee.nouns import Noun
+from matinee.serve.http.hosts import read_hosts
+from matinee.serve.http.root_path import read_root_path
+from matinee.store.database import DURABILITIES, Durability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteOptions:
+    """Options of a site. Raises UsageError for impossible ones.
+
+    allowed_hosts: names in the Host header that it answers for, beside addresses and localhost; `*` for any;
+    root_path: of the site on its host, such as `/films`;
+    rates: requests a minute of an `address`, a `visitor` and a `key`, where they differ from the defaults;
+    guest_days: without an event, after which a guest is deleted; 0 for never;
+    durability: `full`, or `normal`, of what people say; see `SqlDatabase`;
+    noun: what items are called, as `Noun.parse` reads it, in place of the data's own;
+    ticks: seconds of a clock that is never set back, for limits.
+    """
+
+    allowed_hosts: tuple[str, ...] = ("*",)
+    root_path: str = ""
+    rates: Mapping[str, int] = field(default_factory=dict)
+    guest_days: int = 0
+    durability: Durability = "full"
+    noun: str | None = None
+    ticks: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        if self.durability not in DURABILITIES:
+            raise UsageError(f"--durability {self.durability!r} is none of {', '.join(DURABILITIES)}")
+        if self.noun:
+            Noun.parse(self.noun)
+        object.__setattr__(self, "allowed_hosts", tuple(read_hosts(self.allowed_hosts)))
+        object.__setattr__(self, "root_path", read_root_path(self.root_path))
