@@ -259,6 +259,8 @@ def test_an_added_item_is_found_by_meaning_and_only_it_is_embedded(
     live.update(added, np.append(popularity_of(described_movies), 0))
     assert len(toy_encoder.embedded) == 1
     assert live.find("kitchen cook", 1) == [len(old)]
+    live.update(added, np.append(popularity_of(described_movies), 0), np.arange(len(added)) < len(old))
+    assert len(old) not in live.find("kitchen cook", 5)
 
 
 def test_vectors_are_saved_beside_the_artefact_and_used_at_the_next_start(described_path: Path, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Collection
 from threading import Event, Lock, Thread
 
-from matinee.arrays import IntArray
+import numpy as np
+
+from matinee.arrays import BoolArray, IntArray
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.models.content.encoder import INSTALL, Encoder, encoder, is_installed
@@ -29,6 +31,7 @@ class LiveMeaning:
     def __init__(self, use: Encoder | None = None) -> None:
         self._encoder = use
         self._index: MeaningSearch | None = None
+        self._withdrawn: frozenset[int] = frozenset()
         self._stopped, self._building = Event(), Lock()
 
     @property
@@ -38,7 +41,7 @@ class LiveMeaning:
 
     def find(self, query: str, k: int, without: Collection[int] = ()) -> list[int]:
         """The rows of at most k items, best first, without some that are found already."""
-        return self._index.find(query, k, without) if self._index is not None and k > 0 else []
+        return self._index.find(query, k, {*without, *self._withdrawn}) if self._index is not None and k > 0 else []
 
     def start(self, artefact: Artefact) -> Thread | None:
         """Build the index of an artefact's items in a thread of its own; None if there is nothing to build."""
@@ -51,11 +54,13 @@ class LiveMeaning:
         thread.start()
         return thread
 
-    def update(self, table: ItemTable, popularity: IntArray) -> None:
-        """Take over added, changed and removed items: what is new is embedded, about 0.1 s an item.
+    def update(self, table: ItemTable, popularity: IntArray, listed: BoolArray | None = None) -> None:
+        """Take over added, changed and withdrawn items: what is new is embedded, about 0.1 s an item.
 
-        Rows and popularity are those of the site from now on. Does nothing before there is an index.
+        Rows and popularity are those of the site from now on; listed: [I], whether an item is found, None if all are.
+        New items are not found before there is an index; call it again then.
         """
+        self._withdrawn = frozenset() if listed is None else frozenset(np.flatnonzero(~listed).tolist())
         with self._building:
             if self._index is not None:
                 self._index = MeaningSearch.of(table, popularity, self._encoder or encoder(), self._index.embeddings)
