@@ -57,7 +57,7 @@ def fetch(
 
 
 @app.command("import")
-@experiment_options("columns", "items", "filters", models=False)
+@experiment_options("columns", "filters", models=False)
 def import_(
     experiment: Experiment,
     chosen: frozenset[str],
