@@ -184,3 +184,19 @@ def test_the_api_documentation_loads_nothing_from_other_hosts(client: TestClient
         assert path in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+
+
+def test_the_first_request_of_a_program_can_be_sent_again(app: FastAPI) -> None:
+    sent = {"item_id": ALIEN, "kind": "rating", "value": 4, "event_id": "first"}
+    headers = {"X-Client-Id": "a-secret-of-a-program-1"}
+    answers = [
+        TestClient(app).post("/api/v1/events", json=sent, headers=headers) for _ in range(2)
+    ]  # no cookie is kept
+    assert [answer.json() for answer in answers] == [{"accepted": 1, "duplicates": 0}, {"accepted": 0, "duplicates": 1}]
+    other = TestClient(app).post("/api/v1/events", json=sent | {"value": 3}, headers=headers)
+    assert other.status_code == 409
+    assert "'first'" in other.json()["detail"]
+    assert "value" in other.json()["detail"]
+    for client_id, status in (("another-secret-of-another", 201), ("too short", 422), ("x" * 101, 422)):
+        answer = TestClient(app).post("/api/v1/events", json=sent, headers={"X-Client-Id": client_id})
+        assert answer.status_code == status

@@ -23,7 +23,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from matinee.errors import MatineeError
 from matinee.store import servers
 from matinee.store.later import LaterWrites
-from matinee.store.migrations import try_to_write, upgrade
+from matinee.store.migrations import upgrade
+from matinee.store.probe import try_to_write
 from matinee.store.protocols import DatabaseGone, DatabaseState, NotKept
 from matinee.store.sqlite import SYNCED, WAITS, DatabaseFile, configure, is_sqlite, prepare_file
 from matinee.store.turn import WriteTurn

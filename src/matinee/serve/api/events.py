@@ -1,8 +1,13 @@
 """Writing events."""
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import Annotated
+
+from fastapi import APIRouter, Header, HTTPException, Request, Response
 from starlette.status import HTTP_409_CONFLICT
 
+from matinee.serve.accounts.sessions import session_of
 from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, find_item_row, require_key
 from matinee.serve.api.schemas import EventIn, EventsOut
 from matinee.serve.dependencies import CurrentSite
@@ -13,12 +18,31 @@ MAX_EVENTS = 1000
 CLOCK_SLACK = 300
 """Seconds by which a sender's clock may be ahead."""
 
+CLIENT_LETTERS = 22
+"""A client id of so many random letters cannot be guessed: 128 bits."""
+
+ClientId = Annotated[
+    str | None,
+    Header(
+        alias="X-Client-Id",
+        min_length=CLIENT_LETTERS,
+        max_length=100,
+        description="A secret random id of a program without cookies: its events are those of one visitor from the "
+        "first on, and an event_id that is sent again is known, whether or not the first answer arrived.",
+    ),
+]
+
 router = APIRouter(tags=["events"])
 
 
 @router.post("/api/v1/events", status_code=201)
 def events(
-    request: Request, response: Response, site: CurrentSite, key: CurrentKey, sent: EventIn | list[EventIn]
+    request: Request,
+    response: Response,
+    site: CurrentSite,
+    key: CurrentKey,
+    sent: EventIn | list[EventIn],
+    client_id: ClientId = None,
 ) -> EventsOut:
     """Write one event or a list of them, all or none."""
     batch = sent if isinstance(sent, list) else [sent]
@@ -36,6 +60,7 @@ def events(
     rows = [find_item_row(site, event.item_id, UNPROCESSABLE) for event in batch]
     visitor_id = None
     if any(event.user_id is None for event in batch):
+        _use(client_id, request)
         visitor_id = site.visitors.open(request, response, now)
     new = [
         LiveEvent(
@@ -57,3 +82,11 @@ def events(
     except EventConflict as error:
         raise HTTPException(HTTP_409_CONFLICT, str(error)) from None
     return EventsOut(accepted=accepted, duplicates=len(new) - accepted)
+
+
+def _use(client_id: str | None, request: Request) -> None:
+    """Let a client id stand for the cookie of a request that has none."""
+    session = session_of(request)
+    if client_id and session.token is None:
+        digest = sha256(f"matinee client {client_id}".encode()).digest()
+        session.token = urlsafe_b64encode(digest).decode().rstrip("=")

@@ -74,12 +74,6 @@ def require_readable(connection: Connection) -> int | None:
     return version
 
 
-def try_to_write(connection: Connection) -> None:
-    """Write what is there already: fails where the database cannot be written."""
-    number = number_before_alembic
-    connection.execute(number.update().values(version=number.c.version))
-
-
 def version_of(connection: Connection) -> int | None:
     """The version of a database; 1 for the first ones, which stored none; None for an empty one."""
     inspector = inspect(connection)
