@@ -22,6 +22,7 @@ SUITES = (
     "store/test_sql_tables.py",
     "store/test_imports.py",
     "store/test_migrations.py",
+    "store/test_every_database.py",
     "store/test_api_keys.py",
     "serve/test_sql.py",
     "serve/test_api.py",

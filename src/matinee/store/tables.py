@@ -4,6 +4,7 @@ Changing one takes a step in `store/migrations/versions/` as well (docs/database
 on every kind of database.
 """
 
+import re
 from typing import Any
 
 from sqlalchemy import (
@@ -21,7 +22,14 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeEngine
+
+from matinee.errors import MatineeError
+
+
+class UnstorableText(MatineeError, DontWrapMixin):
+    """Text that not every database can hold: refused by all, in writing and in looking up."""
 
 
 class Text(TypeDecorator[str]):
@@ -34,9 +42,18 @@ class Text(TypeDecorator[str]):
         super().__init__(length)
         self._length = length
 
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """The text as it is. Raises UnstorableText for a NUL character (PostgreSQL) or half of a surrogate pair."""
+        if value is not None and not value.isprintable() and _UNSTORABLE.search(value):
+            raise UnstorableText("a text has a character that no database can hold (NUL, or half of a surrogate pair)")
+        return value
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """VARCHAR, with the binary collation of the server."""
         return dialect.type_descriptor(String(self._length, collation=binary_collation(dialect)))
+
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def binary_collation(dialect: Dialect) -> str | None:
