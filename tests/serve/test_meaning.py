@@ -176,7 +176,21 @@ def test_an_empty_catalogue_finds_nothing(toy_encoder: ToyEncoder) -> None:
 def test_a_query_is_embedded_once(search: MeaningSearch, toy_encoder: ToyEncoder) -> None:
     toy_encoder.queries.clear()
     assert search.find(KOREAN, 3) == search.find(KOREAN, 3)
-    assert toy_encoder.queries == [KOREAN]
+    assert toy_encoder.queries == [KOREAN, "space monster fight horror"]
+
+
+def test_a_korean_word_that_the_encoder_lacks_is_found_by_its_english(
+    search: MeaningSearch, described_movies: Dataset
+) -> None:
+    assert search.find("상어가 나오는 영화", 1) == rows_of(described_movies, "Jaws (1975)")
+    assert search.find("권투선수", 1) == rows_of(described_movies, "Rocky (1976)")
+
+
+def test_texts_in_korean_are_found_by_their_own_words(toy_encoder: ToyEncoder) -> None:
+    texts = ("튼튼한 원목 의자", "가벼운 등산 가방", "빨간 원피스", "")
+    korean = MeaningSearch.of(table(text=texts), np.zeros(4, dtype=np.int64), toy_encoder)
+    assert korean.find("원목 의자", 1) == [0]
+    assert korean.find("등산 가방", 1) == [1]
 
 
 # the site

@@ -1,8 +1,8 @@
 """Finding items by what a query means, in any language, beside the search for titles.
 
 An item's score is the cosine of the query and its passage in the encoder's space, plus the part of the query's words
-that its passage has, weighted by rarity, plus its popularity. The weights are chosen on ten queries and measured on
-others: docs/search.md.
+that its passage has, weighted by rarity, plus its popularity. A query in Korean counts with the English of its words.
+The weights are chosen on ten queries and measured on others: docs/search.md.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,8 +17,9 @@ from matinee.models.content.encoder import Encoder
 from matinee.models.content.passages import Embeddings, OnProgress, centred, embed, passages_of
 from matinee.models.content.tf_idf import words_of
 from matinee.models.vectors import unit
+from matinee.serve.korean import gloss
 
-WORDS, POPULARITY = 0.5, 0.1
+WORDS, POPULARITY = 0.4, 0.1
 BEST_COSINE, LEAST_COSINE, LEAST_WORDS = 0.2, 0.14, 0.5
 """An item is found if it has that part of the query's words, or the least cosine where the best item has more: what
 nothing comes close to then finds little. Gibberish reaches 0.16 to 0.28, a good query 0.21 to 0.34."""
@@ -88,16 +89,26 @@ class MeaningSearch:
         return [int(row) for row in rows[order]]
 
     def _embed_query(self, query: str) -> FloatArray:
-        vector: FloatArray = unit((self._encoder.query(query) - self._common)[None])[0]
+        """The direction of a query: half its own and half that of its gloss, if it has one. [D]."""
+        texts = filter(None, (query, gloss(query)))
+        own = unit(np.stack([self._encoder.query(text) - self._common for text in texts]))
+        vector: FloatArray = unit(own.sum(axis=0)[None])[0]
         return vector
 
     def _shared_words(self, query: str) -> FloatArray:
         """The part of the query's words that a passage has, by their rarity, 0 to 1. [I]."""
-        wanted = _stems(query)
+        wanted = self._wanted_words(query)
         columns = [self._column_of[word] for word in wanted if word in self._column_of]
         total = float(self._rarity[columns].sum()) + UNKNOWN_WORD * (len(wanted) - len(columns))
         shared: FloatArray = self._rarity[columns] @ self._words[columns] / max(total, 1.0)
         return shared
+
+    def _wanted_words(self, query: str) -> list[str]:
+        """The stems of a query, and of its gloss those that passages have: then other words in Korean do not count."""
+        own, glossed = _stems(query), [stem for stem in _stems(gloss(query)) if stem in self._column_of]
+        if glossed:
+            own = [stem for stem in own if stem in self._column_of or stem.isascii()]
+        return list(dict.fromkeys([*own, *glossed]))
 
     def _word_index(self, passages: Sequence[str]) -> csr_array:
         """Which passages have a word: [W, I]; its rows are `_column_of`."""
