@@ -1,4 +1,4 @@
-"""What every kind of database must do in the same way: compare text by its bytes, take turns, and come back after a restart."""
+"""What every kind of database must do: compare text by its bytes, take turns, and come back after a restart."""
 
 import subprocess
 import sys
