@@ -1,5 +1,6 @@
 """What `import matinee as mt` offers, as a notebook uses it."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +189,44 @@ def test_a_split_from_files_takes_the_columns_and_filters_of_a_log(tmp_path: Pat
     assert any(note.startswith("min_value 2 dropped") for note in split.data.notes)
     with pytest.raises(mt.MatineeError, match=r"ratios = .* has no effect on split files"):
         mt.split(tmp_path, "files", user="who", item="what", ratios=(0.8, 0.1, 0.1))
+
+
+def test_every_public_function_that_takes_a_path_takes_a_text_too() -> None:
+    functions = [getattr(mt, name) for name in mt.__all__ if inspect.isfunction(getattr(mt, name))]
+    found = {
+        f"{each.__name__}({name})": annotation
+        for each in functions
+        for name, parameter in inspect.signature(each).parameters.items()
+        if "Path" in (annotation := str(parameter.annotation)) and "Callable" not in annotation
+    }
+    assert len(found) >= 8, found
+    assert [name for name, annotation in found.items() if "str" not in annotation] == []
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("place", ["home", "folder", "blank"])
+def test_artefacts_are_saved_and_loaded_by_text_and_by_path(
+    kind: type, place: str, ease: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    given = kind({"home": "~/kept", "folder": f"{tmp_path}/kept/", "blank": "new folder/kept"}[place])
+    mt.save_artefact(ease, given)
+    loaded = mt.load_artefact(given)
+    assert mt.recommend(loaded, user=3, k=5) == mt.recommend(ease, user=3, k=5)
+    assert loaded.path == Path(given).expanduser()
+    with pytest.raises(mt.MatineeError, match="no artefact at nowhere: it has no manifest"):
+        mt.load_artefact(kind("nowhere"))
+
+
+def test_a_checkpoint_is_given_by_text(tmp_path: Path) -> None:
+    data = mt.events({"user": ["a", "a", "b", "b"], "item": ["x", "y", "y", "z"]})
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        mt.fit("lightgcn", data, checkpoint=f"{tmp_path}/state", epochs=3, on_epoch=interrupt)
+    assert (tmp_path / "state").is_file()
+    resumed = mt.fit("lightgcn", data, checkpoint=f"{tmp_path}/state", resume=True, epochs=3)
+    assert len(resumed.model.curves) == 3

@@ -248,8 +248,9 @@ def test_contributions_sum_to_the_score(name: str, fitted: dict[str, Recommender
     sums = model.item_bias_of(listed.items) if isinstance(model, HasItemBias) else np.zeros(listed.items.shape)
     sums = sums.astype(np.float64)
     np.add.at(sums, some_histories.owners, parts)
-    # one history here holds 2,000 events: a float32 sum of as many terms is off by a few units in the sixth digit
-    np.testing.assert_allclose(sums, listed.scores, rtol=1e-5, atol=1e-5)
+    # one history here holds 2,000 events whose terms nearly cancel: EASE's score, a float32 sum of them, is itself off
+    allowed = np.where(some_histories.lengths > 1000, 3e-5, 1e-5)[:, None] * np.abs(listed.scores)
+    assert (np.abs(sums - listed.scores) <= allowed).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -79,7 +79,7 @@ def test_exact_contributions_of_valued_events_sum_to_the_score(valued: Recommend
         if found.method != "exact":
             return
         sums = found.contributions.sum(axis=0, dtype=np.float64) + found.item_bias[0]
-        np.testing.assert_allclose(sums, listed.scores[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(sums, listed.scores[0], rtol=1e-5)
         assert not found.contributions[valued.weigh(history).weights == 0].any()
 
 
@@ -127,7 +127,7 @@ def test_a_mean_or_a_direction_does_not_depend_on_the_unit_of_weights(
 ) -> None:
     one = valued.weigh(some_histories).counted()
     double = replace(one, mapped=2 * one.weights)
-    np.testing.assert_allclose(scores_of(valued, double), scores_of(valued, one), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scores_of(valued, double), scores_of(valued, one), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("valued", ["ease", "item-knn", "pmi"], indirect=True)

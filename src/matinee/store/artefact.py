@@ -168,12 +168,13 @@ class Artefact:
         return replace(self, manifest=self.manifest | dict(about))
 
 
-def save(artefact: Artefact, path: Path, draw: Callable[[Path], None] | None = None) -> Artefact:
+def save(artefact: Artefact, path: str | Path, draw: Callable[[Path], None] | None = None) -> Artefact:
     """Write an artefact to a folder in one step, in place of an older artefact.
 
     draw: draws the training curves of a model that has them, to a path. Raises MatineeError if the path is something
     else, if it cannot be written, or if what the model learned is not finite; then the path is as it was.
     """
+    path = Path(path).expanduser()
     arrays, learned = _learned_state(artefact.model)
     require_destination(path, n_bytes=sum(array.nbytes for array in arrays.values()))
     try:
@@ -194,11 +195,12 @@ def save(artefact: Artefact, path: Path, draw: Callable[[Path], None] | None = N
     return replace(artefact, manifest=manifest, path=path)
 
 
-def load(path: Path) -> Artefact:
+def load(path: str | Path) -> Artefact:
     """Load an artefact; arrays are memory-mapped.
 
     Raises MatineeError, one line that names the file, if it is missing, damaged, too new, or does not fit together.
     """
+    path = Path(path).expanduser()
     recover(path)
     if not (path / MANIFEST).exists():
         raise MatineeError(

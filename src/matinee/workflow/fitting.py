@@ -48,7 +48,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     content: ContentConfig | Mapping[str, object] | None = None,
     graph: Triples | str | Path | None = None,
     on_epoch: OnEpoch | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     resume: bool = False,
     **settings: object,
 ) -> Artefact:
@@ -81,7 +81,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if unfitted.reads_graph:
         train = replace(train, graph=graph_of(data, graph))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
-    run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=checkpoint, resume=resume)
+    saved_to = None if checkpoint is None else Path(checkpoint).expanduser()
+    run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=saved_to, resume=resume)
     require_memory(
         unfitted.least_memory(train),
         f"{unfitted.name} on {train.n_items:,} items",
