@@ -1,5 +1,7 @@
 """The rarest word that an item shares with its reasons."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from matinee.item_table import ItemTable
@@ -66,6 +68,9 @@ def test_a_path_names_its_entity() -> None:
     direct = Path((alien, scott, blade_runner), ("directed_by", "directed_by"), (True, False), 1.0, 0.5)
     assert word_of_path(direct) == Shared("directed_by", "Ridley Scott")
     by_user = Path((alien, PathNode("user"), blade_runner), ("liked", "liked"), (False, True), 1.0, 0.5)
-    assert word_of_path(by_user) is None
+    assert word_of_path(by_user) == Shared("liked", "")
+    mixed = Path((alien, PathNode("user"), blade_runner), ("rated", "liked"), (False, True), 1.0, 0.5)
+    assert word_of_path(mixed) == word_of_path(replace(mixed, relations=("liked", "rated"))) == Shared("rated", "")
+    assert word_of_path(replace(mixed, nodes=(alien, alien, blade_runner))) is None
     longer = Path((alien, scott, alien, scott, blade_runner), ("directed_by",) * 4, (True,) * 4, 1.0, 0.5)
     assert word_of_path(longer) is None

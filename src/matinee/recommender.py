@@ -217,7 +217,8 @@ class Engine:
     def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
         """An item with its score and the reasons that hold for it, as in a list. history: B = 1.
 
-        Of a model with paths, the strongest path names the reason and what it shares, if its event holds as a reason.
+        Of a model with paths, the strongest path names the reason and what it shares, if its event holds as a reason;
+        one over other users only if nothing else is shared.
         """
         name = self._known(model or self.default)
         item = Recommendation(item_row, self.items.id(item_row), score, name)
@@ -225,10 +226,13 @@ class Engine:
             return item
         explained, chosen = self._with_reasons([item], history)[0], self.artefacts[name].model
         paths = chosen.paths_of(history, item_row) if isinstance(chosen, HasPaths) else ()
-        for path, reason in product(paths, explained.reasons):
-            if path.nodes[0].item_row == reason.item_row and (shared := word_of_path(path)):
-                return replace(explained, reasons=(reason,), shared=shared)
-        return explained
+        named = [
+            replace(explained, reasons=(reason,), shared=shared)
+            for path, reason in product(paths, explained.reasons)
+            if path.nodes[0].item_row == reason.item_row and (shared := word_of_path(path))
+        ]
+        over_users = named[:1] if explained.shared is None else []
+        return next((each for each in named if each.shared and each.shared.value), *over_users or [explained])
 
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()

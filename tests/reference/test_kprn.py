@@ -12,7 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
-from matinee.models.base import HasPaths
+from matinee.models.base import HasDrops, HasPaths
 from matinee.models.knowledge import kprn as module
 from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, encode_tensors, initialise
@@ -23,6 +23,7 @@ from matinee.models.knowledge.patterns import Patterns, meet
 from matinee.models.knowledge.pooling import pool, pool_tensors
 from matinee.models.knowledge.training import softmax_loss
 from matinee.models.knowledge.walks import WalkGraph
+from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
@@ -284,3 +285,41 @@ def test_candidates_are_the_best_outside_the_history_with_standardised_scores() 
     np.testing.assert_allclose(found.scores, [*(of_first / of_first.std()), 0, 0, 0], rtol=1e-5)
     np.testing.assert_allclose(found.log_ranks, np.log([1, 2, 3, 1, 2, 3]), rtol=1e-6)
     assert candidates_of(scores[:1], Histories.of([[0, 1, 2, 3, 4]]), 3).items.tolist() == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_drops_are_those_of_the_first_stage_and_of_the_paths(form: str, train: TrainingData) -> None:
+    model = create("kprn", form=form, candidates=6, epochs=2, max_paths=1000).fit(train, Run.seeded(1))
+    assert isinstance(model, HasDrops)
+    model.mix = 0.7
+    histories, items = Histories.of([[0, 2, 5], [], [1]]), np.array([[3, 4], [0, 1], [6, 7]])
+    found = model.drops(histories, items)
+    first = model._first()
+    raw = first.score(first.fold_in(histories))
+    candidates = candidates_of(raw, histories, 6)
+    a, b, _, _ = np.exp(model.scales.astype(np.float64))
+    parts = first.explain(histories, items)
+    for event, owner in enumerate(histories.owners):
+        deviation = raw[owner, candidates.items[candidates.owners == owner]].std()
+        own = [row for row, other in zip(histories.items, histories.owners, strict=True) if other == owner]
+        for column, item in enumerate(items[owner]):
+            paths = model.paths_of(Histories.of([own]), int(item), k=10_000)
+            every = [np.exp(path.score) for path in paths]
+            kept = [np.exp(path.score) for path in paths if path.nodes[0].item_row != histories.items[event]]
+            lost = np.log1p(sum(every)) - np.log1p(sum(kept))
+            wanted = a * parts[event, column] / deviation + 0.7 * b * lost
+            assert found[event, column] == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+
+
+def test_drops_are_unknown_without_contributions_of_the_first_stage(train: TrainingData) -> None:
+    model = create("kprn", first_stage="cdae", candidates=5, epochs=1).fit(train, Run.seeded(1))
+    histories, items = Histories.of([[0, 2]]), np.array([[3, 4]])
+    assert model.drops(histories, items) is None
+    assert explain(model, histories, items).method == "left-out"
+    by_parts = create("kprn", candidates=5, epochs=1).fit(train, Run.seeded(1))
+    found = explain(by_parts, histories, items)
+    assert (found.method, found.n_examined) == ("parts", 2)
+    np.testing.assert_array_equal(found.contributions, by_parts.drops(histories, items))
+    repeated = Histories.of([[0, 2, 0]])
+    halves = by_parts.drops(repeated, items)
+    np.testing.assert_allclose(halves[0], halves[2])

@@ -20,6 +20,7 @@ ALIEN, BLADE_RUNNER = "Alien (1979)", "Blade Runner (1982)"
 BOTH = "both directed by Ridley Scott"
 BECAUSE = "Because you liked"
 BONG = Shared("director", "봉준호")
+FANS = Shared("liked", "")
 SCOTT = Shared("directed_by", "Ridley Scott")
 
 
@@ -33,6 +34,11 @@ SCOTT = Shared("directed_by", "Ridley Scott")
         ("en", [ALIEN, BLADE_RUNNER], Shared("genres", "War"), True, f"{BECAUSE} {ALIEN} and {BLADE_RUNNER}, both War"),
         ("en", [ALIEN], Shared("Tags", "dark"), True, f"Because you liked {ALIEN}, also tagged “dark”"),
         ("en", [ALIEN], Shared("frame_rate", "24"), True, f"Because you liked {ALIEN}, of the same frame rate: 24"),
+        ("en", [ALIEN], FANS, True, f"{BECAUSE} {ALIEN}, and people who liked it also liked this"),
+        ("en", [ALIEN, BLADE_RUNNER], Shared("rated", ""), False,
+         f"Because you watched {ALIEN} and {BLADE_RUNNER}, and people who watched them also watched this"),
+        ("ko", [ALIEN], FANS, True, f"이 영화를 좋아한 사람들이 함께 좋아한 {ALIEN}를 좋아하셔서 추천해요"),
+        ("ko", ["마더"], Shared("rated", ""), True, "이 영화를 본 사람들이 함께 본 마더를 좋아하셔서 추천해요"),
         ("en", [], SCOTT, True, ""),
         ("ko", ["마더 (2009)", "괴물"], BONG, True, "같은 봉준호 감독 작품인 마더 (2009), 괴물을 좋아하셔서 추천해요"),
         ("ko", ["마더"], Shared("people", "김혜자"), False, "김혜자가 똑같이 참여한 마더를 보셔서 추천해요"),
@@ -50,6 +56,9 @@ def test_every_kind_has_its_texts_in_both_languages() -> None:
             name = KINDS[kind][0] if kind in KINDS else "colour"
             assert kind_of(Shared(name, "x")) == kind
             assert "Blue" in sentence(TEXTS[language], ["A", "B"], Shared(name, "Blue"), liked=True)
+            assert TEXTS[language].has(f"shared.as.{kind}")
+        for relation, kind in (("liked", "fans"), ("rated", "audience")):
+            assert kind_of(Shared(relation, "")) == kind
             assert TEXTS[language].has(f"shared.as.{kind}")
 
 
@@ -73,7 +82,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("shared", [None, SCOTT, Shared("tags", "based on a book that nobody has ever read")])
+@pytest.mark.parametrize("shared", [None, SCOTT, FANS, Shared("tags", "based on a book that nobody has ever read")])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n", [1, 2])
 def test_boxes_do_not_overlap_and_lines_fit(name: str, n: int, shared: Shared | None) -> None:

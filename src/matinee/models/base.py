@@ -103,6 +103,23 @@ class Explains(Protocol):
         ...
 
 
+def is_exact(model: Recommender[Any]) -> bool:
+    """Whether a model's scores are sums over the events of the history: not those of stored user vectors."""
+    return isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history"
+
+
+@runtime_checkable
+class HasDrops(Protocol):
+    """A model that knows about how much its scores drop without an event, though they are no sums over events."""
+
+    def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
+        """How much of each score goes with each event. N events, item_rows [B, k] -> [N, k]; None where unknown.
+
+        Each part of the score is taken by itself, and what all events share, such as norms, as constant.
+        """
+        ...
+
+
 @runtime_checkable
 class HasItemBias(Protocol):
     """A model that explains, and whose scores have a part that no event contributes, such as a bias."""

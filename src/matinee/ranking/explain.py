@@ -8,11 +8,12 @@ import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories
-from matinee.models.base import Explains, HasItemBias, Recommender
+from matinee.models.base import Explains, HasDrops, HasItemBias, Recommender, is_exact
 from matinee.vocab import UNKNOWN
 
-Method = Literal["exact", "left-out", "none"]
-"""exact: terms of the score; left-out: how much it drops without the event; none: the model ignores events."""
+Method = Literal["exact", "parts", "left-out", "none"]
+"""exact: terms of the score; parts: about how much it drops without the event, by its parts; left-out: how much it does
+drop; none: the model ignores events."""
 LAST_EVENTS = 10
 """Events left out in turn, of a model that cannot explain: the last ones of each history."""
 BLOCK_EVENTS, BLOCK_HISTORIES = 2**18, 1024
@@ -50,8 +51,8 @@ def explain(
 ) -> Explanation:
     """Explain the scores of k items of each history, of any model. item_rows: [B, k]; scores: [B, k] if known.
 
-    For a model without `Explains`, each of the last `max_events` events of a history is left out in turn:
-    contribution = score with it - score without it. These need not sum to the score.
+    For a model without `Explains` and without `HasDrops`, each of the last `max_events` events of a history is left out
+    in turn: contribution = score with it - score without it. These need not sum to the score.
     """
     item_rows = np.asarray(item_rows)
     known = item_rows != UNKNOWN
@@ -70,6 +71,9 @@ def explain(
         contributions[weighed.weights != 0] = model.explain(weighed.counted(), rows)
         examined[:] = True
         method: Method = "exact"
+    elif (drops := known_drops(model, histories, rows)) is not None:
+        item_bias, method, contributions = no_bias, "parts", drops
+        examined[:] = True
     else:
         item_bias, method = no_bias, "left-out"
         later = histories.starts[1:][histories.owners] - np.arange(len(histories.items))  # 1 for the last event
@@ -79,9 +83,20 @@ def explain(
     return Explanation(method, contributions, item_bias * known, scores, examined)
 
 
-def is_exact(model: Recommender[Any]) -> bool:
-    """Whether a model's scores are sums over the events of the history: not those of stored user vectors."""
-    return isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history"
+def known_drops(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray | None:
+    """The drops of a model that HasDrops, in blocks of bounded memory; None without. [N, k]."""
+    if not isinstance(model, HasDrops):
+        return None
+    weighed = model.weigh(histories)
+    counted, found = weighed.counted(), []
+    for start, stop in blocks(counted):
+        drops = model.drops(counted.block(start, stop), item_rows[start:stop])
+        if drops is None:
+            return None
+        found.append(drops)
+    spread = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+    spread[weighed.weights != 0] = np.concatenate(found)
+    return spread
 
 
 def drops_without_each(

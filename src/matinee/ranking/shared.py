@@ -15,7 +15,10 @@ RARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`."""
+    """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`.
+
+    `liked` or `rated` without a value: users who liked one, or have it in their history, and the other too.
+    """
 
     attribute: str
     value: str
@@ -66,10 +69,14 @@ class SharedWords:
 
 
 def word_of_path(path: Path) -> Shared | None:
-    """The entity in the middle of a path, and the relation that leads to it; None for a path over other items or users.
+    """The entity in the middle of a path, and the relation that leads to it; None for a path over another item.
 
-    Only of a path of three nodes: what is further away is not shared by both ends.
+    Only of a path of three nodes: what is further away is not shared by both ends. A path over a user has no value: of
+    the relation `liked` if that user liked both ends.
     """
-    if len(path.nodes) != 3 or not path.nodes[1].name:
+    if len(path.nodes) != 3:
         return None
-    return Shared(path.relations[0], path.nodes[1].name)
+    middle, (first, last) = path.nodes[1], path.relations
+    if middle.type == "user":
+        return Shared(first if first == last else "rated", "")
+    return Shared(first, middle.name) if middle.name else None

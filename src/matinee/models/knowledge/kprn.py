@@ -13,8 +13,9 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
-from matinee.models.base import Path, PathNode, Recommender
+from matinee.models.base import Explains, Path, PathNode, Recommender, is_exact
 from matinee.models.knowledge.config import KPRNConfig
+from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, sums_of_events
 from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, hold_out, ndcg
 from matinee.models.knowledge.paths import NONE, Paths, find_paths
@@ -249,6 +250,36 @@ class KPRN(Recommender[KPRNState]):
         rows = zip(paths.nodes[best], paths.steps[best], scores[best].tolist(), shares[best].tolist(), strict=True)
         return tuple(_path(graph, self._n_items, names, *row) for row in rows)
 
+    def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
+        """See HasDrops. The first stage's contributions, standardised, and what the pooled score loses of its paths.
+
+        None where the first stage has no contributions.
+        """
+        first, matrix = self._first(), _liked(histories, self._n_items)
+        if not is_exact(first):
+            return None
+        assert isinstance(first, Explains)
+        scores = first.score(first.fold_in(histories))
+        scales = deviations(scores, candidates_of(scores, histories, self.config.candidates))
+        by_first, by_paths, _, _ = np.exp(self.scales)
+        lost = pooled_drops(matrix, self._sums_of_entries(matrix, item_rows), self.config.temperature)
+        explained = first.explain(histories, item_rows) / scales[histories.owners, None]
+        found: FloatArray = by_first * explained + self.mix * by_paths * of_events(matrix, lost, histories)
+        return found.astype(np.float32)
+
+    def _sums_of_entries(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
+        """Σ w exp(s / T) over the paths from each entry of the histories to k items each. [nnz, k]."""
+        if self.config.form == "patterns":
+            arrivals, reach = (self.arrival_weights, self.arrival_ports, self.arrival_starts), self._reach()
+            return sums_of_events(matrix, reach, csr_array(arrivals, shape=reach.shape), item_rows)
+        graph, (n, k) = self._graph(), item_rows.shape
+        pairs = Candidates(np.repeat(np.arange(n), k), item_rows.ravel(), np.zeros(n * k, dtype=np.float32))
+        paths = self._paths(graph, matrix, pairs)
+        sums = np.zeros((matrix.nnz, k))
+        terms = matrix.data[paths.events] * np.exp(self._scores_of(graph, paths) / self.config.temperature)
+        np.add.at(sums, (paths.events, paths.pairs % k), terms)
+        return sums
+
     @property
     def _n_items(self) -> int:
         return int(np.count_nonzero(self.node_types == 0))
@@ -270,11 +301,13 @@ class KPRN(Recommender[KPRNState]):
         matrix = _liked(histories, self._n_items)
         if self.config.form == "paths":
             return self._pooled_paths(self._graph(), matrix, candidates)
-        ports = csr_array(
-            (np.ones(len(self.reach_ports), dtype=np.float32), self.reach_ports, self.reach_starts),
-            shape=(self._n_items, int(self.reach_ports.max(initial=0)) + 1),
-        )
-        return self._sums(matrix, candidates, ports, {name: getattr(self, name) for name in ARRIVALS})
+        return self._sums(matrix, candidates, self._reach(), {name: getattr(self, name) for name in ARRIVALS})
+
+    def _reach(self) -> csr_array:
+        """See Patterns. [I, K]."""
+        ones = np.ones(len(self.reach_ports), dtype=np.float32)
+        n_ports = int(self.reach_ports.max(initial=0)) + 1
+        return csr_array((ones, self.reach_ports, self.reach_starts), shape=(self._n_items, n_ports))
 
     def _sums(
         self, matrix: csr_array, candidates: Candidates, reach: csr_array, arrivals: Mapping[str, Any]

@@ -97,7 +97,8 @@ class WhyOut(_Strict):
     item_id: int | str
     model: str
     method: Method
-    """exact: contributions and share sum to the score; left-out: the fall of the score without the event."""
+    """exact: contributions and share sum to the score; left-out: the fall of the score without the event; parts: about
+    that fall, from the parts of the score, of all events."""
     score: float
     share: float
     """The part of the score that does not depend on the history."""

@@ -49,7 +49,15 @@ def draw_path(texts: Texts, card: Card) -> PathDrawing | None:
     middle: list[Box] = []
     if card.shared is not None:
         what = texts(f"shared.as.{kind_of(card.shared)}", attribute=card.shared.attribute.replace("_", " "))
-        middle = [Box("shared", (WIDTH - half) // 2, STEP, half, _cut((what, word_of(texts, card.shared))))]
+        middle = [
+            Box(
+                "shared",
+                (WIDTH - half) // 2,
+                STEP,
+                half,
+                _cut(tuple(filter(None, (what, word_of(texts, card.shared))))),
+            )
+        ]
     item = Box("item", (WIDTH - half) // 2, STEP * (1 + len(middle)), half, _lines(_named(card)))
     lines = [_between(box, (middle or [item])[0]) for box in cited] + [_between(box, item) for box in middle]
     text = sentence(texts, [_named(reason) for reason in card.reasons], card.shared, liked=card.liked)

@@ -21,7 +21,9 @@ KINDS = {
 
 
 def kind_of(shared: Shared) -> str:
-    """The kind of a shared word, whose text is `shared.KIND`."""
+    """The kind of a shared word, whose text is `shared.KIND`; of a path over users it has no value."""
+    if not shared.value:
+        return "fans" if shared.attribute == "liked" else "audience"
     name = shared.attribute.lower().replace(" ", "_")
     return next((kind for kind, names in KINDS.items() if name in names), "other")
 
