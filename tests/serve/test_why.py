@@ -1,6 +1,7 @@
 """Why a movie is recommended: page and API agree with the model's arrays."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+import matinee as mt
 from matinee.dataset import Dataset
 from matinee.histories import Histories
 from matinee.serve.app import create_app
 from matinee.serve.site import Site
 from site_fixtures import CHEAP, NOW, SiteClient, train
 
-ALIEN, MATRIX, TOY_STORY, PULP = 1214, 2571, 1, 296
+ALIEN, MATRIX, TOY_STORY, PULP, BLADE_RUNNER = 1214, 2571, 1, 296, 541
 
 
 def rate(client: TestClient, item_id: int, mark: str) -> str:
@@ -74,7 +76,7 @@ def test_a_model_without_explain_leaves_events_out(client: TestClient, monkeypat
     rate(client, ALIEN, "5")
     rate(client, TOY_STORY, "5")
     exact = client.get(f"/api/v1/items/{MATRIX}/why").json()
-    monkeypatch.setattr("matinee.ranking.explain.Explains", type("Nobody", (), {}))
+    monkeypatch.setattr("matinee.ranking.explain.is_exact", lambda model: False)
     left_out = client.get(f"/api/v1/items/{MATRIX}/why").json()
     assert (exact["method"], left_out["method"], left_out["looked_at"]) == ("exact", "left-out", 2)
     for one, other in zip(exact["because"], left_out["because"], strict=True):  # equal for a linear model
@@ -114,3 +116,49 @@ def test_engine_why_is_explain(app: FastAPI) -> None:
     found = site.engine.why(history, site.engine.items.row(MATRIX), "ease")
     weights = site.engine.artefacts["ease"].model.weights
     np.testing.assert_allclose(found.contributions[:, 0], weights[rows, site.engine.items.row(MATRIX)])
+
+
+@pytest.fixture(scope="module")
+def kprn_site(known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteClient]:
+    """The site with a fitted KPRN that knows genres, and who directed two movies; Alien and Toy Story are liked."""
+    folder = tmp_path_factory.mktemp("kprn")
+    directed = mt.graph({"head": [ALIEN, BLADE_RUNNER], "relation": ["directed_by"] * 2, "tail": ["Ridley Scott"] * 2})
+    settings = {"epochs": 1, "max_users": 100, "first_settings": {"l2": 200}}
+    mt.save_artefact(mt.fit("kprn", known_movies, graph=directed, **settings), folder / "kprn")
+    app = create_app([folder / "kprn"], db_url=f"sqlite:///{folder}/k.db", clock=lambda: NOW, hasher=CHEAP)
+    with SiteClient(app) as client:
+        rate(client, ALIEN, "5")
+        rate(client, TOY_STORY, "4")
+        yield client
+    app.state.site.database.close()
+
+
+@pytest.mark.slow
+def test_a_fitted_kprn_says_what_its_strongest_path_leads_over(kprn_site: SiteClient) -> None:
+    engine = kprn_site.app.state.site.engine
+    rows = engine.items.rows([ALIEN, TOY_STORY])
+    paths = engine.artefacts["kprn"].model.paths_of(Histories.of([rows.tolist()]), engine.items.row(BLADE_RUNNER), 1000)
+    assert "Ridley Scott" in {path.nodes[1].name for path in paths}
+    assert next(path.nodes[1].name for path in paths if path.nodes[1].name) == "Sci-Fi"
+    page = kprn_site.get(f"/why/{BLADE_RUNNER}").text
+    assert 'Because you liked <a href="/movie/1214">Alien (1979)</a>, also Sci-Fi' in page
+    assert "Sci-Fi" in re.search(r'<section id="path">.*?</section>', page, re.DOTALL).group(0)  # type: ignore[union-attr]
+    assert "Estimate: KPRN adds up the score of another model and the paths to this movie" in page
+    assert [item for item, _ in rows_of(page)] == [str(ALIEN), str(TOY_STORY)]
+    korean = kprn_site.get(f"/why/{BLADE_RUNNER}", headers={"accept-language": "ko-KR"}).text
+    assert "같은 SF 장르인" in korean
+    assert "추정값: KPRN 모델은" in korean
+
+
+@pytest.mark.slow
+def test_a_fitted_kprn_names_the_people_who_liked_both_where_nothing_else_is_shared(kprn_site: SiteClient) -> None:
+    engine = kprn_site.app.state.site.engine
+    history = Histories.of([engine.items.rows([ALIEN, TOY_STORY]).tolist()], [[5, 4]])
+    scores = engine.artefacts["kprn"].model.score(engine.artefacts["kprn"].model.state_of(history))[0]
+    found = (engine.reasons_of(history, int(row), float(scores[row])) for row in np.argsort(-scores))
+    over_users = next(each for each in found if each.shared and not each.shared.value)
+    page = kprn_site.get(f"/why/{over_users.item_id}").text
+    assert re.search(r'Because you liked <a href="/movie/\d+">[^<]*</a>, and people who (liked|watched) it also', page)
+    assert re.search("(fans|audience) of both", page)
+    korean = kprn_site.get(f"/why/{over_users.item_id}", headers={"accept-language": "ko-KR"}).text
+    assert re.search("이 영화를 (좋아한|본) 사람들이 함께 (좋아한|본) ", korean)

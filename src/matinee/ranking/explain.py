@@ -94,9 +94,9 @@ def known_drops(model: Recommender[Any], histories: Histories, item_rows: IntArr
         if drops is None:
             return None
         found.append(drops)
-    spread = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
-    spread[weighed.weights != 0] = np.concatenate(found)
-    return spread
+    drops_of_all = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+    drops_of_all[weighed.weights != 0] = np.concatenate(found)
+    return drops_of_all
 
 
 def drops_without_each(

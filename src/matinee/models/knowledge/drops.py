@@ -37,11 +37,11 @@ def of_events(matrix: csr_array, values: FloatArray, histories: Histories) -> Fl
     """
     keys = rows_of(matrix.indptr) * matrix.shape[1] + matrix.indices
     wanted = histories.owners * matrix.shape[1] + histories.items
-    places = np.searchsorted(keys, wanted)
-    is_entry = np.append(keys, -1)[places] == wanted
-    repeats = np.bincount(places, minlength=len(keys) + 1)[places]
+    positions = np.searchsorted(keys, wanted)
+    is_entry = np.append(keys, -1)[positions] == wanted
+    repeats = np.bincount(positions, minlength=len(keys) + 1)[positions]
     padded = np.vstack([values, np.zeros((1, values.shape[1]))])
-    found: FloatArray = padded[places] * (is_entry / repeats)[:, None]
+    found: FloatArray = padded[positions] * (is_entry / repeats)[:, None]
     return found
 
 
