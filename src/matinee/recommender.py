@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId, last_of_each
-from matinee.models.base import HasPaths, PredictsValues
+from matinee.models.base import HasPaths, PredictsValues, Recommender
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.counterfactual import Counterfactual, Question, find_counterfactual
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
+from matinee.ranking.new_items import NewItems
 from matinee.ranking.rank import Ranking, rank, similar
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
@@ -70,14 +72,23 @@ class Recommendation:
 class Engine:
     """Several models over one source of histories.
 
-    artefacts: at least one, all fitted on the same data; default: the model to use if none is named.
+    artefacts: at least one, all fitted on the same data; default: the model to use if none is named; now: the catalogue
+    as it is since, if it changed after training.
     """
 
-    def __init__(self, artefacts: Sequence[Artefact], source: HistorySource, default: str | None = None) -> None:
+    def __init__(
+        self,
+        artefacts: Sequence[Artefact],
+        source: HistorySource,
+        default: str | None = None,
+        now: NewItems | None = None,
+    ) -> None:
         require_same_items(artefacts)
         self.artefacts = {artefact.name: artefact for artefact in artefacts}
         first = artefacts[0]
-        self.items, self.catalogue, self.popularity = first.items, first.catalogue, first.popularity
+        self.now = now = now or NewItems(first.items, first.catalogue)
+        self.items, self.catalogue, self.n_trained = now.items, now.catalogue, len(first.items)
+        self.popularity = np.pad(first.popularity, (0, len(now.items) - len(first.items)))
         listing = tuple(name for name, found in self.artefacts.items() if found.model.makes_lists)
         self.models = listing or tuple(self.artefacts)
         preferred = next((name for name in PREFERRED if name in self.models), self.models[0])
@@ -85,11 +96,12 @@ class Engine:
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
         self._cached_similar = lru_cache(maxsize=MAX_CACHED)(self._find_similar)
-        self._reranker = Reranker(first.catalogue, first.popularity)
-        self._fallback = Fallback(first.popularity, first.catalogue.genre_matrix)
+        self._reranker = Reranker(now.catalogue, self.popularity)
+        self._fallback = Fallback(self.popularity, now.catalogue.genre_matrix)
         self._versions = {POPULAR: first.version} | {name: found.version for name, found in self.artefacts.items()}
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
-        self._by_popularity = order[self.popularity[order] > 0]
+        order = order[self.popularity[order] > 0]
+        self._by_popularity = order if now.listed is None else order[now.listed[order]]
 
     def recommend(
         self,
@@ -130,7 +142,7 @@ class Engine:
         name = self._known(model or self.default)
         if len(history.items) == 0:
             return self.popular(k, allowed=both(self.allowed(rerank, dismissed), allowed))
-        chosen = self.artefacts[name].model
+        chosen, allowed = self._lister(name), both(self.now.listed, allowed)
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
         ranking = self._reranker.rank(
             chosen, history, k, rerank, allowed, masked=masked, repeat=repeat, cold=self._fallback
@@ -153,7 +165,7 @@ class Engine:
             measured = [row for row in artefact.manifest.get("predicted_values", ()) if row["ratings"] <= n_ratings]
             if measured and measured[-1]["better"]:
                 able.append((measured[-1]["rmse"], name))
-        if not able:
+        if not able or item_row >= self.n_trained:
             return None
         model = self.artefacts[min(able)[1]].model
         values = model.predict_values(history) if isinstance(model, PredictsValues) else None
@@ -175,14 +187,14 @@ class Engine:
         artefact = self.artefacts.get(listed[0].model) if listed else None
         if artefact is None or artefact.model.value_map.unary or not artefact.model.reads_history:
             return None
-        unweighed = copy(artefact.model)
+        unweighed = copy(self._lister(artefact.name))
         unweighed.value_map = UNARY
         masked = Histories.of([dismissed.tolist()])
-        found = rank(unweighed, history, len(listed), masked=masked).items[0]
+        found = rank(unweighed, history, len(listed), masked=masked, allowed=self.now.listed).items[0]
         return len({item.item_row for item in listed} - set(found.tolist()))
 
     def allowed(self, rerank: Rerank | None, dismissed: IntArray | None = None) -> BoolArray | None:
-        """Which items pass the filters and are not dismissed, None if all do. [I]."""
+        """Which items pass the filters and are not dismissed, None if all do. [I], with new items."""
         passes = self._reranker.allowed(rerank) if rerank else None
         if dismissed is not None and len(dismissed):
             passes = np.ones(len(self.items), dtype=bool) if passes is None else passes
@@ -191,7 +203,8 @@ class Engine:
 
     def why(self, history: Histories, item_row: int, model: str | None = None) -> Explanation:
         """Contribution of each event of a history (B = 1) to one item's score. Raises MatineeError as `recommend`."""
-        chosen = self.artefacts[self._known(model or self.default)].model
+        name = self._known(model or self.default)
+        chosen = self._lister(name) if item_row >= self.n_trained else self.artefacts[name].model
         return explain(chosen, history, np.array([[item_row]], dtype=np.int32), max_events=WHY_EVENTS)
 
     def counterfactual(
@@ -208,11 +221,11 @@ class Engine:
 
         The search begins no further round of lists after so many seconds. Raises MatineeError as `recommend`.
         """
-        question = Question(history, item_row, k, self.allowed(None, dismissed), self._fallback)
+        allowed = both(self.allowed(None, dismissed), self.now.listed)
+        question = Question(history, item_row, k, allowed, self._fallback)
         end = monotonic() + seconds
-        return find_counterfactual(
-            self.artefacts[self._known(model or self.default)].model, question, lambda: monotonic() > end
-        )
+        chosen = self._lister(self._known(model or self.default))
+        return find_counterfactual(chosen, question, lambda: monotonic() > end)
 
     def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
         """An item with its score and the reasons that hold for it, as in a list. history: B = 1.
@@ -225,7 +238,8 @@ class Engine:
         if len(history.items) == 0:
             return item
         explained, chosen = self._with_reasons([item], history)[0], self.artefacts[name].model
-        paths = chosen.paths_of(history, item_row) if isinstance(chosen, HasPaths) else ()
+        is_trained = item_row < self.n_trained
+        paths = chosen.paths_of(history, item_row) if is_trained and isinstance(chosen, HasPaths) else ()
         named = [
             replace(explained, reasons=(reason,), shared=shared)
             for path, reason in product(paths, explained.reasons)
@@ -243,7 +257,9 @@ class Engine:
         """
         name = self._known(model or self.similar_default)
         ranking = self._cached_similar(name, item_row, max(N_SIMILAR, k + len(out)))
-        kept = [index for index, row in enumerate(ranking.items[0].tolist()) if row not in out][:k]
+        listed = self.now.listed
+        rows = enumerate(ranking.items[0].tolist())
+        kept = [index for index, row in rows if row not in out and (listed is None or listed[row])][:k]
         found = Ranking(ranking.items[:, kept], ranking.scores[:, kept])
         return [item for item in self._listed(found, name) if item.score > 0]
 
@@ -270,6 +286,10 @@ class Engine:
             closest = np.maximum(closest, similarity[best])
         return [int(pool[index]) for index in picked]
 
+    def is_predicted(self, item_row: int) -> bool:
+        """Whether models predict an item that came after training from its features."""
+        return self.now.parents is not None and bool(self.now.parents[1][:, item_row - self.n_trained].any())
+
     def version(self, name: str) -> str:
         """The version of the artefact behind a model's lists; popularity, if not served, has that of the first one."""
         return self._versions.get(name, "")
@@ -291,7 +311,13 @@ class Engine:
         return "item-knn" if "item-knn" in self.similar_models else self.similar_models[0]
 
     def _find_similar(self, name: str, item_row: int, k: int) -> Ranking:
-        return similar(self.artefacts[name].model, np.array([item_row], dtype=np.int32), k)
+        if item_row >= self.n_trained:
+            return self.now.similar_to(item_row - self.n_trained, k)
+        return similar(self._lister(name), np.array([item_row], dtype=np.int32), k)
+
+    def _lister(self, name: str) -> Recommender[Any]:
+        """The model that scores new items too."""
+        return self.now.models.get(name) or self.artefacts[name].model
 
     def _known(self, name: str) -> str:
         if name not in self.artefacts:
@@ -310,7 +336,8 @@ class Engine:
         rows = np.array([item.item_row for item in listed], dtype=np.int32)  # [k]
         scores = np.array([item.score for item in listed], dtype=np.float32)
         name = listed[0].model
-        cited, found = reasons_that_hold(self.artefacts[name].model, history, rows, scores)
+        chosen = self._lister(name) if (rows >= self.n_trained).any() else self.artefacts[name].model
+        cited, found = reasons_that_hold(chosen, history, rows, scores)
         explained = []
         for index, item in enumerate(listed):
             reasons = tuple(
@@ -318,7 +345,9 @@ class Engine:
                 for event in cited[index].tolist()
                 if event != UNKNOWN
             )
-            n, shared = self.shared_words.find_for(item.item_row, [reason.item_row for reason in reasons])
+            cited_rows = [reason.item_row for reason in reasons]
+            is_trained = item.item_row < self.n_trained
+            n, shared = self.shared_words.find_for(item.item_row, cited_rows) if is_trained else (len(reasons), None)
             explained.append(replace(item, reasons=reasons[:n], shared=shared))
         return explained
 

@@ -1,7 +1,7 @@
 """Vocabularies: the only code that converts between outside ids and array rows."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -85,6 +85,30 @@ class Vocab:
     def take(self, rows: IntArray) -> "Vocab":
         """The vocabulary of a subset of rows, in ascending order."""
         return Vocab(self.ids[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GrownVocab(Vocab):
+    """A vocabulary with ids that came later, in any order, in the rows after those of the first.
+
+    ids: [n + m], those of `first` [n], then the later ones; row_of: of the later ids as text.
+    """
+
+    first: Vocab
+    row_of: Mapping[str, int]
+
+    @classmethod
+    def grow(cls, first: Vocab, later: Sequence[Id]) -> "GrownVocab":
+        """Add ids that `first` does not have, each once."""
+        ids = np.concatenate([first.ids, np.array(list(later), dtype=first.ids.dtype)])
+        return cls(ids, first, {str(id): len(first) + n for n, id in enumerate(later)})
+
+    def rows(self, ids: Sequence[Id] | IdArray) -> IntArray:
+        """As `Vocab.rows`."""
+        rows = self.first.rows(ids)
+        for index in np.flatnonzero(rows == UNKNOWN).tolist():
+            rows[index] = self.row_of.get(str(ids[index]), UNKNOWN)
+        return rows
 
 
 def as_ids(ids: Sequence[Id] | IdArray) -> IdArray:

@@ -378,7 +378,7 @@ def test_the_documentation_lists_every_route() -> None:
         }
     for name in sorted(documented):
         assert f"| `{name}` |" in text
-    assert len(re.findall(r"^\| `(?:GET|POST) /", text, re.MULTILINE)) == len(documented)
+    assert len(re.findall(r"^\| `(?:GET|POST|PUT|DELETE) /", text, re.MULTILINE)) == len(documented)
 
 
 def test_the_invitation_ends_after_enough(client: TestClient) -> None:

@@ -33,6 +33,12 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
             None, "--noun", help="What an item is called, such as product; with plural and Korean word: box,boxes,상자."
         ),
     ),
+    "pictures": (
+        Path | None,
+        typer.Option(
+            None, "--pictures", metavar="FOLDER", help="Where the files are that a column of pictures names."
+        ),
+    ),
     "allowed_host": (
         list[str],
         _option(
@@ -118,6 +124,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             rates={name: values[f"{name}_rate"] for name in ("address", "visitor", "key")},
             guest_days=values["guest_days"],
             noun=values["noun"],
+            pictures=values["pictures"],
             durability=values["durability"],
         )
     open_log("access", values["access_log"])

@@ -1,24 +1,26 @@
 """The site as an ASGI application, and the server that runs it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from argon2 import PasswordHasher
 from fastapi import Depends, FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from matinee.errors import MatineeError
-from matinee.recommender import Engine
 from matinee.serve import api, pages
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
-from matinee.serve.art.covers import Covers
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import AccessLog
 from matinee.serve.http.admission import Admission
@@ -29,15 +31,16 @@ from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
 from matinee.serve.http.rates import LimitedRates, RequestRates
 from matinee.serve.http.root_path import RootPath
 from matinee.serve.http.server import ServerSettings, listen, server_of
+from matinee.serve.live_items import LiveItems
 from matinee.serve.options import SiteOptions
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
 from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
+from matinee.serve.pictures import Pictures
+from matinee.serve.renewal import parts_of_site, renew
 from matinee.serve.retention import GuestRetention
-from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
 from matinee.serve.startup import WaitingApp, load_compatible
-from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording, wording_of
 from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
@@ -45,10 +48,13 @@ from matinee.store.artefact import Artefact, load
 from matinee.store.database import DatabaseNotReady, SqlDatabase
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
+from matinee.store.live_items import SqlLiveItems
 from matinee.store.protocols import FLAGS, Kind
-from matinee.store.sql import EXTREMES, SqlEvents
+from matinee.store.sql import EXTREMES
 from matinee.version import __version__
 
+FOLLOW_SECONDS = 0.5
+"""How often a process asks whether another one changed the catalogue."""
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
 
 
@@ -84,6 +90,8 @@ def app_of(site: Site) -> FastAPI:
     app.state.texts = texts_of(site.wording)
     app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
+    app.state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, app))
+    app.state.live.follow()
     app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
@@ -109,7 +117,9 @@ def _new_app(site: Site) -> FastAPI:
         meaning = app.state.site.meaning
         meaning.start(next(iter(site.engine.artefacts.values())))
         with GuestRetention(site.book, site.clock, site.options.guest_days):
+            following = asyncio.create_task(_follow(app))
             yield
+            following.cancel()
         meaning.stop()
         site.database.close()
 
@@ -122,6 +132,16 @@ def _new_app(site: Site) -> FastAPI:
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
     )
+
+
+async def _follow(app: FastAPI) -> None:
+    """Show what other processes change in the catalogue, for as long as the application runs."""
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        try:
+            await run_in_threadpool(app.state.live.follow)
+        except SQLAlchemyError:
+            continue  # pages say that the database is down
 
 
 def build_site(
@@ -141,26 +161,21 @@ def build_site(
     database = SqlDatabase(db_url, options.durability)
     try:
         book = SqlAccounts(database)
-        history_kinds = tuple(dict.fromkeys(("rating", "watched", *EXTREMES, wording.kind, *wording.kinds)))
-        log = SqlEvents(database, first.items, first.users, history_kinds, first.model.value_map.of_stars)
         return Site(
-            engine=Engine(artefacts, log, default),
-            log=log,
+            **parts_of_site(artefacts, database, wording, default),
             database=database,
             visitors=Visitors(book, clock),
-            search=TitleSearch(first.catalogue, first.popularity),
-            covers=Covers(first.catalogue, is_movies=wording.is_movies),
             clock=clock,
             impressions=SqlImpressions(database),
             book=book,
             accounts=Accounts(book, clock, hasher, options.ticks),
             api_keys=ApiKeys(SqlApiKeys(database), clock),
-            importer=Importer(first.items, first.catalogue, first.popularity, wording=wording),
             imports=SqlImports(database),
             wording=wording,
             kinds=_writable(wording),
             rates=RequestRates.of(options.ticks, options.rates),
             options=options,
+            pictures=Pictures(options.pictures),
         )
     except MatineeError:
         database.close()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from matinee.errors import UsageError
 from matinee.nouns import Noun
@@ -21,6 +22,7 @@ class SiteOptions:
     guest_days: without an event, after which a guest is deleted; 0 for never;
     durability: `full`, or `normal`, of what people say; see `SqlDatabase`;
     noun: what items are called, as `Noun.parse` reads it, in place of the data's own;
+    pictures: the folder of the files that a column of pictures names;
     ticks: seconds of a clock that is never set back, for limits.
     """
 
@@ -30,6 +32,7 @@ class SiteOptions:
     guest_days: int = 0
     durability: Durability = "full"
     noun: str | None = None
+    pictures: Path | None = None
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
@@ -37,5 +40,7 @@ class SiteOptions:
             raise UsageError(f"--durability {self.durability!r} is none of {', '.join(DURABILITIES)}")
         if self.noun:
             Noun.parse(self.noun)
+        if self.pictures is not None and not self.pictures.is_dir():
+            raise UsageError(f"--pictures {self.pictures} is no folder; give the one that holds the items' pictures")
         object.__setattr__(self, "allowed_hosts", tuple(read_hosts(self.allowed_hosts)))
         object.__setattr__(self, "root_path", read_root_path(self.root_path))

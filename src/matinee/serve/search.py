@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
 from matinee.titles import ARTICLES, WORD, normalise
 
@@ -26,10 +26,11 @@ BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
 class TitleSearch:
     """An index of titles; built once, safe to read from any thread.
 
-    popularity: [I], events per item.
+    popularity: [I], events per item; listed: [I], whether an item is found, None if all are.
     """
 
-    def __init__(self, catalogue: Catalogue, popularity: IntArray) -> None:
+    def __init__(self, catalogue: Catalogue, popularity: IntArray, listed: BoolArray | None = None) -> None:
+        self._listed = listed
         words = [title_words(title) for title in catalogue.titles]
         owners = np.repeat(np.arange(len(words)), [len(row) for row in words])
         flat = np.array([word for row in words for word in row], dtype=f"U{MAX_LETTERS}")
@@ -89,7 +90,7 @@ class TitleSearch:
         """The sum of the query words' match strengths per title; 0 if a word does not match. [I]."""
         best = np.array([self._match_title_words(word, loose=loose) for word in query_words])  # [words, I]
         total: FloatArray = np.where((best > 0).all(axis=0), best.sum(axis=0), 0)
-        return total
+        return total if self._listed is None else np.where(self._listed, total, 0)
 
     def _match_title_words(self, word: str, *, loose: bool) -> FloatArray:
         """The strength of each title's best matching word, 0 if none matches. [I]."""

@@ -1,7 +1,8 @@
 """What pages and API share: the served models, the stores behind them, and what one visitor did."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
 from matinee.serve.http.rates import RequestRates
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
+from matinee.serve.item_facts import ItemFacts, facts_of, facts_of_row
 from matinee.serve.live_meaning import LiveMeaning
 from matinee.serve.options import SiteOptions
+from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording
@@ -38,13 +41,20 @@ DOUBLE_SECONDS = 5
 class VisitorState:
     """What a visitor did.
 
-    history: B = 1; watched: the last event by item row, newest first; dismissed: [D] item rows.
+    history: B = 1, without items that came after training; watched: the last event by item row, newest first;
+    dismissed: [D] item rows.
     """
 
     user_id: str | None
     history: Histories
     watched: dict[int, LiveEvent]
     dismissed: IntArray
+
+    @property
+    def unlisted(self) -> IntArray:
+        """Item rows that are in no list beside those of the history: dismissed, or watched and new since training."""
+        new = [row for row in self.watched if row not in set(self.history.items.tolist())]
+        return np.union1d(self.dismissed, np.array(new, dtype=np.int32)).astype(np.int32)
 
     @property
     def excluded(self) -> set[int]:
@@ -57,7 +67,7 @@ class Site:
     """The services behind the pages and the API.
 
     clock: UTC seconds; kinds: of events that visitors and programs may write; left_out: folders of artefacts that
-    cannot be served.
+    cannot be served; about: what is kept of items that changed or came since training, by row.
     """
 
     engine: Engine
@@ -79,6 +89,8 @@ class Site:
     options: SiteOptions
     left_out: tuple[str, ...] = ()
     meaning: LiveMeaning = field(default_factory=LiveMeaning)
+    about: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    pictures: Pictures = field(default_factory=lambda: Pictures(None))
 
     @property
     def catalogue(self) -> Catalogue:
@@ -105,6 +117,17 @@ class Site:
         value_map = next(iter(self.engine.artefacts.values())).model.value_map
         return round(float(value_map.stars_of(np.array([value]))[0]), 2)
 
+    def facts_of(self, item_row: int) -> ItemFacts:
+        """What the page of an item says beside its title."""
+        if item_row in self.about:
+            return facts_of(self.about[item_row])
+        return facts_of_row(next(iter(self.engine.artefacts.values())).item_table, item_row)
+
+    def picture_of(self, item_row: int) -> str:
+        """The picture of an item that can be shown, empty if there is none."""
+        name = self.facts_of(item_row).picture
+        return name if self.pictures.has(name) else ""
+
     def title_of(self, item_row: int) -> MovieTitle:
         """An item's title as it is shown: of movies, articles go to the front, and year and other names are cut off."""
         title = self.catalogue.titles[item_row]
@@ -117,7 +140,18 @@ class Site:
         activity = self.log.activity(user_id)
         rows = self.engine.items.rows([event.item_id for event in activity.recent]).tolist()
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
-        return VisitorState(user_id, activity.history, watched, activity.dismissed)
+        history = activity.history.keep(activity.history.items < self.engine.n_trained)
+        return VisitorState(user_id, history, watched, activity.dismissed)
+
+    def is_listed(self, item_row: int) -> bool:
+        """Whether an item is in the catalogue now; not if it was withdrawn."""
+        return self.engine.now.listed is None or bool(self.engine.now.listed[item_row])
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue now."""
+        listed = self.engine.now.listed
+        return len(self.engine.items) if listed is None else int(listed.sum())
 
     def for_you(
         self, visitor: VisitorState, k: int, model: str | None, rerank: Rerank | None = None
@@ -126,12 +160,12 @@ class Site:
 
         A neighbourhood model says so with a score of exactly 0: nobody who watched these items watched that one.
         """
-        ranked = self.engine.recommend_for(visitor.history, k, model, rerank=rerank, dismissed=visitor.dismissed)
+        ranked = self.engine.recommend_for(visitor.history, k, model, rerank=rerank, dismissed=visitor.unlisted)
         found = [item for item in ranked if item.score != 0]
         if len(found) < k:
             excluded = [
                 *visitor.history.items.tolist(),
-                *visitor.dismissed.tolist(),
+                *visitor.unlisted.tolist(),
                 *(item.item_row for item in found),
             ]
             allowed = self.engine.allowed(rerank, np.array(excluded, dtype=np.int32))

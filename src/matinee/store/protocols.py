@@ -1,6 +1,6 @@
 """Interfaces of the stores behind the site: event log, impression log and accounts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -165,6 +165,37 @@ class ImportLog(Protocol):
 
         None if there is no such import of this user, it was undone before, or it is older than UNDO_SECONDS.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveItem:
+    """An item that was added, changed or withdrawn while the site runs.
+
+    about: its title, year, lists, ... ready for JSON, empty if it was only withdrawn; fingerprint: of the data behind
+    the models that were served then; at: UTC seconds.
+    """
+
+    item_id: str
+    about: Mapping[str, Any]
+    fingerprint: str
+    at: Instant
+    withdrawn: bool = False
+
+
+class LiveItemBook(Protocol):
+    """The items that were added, changed or withdrawn while the site runs."""
+
+    def put(self, item: LiveItem) -> bool:
+        """Add an item, or change it. Returns whether no item with this id was kept before, or it was withdrawn."""
+        ...
+
+    def version(self) -> int:
+        """A number that grows with every change, by any process."""
+        ...
+
+    def all(self) -> list[LiveItem]:
+        """All that were ever added, changed or withdrawn, in the order of their ids."""
         ...
 
 

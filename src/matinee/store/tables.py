@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     Double,
@@ -130,6 +131,16 @@ moved_table = Table(
     metadata,
     Column("token_hash", Text(64), primary_key=True),
     Column("at", BigInteger, nullable=False, index=True),
+)
+live_items_table = Table(
+    "live_items",
+    metadata,
+    Column("item_id", Text(200), primary_key=True),
+    Column("changes", BigInteger, nullable=False),
+    Column("withdrawn", Boolean, nullable=False),
+    Column("about", JSON, nullable=False),
+    Column("fingerprint", Text(40), nullable=False),
+    Column("at", BigInteger, nullable=False),
 )
 imports_table = Table(
     "imports",

@@ -144,4 +144,4 @@ def _parse_history(site: Site, text: str) -> Histories:
     for index in np.flatnonzero(rows == UNKNOWN)[:1]:
         find_item_row(site, ids[index], UNPROCESSABLE)
     last = dict.fromkeys(reversed(rows.tolist()))  # the last event with an item counts, as in every history
-    return Histories.of([list(reversed(last))])
+    return Histories.of([[row for row in reversed(last) if row < site.engine.n_trained]])

@@ -36,7 +36,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     """The best items for a history, for a user id, or by default for the visitor of this session."""
     asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
     found = site.engine.recommend_for(
-        state.history, k, model, rerank=asked, dismissed=state.dismissed, allowed=allowed.mask, explain=explain
+        state.history, k, model, rerank=asked, dismissed=state.unlisted, allowed=allowed.mask, explain=explain
     )
     texts = texts_for(request) if explain else None
     name = model or site.engine.default

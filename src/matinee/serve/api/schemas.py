@@ -1,9 +1,9 @@
 """Requests and answers of the API."""
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from matinee.ranking.explain import Method
 from matinee.recommender import Recommendation
@@ -32,6 +32,49 @@ class ItemOut(_Strict):
     genres: list[str]
     popularity: int
     """Training events."""
+    withdrawn: bool = False
+    """It is in no list and no search any more."""
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Line = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ItemIn(_Strict):
+    """An item as it is from now on. Fields that are left out are empty."""
+
+    title: Line
+    year: int | None = Field(None, ge=0, le=9999)
+    genres: list[Name] = Field([], max_length=50)
+    """Its categories."""
+    lists: dict[Name, Annotated[list[Line], Field(max_length=200)]] = Field({}, max_length=50)
+    """Words by the name of their column, such as people or tags."""
+    texts: dict[Name, Annotated[str, Field(max_length=100_000)]] = Field({}, max_length=50)
+    """Running text by the name of its column, such as a description."""
+    numbers: dict[Name, Annotated[float, Field(allow_inf_nan=False)]] = Field({}, max_length=50)
+    """Numbers by the name of their column, such as a price."""
+    link: str = Field("", max_length=2000, pattern=r"^(https?://[^\s]+)?$")
+    """Where more is said of it: http or https."""
+    picture: str = Field("", max_length=200)
+    """The name of a file in the site's folder of pictures."""
+
+    @field_validator("title", "genres", "lists", "texts")
+    @classmethod
+    def _has_letters(cls, value: Any) -> Any:  # noqa: ANN401 - a field of any type
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("it is blank")
+        if any(0xD800 <= ord(letter) < 0xE000 or letter == "\0" for letter in str(value)):
+            raise ValueError("it has letters that no text has")
+        return value
+
+
+class ItemKept(ItemOut):
+    """An item after it was added or changed."""
+
+    recommendable: bool
+    """Whether a served model predicts it from its features."""
+    notes: list[str]
+    """Sentences on what was kept but is not used."""
 
 
 Matched = Literal["title", "meaning", "popularity"]
@@ -182,6 +225,7 @@ def item_out(site: Site, row: int) -> ItemOut:
         year=site.catalogue.years[row] or None,
         genres=list(site.catalogue.genres[row]),
         popularity=int(site.engine.popularity[row]),
+        withdrawn=not site.is_listed(row),
     )
 
 

@@ -1,5 +1,7 @@
 """What people who liked a movie also liked, counted in the training data."""
 
+from copy import copy
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -32,19 +34,30 @@ class AlsoLiked:
         self._by_item = self._by_user.T.tocsr()
         self._n_people = np.diff(self._by_item.indptr)  # [I]
 
+    def of_site(self, site: Site) -> "AlsoLiked":
+        """The same for another catalogue."""
+        other = copy(self)
+        other._site = site
+        return other
+
     def n_people(self, item_row: int) -> int:
-        """How many people liked an item."""
-        return int(self._n_people[item_row])
+        """How many people liked an item in training."""
+        return int(self._n_people[item_row]) if item_row < len(self._n_people) else 0
 
     def recommend(self, item_row: int, k: int, excluded: set[int]) -> list[Recommendation]:
         """The k items with the largest share of people who liked this one too.
 
         Score: people who liked both / (people who liked the item + PRIOR_PEOPLE).
         """
+        listed = self._site.engine.now.listed
+        if not self.n_people(item_row):
+            return []
         starts = self._by_item.indptr
         users = self._by_item.indices[starts[item_row] : starts[item_row + 1]]
         both = np.bincount(self._by_user[users].indices, minlength=len(self._n_people))  # [I]
-        both[[item_row, *excluded]] = 0
+        both[[item_row, *(row for row in excluded if row < len(both))]] = 0
+        if listed is not None:
+            both[~listed[: len(both)]] = 0
         share = np.where(both >= LEAST, both / (self._n_people + PRIOR_PEOPLE), 0)
         rows = np.argsort(-share, kind="stable")[:k]
         ids = self._site.engine.items

@@ -21,7 +21,8 @@ CACHED_CARDS = 4096
 class Card:
     """A movie on a page.
 
-    value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event.
+    value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event; picture: the
+    address of the item's own, empty where a card is drawn.
     """
 
     item_row: int
@@ -33,6 +34,7 @@ class Card:
     url: str
     value: float | None = None
     kind: str = ""
+    picture: str = ""
     at: int = 0
     reasons: tuple["Card", ...] = ()
     liked: bool = False
@@ -106,5 +108,6 @@ class Cards:
             full_title=catalogue.titles[row] if is_movies else str(item_id),
             year=0 if str(year) in catalogue.titles[row] and not is_movies else year,
             genres=catalogue.genres[row],
+            picture=f"/picture/{quote(str(item_id), safe='')}" if self._site.picture_of(row) else "",
             url=f"/{'movie' if is_movies else 'item'}/{quote(str(item_id), safe='')}",
         )

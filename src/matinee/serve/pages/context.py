@@ -67,12 +67,13 @@ class PageContext:
 
 def page_context(request: Request) -> PageContext:
     """The context of a request, for error handlers, which have no dependencies."""
-    return PageContext(request, request.app.state.site, request.app.state.resources)
+    resources: PageResources = getattr(request.state, "resources", request.app.state.resources)
+    return PageContext(request, resources.site, resources)
 
 
 async def get_page(request: Request, site: CurrentSite) -> PageContext:
     """The context of the page."""
-    return PageContext(request, site, request.app.state.resources)
+    return PageContext(request, site, request.state.resources)
 
 
 Page = Annotated[PageContext, Depends(get_page)]

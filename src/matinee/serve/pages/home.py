@@ -32,7 +32,7 @@ def home(
     watched = visitor.watched
     items = page.site.for_you(visitor, FOR_YOU, model, rerank.asked) if watched else []
     engine, is_plain = page.site.engine, not rerank.on
-    n_changed = engine.n_changed(visitor.history, items, visitor.dismissed) if is_plain else None
+    n_changed = engine.n_changed(visitor.history, items, visitor.unlisted) if is_plain else None
     builder = ShelfBuilder(page)
     shelves = [shelf for shelf in _shelves(page, builder, items) if shelf.cards]
     all_starters = page.resources.starters

@@ -29,7 +29,7 @@ def model_list(
     """A model's list for a visitor. repeat: list what they watched too."""
     engine = site.engine
     if name not in engine.models:
-        excluded = visitor.dismissed if repeat else np.concatenate([visitor.history.items, visitor.dismissed])
+        excluded = visitor.dismissed if repeat else np.concatenate([visitor.history.items, visitor.unlisted])
         return engine.popular(k, allowed=engine.allowed(rerank, excluded))
     if repeat and visitor.watched:
         return engine.recommend_for(visitor.history, k, name, rerank=rerank, dismissed=visitor.dismissed, repeat=True)

@@ -41,8 +41,12 @@ def movie(
     list_id = page.impressions.add("similar", name, near)
     popularity, also_liked = site.engine.popularity, page.resources.also_liked
     events = int(popularity[row])
+    is_listed = site.is_listed(row)
     return page.respond(
         "movie.html",
+        200 if is_listed else 410,
+        withdrawn=not is_listed,
+        facts=site.facts_of(row),
         model=name,
         card=cards.card(row, watched),
         events=events,
@@ -56,6 +60,17 @@ def movie(
         fans=also_liked.n_people(row),
         n_watched=len(watched),
     )
+
+
+@router.get("/picture/{item_id:path}")
+def picture(site: CurrentSite, row: MovieRow) -> Response:
+    """The picture of an item, made small; its card if the file has broken since."""
+    name = site.picture_of(row)
+    small = site.pictures.small(name) if name else None
+    headers = {"Cache-Control": "private, max-age=3600"}
+    if small is None:
+        return Response(str(site.covers.draw(row)), media_type="image/svg+xml", headers=headers)
+    return Response(small, media_type="image/webp", headers=headers)
 
 
 class MarkForm(BaseModel):

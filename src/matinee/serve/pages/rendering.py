@@ -1,6 +1,7 @@
 """Templates, and what every template may use."""
 
 from collections.abc import Mapping
+from copy import copy
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -48,14 +49,21 @@ class Renderer:
             "models": site.engine.models,
             "similar_models": site.engine.similar_models,
             "default_model": site.engine.default,
-            "n_items": len(site.engine.items),
             "n_left_out": len(site.left_out),
         }
+        self._templates.globals["number_as_is"] = lambda number: f"{number:,.10g}"
         self._templates.filters["genre"] = _genre
+
+    def of_site(self, site: Site) -> "Renderer":
+        """The same for another catalogue."""
+        other = copy(self)
+        other._site = site
+        return other
 
     def render(self, template: str, texts: Texts, values: Mapping[str, Any]) -> str:
         """A template with its values, in a language."""
         shared = {
+            "n_items": self._site.n_items,
             "t": texts,
             "h": texts.html,
             "lang": texts.language,
@@ -63,9 +71,15 @@ class Renderer:
             "number": texts.number,
             "in_words": lambda name: texts.fill(self._model_cards[name].words_in(texts.language).words),
             "with_shared": partial(with_shared, texts),
-            "cover": lambda card: self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres))),
+            "cover": lambda card: self._cover(card, texts),
         }
         return self._templates.get_template(template).render(shared | dict(values))
+
+    def _cover(self, card: Card, texts: Texts) -> Markup:
+        """The item's picture, else its cover or card; hidden from screen readers, for the page names the item."""
+        if card.picture:
+            return Markup(self._templates.get_template("picture.html").render(card=card))
+        return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)))
 
     @pass_context
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:

@@ -1,7 +1,7 @@
 """What the pages of a site compute once, when the application is made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from matinee.models import model_class
@@ -29,6 +29,7 @@ class PageResources:
     starters: item rows to rate first; next_model: the best served model of what comes next, empty without one.
     """
 
+    site: Site
     renderer: Renderer
     cards: Cards
     model_cards: Mapping[str, ModelCard]
@@ -45,6 +46,7 @@ class PageResources:
         models = {name: type(artefact.model) for name, artefact in site.engine.artefacts.items()}
         model_cards = {name: model_card(model) for name, model in ({POPULAR: model_class(POPULAR)} | models).items()}
         return cls(
+            site=site,
             renderer=Renderer(site, model_cards),
             cards=Cards(site),
             model_cards=model_cards,
@@ -54,4 +56,16 @@ class PageResources:
             quality=ModelQuality(site.engine),
             next_model=best_next_model(site.engine),
             import_limit=RateLimit(site.options.ticks, IMPORTS, IMPORTS_SECONDS),
+        )
+
+    def of_site(self, site: Site) -> Self:
+        """The resources of a site with another catalogue, which share what was learned in training."""
+        return replace(
+            self,
+            site=site,
+            renderer=self.renderer.of_site(site),
+            cards=Cards(site),
+            starters=site.engine.starters(STARTERS * STARTER_PAGES),
+            trending=self.trending.of_site(site),
+            also_liked=self.also_liked.of_site(site),
         )

@@ -1,6 +1,7 @@
 """What is popular now: by the live log of the last weeks, and after that by the last year of the training data."""
 
 import threading
+from copy import copy
 
 import numpy as np
 
@@ -29,9 +30,16 @@ class Trending:
         self._lock = threading.Lock()
         self._read_at, self._rows = -1, self._by_data
 
+    def of_site(self, site: Site) -> "Trending":
+        """The same for another catalogue."""
+        other = copy(self)
+        other._site, other._read_at = site, -1
+        return other
+
     def recommend(self, k: int, excluded: set[int]) -> list[Recommendation]:
         """The k items watched most lately. Score: 1 / position, as two counts order them."""
-        first = self._current()[: k + len(excluded)].tolist()
+        listed, current = self._site.engine.now.listed, self._current()
+        first = (current if listed is None else current[listed[current]])[: k + len(excluded)].tolist()
         rows = [row for row in first if row not in excluded][:k]
         ids = self._site.engine.items
         return [Recommendation(row, ids.id(row), 1 / n, POPULAR) for n, row in enumerate(rows, start=1)]

@@ -1,0 +1,78 @@
+"""What the page of an item says beside its title: texts, lists, numbers and a link, cut to a sensible length."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from matinee.item_table import ItemTable
+
+MAX_TEXT, MAX_LINE, MAX_WORDS, MAX_COLUMNS = 2000, 200, 30, 12
+"""Letters of a text and of a word, words of a list, and columns of each kind that a page shows."""
+OF_THE_CARD = ("genres", "tags")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFacts:
+    """Names of columns with what they hold for an item; nothing is empty. link: http or https, or empty."""
+
+    texts: Sequence[tuple[str, str]] = ()
+    lists: Sequence[tuple[str, Sequence[str]]] = ()
+    numbers: Sequence[tuple[str, float]] = ()
+    link: str = ""
+    picture: str = ""
+
+
+def facts_of_row(table: ItemTable, row: int) -> ItemFacts:
+    """What a table says of a row."""
+    return _facts(
+        {name: column[row] for name, column in table.texts.items()},
+        {name: column[row] for name, column in table.lists.items()},
+        {name: float(column[row]) for name, column in table.numbers.items()},
+        table.links[row] if table.links else "",
+        table.pictures[row] if table.pictures else "",
+    )
+
+
+def facts_of(about: Mapping[str, Any]) -> ItemFacts:
+    """What is kept of a live item."""
+    texts, lists, numbers = (about.get(name, {}) for name in ("texts", "lists", "numbers"))
+    return _facts(texts, lists, numbers, about.get("link", ""), about.get("picture", ""))
+
+
+def _facts(
+    texts: Mapping[str, str],
+    lists: Mapping[str, Sequence[str]],
+    numbers: Mapping[str, float],
+    link: str,
+    picture: str,
+) -> ItemFacts:
+    shown = [(name, words) for name, words in lists.items() if words and name not in OF_THE_CARD]
+    return ItemFacts(
+        [(_cut(name, MAX_LINE), _cut(text, MAX_TEXT)) for name, text in texts.items() if text[:MAX_TEXT].strip()][
+            :MAX_COLUMNS
+        ],
+        [(_cut(name, MAX_LINE), [_cut(word, MAX_LINE) for word in words[:MAX_WORDS]]) for name, words in shown][
+            :MAX_COLUMNS
+        ],
+        [(_cut(name, MAX_LINE), number) for name, number in numbers.items() if math.isfinite(number)][:MAX_COLUMNS],
+        safe_link(link),
+        picture,
+    )
+
+
+def safe_link(link: str) -> str:
+    """A link to a page of http or https with a host; empty for anything else, such as javascript:."""
+    if len(link) > MAX_TEXT or not link.isprintable() or any(letter.isspace() for letter in link):
+        return ""
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return ""
+    return link if parts.scheme.lower() in ("http", "https") and parts.hostname and not parts.username else ""
+
+
+def _cut(text: str, longest: int) -> str:
+    text = text[: longest + 1].strip()
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
