@@ -62,6 +62,15 @@ def found(client: TestClient, query: str) -> list[str]:
     return [item["item_id"] for item in client.get("/api/v1/items", params={"query": query}).json()]
 
 
+def test_what_the_first_new_item_waits_for_is_made_ahead_where_a_key_may_add_items(shop: SiteClient) -> None:
+    assert shop.app.state.site.api_keys.has("admin")
+    content = shop.app.state.live._growth._content
+    deadline = time.monotonic() + 20
+    while content._prepared is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert content._prepared is not None
+
+
 def test_a_new_item_is_found_and_listed_at_once(shop: SiteClient) -> None:
     assert found(shop, "samovar") == []
     kept = put(shop, "new-1", **KETTLE)

@@ -135,11 +135,18 @@ def _new_app(site: Site) -> FastAPI:
 
 
 async def _follow(app: FastAPI) -> None:
-    """Show what other processes change in the catalogue, for as long as the application runs."""
+    """Show what other processes change in the catalogue, for as long as the application runs.
+
+    Where a key may add items, what the first one would wait for is made ahead.
+    """
+    is_prepared = False
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
         try:
             await run_in_threadpool(app.state.live.follow)
+            if not is_prepared and await run_in_threadpool(app.state.site.api_keys.has, "admin"):
+                await run_in_threadpool(app.state.live.prepare)
+                is_prepared = True
         except SQLAlchemyError:
             continue  # pages say that the database is down
 

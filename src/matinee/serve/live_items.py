@@ -7,6 +7,7 @@ assignment. Several processes over one database follow each other by its version
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ class LiveItems:
         self._growth = _Growth(artefacts)
         self._lock = threading.Lock()
         self._version = 0
+
+    def prepare(self) -> None:
+        """Make what the first new item would wait for: seconds of a processor. Later calls cost nothing."""
+        self._growth.prepare()
 
     @property
     def columns(self) -> Mapping[str, set[str]]:
@@ -117,6 +122,11 @@ class _Growth:
         self._changed: dict[int, Mapping[str, Any]] = {}
         self._mixing: FloatArray | None = None
         self.models: dict[str, Recommender[Any]] = {}
+
+    def prepare(self) -> None:
+        """Make the factor of the known items, if they have features."""
+        with suppress(MatineeError):
+            self._content.prepare()
 
     @property
     def parents(self) -> tuple[IntArray, FloatArray] | None:

@@ -60,6 +60,11 @@ class ApiKeys:
         """Every key, the oldest first."""
         return self._book.all()
 
+    def has(self, scope: Scope) -> bool:
+        """Whether any valid key has a scope."""
+        now = int(self._clock())
+        return any(key.allows(scope) and key.is_valid_at(now) for key in self._book.all())
+
     def revoke(self, key_id: str) -> None:
         """End a key. Raises UsageError if there is no such key, or it was revoked before."""
         if not self._book.revoke(key_id, int(self._clock())):
