@@ -55,7 +55,8 @@ def toy_encoder() -> ToyEncoder:
 def described_app(described_path: Path, tmp_path: Path, toy_encoder: ToyEncoder) -> FastAPI:
     """A site of movies with texts and this encoder."""
     app = create_app([described_path], db_url=f"sqlite:///{tmp_path}/site.db", clock=lambda: NOW, hasher=CHEAP)
-    app.state.site = replace(app.state.site, meaning=LiveMeaning(toy_encoder))
+    site = replace(app.state.site, meaning=LiveMeaning(toy_encoder))
+    app.state.site, app.state.resources = site, app.state.resources.of_site(site)
     return app
 
 

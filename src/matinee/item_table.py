@@ -1,7 +1,7 @@
 """What is known of items beside their events: titles, years, lists of words, texts, numbers, links and pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,27 @@ class ItemTable:
             _take(self.pictures, rows, "") if self.pictures else (),
         )
 
+    def with_rows(self, rows: IntArray, other: "ItemTable") -> "ItemTable":
+        """A copy in which n rows are those of another table, in the columns that this one has. rows: [n]."""
+        where, years = rows.tolist(), self.years.copy()
+        years[rows] = other.years
+        numbers = {name: column.copy() for name, column in self.numbers.items()}
+        for name, column in numbers.items():
+            column[rows] = other.numbers.get(name, np.nan)
+        empty_lists, empty_texts = ((),) * len(other), ("",) * len(other)
+        return replace(
+            self,
+            titles=_put(self.titles, where, other.titles),
+            years=years,
+            lists={
+                name: _put(column, where, other.lists.get(name, empty_lists)) for name, column in self.lists.items()
+            },
+            texts={
+                name: _put(column, where, other.texts.get(name, empty_texts)) for name, column in self.texts.items()
+            },
+            numbers=numbers,
+        )
+
     def filled_from(self, other: "ItemTable") -> "ItemTable":
         """The same items, with the columns and cells that only another table of the same items has."""
         return ItemTable(
@@ -100,6 +121,14 @@ def _merge(own: Mapping[str, Sequence[Any]], other: Mapping[str, Sequence[Any]])
     for name in own.keys() & other.keys():
         merged[name] = tuple(mine or theirs for mine, theirs in zip(own[name], other[name], strict=True))
     return merged
+
+
+def _put(column: Sequence[Any], rows: Sequence[int], cells: Sequence[Any]) -> tuple[Any, ...]:
+    """A column in which some rows have other cells."""
+    changed = list(column)
+    for row, cell in zip(rows, cells, strict=True):
+        changed[row] = cell
+    return tuple(changed)
 
 
 def _take(column: Sequence[Any], rows: IntArray, missing: object) -> tuple[Any, ...]:

@@ -1,11 +1,13 @@
 """Search by meaning: passages and their vectors, what is found, the site with it and without it."""
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 import matinee.serve.live_meaning
@@ -270,11 +272,32 @@ def test_an_added_item_is_found_by_meaning_and_only_it_is_embedded(
         {name: (*column, ()) for name, column in old.lists.items()},
         {"text": (*old.texts["text"], "A cook and a monster in the kitchen of a ship in space.")},
     )
-    live.update(added, np.append(popularity_of(described_movies), 0))
+    renewal = live.update(added, np.append(popularity_of(described_movies), 0))
+    assert renewal is not None
+    renewal.join()
     assert len(toy_encoder.embedded) == 1
     assert live.find("kitchen cook", 1) == [len(old)]
     live.update(added, np.append(popularity_of(described_movies), 0), np.arange(len(added)) < len(old))
     assert len(old) not in live.find("kitchen cook", 5)
+
+
+def test_a_site_finds_what_was_added_by_meaning_and_nothing_that_was_withdrawn(
+    described_app: FastAPI, described_client: TestClient
+) -> None:
+    def found() -> list[str]:
+        answer = described_client.get("/api/v1/items", params={"query": "kitchen creature"})
+        return [item["item_id"] for item in answer.json() if item["matched"] == "meaning"]
+
+    _, key = described_app.state.site.api_keys.create("test", ["admin"])
+    admin = {"Authorization": f"Bearer {key}"}
+    sent = {"title": "Galley (2026)", "texts": {"text": "A cook and a monster on a ship in space."}}
+    assert described_client.put("/api/v1/items/999999", json=sent, headers=admin).status_code == 201
+    until = time.monotonic() + 20
+    while "999999" not in map(str, found()) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert "999999" in map(str, found())
+    assert described_client.delete("/api/v1/items/999999", headers=admin).status_code == 204
+    assert "999999" not in map(str, found())
 
 
 def test_vectors_are_saved_beside_the_artefact_and_used_at_the_next_start(described_path: Path, tmp_path: Path) -> None:

@@ -197,6 +197,12 @@ class _Growth:
                 self.models[name] = with_unranked(model, n_items)
 
 
+def table_of(first: Artefact, items: Vocab, about: Mapping[int, Mapping[str, Any]]) -> ItemTable:
+    """What is known of all items as they are now. about: of changed and new items, by row."""
+    table = first.item_table.of_items(items)
+    return table.with_rows(np.array(list(about), dtype=np.int64), _table(list(about.values()), table))
+
+
 def _table(abouts: Sequence[Mapping[str, Any]], names: ItemTable) -> ItemTable:
     """New items as a table with the columns of the trained ones."""
     lists = {name: tuple(tuple(_list(about, name)) for about in abouts) for name in names.lists}

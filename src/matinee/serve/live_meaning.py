@@ -32,6 +32,7 @@ class LiveMeaning:
         self._encoder = use
         self._index: MeaningSearch | None = None
         self._withdrawn: frozenset[int] = frozenset()
+        self._wanted: tuple[ItemTable, IntArray] | None = None
         self._stopped, self._building = Event(), Lock()
 
     @property
@@ -54,16 +55,27 @@ class LiveMeaning:
         thread.start()
         return thread
 
-    def update(self, table: ItemTable, popularity: IntArray, listed: BoolArray | None = None) -> None:
-        """Take over added, changed and withdrawn items: what is new is embedded, about 0.1 s an item.
+    def update(self, table: ItemTable, popularity: IntArray, listed: BoolArray | None = None) -> Thread | None:
+        """Take over added, changed and withdrawn items: what is new is embedded in a thread, about 0.1 s an item.
 
         Rows and popularity are those of the site from now on; listed: [I], whether an item is found, None if all are.
-        New items are not found before there is an index; call it again then.
+        Withdrawn items are not found from now on; new ones once the thread is through, or the first index is there.
         """
         self._withdrawn = frozenset() if listed is None else frozenset(np.flatnonzero(~listed).tolist())
+        self._wanted = table, popularity
+        if self._index is None:
+            return None
+        thread = Thread(target=self._renew, name="items by meaning", daemon=True)
+        thread.start()
+        return thread
+
+    def _renew(self) -> None:
+        """Put an index of the items that were last given in the place of the one there is."""
         with self._building:
-            if self._index is not None:
-                self._index = MeaningSearch.of(table, popularity, self._encoder or encoder(), self._index.embeddings)
+            if self._index is None or self._wanted is None:
+                return  # another thread was as far
+            (table, popularity), self._wanted = self._wanted, None
+            self._index = MeaningSearch.of(table, popularity, self._encoder or encoder(), self._index.embeddings)
 
     def stop(self) -> None:
         """End the building of the index at the next batch."""
@@ -77,6 +89,7 @@ class LiveMeaning:
                 table, popularity = artefact.item_table, artefact.popularity
                 self._index = MeaningSearch.of(table, popularity, use, known, self._reporter())
             self._keep(artefact, known, self._index.embeddings)
+            self._renew()  # with what changed while it was built
         except _StoppedError:
             pass
         except MatineeError as error:

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from matinee.ranking.new_items import NewItems
 from matinee.recommender import Engine
 from matinee.serve.art.covers import Covers
+from matinee.serve.live_items import table_of
+from matinee.serve.meaning import has_texts
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
 from matinee.serve.transfer.importer import Importer
@@ -47,3 +49,5 @@ def renew(app: FastAPI, now: NewItems, about: Mapping[int, Mapping[str, Any]]) -
     site = replace(old, **parts_of_site(artefacts, old.database, old.wording, old.engine.default, now), about=about)
     site.importer.lock = old.importer.lock  # one import at a time
     app.state.site, app.state.resources = site, app.state.resources.of_site(site)
+    if has_texts(artefacts[0].item_table):
+        site.meaning.update(table_of(artefacts[0], now.items, about), site.engine.popularity, now.listed)
