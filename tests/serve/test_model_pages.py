@@ -15,7 +15,7 @@ from matinee.dataset import Dataset
 from matinee.serve.app import create_app
 from matinee.serve.pages.also_liked import LEAST, PRIOR_PEOPLE, AlsoLiked
 from matinee.serve.pages.model_quality import curves, model_scores, with_baselines
-from matinee.serve.pages.trending import DATA_DAYS, DAY, LIVE_DAYS, Trending
+from matinee.serve.pages.trending import DATA_DAYS, DAY, LEAST_PEOPLE, LIVE_DAYS, Trending
 from matinee.serve.site import Site
 from matinee.store.artefact import load, save
 from matinee.store.protocols import LiveEvent
@@ -164,14 +164,14 @@ def test_trending_movies_are_those_of_the_live_log_then_of_the_data(app: FastAPI
     rare, once, old = 7, 8, 9
     ids = {row: site.engine.items.id(row) for row in (rare, once, old)}
     long_ago = NOW - (LIVE_DAYS + 1) * DAY
-    site.log.append([LiveEvent(f"u{n}", ids[rare], "rating", 4, NOW - 5) for n in range(2)])
+    site.log.append([LiveEvent(f"u{n}", ids[rare], "rating", 4, NOW - 5) for n in range(LEAST_PEOPLE)])
     site.log.append([LiveEvent("u1", ids[once], "watched", 1, NOW - 4)])
     site.log.append([LiveEvent(f"u{n}", ids[old], "watched", 1, long_ago) for n in range(9)])
     site.log.append([LiveEvent(f"u{n}", ids[once], "click", 1, NOW - 4) for n in range(9)])
     trending = Trending(site)
     assert [item.item_row for item in trending.recommend(3, set())] == [rare, *(item.item_row for item in first[:2])]
     assert [item.item_row for item in trending.recommend(2, {rare})] == [item.item_row for item in first[:2]]
-    site.log.append([LiveEvent(f"u{n}", ids[once], "watched", 1, NOW - 3) for n in range(3)])
+    site.log.append([LiveEvent(f"u{n}", ids[once], "watched", 1, NOW - 3) for n in range(4)])
     assert trending.recommend(1, set())[0].item_row == rare  # read once a minute
     later = Trending(replace(site, clock=lambda: NOW + 60))
     assert later.recommend(1, set())[0].item_row == once
