@@ -177,7 +177,7 @@ def test_in_korean(browser: Browser, address: str) -> None:
     context = browser.new_context(locale="ko-KR")
     page, wrong = opened(context, address, "/sign-up?next=/account")
     page.get_by_label("이름").fill(f"영희 {token_hex(4)}")
-    page.get_by_label("비밀번호").fill("가나다라마바사")
+    page.get_by_label("비밀번호").fill("푸른 하늘 아래 강가")
     page.get_by_role("button", name="가입하기").click()
     expect(page.get_by_text("로그인한 기기")).to_be_visible()
     assert wrong == []
