@@ -41,6 +41,7 @@ from starlette.testclient import TestClient
 from faults_artefact import mounted
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.app import create_app, serve
+from matinee.serve.http.server import ServerSettings
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.database import Durability, SqlDatabase
 from matinee.store.protocols import LiveEvent
@@ -152,7 +153,7 @@ def fork_server(model: Path, db: Path, port: int) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            serve([model], port=port, db=f"sqlite:///{db}")
+            serve([model], ServerSettings(port=port), f"sqlite:///{db}")
         finally:
             os._exit(1)
     while os.waitpid(pid, os.WNOHANG)[0] == 0:

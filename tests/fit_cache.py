@@ -82,10 +82,17 @@ def fit_key(name: str, train: TrainingData, seed: int, settings: dict[str, Any])
     ):
         digest.update(np.ascontiguousarray(column).tobytes())
     digest.update(str(train.n_items).encode())
-    for module in sorted(dependencies(model_class(name).__module__)):
+    for module in sorted(dependencies_of_model(name, settings)):
         digest.update(module.encode())
         digest.update(source_of(module).read_bytes())
     return digest.hexdigest()
+
+
+def dependencies_of_model(name: str, settings: dict[str, Any]) -> frozenset[str]:
+    """The dependencies of a model, and of the model that makes its candidates if it has one."""
+    own = dependencies(model_class(name).__module__)
+    field = model_class(name).Config.model_fields.get("first_stage")
+    return own if field is None else own | dependencies_of_model(settings.get("first_stage", field.default), {})
 
 
 @cache

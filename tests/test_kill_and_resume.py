@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ FAMILIES = {
     "neumf": {"layers": 2, "dropout": 0.2, "batch_norm": True, "candidates": 6, "batch_size": 7},
     "mult-vae": {"batch_size": 3},
     "gru4rec": {"batch_size": 4},
+    "kprn": {},
 }
 """A model of each family that trains by epochs, with settings under which its state is more than its parameters."""
 
@@ -51,7 +53,7 @@ def test_every_family_that_trains_by_epochs_has_its_model() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kill"), list(zip(FAMILIES, [signal.SIGKILL, signal.SIGINT] * 3, strict=True)))
+@pytest.mark.parametrize(("name", "kill"), list(zip(FAMILIES, cycle([signal.SIGKILL, signal.SIGINT]), strict=False)))
 def test_killed_and_resumed_is_uninterrupted(name: str, kill: signal.Signals, tmp_path: Path) -> None:
     whole = fitted(name)
     checkpoint = tmp_path / "run.checkpoint"

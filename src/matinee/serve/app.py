@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -117,9 +117,11 @@ def _new_app(site: Site) -> FastAPI:
         meaning = app.state.site.meaning
         meaning.start(next(iter(site.engine.artefacts.values())))
         with GuestRetention(site.book, site.clock, site.options.guest_days):
-            following = asyncio.create_task(_follow(app))
+            ends = asyncio.Event()
+            following = asyncio.create_task(_follow(app, ends))
             yield
-            following.cancel()
+            ends.set()
+            await following  # it may be reading from the database, which is closed next
         meaning.stop()
         site.database.close()
 
@@ -134,20 +136,22 @@ def _new_app(site: Site) -> FastAPI:
     )
 
 
-async def _follow(app: FastAPI) -> None:
-    """Show what other processes change in the catalogue, for as long as the application runs.
+async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
+    """Show what other processes change in the catalogue, until the application ends.
 
     Where a key may add items, what the first one would wait for is made ahead.
     """
     is_prepared = False
     while True:
-        await asyncio.sleep(FOLLOW_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ends.wait(), FOLLOW_SECONDS)
+            return
         try:
             await run_in_threadpool(app.state.live.follow)
             if not is_prepared and await run_in_threadpool(app.state.site.api_keys.has, "admin"):
                 await run_in_threadpool(app.state.live.prepare)
                 is_prepared = True
-        except SQLAlchemyError:
+        except (SQLAlchemyError, MatineeError):
             continue  # pages say that the database is down
 
 
