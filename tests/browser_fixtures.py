@@ -73,9 +73,12 @@ def served(app: FastAPI) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium without a window; each test opens a context of its own."""
+    """Chromium without a window; each test opens a context of its own.
+
+    It ends with its file: while playwright runs, no other test of the process can run an event loop.
+    """
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     require(path is not None, "Chromium")
     with sync_playwright() as playwright:
