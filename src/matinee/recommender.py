@@ -26,6 +26,7 @@ from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
 from matinee.ranking.shared import Shared, SharedWords, word_of_path
 from matinee.store.artefact import Artefact
+from matinee.store.compatible import require_same_items
 from matinee.values import UNARY
 from matinee.vocab import UNKNOWN, Id
 
@@ -356,26 +357,3 @@ class Engine:
         stars = self.artefacts[name].model.value_map.stars_of(history.values[[event]])[0]
         is_liked = value == np.inf or bool(stars >= LIKED_STARS)
         return Reason(row, self.items.id(row), value if np.isfinite(value) else None, contribution, is_liked)
-
-
-def require_same_items(artefacts: Sequence[Artefact]) -> None:
-    """Raises MatineeError unless all artefacts have the same items in the same rows, and names of their own."""
-    if not artefacts:
-        raise MatineeError("a site needs at least one artefact; make one with `matinee train ease`")
-    first = artefacts[0]
-    for position, artefact in enumerate(artefacts):
-        if any(other.name == artefact.name for other in artefacts[:position]):
-            raise MatineeError(f"two artefacts hold the model {artefact.name!r}; serve one of them ({artefact.path})")
-        if not np.array_equal(artefact.items.ids, first.items.ids) or _fingerprint(artefact) != _fingerprint(first):
-            raise MatineeError(
-                f"{artefact.path} ({artefact.name}) was fitted on other data ({_data(artefact)}) than {first.path} "
-                f"({first.name}, {_data(first)}); train them on the same data"
-            )
-
-
-def _data(artefact: Artefact) -> str:
-    return f"{artefact.manifest.get('data', {}).get('name', '?')}, fingerprint {_fingerprint(artefact)}"
-
-
-def _fingerprint(artefact: Artefact) -> str:
-    return str(artefact.manifest.get("data", {}).get("fingerprint", "?"))

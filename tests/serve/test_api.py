@@ -168,6 +168,7 @@ def test_health(client: TestClient, app: FastAPI) -> None:
         "lists_dropped": 0,
         "models": ["popularity", "item-knn", "ease"],
         "items": ready.json()["items"],
+        "version": None,
     }
 
 

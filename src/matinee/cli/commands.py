@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, data, keys, lists, models, site
+from matinee.cli import backup, data, keys, lists, models, site, versions
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -22,7 +22,7 @@ app.add_typer(data.app, name="data")
 app.command()(models.train)
 app.command()(models.evaluate)
 app.command()(models.compare)
-app.command()(models.models)
+app.add_typer(versions.app, name="models")
 app.command()(lists.recommend)
 app.command()(lists.similar)
 app.command("map")(lists.map_)

@@ -21,8 +21,8 @@ def model_of(path: Path) -> str | None:
 
 def artefact_findings(paths: Sequence[Path]) -> Iterator[Finding]:
     """Check each artefact, by default all in `artefacts`: it loads, and was fitted on the same data as the first."""
-    from matinee.recommender import require_same_items
     from matinee.store.artefact import load
+    from matinee.store.compatible import require_same_items
 
     chosen = list(paths) or [manifest.parent for manifest in sorted(Path("artefacts").glob("*/manifest.json"))]
     first = None

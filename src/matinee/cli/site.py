@@ -6,6 +6,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, table
 from matinee.cli.server_options import Database, Port, server_options
 from matinee.config import Experiment
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 from matinee.folders import cache_folder, demo_folder, has_home
 
 if TYPE_CHECKING:
@@ -78,13 +79,24 @@ def demo(
 def serve(
     settings: "ServerSettings",
     options: "SiteOptions",
-    artefacts: list[Path] = typer.Argument(..., metavar="ARTEFACT...", help="Folders that `matinee train` wrote."),
+    artefacts: list[Path] = typer.Argument(
+        None, metavar="[ARTEFACT...]", help="Folders that `matinee train` wrote.", show_default=False
+    ),
+    registry: Path | None = typer.Option(
+        None, "--registry", metavar="DIR", help="Serve the current version of a registry, and follow its promotions."
+    ),
     db: str = Database,
 ) -> None:
-    """Serve artefacts as a site and an API; the first one makes the default list."""
+    """Serve artefacts, or a registry, as a site and an API; the first artefact makes the default list."""
     from matinee.serve.app import serve as serve_site
 
-    serve_site(artefacts, settings, db, _announce, default=model_of(artefacts[0]), options=options)
+    given = artefacts or []
+    if bool(given) == (registry is not None):
+        raise UsageError(
+            "give artefacts or --registry, not both" if given else "give artefacts to serve, or --registry DIR"
+        )
+    default = model_of(given[0]) if given else None
+    serve_site(given, settings, db, _announce, default=default, options=replace(options, registry=registry))
 
 
 def doctor(

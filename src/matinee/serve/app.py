@@ -41,6 +41,7 @@ from matinee.serve.renewal import parts_of_site, renew
 from matinee.serve.retention import GuestRetention
 from matinee.serve.site import Site
 from matinee.serve.startup import WaitingApp, load_compatible
+from matinee.serve.versions import ServedVersion, follow_versions
 from matinee.serve.wording import Wording, wording_of
 from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
@@ -75,18 +76,22 @@ def create_app(
     Raises MatineeError if an artefact or the database cannot be used, or the artefacts were fitted on different data.
     """
     paths = [Path(path) for path in artefact_paths]
-    artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
+    version = ServedVersion(options.registry) if options.registry else None
+    if version is not None:
+        artefacts, left_out, default = version.artefacts, list[str](), default or version.artefacts[0].name
+    else:
+        artefacts, left_out = ([load(path) for path in paths], []) if strict else load_compatible(paths)
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
     site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher, options=options)
-    return app_of(replace(site, left_out=tuple(left_out)))
+    return app_of(replace(site, left_out=tuple(left_out)), version)
 
 
-def app_of(site: Site) -> FastAPI:
-    """The application over the services of a site."""
+def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
+    """The application over the services of a site. version: of a registry, which it follows."""
     options = site.options
     app = _new_app(site)
-    app.state.site = site
+    app.state.site, app.state.version = site, version
     app.state.texts = texts_of(site.wording)
     app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
@@ -118,7 +123,7 @@ def _new_app(site: Site) -> FastAPI:
         meaning.start(next(iter(site.engine.artefacts.values())))
         with GuestRetention(site.book, site.clock, site.options.guest_days):
             ends = asyncio.Event()
-            following = asyncio.create_task(_follow(app, ends))
+            following = asyncio.gather(_follow(app, ends), _follow_versions(app, ends))
             yield
             ends.set()
             await following  # it may be reading from the database, which is closed next
@@ -134,6 +139,12 @@ def _new_app(site: Site) -> FastAPI:
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
     )
+
+
+async def _follow_versions(app: FastAPI, ends: asyncio.Event) -> None:
+    """Serve what is promoted in the registry, if the site has one, until the application ends."""
+    if app.state.version is not None:
+        await follow_versions(app.state.version, app.state.live.serve, ends)
 
 
 async def _follow(app: FastAPI, ends: asyncio.Event) -> None:

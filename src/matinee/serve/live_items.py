@@ -30,24 +30,51 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 class LiveItems:
     """Follows the live items of a database.
 
-    artefacts: of the site; on_change: gets the catalogue as it is now, and what is kept of changed and new items.
+    artefacts: of the site; on_change: gets them, the catalogue as it is now, and what is kept of changed and new items.
     """
 
     def __init__(
         self,
         artefacts: Sequence[Artefact],
         book: LiveItemBook,
-        on_change: Callable[[NewItems, Mapping[int, Mapping[str, Any]]], None],
+        on_change: Callable[[Sequence[Artefact], NewItems, Mapping[int, Mapping[str, Any]]], None],
     ) -> None:
-        self._first, self._book, self._on_change = artefacts[0], book, on_change
-        self.fingerprint = str(self._first.manifest.get("data", {}).get("fingerprint", ""))
-        self._growth = _Growth(artefacts)
+        self._book, self._on_change = book, on_change
+        self._artefacts, self._growth = artefacts, _Growth(artefacts)
         self._lock = threading.Lock()
         self._version = 0
 
     def prepare(self) -> None:
         """Make what the first new item would wait for: seconds of a processor. Later calls cost nothing."""
         self._growth.prepare()
+
+    @property
+    def _first(self) -> Artefact:
+        return self._artefacts[0]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data behind the models that are served."""
+        return str(self._first.manifest.get("data", {}).get("fingerprint", ""))
+
+    def serve(self, artefacts: Sequence[Artefact]) -> None:
+        """Put the artefacts of another version in the place of those that are served, with the live items over them.
+
+        What takes long is made before; requests in progress keep the old ones. If it fails, all is as it was.
+        """
+        growth = _Growth(artefacts)
+        if self._growth.parents is not None:
+            growth.prepare()
+        with self._lock:
+            before = self._artefacts, self._growth
+            self._artefacts, self._growth = artefacts, growth
+            try:
+                version = self._book.version()
+                self._show(self._book.all())
+            except BaseException:
+                self._artefacts, self._growth = before
+                raise
+            self._version = version
 
     @property
     def columns(self) -> Mapping[str, set[str]]:
@@ -84,7 +111,7 @@ class LiveItems:
             for item, row in zip(kept, rows, strict=True)
             if row == UNKNOWN and item.about and is_id(item.item_id, trained)
         }
-        changed = {row: item.about for item, row in known if item.about and item.fingerprint == self.fingerprint}
+        changed = {row: item.about for item, row in known if item.about and self._is_newer(item)}
         order = self._growth.grow(new, changed)
         items = GrownVocab.grow(trained, [int(item_id) if trained.numeric else item_id for item_id in order])
         about = changed | {len(trained) + n: new[item_id] for n, item_id in enumerate(order)}
@@ -98,7 +125,12 @@ class LiveItems:
             None if listed.all() else listed,
             self._growth.parents,
         )
-        self._on_change(now, about)
+        self._on_change(self._artefacts, now, about)
+
+    def _is_newer(self, item: LiveItem) -> bool:
+        """Whether a trained item was changed since the artefacts' data was read."""
+        read_at = self._first.manifest.get("items_read_at")
+        return item.fingerprint == self.fingerprint or (read_at is not None and item.at >= read_at)
 
 
 def is_id(text: str, trained: Vocab) -> bool:

@@ -69,6 +69,24 @@ class LiveMeaning:
         thread.start()
         return thread
 
+    def of_version(
+        self, artefact: Artefact, table: ItemTable | None, popularity: IntArray, listed: BoolArray | None
+    ) -> "LiveMeaning":
+        """The search of a site with another version's rows: texts that are embedded already are not embedded again.
+
+        table: of all items as they are now, None without texts; the others as of `update`.
+        """
+        found = LiveMeaning(self._encoder)
+        found._stopped = self._stopped
+        found._withdrawn = frozenset() if listed is None else frozenset(np.flatnonzero(~listed).tolist())
+        if table is not None and self._index is not None:
+            use = self._encoder or encoder()
+            found._index = MeaningSearch.of(table, popularity, use, self._index.embeddings)
+        elif table is not None:
+            found._wanted = table, popularity
+            found.start(artefact)
+        return found
+
     def _renew(self) -> None:
         """Put an index of the items that were last given in the place of the one there is."""
         with self._building:

@@ -23,6 +23,7 @@ class SiteOptions:
     durability: `full`, or `normal`, of what people say; see `SqlDatabase`;
     noun: what items are called, as `Noun.parse` reads it, in place of the data's own;
     pictures: the folder of the files that a column of pictures names;
+    registry: the folder of the versions that the site serves and follows, in place of artefacts;
     ticks: seconds of a clock that is never set back, for limits.
     """
 
@@ -33,6 +34,7 @@ class SiteOptions:
     durability: Durability = "full"
     noun: str | None = None
     pictures: Path | None = None
+    registry: Path | None = None
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

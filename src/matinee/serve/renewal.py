@@ -1,9 +1,10 @@
-"""The parts of a site that depend on its catalogue, made at the start and again when items come, change or go."""
+"""The parts of a site that depend on its catalogue, made at the start and again when items or versions change."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
 
 from matinee.ranking.new_items import NewItems
@@ -11,6 +12,7 @@ from matinee.recommender import Engine
 from matinee.serve.art.covers import Covers
 from matinee.serve.live_items import table_of
 from matinee.serve.meaning import has_texts
+from matinee.serve.pages.resources import PageResources
 from matinee.serve.search import TitleSearch
 from matinee.serve.site import Site
 from matinee.serve.transfer.importer import Importer
@@ -18,6 +20,8 @@ from matinee.serve.wording import Wording
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.sql import EXTREMES, SqlEvents
+
+WARM_UP_K = 10
 
 
 def parts_of_site(
@@ -42,12 +46,33 @@ def parts_of_site(
     }
 
 
-def renew(app: FastAPI, now: NewItems, about: Mapping[int, Mapping[str, Any]]) -> None:
-    """Put a site over the catalogue as it is now in the place of an application's site."""
+def renew(app: FastAPI, artefacts: Sequence[Artefact], now: NewItems, about: Mapping[int, Mapping[str, Any]]) -> None:
+    """Put a site over these artefacts and the catalogue as it is now in the place of an application's site.
+
+    Requests take the site from the resources, once, so that an answer is of one version. Only LiveItems calls this, one
+    change at a time.
+    """
     old: Site = app.state.site
-    artefacts = list(old.engine.artefacts.values())
-    site = replace(old, **parts_of_site(artefacts, old.database, old.wording, old.engine.default, now), about=about)
+    is_version = artefacts[0] is not next(iter(old.engine.artefacts.values()))
+    default = old.engine.default if any(each.name == old.engine.default for each in artefacts) else None
+    site = replace(old, **parts_of_site(artefacts, old.database, old.wording, default, now), about=about)
     site.importer.lock = old.importer.lock  # one import at a time
-    app.state.site, app.state.resources = site, app.state.resources.of_site(site)
-    if has_texts(artefacts[0].item_table):
-        site.meaning.update(table_of(artefacts[0], now.items, about), site.engine.popularity, now.listed)
+    table = table_of(artefacts[0], now.items, about) if has_texts(artefacts[0].item_table) else None
+    if is_version:
+        found = old.meaning.of_version(artefacts[0], table, site.engine.popularity, now.listed)
+        site = replace(site, meaning=found)
+        resources = replace(PageResources.of(site), import_limit=app.state.resources.import_limit)
+        _warm_up(site)
+    else:
+        resources = app.state.resources.of_site(site)
+    app.state.resources, app.state.site = resources, site
+    if table is not None and not is_version:
+        site.meaning.update(table, site.engine.popularity, now.listed)
+
+
+def _warm_up(site: Site) -> None:
+    """Make a list with reasons by each model, so that the first visitor of a version waits for nothing."""
+    first = next(iter(site.engine.artefacts.values()))
+    history = first.known.of_rows(np.unique(first.known.events.user_rows)[:1])
+    for name in site.engine.artefacts if len(history) else ():
+        site.engine.recommend_for(history, WARM_UP_K, name)

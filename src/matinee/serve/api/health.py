@@ -2,10 +2,11 @@
 
 from anyio import CapacityLimiter, move_on_after, to_thread
 from anyio.lowlevel import RunVar
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from matinee.serve.api.schemas import Health
 from matinee.serve.dependencies import CurrentSite
+from matinee.serve.versions import ServedVersion
 from matinee.store.protocols import DatabaseState
 
 CHECK_SECONDS = 2.0
@@ -26,17 +27,21 @@ async def live() -> Health:
 
 @router.get("/health")
 @router.get("/health/ready")
-async def ready(response: Response, site: CurrentSite) -> Health:
+async def ready(request: Request, response: Response, site: CurrentSite) -> Health:
     """Whether lists are served: ready, degraded (nothing can be written, why), or not ready, with a 503."""
     state = await _state(site)
+    version: ServedVersion | None = request.app.state.version
+    refused = [version.refused] if version is not None and version.refused else []
+    is_whole = state.is_writable and not refused
     response.status_code = 200 if state.is_readable else 503
     return Health(
-        status="ready" if state.is_readable and state.is_writable else "degraded" if state.is_readable else "not ready",
-        why=list(state.why),
+        status="ready" if state.is_readable and is_whole else "degraded" if state.is_readable else "not ready",
+        why=[*state.why, *refused],
         lists_waiting=len(site.database.later),
         lists_dropped=site.database.later.dropped,
         models=list(site.engine.models),
         items=len(site.engine.items),
+        version=None if version is None else version.number,
     )
 
 

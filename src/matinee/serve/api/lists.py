@@ -46,6 +46,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     return ListOut(
         list_id=list_id,
         model=name,
+        version=site.engine.version(found[0].model if found else name),
         history_length=len(state.history.items),
         items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
         notes=list(allowed.notes) or None,
@@ -57,7 +58,8 @@ def similar(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None
     """The items that a model finds most similar; fewer than k if only those have a positive similarity."""
     found = site.engine.similar(row, k, model)
     items = [recommendation_out(site, item, rank) for rank, item in enumerate(found, start=1)]
-    return ListOut(list_id=new_list_id(), model=model or site.engine.similar_default, items=items)
+    name = model or site.engine.similar_default
+    return ListOut(list_id=new_list_id(), model=name, version=site.engine.version(name), items=items)
 
 
 @router.get("/api/v1/items/{item_id:path}/counterfactual")

@@ -129,6 +129,8 @@ class ListOut(_Strict):
 
     list_id: str
     model: str
+    version: str
+    """Of the artefact that made the list."""
     history_length: int | None = None
     items: list[RecommendationOut]
     notes: list[str] | None = None
@@ -207,7 +209,7 @@ class Health(_Strict):
     """The state of the site."""
 
     status: Literal["alive", "ready", "degraded", "not ready"]
-    """degraded: lists are served, but nothing can be written."""
+    """degraded: lists are served, but nothing can be written, or a promoted version is refused."""
     why: list[str] = []
     lists_waiting: int = 0
     """Displayed lists that are not logged yet."""
@@ -215,6 +217,8 @@ class Health(_Strict):
     """Displayed lists since the start that were never logged, because the database could not be written."""
     models: list[str] = []
     items: int = 0
+    version: int | None = None
+    """Of the registry, if the site serves one; another that was promoted and refused is in `why`."""
 
 
 def item_out(site: Site, row: int) -> ItemOut:
