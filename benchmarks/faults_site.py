@@ -1,6 +1,9 @@
 """Faults while people write to the site: kills, power cuts, a full disk, a lock, a clock that is set back.
 
-    python benchmarks/faults_site.py > benchmarks/faults_site.json
+    python benchmarks/faults_site.py [PART...] [--out benchmarks/faults_site.json]
+
+With `--out` each part is stored as soon as it ends, beside what the file holds of others; kills are added to those that
+are there, every 50, so that 1,000 can be made in several runs. Without, one JSON object is printed at the end.
 
 kills: SIGKILL of the server at random moments while clients write; what was not answered is sent again under its id.
 cuts: the writes and syncs of a process that appends events are recorded (needs strace); the state after a power cut has
@@ -49,6 +52,8 @@ from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 
 CLIENTS, ITEM, USERS = 4, 1, 20
+KILLS_AT_ONCE = 50
+"""Kills on one database, before its events are counted."""
 SECTOR = 512
 CHECKPOINT_PAGES = "40"
 """So that the short record of a power cut holds checkpoints too."""
@@ -169,9 +174,14 @@ def kills(n: int, rng: random.Random) -> dict[str, Any]:
     """SIGKILL of the server under load, n times on one database."""
     with tempfile.TemporaryDirectory() as folder:
         model, db, port = artefact(Path(folder)), Path(folder) / "site.db", free_port()
-        load = Load(port, new_key(db))
+        load, slowest = Load(port, new_key(db)), 0.0
         for _ in range(n):
+            begun = time.monotonic()
             pid = fork_server(model, db, port)
+            state = json.loads(get(port, "/health")[1])["status"]
+            if state != "ready":
+                raise SystemExit(f"after a kill the site is {state}")
+            slowest = max(slowest, round(time.monotonic() - begun, 2))
             load.start()
             time.sleep(rng.uniform(0, 0.25))
             os.kill(pid, signal.SIGKILL)
@@ -182,7 +192,8 @@ def kills(n: int, rng: random.Random) -> dict[str, Any]:
         load.stop()  # sends what is left
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        return {"kills": n, "sent": len(load.sent)} | outcome(db, load.acknowledged)
+        about = {"kills": n, "slowest_seconds_until_ready": slowest, "sent": len(load.sent)}
+        return about | outcome(db, load.acknowledged)
 
 
 def append_for_ever(db: str, durability: Durability, seconds: float) -> None:
@@ -478,34 +489,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     can_mount = os.geteuid() == 0 and all(map(shutil.which, ("losetup", "mkfs.ext4")))
     can_trace = shutil.which("strace") is not None
-    for name, n in {
-        "kills": 1000,
-        "cuts": 50 if can_trace else 0,
-        "disks": 20 if can_mount else 0,
-        "clock": 400,
-    }.items():
+    numbers = {"kills": 1000, "cuts": 50 if can_trace else 0, "disks": 20 if can_mount else 0, "clock": 400, "full": 1}
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help="kills, lock, cuts, disks, full or clock; default: all"
+    )
+    for name, n in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=n, help=f"default: {n}")
     parser.add_argument("--lock", type=float, default=30, help="seconds")
     parser.add_argument("--record", type=float, default=4, help="seconds of load that are recorded for the cuts")
-    parser.add_argument("--full", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
-    rng = random.Random(options.seed)
-    found: dict[str, Any] = {"seed": options.seed}
-    if options.kills:
-        found["kills"] = kills(options.kills, rng)
-    if options.lock:
-        found["lock"] = lock(options.lock)
-    for durability in ("full", "normal"):
-        if options.cuts:
-            found[f"cuts, {durability}"] = cuts(options.cuts, rng, durability, options.record)
-        if options.disks:
-            found[f"disks, {durability}"] = disks(options.disks, rng, durability)
-    if options.full:
-        found["full"] = full()
-    if options.clock:
-        found["clock"] = clock(options.clock, rng)
-    print(json.dumps(found, indent=2))
+    found: dict[str, Any] = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
+    for name, result in results(options, random.Random(options.seed)):
+        if options.out and name == "kills":
+            before = found.get(name, {})
+            added = {key: before.get(key, 0) + value for key, value in result.items()}
+            slowest = {key: max(before.get(key, 0), value) for key, value in result.items() if "slowest" in key}
+            result = added | slowest
+        found[name] = result | {"seed": options.seed}
+        print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
+        if options.out:
+            options.out.write_text(json.dumps(found, indent=2) + "\n")
+    if not options.out:
+        print(json.dumps(found, indent=2))
+
+
+def results(options: argparse.Namespace, rng: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each part that is asked for, with its result; kills in parts of KILLS_AT_ONCE."""
+
+    def n_of(name: str) -> Any:  # noqa: ANN401 - a number or seconds
+        return getattr(options, name) if not options.parts or name in options.parts else 0
+
+    for start in range(0, n_of("kills"), KILLS_AT_ONCE):
+        yield "kills", kills(min(KILLS_AT_ONCE, options.kills - start), rng)
+    if seconds := n_of("lock"):
+        yield "lock", lock(seconds)
+    durabilities: tuple[Durability, ...] = ("full", "normal")
+    for durability in durabilities:
+        if n := n_of("cuts"):
+            yield f"cuts, {durability}", cuts(n, rng, durability, options.record)
+        if n := n_of("disks"):
+            yield f"disks, {durability}", disks(n, rng, durability)
+    if n_of("full"):
+        yield "full", full()
+    if n := n_of("clock"):
+        yield "clock", clock(n, rng)
 
 
 if __name__ == "__main__":
