@@ -518,7 +518,7 @@ def main() -> None:
 def results(options: argparse.Namespace, rng: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each part that is asked for, with its result; kills in parts of KILLS_AT_ONCE."""
 
-    def n_of(name: str) -> Any:  # noqa: ANN401 - a number or seconds
+    def n_of(name: str) -> Any:
         return getattr(options, name) if not options.parts or name in options.parts else 0
 
     for start in range(0, n_of("kills"), KILLS_AT_ONCE):
