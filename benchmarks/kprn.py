@@ -1,6 +1,8 @@
 """KPRN on one core: quality against its first stage, by what its graph has, and what it costs.
 
-Prints one JSON object; `python benchmarks/kprn.py small b paths` runs some parts only. Seconds are processor time.
+`python benchmarks/kprn.py small b paths` runs some parts only. Outcomes stand in kprn.json as soon as they are
+measured; what is there is not measured again, so a run that was stopped goes on. `--rows 1` measures one row of
+`small` or `b` (4 minutes each on `b`). Seconds are processor time.
 
     small  movielens-small-2018 with its tags, random 70/15/15, test: EASE, BPR, three seeds of kprn, and kprn without
            tags, without genres, without other users
@@ -9,9 +11,9 @@ Prints one JSON object; `python benchmarks/kprn.py small b paths` runs some part
     cost   a visitor's list on B, p50 and p99 of 300; paths a second
 """
 
+import argparse
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -33,6 +35,7 @@ from matinee.training.run import Run
 from matinee.workflow import graph_of
 
 os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+OUT = Path(__file__).with_suffix(".json")
 SEEDS = (1, 2, 3)
 PEOPLE = ("directed_by", "starring", "written_by")
 B = {"first_settings": {"l2": 500}, "l2": 1.0}
@@ -64,18 +67,38 @@ def measured(model: Recommender[Any], cut: Split, train: TrainingData, seed: int
     return found | ({"mix": fitted.mix} if isinstance(fitted, KPRN) else {})
 
 
-def quality(name: str) -> dict[str, Any]:
-    """The rows of a data set."""
+def quality(name: str, most: int) -> dict[str, Any]:
+    """The rows of a data set, measured and stored one by one, but for those that are stored: at most `most`."""
     (cut, train), settings = prepared(name), B if name == "b" else {}
-    rows = {"ease": [measured(create("ease", **settings.get("first_settings", {})), cut, train, 1)]}
-    rows["bpr"] = [measured(create("bpr", **BPR.get(name, {})), cut, train, 1)]
-    rows["kprn"] = [measured(create("kprn", **settings), cut, train, seed) for seed in SEEDS]
+    rows: list[tuple[str, str, int, dict[str, Any], tuple[str, ...]]] = [
+        ("ease", "ease", 1, settings.get("first_settings", {}), ()),
+        ("bpr", "bpr", 1, BPR.get(name, {}), ()),
+        *(("kprn", "kprn", seed, settings, ()) for seed in SEEDS),
+    ]
     for label, relations in ABLATIONS[name].items():
         own = settings | ({"user_paths": False} if label == "without users" else {})
-        less = replace(train, graph=train.graph.without(*relations)) if train.graph else train
-        rows[label] = [measured(create("kprn", **own), cut, less, 1)]
-        print(name, label, rows[label], file=sys.stderr, flush=True)
-    return rows
+        rows.append((label, "kprn", 1, own, relations))
+    for label, model, seed, own, relations in rows:
+        stored = _stored().get(name, {}).get(label, [])
+        if most == 0 or any(row["seed"] == seed for row in stored):
+            continue
+        less = replace(train, graph=train.graph.without(*relations)) if train.graph and relations else train
+        _store(name, label, [*stored, measured(create(model, **own), cut, less, seed)])
+        most -= 1
+    return _stored().get(name, {})
+
+
+def _stored() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
+    return found
+
+
+def _store(part: str, label: str, value: object) -> None:
+    """Add an outcome to kprn.json and say it."""
+    found = _stored()
+    found.setdefault(part, {})[label] = value
+    OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(part, label, json.dumps(value), flush=True)
 
 
 def forms() -> dict[str, Any]:
@@ -116,7 +139,19 @@ def _rate(model: KPRN, train: TrainingData) -> dict[str, float]:
     return {"paths": len(paths), "paths_per_second": round(len(paths) / (process_time() - started))}
 
 
+def main() -> None:
+    """Run the parts that the command line names."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("parts", nargs="*", default=["small", "b", "paths", "cost"])
+    options.add_argument("--rows", type=int, default=-1, help="measure at most so many rows of `small` and of `b`")
+    chosen = options.parse_args()
+    for part in chosen.parts:
+        if part in ABLATIONS:
+            quality(part, chosen.rows)
+        elif part not in _stored():
+            for label, value in {"paths": forms, "cost": cost}[part]().items():
+                _store(part, label, value)
+
+
 if __name__ == "__main__":
-    parts = {"small": lambda: quality("small"), "b": lambda: quality("b"), "paths": forms, "cost": cost}
-    for part in sys.argv[1:] or list(parts):
-        print(json.dumps({part: parts[part]()}), flush=True)
+    main()
