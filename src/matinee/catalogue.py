@@ -68,8 +68,8 @@ class Catalogue:
         """Whether an item has a genre. [I, G], columns as in genre_names."""
         column_of = {genre: column for column, genre in enumerate(self.genre_names)}
         matrix = np.zeros((len(self), len(column_of)), dtype=bool)
-        for row, genres in enumerate(self.genres):
-            matrix[row, [column_of[genre] for genre in genres]] = True
+        rows = np.repeat(np.arange(len(self)), [len(genres) for genres in self.genres])
+        matrix[rows, [column_of[genre] for genres in self.genres for genre in genres]] = True
         return matrix
 
     def row_of_title(self, title: str) -> int:

@@ -263,22 +263,33 @@ def test_an_added_item_is_found_by_meaning_and_only_it_is_embedded(
     assert thread is not None
     thread.join()
     toy_encoder.embedded.clear()
-    old = described_movies.item_table
-    ids = Vocab([*old.items.ids.tolist(), 999_999])
-    added = ItemTable(
-        ids,
-        (*old.titles, "Galley (2026)"),
-        np.append(old.years, 2026),
-        {name: (*column, ()) for name, column in old.lists.items()},
-        {"text": (*old.texts["text"], "A cook and a monster in the kitchen of a ship in space.")},
-    )
-    renewal = live.update(added, np.append(popularity_of(described_movies), 0))
+    old, text = described_movies.item_table, "A cook and a monster in the kitchen of a ship in space."
+    added = ItemTable(Vocab(np.array([999_999])), ("Galley (2026)",), np.array([2026]), {}, {"text": (text,)})
+    changed, popularity = (np.array([len(old)]), added), np.append(popularity_of(described_movies), 0)
+    renewal = live.update(changed, popularity)
     assert renewal is not None
     renewal.join()
     assert len(toy_encoder.embedded) == 1
     assert live.find("kitchen cook", 1) == [len(old)]
-    live.update(added, np.append(popularity_of(described_movies), 0), np.arange(len(added)) < len(old))
+    live.update(changed, popularity, np.arange(len(old) + 1) < len(old))
     assert len(old) not in live.find("kitchen cook", 5)
+
+
+def test_an_index_that_grew_finds_as_one_that_was_built_whole(
+    described_movies: Dataset, toy_encoder: ToyEncoder
+) -> None:
+    table, popularity = described_movies.item_table, popularity_of(described_movies)
+    first = np.arange(len(table) - 3)
+    start = MeaningSearch.of(table.of_items(table.items.take(first)), popularity[first], toy_encoder)
+    rows = np.array([5, *range(len(first), len(table))])
+    grown = start.with_items(rows, table.of_items(Vocab(table.items.ids[rows])), popularity)
+    whole = MeaningSearch.of(table, popularity, toy_encoder)
+    np.testing.assert_array_equal(grown.embeddings.keys, whole.embeddings.keys)
+    for query in ("monster in space", "a ship that sinks", "friends and toys", "kitchen cook"):
+        assert grown.find(query, 10) == whole.find(query, 10)
+        np.testing.assert_allclose(grown._shared_words(query), whole._shared_words(query), atol=1e-6)
+    nothing = grown.with_items(rows[:0], table.of_items(Vocab(table.items.ids[:0])), popularity)
+    assert nothing.find("monster in space", 10) == whole.find("monster in space", 10)
 
 
 def test_a_site_finds_what_was_added_by_meaning_and_nothing_that_was_withdrawn(

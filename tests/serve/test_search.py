@@ -105,3 +105,16 @@ def test_of_two_movies_with_one_title_the_better_known_is_listed_first() -> None
     titles = ["War of the Worlds (2005)", "Heat (1995)", "War of the Worlds (2005)"]
     search = TitleSearch(Catalogue.of(titles), np.array([1, 90, 25]))
     assert search.find("war of the worlds", 5) == [2, 0]
+
+
+def test_an_index_that_reads_only_new_titles_is_one_that_reads_all() -> None:
+    titles = ["Alien (1979)", "Matrix, The (1999)", "Toy Story (1995)", "Spider-Man (2002)"]
+    popularity = np.array([5, 9, 2, 4])
+    start = TitleSearch(Catalogue.of(titles), popularity)
+    changed = [*titles, "Galley (2026)", "Alien (1979)"]
+    changed[2] = "Toys of Another Name (1995)"
+    more = Catalogue.of(changed), np.append(popularity, [0, 1])
+    grown, whole = TitleSearch(*more, before=start), TitleSearch(*more)
+    for query in ("alien", "toy", "toys", "galey", "spiderman", "matrx", "story", "another nam"):
+        assert grown.find(query, 10) == whole.find(query, 10)
+    assert set(grown.read) == set(changed)

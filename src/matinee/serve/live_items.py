@@ -100,7 +100,7 @@ class LiveItems:
 
     def about(self, item_id: str) -> LiveItem | None:
         """What is kept of an item, None if nothing."""
-        return next((item for item in self._book.all() if item.item_id == item_id), None)
+        return self._book.get(item_id)
 
     def _show(self, kept: Sequence[LiveItem]) -> None:
         trained = self._first.items
@@ -217,7 +217,7 @@ class _Growth:
     def _mixing_of(self, abouts: Sequence[Mapping[str, Any]]) -> FloatArray | None:
         """The prediction of items; None if nothing can be predicted, since no known item has features."""
         try:
-            return self._content.mixing(_table(abouts, self._names))
+            return self._content.mixing(table_of(abouts, self._names))
         except MatineeError:
             return None
 
@@ -229,13 +229,7 @@ class _Growth:
                 self.models[name] = with_unranked(model, n_items)
 
 
-def table_of(first: Artefact, items: Vocab, about: Mapping[int, Mapping[str, Any]]) -> ItemTable:
-    """What is known of all items as they are now. about: of changed and new items, by row."""
-    table = first.item_table.of_items(items)
-    return table.with_rows(np.array(list(about), dtype=np.int64), _table(list(about.values()), table))
-
-
-def _table(abouts: Sequence[Mapping[str, Any]], names: ItemTable) -> ItemTable:
+def table_of(abouts: Sequence[Mapping[str, Any]], names: ItemTable) -> ItemTable:
     """New items as a table with the columns of the trained ones."""
     lists = {name: tuple(tuple(_list(about, name)) for about in abouts) for name in names.lists}
     texts = {name: tuple(about.get("texts", {}).get(name, "") for about in abouts) for name in names.texts}

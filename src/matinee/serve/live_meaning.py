@@ -32,7 +32,7 @@ class LiveMeaning:
         self._encoder = use
         self._index: MeaningSearch | None = None
         self._withdrawn: frozenset[int] = frozenset()
-        self._wanted: tuple[ItemTable, IntArray] | None = None
+        self._wanted: tuple[tuple[IntArray, ItemTable], IntArray] | None = None
         self._stopped, self._building = Event(), Lock()
 
     @property
@@ -55,14 +55,17 @@ class LiveMeaning:
         thread.start()
         return thread
 
-    def update(self, table: ItemTable, popularity: IntArray, listed: BoolArray | None = None) -> Thread | None:
+    def update(
+        self, changed: tuple[IntArray, ItemTable], popularity: IntArray, listed: BoolArray | None = None
+    ) -> Thread | None:
         """Take over added, changed and withdrawn items: what is new is embedded in a thread, about 0.1 s an item.
 
-        Rows and popularity are those of the site from now on; listed: [I], whether an item is found, None if all are.
+        changed: rows and table of all items that came or changed since training. Rows and popularity are those of the
+        site from now on; listed: [I], whether an item is found, None if all are.
         Withdrawn items are not found from now on; new ones once the thread is through, or the first index is there.
         """
         self._withdrawn = frozenset() if listed is None else frozenset(np.flatnonzero(~listed).tolist())
-        self._wanted = table, popularity
+        self._wanted = changed, popularity
         if self._index is None:
             return None
         thread = Thread(target=self._renew, name="items by meaning", daemon=True)
@@ -70,20 +73,26 @@ class LiveMeaning:
         return thread
 
     def of_version(
-        self, artefact: Artefact, table: ItemTable | None, popularity: IntArray, listed: BoolArray | None
+        self,
+        artefact: Artefact,
+        changed: tuple[IntArray, ItemTable],
+        popularity: IntArray,
+        listed: BoolArray | None,
     ) -> "LiveMeaning":
         """The search of a site with another version's rows: texts that are embedded already are not embedded again.
 
-        table: of all items as they are now, None without texts; the others as of `update`.
+        changed, popularity and listed: as of `update`.
         """
         found = LiveMeaning(self._encoder)
         found._stopped = self._stopped
         found._withdrawn = frozenset() if listed is None else frozenset(np.flatnonzero(~listed).tolist())
-        if table is not None and self._index is not None:
+        table = artefact.item_table
+        if has_texts(table) and self._index is not None:
             use = self._encoder or encoder()
-            found._index = MeaningSearch.of(table, popularity, use, self._index.embeddings)
-        elif table is not None:
-            found._wanted = table, popularity
+            first = MeaningSearch.of(table, artefact.popularity, use, self._index.embeddings)
+            found._index = first.with_items(*changed, popularity)
+        elif has_texts(table):
+            found._wanted = changed, popularity
             found.start(artefact)
         return found
 
@@ -92,8 +101,8 @@ class LiveMeaning:
         with self._building:
             if self._index is None or self._wanted is None:
                 return  # another thread was as far
-            (table, popularity), self._wanted = self._wanted, None
-            self._index = MeaningSearch.of(table, popularity, self._encoder or encoder(), self._index.embeddings)
+            (changed, popularity), self._wanted = self._wanted, None
+            self._index = self._index.with_items(*changed, popularity)
 
     def stop(self) -> None:
         """End the building of the index at the next batch."""

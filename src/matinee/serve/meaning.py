@@ -6,15 +6,16 @@ The weights are chosen on ten queries and measured on others: docs/search.md.
 """
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.item_table import ItemTable
 from matinee.models.content.encoder import Encoder
-from matinee.models.content.passages import Embeddings, OnProgress, centred, embed, passages_of
+from matinee.models.content.passages import Embeddings, OnProgress, centred, embed, mean_of, passages_of
 from matinee.models.content.tf_idf import words_of
 from matinee.models.vectors import unit
 from matinee.serve.korean import gloss
@@ -49,14 +50,45 @@ class MeaningSearch:
     def __init__(self, passages: Sequence[str], popularity: IntArray, encoder: Encoder, embeddings: Embeddings) -> None:
         self.embeddings = embeddings
         self._encoder = encoder
-        self._vectors = centred(embeddings.vectors)  # [I, D]
+        self._mean = mean_of(embeddings.vectors)
+        self._vectors = centred(embeddings.vectors, self._mean)  # [I, D]
         self._common = np.mean([encoder.query(query) for query in COMMON_QUERIES], axis=0)
-        self._popularity = np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))
-        self._column_of: dict[str, int] = {}
-        self._words = self._word_index(passages)  # [W, I]
-        n_passages = max(1, sum(map(bool, passages)))
-        self._rarity = np.log(n_passages / np.maximum(np.diff(self._words.indptr), 1))  # [W]
         self._embedded_query = lru_cache(CACHED_QUERIES)(self._embed_query)
+        self._column_of: dict[str, int] = {}
+        self._index(self._words_of(passages), popularity)
+
+    def with_items(self, rows: IntArray, table: ItemTable, popularity: IntArray) -> "MeaningSearch":
+        """An index in which n items are added or changed; only their passages are embedded, about 0.1 s each.
+
+        rows: [n]; table: of the n items; popularity: of all items, [I], of which those after the last row are empty.
+        Vectors are centred by the mean of the first index, so that nothing of the other items is computed again.
+        """
+        passages = passages_of(table)
+        embedded = embed(passages, self._encoder, self.embeddings)
+        more = len(popularity) - len(self.embeddings)
+        keys, vectors = np.pad(self.embeddings.keys, (0, more)), np.pad(self.embeddings.vectors, ((0, more), (0, 0)))
+        keys[rows], vectors[rows] = embedded.keys, embedded.vectors
+        changed = copy(self)
+        changed.embeddings = Embeddings(self.embeddings.encoder, keys, vectors)
+        changed._vectors = np.pad(self._vectors, ((0, more), (0, 0)))
+        changed._vectors[rows] = centred(embedded.vectors, self._mean)
+        changed._column_of = dict(self._column_of)
+        added = changed._words_of(passages)
+        by_item = csr_array(vstack([_wider(self._by_item, added.shape[1]), added]))
+        place = np.full(len(popularity), by_item.shape[0])  # an empty row
+        place[: len(self.embeddings)] = np.arange(len(self.embeddings))
+        place[rows] = len(self.embeddings) + np.arange(len(rows))
+        changed._index(
+            csr_array(vstack([by_item, csr_array((1, by_item.shape[1]), dtype=np.float32)]))[place], popularity
+        )
+        return changed
+
+    def _index(self, by_item: csr_array, popularity: IntArray) -> None:
+        """Take over which passages have which words, [I, W], and the popularity, [I]."""
+        self._by_item, self._words = by_item, by_item.T.tocsr()
+        self._popularity = np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))
+        n_passages = max(1, int((self.embeddings.keys != 0).sum()))
+        self._rarity = np.log(n_passages / np.maximum(np.diff(self._words.indptr), 1))  # [W]
 
     @classmethod
     def of(
@@ -110,15 +142,21 @@ class MeaningSearch:
             own = [stem for stem in own if stem in self._column_of or stem.isascii()]
         return list(dict.fromkeys([*own, *glossed]))
 
-    def _word_index(self, passages: Sequence[str]) -> csr_array:
-        """Which passages have a word: [W, I]; its rows are `_column_of`."""
-        words, items = [], []
+    def _words_of(self, passages: Sequence[str]) -> csr_array:
+        """Which words n passages have, [n, W]; new words get further columns in `_column_of`."""
+        words: list[int] = []
+        items: list[int] = []
         for row, passage in enumerate(passages):
             stems = _stems(passage)
             words += [self._column_of.setdefault(stem, len(self._column_of)) for stem in stems]
             items += [row] * len(stems)
         values = np.ones(len(words), dtype=np.float32)
-        return csr_array((values, (words, items)), shape=(len(self._column_of), len(passages)))
+        return csr_array((values, (items, words)), shape=(len(passages), len(self._column_of)))
+
+
+def _wider(matrix: csr_array, n_columns: int) -> csr_array:
+    """A matrix with empty columns at its end. [n, W] -> [n, n_columns]."""
+    return csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], n_columns))
 
 
 def has_texts(table: ItemTable) -> bool:

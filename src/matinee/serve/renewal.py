@@ -30,8 +30,12 @@ def parts_of_site(
     wording: Wording,
     default: str | None,
     now: NewItems | None = None,
+    before: TitleSearch | None = None,
 ) -> dict[str, Any]:
-    """The fields of a Site that depend on the catalogue. now: as it is since training, if it changed."""
+    """The fields of a Site that depend on the catalogue.
+
+    now: as it is since training, if it changed; before: the search that there was until then.
+    """
     first = artefacts[0]
     now = now or NewItems(first.items, first.catalogue)
     history_kinds = tuple(dict.fromkeys(("rating", "watched", *EXTREMES, wording.kind, *wording.kinds)))
@@ -40,7 +44,7 @@ def parts_of_site(
     return {
         "engine": engine,
         "log": log,
-        "search": TitleSearch(now.catalogue, engine.popularity, now.listed),
+        "search": TitleSearch(now.catalogue, engine.popularity, now.listed, before),
         "covers": Covers(now.catalogue, is_movies=wording.is_movies),
         "importer": Importer(now.items, now.catalogue, engine.popularity, wording=wording),
     }
@@ -55,19 +59,21 @@ def renew(app: FastAPI, artefacts: Sequence[Artefact], now: NewItems, about: Map
     old: Site = app.state.site
     is_version = artefacts[0] is not next(iter(old.engine.artefacts.values()))
     default = old.engine.default if any(each.name == old.engine.default for each in artefacts) else None
-    site = replace(old, **parts_of_site(artefacts, old.database, old.wording, default, now), about=about)
+    parts = parts_of_site(artefacts, old.database, old.wording, default, now, old.search)
+    site = replace(old, **parts, about=about)
     site.importer.lock = old.importer.lock  # one import at a time
-    table = table_of(artefacts[0], now.items, about) if has_texts(artefacts[0].item_table) else None
+    table = artefacts[0].item_table
+    changed = np.array(list(about), dtype=np.int64), table_of(list(about.values()), table)
     if is_version:
-        found = old.meaning.of_version(artefacts[0], table, site.engine.popularity, now.listed)
+        found = old.meaning.of_version(artefacts[0], changed, site.engine.popularity, now.listed)
         site = replace(site, meaning=found)
         resources = replace(PageResources.of(site), import_limit=app.state.resources.import_limit)
         _warm_up(site)
     else:
         resources = app.state.resources.of_site(site)
     app.state.resources, app.state.site = resources, site
-    if table is not None and not is_version:
-        site.meaning.update(table, site.engine.popularity, now.listed)
+    if has_texts(table) and not is_version:
+        site.meaning.update(changed, site.engine.popularity, now.listed)
 
 
 def _warm_up(site: Site) -> None:

@@ -6,6 +6,7 @@ All words of the catalogue are compared at once, in numpy.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,22 @@ BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
 class TitleSearch:
     """An index of titles; built once, safe to read from any thread.
 
-    popularity: [I], events per item; listed: [I], whether an item is found, None if all are.
+    popularity: [I], events per item; listed: [I], whether an item is found, None if all are; before: an index of a
+    catalogue with mostly the same titles, which are then not read again: most of the time that an index takes.
     """
 
-    def __init__(self, catalogue: Catalogue, popularity: IntArray, listed: BoolArray | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        popularity: IntArray,
+        listed: BoolArray | None = None,
+        before: "TitleSearch | None" = None,
+    ) -> None:
         self._listed = listed
-        words = [title_words(title) for title in catalogue.titles]
+        known: dict[str, _TitleRead] = before.read if before else {}
+        self.read: dict[str, _TitleRead] = {title: known.get(title) or _read(title) for title in catalogue.titles}
+        titles_read = [self.read[title] for title in catalogue.titles]
+        words = [title.words for title in titles_read]
         owners = np.repeat(np.arange(len(words)), [len(row) for row in words])
         flat = np.array([word for row in words for word in row], dtype=f"U{MAX_LETTERS}")
         self._words, word_rows = np.unique(flat, return_inverse=True)  # [W] ascending
@@ -41,8 +52,8 @@ class TitleSearch:
         self._titles = titles  # words by titles
         self._letters = _letters(self._words)  # [W, L]
         self._lengths = np.array([len(word) for word in self._words], dtype=np.int64)
-        self._first = np.array([_first(row) for row in words], dtype=f"U{MAX_LETTERS}")
-        self._n_words = np.array([_count_words(title) for title in catalogue.titles])
+        self._first = np.array([title.first for title in titles_read], dtype=f"U{MAX_LETTERS}")
+        self._n_words = np.array([title.n_words for title in titles_read])
         self._watched = (np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))).astype(np.float32)
 
     def find(self, query: str, k: int) -> list[int]:
@@ -119,6 +130,19 @@ class TitleSearch:
             strength[near] = TYPO - 0.05 * (edits[near] - 1)
             strength[far] = TYPO - 0.2
         return strength
+
+
+class _TitleRead(NamedTuple):
+    """A title's words, the first that is no article, and how many there are without articles, year and brackets."""
+
+    words: list[str]
+    first: str
+    n_words: int
+
+
+def _read(title: str) -> _TitleRead:
+    words = title_words(title)
+    return _TitleRead(words, _first(words), _count_words(title))
 
 
 def title_words(text: str) -> list[str]:

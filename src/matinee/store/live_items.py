@@ -38,6 +38,13 @@ class SqlLiveItems:
         with self._database.read() as connection:
             return [LiveItem(*row) for row in connection.execute(select(*columns).order_by(_item.item_id))]
 
+    def get(self, item_id: str) -> LiveItem | None:
+        """See LiveItemBook."""
+        columns = (_item.item_id, _item.about, _item.fingerprint, _item.at, _item.withdrawn)
+        with self._database.read() as connection:
+            row = connection.execute(select(*columns).where(_item.item_id == item_id)).one_or_none()
+        return LiveItem(*row) if row else None
+
     def _put(self, item: LiveItem) -> bool:
         values = {
             "withdrawn": item.withdrawn,

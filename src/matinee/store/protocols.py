@@ -194,6 +194,10 @@ class LiveItemBook(Protocol):
         """A number that grows with every change, by any process."""
         ...
 
+    def get(self, item_id: str) -> LiveItem | None:
+        """What is kept of an item, None if nothing."""
+        ...
+
     def all(self) -> list[LiveItem]:
         """All that were ever added, changed or withdrawn, in the order of their ids."""
         ...

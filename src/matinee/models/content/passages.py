@@ -74,14 +74,14 @@ def embed(
     return Embeddings(encoder.name, keys, vectors)
 
 
-def centred(vectors: NDArray[np.float16]) -> FloatArray:
-    """Vectors less their mean, of length 1 again; those of zeros stay. [n, D].
+def centred(vectors: NDArray[np.float16], mean: FloatArray | None = None) -> FloatArray:
+    """Vectors less a mean, by default their own, of length 1 again; those of zeros stay. [n, D].
 
     An encoder's vectors share most of their direction, which says nothing of one text beside another.
     """
     wide = vectors.astype(np.float32)
     known = wide.any(axis=1)
-    wide[known] -= mean_of(vectors)
+    wide[known] -= mean_of(vectors) if mean is None else mean
     return unit(wide)
 
 
