@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, data, keys, lists, models, site, versions
+from matinee.cli import backup, data, keys, lists, models, retrain, site, versions
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -27,6 +27,7 @@ app.command()(lists.recommend)
 app.command()(lists.similar)
 app.command("map")(lists.map_)
 app.command()(site.serve)
+app.command()(retrain.retrain)
 app.command()(site.doctor)
 app.add_typer(keys.app, name="keys")
 app.command()(backup.backup)

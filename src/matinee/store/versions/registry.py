@@ -4,7 +4,7 @@ serving.json          the number of the current version, and of the one before i
 00001/                a version: the artefacts of one or more models, fitted on the same data
     version.json      written last: a numbered folder without it is no version
     ease/             an artefact
-.lock                 held by whoever adds, promotes or removes
+.lock                 held by the process that adds, promotes or removes
 
 Versions never change. Adding and promoting take turns, in any number of processes; reading needs no lock.
 """
@@ -125,7 +125,7 @@ class Registry:
             what = "is missing" if not path.exists() else f"is damaged ({_in_words(error)})"
             raise MatineeError(
                 f"{path}, which names the version that serves, {what}; "
-                f"write it anew: matinee models promote NUMBER --registry {self.path}"
+                f"write it again: matinee models promote NUMBER --registry {self.path}"
             ) from None
         return Pointer(found.current, found.previous)
 
@@ -259,7 +259,7 @@ class Registry:
         )
 
     def _pointer_if_any(self) -> Pointer | None:
-        """The pointer; None if it is missing or damaged, which a promotion mends."""
+        """The pointer; None if it is missing or damaged, which a promotion fixes."""
         try:
             return self.pointer()
         except MatineeError:
@@ -277,7 +277,7 @@ class Registry:
         return pointer
 
     def _sweep(self) -> None:
-        """Remove what a process that died left unfinished: whoever calls has the lock, so nobody is writing it."""
+        """Remove what a process that died left unfinished; the caller has the lock, so nobody is writing it."""
         for number in self._numbered():
             if not (self.folder(number) / ABOUT).exists():
                 self._remove(self.folder(number))

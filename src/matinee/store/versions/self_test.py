@@ -58,7 +58,7 @@ def require_self_test(artefact: Artefact, stored: list[dict[str, Any]]) -> None:
 
 
 def _are_equal(found: dict[Any, float], wanted: dict[Any, float]) -> bool:
-    """Whether two lists are equal, but for the order of items whose scores are: those may change places."""
+    """Whether two lists are equal, but for the order of items whose scores are: those may change their order."""
     if len(found) != len(wanted):
         return False
     scores = np.array([list(found.values()), list(wanted.values())])

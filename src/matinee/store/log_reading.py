@@ -1,0 +1,40 @@
+"""Reading a site's event log by sequence."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from matinee.store.database import SqlDatabase
+from matinee.store.tables import events_table
+
+_event = events_table.c
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvents:
+    """N events of a log, in the order of arrival. offset: sequence of the last one read, of any kind."""
+
+    offset: int
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    kinds: tuple[str, ...]
+    values: tuple[float, ...]
+    times: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+def last_sequence(database: SqlDatabase) -> int:
+    """The sequence of the newest event, 0 without any."""
+    with database.read() as connection:
+        return int(connection.execute(select(func.coalesce(func.max(_event.seq), 0))).scalar_one())
+
+
+def read_events(database: SqlDatabase, after: int) -> LoggedEvents:
+    """The events that arrived after a sequence, 0 for all."""
+    columns = (_event.seq, _event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
+    with database.read() as connection:
+        rows = connection.execute(select(*columns).where(_event.seq > after).order_by(_event.seq)).all()
+    sequences, *others = zip(*rows, strict=True) if rows else ((), (), (), (), (), ())
+    return LoggedEvents(max(sequences, default=after), *others)

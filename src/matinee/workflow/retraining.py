@@ -1,0 +1,184 @@
+"""Learning from a site's log: the models of the version that serves, fitted again with the events since."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.config import EvaluationConfig, SplitConfig
+from matinee.data.labels import TEST, TRAIN, Labels
+from matinee.data.splits import Split
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.evaluation.comparison import compare
+from matinee.evaluation.evaluate import evaluate
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.base import Recommender
+from matinee.store.artefact import Artefact
+from matinee.store.database import SqlDatabase
+from matinee.store.live_items import SqlLiveItems
+from matinee.store.log_reading import last_sequence, read_events
+from matinee.store.versions import Registry
+from matinee.training.run import Run
+from matinee.vocab import UNKNOWN
+from matinee.workflow.data import graph_of, whole
+from matinee.workflow.merging import merge
+
+HELD_OUT = 0.2
+"""Share of the new events, the newest, on which the running version and the new one are compared."""
+FEWEST_USERS = 20
+"""With fewer people among them, no difference is taken for one."""
+METRIC = "ndcg@10"
+LOCK = ".retraining"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a model with the new events did against the running one. users: compared; None where too few."""
+
+    model: str
+    users: int
+    running: float | None = None
+    new: float | None = None
+    p: float | None = None
+    is_worse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """What came of it. version: its number, None if there was nothing to learn; new_*: how many came in."""
+
+    version: int | None
+    promoted: bool
+    new_events: int
+    new_users: int = 0
+    new_items: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+    removed: tuple[int, ...] = ()
+
+
+def retrain(registry: Registry, database: SqlDatabase, *, keep: int = 5, least: int = 1, seed: int = 42) -> Retrained:
+    """Fit the models of the version that serves with the site's new events, and promote them unless they are worse.
+
+    The newest fifth of the new events is held out, each model is compared with the running one on them (a paired
+    bootstrap test of NDCG@10), and then fitted on all. Settings and value maps stay. least: new events below which
+    nothing is done. Raises MatineeError for a database of another site, and while another retraining runs.
+    """
+    with _alone(registry):
+        running = registry.pointer().current
+        offset = int(registry.version(running).log.get("offset", 0))
+        artefacts = registry.load(running)
+        if (newest := last_sequence(database)) < offset:
+            raise MatineeError(
+                f"the database ends at event {newest:,}, and version {running} has learned up to {offset:,}: "
+                "--db names another database, or an older copy"
+            )
+        logged = read_events(database, offset)
+        data, is_new = merge(artefacts[0], logged, SqlLiveItems(database).all())
+        n_new = int(is_new.sum())
+        if n_new < max(least, 1):
+            return Retrained(None, False, n_new)
+        verdicts = _compare(artefacts, data, is_new, seed)
+        fitted = [_fit(artefact, data, seed) for artefact in artefacts]
+        worse = [verdict.model for verdict in verdicts if verdict.is_worse]
+        note = f"retrained with {n_new:,} events of the log" + (f"; {', '.join(worse)} worse" if worse else "")
+        made = registry.add(fitted, note, {"offset": logged.offset, "events": n_new, "from": running})
+        if not worse:
+            registry.promote(made.number, over=running)
+        first = artefacts[0]
+        n_users, n_items = len(data.users) - len(first.users), len(data.items) - len(first.items)
+        removed = tuple(registry.prune(keep))
+        return Retrained(made.number, not worse, n_new, n_users, n_items, verdicts, removed)
+
+
+def _fit(artefact: Artefact, data: Dataset, seed: int) -> Artefact:
+    """The artefact's model, with its settings and value map, fitted on a whole data set."""
+    train = whole(data).training()
+    started = perf_counter()
+    model = _fitted(artefact.model, train, data, seed)
+    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None}
+    kept = ("metrics", "measured", "baselines", "predicted_values")
+    about |= {name: artefact.manifest[name] for name in kept if name in artefact.manifest}
+    # what is known of live items stays laid over the trained ones
+    return Artefact.of(model, data, train, about | {"items_read_at": 0})
+
+
+def _fitted(like: Recommender[Any], train: TrainingData, data: Dataset, seed: int) -> Recommender[Any]:
+    model = create(like.name, **like.config.model_dump(exclude_unset=True))
+    model.value_map = like.value_map
+    histories = model.weigh(train.histories)
+    if model.predicts_values:
+        histories = histories.keep(np.isfinite(histories.values))
+    train = replace(train, histories=histories)
+    if model.reads_graph:
+        train = replace(train, graph=graph_of(data))
+    return model.fit(train, Run.seeded(seed))
+
+
+def _compare(artefacts: Sequence[Artefact], data: Dataset, is_new: BoolArray, seed: int) -> tuple[Verdict, ...]:
+    """Each model fitted without the newest events against the running one, on these."""
+    times = data.events.times[is_new]
+    cut = np.sort(times)[int((1 - HELD_OUT) * len(times))]
+    labels: Labels = np.where(is_new & (data.events.times >= cut), TEST, TRAIN).astype(np.int8)
+    split = Split(data, SplitConfig(split="time"), labels)
+    n_users = len(np.unique(split.targets("test").user_rows))
+    if n_users < FEWEST_USERS:
+        return tuple(Verdict(artefact.name, n_users) for artefact in artefacts)
+    return tuple(_verdict(artefact, split, seed) for artefact in artefacts)
+
+
+def _verdict(artefact: Artefact, split: Split, seed: int) -> Verdict:
+    config = EvaluationConfig(k=(10,))
+    candidate = _fitted(artefact.model, split.training(), split.data, seed)
+    running = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
+    try:
+        new, old = (evaluate(each, split, config, rng=np.random.default_rng(seed)) for each in (candidate, running))
+    except MatineeError:  # every target was seen before
+        return Verdict(artefact.name, 0)
+    found = compare([old, new], METRIC, rng=np.random.default_rng(seed))
+    loser = found.rows[1]
+    is_worse = found.reports[1] is new and loser.verdict == "worse" and new.users >= FEWEST_USERS
+    return Verdict(artefact.name, new.users, old.metrics[METRIC].mean, new.metrics[METRIC].mean, loser.p, is_worse)
+
+
+def _on_rows(model: Recommender[Any], old_rows: IntArray) -> Recommender[Any]:
+    """A model that scores other rows of items. old_rows: [I], the model's row of each, UNKNOWN for one it lacks."""
+    moved, known = copy(model), np.flatnonzero(old_rows != UNKNOWN)
+
+    def state_of(histories: Histories) -> object:
+        mine = histories.keep(old_rows[histories.items] != UNKNOWN)
+        visitors = np.full(len(mine), UNKNOWN, dtype=np.int32)
+        return model.state_of(replace(mine, items=old_rows[mine.items], user_rows=visitors))
+
+    def score(state: object) -> FloatArray:
+        scores = model.score(state)  # [B, I of the model]
+        found = np.full((len(scores), len(old_rows)), -np.inf, dtype=scores.dtype)
+        found[:, known] = scores[:, old_rows[known]]
+        return found
+
+    vars(moved)["state_of"], vars(moved)["score"] = state_of, score
+    return moved
+
+
+@contextmanager
+def _alone(registry: Registry) -> Iterator[None]:
+    """Raises MatineeError while another process retrains the same registry."""
+    try:
+        number = os.open(registry.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise MatineeError(f"registry {registry.path} cannot be written: {error.strerror or error}") from None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise MatineeError(f"another process retrains {registry.path}; wait for it") from None
+    finally:
+        os.close(number)

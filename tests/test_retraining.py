@@ -1,0 +1,168 @@
+"""Retraining from a site's log: new users and items come in, what is worse does not serve."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import matinee as mt
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.serve.app import create_app
+from matinee.serve.options import SiteOptions
+from matinee.store.database import SqlDatabase
+from matinee.store.live_items import SqlLiveItems
+from matinee.store.protocols import LiveEvent, LiveItem
+from matinee.store.sql import SqlEvents
+from matinee.store.versions import Pointer, Registry
+from matinee.training.run import Run
+from matinee.workflow import retraining
+from matinee.workflow.retraining import retrain
+from site_fixtures import CHEAP, NOW, SiteClient
+
+NEW = "900001"
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """Two groups of 40 people with 20 items each."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(80), 12)
+    items = (users % 2) * 20 + rng.integers(20, size=len(users))
+    log = {"user": users, "item": items, "value": rng.integers(3, 6, size=len(users)), "time": np.arange(len(users))}
+    return mt.events(log)
+
+
+@pytest.fixture
+def registry(data: Dataset, tmp_path: Path) -> Registry:
+    registry = Registry.create(tmp_path / "registry")
+    registry.add([mt.fit("ease", data, l2=5.0), mt.fit("item-knn", data)])
+    registry.promote(1)
+    return registry
+
+
+@pytest.fixture
+def db_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'site.sqlite3'}"
+
+
+@pytest.fixture
+def database(db_url: str) -> Iterator[SqlDatabase]:
+    database = SqlDatabase(db_url)
+    yield database
+    database.close()
+
+
+def write(database: SqlDatabase, data: Dataset, events: list[tuple[str, str, str, float]]) -> None:
+    rows = [LiveEvent(user, item, kind, value, NOW + n) for n, (user, item, kind, value) in enumerate(events)]
+    SqlEvents(database, data.items).append(rows)
+
+
+def some_events(n_users: int = 30) -> list[tuple[str, str, str, float]]:
+    """Each new person rates five items of the first group, a new one among them."""
+    rng = np.random.default_rng(1)
+    chosen = [[*map(str, rng.choice(20, 4, replace=False)), NEW] for _ in range(n_users)]
+    return [(f"visitor-{n}", item, "rating", 5.0) for n, items in enumerate(chosen) for item in items]
+
+
+def test_new_users_and_items_of_the_log_come_into_what_is_served(registry, database, data, db_url) -> None:
+    SqlLiveItems(database).put(LiveItem(NEW, {"title": "A New One", "year": 2025, "genres": ["Drama"]}, "", NOW))
+    write(database, data, some_events())
+    app = create_app((), db_url=db_url, clock=lambda: NOW, hasher=CHEAP, options=SiteOptions(registry=registry.path))
+    found = retrain(registry, database)
+    assert (found.version, found.promoted, found.new_events, found.new_users, found.new_items) == (2, True, 150, 30, 1)
+    app.state.version.follow(app.state.live.serve)
+    artefact = registry.load(2)[0]
+    row = artefact.items.row(NEW)
+    assert artefact.catalogue.titles[row] == "A New One"
+    assert len(artefact.known.histories(["visitor-3"]).items) == 5
+    browser = SiteClient(app)
+    answer = browser.get("/api/v1/recommendations", params={"history": "0,1,2,3", "k": 20}).json()
+    assert answer["version"] == artefact.version
+    assert NEW in {str(item["item_id"]) for item in answer["items"]}
+    assert browser.get("/health").json()["version"] == 2
+    assert retrain(registry, database).version is None  # nothing came since
+    app.state.site.database.close()
+
+
+def test_what_is_fitted_is_what_a_fit_on_all_events_gives(registry, database, data) -> None:
+    write(database, data, some_events())  # no live item: its events are left
+    retrain(registry, database)
+    found = registry.load(2)[1]
+    events = [(user, int(item)) for user, item, _, _ in some_events() if item != NEW]
+    assert found.manifest["data"]["events"] == len(data.events) + len(events)
+    known = found.known.of_rows(np.arange(len(found.users)))
+    model = create("item-knn")
+    model.value_map = registry.load(1)[1].model.value_map
+    again = model.fit(TrainingData(model.weigh(known), len(found.items)), Run.seeded(42))
+    np.testing.assert_allclose(
+        found.model.score(found.model.state_of(Histories.of([[0, 3]]))),
+        again.score(again.state_of(Histories.of([[0, 3]]))),
+        rtol=1e-5,
+    )
+
+
+def test_a_model_that_is_worse_is_kept_but_does_not_serve(registry, database, data, monkeypatch) -> None:
+    events = [event for event in some_events(60) if event[1] != NEW]
+    write(database, data, [events[n] for n in np.random.default_rng(2).permutation(len(events))])
+    real = retraining._fitted
+
+    def worse(*given):
+        model = real(*given)
+        if model.name == "ease":
+            model.weights = -model.weights
+        return model
+
+    monkeypatch.setattr(retraining, "_fitted", worse)
+    found = retrain(registry, database)
+    assert not found.promoted
+    assert [verdict.is_worse for verdict in found.verdicts] == [True, False]
+    assert registry.pointer() == Pointer(1)
+    assert "ease worse" in registry.version(2).note
+
+
+def test_events_that_the_training_data_have_are_not_learned_twice(registry, database, data) -> None:
+    first = data.events
+    user, item = data.users.id(int(first.user_rows[0])), data.items.id(int(first.item_rows[0]))
+    same = LiveEvent(str(user), str(item), "rating", float(first.values[0]), int(first.times[0]))
+    SqlEvents(database, data.items).append([same])
+    assert retrain(registry, database).new_events == 0
+
+
+def test_steering_and_flags_are_not_learned(registry, database, data) -> None:
+    write(database, data, [("a", "1", kind, 1.0) for kind in ("more", "less", "dismissed", "click")])
+    assert retrain(registry, database).version is None
+
+
+def test_a_wrong_database_changes_nothing(registry, database, data, tmp_path: Path) -> None:
+    write(database, data, [("a", "777", "rating", 5.0)])
+    with pytest.raises(MatineeError, match="another site's log"):
+        retrain(registry, database)
+    registry.add(registry.load(1), log={"offset": 500})
+    registry.promote(2)
+    with pytest.raises(MatineeError, match="ends at event 1, and version 2 has learned up to 500"):
+        retrain(registry, database)
+    assert registry.pointer() == Pointer(2, 1)
+    assert registry.numbers() == [1, 2]
+
+
+def test_a_retraining_that_dies_promotes_nothing(registry, database, data, monkeypatch) -> None:
+    write(database, data, some_events())
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("matinee.store.versions.registry.self_test_of", dies)
+    with pytest.raises(KeyboardInterrupt):
+        retrain(registry, database)
+    monkeypatch.undo()
+    assert (registry.pointer(), registry.numbers()) == (Pointer(1), [1])
+    assert retrain(registry, database).promoted
+
+
+def test_two_retrainings_at_once_are_refused(registry, database) -> None:
+    with retraining._alone(registry), pytest.raises(MatineeError, match="another process retrains"):
+        retrain(registry, database)
