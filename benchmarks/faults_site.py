@@ -135,7 +135,7 @@ class Load:
 def outcome(db: Path, acknowledged: set[str]) -> dict[str, int]:
     """What became of acknowledged events."""
     with closing(sqlite3.connect(db)) as connection:
-        names = [row[0] for row in connection.execute("SELECT event_id FROM events")]
+        names = [row[0].rpartition(":")[2] for row in connection.execute("SELECT event_id FROM events")]
         is_whole = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
     return {
         "acknowledged": len(acknowledged),

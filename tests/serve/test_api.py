@@ -115,7 +115,7 @@ def test_similar_items(client: TestClient) -> None:
 def test_invalid_requests_get_json_errors(client: TestClient, path: str, status: int, says: str) -> None:
     answer = client.get(path)
     assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-type"] == "application/problem+json"
     assert says in answer.text
 
 

@@ -16,7 +16,7 @@ from matinee.store.database import SqlDatabase
 from site_fixtures import Clock, count_events, key_headers
 
 ALIEN = 1214
-EVENT = {"item_id": ALIEN, "kind": "watched", "user_id": 42}
+EVENT = {"item_id": ALIEN, "kind": "watched", "user_id": "shopper-42"}
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def keys(database: SqlDatabase, clock: Clock) -> ApiKeys:
 
 
 def test_without_a_key_the_api_serves_the_callers_own_session_only(client: TestClient, app: FastAPI) -> None:
-    read = client.get("/api/v1/recommendations?user_id=42")
+    read = client.get("/api/v1/recommendations?user_id=shopper-42")
     written = client.post("/api/v1/events", json=EVENT)
     assert [read.status_code, written.status_code] == [401, 401]
     assert {read.headers["www-authenticate"], written.headers["www-authenticate"]} == {"Bearer"}
     assert "matinee keys create" in read.json()["detail"]
-    assert client.get("/api/v1/items/1214/why?user_id=42").status_code == 401
+    assert client.get("/api/v1/items/1214/why?user_id=shopper-42").status_code == 401
     assert count_events(app.state.site.database) == 0
 
 
@@ -45,11 +45,11 @@ def test_a_key_reads_and_writes_for_any_user_within_its_scopes(client: TestClien
     answer = client.post("/api/v1/events", json=EVENT, headers=write)
     assert answer.status_code == 201
     assert "set-cookie" not in answer.headers
-    refused = client.get("/api/v1/recommendations?user_id=42", headers=write)
+    refused = client.get("/api/v1/recommendations?user_id=shopper-42", headers=write)
     assert refused.status_code == 403
     assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="read"'
     for headers in (read, admin):
-        assert client.get("/api/v1/recommendations?user_id=42", headers=headers).json()["history_length"] == 1
+        assert client.get("/api/v1/recommendations?user_id=shopper-42", headers=headers).json()["history_length"] == 1
 
 
 @pytest.mark.parametrize(

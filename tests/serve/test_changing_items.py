@@ -212,7 +212,7 @@ def test_an_artefact_that_knows_the_item_wins(shop_paths: list[Path], tmp_path: 
 def test_a_bad_field_is_named(shop: SiteClient, body: dict[str, Any], where: str) -> None:
     answer = shop.put("/api/v1/items/new-1", json=body)
     assert answer.status_code == 422
-    assert where in [part for problem in answer.json()["detail"] for part in problem["loc"]]
+    assert where in [part for problem in answer.json()["errors"] for part in problem["loc"]]
     assert shop.get("/api/v1/items/new-1").status_code == 404
 
 

@@ -21,6 +21,7 @@ from matinee.serve import api, pages
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
+from matinee.serve.api.description import describe_problems
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import AccessLog
 from matinee.serve.http.admission import Admission
@@ -100,6 +101,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.include_router(api.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    describe_problems(app)
     add_error_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)  # the innermost; the others in this order
     app.add_middleware(Admission)

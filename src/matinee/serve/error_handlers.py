@@ -1,12 +1,11 @@
-"""Answers to errors: JSON for the API, a page in the visitor's language for people."""
+"""Answers to errors: a problem (RFC 9457) for the API, a page in the visitor's language for people."""
 
 import logging
 from typing import cast
 
 from fastapi import FastAPI, Request
-from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -14,6 +13,7 @@ from matinee.errors import MatineeError
 from matinee.serve.accounts.sessions import RequestSession, SignedInElsewhere, session_of
 from matinee.serve.http.csrf import StaleForm
 from matinee.serve.http.middleware import HEADERS
+from matinee.serve.http.problems import is_api, problem
 from matinee.serve.http.root_path import site_path
 from matinee.serve.pages.context import page_context
 from matinee.serve.pages.errors import PageError, render_error, render_page_error
@@ -44,7 +44,7 @@ async def handle_http(request: Request, error: Exception) -> Response:
     """An unknown path, a wrong method, or a body that is too large."""
     http_error = cast(HTTPException, error)
     if _is_api(request):
-        return await http_exception_handler(request, http_error)
+        return problem(request.scope, http_error.status_code, str(http_error.detail), http_error.headers)
     page = page_context(request)
     if http_error.status_code == 404:
         path = site_path(request.scope)
@@ -58,7 +58,10 @@ async def handle_validation(request: Request, error: Exception) -> Response:
     problems = cast(RequestValidationError, error).errors()
     if _is_api(request):
         keep = ("loc", "msg", "type")  # without the input: it may hold NaN, which JSON cannot
-        return JSONResponse({"detail": [{key: problem[key] for key in keep} for problem in problems]}, 422)
+        shown = [{key: each[key] for key in keep} for each in problems]
+        first = ".".join(str(part) for part in shown[0]["loc"])
+        more = f"; and {len(shown) - 1} more" if len(shown) > 1 else ""
+        return problem(request.scope, 422, f"{first}: {shown[0]['msg']}{more}", errors=shown)
     name, reason = problems[0]["loc"][-1], problems[0]["msg"].lower()
     return render_page_error(page_context(request), PageError("error.bad_field", name=name, reason=reason))
 
@@ -67,7 +70,7 @@ async def handle_known(request: Request, error: Exception) -> Response:
     """An error that the code foresees."""
     translated = TRANSLATED.get(type(cast(MatineeError, error)))
     if _is_api(request):
-        return JSONResponse({"detail": str(error)}, translated.status if translated else 422)
+        return problem(request.scope, translated.status if translated else 422, str(error))
     if translated or isinstance(error, PageError):
         return render_page_error(page_context(request), translated or cast(PageError, error))
     return render_error(page_context(request), 404, str(error))
@@ -82,7 +85,7 @@ async def handle_database(request: Request, error: Exception) -> Response:
     message = texts_for(request)("error.not_kept" if is_write else "account.shut")
     if _is_api(request):
         detail = str(error) if isinstance(error, NotKept) else message
-        return JSONResponse({"detail": detail}, 503, RETRY)
+        return problem(request.scope, 503, detail, RETRY)
     request.state.session = RequestSession(session_of(request).token, is_looked_up=True)
     page = page_context(request).respond("database_down.html", 503, n_watched=0, message=message)
     page.headers.update(RETRY)
@@ -91,8 +94,10 @@ async def handle_database(request: Request, error: Exception) -> Response:
 
 async def handle_unknown(request: Request, error: Exception) -> Response:
     """A defect of the site."""
+    if _is_api(request):
+        return problem(request.scope, 500, texts_for(request)("error.ours"), HEADERS)
     return PlainTextResponse(texts_for(request)("error.ours") + "\n", 500, HEADERS)
 
 
 def _is_api(request: Request) -> bool:
-    return site_path(request.scope).startswith(("/api/v1/", "/health/"))
+    return is_api(request.scope)

@@ -22,7 +22,7 @@ for _logger in LOGGERS.values():
     _logger.addHandler(logging.NullHandler())
 SecurityEvent = Literal[
     "log_in", "log_in_failed", "throttled", "sign_up", "log_out", "password_changed", "sessions_ended",
-    "member_deleted", "guest_deleted", "key_created", "key_revoked", "key_refused",
+    "member_deleted", "guest_deleted", "user_erased", "key_created", "key_revoked", "key_refused",
 ]  # fmt: skip
 
 

@@ -72,7 +72,7 @@ class EventConflict(MatineeError):
             f"event {position}: the event_id {event_id!r} is that of an event with another {', '.join(names)}; nothing "
             "of the request is kept: give each event an event_id of its own"
         )
-        self.event_id = event_id
+        self.event_id, self.position, self.names = event_id, position, tuple(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,13 @@ class EventLog(HistorySource, Protocol):
         A stamped event is never before the user's newest. Raises EventConflict if an event_id has other content than
         before, and NotKept if the database refuses the write; then nothing of it is kept.
         repeat_after: also skip an event that repeats the user's last one on its item within this many seconds.
+        """
+        ...
+
+    def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
+        """Write each event that can be, in one transaction. Of each: 1, 0 if it was there, or its conflict.
+
+        Raises NotKept if the database refuses the write; then nothing of it is kept.
         """
         ...
 

@@ -8,9 +8,10 @@ from sqlalchemy import Select, delete, exists, func, insert, select
 
 from matinee.arrays import FloatArray, starts_of
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
+from matinee.store.append import Batch, append_batches
 from matinee.store.database import SqlDatabase
 from matinee.store.group_commit import GroupCommit
-from matinee.store.protocols import FLAGS, Activity, Kind, LiveEvent
+from matinee.store.protocols import FLAGS, Activity, EventConflict, Kind, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, lists_table, visitors_table
 from matinee.vocab import UNKNOWN, Id, Vocab
 
@@ -94,6 +95,11 @@ class SqlEvents:
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
         """See EventLog."""
         return self._group_commit.append(events, repeat_after)
+
+    def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
+        """See EventLog."""
+        with self._database.write() as connection:
+            return append_batches(connection, [Batch([event]) for event in events])
 
     def bulk_import(self, events: Sequence[Sequence[Any]], kind: Kind = "rating") -> int:
         """Write a whole log atomically: columns user_ids, item_ids, values, times, each [N], in log order.

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Depends
 
-from matinee.serve.api import events, health, items, lists
+from matinee.serve.api import asked_lists, event_batches, events, health, items, lists, users
 from matinee.serve.api.dependencies import get_key
 
 router = APIRouter()
-for part in (lists, events, items):
+for part in (asked_lists, lists, events, event_batches, users, items):
     router.include_router(part.router, dependencies=[Depends(get_key)])  # a wrong key is refused everywhere
 router.include_router(health.router)

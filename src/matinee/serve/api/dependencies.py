@@ -1,6 +1,6 @@
 """What requests of the API ask for: an API key, an item, a model, a length, a history."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -10,8 +10,8 @@ from fastapi.security import HTTPBearer
 from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
 from matinee.errors import MatineeError
-from matinee.histories import Histories
-from matinee.ranking.allowed import Allowed, allow
+from matinee.histories import Histories, UserId, last_of_each
+from matinee.ranking.allowed import Allowed, allow, unknown_ids
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.rates import WRONG_KEY_TOKENS
 from matinee.serve.logs import note
@@ -111,7 +111,25 @@ def get_state(
         return replace(site.state_of(None), history=_parse_history(site, history))
     if user_id is not None:
         require_key(key, "read")
-    return site.state_of(user_id if user_id is not None else site.visitors.user_id(request))
+        return state_of_user(site, user_id)
+    return site.state_of(site.visitors.user_id(request))
+
+
+def state_of_user(site: Site, user_id: UserId) -> VisitorState:
+    """What a user did: in the log that the models were fitted on, then on the site."""
+    state = site.state_of(str(user_id))
+    past = next(iter(site.engine.artefacts.values())).known.histories([user_id])
+    if len(past.items) == 0:
+        return state
+    live = state.history
+    together = Histories(
+        np.array([0, len(past.items) + len(live.items)], dtype=past.starts.dtype),
+        np.concatenate([past.items, live.items]),
+        np.concatenate([past.values, live.values]),
+        np.concatenate([past.times, live.times]),
+        past.user_rows,
+    )
+    return replace(state, history=last_of_each(together))
 
 
 ItemRow = Annotated[int, Depends(get_item_row)]
@@ -125,6 +143,14 @@ def find_item_row(site: Site, item_id: Id, status: int) -> int:
         return site.row_of(item_id)
     except MatineeError as error:
         raise HTTPException(status, str(error)) from None
+
+
+def parse_history(site: Site, ids: Sequence[Id]) -> tuple[Histories, list[str]]:
+    """A history of ids, oldest first; a sentence counts those that no item has, which are skipped."""
+    rows = site.engine.items.rows(list(ids))
+    last = dict.fromkeys(reversed(rows.tolist()))  # the last event with an item counts, as in every history
+    known = [row for row in reversed(last) if row != UNKNOWN and row < site.engine.n_trained]
+    return Histories.of([known]), unknown_ids("history", ids, rows == UNKNOWN)
 
 
 def _require_rate(seconds: int) -> None:

@@ -39,9 +39,9 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         state.history, k, model, rerank=asked, dismissed=state.unlisted, allowed=allowed.mask, explain=explain
     )
     texts = texts_for(request) if explain else None
-    name = model or site.engine.default
+    name = found[0].model if found else model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
-    list_id = impressions.add("api", found[0].model if found else name, found)
+    list_id = impressions.add("api", name, found)
     impressions.write()
     return ListOut(
         list_id=list_id,

@@ -19,11 +19,13 @@ def _current_name(kind: object) -> object:
     return EVENT_KINDS.get(kind, kind) if isinstance(kind, str) else kind
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A model that refuses unknown fields."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
 
-class ItemOut(_Strict):
+class ItemOut(Strict):
     """An item of the catalogue."""
 
     item_id: int | str
@@ -36,11 +38,13 @@ class ItemOut(_Strict):
     """It is in no list and no search any more."""
 
 
+ItemId = Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
+UserIdIn = Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class ItemIn(_Strict):
+class ItemIn(Strict):
     """An item as it is from now on. Fields that are left out are empty."""
 
     title: Line
@@ -87,7 +91,7 @@ class FoundOut(ItemOut):
     """What matches the query: its title, or what is known of it; popularity without a query."""
 
 
-class BecauseOut(_Strict):
+class BecauseOut(Strict):
     """An event of the history that contributes to a recommendation."""
 
     item_id: int | str
@@ -98,14 +102,14 @@ class BecauseOut(_Strict):
     """What it adds to the score."""
 
 
-class SharedOut(_Strict):
+class SharedOut(Strict):
     """A word that an item and its reasons have in common, and the column that it stands in."""
 
     attribute: str
     value: str
 
 
-class RecommendationOut(_Strict):
+class RecommendationOut(Strict):
     """One recommendation; the first has rank 1."""
 
     rank: int
@@ -124,7 +128,7 @@ class RecommendationOut(_Strict):
     """The reasons in words, in the language that the request accepts."""
 
 
-class ListOut(_Strict):
+class ListOut(Strict):
     """A list; events may refer to it by its list_id. notes: sentences on ids that no item has."""
 
     list_id: str
@@ -136,7 +140,20 @@ class ListOut(_Strict):
     notes: list[str] | None = None
 
 
-class WhyOut(_Strict):
+class UserListOut(ListOut):
+    """A list for one of the users that were asked for."""
+
+    user_id: int | str | None = None
+
+
+class UserListsOut(Strict):
+    """A list for each user, in the order of the request. notes: sentences on ids that no item has."""
+
+    lists: list[UserListOut]
+    notes: list[str] | None = None
+
+
+class WhyOut(Strict):
     """Why an item has its score."""
 
     item_id: int | str
@@ -152,7 +169,7 @@ class WhyOut(_Strict):
     because: list[BecauseOut]
 
 
-class CounterfactualOut(_Strict):
+class CounterfactualOut(Strict):
     """What would move an item out of the first k of a list, or into it."""
 
     item_id: int | str
@@ -171,10 +188,10 @@ class CounterfactualOut(_Strict):
     """Items that are liked besides."""
 
 
-class EventIn(_Strict):
+class EventIn(Strict):
     """Something a user did with an item."""
 
-    item_id: Annotated[int, Field(strict=True)] | Annotated[str, Field(strict=True, max_length=200)]
+    item_id: ItemId
     kind: Annotated[Kind, Field(max_length=100), BeforeValidator(_current_name)]
     """One of the site's kinds: those of its data, and more, less, click, dismissed and restored."""
     value: float | None = Field(None, ge=0.5, le=5, multiple_of=0.5, allow_inf_nan=False)
@@ -198,14 +215,39 @@ class EventIn(_Strict):
         return self
 
 
-class EventsOut(_Strict):
+class EventsOut(Strict):
     """How many of the events were new."""
 
     accepted: int
     duplicates: int
 
 
-class Health(_Strict):
+class RowOut(Strict):
+    """What became of one event of a batch. row: its position, from 0; reason: why it was rejected."""
+
+    row: int
+    status: Literal["accepted", "duplicate", "rejected"]
+    reason: str | None = None
+
+
+class RowsOut(Strict):
+    """What became of the events of a batch, counted and by row."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    rows: list[RowOut]
+
+
+class ErasedOut(Strict):
+    """A user that was erased. events: how many were deleted; in_training: whether models were fitted on the user."""
+
+    user_id: str
+    events: int
+    in_training: bool
+
+
+class Health(Strict):
     """The state of the site."""
 
     status: Literal["alive", "ready", "degraded", "not ready"]

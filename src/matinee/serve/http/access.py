@@ -23,6 +23,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         request_id, begun = secrets.token_hex(8), time.perf_counter()
+        scope.setdefault("state", {})["request_id"] = request_id
         status, n_bytes = 500, 0
 
         async def send_and_count(message: Message) -> None:

@@ -6,6 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from matinee.serve.http.problems import is_api, problem
 from matinee.serve.http.root_path import site_path
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -52,7 +53,8 @@ class SecurityMiddleware:
 
         headers = Headers(scope=scope)
         if scope["method"] not in SAFE_METHODS and not comes_from_here(headers):
-            refusal = PlainTextResponse("This request came from another site and was not carried out.\n", 403)
+            reason = "This request came from another site and was not carried out."
+            refusal = problem(scope, 403, reason) if is_api(scope) else PlainTextResponse(f"{reason}\n", 403)
             await refusal(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)

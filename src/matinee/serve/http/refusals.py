@@ -1,10 +1,10 @@
 """Short answers to requests that the site does not carry out: text for people, JSON for programs."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from matinee.serve.http.root_path import site_path
+from matinee.serve.http.problems import is_api, problem
 
 RETRY_SECONDS = 2
 RETRIED = {429, 503}
@@ -19,10 +19,9 @@ async def refuse(
     """
     message = scope["app"].state.refusal_text(Request(scope), text)
     headers = {"Retry-After": str(seconds)} if status in RETRIED else {"Connection": "close"}
-    is_api = site_path(scope).startswith(("/api/v1/", "/health/"))
     answer: Response = (
-        JSONResponse({"detail": message}, status, headers)
-        if is_api
+        problem(scope, status, message, headers)
+        if is_api(scope)
         else PlainTextResponse(message + "\n", status, headers)
     )
     await answer(scope, receive, send)

@@ -1,0 +1,125 @@
+"""Lists asked for in a body: of several users, or of a history that may hold unknown ids; and what comes next."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import Field
+
+from matinee.config import Rerank
+from matinee.histories import Histories
+from matinee.ranking.allowed import Allowed, allow
+from matinee.serve.api.dependencies import (
+    MAX_HISTORY,
+    UNPROCESSABLE,
+    CurrentKey,
+    ItemRow,
+    Length,
+    Model,
+    parse_history,
+    require_key,
+    state_of_user,
+)
+from matinee.serve.api.schemas import ItemId, ListOut, Strict, UserIdIn, UserListOut, UserListsOut, recommendation_out
+from matinee.serve.dependencies import CurrentSite
+from matinee.serve.impressions import new_list_id
+from matinee.serve.pages.i18n import texts_for
+from matinee.serve.site import MAX_K, Site, VisitorState
+
+MAX_USERS = 100
+"""Users in one request."""
+
+Genre = Annotated[str, Field(min_length=1, max_length=100)]
+
+router = APIRouter(tags=["lists"])
+
+
+class ListsIn(Strict):
+    """For whom, and which lists. At most one of user_ids and history; without both, the visitor of this session."""
+
+    user_ids: list[UserIdIn] | None = Field(None, min_length=1, max_length=MAX_USERS)
+    """Any users, with an API key that has the scope read."""
+    history: list[ItemId] | None = Field(None, max_length=MAX_HISTORY)
+    """Item ids, oldest first; unknown ones are skipped, and counted in `notes`."""
+    k: int = Field(10, ge=1, le=MAX_K)
+    model: str | None = Field(None, max_length=100)
+    among: list[ItemId] | None = Field(None, max_length=MAX_HISTORY)
+    without: list[ItemId] | None = Field(None, max_length=MAX_HISTORY)
+    genres: list[Genre] = Field([], max_length=50)
+    """Only items with one of these genres or categories."""
+    from_year: int | None = Field(None, ge=0, le=9999)
+    to_year: int | None = Field(None, ge=0, le=9999)
+    novelty: float = Field(0.0, ge=-1, le=1, allow_inf_nan=False)
+    diversity: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
+    explain: bool = False
+
+
+@router.post("/api/v1/recommendations", response_model_exclude_none=True)
+def recommendations(request: Request, site: CurrentSite, key: CurrentKey, asked: ListsIn) -> UserListsOut:
+    """A list for each user, for a given history, or for the visitor of this session."""
+    if asked.user_ids is not None and asked.history is not None:
+        raise HTTPException(UNPROCESSABLE, "user_ids and history were both given; give one of them")
+    if asked.from_year is not None and asked.to_year is not None and asked.from_year > asked.to_year:
+        raise HTTPException(UNPROCESSABLE, f"from_year {asked.from_year} is after to_year {asked.to_year}")
+    allowed = allow(site.engine.items, asked.among, asked.without)
+    notes = list(allowed.notes)
+    if asked.user_ids is not None:
+        require_key(key, "read")
+        states = [state_of_user(site, user_id) for user_id in asked.user_ids]
+    elif asked.history is not None:
+        history, unknown = parse_history(site, asked.history)
+        states, notes = [replace(site.state_of(None), history=history)], notes + unknown
+    else:
+        states = [site.state_of(site.visitors.user_id(request))]
+    shown_ids: list[int | str] | list[None] = asked.user_ids or [None]
+    lists = [
+        _list(request, site, asked, state, allowed).model_copy(update={"user_id": user_id})
+        for state, user_id in zip(states, shown_ids, strict=True)
+    ]
+    return UserListsOut(lists=lists, notes=notes or None)
+
+
+@router.get("/api/v1/items/{item_id:path}/next", response_model_exclude_none=True)
+def what_comes_next(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None) -> ListOut:
+    """What people take after an item, by a served model of what comes next if there is one."""
+    engine = site.engine
+    ordered = next((name for name in engine.models if engine.artefacts[name].model.ordered), engine.default)
+    history = Histories.of([[row] if row < engine.n_trained else []])
+    found = engine.recommend_for(history, k, model or ordered, explain=False)
+    items = [recommendation_out(site, item, rank) for rank, item in enumerate(found, start=1)]
+    name = found[0].model if found else model or ordered
+    return ListOut(
+        list_id=new_list_id(), model=name, version=engine.version(name), history_length=len(history.items), items=items
+    )
+
+
+def _list(request: Request, site: Site, asked: ListsIn, state: VisitorState, allowed: Allowed) -> UserListOut:
+    rerank = Rerank(
+        genres=tuple(asked.genres),
+        from_year=asked.from_year,
+        to_year=asked.to_year,
+        novelty=asked.novelty,
+        diversity=asked.diversity,
+    )
+    found = site.engine.recommend_for(
+        state.history,
+        asked.k,
+        asked.model,
+        rerank=rerank,
+        dismissed=state.unlisted,
+        allowed=allowed.mask,
+        explain=asked.explain,
+    )
+    name = found[0].model if found else asked.model or site.engine.default
+    recorder = site.impression_recorder(state.user_id)
+    list_id = recorder.add("api", name, found)
+    recorder.write()
+    texts = texts_for(request) if asked.explain else None
+    items = [recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)]
+    return UserListOut(
+        list_id=list_id,
+        model=name,
+        version=site.engine.version(name),
+        history_length=len(state.history.items),
+        items=items,
+    )
