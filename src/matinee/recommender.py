@@ -30,6 +30,8 @@ from matinee.store.compatible import require_same_items
 from matinee.values import UNARY
 from matinee.vocab import UNKNOWN, Id
 
+NEWEST = "newest"
+"""The model name of items that came since training, in the order in which they came."""
 POPULAR = "popularity"
 """The model name of lists for users without a history, whichever models are served."""
 PREFERRED = ("ease", "item-knn")
@@ -152,7 +154,30 @@ class Engine:
         if not (weights > 0).any():
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)
+        if found and not any(item.score for item in found):  # the model knows nothing of these items
+            out = history.items if not repeat else history.items[:0]
+            out = np.union1d(out, dismissed) if dismissed is not None else out
+            return self.popular(k, allowed=both(self.allowed(rerank, out.astype(np.int32)), allowed))
         return self._with_reasons(found, history) if found and explain else found
+
+    def newest(
+        self, history: Histories, k: int, model: str | None = None, *, allowed: BoolArray | None = None
+    ) -> list[Recommendation]:
+        """At most k items that came since training: by score for a history (B = 1), the others the newest first.
+
+        allowed: [I]. The model of an item without a score is NEWEST. Raises MatineeError as `recommend`.
+        """
+        is_new = np.arange(len(self.items)) >= self.n_trained
+        mask = is_new if allowed is None else is_new & allowed
+        if self.now.listed is not None:
+            mask = mask & self.now.listed
+        if not mask.any():
+            return []
+        ranked = self.recommend_for(history, k, model, allowed=mask) if len(history.items) else []
+        found = [item for item in ranked if item.score != 0]
+        mask[[item.item_row for item in found]] = False
+        rest = np.flatnonzero(mask)[::-1][: k - len(found)].tolist()
+        return found + [Recommendation(row, self.items.id(row), 0.0, NEWEST) for row in rest]
 
     def predicted_value(self, history: Histories, item_row: int) -> float | None:
         """The value that a user (B = 1) would give an item; None if it would be no better than an average.

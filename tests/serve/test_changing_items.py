@@ -84,6 +84,39 @@ def test_a_new_item_is_found_and_listed_at_once(shop: SiteClient) -> None:
     assert "new-1" not in listed(shop, model="popularity")
 
 
+def test_what_is_new_has_a_row_on_the_home_page_and_a_list_of_the_api(shop: SiteClient) -> None:
+    english = {"Accept-Language": "en"}
+    assert 'id="new"' not in shop.get("/", headers=english).text
+    put(shop, "new-1", **KETTLE)
+    put(shop, "new-2", title="Copper hammock", genres=["Garden"])
+    page = shop.get("/", headers=english).text
+    assert "added lately, the newest first" in page
+    assert page.index('data-item="new-2"') < page.index('data-item="new-1"')
+    assert listed(shop, new="true")[0] == "new-1"  # a kitchen thing for somebody who buys kitchen things
+    assert set(listed(shop, new="true")) == {"new-1", "new-2"}
+    assert listed(shop, new="true", without="new-1") == ["new-2"]
+    for item in ("p000", "p012"):
+        shop.post("/mark", data={"item_id": item, "mark": "purchase"})
+    assert "what fits you first" in shop.get("/", headers=english).text
+    shop.delete("/api/v1/items/new-1")
+    assert listed(shop, new="true") == ["new-2"]
+    assert 'data-item="new-1"' not in shop.get("/", headers=english).text
+
+
+def test_a_history_of_which_the_model_knows_nothing_gets_popular_items_and_is_told(shop: SiteClient) -> None:
+    engine = shop.app.state.site.engine  # type: ignore[attr-defined]
+    unknown = int(np.flatnonzero(engine.popularity == 0)[0]) if (engine.popularity == 0).any() else 0
+    model = engine.artefacts["ease"].model
+    weights = model.weights
+    model.weights = np.where(np.arange(len(weights))[:, None] == unknown, 0, weights).astype(np.float32)
+    history = str(engine.items.id(unknown))
+    answer = shop.get("/api/v1/recommendations", params={"history": history, "k": 5, "model": "ease"}).json()
+    model.weights = weights
+    wanted = [item.item_id for item in engine.popular(6) if item.item_row != unknown][:5]
+    assert [item["item_id"] for item in answer["items"]] == wanted
+    assert answer["notes"] == ["the model knows nothing that this history likes: the list is by popularity"]
+
+
 def test_a_new_item_scores_as_its_prediction_from_the_same_features(shop: SiteClient, shop_paths: list[Path]) -> None:
     put(shop, "new-1", **KETTLE)
     put(shop, "new-2", title="Copper hammock", genres=["Garden"])

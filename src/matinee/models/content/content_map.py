@@ -118,6 +118,10 @@ class ContentMap:
                 setattr(extended, name, self._extend_sparse(array, kept))
             elif array.size:
                 setattr(extended, name, self._extend_dense(array, axis))
+        for name, axis in model.item_inputs:
+            array = getattr(extended, name)
+            if (name, 1 - axis) in model.item_arrays and not isinstance(array, csr_array):
+                self._predict_inputs(array, axis)
         if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
             new, popularity = self.predicted[self.is_new], np.array(model.popularity)  # type: ignore[attr-defined]
             popularity[new] = np.maximum(extended.popularity[new], LEAST_POPULARITY)  # type: ignore[attr-defined]
@@ -142,6 +146,17 @@ class ContentMap:
         by_item[self.predicted[self.is_new]] = 0  # a model may have left its first values there
         by_item[self.predicted] += predictions
         return extended
+
+    def _predict_inputs(self, array: FloatArray, axis: int) -> None:
+        """Let new items count in histories too: what they add is predicted from what known items add. In place.
+
+        The axis has the items once, or once for each block of weights.
+        """
+        by_item = np.moveaxis(array, axis, 0)
+        n_items, new, mixing = array.shape[1 - axis], self.predicted[self.is_new], self.mixing[:, self.is_new]
+        for start in range(0, by_item.shape[0], n_items):
+            by_item[start + new] = mixing.T @ by_item[start + self.known]
+            by_item[start + new, new] = 0
 
     def _extend_sparse(self, array: csr_array, kept: int) -> csr_array:
         """A sparse matrix whose predicted columns are cut to their largest positive entries. [I, I] -> [I, I]."""

@@ -6,6 +6,8 @@ import numpy as np
 from fastapi import APIRouter, Query, Request
 
 from matinee.config import EvaluationConfig, configure
+from matinee.ranking.allowed import both
+from matinee.recommender import POPULAR
 from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
 from matinee.serve.api.schemas import (
     CounterfactualOut,
@@ -31,13 +33,23 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     k: Length = 10,
     model: Model = None,
     explain: bool = False,
+    new: Annotated[
+        bool, Query(description="Only items that came since training, what fits the history first.")
+    ] = False,
     rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
 ) -> ListOut:
     """The best items for a history, for a user id, or by default for the visitor of this session."""
     asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
-    found = site.engine.recommend_for(
-        state.history, k, model, rerank=asked, dismissed=state.unlisted, allowed=allowed.mask, explain=explain
-    )
+    if new:
+        passes = both(site.engine.allowed(asked, np.union1d(state.history.items, state.unlisted)), allowed.mask)
+        found = site.engine.newest(state.history, k, model, allowed=passes)
+    else:
+        found = site.engine.recommend_for(
+            state.history, k, model, rerank=asked, dismissed=state.unlisted, allowed=allowed.mask, explain=explain
+        )
+    notes = list(allowed.notes)
+    if len(state.history.items) and found and found[0].model == POPULAR != (model or site.engine.default):
+        notes.append("the model knows nothing that this history likes: the list is by popularity")
     texts = texts_for(request) if explain else None
     name = found[0].model if found else model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
@@ -49,7 +61,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         version=site.engine.version(found[0].model if found else name),
         history_length=len(state.history.items),
         items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
-        notes=list(allowed.notes) or None,
+        notes=notes or None,
     )
 
 

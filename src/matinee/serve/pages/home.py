@@ -34,7 +34,7 @@ def home(
     engine, is_plain = page.site.engine, not rerank.on
     n_changed = engine.n_changed(visitor.history, items, visitor.unlisted) if is_plain else None
     builder = ShelfBuilder(page)
-    shelves = [shelf for shelf in _shelves(page, builder, items) if shelf.cards]
+    shelves = [shelf for shelf in _shelves(page, builder, items, model) if shelf.cards]
     all_starters = page.resources.starters
     starters = all_starters[more * STARTERS : (more + 1) * STARTERS]
     return page.respond(
@@ -54,10 +54,21 @@ def home(
     )
 
 
-def _shelves(page: PageContext, builder: ShelfBuilder, for_you: list[Recommendation]) -> list[Shelf]:
+def _shelves(page: PageContext, builder: ShelfBuilder, for_you: list[Recommendation], model: str) -> list[Shelf]:
     if not page.visitor.watched:
-        return [builder.trending(LONG), builder.popular(LONG), *builder.genres(GENRES, SHORT)]
+        return [
+            builder.newest(model, SHORT),
+            builder.trending(LONG),
+            builder.popular(LONG),
+            *builder.genres(GENRES, SHORT),
+        ]
     listed = {item.item_row for item in for_you}
     next_model = page.resources.next_model
     upcoming = [builder.next_for_you(next_model, SHORT, listed)] if next_model else []
-    return [*upcoming, *builder.because(SHORT), builder.trending(SHORT), builder.popular(SHORT)]
+    return [
+        builder.newest(model, SHORT),
+        *upcoming,
+        *builder.because(SHORT),
+        builder.trending(SHORT),
+        builder.popular(SHORT),
+    ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.recommender import Recommendation
+from matinee.recommender import NEWEST, Recommendation
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext
 from matinee.serve.ratings import LIKED
@@ -40,7 +40,8 @@ class ShelfBuilder:
         """A shelf of recommendations, recorded as an impression."""
         model = items[0].model if items else ""
         list_id = self._page.impressions.add(name, model, items) if model else ""
-        return Shelf(name, title, words, model, self._page.cards.ranked(items, self._visitor.watched, list_id), url)
+        by_model = "" if model == NEWEST else model
+        return Shelf(name, title, words, by_model, self._page.cards.ranked(items, self._visitor.watched, list_id), url)
 
     def trending(self, k: int) -> Shelf:
         """What people watch now."""
@@ -51,6 +52,14 @@ class ShelfBuilder:
         """What most people watched."""
         words = self._texts("home.popular_not_yet" if self._visitor.watched else "home.popular_all")
         return self.build("popular", self._texts("home.popular"), words, self._popular(k))
+
+    def newest(self, model: str, k: int) -> Shelf:
+        """What came since training, what fits the visitor first."""
+        allowed = np.ones(len(self._site.engine.items), dtype=bool)
+        allowed[list(self._excluded)] = False
+        items = self._site.engine.newest(self._visitor.history, k, model, allowed=allowed)
+        words = self._texts("home.new_for_you" if items and items[0].model != NEWEST else "home.new_words")
+        return self.build("new", self._texts("home.new"), words, items)
 
     def genres(self, n_shelves: int, k: int) -> list[Shelf]:
         """The most watched movies of the most watched genres; a movie is on the first shelf that it fits."""
