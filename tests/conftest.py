@@ -17,6 +17,7 @@ hypothesis.settings.register_profile("matinee", deadline=None)  # other processe
 hypothesis.settings.load_profile("matinee")
 pytest_plugins = (
     "server_fixtures",
+    "stream_fixtures",
     "site_fixtures",
     "shop_fixtures",
     "browser_fixtures",

@@ -24,6 +24,7 @@ SUITES = (
     "store/test_migrations.py",
     "store/test_every_database.py",
     "store/test_api_keys.py",
+    "store/test_sql_stream.py",
     "serve/test_sql.py",
     "serve/test_api.py",
     "serve/test_api_keys.py",

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, data, keys, lists, models, retrain, site, versions
+from matinee.cli import backup, data, keys, lists, models, retrain, site, stream, versions
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -30,6 +30,7 @@ app.command()(site.serve)
 app.command()(retrain.retrain)
 app.command()(site.doctor)
 app.add_typer(keys.app, name="keys")
+app.add_typer(stream.app, name="stream")
 app.command()(backup.backup)
 app.command()(backup.restore)
 

@@ -167,3 +167,10 @@ api_keys_table = Table(
     Column("revoked", BigInteger),
     Column("secret_hash", Text(64), nullable=False),
 )
+stream_offsets_table = Table(
+    "stream_offsets",
+    metadata,
+    Column("consumer", Text(100), primary_key=True),
+    Column("offset", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)

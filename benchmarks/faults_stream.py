@@ -1,0 +1,225 @@
+"""Broker, relay and consumer killed at random while a site's log is written: nothing is lost, nothing doubled.
+
+    python benchmarks/faults_stream.py > benchmarks/faults_stream.json
+
+Two writers append events to the log (SQLite, or --db postgresql|mariadb). `matinee stream relay` sends them to a topic,
+one `matinee stream consume` writes them to Parquet files and one to a table of DynamoDB (moto). In each round one of
+the processes is killed with SIGKILL and started again: the broker (Tansu, whose topics are in an S3, moto's, that is
+not killed), the relay, or one of the consumers. At the end everything that was acknowledged is to be in both of them.
+
+lost: acknowledged events that are missing; doubled: events that are there more than once. resent: messages in the topic
+beyond one an event, which the consumers left out. slowest_append_ms: a writer never waits for the broker.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from matinee.store.database import SqlDatabase
+from matinee.store.protocols import LiveEvent
+from matinee.store.sql import SqlEvents
+from matinee.store.streams.kafka import Broker
+from matinee.store.streams.sql import SqlStream
+from matinee.vocab import Vocab
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from database_servers import SERVERS
+from stream_servers import Moto, TestBroker
+
+PATIENCE = 120
+"""Seconds after the last kill within which everything must have arrived."""
+
+
+class Writer(threading.Thread):
+    """Appends events to the log until it is stopped."""
+
+    def __init__(self, url: str, number: int) -> None:
+        super().__init__(daemon=True)
+        self.database = SqlDatabase(url)
+        self.log = SqlEvents(self.database, Vocab.of(["10"]))
+        self.number, self.n_events, self.slowest = number, 0, 0.0
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Append."""
+        while not self.stopped.wait(0.02):
+            n = self.n_events
+            ids = [f"{self.number} {n + k}" for k in range(3)]
+            batch = [LiveEvent(f"user {self.number} {n % 20}", "10", "watched", 1, n, each) for each in ids]
+            begin = time.monotonic()
+            assert self.log.append(batch) == len(batch)
+            self.slowest = max(self.slowest, time.monotonic() - begin)
+            self.n_events += len(batch)
+        self.database.close()
+
+
+class Command:
+    """`matinee stream ...`, which can be killed and started again."""
+
+    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+        self.command = [sys.executable, "-m", "matinee", "stream", *arguments]
+        self.environment = {**os.environ, **environment}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - gone with this process
+
+    def start(self) -> None:
+        """Start it. Raises RuntimeError if it ended by itself before."""
+        if self.process is not None and self.process.poll() is not None and self.process.returncode != -signal.SIGKILL:
+            self.errors.seek(0)
+            raise RuntimeError(self.errors.read().decode()[-2000:])
+        self.process = subprocess.Popen(
+            self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=self.errors
+        )
+
+    def kill(self) -> None:
+        """End it at once."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """End it by SIGTERM. Returns its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+def try_streams(url: str, folder: Path, n_kills: int, rng: random.Random) -> dict[str, Any]:
+    """Kill n_kills times under load, then count."""
+    begin = time.monotonic()
+    moto = Moto().start()
+    broker = TestBroker(folder / "broker.log", moto).start().wait()
+    Broker(broker.address, "events").create_topic(3)
+    topic = ["--kafka", broker.address, "--topic", "events"]
+    relay = Command({}, "relay", "--db", url, *topic)
+    files = Command({}, "consume", *topic, "--to", f"parquet:{folder}/out", "--gather", "0.5")
+    table = Command(moto.environment, "consume", *topic, "--to", "dynamodb:events", "--create-table")
+    commands = {"relay": relay, "files": files, "table": table}
+    writers = [Writer(url, number) for number in range(2)]
+    try:
+        for writer in writers:
+            writer.start()
+        for command in commands.values():
+            command.start()
+        kills: Counter[str] = Counter()
+        for _ in range(n_kills):
+            time.sleep(rng.uniform(0.2, 1.5))
+            name = rng.choice(["broker", *commands])
+            victim = broker if name == "broker" else commands[name]
+            victim.kill()
+            time.sleep(rng.uniform(0, 1))
+            victim.start()
+            kills[name] += 1
+        for writer in writers:
+            writer.stopped.set()
+            writer.join()
+        seconds = _wait_until_there(url, folder, moto)
+        codes = {name: command.stop() for name, command in commands.items()}
+        written = {
+            (f"user {w.number} {n // 3 * 3 % 20}", f"{w.number} {n}") for w in writers for n in range(w.n_events)
+        }
+        return {
+            "kills": dict(sorted(kills.items())),
+            "acknowledged": len(written),
+            "parquet": _compare(written, _in_files(folder)),
+            "dynamodb": _compare(written, _in_table(moto)),
+            "resent": _n_messages(broker) - len(written),
+            "slowest_append_ms": round(1000 * max(writer.slowest for writer in writers)),
+            "caught_up_s": round(seconds, 1),
+            "exit_codes_after_sigterm": codes,
+            "seconds": round(time.monotonic() - begin, 1),
+        }
+    finally:
+        for command in commands.values():
+            if command.process is not None and command.process.poll() is None:
+                command.kill()
+        broker.kill()
+        moto.stop()
+
+
+def _wait_until_there(url: str, folder: Path, moto: Moto) -> float:
+    """Wait until as many events are in the files and in the table as in the log, or for PATIENCE. Returns seconds."""
+    database, begin = SqlDatabase(url), time.monotonic()
+    n_events = SqlStream(database, "count").lag({})
+    database.close()
+    while time.monotonic() - begin < PATIENCE:
+        if min(len(_in_files(folder)), len(_in_table(moto))) >= n_events:
+            break
+        time.sleep(0.5)
+    return time.monotonic() - begin
+
+
+Key = tuple[str, str]
+
+
+def _in_files(folder: Path) -> list[Key]:
+    frames = [pl.read_parquet(path) for path in (folder / "out").glob("*.parquet")]
+    return [(user, event) for frame in frames for user, event in frame.select("user_id", "event_id").iter_rows()]
+
+
+def _in_table(moto: Moto) -> list[Key]:
+    import boto3
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+    client = boto3.client("dynamodb", endpoint_url=moto.url, **keys)
+    if "events" not in client.list_tables()["TableNames"]:  # the consumer was killed before it made it
+        client.close()
+        return []
+    pages = client.get_paginator("scan").paginate(TableName="events", ProjectionExpression="user_id, event_id")
+    found = [(item["user_id"]["S"], item["event_id"]["S"]) for page in pages for item in page["Items"]]
+    client.close()
+    return found
+
+
+def _n_messages(broker: TestBroker) -> int:
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "count", "log_level": 0})
+    consumer.assign([TopicPartition("events", partition, 0) for partition in range(3)])
+    n, quiet = 0, 0
+    while quiet < 6:
+        messages = consumer.consume(5000, 0.5)
+        n, quiet = n + len(messages), 0 if messages else quiet + 1
+    consumer.close()
+    return n
+
+
+def _compare(written: set[Key], found: list[Key]) -> dict[str, int]:
+    return {
+        "lost": len(written - set(found)),
+        "doubled": len(found) - len(set(found)),
+        "foreign": len(set(found) - written),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--db", default="sqlite", choices=["sqlite", *SERVERS])
+    options = parser.parse_args()
+    server = SERVERS[options.db]().start() if options.db in SERVERS else None
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            url = server.create("site") if server else f"sqlite:///{name}/log.db"
+            found = try_streams(url, Path(name), options.kills, random.Random(options.seed))
+    finally:
+        if server:
+            server.stop()
+    print(json.dumps({"seed": options.seed, "database": options.db, **found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
