@@ -1,5 +1,6 @@
 """Explanations of a batch, citations and the deletion of reasons, against plain loops."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -161,3 +162,52 @@ def test_a_low_rating_is_no_reason_even_where_all_ratings_weigh_the_same() -> No
     assert liking(model, history).tolist() == [0, 0, 1, 1]
     model.value_map = resolve(ValuesConfig(map="unary"), np.array([1.0, 10.0]))
     assert liking(model, history).tolist() == [0, 0, 0, 1]
+
+
+def fitted(name: str) -> Recommender:
+    data = two_groups(24, 12)
+    train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
+    return create(name, **({"dim": 4} if name in ("ials", "bpr", "lightgcn") else {})).fit(train, Run.seeded(1))
+
+
+@pytest.mark.parametrize("valued", [False, True])
+@pytest.mark.parametrize("name", ["ease", "item-knn", "pmi", "ials"])
+def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: str, valued: bool) -> None:
+    model, rng = fitted(name), np.random.default_rng(5)
+    histories = Histories.of([[0, 2, 4], [7], [], [1, 3, 0, 5, 6]])
+    if valued:
+        histories = replace(histories, mapped=rng.choice([-1.0, 0.5, 2.0], 9).astype(np.float32))
+    rows = np.arange(12)[None].repeat(4, axis=0)
+    scores = model.score(model.fold_in(histories))
+    for event, owner in enumerate(histories.owners):
+        rest = model.score(model.fold_in(histories.keep(np.arange(9) != event)))[owner]
+        if model.adds_up:
+            found = scores[owner] - model.explain(histories, rows)[event]
+        else:
+            found = model.scores_without_each(histories, rows)[event]
+        np.testing.assert_allclose(found, rest, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["ease", "item-knn", "ials"])
+def test_the_deletion_of_a_repeated_item_is_scored(name: str) -> None:
+    model, history = fitted(name), Histories.of([[0, 2, 0, 4]])
+    rows = np.array([[1, 3, 5]])
+    scores = scores_of(model, history, rows)
+    found = explaining.drops_without_each(model, history, np.array([0]), rows, scores)
+    wanted = scores - scores_of(model, Histories.of([[2, 0, 4]]), rows)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ease", "item-knn", "user-knn", "pmi", "ials", "bpr", "lightgcn", "markov"])
+def test_every_reason_of_a_list_passes_the_deletion_test_on_that_list(name: str) -> None:
+    model, items = fitted(name), [0, 2, 4, 7, 9]
+    history, rows = Histories.of([items]), np.setdiff1d(np.arange(12), items)
+    scores = scores_of(model, history, rows[None])[0]
+    held, _ = reasons_that_hold(model, history, rows, scores)
+    shorter = Histories.of([items[:n] + items[n + 1 :] for n in range(5)])
+    drops = scores - scores_of(model, shorter, rows[None].repeat(5, axis=0))  # [5, k]
+    for column, events in enumerate(held):
+        for event in events[events != UNKNOWN]:
+            others = [drops[n, column] for n in range(5) if n not in events]
+            assert drops[event, column] > 0
+            assert drops[event, column] >= np.mean(others) - 1e-4 * abs(np.mean(others))

@@ -19,10 +19,10 @@ def words(**lists: tuple[tuple[str, ...], ...]) -> SharedWords:
     return SharedWords(ItemTable(Vocab.of(list(range(n))), ("",) * n, np.zeros(n, dtype=np.int32), lists))
 
 
-def test_the_rarest_word_is_the_most_telling() -> None:
+def test_a_rare_word_tells_more_and_a_director_more_than_an_actor() -> None:
     found = words(genres=GENRES, directed_by=DIRECTORS, starring=CAST)
     assert found.find(0, [1]) == Shared("directed_by", "Scott"), "as rare as Sci-Fi, but of the user's own table"
-    assert found.find(0, [2]) == Shared("starring", "Weaver"), "of equally rare ones that of the last column"
+    assert found.find(0, [2]) == Shared("directed_by", "Scott"), "as rare as Weaver, whose part in it is smaller"
     assert found.find(3, [4]) == Shared("genres", "Drama")
     assert words(genres=GENRES, tags=(("slow",), (), ("slow",)) + ((),) * 12).find(0, [2]) == Shared("tags", "slow")
 
@@ -61,6 +61,20 @@ def test_the_strongest_reason_stands_alone_if_only_it_shares_something_rare() ->
     assert found.find_for(0, [1]) == (1, Shared("director", "Tarantino"))
     assert found.find_for(0, [2, 3]) == (2, Shared("genres", "Crime"))
     assert found.find_for(0, []) == (0, None)
+
+
+def test_a_director_of_more_films_comes_before_an_actor_of_fewer_as_both_are_rare() -> None:
+    n = 1000
+    directors = (("Tarantino",),) * 4 + ((),) * (n - 4)
+    cast = (("Roth",), ("Roth",)) + ((),) * (n - 2)
+    writers = (("Avary",), ("Avary",), ("Avary",)) + ((),) * (n - 3)
+    for names in (("directed_by", "starring", "written_by"), ("Director", "actors", "screenplay")):
+        lists = dict(zip(names, (directors, cast, writers), strict=True))
+        found = SharedWords(ItemTable(Vocab.of(list(range(n))), ("",) * n, np.zeros(n, dtype=np.int32), lists))
+        assert found.find(0, [1]) == Shared(names[0], "Tarantino")
+        del lists[names[0]]
+        found = SharedWords(ItemTable(Vocab.of(list(range(n))), ("",) * n, np.zeros(n, dtype=np.int32), lists))
+        assert found.find(0, [1]) == Shared(names[2], "Avary")
 
 
 def test_a_path_names_its_entity() -> None:

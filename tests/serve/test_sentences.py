@@ -8,11 +8,11 @@ from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.testclient import TestClient
 
-from matinee.ranking.shared import Shared
+from matinee.ranking.shared import KINDS, Shared
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.i18n import TEXTS
 from matinee.serve.pages.path_drawing import LONGEST_LINE, WIDTH, draw_path
-from matinee.serve.pages.sentences import KINDS, kind_of, sentence, with_shared
+from matinee.serve.pages.sentences import kind_of, sentence, with_shared
 from matinee.serve.site import Site
 from matinee.titles import MovieTitle
 

@@ -75,6 +75,11 @@ class Recommender(ABC, Generic[StateT]):
         weighed = self.weigh(histories)
         return self.fold_in(weighed if self.predicts_values else weighed.counted())
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether what an event adds to a score, as `explain` gives it, depends on no other event of the history."""
+        return False
+
     def least_memory(self, train: TrainingData) -> int:
         """Bytes that `fit` needs at least, as settings and sizes say: by default those of a vector for each item."""
         return 4 * int(getattr(self.config, "dim", 0)) * train.n_items
@@ -117,6 +122,15 @@ class HasDrops(Protocol):
 
         Each part of the score is taken by itself, and what all events share, such as norms, as constant.
         """
+        ...
+
+
+@runtime_checkable
+class ScoresWithoutEach(Protocol):
+    """A model that finds the scores without each single event of a history faster than by scoring all of these."""
+
+    def scores_without_each(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """Exact scores of k items without each of N events, of histories that have no item twice. [B, k] -> [N, k]."""
         ...
 
 

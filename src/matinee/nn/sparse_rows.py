@@ -86,6 +86,9 @@ def entries_at(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArr
     """Entries of a CSR matrix with ascending columns; 0 where none is stored. rows, columns [n] -> [n]."""
     if matrix.nnz == 0:
         return np.zeros(len(rows), dtype=np.float32)
+    used, positions = np.unique(rows, return_inverse=True)
+    if 2 * len(used) < matrix.shape[0]:  # a few rows of many, such as a history's: only theirs are searched
+        matrix, rows = matrix[used], positions
     n_columns = matrix.shape[1]
     owners = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     keys = owners * n_columns + matrix.indices

@@ -8,7 +8,7 @@ import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories
-from matinee.models.base import Explains, HasDrops, HasItemBias, Recommender, is_exact
+from matinee.models.base import Explains, HasDrops, HasItemBias, Recommender, ScoresWithoutEach, is_exact
 from matinee.vocab import UNKNOWN
 
 Method = Literal["exact", "parts", "left-out", "none"]
@@ -104,8 +104,31 @@ def drops_without_each(
 ) -> FloatArray:
     """How much the scores of an event's user drop without it. events: [E]; item_rows, scores: [B, k] -> [E, k]."""
     owners = histories.owners[events]
+    if (known := _known_deletions(model, histories, item_rows, scores)) is not None:
+        return known[events]
     found = scores_of(model, without(histories, owners, events[:, None]), item_rows[owners])
     return scores[owners] - found
+
+
+def _known_deletions(
+    model: Recommender[Any], histories: Histories, item_rows: IntArray, scores: FloatArray
+) -> FloatArray | None:
+    """As `drops_without_each` of all events, without scoring; None where the model cannot. [N, k]."""
+    if not (model.adds_up or isinstance(model, ScoresWithoutEach)):
+        return None
+    weighed = model.weigh(histories)
+    counted = weighed.counted()
+    keys = counted.owners * (int(counted.items.max(initial=0)) + 1) + counted.items
+    if len(np.unique(keys)) < len(keys):
+        return None
+    drops = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+    if isinstance(model, ScoresWithoutEach):
+        found: FloatArray = scores[counted.owners] - model.scores_without_each(counted, item_rows)
+    else:
+        assert isinstance(model, Explains)
+        found = model.explain(counted, item_rows)
+    drops[weighed.weights != 0] = found
+    return drops
 
 
 def scores_of(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray:

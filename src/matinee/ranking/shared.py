@@ -13,6 +13,27 @@ RARE = 0.01
 """A word that at most this share of all items has, such as a director, tells more than a second reason."""
 
 
+KINDS = {
+    "director": ("director", "directors", "directed_by"),
+    "cast": ("cast", "starring", "stars", "actor", "actors"),
+    "writer": ("writer", "writers", "written_by", "screenplay"),
+    "author": ("author", "authors", "artist", "artists", "creator", "composer", "music_by"),
+    "brand": ("brand", "brands", "maker", "manufacturer", "publisher", "studio"),
+    "person": ("people", "person", "persons", "crew"),
+    "genre": ("genre", "genres", "category", "categories"),
+    "tag": ("tag", "tags", "keyword", "keywords"),
+}
+"""What list columns of an item table say, by their names; any other is `other`."""
+ROLES = ("director", "author", "writer", "cast", "person", "brand", "other", "tag", "genre")
+"""Kinds by how much of an item is theirs: a film is its director's before it is that of one of its actors."""
+
+
+def kind_of_column(attribute: str) -> str:
+    """The kind of a list column, one of ROLES."""
+    name = attribute.lower().replace(" ", "_")
+    return next((kind for kind, names in KINDS.items() if name in names), "other")
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`.
@@ -25,13 +46,14 @@ class Shared:
 
 
 class SharedWords:
-    """Finds the rarest word that items share. table: what is known of the items, by row."""
+    """Finds the most telling word that items share. table: what is known of the items, by row."""
 
     def __init__(self, table: ItemTable) -> None:
         self._lists = {name: tuple(map(frozenset, column)) for name, column in table.lists.items()}
         self._counts = {
             name: Counter(word for words in column for word in words) for name, column in self._lists.items()
         }
+        self._roles = {name: ROLES.index(kind_of_column(name)) for name in self._lists}
         self._most, self._rare = COMMON * len(table), RARE * len(table)
 
     def find_for(self, item_row: int, cited_rows: Sequence[int]) -> tuple[int, Shared | None]:
@@ -47,21 +69,27 @@ class SharedWords:
         return len(cited_rows), of_all
 
     def find(self, item_row: int, cited_rows: Sequence[int]) -> Shared | None:
-        """The rarest word that an item shares with all cited ones; None without any, and for words that are common.
+        """The most telling word that an item shares with all cited ones; None without any, and for common words.
 
-        Of equally rare ones, that of the last column, then the first in the alphabet: columns of the user's own table
-        come after the genres and tags of the data.
+        A rarer word tells more, down to RARE: below, the number of someone's films does not say how much of a film is
+        theirs. Of equally telling ones, that of the first of ROLES, then the rarer, then that
+        of the last column (the user's own table comes after the data's), then the first in the alphabet.
         """
         if not cited_rows:
             return None
-        found: list[tuple[int, int, str, str]] = []
+        found: list[tuple[float, int, int, int, str, str]] = []
         for place, (name, column) in enumerate(self._lists.items()):
             words = column[item_row].intersection(*(column[row] for row in cited_rows))
             counts = self._counts[name]
-            found += [(counts[word], -place, word, name) for word in words if counts[word] <= self._most]
+            role = self._roles[name]
+            found += [
+                (max(counts[word], self._rare), role, counts[word], -place, word, name)
+                for word in words
+                if counts[word] <= self._most
+            ]
         if not found:
             return None
-        _, _, value, attribute = min(found)
+        *_, value, attribute = min(found)
         return Shared(attribute, value)
 
     def _is_rare(self, shared: Shared | None) -> bool:

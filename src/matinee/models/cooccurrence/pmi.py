@@ -110,6 +110,11 @@ class PMI(Recommender[csr_array]):
         lengths = np.maximum(np.diff(state.indptr), 1).astype(np.float32)
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity_factors
 
+    @property
+    def adds_up(self) -> bool:
+        """See Recommender."""
+        return self.config.form == "neighbours"
+
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the weight from the event's item to the listed item, or its term of the mean. [N, k]."""
         listed = item_rows[histories.owners]  # [N, k]

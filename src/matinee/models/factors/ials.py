@@ -11,7 +11,14 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.factors.least_squares import append_zero_row, explain_solve, padded_blocks, padded_entries, solve
+from matinee.models.factors.least_squares import (
+    append_zero_row,
+    explain_solve,
+    padded_blocks,
+    padded_entries,
+    scores_without_each,
+    solve,
+)
 from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
@@ -98,6 +105,13 @@ class IALS(Recommender[FloatArray]):
         """
         ridge = self._ridge(histories.matrix(len(self.items)))
         return explain_solve(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
+
+    def scores_without_each(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """See ScoresWithoutEach."""
+        firsts = histories.starts[:-1][histories.lengths > 0]
+        shorter = histories.keep(~np.isin(np.arange(len(histories.items)), firsts))
+        ridge = self._ridge(shorter.matrix(len(self.items)))
+        return scores_without_each(histories, self.items, self.config.unobserved, ridge, item_rows)
 
     def _ridge(self, matrix: csr_array) -> FloatArray:
         return _ridge(self.config, np.diff(matrix.indptr), len(self.items))

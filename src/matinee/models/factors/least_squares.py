@@ -73,6 +73,35 @@ def explain_solve(
     return np.asarray(contributions[found] / repeats[found, None], dtype=np.float32)
 
 
+def scores_without_each(
+    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, item_rows: IntArray
+) -> FloatArray:
+    """h_i · w for each listed item i and the solution w without each event, of histories without repeats. [N, k].
+
+    ridge [B]: of a history that is one event shorter. One system a user: without an event it changes by a matrix of
+    rank one, whose solution follows from that of the whole (Sherman and Morrison 1950).
+    """
+    matrix = histories.weighted_matrix(len(items))
+    found = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=items.dtype)
+    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
+        weights = np.ones(gathered.shape[:2], dtype=items.dtype) if entries is None else entries  # [b, L]
+        rights = (gathered * weights[..., None]).sum(axis=1)  # [b, D]
+        columns = np.concatenate([gathered.transpose(0, 2, 1), rights[..., None]], axis=2)
+        solved: FloatArray = np.linalg.solve(lefts, columns)  # [b, D, L + 1]
+        by_event, whole = solved[..., :-1], solved[..., -1:]
+        own = np.einsum("bld,bdl->bl", gathered, by_event)
+        along = np.einsum("bd,bdl->bl", rights, by_event)
+        steps = np.abs(weights) * (along - weights * own) / (1 - np.abs(weights) * own) - weights
+        targets = items[item_rows[rows]]  # [b, k, D]
+        scores = targets @ whole + (targets @ by_event) * steps[:, None, :]  # [b, k, L]
+        _, indices = gather(matrix.indptr, rows)
+        is_filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
+        found[indices] = scores.transpose(0, 2, 1)[is_filled]
+    keys = histories.owners * len(items) + histories.items
+    order = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
+    return np.asarray(found[order], dtype=np.float32)
+
+
 def padded_entries(matrix: csr_array, rows: IntArray, length: int) -> FloatArray:
     """The entries of some rows, padded with zeros. [b, L]."""
     indices = matrix.indptr[rows][:, None] + np.arange(length)

@@ -98,6 +98,11 @@ class EASE(Recommender[csr_array]):
             scores[:, strip] = state @ np.ascontiguousarray(self.weights[:, strip])
         return scores
 
+    @property
+    def adds_up(self) -> bool:
+        """See Recommender."""
+        return True
+
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """Weight from each event's item to each listed item, times the event's own. [N, k]."""
         return self.weights[histories.items[:, None], item_rows[histories.owners]] * histories.weights[:, None]

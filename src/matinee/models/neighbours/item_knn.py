@@ -73,6 +73,11 @@ class ItemKNN(Recommender[csr_array]):
         scores: FloatArray = (state @ self.similarities).toarray()
         return scores
 
+    @property
+    def adds_up(self) -> bool:
+        """See Recommender."""
+        return True
+
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the event's weight times the similarity of its item to the listed item. [N, k]."""
         listed = item_rows[histories.owners]  # [N, k]

@@ -4,28 +4,15 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from matinee.ranking.shared import Shared
+from matinee.ranking.shared import Shared, kind_of_column
 from matinee.serve.pages.i18n import Texts
-
-KINDS = {
-    "director": ("director", "directors", "directed_by"),
-    "cast": ("cast", "starring", "stars", "actor", "actors"),
-    "writer": ("writer", "writers", "written_by", "screenplay"),
-    "author": ("author", "authors", "artist", "artists", "creator", "composer", "music_by"),
-    "brand": ("brand", "brands", "maker", "manufacturer", "publisher", "studio"),
-    "person": ("people", "person", "persons", "crew"),
-    "genre": ("genre", "genres", "category", "categories"),
-    "tag": ("tag", "tags", "keyword", "keywords"),
-}
-"""Which list columns of an item table a text speaks of; the text of any other names the column."""
 
 
 def kind_of(shared: Shared) -> str:
     """The kind of a shared word, whose text is `shared.KIND`; of a path over users it has no value."""
     if not shared.value:
         return "fans" if shared.attribute == "liked" else "audience"
-    name = shared.attribute.lower().replace(" ", "_")
-    return next((kind for kind, names in KINDS.items() if name in names), "other")
+    return kind_of_column(shared.attribute)
 
 
 def word_of(texts: Texts, shared: Shared) -> str:
