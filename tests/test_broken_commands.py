@@ -261,6 +261,16 @@ compare ease popularity --metric ndcg@0
 compare ease popularity --metric ndcg@7
 compare ease popularity --metric rmse@5
 compare ease popularity --set l2=5
+compare ease ials --set l2=300
+compare ease ials --set bpr.l2=300
+compare ease ials --set ease.=300
+compare ease ials --set .l2=300
+compare ease ials --set ease.nothing=1
+compare ease ials --set ials.l2=many
+compare ease ials --set ease.l2=1 --set ease.l2=2
+compare ease ./ease --set l2=5
+compare ./ease ./ease
+compare ease model.toml
 models extra
 recommend
 recommend ease

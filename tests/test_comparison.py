@@ -174,6 +174,7 @@ def test_labels_name_what_differs(three):
     refit = replace(three[1], evaluation=three[1].evaluation | {"refit": "train+valid"})
     assert labels([three[1], refit]) == ["ease (refit=train)", "ease (refit=train+valid)"]
     assert labels(three[:2]) == ["popularity", "ease"]
+    assert labels([three[1], three[0], three[1]]) == ["ease #1", "popularity", "ease #2"]
 
 
 def test_json_is_plain(three):

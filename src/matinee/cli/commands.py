@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, data, keys, lists, models, retrain, site, stream, versions
+from matinee.cli import backup, compare, data, keys, lists, models, retrain, site, stream, versions
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -21,7 +21,7 @@ app.command()(site.demo)
 app.add_typer(data.app, name="data")
 app.command()(models.train)
 app.command()(models.evaluate)
-app.command()(models.compare)
+app.command()(compare.compare)
 app.add_typer(versions.app, name="models")
 app.command()(lists.recommend)
 app.command()(lists.similar)

@@ -1,32 +1,27 @@
-"""The commands train, evaluate, compare and models."""
+"""The commands train, evaluate and models."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from matinee.cli.entries import Chosen, Entry, folds, measure, named, resolve
 from matinee.cli.next_step import next_step
 from matinee.cli.options import (
     Json,
-    check_graph,
     check_model,
     check_triples,
     experiment_options,
     with_model,
-    wrong_usage,
 )
-from matinee.cli.output import OnEpoch, OnStep, print_json, progress, say, table, warn
-from matinee.config import Experiment, configure
+from matinee.cli.output import print_json, progress, say, table, warn
+from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
-    from matinee.data.splits import Split
-    from matinee.evaluation.report import Report
     from matinee.store.artefact import Artefact
-
-Chosen = frozenset[str]
 
 
 @experiment_options("columns", "items", "filters", "split")
@@ -45,7 +40,7 @@ def train(
     from matinee.training.checkpoint import require_replaceable
 
     experiment = with_model(experiment, model)
-    name = _named(experiment)
+    name = named(experiment)
     check_model(experiment, name)
     check_triples(experiment, [name])
     path = out or Path("artefacts") / name
@@ -102,14 +97,13 @@ def evaluate(
     """Fit a model on the training part of a split and evaluate it, or evaluate an artefact."""
     from matinee.report.files import require_figure
 
-    fitted, experiment = _artefact_or_model(model, experiment, chosen)
+    fitted, experiment = resolve(model, experiment, chosen)
     if explanations:
         experiment = _with_explanations(experiment)
     require_figure(figure)
     _require_predictions(experiment, figure)
     with progress() as (on_step, on_epoch):
-        reports = _reports(experiment, [experiment.model], fitted, (on_step, on_epoch))
-    report = reports[0]
+        report = measure(experiment, [Entry(str(model), experiment, fitted)], (on_step, on_epoch))[0]
     if figure is not None:
         from matinee.report.calibration_plot import draw_calibration
 
@@ -120,48 +114,6 @@ def evaluate(
     from matinee.report.tables import report_table
 
     say(report_table(report))
-    if figure is not None:
-        say(f"figure saved to {figure}")
-
-
-@experiment_options("columns", "items", "filters", "split", "evaluation")
-def compare(
-    experiment: Experiment,
-    chosen: Chosen,
-    models: list[str] = typer.Argument(..., metavar="MODEL MODEL ...", help="Models of the registry."),
-    metric: str = typer.Option("ndcg@10", "--metric", help="The metric that decides."),
-    figure: Path | None = typer.Option(None, "--figure", help="Save a figure of the comparison (png, svg, pdf)."),
-    json: bool = Json,
-) -> None:
-    """Fit several models on the same split and compare them, paired by user: best, tied or worse."""
-    import numpy as np
-
-    from matinee.evaluation.comparison import compare as compare_reports
-    from matinee.report.files import require_figure
-
-    if len(models) < 2:
-        raise UsageError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
-    if len(set(models)) < len(models):
-        raise UsageError(f"compare {' '.join(models)}: a model is named twice; name each once")
-    for name in models:
-        check_model(experiment, name)
-    check_triples(experiment, models)
-    _check_metric(metric, models, experiment)
-    require_figure(figure)
-    with progress(2 + 2 * len(models)) as hooks:
-        reports = _reports(experiment, models, None, hooks)
-    seed = experiment.split.seed
-    comparison = compare_reports(reports, metric, rng=np.random.default_rng(seed))
-    if figure is not None:
-        from matinee.report.plots import draw_comparison
-
-        draw_comparison(comparison, figure)
-    if json:
-        print_json(comparison.to_json())
-        return
-    from matinee.report.tables import comparison_table
-
-    say(comparison_table(comparison))
     if figure is not None:
         say(f"figure saved to {figure}")
 
@@ -192,65 +144,9 @@ def models(json: bool = Json) -> None:
         warn(problem)
 
 
-def _named(experiment: Experiment) -> str:
-    if experiment.model is None:
-        raise UsageError("no model given; for example `matinee train ease`, or --config with a model in it")
-    return experiment.model
-
-
-def _check_metric(metric: str, models: Sequence[str], experiment: Experiment) -> None:
-    """Raises UsageError for an unknown metric, or one that is not measured: at its list length, or of these models."""
-    from matinee.evaluation.metrics import parse_metric
-    from matinee.models import model_class
-
-    with wrong_usage():
-        _, k = parse_metric(metric)
-    ranking = [name for name in models if k is None and not model_class(name).predicts_values]
-    if ranking:
-        raise UsageError(
-            f"--metric {metric} is of predicted values, and {ranking[0]} only ranks; choose another metric"
-        )
-    ks = experiment.evaluation.k
-    if k is not None and k not in ks:
-        raise UsageError(f"--metric {metric} is not measured with -k {','.join(map(str, ks))}; add {k} to -k")
-
-
-def _reports(
-    experiment: Experiment,
-    models: Sequence[str | None],
-    fitted: "Artefact | None",
-    hooks: tuple[OnStep, OnEpoch],
-) -> list["Report"]:
-    """One report per model, on the same split; k-fold runs every fold and pools users over folds."""
-    import numpy as np
-
-    from matinee import workflow
-    from matinee.evaluation.cross_validation import pooled
-
-    on_step, on_epoch = hooks
-    per_model: list[list[Report]] = [[] for _ in models]
-    for one in _folds(experiment):
-        split = workflow.prepare(one, on_step)
-        _warn(split)
-        for index, name in enumerate(models):
-            if fitted is not None:
-                on_step(f"evaluating {fitted.name}")
-                k, settings = one.evaluation.k, one.evaluation.model_dump(exclude={"k"})
-                per_model[index].append(workflow.evaluate(fitted, split, k, seed=one.split.seed, **settings))
-            else:
-                trained, report = workflow.run(with_model(one, name), split, on_step, on_epoch)
-                for note in trained.manifest.get("notes", ()):
-                    warn(note)
-                per_model[index].append(report)
-    return [
-        reports[0] if len(reports) == 1 else pooled(reports, np.random.default_rng(experiment.split.seed))
-        for reports in per_model
-    ]
-
-
 def _with_explanations(experiment: Experiment) -> Experiment:
     """The experiment with the test of explanations. Raises UsageError for a split that it cannot be made on."""
-    if experiment.split.split == "session" or len(_folds(experiment)) > 1:
+    if experiment.split.split == "session" or len(folds(experiment)) > 1:
         what = "one history a user: use another split than session" if experiment.split.split == "session" else "--fold"
         raise UsageError(f"--explanations needs {what}")
     return experiment.model_copy(update={"evaluation": experiment.evaluation.model_copy(update={"explanations": True})})
@@ -265,63 +161,8 @@ def _require_predictions(experiment: Experiment, figure: Path | None) -> None:
     if experiment.model is None or not model_class(experiment.model).predicts_values:
         able = ", ".join(name for name in model_names() if model_class(name).predicts_values)
         raise MatineeError(f"--figure draws predicted values, and {experiment.model} predicts none; use one of {able}")
-    if len(_folds(experiment)) > 1:
+    if len(folds(experiment)) > 1:
         raise MatineeError("--figure draws one split; name a --fold")
-
-
-def _folds(experiment: Experiment) -> list[Experiment]:
-    split = experiment.split
-    if split.split != "k-fold" or "fold" in split.model_fields_set:
-        return [experiment]
-    return [
-        experiment.model_copy(update={"split": split.model_copy(update={"fold": fold})}) for fold in range(split.folds)
-    ]
-
-
-def _artefact_or_model(
-    model: str | None, experiment: Experiment, chosen: Chosen
-) -> tuple["Artefact | None", Experiment]:
-    """Resolve the argument of `evaluate`: an artefact, by default with its own experiment, or a model."""
-    if model is None or not (Path(model) / "manifest.json").is_file():
-        experiment = with_model(experiment, model)
-        if model is not None and ("/" in model or Path(model).exists()):
-            raise MatineeError(f"{model} is neither a model nor an artefact: it has no manifest.json")
-        check_model(experiment, _named(experiment))
-        check_triples(experiment, [_named(experiment)])
-        return None, experiment
-    _refuse_settings(chosen, model)
-    from matinee.store.artefact import load
-
-    fitted = load(Path(model))
-    own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
-    check_graph(experiment, fitted.model)
-    given = {field.split(".")[0] for field in chosen}
-    if not given & {"data", "columns", "items", "filters", "split", "config"}:
-        if fitted.manifest.get("split") is None:
-            warn(f"{model} was fitted on all of its data, including the targets of this evaluation")
-        return fitted, own.model_copy(update={"evaluation": experiment.evaluation, "model": fitted.name})
-    if not given & {"data", "config"} and experiment.split.split != "files":
-        experiment = experiment.model_copy(update={"data": own.data, "columns": own.columns, "items": own.items})
-    if (experiment.split, experiment.filters) != (own.split, own.filters) or fitted.manifest.get("split") is None:
-        warn(f"{model} was fitted on another part of the data, which may include the targets of this evaluation")
-    return fitted, experiment.model_copy(update={"model": fitted.name})
-
-
-def _refuse_settings(chosen: Chosen, path: str) -> None:
-    """Raises UsageError for an option that decides how a model is fitted, beside an artefact, which is fitted."""
-    for field, option in (
-        ("set", "--set"),
-        ("values", "--values"),
-        ("graph", "--graph"),
-        ("evaluation.refit", "--refit"),
-    ):
-        if field in chosen and "config" not in chosen:
-            raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")
-
-
-def _warn(split: "Split") -> None:
-    for note in (*split.data.notes, *split.notes):
-        warn(note)
 
 
 def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact | None":

@@ -114,7 +114,10 @@ def holm(p: FloatArray) -> FloatArray:
 
 
 def labels(reports: Sequence[Report]) -> list[str]:
-    """A label for each report: the model's name, with the settings that differ between reports of that model."""
+    """A label for each report: the model's name, with the settings that differ between reports of that model.
+
+    Reports that have the same label, such as an artefact and its own model fitted again, are numbered in their order.
+    """
     named: list[str] = []
     for report in reports:
         same = [other for other in reports if other.model == report.model]
@@ -123,7 +126,10 @@ def labels(reports: Sequence[Report]) -> list[str]:
         keys = [key for key in own if any(other.get(key) != own[key] for other in facts)]
         differing = ", ".join(f"{key}={_short(own[key])}" for key in keys)
         named.append(f"{report.model} ({differing})" if differing else report.model)
-    return named
+    return [
+        f"{label} #{named[: index + 1].count(label)}" if named.count(label) > 1 else label
+        for index, label in enumerate(named)
+    ]
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""What `matinee compare` compares: models with settings of their own, experiments in files, and artefacts."""
+
+from pathlib import Path
+
+import pytest
+
+from matinee.cli.entries import Entry, entries_of
+from matinee.config import Experiment, parse_settings, read_experiment
+from matinee.errors import MatineeError, UsageError
+
+SPLIT = '[split]\nsplit = "random"\nseed = 7\n'
+
+
+def file(folder: Path, name: str, text: str) -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def settings(entries: tuple[Entry, ...]) -> list[dict[str, object]]:
+    return [entry.experiment.settings for entry in entries]
+
+
+def of(*pairs: str) -> Experiment:
+    return Experiment(settings=parse_settings(pairs))
+
+
+def test_a_setting_belongs_to_the_model_that_it_names() -> None:
+    _, entries = entries_of(
+        ["ease", "item-knn", "ials"], of("ease.l2=300", "item-knn.neighbours=20"), frozenset({"set"})
+    )
+    assert settings(entries) == [{"l2": 300}, {"neighbours": 20}, {}]
+
+
+@pytest.mark.parametrize(
+    ("pair", "problem"),
+    [
+        ("l2=300", "does not say which model it is for"),
+        ("bpr.l2=300", "bpr is not among the models compared, ease, ials"),
+        ("ease.l3=300", "l3"),
+        ("ease.l2=x", "l2"),
+    ],
+)
+def test_a_setting_for_nobody_or_for_all_is_refused(pair: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        entries_of(["ease", "ials"], of(pair), frozenset({"set"}))
+
+
+def test_files_bring_settings_data_and_split(tmp_path: Path) -> None:
+    one = file(tmp_path, "one", f'model = "ease"\ndata = "bundled"\n{SPLIT}[settings]\nl2 = 5.0\n')
+    two = file(tmp_path, "two", f'model = "ease"\ndata = "bundled"\nvalues = "unary"\n{SPLIT}[settings]\nl2 = 50.0\n')
+    common, entries = entries_of([one, two, "popularity"], of("ease.l2=7"), frozenset({"set"}))
+    assert common.split.seed == 7
+    assert [entry.experiment.split.seed for entry in entries] == [7, 7, 7]
+    assert settings(entries) == [{"l2": 7}, {"l2": 7}, {}]
+    assert [entry.experiment.values.map for entry in entries] == ["default", "unary", "default"]
+
+
+def test_files_that_disagree_are_refused_unless_an_option_decides(tmp_path: Path) -> None:
+    one = file(tmp_path, "one", 'model = "ease"\n[split]\nseed = 7\n')
+    two = file(tmp_path, "two", 'model = "ials"\n[split]\nseed = 8\n')
+    with pytest.raises(UsageError, match="different split: seed is 7 and 8"):
+        entries_of([one, two], Experiment(), frozenset())
+    given = Experiment.model_validate({"split": {"seed": 9}})
+    common, entries = entries_of([one, two], given, frozenset({"split.seed"}))
+    assert [common.split.seed, *(entry.experiment.split.seed for entry in entries)] == [9, 9, 9]
+
+
+def test_a_file_keeps_its_own_refit(tmp_path: Path) -> None:
+    one = file(tmp_path, "one", 'model = "ease"\n[evaluation]\nrefit = "train+valid"\n')
+    two = file(tmp_path, "two", 'model = "ease"\n')
+    _, entries = entries_of([one, two], Experiment(), frozenset())
+    assert [entry.experiment.evaluation.refit for entry in entries] == ["train+valid", "train"]
+
+
+def test_settings_of_a_file_are_of_its_model_or_in_a_table_of_each(tmp_path: Path) -> None:
+    tables = read_experiment(
+        Path(file(tmp_path, "all", "[settings.ease]\nl2 = 5.0\n[settings.item-knn]\nneighbours = 9\n"))
+    )
+    _, entries = entries_of(["ease", "item-knn"], tables, frozenset({"config", "settings"}))
+    assert settings(entries) == [{"l2": 5.0}, {"neighbours": 9}]
+    one = Experiment(model="ease", settings={"l2": 4.0})
+    _, entries = entries_of(["ease", "ials"], one, frozenset({"config", "settings", "model"}))
+    assert settings(entries) == [{"l2": 4.0}, {}]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("data = 'bundled'\n", "names no model"), ('model = "eese"\n', "ease"), ("model = 1\n", "model"), ("[", "TOML")],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(MatineeError, match=problem):
+        entries_of(["ease", file(tmp_path, "wrong", text)], Experiment(), frozenset())
+
+
+def test_the_same_twice_is_refused(tmp_path: Path) -> None:
+    same = file(tmp_path, "same", 'model = "ease"\n')
+    for twice in (["ease", "ease"], [same, same], ["ease", same]):
+        with pytest.raises(UsageError, match="named twice"):
+            entries_of(twice, Experiment(), frozenset())
