@@ -1,11 +1,11 @@
 """The live engine: lists for one user at a time from several models. No HTTP, no SQL, the same rank() as evaluation."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ class Recommendation:
 class Engine:
     """Several models over one source of histories.
 
+    on_stage: called with each stage of a list, its model and the seconds that it took.
+
     artefacts: at least one, all fitted on the same data; default: the model to use if none is named; now: the catalogue
     as it is since, if it changed after training.
     """
@@ -98,6 +100,7 @@ class Engine:
         self.default = self._known(default) if default else preferred
         self.similar_models = tuple(name for name in self.models if self.artefacts[name].model.reads_history)
         self._source = source
+        self.on_stage: Callable[[str, str, float], None] = lambda stage, model, seconds: None
         self._cached_similar = lru_cache(maxsize=MAX_CACHED)(self._find_similar)
         self._reranker = Reranker(now.catalogue, self.popularity)
         self._fallback = Fallback(self.popularity, now.catalogue.genre_matrix)
@@ -147,9 +150,12 @@ class Engine:
             return self.popular(k, allowed=both(self.allowed(rerank, dismissed), allowed))
         chosen, allowed = self._lister(name), both(self.now.listed, allowed)
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
+        begun = perf_counter()
         ranking = self._reranker.rank(
             chosen, history, k, rerank, allowed, masked=masked, repeat=repeat, cold=self._fallback
         )
+        ranked = perf_counter()
+        self.on_stage("rank", name, ranked - begun)
         weights = self.weights(history, name)
         if not (weights > 0).any():
             return self._listed(ranking, POPULAR)
@@ -158,7 +164,10 @@ class Engine:
             out = history.items if not repeat else history.items[:0]
             out = np.union1d(out, dismissed) if dismissed is not None else out
             return self.popular(k, allowed=both(self.allowed(rerank, out.astype(np.int32)), allowed))
-        return self._with_reasons(found, history) if found and explain else found
+        if found and explain:
+            found = self._with_reasons(found, history)
+            self.on_stage("reasons", name, perf_counter() - ranked)
+        return found
 
     def newest(
         self, history: Histories, k: int, model: str | None = None, *, allowed: BoolArray | None = None

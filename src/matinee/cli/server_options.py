@@ -73,6 +73,13 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         str,
         _option("full", "--durability", "full: an answer means synced to disk; normal: a power cut may lose the last."),
     ),
+    "metrics_from": (
+        str,
+        _option(
+            "", "--metrics-from", "Who sees /metrics without an API key of scope admin; addresses and networks.",
+            metavar="A,B,...",
+        ),
+    ),
     "access_log": (Path | None, _option(None, "--access-log", "A line of JSON for each request.", metavar="FILE")),
     "security_log": (Path | None, SecurityLog),
 }  # fmt: skip
@@ -126,6 +133,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             noun=values["noun"],
             pictures=values["pictures"],
             durability=values["durability"],
+            metrics_from=values["metrics_from"],
         )
     open_log("access", values["access_log"])
     open_log("security", values["security_log"])

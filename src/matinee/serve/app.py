@@ -1,6 +1,7 @@
 """The site as an ASGI application, and the server that runs it."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -17,13 +18,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from matinee.errors import MatineeError
-from matinee.serve import api, pages
+from matinee.serve import api, operate, pages
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.api.description import describe_problems
 from matinee.serve.error_handlers import add_error_handlers
-from matinee.serve.http.access import AccessLog
+from matinee.serve.http.access import Answers, NamedRoutes, log_answer
 from matinee.serve.http.admission import Admission
 from matinee.serve.http.body import WholeBodies
 from matinee.serve.http.csrf import require_token
@@ -57,6 +58,8 @@ from matinee.version import __version__
 
 FOLLOW_SECONDS = 0.5
 """How often a process asks whether another one changed the catalogue."""
+KEYS_SECONDS = 30
+"""How often it asks whether a key may add items, until one may."""
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
 
 
@@ -100,10 +103,12 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.live.follow()
     app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.include_router(api.router)
+    app.include_router(operate.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     describe_problems(app)
     add_error_handlers(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)  # the innermost; the others in this order
+    app.add_middleware(NamedRoutes)  # the innermost; the others in this order
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
     app.add_middleware(Admission)
     app.add_middleware(WholeBodies)
     app.add_middleware(HeadAsGet)
@@ -112,7 +117,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.add_middleware(SecurityMiddleware)
     if options.root_path:
         app.add_middleware(RootPath, root_path=options.root_path)
-    app.add_middleware(AccessLog)
+    app.add_middleware(Answers, listeners=(log_answer, site.metrics.count_answer))
     return app
 
 
@@ -152,18 +157,23 @@ async def _follow_versions(app: FastAPI, ends: asyncio.Event) -> None:
 async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
     """Show what other processes change in the catalogue, until the application ends.
 
-    Where a key may add items, what the first one would wait for is made ahead.
+    Where a key may add items, what the first one would wait for is made ahead. Such a key is looked for at the start,
+    then once in KEYS_SECONDS, and at once when a request comes with the first one.
     """
-    is_prepared = False
+    is_prepared, looked_at = False, -math.inf
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(ends.wait(), FOLLOW_SECONDS)
             return
         try:
             await run_in_threadpool(app.state.live.follow)
-            if not is_prepared and await run_in_threadpool(app.state.site.api_keys.has, "admin"):
-                await run_in_threadpool(app.state.live.prepare)
-                is_prepared = True
+            site: Site = app.state.site
+            site.note_state()
+            if not is_prepared and (site.api_keys.saw_admin or time.monotonic() - looked_at > KEYS_SECONDS):
+                looked_at = time.monotonic()
+                if await run_in_threadpool(site.api_keys.has, "admin"):
+                    await run_in_threadpool(app.state.live.prepare)
+                    is_prepared = True
         except (SQLAlchemyError, MatineeError):
             continue  # pages say that the database is down
 

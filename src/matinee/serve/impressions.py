@@ -1,7 +1,7 @@
 """Impressions: the lists on a page or in an answer of the API, recorded so that later events can name their list."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from matinee.histories import Instant
@@ -27,17 +27,26 @@ class ListPosition:
 class ImpressionRecorder:
     """Collects the lists of one answer, and writes them in one insert before the answer is sent.
 
-    user_id: None for a visitor without a session, of whom nothing is written; at: when the lists are displayed.
+    user_id: None for a visitor without a session, of whom nothing is written; at: when the lists are displayed;
+    on_list: called with the name and the model of each, with or without a session.
     """
 
-    def __init__(self, log: ImpressionLog, engine: Engine, user_id: str | None, at: Instant) -> None:
+    def __init__(
+        self,
+        log: ImpressionLog,
+        engine: Engine,
+        user_id: str | None,
+        at: Instant,
+        on_list: Callable[[str, str], None] = lambda name, model: None,
+    ) -> None:
         self._log, self._engine = log, engine
-        self._user_id, self._at = user_id, at
+        self._user_id, self._at, self._on_list = user_id, at, on_list
         self._lists: list[ListImpression] = []
 
     def add(self, name: str, model: str, items: Sequence[Recommendation]) -> str:
         """Record a model's list. name: of the part of the page that displays it. Returns the new list_id."""
         list_id = new_list_id()
+        self._on_list(name, model)
         if self._user_id is not None and items:
             version, item_ids = self._engine.version(model), tuple(item.item_id for item in items)
             self._lists.append(ListImpression(list_id, self._user_id, name, model, version, self._at, item_ids))

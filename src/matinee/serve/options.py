@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matinee.errors import UsageError
 from matinee.nouns import Noun
+from matinee.serve.http.addresses import Network, read_networks
 from matinee.serve.http.hosts import read_hosts
 from matinee.serve.http.root_path import read_root_path
 from matinee.store.database import DURABILITIES, Durability
@@ -24,6 +25,7 @@ class SiteOptions:
     noun: what items are called, as `Noun.parse` reads it, in place of the data's own;
     pictures: the folder of the files that a column of pictures names;
     registry: the folder of the versions that the site serves and follows, in place of artefacts;
+    metrics_from: addresses and networks, with commas, that see `/metrics` without an API key;
     ticks: seconds of a clock that is never set back, for limits.
     """
 
@@ -35,14 +37,21 @@ class SiteOptions:
     noun: str | None = None
     pictures: Path | None = None
     registry: Path | None = None
+    metrics_from: str = ""
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         if self.durability not in DURABILITIES:
             raise UsageError(f"--durability {self.durability!r} is none of {', '.join(DURABILITIES)}")
+        read_networks("--metrics-from", self.metrics_from)
         if self.noun:
             Noun.parse(self.noun)
         if self.pictures is not None and not self.pictures.is_dir():
             raise UsageError(f"--pictures {self.pictures} is no folder; give the one that holds the items' pictures")
         object.__setattr__(self, "allowed_hosts", tuple(read_hosts(self.allowed_hosts)))
         object.__setattr__(self, "root_path", read_root_path(self.root_path))
+
+    @property
+    def metrics_networks(self) -> list[Network]:
+        """`metrics_from`, read."""
+        return read_networks("--metrics-from", self.metrics_from)

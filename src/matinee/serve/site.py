@@ -1,7 +1,8 @@
 """What pages and API share: the served models, the stores behind them, and what one visitor did."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from matinee.serve.http.rates import RequestRates
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.item_facts import ItemFacts, facts_of, facts_of_row
 from matinee.serve.live_meaning import LiveMeaning
+from matinee.serve.metrics import SiteMetrics
 from matinee.serve.options import SiteOptions
 from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
@@ -91,6 +93,10 @@ class Site:
     meaning: LiveMeaning = field(default_factory=LiveMeaning)
     about: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=lambda: Pictures(None))
+    metrics: SiteMetrics = field(default_factory=SiteMetrics)
+
+    def __post_init__(self) -> None:
+        self.engine.on_stage = self.metrics.count_stage
 
     @property
     def catalogue(self) -> Catalogue:
@@ -137,7 +143,9 @@ class Site:
         """What a visitor did, in one query; an empty state without a session."""
         if user_id is None:
             return VisitorState(None, Histories.of([[]]), {}, np.zeros(0, dtype=np.int32))
+        begun = perf_counter()
         activity = self.log.activity(user_id)
+        self.metrics.count_stage("history", "", perf_counter() - begun)
         rows = self.engine.items.rows([event.item_id for event in activity.recent]).tolist()
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
         history = activity.history.keep(activity.history.items < self.engine.n_trained)
@@ -177,7 +185,7 @@ class Site:
     ) -> None:
         """Write an event, with the list that it comes from if there is one; a double click is written once."""
         event = LiveEvent(user_id, self.engine.items.id(item_row), kind, value, self.now(), is_stamped=True)
-        self.log.append([position.attach_to(event) if position else event], repeat_after=DOUBLE_SECONDS)
+        self.append([position.attach_to(event) if position else event], repeat_after=DOUBLE_SECONDS)
 
     def record_click(self, user_id: str, item_row: int, list_id: str) -> None:
         """Write a click on an impression of this visitor's, once for each position of each list."""
@@ -186,7 +194,7 @@ class Site:
             return
         event_id = f"click.{list_id}.{position.position}"
         event = LiveEvent(user_id, self.engine.items.id(item_row), "click", 1.0, self.now(), event_id, is_stamped=True)
-        self.log.append([position.attach_to(event)])
+        self.append([position.attach_to(event)])
 
     def find_position(self, user_id: str, item_row: int, list_id: str) -> ListPosition | None:
         """Where an item is on a list that this visitor saw; None for an unknown list or another visitor's."""
@@ -198,4 +206,20 @@ class Site:
 
     def impression_recorder(self, user_id: str | None) -> ImpressionRecorder:
         """Records the lists of one answer to this visitor."""
-        return ImpressionRecorder(self.impressions, self.engine, user_id, self.now())
+        return ImpressionRecorder(self.impressions, self.engine, user_id, self.now(), self.metrics.count_list)
+
+    def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
+        """Write events, and count what became of them. As `EventLog.append`."""
+        try:
+            n_written = self.log.append(events, repeat_after=repeat_after)
+        except MatineeError:
+            self.metrics.count_events("rejected", len(events))
+            raise
+        self.metrics.count_events("accepted", n_written)
+        self.metrics.count_events("duplicate", len(events) - n_written)
+        return n_written
+
+    def note_state(self) -> None:
+        """Note in the metrics what nobody counts as it happens."""
+        self.metrics.note_log_of_lists(len(self.database.later), self.database.later.dropped)
+        self.metrics.note_versions((name, self.engine.version(name)) for name in self.engine.models)

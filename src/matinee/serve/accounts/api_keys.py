@@ -22,10 +22,11 @@ _NO_SECRET = hash_token("")
 
 
 class ApiKeys:
-    """The API keys of a site. clock: UTC seconds."""
+    """The API keys of a site. clock: UTC seconds; saw_admin: whether a valid key of scope admin was found or made."""
 
     def __init__(self, book: ApiKeyBook, clock: Callable[[], float]) -> None:
         self._book, self._clock = book, clock
+        self.saw_admin = False
 
     def create(self, name: str, scopes: Sequence[Scope], days: int | None = None) -> tuple[ApiKey, str]:
         """Make a key. days: until it expires, None for never. Returns it with its text, which is not stored.
@@ -45,6 +46,7 @@ class ApiKeys:
         in_order = tuple(scope for scope in SCOPES if scope in scopes)
         key = ApiKey(key_id, shown, in_order, now, expires, secret_hash=hash_token(secret))
         self._book.add(key)
+        self.saw_admin = self.saw_admin or key.allows("admin")
         return key, f"matinee_{key_id}_{secret}"
 
     def find(self, text: str) -> ApiKey | None:
@@ -54,7 +56,10 @@ class ApiKeys:
             return None
         key = self._book.find(parts[1])
         is_same = hmac.compare_digest(key.secret_hash if key else _NO_SECRET, hash_token(parts[2]))
-        return key if key and is_same and key.is_valid_at(int(self._clock())) else None
+        if key is None or not is_same or not key.is_valid_at(int(self._clock())):
+            return None
+        self.saw_admin = self.saw_admin or key.allows("admin")
+        return key
 
     def all(self) -> Sequence[ApiKey]:
         """Every key, the oldest first."""

@@ -64,7 +64,7 @@ def events(
         visitor_id = site.visitors.open(request, response, site.now())
     new = [live_event(site, event, visitor_id, key) for event in batch]
     try:
-        accepted = site.log.append(new)
+        accepted = site.append(new)
     except EventConflict as error:
         sent_id = str(batch[error.position].event_id)
         raise HTTPException(HTTP_409_CONFLICT, str(EventConflict(sent_id, error.position, error.names))) from None

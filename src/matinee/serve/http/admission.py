@@ -1,7 +1,7 @@
 """How many requests are worked on at a time, and how many wait: past that a request is refused at once, with a 503.
 
 Requests that only read and those that write have a lane each, so that writes that wait for the database never take all
-threads from the pages. `/health/live` has none: it answers whatever waits.
+threads from the pages. `/health/live` and `/metrics` have none: they answer whatever waits.
 """
 
 import asyncio
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.middleware import SAFE_METHODS
 from matinee.serve.http.refusals import refuse
 from matinee.serve.http.root_path import site_path
 
-WITHOUT_LANE = {"/health/live"}
+WITHOUT_LANE = {"/health/live", "/metrics"}
 QUEUE_SECONDS = 5
 """The longest that a request waits for its turn."""
 
@@ -31,17 +32,17 @@ class Lane:
         self.turns = asyncio.Semaphore(self.at_once)
 
 
-class Admission:
+class Admission(HttpMiddleware):
     """ASGI middleware that lets requests in, lets them wait, or refuses them."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        super().__init__(app)
         self._reading = Lane(8, 64)  # more threads at work would keep the event loop from its own
         self._writing = Lane(24, 96)  # they mostly wait for the disk; the server has 40 threads
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on in its turn."""
-        if scope["type"] != "http" or site_path(scope) in WITHOUT_LANE:
+        if site_path(scope) in WITHOUT_LANE:
             await self._app(scope, receive, send)
             return
         lane = self._reading if scope["method"] in SAFE_METHODS else self._writing

@@ -10,6 +10,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.refusals import refuse
 from matinee.serve.http.root_path import site_path
 
@@ -22,16 +23,16 @@ MOST_BYTES_HELD = 64 * 1024 * 1024
 """Of all bodies that are being read or used."""
 
 
-class WholeBodies:
+class WholeBodies(HttpMiddleware):
     """ASGI middleware that reads bodies; too large ones are a 413, slow ones a 408."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        super().__init__(app)
         self._held = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body and pass the request on."""
-        if scope["type"] != "http" or not _has_body(headers := Headers(scope=scope)):
+        if not _has_body(headers := Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
         most = LARGER_BODIES.get(site_path(scope), MAX_BODY_BYTES)

@@ -12,24 +12,22 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matinee.errors import UsageError
+from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.refusals import refuse
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]{1,253})(:[0-9]{1,5})?", re.ASCII)
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|\*", re.ASCII)
 
 
-class AllowedHosts:
+class AllowedHosts(HttpMiddleware):
     """ASGI middleware that refuses requests for other hosts. names: as `read_hosts` returns them."""
 
     def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
-        self._app = app
+        super().__init__(app)
         self._names = frozenset(names)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it: 400 without one valid Host header, 421 for another host."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         sent = Headers(scope=scope).getlist("host")
         found = _HOST.fullmatch(sent[0].lower()) if len(sent) == 1 else None
         if found is None:

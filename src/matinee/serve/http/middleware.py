@@ -4,8 +4,9 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.problems import is_api, problem
 from matinee.serve.http.root_path import site_path
 
@@ -27,18 +28,11 @@ PERSONAL = "no-store"
 PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up")
 
 
-class SecurityMiddleware:
+class SecurityMiddleware(HttpMiddleware):
     """ASGI middleware around the whole site."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
         path = site_path(scope)  # before a mounted application changes the scope
 
         async def send_with_headers(message: Message) -> None:
@@ -82,15 +76,12 @@ def _cache(scope: Scope, path: str) -> str:
     return FOREVER if path.startswith("/static/fonts/") or b"v=" in scope["query_string"] else AN_HOUR
 
 
-class HeadAsGet:
+class HeadAsGet(HttpMiddleware):
     """ASGI middleware that answers HEAD as it would answer GET, without the body."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on as a GET."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
 

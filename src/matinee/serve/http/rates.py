@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matinee.serve.accounts.rate_limit import RequestRate, network_of
 from matinee.serve.accounts.sessions import session_of
+from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.refusals import refuse
 from matinee.serve.http.root_path import site_path
 
@@ -38,27 +39,30 @@ class RequestRates:
         return 0 if _is_local(address) else self.address.take(network_of(address), tokens)
 
 
-class LimitedRates:
+class LimitedRates(HttpMiddleware):
     """ASGI middleware that refuses what is past the limits of addresses and visitors, with a 429."""
 
     def __init__(self, app: ASGIApp, rates: RequestRates) -> None:
-        self._app, self._rates = app, rates
+        super().__init__(app)
+        self._rates = rates
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it. A request with an API key has the limit of the key alone."""
-        path = site_path(scope) if scope["type"] == "http" else ""
+        path = site_path(scope)
         has_key = path.startswith("/api/v1/") and any(name == b"authorization" for name, _ in scope["headers"])
-        seconds = 0 if not path or has_key or path.startswith(FREE_PATHS) else self._seconds(scope)
+        limit, seconds = ("", 0) if has_key or path.startswith(FREE_PATHS) else self._wait(scope)
         if seconds:
-            await refuse(scope, receive, send, 429, "closed.too_often", seconds=seconds)
+            await refuse(scope, receive, send, 429, "closed.too_often", seconds=seconds, reason=limit)
         else:
             await self._app(scope, receive, send)
 
-    def _seconds(self, scope: Scope) -> int:
+    def _wait(self, scope: Scope) -> tuple[str, int]:
+        """Which limit refuses a request, and for how many seconds; 0 for none."""
         address = scope["client"][0] if scope.get("client") else ""
         token = session_of(Request(scope)).token
-        waits = self._rates.take_address(address)
-        return waits or (self._rates.visitor.take(token) if token else 0)
+        if waits := self._rates.take_address(address):
+            return "address", waits
+        return "visitor", self._rates.visitor.take(token) if token else 0
 
 
 def _is_local(address: str) -> bool:

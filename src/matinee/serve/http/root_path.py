@@ -13,27 +13,26 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matinee.errors import UsageError
+from matinee.serve.http.asgi import HttpMiddleware
 
 _PATH = re.compile(r"(/[A-Za-z0-9_~.-]+)+", re.ASCII)
 _LINK = re.compile(r'((?: href| src| action| formaction)=")/(?!/)')
 OWN = (
     *("account", "about", "api", "compare", "forget", "health", "language", "log-in", "log-out", "mark"),
-    *("models", "movie", "my", "search", "sign-up", "static", "why"),
+    *("metrics", "models", "movie", "my", "operate", "search", "sign-up", "static", "why"),
 )
 """First parts of the site's own paths: a prefix that begins so would be ambiguous."""
 
 
-class RootPath:
+class RootPath(HttpMiddleware):
     """ASGI middleware that takes the prefix off a request's path, and puts it before the target of a redirect."""
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
-        self._app, self._root = app, root_path
+        super().__init__(app)
+        self._root = root_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, with the prefix as ASGI has it: in `root_path`, and at the beginning of `path`."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         path, raw = scope["path"], scope.get("raw_path") or quote(scope["path"]).encode()
         if path != self._root and not path.startswith(self._root + "/"):
             path, raw = self._root + path, self._root.encode() + raw

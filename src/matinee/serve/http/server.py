@@ -6,12 +6,12 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_network
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from matinee.errors import MatineeError, UsageError
+from matinee.errors import MatineeError
+from matinee.serve.http.addresses import read_networks
 from matinee.serve.http.connections import ConnectionGate, guarded_by
 
 KEEP_ALIVE_SECONDS = 75
@@ -40,13 +40,7 @@ class ServerSettings:
     max_per_address: int = 200
 
     def __post_init__(self) -> None:
-        for part in self.proxies:
-            try:
-                ip_network(part, strict=False)
-            except ValueError:
-                raise UsageError(
-                    f"--forwarded-allow-ips {part[:100]!r} is not an address or a network, such as 10.0.0.0/8"
-                ) from None
+        read_networks("--forwarded-allow-ips", self.forwarded_allow_ips)
 
     @property
     def proxies(self) -> list[str]:
