@@ -29,7 +29,7 @@ def test_requests_are_counted_by_the_template_of_their_route(app: FastAPI, clien
     for item_id in (1, 296, 2571):
         client.get(f"/movie/{item_id}")
     client.head("/about")
-    client.get("/static/style.css")
+    client.get("/static/site.css")
     client.get("/api/v1/items/1/similar")
     found = scrape(app, client)
     assert found["matinee_requests_total", ("GET", "/movie/{item_id:path}", "200")] == 3
