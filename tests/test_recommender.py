@@ -40,7 +40,7 @@ def test_exactly_40_percent_is_enough() -> None:
 
 def test_reasons_are_at_most_two_strongest_first_and_add_something() -> None:
     assert reasons_for_the_last_item(0.8, 1.0, 0.9) == [(1, 1.0), (2, 0.9)]
-    assert reasons_for_the_last_item(1.0, -1.0) == [(0, 1.0)]
+    assert reasons_for_the_last_item(1.0, -0.9) == [(0, 1.0)]  # a score of 0 is that of a history that says nothing
     assert reasons_for_the_last_item(-1.0, -0.5) == []
     assert reasons_for_the_last_item(0.0, 0.0) == []
 
