@@ -12,13 +12,13 @@ import matinee as mt
 from matinee.cli.commands import app
 from matinee.store.artefact import load
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "shop.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "shop_files.py"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small shop: products.csv and log.csv, written by the script of the large one."""
-    spec = spec_from_file_location("shop", SCRIPT)
+    spec = spec_from_file_location("shop_files", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
