@@ -1,7 +1,10 @@
 """What a site counts, and who may read it."""
 
+import asyncio
+import threading
 from pathlib import Path
 
+import httpx2
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -9,8 +12,11 @@ from starlette.testclient import TestClient
 
 from matinee.errors import UsageError
 from matinee.serve.app import create_app
+from matinee.serve.http.server import ServerSettings, listen, server_of
 from matinee.serve.metrics import SiteMetrics
 from matinee.serve.options import SiteOptions
+from matinee.store.streams.protocols import next_offsets
+from matinee.store.streams.sql import SqlStream
 from site_fixtures import CHEAP, NOW, key_headers
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
@@ -59,6 +65,66 @@ def test_events_are_accepted_duplicate_or_rejected(app: FastAPI, client: TestCli
     kinds = ("accepted", "duplicate", "rejected")
     assert [found["matinee_events_total", (outcome,)] for outcome in kinds] == [1, 1, 1]
     assert found["matinee_newest_event_timestamp_seconds", ()] == NOW
+
+
+def test_each_event_of_a_batch_is_counted_by_its_own_outcome(app: FastAPI, client: TestClient) -> None:
+    event = {"item_id": 1, "kind": "watched", "event_id": "one"}
+    rows = [event, event, event | {"item_id": 296}, {"item_id": -7, "kind": "watched"}, "no event", event | {"x": 1}]
+    answer = client.post("/api/v1/events/batch", json=rows).json()
+    found = scrape(app, client)
+    for outcome, n in (("accepted", 1), ("duplicate", 1), ("rejected", 4)):
+        assert answer[outcome] == found["matinee_events_total", (outcome,)] == n
+
+
+def test_the_lag_of_each_consumer_is_counted(app: FastAPI, client: TestClient) -> None:
+    for n in range(3):
+        client.post("/api/v1/events", json={"item_id": 1, "kind": "watched", "event_id": f"{n}"})
+    stream = SqlStream(app.state.site.database, "archive")
+    stream.commit(next_offsets({}, stream.read({}, 1, 0)))
+    SqlStream(app.state.site.database, "new").commit({})
+    found = scrape(app, client)
+    assert found["matinee_consumer_lag_events", ("archive",)] == 2
+    assert found["matinee_consumer_lag_events", ("new",)] == 3
+
+
+def test_refusals_of_keys_are_counted(artefact_paths: list[Path], db_url: str) -> None:
+    options = SiteOptions(rates={"key": 2, "address": 30}, metrics_from="203.0.113.0/24")
+    app = create_app(artefact_paths[:1], db_url=db_url, hasher=CHEAP, options=options)
+    with TestClient(app, client=("198.51.100.7", 1), headers=key_headers(app, "read")) as client:
+        assert [client.get("/api/v1/items").status_code for _ in range(4)] == [200, 200, 429, 429]
+        wrong = {"Authorization": "Bearer nonsense"}
+        assert [client.get("/api/v1/items", headers=wrong).status_code for _ in range(3)] == [401, 429, 429]
+        with TestClient(app, client=("203.0.113.9", 1)) as scraper:
+            text = scraper.get("/metrics").text
+    assert 'matinee_refused_total{reason="key"} 2.0' in text
+    assert 'matinee_refused_total{reason="address"} 2.0' in text
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "status"),
+    [
+        ("192.0.2.1", "10.9.8.7", 401),  # no proxy is trusted: the header says nothing
+        ("127.0.0.1", "10.9.8.7, 198.51.100.7", 401),  # what the proxy adds is last; the visitor wrote the first
+        ("127.0.0.1", "198.51.100.7", 401),
+        ("127.0.0.1", "198.51.100.7, 10.9.8.7", 200),
+    ],
+)
+def test_a_forged_forwarded_address_does_not_read_them(
+    artefact_paths: list[Path], db_url: str, proxies: str, forwarded: str, status: int
+) -> None:
+    app = create_app(artefact_paths[:1], db_url=db_url, options=SiteOptions(metrics_from="10.9.8.7"))
+    ready = threading.Event()
+    server = server_of(app, ServerSettings(forwarded_allow_ips=proxies), ready.set)
+    with listen("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(server._serve([listener])))
+        thread.start()
+        try:
+            assert ready.wait(20)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
+            assert httpx2.get(url, headers={"X-Forwarded-For": forwarded}).status_code == status
+        finally:
+            server.stop()
+            thread.join()
 
 
 def test_stages_and_lists_are_counted_by_model(app: FastAPI, client: TestClient) -> None:

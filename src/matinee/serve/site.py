@@ -28,7 +28,7 @@ from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
-from matinee.store.protocols import AccountBook, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
+from matinee.store.protocols import AccountBook, EventConflict, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.titles import MovieTitle, spoken_title
 from matinee.vocab import UNKNOWN, Id
 
@@ -218,6 +218,20 @@ class Site:
         self.metrics.count_events("accepted", n_written)
         self.metrics.count_events("duplicate", len(events) - n_written)
         return n_written
+
+    def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
+        """Write each event that can be written, and count what became of it. As `EventLog.append_each`."""
+        try:
+            outcomes = self.log.append_each(events) if events else []
+        except MatineeError:
+            self.metrics.count_events("rejected", len(events))
+            raise
+        n_conflicts = sum(isinstance(outcome, EventConflict) for outcome in outcomes)
+        n_written = sum(outcome for outcome in outcomes if not isinstance(outcome, EventConflict))
+        self.metrics.count_events("rejected", n_conflicts)
+        self.metrics.count_events("accepted", n_written)
+        self.metrics.count_events("duplicate", len(outcomes) - n_conflicts - n_written)
+        return outcomes
 
     def note_state(self) -> None:
         """Note in the metrics what nobody counts as it happens."""

@@ -13,6 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, UserId, last_of_each
 from matinee.ranking.allowed import Allowed, allow, unknown_ids
 from matinee.serve.dependencies import CurrentSite
+from matinee.serve.http.access import answer_of
 from matinee.serve.http.rates import WRONG_KEY_TOKENS
 from matinee.serve.logs import note
 from matinee.serve.site import MAX_K, Site, VisitorState
@@ -38,13 +39,13 @@ def get_key(request: Request, site: CurrentSite, _: Annotated[object, Security(_
     if key is None:
         address = request.client.host if request.client else ""
         note("key_refused", address=address)
-        _require_rate(site.rates.take_address(address, WRONG_KEY_TOKENS))
+        _require_rate(request, "address", site.rates.take_address(address, WRONG_KEY_TOKENS))
         raise HTTPException(
             HTTP_401_UNAUTHORIZED,
             "the API key is unknown, revoked or expired; send one as `Authorization: Bearer KEY`",
             {"WWW-Authenticate": 'Bearer error="invalid_token"'},
         )
-    _require_rate(site.rates.key.take(key.key_id))
+    _require_rate(request, "key", site.rates.key.take(key.key_id))
     return key
 
 
@@ -153,8 +154,11 @@ def parse_history(site: Site, ids: Sequence[Id]) -> tuple[Histories, list[str]]:
     return Histories.of([known]), unknown_ids("history", ids, rows == UNKNOWN)
 
 
-def _require_rate(seconds: int) -> None:
+def _require_rate(request: Request, limit: str, seconds: int) -> None:
+    """429 if a limit says to wait, counted under its name."""
     if seconds:
+        if (answer := answer_of(request.scope)) is not None:
+            answer.refusal = limit
         raise HTTPException(HTTP_429_TOO_MANY_REQUESTS, "too many requests", {"Retry-After": str(seconds)})
 
 

@@ -38,7 +38,8 @@ def batch(
         use_client_id(client_id, request)
         visitor_id = site.visitors.open(request, response, site.now())
     events = [live_event(site, event, visitor_id, key) for event in good]
-    written = iter(site.log.append_each(events) if events else [])
+    site.metrics.count_events("rejected", len(sent) - len(good))
+    written = iter(site.append_each(events))
     rows = [
         RowOut(row=n, status="rejected", reason=row) if isinstance(row, str) else _outcome(n, row, next(written))
         for n, row in enumerate(read)
