@@ -5,6 +5,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import product
+from math import isfinite
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -374,10 +375,10 @@ class Engine:
         name = listed[0].model
         chosen = self._lister(name) if (rows >= self.n_trained).any() else self.artefacts[name].model
         cited, found = reasons_that_hold(chosen, history, rows, scores)
-        explained = []
+        explained, liked = [], self._liked(name, history)
         for index, item in enumerate(listed):
             reasons = tuple(
-                self._reason(name, history, event, float(found.contributions[event, index]))
+                self._reason(history, event, float(found.contributions[event, index]), liked[event])
                 for event in cited[index].tolist()
                 if event != UNKNOWN
             )
@@ -387,8 +388,12 @@ class Engine:
             explained.append(replace(item, reasons=reasons[:n], shared=shared))
         return explained
 
-    def _reason(self, name: str, history: Histories, event: int, contribution: float) -> Reason:
+    def _liked(self, name: str, history: Histories) -> list[bool]:
+        """Whether the value of each event of a history (B = 1) says that its item was liked."""
+        stars = self.artefacts[name].model.value_map.stars_of(history.values)
+        liked: list[bool] = ((history.values == np.inf) | (stars >= LIKED_STARS)).tolist()
+        return liked
+
+    def _reason(self, history: Histories, event: int, contribution: float, is_liked: bool) -> Reason:
         row, value = int(history.items[event]), float(history.values[event])
-        stars = self.artefacts[name].model.value_map.stars_of(history.values[[event]])[0]
-        is_liked = value == np.inf or bool(stars >= LIKED_STARS)
-        return Reason(row, self.items.id(row), value if np.isfinite(value) else None, contribution, is_liked)
+        return Reason(row, self.items.id(row), value if isfinite(value) else None, contribution, is_liked)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from time import perf_counter
 from typing import Any
 
@@ -30,6 +31,7 @@ from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
 from matinee.store.protocols import AccountBook, EventConflict, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.titles import MovieTitle, spoken_title
+from matinee.values import STARS
 from matinee.vocab import UNKNOWN, Id
 
 MAX_K = 100
@@ -55,8 +57,10 @@ class VisitorState:
     @property
     def unlisted(self) -> IntArray:
         """Item rows that are in no list beside those of the history: dismissed, or watched and new since training."""
-        new = [row for row in self.watched if row not in set(self.history.items.tolist())]
-        return np.union1d(self.dismissed, np.array(new, dtype=np.int32)).astype(np.int32)
+        new = self.watched.keys() - set(self.history.items.tolist())
+        if not new:
+            return self.dismissed
+        return np.union1d(self.dismissed, np.array(list(new), dtype=np.int32)).astype(np.int32)
 
     @property
     def excluded(self) -> set[int]:
@@ -118,9 +122,11 @@ class Site:
 
     def stars_of(self, value: float | None) -> float | None:
         """A value of a history as stars; None for an event without one."""
-        if value is None or not np.isfinite(value):
+        if value is None or not isfinite(value):
             return None
         value_map = next(iter(self.engine.artefacts.values())).model.value_map
+        if value_map.config.scale in (None, (0.0, STARS)):
+            return round(value, 2)
         return round(float(value_map.stars_of(np.array([value]))[0]), 2)
 
     def facts_of(self, item_row: int) -> ItemFacts:

@@ -46,6 +46,22 @@ _event, _list, _visitor = events_table.c, lists_table.c, visitors_table.c
 _member, _session, _moved = members_table.c, sessions_table.c, moved_table.c
 _TOUCH = update(sessions_table).where(_session.session_id == bindparam("touched")).values(seen=bindparam("now"))
 
+_guest_identity = select(
+    _visitor.user_id,
+    null().label("name"),
+    null().label("session_id"),
+    _visitor.created.label("seen"),
+    _visitor.created,
+)
+_member_identity = select(_session.user_id, _member.name, _session.session_id, _session.seen, _session.created)
+_IDENTITY = union_all(
+    _guest_identity.where(_visitor.token_hash == bindparam("token_hash")),
+    _member_identity.join(members_table, _member.user_id == _session.user_id).where(
+        _session.token_hash == bindparam("token_hash")
+    ),
+)
+"""Whose session it is. Every request asks, so it is built once."""
+
 
 class SqlAccounts:
     """An AccountBook in SQL."""
@@ -55,20 +71,8 @@ class SqlAccounts:
 
     def identity(self, token_hash: str) -> Identity | None:
         """See AccountBook."""
-        guest = select(
-            _visitor.user_id,
-            null().label("name"),
-            null().label("session_id"),
-            _visitor.created.label("seen"),
-            _visitor.created,
-        )
-        member = select(_session.user_id, _member.name, _session.session_id, _session.seen, _session.created)
-        query = union_all(
-            guest.where(_visitor.token_hash == token_hash),
-            member.join(members_table, _member.user_id == _session.user_id).where(_session.token_hash == token_hash),
-        )
         with self._database.read() as connection:
-            found = connection.execute(query).first()
+            found = connection.execute(_IDENTITY, {"token_hash": token_hash}).first()
         return None if found is None else Identity(*found)
 
     def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import Select, delete, exists, func, insert, select
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select
 
 from matinee.arrays import FloatArray, starts_of
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
@@ -48,6 +48,7 @@ class SqlEvents:
         self._history_kinds = tuple(history_kinds)
         self._of_stars = of_stars
         self._group_commit = GroupCommit(self._database)
+        self._newest = _select_newest((*self._history_kinds, *FLAGS))  # built once: building costs more than running
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource; one query per 10,000 users."""
@@ -59,10 +60,9 @@ class SqlEvents:
 
     def activity(self, user_id: UserId) -> Activity:
         """See EventLog."""
-        newest = _select_events([str(user_id)], END_OF_TIME, (*self._history_kinds, *FLAGS)).order_by(None)
-        newest = newest.order_by(_event.at.desc(), _event.seq.desc()).limit(MOST_LIVE_EVENTS)
         with self._database.read() as connection:
-            events: Sequence[_EventRow] = connection.execute(newest).all()[::-1]
+            found = connection.execute(self._newest, {"user_id": str(user_id)}).all()
+        events: Sequence[_EventRow] = found[::-1]
         flags = {event.item_id: event.kind for event in events if event.kind in FLAGS}  # the last one counts
         dismissed = self._items.rows([item_id for item_id, kind in flags.items() if kind == "dismissed"])
         past = [event for event in events if event.kind in self._history_kinds]
@@ -169,6 +169,13 @@ def _select_events(users: list[str], before: Instant, kinds: Sequence[Kind]) -> 
     columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
     of_users = _event.user_id == users[0] if len(users) == 1 else _event.user_id.in_(users)
     return select(*columns).where(of_users, _event.at < before, _event.kind.in_(kinds)).order_by(_event.at, _event.seq)
+
+
+def _select_newest(kinds: Sequence[Kind]) -> Select[Any]:
+    """The MOST_LIVE_EVENTS newest events of these kinds of the user `user_id`, newest first."""
+    columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
+    query = select(*columns).where(_event.user_id == bindparam("user_id"), _event.kind.in_(kinds))
+    return query.order_by(_event.at.desc(), _event.seq.desc()).limit(MOST_LIVE_EVENTS)
 
 
 def _newest_per_item(events: "Sequence[_EventRow]") -> list[LiveEvent]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import Depends, HTTPException, Query, Request, Security
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
 from matinee.errors import MatineeError
@@ -29,11 +30,13 @@ Model = Annotated[str | None, Query(max_length=100, description="A served model;
 _bearer = HTTPBearer(auto_error=False, description="An API key, made with `matinee keys create`.")
 
 
-def get_key(request: Request, site: CurrentSite, _: Annotated[object, Security(_bearer)]) -> ApiKey | None:
+async def get_key(request: Request, site: CurrentSite, _: Annotated[object, Security(_bearer)]) -> ApiKey | None:
     """The API key of the request; None if it has none. 401 for one that is not valid: it is never ignored."""
-    sent = request.headers.getlist("authorization")
-    if not sent:
-        return None
+    sent = request.headers.getlist("authorization")  # most requests have none, and then need no thread for it
+    return await run_in_threadpool(_find_key, request, site, sent) if sent else None
+
+
+def _find_key(request: Request, site: Site, sent: list[str]) -> ApiKey:
     scheme, _, text = sent[0].partition(" ")
     key = site.api_keys.find(text) if len(sent) == 1 and scheme.lower() == "bearer" else None
     if key is None:
@@ -87,7 +90,7 @@ def get_item_row(site: CurrentSite, item_id: str) -> int:
     return find_item_row(site, item_id, HTTP_404_NOT_FOUND)
 
 
-def get_allowed(
+async def get_allowed(
     site: CurrentSite,
     among: Annotated[str | None, Query(max_length=20_000, description="Only these items: ids 1,2,3.")] = None,
     without: Annotated[str | None, Query(max_length=20_000, description="None of these items: ids 1,2,3.")] = None,

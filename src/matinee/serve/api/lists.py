@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from matinee.config import EvaluationConfig, configure
 from matinee.ranking.allowed import both
@@ -24,7 +24,7 @@ from matinee.serve.pages.i18n import texts_for
 router = APIRouter(tags=["lists"])
 
 
-@router.get("/api/v1/recommendations", response_model_exclude_none=True)
+@router.get("/api/v1/recommendations", response_model=ListOut)
 def recommendations(  # noqa: PLR0913 - one for each parameter
     request: Request,
     site: CurrentSite,
@@ -37,7 +37,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         bool, Query(description="Only items that came since training, what fits the history first.")
     ] = False,
     rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
-) -> ListOut:
+) -> Response:
     """The best items for a history, for a user id, or by default for the visitor of this session."""
     asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
     if new:
@@ -55,7 +55,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     impressions = site.impression_recorder(state.user_id)
     list_id = impressions.add("api", name, found)
     impressions.write()
-    return ListOut(
+    answer = ListOut(
         list_id=list_id,
         model=name,
         version=site.engine.version(found[0].model if found else name),
@@ -63,6 +63,8 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
         notes=notes or None,
     )
+    # written once: FastAPI would check the whole list again, in another thread
+    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
 @router.get("/api/v1/items/{item_id:path}/similar", response_model_exclude_none=True)
