@@ -45,6 +45,7 @@ from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.sql import SqlEvents
 from matinee.store.tables import members_table, sessions_table
+from site_client import Processor
 
 MODELS: dict[str, dict[str, object]] = {"ease": {"l2": 500.0}, "item-knn": {}}
 SAMPLED, K = 50, 24
@@ -125,23 +126,6 @@ def server(folder: Path) -> Iterator[tuple[int, int]]:
             yield process.pid, port
         finally:
             process.terminate()
-
-
-class Processor:
-    """Processor time of all threads of a process, ended ones included."""
-
-    def __init__(self, pid: int) -> None:
-        self._tasks = Path(f"/proc/{pid}/task")
-        self._known: dict[str, int] = {}
-
-    def seconds(self) -> float:
-        """The processor time so far."""
-        for task in self._tasks.iterdir():
-            try:
-                self._known[task.name] = int((task / "schedstat").read_text().split()[0])
-            except OSError:  # the thread has ended: its last value stays
-                continue
-        return sum(self._known.values()) / 1e9
 
 
 class Connection:
