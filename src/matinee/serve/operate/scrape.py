@@ -5,7 +5,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from matinee.serve.api.dependencies import get_key, require_key
+from matinee.serve.api.dependencies import find_key, require_key
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.addresses import is_within
 from matinee.serve.operate.facts import facts_of
@@ -19,7 +19,7 @@ def metrics(request: Request, site: CurrentSite) -> Response:
     address = request.client.host if request.client else ""
     if not is_within(address, site.options.metrics_networks):
         try:
-            require_key(get_key(request, site, None), "admin")
+            require_key(find_key(request, site), "admin")
         except HTTPException as error:
             return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
     site.note_state()
