@@ -56,7 +56,7 @@ def database_kind() -> str:
 
 
 @pytest.fixture(scope="session")
-def database_servers() -> Iterator[Callable[[str], "ServerDatabases"]]:
+def database_servers() -> Iterator["FindServer"]:
     """The running server of a kind, with its databases. Skips if it is missing, or fails where nothing may be."""
     running: dict[str, ServerDatabases] = {}
 
@@ -72,9 +72,7 @@ def database_servers() -> Iterator[Callable[[str], "ServerDatabases"]]:
 
 
 @pytest.fixture
-def new_database(
-    database_kind: str, database_servers: Callable[[str], "ServerDatabases"], tmp_path: Path
-) -> NewDatabase:
+def new_database(database_kind: str, database_servers: "FindServer", tmp_path: Path) -> NewDatabase:
     """Makes empty databases of the kind that the test runs over."""
     numbers = itertools.count()
     if database_kind == "sqlite":
@@ -103,6 +101,10 @@ class ServerDatabases:
         elif not _is_emptied(self._urls[number]):
             self.server.create(f"site{number}")
         return self._urls[number]
+
+
+FindServer = Callable[[str], ServerDatabases]
+"""Returns the running server of a kind."""
 
 
 def _is_emptied(url: str) -> bool:

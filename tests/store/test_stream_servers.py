@@ -1,7 +1,9 @@
 """The log through a broker to DynamoDB and files, with what a broker and a table may refuse."""
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import pytest
 from matinee.cli.running import run
 from matinee.store.protocols import LiveEvent
 from matinee.store.sql import SqlEvents
+from matinee.store.streams.files import EventFiles
+from matinee.store.streams.forward import Forwarding, forward
+from matinee.store.streams.kafka import Broker, KafkaStream
 from matinee.vocab import Vocab
 from stream_servers import Moto, TestBroker
 
@@ -88,6 +93,26 @@ def test_a_topic_that_is_not_there_is_one_line(
 ) -> None:
     assert run(["stream", "relay", "--db", log[0], "--kafka", test_broker.address, "--topic", new_name, "--once"]) == 1
     assert f"there is no topic {new_name}" in capsys.readouterr().err
+
+
+def test_a_consumer_waits_for_a_topic_that_is_not_there_yet(
+    log: tuple[str, SqlEvents], test_broker: TestBroker, new_name: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    said: list[str] = []
+
+    def begin_to_relay(why: str, seconds: float) -> None:
+        said.append(why)
+        topic = ["--kafka", test_broker.address, "--topic", new_name, "--create-topic", "2"]
+        moved(capsys, "relay", "--db", log[0], *topic, "--once")
+
+    with (
+        closing(KafkaStream(Broker(test_broker.address, new_name), "an early one")) as stream,
+        closing(EventFiles(tmp_path / "out", new_name, "csv")) as files,
+    ):
+        found = forward(stream, files, Forwarding(until_empty=True), threading.Event(), begin_to_relay)
+    assert (found.n_new, len(said)) == (N, found.retries)
+    assert f"there is no topic {new_name}" in said[0]
 
 
 def test_a_property_that_librdkafka_does_not_know_is_one_line(

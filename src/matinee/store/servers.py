@@ -13,9 +13,11 @@ from sqlalchemy.engine import URL
 
 from matinee.store.sqlite import SYNCED, WAITS
 
-TURN_SECONDS = 5
+TURN_SECONDS = 4
 """How long a writer waits for the transaction of another one, a reader for a free connection."""
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 3
+SILENCE_SECONDS = 5
+"""How long a server may send nothing while it is waited for, longer than a turn: it may be paused, or out of reach."""
 ANSWER_SECONDS = 30
 """How long a statement may take, and a transaction may do nothing, before the server ends it."""
 POOL = {"pool_size": 5, "max_overflow": 15, "pool_timeout": TURN_SECONDS, "pool_recycle": 1800, "pool_pre_ping": True}
@@ -25,10 +27,11 @@ POOL = {"pool_size": 5, "max_overflow": 15, "pool_timeout": TURN_SECONDS, "pool_
 def connect(url: URL) -> Engine:
     """An engine with deadlines, whose connections are replaced when the server comes back."""
     if url.get_backend_name() == "postgresql":
-        engine = _create(url, {"tcp_user_timeout": 1000 * ANSWER_SECONDS}, **POOL)
+        engine = _create(url, {"tcp_user_timeout": 1000 * SILENCE_SECONDS}, **POOL)
+        event.listen(engine, "do_connect", _connect_postgresql)
         event.listen(engine, "connect", _limit_postgresql)
     else:
-        engine = _create(url, {"read_timeout": ANSWER_SECONDS + 5, "write_timeout": ANSWER_SECONDS}, **POOL)
+        engine = _create(url, {"read_timeout": SILENCE_SECONDS, "write_timeout": SILENCE_SECONDS}, **POOL)
         event.listen(engine, "connect", _limit_mysql)
     return engine
 
@@ -54,6 +57,12 @@ def _create(url: URL, arguments: dict[str, int], **options: Any) -> Engine:  # n
     """READ COMMITTED: once it has the turn, a transaction sees what the writers before it have written."""
     arguments = {"connect_timeout": CONNECT_SECONDS, **arguments}
     return create_engine(url, hide_parameters=True, isolation_level="READ COMMITTED", connect_args=arguments, **options)
+
+
+def _connect_postgresql(dialect: object, record: object, arguments: list[Any], options: dict[str, Any]) -> object:
+    from matinee.store.postgresql import connect  # its driver is an extra
+
+    return connect(SILENCE_SECONDS, *arguments, **options)
 
 
 def _limit_postgresql(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection

@@ -28,6 +28,10 @@ HOPELESS = {
 """Errors of a broker that waiting does not cure."""
 
 
+class NoTopic(MatineeError):
+    """A topic that is not there, or not for this account."""
+
+
 class Broker:
     """Where a topic is. address: HOST:PORT, several with commas; properties: of librdkafka, such as for TLS and SASL.
 
@@ -74,13 +78,13 @@ class Broker:
             return Consumer(self._settings | more)
 
     def partitions(self, client: "Producer | Consumer") -> list[int]:
-        """The partitions of the topic. Raises MatineeError if there is no such topic."""
+        """The partitions of the topic. Raises NoTopic if there is no such topic."""
         with self.errors():
             found = client.list_topics(timeout=ANSWER_SECONDS).topics.get(self.topic)
         if found is None or not found.partitions:
-            raise MatineeError(
-                f"there is no topic {self.topic} at {self.address} that this account may see; check --topic, or "
-                "create it with --create-topic N"
+            raise NoTopic(
+                f"there is no topic {self.topic} at {self.address} that this account may see; check --topic, or create "
+                "it with `matinee stream relay --create-topic N`"
             )
         return sorted(found.partitions)
 
@@ -186,7 +190,9 @@ class KafkaSink:
 
 
 class KafkaStream:
-    """An EventStream over a topic. One process reads all partitions; two under one name both do.
+    """An EventStream over a topic, which is waited for until it is there.
+
+    One process reads all partitions; two under one name both do.
 
     skip_foreign: leave out messages that are no events, and count them in `n_skipped`, instead of failing at them.
     """
@@ -203,7 +209,7 @@ class KafkaStream:
         """See EventStream."""
         client = self._client()
         if self._is_down:
-            self._broker.partitions(client)
+            self._places(client)
             self._is_down = False
         if offsets != self._expected or time.monotonic() - self._looked > LOOK_SECONDS:
             self._go_to(client, offsets)
@@ -261,7 +267,11 @@ class KafkaStream:
     def _places(self, client: "Consumer") -> list[Any]:
         from confluent_kafka import TopicPartition
 
-        return [TopicPartition(self._broker.topic, partition) for partition in self._broker.partitions(client)]
+        try:
+            partitions = self._broker.partitions(client)
+        except NoTopic as missing:  # its relay has not begun
+            raise Unavailable(str(missing)) from None
+        return [TopicPartition(self._broker.topic, partition) for partition in partitions]
 
     def _go_to(self, client: "Consumer", offsets: Offsets) -> None:
         """Read on from these offsets; partitions that are new are noticed."""
