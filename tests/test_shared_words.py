@@ -47,7 +47,7 @@ def test_words_are_shared_within_a_column() -> None:
     )
 
 
-def test_the_strongest_reason_stands_alone_if_only_it_shares_something_rare() -> None:
+def test_the_strongest_reason_stands_alone_if_it_shares_what_both_do_not() -> None:
     nobody = ((),) * 297
     directors = (("Tarantino",), ("Tarantino",), ("Scorsese",), *nobody)
     genres = (("Crime",),) * 33 + ((),) * 267
@@ -60,6 +60,8 @@ def test_the_strongest_reason_stands_alone_if_only_it_shares_something_rare() ->
     assert found.find_for(0, [2, 1]) == (2, Shared("genres", "Crime")), "the stronger reason shares only the genre"
     assert found.find_for(0, [1]) == (1, Shared("director", "Tarantino"))
     assert found.find_for(0, [2, 3]) == (2, Shared("genres", "Crime"))
+    assert found.find_for(2, [3, 40]) == (1, Shared("genres", "Crime")), "both share nothing with it"
+    assert found.find_for(2, [40, 3]) == (2, None), "a weaker reason does not stand alone"
     assert found.find_for(0, []) == (0, None)
 
 

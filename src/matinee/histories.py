@@ -93,6 +93,14 @@ class Histories:
         kept = np.flatnonzero(events)
         return self._select(kept, starts_of(self.owners[kept], len(self)), self.user_rows)
 
+    def without_each(self, events: IntArray) -> "Histories":
+        """A history for each of E events: its user's, without it. events: [E], indices into the N events."""
+        owners = self.owners[events]
+        longer = self.take(owners)
+        kept = np.ones(len(longer.items), dtype=bool)
+        kept[longer.starts[:-1] + events - self.starts[owners]] = False
+        return longer.keep(kept)
+
     def counted(self) -> "Histories":
         """The histories without events of weight 0."""
         return self if self.mapped is None or self.mapped.all() else self.keep(self.mapped != 0)

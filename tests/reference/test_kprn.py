@@ -13,16 +13,15 @@ from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.base import HasDrops, HasPaths
-from matinee.models.knowledge import kprn as module
 from matinee.models.knowledge.config import KPRNConfig
-from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, encode_tensors, initialise
+from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, encode_tensors, initialise, sequences
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, hold_out, ndcg
-from matinee.models.knowledge.kprn import KPRN, _sequences
+from matinee.models.knowledge.kprn import KPRN
 from matinee.models.knowledge.paths import find_paths
 from matinee.models.knowledge.patterns import Patterns, meet
 from matinee.models.knowledge.pooling import pool, pool_tensors
 from matinee.models.knowledge.training import softmax_loss
-from matinee.models.knowledge.walks import WalkGraph
+from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
@@ -148,7 +147,7 @@ def test_sums_over_patterns_are_sums_over_the_paths_of_2_and_3_nodes(seed: int) 
         expected[key] = expected.get(key, 0) + 1
     assert counted == expected
     assert any(len(key) == 3 for key in expected)  # a path of two nodes
-    lengths = _sequences(patterns.types, patterns.steps, len(graph.relations))[2]
+    lengths = sequences(patterns.types, patterns.steps, len(graph.relations))[2]
     np.testing.assert_array_equal(lengths, 2 + (patterns.steps[:, 1] >= 0))
 
 
@@ -201,10 +200,30 @@ def test_a_history_without_paths_has_the_list_of_the_first_stage(train: Training
         np.testing.assert_array_equal(rank(model, history, 10).items, rank(first, history, 10).items)
 
 
+@pytest.mark.parametrize("candidates", [3, 6, 100])
+@pytest.mark.parametrize("valued", [False, True])
+def test_scores_without_an_event_are_those_of_the_shorter_history(
+    train: TrainingData, valued: bool, candidates: int
+) -> None:
+    model = create("kprn", epochs=1, candidates=candidates, max_nodes=3).fit(train, Run.seeded(1))
+    model.mix = 0.7
+    histories = Histories.of([[0, 2, 4], [7], [1, 3, 0, 5, 6]])
+    if valued:
+        mapped = np.array([1, -1, 0.5, 2, 1, -0.5, 2, 1, 1], dtype=np.float32)
+        histories = replace(histories, mapped=mapped)
+    rows, events = np.stack([rng.permutation(12)[:5] for rng in map(np.random.default_rng, range(3))]), [0, 1, 3, 5, 8]
+    found = model.scores_without_each(histories, np.array(events), rows)
+    assert found is not None
+    for event, scores in zip(events, found, strict=True):
+        owner = histories.owners[event]
+        whole = model.score(model.fold_in(histories.keep(np.arange(9) != event)))[owner]
+        np.testing.assert_allclose(scores, whole[rows[owner]], rtol=1e-4, atol=2e-5)
+
+
 def test_paths_start_from_likes_only(model: KPRN) -> None:
     disliked = replace(Histories.of([[0, 2]]), mapped=np.array([-1, 1], dtype=np.float32))
     graph = model._graph()
-    matrix = module._liked(disliked, 12)
+    matrix = liked_matrix(disliked, 12)
     paths = model._paths(graph, matrix, Candidates(np.array([0]), np.array([3]), np.zeros(1, np.float32)))
     assert set(paths.nodes[:, 0].tolist()) <= {2}
 

@@ -127,10 +127,13 @@ class HasDrops(Protocol):
 
 @runtime_checkable
 class ScoresWithoutEach(Protocol):
-    """A model that finds the scores without each single event of a history faster than by scoring all of these."""
+    """A model that finds the scores without a single event of a history faster than by scoring all of what is left."""
 
-    def scores_without_each(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """Exact scores of k items without each of N events, of histories that have no item twice. [B, k] -> [N, k]."""
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """Exact scores of k items without each of E events, of histories that have no item twice; None if unknown.
+
+        events: [E], indices into the N events; item_rows: [B, k] -> [E, k].
+        """
         ...
 
 

@@ -104,16 +104,15 @@ def drops_without_each(
 ) -> FloatArray:
     """How much the scores of an event's user drop without it. events: [E]; item_rows, scores: [B, k] -> [E, k]."""
     owners = histories.owners[events]
-    if (known := _known_deletions(model, histories, item_rows, scores)) is not None:
-        return known[events]
-    found = scores_of(model, without(histories, owners, events[:, None]), item_rows[owners])
-    return scores[owners] - found
+    if (known := _known_deletions(model, histories, events, item_rows, scores)) is not None:
+        return known
+    return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
 
 
 def _known_deletions(
-    model: Recommender[Any], histories: Histories, item_rows: IntArray, scores: FloatArray
+    model: Recommender[Any], histories: Histories, events: IntArray, item_rows: IntArray, scores: FloatArray
 ) -> FloatArray | None:
-    """As `drops_without_each` of all events, without scoring; None where the model cannot. [N, k]."""
+    """As `drops_without_each`, without scoring whole histories; None where the model cannot. [E, k]."""
     if not (model.adds_up or isinstance(model, ScoresWithoutEach)):
         return None
     weighed = model.weigh(histories)
@@ -121,13 +120,19 @@ def _known_deletions(
     keys = counted.owners * (int(counted.items.max(initial=0)) + 1) + counted.items
     if len(np.unique(keys)) < len(keys):
         return None
-    drops = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+    counts = weighed.weights != 0
+    is_counted = counts[events]
+    chosen = (np.cumsum(counts) - 1)[events[is_counted]]  # their indices among the events that count
     if isinstance(model, ScoresWithoutEach):
-        found: FloatArray = scores[counted.owners] - model.scores_without_each(counted, item_rows)
+        left = model.scores_without_each(counted, chosen, item_rows)
+        if left is None:
+            return None
+        found: FloatArray = scores[counted.owners[chosen]] - left
     else:
         assert isinstance(model, Explains)
-        found = model.explain(counted, item_rows)
-    drops[weighed.weights != 0] = found
+        found = model.explain(counted, item_rows)[chosen]
+    drops = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)
+    drops[is_counted] = found
     return drops
 
 

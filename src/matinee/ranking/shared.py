@@ -59,12 +59,13 @@ class SharedWords:
     def find_for(self, item_row: int, cited_rows: Sequence[int]) -> tuple[int, Shared | None]:
         """How many of the cited items, the first ones, to name with which word.
 
-        All, unless what all share is not rare, and the first alone shares something rare: then that one.
+        All, unless the first alone shares something where all share nothing, or something rare where all do not: then
+        that one.
         """
         of_all = self.find(item_row, cited_rows)
         if len(cited_rows) > 1 and not self._is_rare(of_all):
             alone = self.find(item_row, cited_rows[:1])
-            if self._is_rare(alone):
+            if self._is_rare(alone) or (of_all is None and alone is not None):
                 return 1, alone
         return len(cited_rows), of_all
 

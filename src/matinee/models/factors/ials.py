@@ -106,12 +106,12 @@ class IALS(Recommender[FloatArray]):
         ridge = self._ridge(histories.matrix(len(self.items)))
         return explain_solve(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
 
-    def scores_without_each(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
         """See ScoresWithoutEach."""
         firsts = histories.starts[:-1][histories.lengths > 0]
         shorter = histories.keep(~np.isin(np.arange(len(histories.items)), firsts))
         ridge = self._ridge(shorter.matrix(len(self.items)))
-        return scores_without_each(histories, self.items, self.config.unobserved, ridge, item_rows)
+        return scores_without_each(histories, self.items, self.config.unobserved, ridge, item_rows)[events]
 
     def _ridge(self, matrix: csr_array) -> FloatArray:
         return _ridge(self.config, np.diff(matrix.indptr), len(self.items))

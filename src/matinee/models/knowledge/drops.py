@@ -30,6 +30,15 @@ def pooled_drops(matrix: csr_array, sums: FloatArray, temperature: float) -> Flo
     return drops
 
 
+def pooled_without_each(sums: FloatArray, owners: IntArray, events: IntArray, temperature: float) -> FloatArray:
+    """T log(1 + Σ) of the histories without the terms of each of E events. sums [N, k], owners [N] -> [E, k]."""
+    totals = np.zeros((int(owners.max(initial=-1)) + 1, sums.shape[1]))
+    np.add.at(totals, owners, sums)
+    left = np.maximum(totals[owners[events]] - sums[events], 0)
+    pooled: FloatArray = temperature * np.log1p(left)
+    return pooled
+
+
 def of_events(matrix: csr_array, values: FloatArray, histories: Histories) -> FloatArray:
     """The values of a matrix's entries for the events of its histories, 0 without an entry. [nnz, k] -> [N, k].
 

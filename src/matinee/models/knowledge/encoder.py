@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.models.knowledge.paths import NONE
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -92,6 +93,24 @@ def encode_tensors(
         cell = torch.where(kept, new_cell, cell)
         hidden = torch.where(kept, torch.sigmoid(output) * torch.tanh(new_cell), hidden)
     return hidden
+
+
+def sequences(types: IntArray, steps: IntArray, n_relations: int) -> tuple[IntArray, IntArray, IntArray]:
+    """What the LSTM reads: types and steps, [P, M] each, and lengths [P]; the step at the end is the last one."""
+    lengths = 1 + np.count_nonzero(steps != NONE, axis=1)
+    padded = np.pad(steps.astype(np.int64), ((0, 0), (0, 1)), constant_values=NONE)
+    return types, np.where(padded == NONE, 2 * n_relations, padded), lengths
+
+
+def pattern_scores(
+    arrays: Mapping[str, Any], states: FloatArray, kinds: IntArray, mids: IntArray, items: IntArray
+) -> FloatArray:
+    """The scores a + q · e_m + r · e_i of arrivals, see `score_patterns`. [T]."""
+    nodes = arrays["node_embeddings"]
+    by_middle = np.einsum("td,td->t", (states @ arrays["W_middle"])[kinds], nodes[mids])
+    by_last = np.einsum("td,td->t", (states @ arrays["W_last"])[kinds], nodes[items])
+    scores: FloatArray = (states @ arrays["readout"])[kinds] + by_middle + by_last
+    return scores
 
 
 def _sigmoid(values: FloatArray) -> FloatArray:

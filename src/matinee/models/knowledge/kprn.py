@@ -13,15 +13,16 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
-from matinee.models.base import Explains, Path, PathNode, Recommender, is_exact
+from matinee.models.base import Explains, Path, Recommender, is_exact
 from matinee.models.knowledge.config import KPRNConfig
-from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, sums_of_events
-from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise
+from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each, sums_of_events
+from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise, pattern_scores, sequences
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, hold_out, ndcg
-from matinee.models.knowledge.paths import NONE, Paths, find_paths
+from matinee.models.knowledge.path_words import in_words
+from matinee.models.knowledge.paths import Paths, find_paths
 from matinee.models.knowledge.patterns import Patterns, meet
 from matinee.models.knowledge.pooling import pool
-from matinee.models.knowledge.walks import WalkGraph
+from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.training.run import Run
 from matinee.vocab import UNKNOWN
 
@@ -176,22 +177,22 @@ class KPRN(Recommender[KPRNState]):
         """What the examples' scores are pooled from."""
         from matinee.models.knowledge.training import Elements, score_paths, score_patterns
 
-        pairs, matrix = examples.candidates, _liked(examples.histories, n_items)
+        pairs, matrix = examples.candidates, liked_matrix(examples.histories, n_items)
         if self.config.form == "patterns":
             patterns = Patterns.of(graph, n_items)
             arrivals = patterns.starts, patterns.ports
             of_pair, indices, weights = meet(matrix, patterns.reach, arrivals, (pairs.owners, pairs.items))
             columns = patterns.kinds[indices], patterns.mids[indices], patterns.items[indices]
-            score = score_patterns(_sequences(patterns.types, patterns.steps, len(graph.relations)), *columns)
+            score = score_patterns(sequences(patterns.types, patterns.steps, len(graph.relations)), *columns)
             return Elements.of(of_pair, len(pairs.owners), weights, score)
         paths = self._paths(graph, matrix, pairs)
-        sequences = _sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
-        score = score_paths(*sequences, np.maximum(paths.nodes, 0))
+        read = sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
+        score = score_paths(*read, np.maximum(paths.nodes, 0))
         return Elements.of(paths.pairs, len(pairs.owners), matrix.data[paths.events], score)
 
     def _best_mix(self, check: Examples, graph: WalkGraph, n_items: int) -> float:
         """The weight of the paths with the best lists of users who were not trained on; the smallest of equals."""
-        matrix = _liked(check.histories, n_items)
+        matrix = liked_matrix(check.histories, n_items)
         if self.config.form == "patterns":
             patterns = Patterns.of(graph, n_items)
             arrays = {name: getattr(self, name) for name in (*self._shapes, "scales")}
@@ -204,8 +205,8 @@ class KPRN(Recommender[KPRNState]):
     def _arrivals(self, patterns: Patterns, arrays: Mapping[str, Any]) -> dict[str, Any]:
         """ARRIVALS of a graph's patterns with some parameters."""
         n_relations = (len(arrays["step_embeddings"]) - 1) // 2
-        states = encode(arrays, *_sequences(patterns.types, patterns.steps, n_relations))
-        scores = _pattern_scores(arrays, states, patterns.kinds, patterns.mids, patterns.items)
+        states = encode(arrays, *sequences(patterns.types, patterns.steps, n_relations))
+        scores = pattern_scores(arrays, states, patterns.kinds, patterns.mids, patterns.items)
         return {
             "reach_starts": patterns.reach.indptr.astype(np.int64),
             "reach_ports": patterns.reach.indices.astype(np.int32),
@@ -237,7 +238,7 @@ class KPRN(Recommender[KPRNState]):
 
     def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
         """See HasPaths."""
-        graph, matrix = self._graph(), _liked(self.weigh(history).counted(), self._n_items)
+        graph, matrix = self._graph(), liked_matrix(self.weigh(history).counted(), self._n_items)
         pair = Candidates(np.array([0]), np.array([item_row]), np.zeros(1, dtype=np.float32))
         paths = self._paths(graph, matrix, pair, max_paths=0)
         if not len(paths):
@@ -248,14 +249,14 @@ class KPRN(Recommender[KPRNState]):
         names = self.node_names.tobytes().decode("utf-8", "replace").split("\n")
         shares = terms / terms.sum()
         rows = zip(paths.nodes[best], paths.steps[best], scores[best].tolist(), shares[best].tolist(), strict=True)
-        return tuple(_path(graph, self._n_items, names, *row) for row in rows)
+        return tuple(in_words(graph, self._n_items, names, *row) for row in rows)
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
         """See HasDrops. The first stage's contributions, standardised, and what the pooled score loses of its paths.
 
         None where the first stage has no contributions.
         """
-        first, matrix = self._first(), _liked(histories, self._n_items)
+        first, matrix = self._first(), liked_matrix(histories, self._n_items)
         if not is_exact(first):
             return None
         assert isinstance(first, Explains)
@@ -266,6 +267,30 @@ class KPRN(Recommender[KPRNState]):
         explained = first.explain(histories, item_rows) / scales[histories.owners, None]
         found: FloatArray = by_first * explained + self.mix * by_paths * of_events(matrix, lost, histories)
         return found.astype(np.float32)
+
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: without the paths from an event, and with the candidates that the others have.
+
+        None for the form `paths`, which draws others in place of these.
+        """
+        if self.config.form == "paths":
+            return None
+        first, shorter, n_items = self._first(), histories.without_each(events), self._n_items
+        rows = item_rows[histories.owners[events]]  # [E, k]
+        candidates = candidates_of(first.score(first.fold_in(shorter)), shorter, self.config.candidates)
+        places = np.full((len(events), n_items), UNKNOWN)
+        places[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
+        listed = np.take_along_axis(places, rows, axis=1)
+        matrix = liked_matrix(histories, n_items)
+        sums = of_events(matrix, self._sums_of_entries(matrix, item_rows), histories)
+        pooled = pooled_without_each(sums, histories.owners, events, self.config.temperature)
+        by_first = self._combined(candidates, np.zeros(len(candidates.owners), dtype=np.float32), self.mix)
+        scores: FloatArray = by_first[listed] + self.mix * np.exp(self.scales[1]) * pooled
+        others = np.flatnonzero((listed == UNKNOWN).any(axis=1))  # without these events an item is no candidate
+        if len(others):
+            whole = self.score(self.fold_in(shorter.take(others)))
+            scores[others] = np.take_along_axis(whole, rows[others], axis=1)
+        return scores.astype(np.float32)
 
     def _sums_of_entries(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
         """Σ w exp(s / T) over the paths from each entry of the histories to k items each. [nnz, k]."""
@@ -298,7 +323,7 @@ class KPRN(Recommender[KPRNState]):
 
     def _pooled(self, histories: Histories, candidates: Candidates) -> FloatArray:
         """The pooled score of the paths of each candidate. [Q]."""
-        matrix = _liked(histories, self._n_items)
+        matrix = liked_matrix(histories, self._n_items)
         if self.config.form == "paths":
             return self._pooled_paths(self._graph(), matrix, candidates)
         return self._sums(matrix, candidates, self._reach(), {name: getattr(self, name) for name in ARRIVALS})
@@ -348,52 +373,11 @@ class KPRN(Recommender[KPRNState]):
     def _scores_of(self, graph: WalkGraph, paths: Paths) -> FloatArray:
         """The score of each path. [P]."""
         arrays = {name: getattr(self, name) for name in self._shapes}
-        types, steps, lengths = _sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
+        types, steps, lengths = sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
         if self.config.form == "paths":
             states = encode(arrays, types, steps, lengths, np.maximum(paths.nodes, 0))
             scores: FloatArray = states @ arrays["readout"]
             return scores
         last = paths.nodes[np.arange(len(paths)), lengths - 1]
         middle = paths.nodes[:, 1]
-        return _pattern_scores(arrays, encode(arrays, types, steps, lengths), np.arange(len(paths)), middle, last)
-
-
-def _pattern_scores(
-    arrays: Mapping[str, Any], states: FloatArray, kinds: IntArray, mids: IntArray, items: IntArray
-) -> FloatArray:
-    """The scores a + q · e_m + r · e_i of arrivals, see `score_patterns`. [T]."""
-    nodes = arrays["node_embeddings"]
-    by_middle = np.einsum("td,td->t", (states @ arrays["W_middle"])[kinds], nodes[mids])
-    by_last = np.einsum("td,td->t", (states @ arrays["W_last"])[kinds], nodes[items])
-    scores: FloatArray = (states @ arrays["readout"])[kinds] + by_middle + by_last
-    return scores
-
-
-def _liked(histories: Histories, n_items: int) -> csr_array:
-    """Weights above 0 of the histories. [B, I]."""
-    matrix = histories.weighted_matrix(n_items)
-    if histories.mapped is not None:
-        matrix.data = np.maximum(matrix.data, 0)
-        matrix.eliminate_zeros()
-    return matrix
-
-
-def _sequences(types: IntArray, steps: IntArray, n_relations: int) -> tuple[IntArray, IntArray, IntArray]:
-    """What the LSTM reads: types and steps, [P, M] each, and lengths [P]; the step at the end is the last one."""
-    lengths = 1 + np.count_nonzero(steps != NONE, axis=1)
-    padded = np.pad(steps.astype(np.int64), ((0, 0), (0, 1)), constant_values=NONE)
-    return types, np.where(padded == NONE, 2 * n_relations, padded), lengths
-
-
-def _path(
-    graph: WalkGraph, n_items: int, names: list[str], nodes: IntArray, steps: IntArray, score: float, share: float
-) -> Path:
-    """A path in words."""
-    kept, taken = nodes[nodes != NONE].tolist(), steps[steps != NONE].tolist()
-    found = []
-    for node in kept:
-        entity = node - n_items
-        name = names[entity] if 0 <= entity < len(names) and graph.types[graph.node_types[node]] != "user" else ""
-        found.append(PathNode(graph.types[graph.node_types[node]], name, node if entity < 0 else UNKNOWN))
-    relations = tuple(graph.relations[step // 2] for step in taken)
-    return Path(tuple(found), relations, tuple(step % 2 == 0 for step in taken), score, share)
+        return pattern_scores(arrays, encode(arrays, types, steps, lengths), np.arange(len(paths)), middle, last)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray, gather, starts_of
+from matinee.arrays import IntArray, gather, starts_of
 from matinee.histories import Histories
 from matinee.knowledge_graph import LIKED_WEIGHT, KnowledgeGraph
 
@@ -79,7 +80,10 @@ def _bounded(
     return starts_of(sources[kept], n_nodes), targets[kept].astype(np.int32), steps[kept].astype(np.int16)
 
 
-def positive(histories: Histories) -> tuple[Histories, FloatArray]:
-    """The events that paths may start from, those of a weight above 0, and their weights."""
-    liked = histories if histories.mapped is None else histories.keep(histories.mapped > 0)
-    return liked, liked.weights
+def liked_matrix(histories: Histories, n_items: int) -> csr_array:
+    """Weights above 0 of the histories. [B, I]."""
+    matrix = histories.weighted_matrix(n_items)
+    if histories.mapped is not None:
+        matrix.data = np.maximum(matrix.data, 0)
+        matrix.eliminate_zeros()
+    return matrix
