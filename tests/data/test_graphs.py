@@ -128,6 +128,56 @@ def test_tables_of_triples_in_several_forms(text: str, refused: bool, tmp_path: 
     assert triples_in(build_graph(MOVIES, bare(), load_triples(path))) == {("#0", "genre", "genre:War")}
 
 
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"\xef\xbb\xbfhead,relation,tail\n2,directed_by,Lee\n", {("directed_by", "Lee")}),
+        ("\ufeffhead,relation,tail\n2,directed_by,Lee\n".encode("utf-16-le"), {("directed_by", "Lee")}),
+        (b"head,relation,tail\r\n2,directed_by,Lee\r\n", {("directed_by", "Lee")}),
+        (b'head,relation,tail\n2,directed_by,"Lee, ""Ang"""\n', {("directed_by", 'Lee, "Ang"')}),
+        (b'head\trelation\ttail\n2\tdirected_by\t"Ang\tLee"\n', {("directed_by", "Ang\tLee")}),
+        (b'head,relation,tail\n2,directed_by,"Ang\nLee"\n', {("directed_by", "Ang\nLee")}),
+        ("head,relation,tail\n2,감독,봉준호\n3,감독,봉준호\n".encode(), {("감독", "봉준호")}),
+        (b"head,relation,tail\n2,directed_by,Lee\n2,directed_by, Lee\n", {("directed_by", "Lee")}),
+        (b'[{"head": 2, "relation": "directed_by", "tail": "Lee"}]', {("directed_by", "Lee")}),
+        (b"head,relation,tail\n2,liked,Lee\n", {("liked", "Lee")}),
+    ],
+)
+def test_odd_files_keep_their_names(content: bytes, wanted: set[tuple[str, str]], tmp_path: Path) -> None:
+    path = tmp_path / ("triples.tsv" if b"\t" in content else "triples.json" if content[:1] == b"[" else "triples.csv")
+    path.write_bytes(content)
+    found = triples_in(build_graph(MOVIES, bare(), load_triples(path)))
+    assert {(relation, tail.split(":", 1)[1]) for _, relation, tail in found} == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("head,relation,tail\n2,directed_by,Fran\xe7ois\n".encode("latin-1"), "line 2: byte 0xe7 is not UTF-8"),
+        (b"head,relation,tail\n2,directed_by,A\x00B\n", "zero byte on line 2"),
+        (b"head,tail\n2,Lee\n", "no column for the relation of a triple among 'head', 'tail'"),
+        (b"head,relation,tail\n2,directed_by,\n", "line 2: no tail"),
+        ("영화,관계,대상\n2,감독,봉준호\n".encode(), "name the columns head, relation and tail"),
+        (b"\n\n \n", "is empty"),
+    ],
+)
+def test_odd_files_are_refused_by_what_is_wrong(content: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "triples.csv").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        load_triples(tmp_path / "triples.csv")
+    assert problem in str(caught.value)
+
+
+def test_a_parquet_of_integers_and_a_column_of_lists(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"head": [2, 3], "relation": [0, 0], "tail": [100, 101]})
+    frame.write_parquet(tmp_path / "numbers.parquet")
+    found = triples_in(build_graph(MOVIES, bare(), load_triples(tmp_path / "numbers.parquet")))
+    assert found == {("#0", "0", "entity:100"), ("#1", "0", "entity:101")}
+    frame.with_columns(pl.Series("tail", [["A", "C"], ["B"]])).write_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(DataError, match="the column 'tail' holds lists; give one tail a row"):
+        load_triples(tmp_path / "lists.parquet")
+
+
 def test_lines_of_three_numbers_are_triples(tmp_path: Path) -> None:
     (tmp_path / "kg.txt").write_text("2 0 100\n3 1 101\n5 0 100\n")
     found = build_graph(MOVIES, bare(), load_triples(tmp_path / "kg.txt"))

@@ -278,9 +278,9 @@ class KPRN(Recommender[KPRNState]):
         first, shorter, n_items = self._first(), histories.without_each(events), self._n_items
         rows = item_rows[histories.owners[events]]  # [E, k]
         candidates = candidates_of(first.score(first.fold_in(shorter)), shorter, self.config.candidates)
-        places = np.full((len(events), n_items), UNKNOWN)
-        places[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
-        listed = np.take_along_axis(places, rows, axis=1)
+        positions = np.full((len(events), n_items), UNKNOWN)
+        positions[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
+        listed = np.take_along_axis(positions, rows, axis=1)
         matrix = liked_matrix(histories, n_items)
         sums = of_events(matrix, self._sums_of_entries(matrix, item_rows), histories)
         pooled = pooled_without_each(sums, histories.owners, events, self.config.temperature)

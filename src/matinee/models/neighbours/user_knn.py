@@ -5,7 +5,7 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.neighbours.similarity import (
@@ -79,17 +79,17 @@ class UserKNN(Recommender[csr_array]):
         users = self._weigh(histories)
         products = (users @ self.profiles).sorted_indices()  # [B, U]
         neighbours = nearest(users, self.profiles, self.squared_norms, self.config)
-        owners = np.repeat(np.arange(neighbours.shape[0]), np.diff(neighbours.indptr))
+        owners = rows_of(neighbours.indptr)
         neighbours.data /= entries_at(products, owners, neighbours.indices)  # similarity per unit of inner product
         weights = entries_at(users, histories.owners, histories.items)
-        found = np.unique(neighbours.indices)
-        neighbours, theirs = neighbours[:, found], self.interactions[found]  # [B, V], [V, I]
-        by_item, profiles = theirs.T.tocsr(), self._weight(theirs)
-        contributions = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
-        for rank, items in enumerate(item_rows.T):  # one column of the lists at a time
-            having = neighbours * by_item[items]  # [B, V]: neighbours who have the listed item
-            sums = (having @ profiles).sorted_indices()  # [B, I]
-            contributions[:, rank] = weights * entries_at(sums, histories.owners, histories.items)
+        contributions = np.empty((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+        for user, rows in enumerate(item_rows):
+            events = slice(*histories.starts[user : user + 2])
+            near = slice(*neighbours.indptr[user : user + 2])
+            theirs = self.interactions[neighbours.indices[near]]  # [V, I]
+            profiles = self._weight(theirs)[:, histories.items[events]].toarray()  # [V, n]
+            having = theirs[:, rows].toarray() * neighbours.data[near, None]  # [V, k], of neighbours with the item
+            contributions[events] = weights[events, None] * (profiles.T @ having)
         return contributions
 
     def _weigh(self, histories: Histories) -> csr_array:
