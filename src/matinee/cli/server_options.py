@@ -59,6 +59,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         int,
         _option(200, "--max-per-address", "Connections of one address at a time; proxies aside.", min=1),
     ),
+    "workers": (int, _option(1, "--workers", "Processes that answer.", min=1, max=64)),
     "address_rate": (
         int,
         _option(3000, "--address-rate", "Requests a minute from an address; 0 for no limit.", min=0),
@@ -124,6 +125,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS", PROXIES) if proxies is None else proxies,
             max_connections=values["max_connections"],
             max_per_address=values["max_per_address"],
+            workers=values["workers"],
         )
         options = SiteOptions(
             allowed_hosts=tuple(values["allowed_host"]),

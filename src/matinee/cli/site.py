@@ -88,15 +88,21 @@ def serve(
     db: str = Database,
 ) -> None:
     """Serve artefacts, or a registry, as a site and an API; the first artefact makes the default list."""
-    from matinee.serve.app import serve as serve_site
-
     given = artefacts or []
     if bool(given) == (registry is not None):
         raise UsageError(
             "give artefacts or --registry, not both" if given else "give artefacts to serve, or --registry DIR"
         )
     default = model_of(given[0]) if given else None
-    serve_site(given, settings, db, _announce, default=default, options=replace(options, registry=registry))
+    options = replace(options, registry=registry)
+    if settings.workers > 1:
+        from matinee.serve.workers import SiteTask, serve_by_workers
+
+        serve_by_workers(SiteTask(given, settings, db, default, options), _announce)
+    else:
+        from matinee.serve.app import serve as serve_site
+
+        serve_site(given, settings, db, _announce, default=default, options=options)
 
 
 def doctor(

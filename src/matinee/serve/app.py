@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -32,7 +33,7 @@ from matinee.serve.http.hosts import AllowedHosts
 from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
 from matinee.serve.http.rates import LimitedRates, RequestRates
 from matinee.serve.http.root_path import RootPath
-from matinee.serve.http.server import ServerSettings, listen, server_of
+from matinee.serve.http.server import ServerSettings, address_of, listen, server_of
 from matinee.serve.live_items import LiveItems
 from matinee.serve.options import SiteOptions
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
@@ -233,25 +234,40 @@ def serve(
 ) -> None:
     """Run the site until it is interrupted. on_ready: called with the site's address.
 
+    Raises MatineeError if the port is taken, and as `serve_on`.
+    """
+    with listen(settings.host, settings.port) as listener:
+        serve_on(listener, artefacts, settings, db, on_ready, default=default, options=options)
+
+
+def serve_on(
+    listener: socket.socket,
+    artefacts: Sequence[Path],
+    settings: ServerSettings,
+    db: str,
+    on_ready: Callable[[str], None] | None,
+    *,
+    default: str | None,
+    options: SiteOptions,
+) -> None:
+    """Run the site on a socket that listens, until it is interrupted.
+
     Artefacts that cannot be used are left out. While the database is not up yet, every page is a 503 that says so.
-    Raises MatineeError if the port is taken, no artefact can be used, or the database cannot be opened and waiting does
-    not help.
+    Raises MatineeError if no artefact can be used, or the database cannot be opened and waiting does not help.
     """
 
     def make() -> FastAPI:
         return create_app(artefacts, db_url=db, default=default, strict=False, options=options)
 
-    with listen(settings.host, settings.port) as listener:
-        waiting: WaitingApp | None = None
-        try:
-            app: ASGIApp = make()
-        except DatabaseNotReady as error:
-            app = waiting = WaitingApp(make, str(error))
-        name = f"[{settings.host}]" if ":" in settings.host else settings.host
-        url = f"http://{name}:{listener.getsockname()[1]}{options.root_path}/"
-        server = server_of(app, settings, (lambda: on_ready(url)) if on_ready else None)
-        if waiting is not None:
-            waiting.stop = server.stop
-        server.run(sockets=[listener])
-        if waiting is not None and waiting.failure is not None:
-            raise waiting.failure
+    waiting: WaitingApp | None = None
+    try:
+        app: ASGIApp = make()
+    except DatabaseNotReady as error:
+        app = waiting = WaitingApp(make, str(error))
+    url = address_of(settings.host, listener, options.root_path)
+    server = server_of(app, settings, (lambda: on_ready(url)) if on_ready else None)
+    if waiting is not None:
+        waiting.stop = server.stop
+    server.run(sockets=[listener])
+    if waiting is not None and waiting.failure is not None:
+        raise waiting.failure

@@ -11,12 +11,12 @@ import os
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from matinee.errors import MatineeError
 
 Log = Literal["access", "security"]
-LOGGERS = {name: logging.getLogger(f"matinee.{name}") for name in ("access", "security")}
+LOGGERS: dict[Log, logging.Logger] = {name: logging.getLogger(f"matinee.{name}") for name in get_args(Log)}
 for _logger in LOGGERS.values():
     _logger.propagate = False
     _logger.addHandler(logging.NullHandler())
@@ -41,6 +41,16 @@ def open_log(name: Log, path: Path | None) -> None:
         handler.close()
     logger.addHandler(logging.NullHandler() if path is None else _file(name, path))
     logger.setLevel(logging.WARNING if path is None else logging.INFO)
+
+
+def files() -> dict[Log, Path]:
+    """The files of the logs that are written, for another process to write them too."""
+    return {
+        name: Path(handler.baseFilename)
+        for name, logger in LOGGERS.items()
+        for handler in logger.handlers
+        if isinstance(handler, logging.FileHandler)
+    }
 
 
 def is_open(name: Log) -> bool:

@@ -1,7 +1,7 @@
 """What a running site counts, for Prometheus.
 
-Each application has a registry of its own. Several worker processes share their counts through files in the folder that
-PROMETHEUS_MULTIPROC_DIR names, which `serve` sets before a worker starts; then any of them answers for all.
+Each application has a registry of its own. The workers of a site share their counts through files in the folder that
+PROMETHEUS_MULTIPROC_DIR names, which `serve_by_workers` sets before a worker starts; then any of them answers for all.
 """
 
 import os

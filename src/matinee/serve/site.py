@@ -215,7 +215,7 @@ class Site:
         return ImpressionRecorder(self.impressions, self.engine, user_id, self.now(), self.metrics.count_list)
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
-        """Write events, and count what became of them. As `EventLog.append`."""
+        """Write events, and count their outcomes. As `EventLog.append`."""
         try:
             n_written = self.log.append(events, repeat_after=repeat_after)
         except MatineeError:
@@ -226,7 +226,7 @@ class Site:
         return n_written
 
     def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
-        """Write each event that can be written, and count what became of it. As `EventLog.append_each`."""
+        """Write each event that can be written, and count its outcome. As `EventLog.append_each`."""
         try:
             outcomes = self.log.append_each(events) if events else []
         except MatineeError:

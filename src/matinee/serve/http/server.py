@@ -30,7 +30,8 @@ class ServerSettings:
     """Where to listen, whom to trust, and how many connections to hold.
 
     port: 0 for any free one; forwarded_allow_ips: the proxies whose X-Forwarded-For and -Proto count, as addresses and
-    networks with commas; max_connections: in all; max_per_address: of one address, proxies and this machine aside.
+    networks with commas; max_connections: in all; max_per_address: of one address and worker, proxies and this machine
+    aside; workers: processes that serve.
     """
 
     host: str = "127.0.0.1"
@@ -38,6 +39,7 @@ class ServerSettings:
     forwarded_allow_ips: str = "127.0.0.1,::1"
     max_connections: int = 2000
     max_per_address: int = 200
+    workers: int = 1
 
     def __post_init__(self) -> None:
         read_networks("--forwarded-allow-ips", self.forwarded_allow_ips)
@@ -109,6 +111,12 @@ def listen(host: str, port: int) -> socket.socket:
         option = "--host" if isinstance(error, socket.gaierror | UnicodeError) else "--port"
         raise MatineeError(f"{host}:{port} cannot be listened on ({reason}); choose another {option}") from None
     return listener
+
+
+def address_of(host: str, listener: socket.socket, root_path: str) -> str:
+    """The URL of a site that listens there."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}{root_path}/"
 
 
 def _files() -> int:
