@@ -5,11 +5,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 import matinee as mt
 from matinee.cli.commands import app
+from matinee.data.audit import audit
+from matinee.errors import DataError, MatineeError
 from matinee.store.artefact import load
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "shop_files.py"
@@ -82,3 +85,26 @@ def test_the_new_artefact_evaluates_on_its_own_data(shop: Path, trained: str) ->
     )  # fmt: skip
     found = json.loads(invoke("evaluate", shop / "cut", "--json"))
     assert found["metrics"]["ndcg@10"]["mean"] > 0.02
+
+
+def test_the_audit_shows_the_kinds_of_events_of_the_log(shop: Path) -> None:
+    data = mt.load(shop / "log.csv", items=shop / "products.csv")
+    found = dict(audit(data).rows())
+    counted = pl.read_csv(shop / "log.csv")["action"].value_counts()
+    for kind, n in counted.rows():
+        assert found[f"{kind}: events"].startswith(f"{n:,}")
+    assert len(data.items) == 300
+
+
+def test_a_table_of_items_joins_a_log_as_it_is_loaded(shop: Path) -> None:
+    table = mt.items(pl.DataFrame({"product_id": ["P00001", "new"], "name": ["A", "B"]}))
+    data = mt.load(shop / "log.csv", items=table)
+    assert data.item_table.titles[data.items.row("new")] == "B"
+    with pytest.raises(MatineeError, match=r"mt\.items\(frame\)"):
+        mt.load(shop / "log.csv", items={"product_id": ["P1"]})  # type: ignore[arg-type]
+
+
+def test_a_file_of_one_column_is_no_table_of_items(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("product_id\nP00001\nP00002\n", "utf-8")
+    with pytest.raises(DataError, match="write a header such as id, title, genres and a line for each item"):
+        mt.load(shop / "log.csv", items=tmp_path / "one.csv")

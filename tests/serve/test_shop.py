@@ -77,3 +77,10 @@ def test_a_shop_searches_products_and_gives_no_credit_to_others(shop: SiteClient
     assert "<title>Matinee</title>" in page
     korean = shop.get("/language?to=ko&next=/").text
     assert 'placeholder="상품 240개 검색"' in korean
+
+
+def test_the_description_of_the_api_names_the_kinds_of_events_of_the_shop(shop: SiteClient) -> None:
+    kind = shop.get("/api/openapi.json").json()["components"]["schemas"]["EventIn"]["properties"]["kind"]
+    sent = {"item_id": "p001", "kind": "nothing"}
+    assert ("purchase" in kind["enum"]) == ("purchase" in shop.post("/api/v1/events", json=sent).text)
+    assert {"click", "dismissed"} <= set(kind["enum"])

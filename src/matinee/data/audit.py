@@ -11,7 +11,7 @@ from matinee.config import PartName
 from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
-from matinee.dataset import Dataset, Events
+from matinee.dataset import Dataset, EventKinds, Events
 from matinee.times import format_time
 
 _DAY = 86_400
@@ -82,7 +82,7 @@ class Audit:
 
     duplicates: events beyond the first of a user and item; top1_share, top10_share: share of events on the top 1% and
     10% of items (at least one item); gini: of events per item, from 0 (all equal) to near 1 (one item has nearly all);
-    parts: those that the split has; read: as in Dataset.
+    parts: those that the split has; read, event_kinds: as in Dataset.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Audit:
     leaks: tuple[str, ...]
     notes: tuple[str, ...]
     read: tuple[dict[str, Any], ...]
+    event_kinds: EventKinds
     curves: Curves = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,11 +115,17 @@ class Audit:
         for name in ("user_events", "item_events"):
             plain[name] = asdict(plain[name])
         plain["parts"] = [asdict(part) for part in self.parts]
+        plain["event_kinds"] = {name: asdict(kind) for name, kind in self.event_kinds.items()}
         return plain | {"leaks": list(self.leaks), "notes": list(self.notes), "read": list(self.read)}
 
     def rows(self) -> list[tuple[str, str]]:
         """Table rows: label and value."""
-        return [*_rows_of_log(self), *_rows_of_time(self.time), *_rows_of_split(self)]
+        return [
+            *_rows_of_log(self),
+            *_rows_of_kinds(self.event_kinds),
+            *_rows_of_time(self.time),
+            *_rows_of_split(self),
+        ]
 
 
 def audit(data: Dataset, split: Split | None = None) -> Audit:
@@ -140,6 +147,7 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
         name=data.name,
         kind=data.kind,
         fingerprint=data.fingerprint,
+        event_kinds=data.event_kinds,
         users=len(data.users),
         items=len(data.items),
         events=len(events),
@@ -247,6 +255,14 @@ def _rows_of_log(result: Audit) -> Sequence[tuple[str, str]]:
         ("events on the top 1% / 10% of items", f"{result.top1_share:.1%} / {result.top10_share:.1%}"),
         ("Gini of item popularity", f"{result.gini:.3f}"),
     )
+
+
+def _rows_of_kinds(kinds: EventKinds) -> Sequence[tuple[str, str]]:
+    """A row for each of the log's own kinds of events: how many of the lines that were read, and the weight of each."""
+    return [
+        (f"{name}: events", f"{kind.events:,}" + ("" if kind.value is None else f", each weighs {kind.value:g}"))
+        for name, kind in kinds.items()
+    ]
 
 
 def _rows_of_time(time: TimeAudit | None) -> Sequence[tuple[str, str]]:

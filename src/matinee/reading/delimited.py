@@ -123,8 +123,11 @@ def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = Fals
     return TextTable(frame, named, lines, faults, {reason: n for reason, n in dropped.items() if n})
 
 
-def sniff(raw: bytes, where: str) -> str:
-    """The delimiter of decoded text: the one that gives most of the first lines as many fields as the first line."""
+def sniff(raw: bytes, where: str, headed: bool = False) -> str:
+    """The delimiter of decoded text: the one that gives most of the first lines as many fields as the first line.
+
+    headed: the text is a table with a header, not a log. Raises DataError if there is none.
+    """
     best, best_score = "", (0.0, 0)
     most = (0.0, 0, 0)
     head = _head(raw)
@@ -144,15 +147,16 @@ def sniff(raw: bytes, where: str) -> str:
         _, usual, width = most
         raise DataError(f"{where}, line 1: it has {width} fields, but most lines have {usual}; fix it or drop it")
     if best_score[0] < 0.5:  # most lines do not fit: running text, or a ragged list
+        wanted = "a header such as id, title, genres and a line for each item" if headed else "user, item, value, time"
         raise DataError(
             f"{where}, line 1: no separator gives columns (tried :: tab ; | , space); "
-            "write user, item, value, time with one of them between"
+            f"write {wanted} with one of them between"
         )
     return best
 
 
 def _layout(prelude: Prelude, where: str, wanted: set[str], headed: bool) -> _Layout:
-    separator = prelude.separator or (_BLANKS if prelude.konect else sniff(prelude.raw, where))
+    separator = prelude.separator or (_BLANKS if prelude.konect else sniff(prelude.raw, where, headed))
     raw, separator = _single_byte(prelude.raw, separator)
     quoted = _has_quotes(raw, separator)
     first, *following = islice(_records(_head(raw), separator, quoted), 2)

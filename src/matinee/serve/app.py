@@ -23,7 +23,7 @@ from matinee.serve import api, operate, pages
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
-from matinee.serve.api.description import describe_problems
+from matinee.serve.api.description import describe
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import Answers, NamedRoutes, log_answer
 from matinee.serve.http.admission import Admission
@@ -106,7 +106,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.include_router(api.router)
     app.include_router(operate.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    describe_problems(app)
+    describe(app)
     add_error_handlers(app)
     app.add_middleware(NamedRoutes)  # the innermost; the others in this order
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)

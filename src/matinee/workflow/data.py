@@ -8,12 +8,13 @@ import numpy as np
 from matinee.config import (
     ColumnsConfig,
     FilterConfig,
+    ItemsConfig,
     SplitConfig,
     configure,
 )
 from matinee.data.filters import apply_filters
 from matinee.data.graphs import build_graph
-from matinee.data.item_tables import items_of
+from matinee.data.item_tables import add_items, items_of, with_items_file
 from matinee.data.loading import events_from_frame
 from matinee.data.loading import load as load_data
 from matinee.data.splits import TRAIN, Split
@@ -26,13 +27,19 @@ from matinee.item_table import ItemTable
 from matinee.knowledge_graph import KnowledgeGraph
 
 
-def load(data: str | Path = "bundled", **columns: str) -> Dataset:
+def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None = None, **columns: str) -> Dataset:
     """A data set: `bundled`, a name, or the path of a folder, zip or table.
 
-    columns: user, item, value and at, if the table names its columns differently.
+    items: what is known of the items, as a table (`items`) or the path of a file of them; items that only the table has
+    are added. columns: user, item, value and at, if the table names its columns differently.
     Raises DataError, one line that says what is wrong, where, and how to fix it.
     """
-    return load_data(data, configure(ColumnsConfig, columns, "columns"))
+    loaded = load_data(data, configure(ColumnsConfig, columns, "columns"))
+    if items is None or isinstance(items, ItemTable):
+        return loaded if items is None else add_items(loaded, items)
+    if not isinstance(items, str | Path):
+        raise MatineeError("items= is a table or the path of a file; make a table of a frame with mt.items(frame)")
+    return with_items_file(loaded, ItemsConfig(file=str(items)))
 
 
 def events(frame: Any, *, name: str = "events", **columns: str) -> Dataset:  # noqa: ANN401 - any data frame

@@ -1,4 +1,4 @@
-"""The errors of the API in its OpenAPI description: every status that a route can answer with, as a problem."""
+"""What the OpenAPI description says beyond the routes: every status that one can answer with, and the site's kinds."""
 
 from typing import Any
 
@@ -39,8 +39,8 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = None
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Let the application's description name the errors of its API."""
+def describe(app: FastAPI) -> None:
+    """Let the application's description name the errors of its API, and the kinds of events of its data."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -48,6 +48,7 @@ def describe_problems(app: FastAPI) -> None:
             schema = plain()
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
+            schemas["EventIn"]["properties"]["kind"]["enum"] = list(app.state.site.kinds)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
             for methods in schema["paths"].values():
