@@ -108,15 +108,15 @@ def test_what_is_fitted_is_what_a_fit_on_all_events_gives(registry, database, da
 def test_a_model_that_is_worse_is_kept_but_does_not_serve(registry, database, data, monkeypatch) -> None:
     events = [event for event in some_events(60) if event[1] != NEW]
     write(database, data, [events[n] for n in np.random.default_rng(2).permutation(len(events))])
-    real = retraining._fitted
+    real = retraining.fit_again
 
-    def worse(*given):
-        model = real(*given)
+    def worse(*given, **settings):
+        model, counts = real(*given, **settings)
         if model.name == "ease":
             model.weights = -model.weights
-        return model
+        return model, counts
 
-    monkeypatch.setattr(retraining, "_fitted", worse)
+    monkeypatch.setattr(retraining, "fit_again", worse)
     found = retrain(registry, database)
     assert not found.promoted
     assert [verdict.is_worse for verdict in found.verdicts] == [True, False]

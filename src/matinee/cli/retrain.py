@@ -24,6 +24,7 @@ def retrain(
     db: str = Database,
     every: str = typer.Option("", "--every", metavar="TIME", help="Go on, once in such a time: 30m, 1h, 1d."),
     after: int = typer.Option(1, "--after", metavar="N", min=1, help="Only if there are so many new events."),
+    warm: bool = typer.Option(False, "--warm", help="Models that can start training from the running version do."),
     keep: int = Keep,
     json: bool = Json,
 ) -> None:
@@ -39,7 +40,7 @@ def retrain(
     try:
         while True:
             try:
-                _report(learn(versions, database, keep=keep, least=after), json)
+                _report(learn(versions, database, keep=keep, least=after, warm=warm), json)
             except MatineeError as error:
                 if not seconds:
                     raise

@@ -1,8 +1,11 @@
 """The interface of a model: fit on histories, fold histories in, score items. `ranking` makes the lists."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Config, configure
@@ -13,6 +16,9 @@ from matinee.values import UNARY, ValueMap
 from matinee.vocab import UNKNOWN
 
 StateT = TypeVar("StateT")
+StartArrays: TypeAlias = Mapping[str, tuple[str, Literal["items", "users", "neither"]]]
+Counts: TypeAlias = FloatArray | csr_array
+"""[I, I], a sum over users."""
 
 
 class Recommender(ABC, Generic[StateT]):
@@ -43,6 +49,8 @@ class Recommender(ABC, Generic[StateT]):
     items. Empty for a model without any."""
     item_inputs: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Other axes of items of learned arrays, where an item without events has zeros: what it adds to a history."""
+    start_arrays: ClassVar[StartArrays] = {}
+    """Parameters from whose earlier values training can start: by name, the learned array, and what its rows are."""
     value_map: ValueMap = UNARY
     """How the events of a history weigh; set before `fit`, saved with the model."""
     curves: tuple[dict[str, float], ...] = ()
@@ -111,6 +119,28 @@ class Explains(Protocol):
 def is_exact(model: Recommender[Any]) -> bool:
     """Whether a model's scores are sums over the events of the history: not those of stored user vectors."""
     return isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history"
+
+
+@runtime_checkable
+class FitsFromCounts(Protocol):
+    """A model that is computed from counts of pairs of items, each a sum over users: new events change few of them."""
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """Whether what a user adds to the counts depends on the number of items."""
+        ...
+
+    def can_count(self, train: TrainingData) -> bool:
+        """Whether settings allow counts by user, and the fit is not faster without them."""
+        ...
+
+    def count(self, train: TrainingData) -> Counts:
+        """The counts of some users, dense or sparse, always the same for a model."""
+        ...
+
+    def fit_counts(self, counts: Counts, train: TrainingData, run: Run) -> Self:
+        """As `fit` on all users, whose counts these are; they may be overwritten."""
+        ...
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from math import cos, inf, pi
 from time import perf_counter
 from typing import Any, ClassVar, Protocol, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from matinee.config import Config
@@ -191,9 +192,26 @@ def _describe(model: TrainedModel, train: TrainingData, run: Run) -> dict[str, A
 
 def _start(trainer: Trainer, run: Run, about: dict[str, Any]) -> Checkpoint:
     """The state training starts from: the run's checkpoint if it resumes one, else epoch 0."""
+    if run.start:
+        trainer.restore(_started(trainer.state(), run.start))
     if run.checkpoint is None or not run.resume or not run.checkpoint.exists():
         return Checkpoint(about, trainer.state(), dict(run.rng.bit_generator.state), [], None)
     found = read_checkpoint(run.checkpoint, about)
     trainer.restore(found.state)
     run.rng.bit_generator.state = found.rng_state
     return found
+
+
+def _started(state: Arrays, start: Mapping[str, NDArray[Any]]) -> Arrays:
+    """A trainer's first state with given values for some parameters: those that are finite, in their leading columns.
+
+    An array with more rows or columns than the parameter, as after a change of settings, is left out.
+    """
+    for name, values in start.items():
+        key = name if name in state else f"parameter.{name}"
+        if key not in state or state[key].ndim != values.ndim:
+            continue
+        if all(n <= room for n, room in zip(values.shape, state[key].shape, strict=True)):
+            part = state[key][tuple(map(slice, values.shape))]
+            part[...] = np.where(np.isfinite(values), values, part)
+    return state

@@ -1,11 +1,12 @@
 """What surrounds a fit: random numbers, device, memory, progress and checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch as (epoch, epochs, metrics of this epoch)."""
@@ -18,7 +19,8 @@ class Run:
     rng: the only source of randomness; device: where torch keeps its tensors; on_epoch: reports progress;
     validation: the metric that early stopping monitors, higher is better; memory: bytes a fit may use, None asks the
     machine; checkpoint: the file that training in epochs saves its state to, at most every `checkpoint_seconds`;
-    resume: continue from that file if it exists.
+    resume: continue from that file if it exists; start: values to start training from, by the name of the parameter,
+    NaN where the model initialises, as for new items.
     """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
@@ -29,6 +31,7 @@ class Run:
     checkpoint: Path | None = None
     checkpoint_seconds: float = 10.0
     resume: bool = False
+    start: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
     def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
@@ -19,17 +19,18 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.evaluate import evaluate
-from matinee.histories import Histories, TrainingData
-from matinee.models import create
-from matinee.models.base import Recommender
+from matinee.histories import Histories
+from matinee.models.base import Counts, Recommender
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.live_items import SqlLiveItems
 from matinee.store.log_reading import last_sequence, read_events
 from matinee.store.versions import Registry
-from matinee.training.run import Run
+from matinee.store.versions.counts import CountsFolder
 from matinee.vocab import UNKNOWN
-from matinee.workflow.data import graph_of, whole
+from matinee.workflow.continuing import Running, fit_again
+from matinee.workflow.data import whole
+from matinee.workflow.evaluating import quality
 from matinee.workflow.merging import merge
 
 HELD_OUT = 0.2
@@ -65,12 +66,15 @@ class Retrained:
     removed: tuple[int, ...] = ()
 
 
-def retrain(registry: Registry, database: SqlDatabase, *, keep: int = 5, least: int = 1, seed: int = 42) -> Retrained:
+def retrain(
+    registry: Registry, database: SqlDatabase, *, keep: int = 5, least: int = 1, seed: int = 42, warm: bool = False
+) -> Retrained:
     """Fit the models of the version that serves with the site's new events, and promote them unless they are worse.
 
     The newest fifth of the new events is held out, each model is compared with the running one on them (a paired
     bootstrap test of NDCG@10), and then fitted on all. Settings and value maps stay. least: new events below which
-    nothing is done. Raises MatineeError for a database of another site, and while another retraining runs.
+    nothing is done; warm: models that can start training from the running version do, in fewer epochs. Raises
+    MatineeError for a database of another site, and while another retraining runs.
     """
     with _alone(registry):
         running = registry.pointer().current
@@ -86,67 +90,72 @@ def retrain(registry: Registry, database: SqlDatabase, *, keep: int = 5, least: 
         n_new = int(is_new.sum())
         if n_new < max(least, 1):
             return Retrained(None, False, n_new)
-        verdicts = _compare(artefacts, data, is_new, seed)
-        fitted = [_fit(artefact, data, seed) for artefact in artefacts]
+        kept, split = CountsFolder(registry.path), _newest_held_out(data, is_new)
+        fitted, counts, verdicts = [], {}, []
+        for artefact in artefacts:
+            start = Running.of(artefact, data, kept.read(artefact.version))
+            verdict, about = _compare(artefact, start, split, seed, warm=warm)
+            model, its_counts = _fit(artefact, start, data, seed, about, warm=warm)
+            fitted.append(model)
+            verdicts.append(verdict)
+            if its_counts is not None:
+                counts[model.version] = its_counts
         worse = [verdict.model for verdict in verdicts if verdict.is_worse]
         note = f"retrained with {n_new:,} events of the log" + (f"; {', '.join(worse)} worse" if worse else "")
         made = registry.add(fitted, note, {"offset": logged.offset, "events": n_new, "from": running})
         if not worse:
             registry.promote(made.number, over=running)
+            kept.replace(counts)
         first = artefacts[0]
         n_users, n_items = len(data.users) - len(first.users), len(data.items) - len(first.items)
         removed = tuple(registry.prune(keep))
-        return Retrained(made.number, not worse, n_new, n_users, n_items, verdicts, removed)
+        return Retrained(made.number, not worse, n_new, n_users, n_items, tuple(verdicts), removed)
 
 
-def _fit(artefact: Artefact, data: Dataset, seed: int) -> Artefact:
-    """The artefact's model, with its settings and value map, fitted on a whole data set."""
+def _fit(
+    artefact: Artefact, running: Running, data: Dataset, seed: int, quality: Mapping[str, Any], *, warm: bool
+) -> tuple[Artefact, Counts | None]:
+    """The artefact's model, with its settings and value map, fitted on a whole data set, and its counts if it has any.
+
+    quality: what was measured of it on the newest events; the scores of an earlier fit are not its own.
+    """
     train = whole(data).training()
     started = perf_counter()
-    model = _fitted(artefact.model, train, data, seed)
-    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None}
-    kept = ("metrics", "measured", "baselines", "predicted_values")
-    about |= {name: artefact.manifest[name] for name in kept if name in artefact.manifest}
+    model, counts = fit_again(running, train, data, seed, warm=warm)
+    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None, **quality}
+    if "predicted_values" in artefact.manifest:  # from how many ratings on stars are shown: settings, not scores
+        about["predicted_values"] = artefact.manifest["predicted_values"]
     # what is known of live items stays laid over the trained ones
-    return Artefact.of(model, data, train, about | {"items_read_at": 0})
+    return Artefact.of(model, data, train, about | {"items_read_at": 0}), counts
 
 
-def _fitted(like: Recommender[Any], train: TrainingData, data: Dataset, seed: int) -> Recommender[Any]:
-    model = create(like.name, **like.config.model_dump(exclude_unset=True))
-    model.value_map = like.value_map
-    histories = model.weigh(train.histories)
-    if model.predicts_values:
-        histories = histories.keep(np.isfinite(histories.values))
-    train = replace(train, histories=histories)
-    if model.reads_graph:
-        train = replace(train, graph=graph_of(data))
-    return model.fit(train, Run.seeded(seed))
-
-
-def _compare(artefacts: Sequence[Artefact], data: Dataset, is_new: BoolArray, seed: int) -> tuple[Verdict, ...]:
-    """Each model fitted without the newest events against the running one, on these."""
+def _newest_held_out(data: Dataset, is_new: BoolArray) -> Split:
+    """A split whose targets are the newest of the new events."""
     times = data.events.times[is_new]
     cut = np.sort(times)[int((1 - HELD_OUT) * len(times))]
     labels: Labels = np.where(is_new & (data.events.times >= cut), TEST, TRAIN).astype(np.int8)
-    split = Split(data, SplitConfig(split="time"), labels)
+    return Split(data, SplitConfig(split="time"), labels)
+
+
+def _compare(
+    artefact: Artefact, running: Running, split: Split, seed: int, *, warm: bool
+) -> tuple[Verdict, dict[str, Any]]:
+    """A model fitted without the newest events against the running one on these, and what its artefact says of it."""
     n_users = len(np.unique(split.targets("test").user_rows))
     if n_users < FEWEST_USERS:
-        return tuple(Verdict(artefact.name, n_users) for artefact in artefacts)
-    return tuple(_verdict(artefact, split, seed) for artefact in artefacts)
-
-
-def _verdict(artefact: Artefact, split: Split, seed: int) -> Verdict:
+        return Verdict(artefact.name, n_users), {}
     config = EvaluationConfig(k=(10,))
-    candidate = _fitted(artefact.model, split.training(), split.data, seed)
-    running = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
+    candidate, _ = fit_again(running, split.training(), split.data, seed, warm=warm)
+    before = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
     try:
-        new, old = (evaluate(each, split, config, rng=np.random.default_rng(seed)) for each in (candidate, running))
+        new, old = (evaluate(each, split, config, rng=np.random.default_rng(seed)) for each in (candidate, before))
     except MatineeError:  # every target was seen before
-        return Verdict(artefact.name, 0)
+        return Verdict(artefact.name, 0), {}
     found = compare([old, new], METRIC, rng=np.random.default_rng(seed))
     loser = found.rows[1]
     is_worse = found.reports[1] is new and loser.verdict == "worse" and new.users >= FEWEST_USERS
-    return Verdict(artefact.name, new.users, old.metrics[METRIC].mean, new.metrics[METRIC].mean, loser.p, is_worse)
+    means = old.metrics[METRIC].mean, new.metrics[METRIC].mean
+    return Verdict(artefact.name, new.users, *means, loser.p, is_worse), quality(new)
 
 
 def _on_rows(model: Recommender[Any], old_rows: IntArray) -> Recommender[Any]:

@@ -11,6 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder, sigmoid
+from matinee.models.base import StartArrays
 from matinee.models.vectors import capped_dim, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
@@ -73,6 +74,13 @@ class CDAE(CatalogueAutoencoder):
     item_inputs = (("encoder", 0),)
     fold_in_tolerance: ClassVar[float] = 0.15
     """Most that scores with a zero node may differ from those with the stored one: 1 - correlation, users' mean."""
+    start_arrays: ClassVar[StartArrays] = {
+        "encoder": ("encoder", "items"),
+        "encoder_bias": ("encoder_bias", "neither"),
+        "output": ("output", "items"),
+        "output_bias": ("output_bias", "items"),
+        "user_nodes": ("user_nodes", "users"),
+    }
     config: CDAEConfig
     encoder: FloatArray  # [I, D], W
     encoder_bias: FloatArray  # [D], b

@@ -1,7 +1,7 @@
 """Mult-VAE and Mult-DAE: autoencoders with a multinomial likelihood (Liang et al. 2018)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -11,6 +11,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder
+from matinee.models.base import StartArrays
 from matinee.models.vectors import capped_dim
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
@@ -56,6 +57,16 @@ class MultVAE(CatalogueAutoencoder):
     )  # fmt: skip
     item_arrays = (("output", 0), ("output_bias", 0))
     item_inputs = (("encoder", 0),)
+    start_arrays: ClassVar[StartArrays] = {
+        "encoder": ("encoder", "items"),
+        "encoder_bias": ("encoder_bias", "neither"),
+        "output": ("output", "items"),
+        "output_bias": ("output_bias", "items"),
+        "latent": ("latent", "neither"),
+        "latent_bias": ("latent_bias", "neither"),
+        "decoder": ("decoder", "neither"),
+        "decoder_bias": ("decoder_bias", "neither"),
+    }
     config: MultVAEConfig
     encoder: FloatArray  # [I, H], H = hidden, or dim without hidden layers
     encoder_bias: FloatArray  # [H]

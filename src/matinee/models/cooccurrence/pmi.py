@@ -77,8 +77,24 @@ class PMI(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim."""
+        return self.fit_counts(count_cooccurrences(train.matrix(), self.config.pair_weight), train, run)
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """See FitsFromCounts."""
+        return False
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromCounts."""
+        return True
+
+    def count(self, train: TrainingData) -> csr_array:
+        """See FitsFromCounts: co-occurrence counts, float64."""
+        return count_cooccurrences(train.matrix().astype(np.float64), self.config.pair_weight)
+
+    def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
+        """See FitsFromCounts."""
         config, n_items = self.config, train.n_items
-        counts = count_cooccurrences(train.matrix(), config.pair_weight)
         require_pairs(float(counts.sum()))
         matrix = positive_pmi(counts, config.shift, config.smoothing, config.shrinkage)
         self.popularity_factors = train.popularity.astype(np.float32) ** np.float32(config.popularity_power)

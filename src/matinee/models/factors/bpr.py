@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import Recommender, StartArrays
 from matinee.models.factors.least_squares import explain_solve, solve
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, find_stored_users
 from matinee.training.configs import GradientConfig
@@ -71,6 +71,11 @@ class BPR(Recommender[FloatArray]):
     uses_weights = True
     learned = ("items", "bias", "users", "user_rows", "projection")
     item_arrays = (("items", 0), ("bias", 0))
+    start_arrays: ClassVar[StartArrays] = {
+        "items": ("items", "items"),
+        "bias": ("bias", "items"),
+        "users": ("users", "users"),
+    }
     config: BPRConfig
     items: FloatArray  # [I, D], h
     bias: FloatArray  # [I], b

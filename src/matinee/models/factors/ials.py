@@ -1,7 +1,7 @@
 """iALS: weighted matrix factorisation of a binary matrix by alternating least squares (Hu, Koren and Volinsky 2008)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import Recommender, StartArrays
 from matinee.models.factors.least_squares import (
     append_zero_row,
     explain_solve,
@@ -72,6 +72,9 @@ class IALS(Recommender[FloatArray]):
     learned = ("items",)
     item_arrays = (("items", 0),)
     uses_weights = True
+    start_arrays: ClassVar[StartArrays] = {
+        "items": ("items", "items"),
+    }
     config: IALSConfig
     items: FloatArray  # [I, D], H
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import Recommender, StartArrays
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
@@ -61,6 +61,10 @@ class LightGCN(Recommender[FloatArray]):
     item_inputs = (("item_embeddings", 0),)
     fold_in_tolerance: ClassVar[float] = 0.03
     """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
+    start_arrays: ClassVar[StartArrays] = {
+        "items": ("item_embeddings", "items"),
+        "users": ("user_embeddings", "users"),
+    }
     config: LightGCNConfig
     items: FloatArray  # [I, D] final item vectors, of length 1 if the similarity is the cosine
     item_messages: FloatArray  # [I, D] (w_1 e^(0) + ... + w_K e^(K-1)) / sqrt(degree): what an item adds to its users

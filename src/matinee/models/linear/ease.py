@@ -73,8 +73,31 @@ class EASE(Recommender[csr_array]):
         matrix = self._scaled(train)  # [U, I]
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
-        few_users = train.n_users < FEW_USERS * train.n_items
-        self.weights = _inverse_of_few(matrix, added) if few_users else _inverse(_gram(matrix), added)  # P
+        gram = None if _has_few_users(train) else _gram(matrix)
+        return self._solve(_inverse_of_few(matrix, added) if gram is None else _inverse(gram, added), train)
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """See FitsFromCounts."""
+        return False
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromCounts. Not with item_power, for then an item's weight depends on all users."""
+        return not self.config.item_power and not _has_few_users(train)
+
+    def count(self, train: TrainingData) -> FloatArray:
+        """See FitsFromCounts: the lower triangle of XᵀX."""
+        return _gram(self._scaled(train))
+
+    def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
+        """See FitsFromCounts."""
+        _require_memory(train, run.memory)
+        added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * np.diag(counts)
+        return self._solve(_inverse(np.asfortranarray(counts), added.astype(np.float32)), train)
+
+    def _solve(self, inverse: FloatArray, train: TrainingData) -> Self:
+        """Set the weights from P."""
+        self.weights = inverse
         scale = -1 / np.diag(self.weights)
         self.weights *= scale  # by column
         np.fill_diagonal(self.weights, 0)
@@ -190,11 +213,15 @@ def _symmetrise(lower: FloatArray) -> FloatArray:
     return whole
 
 
+def _has_few_users(train: TrainingData) -> bool:
+    return train.n_users < FEW_USERS * train.n_items
+
+
 def _require_memory(train: TrainingData, memory: int | None) -> None:
     """Raises MatineeError unless the weights, a block of rows and, with few users, their projections fit."""
     n_items, n_users = train.n_items, train.n_users
     needed = 4 * n_items * (n_items + BLOCK_ROWS)
-    if n_users < FEW_USERS * n_items:
+    if _has_few_users(train):
         needed += 4 * n_users * (n_users + n_items)
     what = f"EASE keeps {n_items:,} x {n_items:,} weights, 4 bytes each, and"
     fix = "filter items (--min-item-events), or use ials or item-knn, which stay small"

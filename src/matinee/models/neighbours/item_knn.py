@@ -16,6 +16,7 @@ from matinee.models.neighbours.similarity import (
     inverse_document_frequency,
     mean_length,
     nearest,
+    nearest_of_products,
     squared_norms,
     weight_terms,
 )
@@ -57,12 +58,36 @@ class ItemKNN(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed in blocks of items."""
-        by_item = (train.liked_matrix() if self.config.weigh_training else train.matrix()).T.tocsr()  # [I, U]
-        idf = inverse_document_frequency(by_item)
-        by_item = weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
+        by_item = self._weighted(train)
         neighbours = nearest(by_item, by_item.T.tocsr(), squared_norms(by_item), self.config, exclude_self=True)
         self.similarities = neighbours.T.tocsr()
         return self
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """See FitsFromCounts."""
+        return self.config.weighting != "none"
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromCounts. Not with bm25, whose mean length is that of all items."""
+        return self.config.weighting != "bm25"
+
+    def count(self, train: TrainingData) -> csr_array:
+        """See FitsFromCounts: inner products of the items, float64."""
+        by_item = self._weighted(train).astype(np.float64)
+        products: csr_array = (by_item @ by_item.T).tocsr()
+        return products
+
+    def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
+        """See FitsFromCounts."""
+        self.similarities = nearest_of_products(counts, self.config).T.tocsr()
+        return self
+
+    def _weighted(self, train: TrainingData) -> csr_array:
+        """The items' weighted users. [I, U]."""
+        by_item = (train.liked_matrix() if self.config.weigh_training else train.matrix()).T.tocsr()
+        idf = inverse_document_frequency(by_item)
+        return weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
 
     def fold_in(self, histories: Histories) -> csr_array:
         """The weights of the histories. [B, I]."""

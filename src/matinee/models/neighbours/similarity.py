@@ -107,8 +107,26 @@ def nearest(
     for start in range(0, max(n_rows, 1), size):
         block = rows[start : start + size]
         found = similarities(block @ columns, squared_norms(block), squared_column_norms, config)  # [b, C]
-        if exclude_self:
-            found.data[np.repeat(np.arange(block.shape[0]), np.diff(found.indptr)) + start == found.indices] = 0
-        blocks.append(keep_top_k(found, config.neighbours))
+        blocks.append(_best(found, start if exclude_self else None, config))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
+
+
+def nearest_of_products(products: csr_array, config: KNNConfig) -> csr_array:
+    """As `nearest` of rows among themselves, from their inner products. [R, R] -> [R, R]."""
+    n_rows = products.shape[0]
+    norms = products.diagonal().astype(np.float32)
+    size = max(1, BLOCK_ENTRIES // max(n_rows, 1))
+    blocks = []
+    for start in range(0, max(n_rows, 1), size):
+        block = products[start : start + size].astype(np.float32)
+        blocks.append(_best(similarities(block, norms[start : start + size], norms, config), start, config))
+    joined: csr_array = vstack(blocks, format="csr")
+    return joined
+
+
+def _best(found: csr_array, own: int | None, config: KNNConfig) -> csr_array:
+    """The neighbours of a block of rows. own: the column that is the first row itself; None where rows are others."""
+    if own is not None:
+        found.data[np.repeat(np.arange(found.shape[0]), np.diff(found.indptr)) + own == found.indices] = 0
+    return keep_top_k(found, config.neighbours)

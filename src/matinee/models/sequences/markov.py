@@ -3,6 +3,7 @@
 from typing import Annotated, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
@@ -50,8 +51,25 @@ class Markov(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        smoothing = np.float32(self.config.smoothing)
         counts = count_transitions(train.histories, train.n_items, self.config.steps, self.config.decay)
+        return self.fit_counts(counts, train, run)
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """See FitsFromCounts."""
+        return False
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromCounts."""
+        return True
+
+    def count(self, train: TrainingData) -> csr_array:
+        """See FitsFromCounts: weighted transitions, float64."""
+        return count_transitions(train.histories, train.n_items, self.config.steps, self.config.decay, np.float64)
+
+    def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
+        """See FitsFromCounts."""
+        counts, smoothing = counts.astype(np.float32), np.float32(self.config.smoothing)
         total = np.asarray(counts.sum(axis=1), dtype=np.float32) + smoothing  # [I]
         counts.data /= np.repeat(total, np.diff(counts.indptr))
         self.transitions, self.prior_weights = counts, smoothing / total
@@ -96,16 +114,18 @@ class Markov(Recommender[csr_array]):
         return np.where(distances < self.config.steps, weights * np.maximum(histories.weights, 0), np.float32(0))
 
 
-def count_transitions(histories: Histories, n_items: int, steps: int, decay: float) -> csr_array:
+def count_transitions(
+    histories: Histories, n_items: int, steps: int, decay: float, dtype: DTypeLike = np.float32
+) -> csr_array:
     """Transitions from j (row) to i (column), d = 1..steps events later, each weighted decay^(d - 1). [I, I]."""
     owners, items = histories.owners, histories.items
     empty = np.zeros(n_items + 1, dtype=np.int32)
-    total: csr_array = csr_array((np.zeros(0, np.float32), empty[:0], empty), shape=(n_items, n_items))
+    total: csr_array = csr_array((np.zeros(0, dtype), empty[:0], empty), shape=(n_items, n_items))
     for distance in range(1, min(steps, len(items) - 1) + 1):
         within = owners[distance:] == owners[:-distance]
         if not within.any():
             break
         pair = (items[:-distance][within], items[distance:][within])
-        weights = np.full(len(pair[0]), decay ** (distance - 1), dtype=np.float32)
+        weights = np.full(len(pair[0]), decay ** (distance - 1), dtype=dtype)
         total = total + csr_array((weights, pair), shape=(n_items, n_items))
     return total

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import Recommender, StartArrays
 from matinee.models.sequences.attention import (
     BLOCK_ARRAYS,
     initial_blocks,
@@ -75,6 +75,7 @@ class SASRec(Recommender[FloatArray]):
     ordered: ClassVar[bool] = True
     uses_weights = True
     learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
+    start_arrays: ClassVar[StartArrays] = {name: (name, "items" if name == "items" else "neither") for name in learned}
     config: SASRecConfig
     items: FloatArray  # [I, D], e
     position_embeddings: FloatArray  # [L, D], p, of the last event first
