@@ -139,7 +139,7 @@ class FitsFromCounts(Protocol):
         ...
 
     def fit_counts(self, counts: Counts, train: TrainingData, run: Run) -> Self:
-        """As `fit` on all users, whose counts these are; they may be overwritten."""
+        """As `fit` on all users, whose counts these are."""
         ...
 
 

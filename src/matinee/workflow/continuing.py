@@ -18,7 +18,7 @@ from matinee.training.run import Run
 from matinee.workflow.data import graph_of
 
 WARM_EPOCHS = 0.25
-"""Share of a model's epochs that it trains when it starts from the running version (benchmarks/retrain.json)."""
+"""Share of a model's epochs that it trains when it starts from the running version."""
 ROUNDING = 1e-9
 """Counts below this are left over from subtraction."""
 
@@ -57,7 +57,7 @@ def fit_again(
     run = Run.seeded(seed)
     if isinstance(model, FitsFromCounts) and model.can_count(train):
         counts = _counts(model, running, train)
-        return model.fit_counts(counts.copy(), train, run), counts
+        return model.fit_counts(counts, train, run), counts
     start = _start(running, train) if warm else {}
     if not start or not isinstance(model.config, EpochsConfig):
         return model.fit(train, run), None
@@ -91,10 +91,12 @@ def _counts(model: FitsFromCounts, running: Running, train: TrainingData) -> Cou
     before = running.model.weigh(running.histories)
     gone, came = changed(before, train.histories)
     counts = _in_new_rows(running.counts, running.item_rows, train.n_items)
-    counts = counts - model.count(replace(train, histories=before.take(gone)))
-    counts = counts + model.count(replace(train, histories=train.histories.take(came)))
-    if issparse(counts):
-        counts.data[np.abs(counts.data) < ROUNDING] = 0
+    less, more = (
+        model.count(replace(train, histories=some)) for some in (before.take(gone), train.histories.take(came))
+    )
+    counts = counts + (more - less)
+    if issparse(counts) and (left := np.abs(counts.data) < ROUNDING).any():
+        counts.data[left] = 0
         counts.eliminate_zeros()
     return counts
 

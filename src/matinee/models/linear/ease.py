@@ -93,7 +93,7 @@ class EASE(Recommender[csr_array]):
         """See FitsFromCounts."""
         _require_memory(train, run.memory)
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * np.diag(counts)
-        return self._solve(_inverse(np.asfortranarray(counts), added.astype(np.float32)), train)
+        return self._solve(_inverse(np.array(counts, order="F"), added.astype(np.float32)), train)
 
     def _solve(self, inverse: FloatArray, train: TrainingData) -> Self:
         """Set the weights from P."""
