@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from matinee.errors import MatineeError
 from matinee.serve.accounts.sessions import RequestSession, SignedInElsewhere, session_of
+from matinee.serve.api.description import allowed_methods
 from matinee.serve.http.csrf import StaleForm
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.http.problems import is_api, problem
@@ -43,8 +44,11 @@ def add_error_handlers(app: FastAPI) -> None:
 async def handle_http(request: Request, error: Exception) -> Response:
     """An unknown path, a wrong method, or a body that is too large."""
     http_error = cast(HTTPException, error)
+    headers = http_error.headers
+    if http_error.status_code == 405:
+        headers = {"Allow": allowed_methods(request) or (headers or {}).get("Allow", "")}
     if _is_api(request):
-        return problem(request.scope, http_error.status_code, str(http_error.detail), http_error.headers)
+        return problem(request.scope, http_error.status_code, str(http_error.detail), headers)
     page = page_context(request)
     if http_error.status_code == 404:
         path = site_path(request.scope)

@@ -20,7 +20,7 @@ from matinee.serve.api.dependencies import (
     require_key,
     state_of_user,
 )
-from matinee.serve.api.schemas import ItemId, ListOut, Strict, UserIdIn, UserListOut, UserListsOut, recommendation_out
+from matinee.serve.api.schemas import ItemId, ListOut, StrictIn, UserIdIn, UserListOut, UserListsOut, recommendation_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
@@ -34,7 +34,7 @@ Genre = Annotated[str, Field(min_length=1, max_length=100)]
 router = APIRouter(tags=["lists"])
 
 
-class ListsIn(Strict):
+class ListsIn(StrictIn):
     """For whom, and which lists. At most one of user_ids and history; without both, the visitor of this session."""
 
     user_ids: list[UserIdIn] | None = Field(None, min_length=1, max_length=MAX_USERS)

@@ -1,11 +1,12 @@
-"""What the OpenAPI description says beyond the routes: every status that one can answer with, and the site's kinds."""
+"""The OpenAPI description as the API is: errors as problems, which routes need a key, what a parameter can be."""
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict
 
 from matinee.serve.http.problems import PROBLEM_TYPE
+from matinee.serve.site import Site
 
 OF_ALL = {
     400: "The request is not valid HTTP or JSON, or has no valid Host.",
@@ -24,6 +25,9 @@ OF_ALL = {
 }
 WRITES = ("post", "put", "delete", "patch")
 ONLY_OF_WRITES = {408, 409, 413}
+HEADERS_OF = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+NEED_A_KEY = {("put", "/api/v1/items/{item_id}"), ("delete", "/api/v1/items/{item_id}")}
+"""Others serve a session or a given history without one, and refuse a wrong one."""
 
 
 class Problem(BaseModel):
@@ -51,16 +55,60 @@ def describe(app: FastAPI) -> None:
             schemas["EventIn"]["properties"]["kind"]["enum"] = list(app.state.site.kinds)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for methods in schema["paths"].values():
+            examples = _examples(app.state.site)
+            for path, methods in schema["paths"].items():
                 for method, operation in methods.items():
-                    operation["responses"] |= _problems(method)
+                    _describe(operation, method, path)
+                    for parameter in operation.get("parameters", ()):
+                        _give_example(parameter["schema"], examples.get(parameter["name"]))
+            for name, example in examples.items():
+                _give_example(schemas["EventIn"]["properties"].get(name, {}), example)
             app.openapi_schema = schema
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def allowed_methods(request: Request) -> str:
+    """All methods of the path of a request, for `Allow`: a router names those of one of its routes. Empty for pages."""
+    path = getattr(request.scope.get("route"), "path", "").replace(":path}", "}")
+    return ", ".join(sorted(method.upper() for method in request.app.openapi()["paths"].get(path, ())))
+
+
+def _describe(operation: dict[str, Any], method: str, path: str) -> None:
+    operation["responses"] |= _problems(method)
+    if "security" in operation and (method, path) not in NEED_A_KEY:
+        operation["security"].append({})
+    for parameter in operation.get("parameters", ()):
+        kinds = [kind for kind in parameter["schema"].pop("anyOf", ()) if kind != {"type": "null"}]
+        if len(kinds) == 1:  # text that a request leaves out, but which is never null
+            parameter["schema"] |= kinds[0]
+        elif kinds:
+            parameter["schema"]["anyOf"] = kinds
+
+
+def _examples(site: Site) -> dict[str, Any]:
+    """Values that this site knows, by the name of their parameter or field."""
+    ids = [site.engine.items.id(row) for row in range(min(2, len(site.engine.items)))]
+    return {
+        "item_id": ids[0],
+        "history": ",".join(map(str, ids)),
+        "model": site.engine.default,
+        "kind": site.wording.kind,
+    }
+
+
+def _give_example(schema: dict[str, Any], example: object) -> None:
+    if example is not None:
+        schema["examples"] = [str(example) if schema.get("type") == "string" else example]
+
+
 def _problems(method: str) -> dict[str, Any]:
     content = {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    statuses = (status for status in OF_ALL if method in WRITES or status not in ONLY_OF_WRITES)
-    return {str(status): {"description": OF_ALL[status], "content": content} for status in statuses}
+    found = {}
+    for status, text in OF_ALL.items():
+        if method in WRITES or status not in ONLY_OF_WRITES:
+            found[str(status)] = {"description": text, "content": content}
+            if name := HEADERS_OF.get(status):
+                found[str(status)]["headers"] = {name: {"schema": {"type": "string"}}}
+    return found

@@ -74,6 +74,8 @@ def events(
 def event_problem(site: Site, event: EventIn) -> str:
     """Why this site cannot keep an event, empty if it can."""
     now = site.now()
+    if (event.kind == "rating") != (event.value is not None):
+        return "a rating needs a value from 0.5 to 5; other kinds have none"
     if event.kind not in site.kinds:
         return f"kind {event.kind[:40]!r} is none of this site's; send one of {', '.join(site.kinds)}"
     if event.at is not None and event.at > now + CLOCK_SLACK:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from starlette.status import HTTP_404_NOT_FOUND
+from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
 from matinee.serve.api.dependencies import UNPROCESSABLE, ItemRow, Length, require_scope
 from matinee.serve.api.schemas import FoundOut, ItemIn, ItemKept, ItemOut, found_out, item_out
@@ -14,6 +14,9 @@ from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN
 
 router = APIRouter(tags=["items"])
+
+PARTS = ("/similar", "/next", "/why", "/counterfactual")
+"""What routes of `lists` and `asked_lists` tell of an item, at the ends of their paths."""
 
 
 @router.get("/api/v1/items")
@@ -44,7 +47,17 @@ def get_live(request: Request) -> LiveItems:
 Live = Annotated[LiveItems, Depends(get_live)]
 
 
-@router.put("/api/v1/items/{item_id:path}", dependencies=[Depends(require_scope("admin"))])
+def refuse_parts(item_id: str) -> None:
+    """405 for what is asked of an item: nobody could read an item of this name."""
+    if item_id.endswith(PARTS):
+        raise HTTPException(HTTP_405_METHOD_NOT_ALLOWED, f"{item_id[-30:]!r} can only be read", {"Allow": "GET"})
+
+
+@router.put(
+    "/api/v1/items/{item_id:path}",
+    dependencies=[Depends(require_scope("admin")), Depends(refuse_parts)],
+    responses={201: {"model": ItemKept}},
+)
 def put(request: Request, response: Response, site: CurrentSite, live: Live, item_id: str, sent: ItemIn) -> ItemKept:
     """Add an item, or change one; it is found and listed at once, without training. 201 if it is new."""
     row = site.engine.items.row(item_id)
@@ -63,7 +76,11 @@ def put(request: Request, response: Response, site: CurrentSite, live: Live, ite
     )
 
 
-@router.delete("/api/v1/items/{item_id:path}", status_code=204, dependencies=[Depends(require_scope("admin"))])
+@router.delete(
+    "/api/v1/items/{item_id:path}",
+    status_code=204,
+    dependencies=[Depends(require_scope("admin")), Depends(refuse_parts)],
+)
 def delete(site: CurrentSite, live: Live, item_id: str) -> None:
     """Withdraw an item: it is in no list and no search any more. Its page stays, and says so; PUT brings it back."""
     row = site.engine.items.row(item_id)

@@ -20,7 +20,7 @@ class ProblemResponse(JSONResponse):
 
 def is_api(scope: Scope) -> bool:
     """Whether a request is for the API, whose errors are problems, and not for a page."""
-    return site_path(scope).startswith(("/api/v1/", "/health/"))
+    return f"{site_path(scope)}/".startswith(("/api/v1/", "/health/"))
 
 
 def problem(
