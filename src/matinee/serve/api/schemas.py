@@ -114,7 +114,7 @@ class BecauseOut(Strict):
 
     item_id: int | str
     title: str
-    value: float | None
+    value: float | None = None
     """The rating; none of an event without one, such as a watch."""
     contribution: float
     """What it adds to the score."""
@@ -133,7 +133,7 @@ class RecommendationOut(Strict):
     rank: int
     item_id: int | str
     title: str
-    year: int | None
+    year: int | None = None
     genres: list[str]
     score: float
     model: str
