@@ -45,8 +45,9 @@ async def handle_http(request: Request, error: Exception) -> Response:
     """An unknown path, a wrong method, or a body that is too large."""
     http_error = cast(HTTPException, error)
     headers = http_error.headers
-    if http_error.status_code == 405:
-        headers = {"Allow": allowed_methods(request) or (headers or {}).get("Allow", "")}
+    methods = allowed_methods(request) if http_error.status_code == 405 else ""
+    if methods and request.method not in methods.split(", "):  # else the route itself refuses, and says what it allows
+        headers = {"Allow": methods}
     if _is_api(request):
         return problem(request.scope, http_error.status_code, str(http_error.detail), headers)
     page = page_context(request)
