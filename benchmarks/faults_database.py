@@ -193,14 +193,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--databases", nargs="+", default=["sqlite", *SERVERS], choices=["sqlite", *SERVERS])
     options = parser.parse_args()
-    rng = random.Random(options.seed)
     found = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(workflow.fit("ease", two_groups(200, 400)), folder / "ease")
         for database in options.databases:
+            rng = random.Random(f"{options.seed} {database}")  # so that each can be run by itself
             found[database] = try_database(database, folder / "ease", folder, options.kills, options.clients, rng)
-            print(database, found[database], file=sys.stderr)
+            print(database, found[database], file=sys.stderr, flush=True)
     print(json.dumps({"seed": options.seed, **found}, indent=2))
 
 
