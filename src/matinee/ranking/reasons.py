@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
 from matinee.histories import Histories
 from matinee.models.base import Recommender
 from matinee.ranking.explain import Explanation, drops_without_each, explain
@@ -31,18 +31,16 @@ def cite(contributions: FloatArray, weights: FloatArray, starts: IntArray) -> In
     no reason; starts: [B + 1]. A reason contributes more than 0.
     """
     cited = np.full((len(starts) - 1, contributions.shape[1], MAX_REASONS), UNKNOWN, dtype=np.int64)
-    owners = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    owners = rows_of(starts)
     liked = np.where((weights > 0)[:, None], contributions, 0)
-    for column, values in enumerate(liked.T):
-        order = np.lexsort((-values, owners))
-        firsts = np.zeros(len(starts) - 1)
-        for place in range(MAX_REASONS):
-            has = np.flatnonzero(np.diff(starts) > place)
-            events = order[starts[:-1][has] + place]
-            if place == 0:
-                firsts[has] = values[events]
-            is_reason = (values[events] > 0) & (values[events] >= REASON_SHARE * firsts[has])
-            cited[has[is_reason], column, place] = events[is_reason]
+    order = np.lexsort((-liked.T, np.broadcast_to(owners, liked.T.shape)))  # [k, N], by user, strongest first
+    values = np.take_along_axis(liked.T, order, axis=1)
+    for place in range(MAX_REASONS):
+        has = np.flatnonzero(np.diff(starts) > place)
+        firsts = starts[:-1][has]
+        adds = values[:, firsts + place]  # [k, H]
+        is_reason = (adds > 0) & (adds >= REASON_SHARE * values[:, firsts])
+        cited[has, :, place] = np.where(is_reason, order[:, firsts + place], UNKNOWN).T
     return cited
 
 

@@ -42,13 +42,15 @@ class LaterWrites:
     def add(self, statement: Executable, rows: Sequence[Row]) -> None:
         """Write rows with a statement soon, in the order of the calls. Never waits, never fails."""
         with self._changed:
+            was_empty = not self._rows
             free = 0 if self._is_closed else MOST_WAITING - len(self._rows)
             self.dropped += max(0, len(rows) - free)
             self._rows.extend((statement, row) for row in rows[: max(0, free)])
             if self._thread is None and self._rows:
                 self._thread = threading.Thread(target=self._run, name="later writes", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if was_empty:  # otherwise the thread knows
+                self._changed.notify_all()
 
     def find(self, name: str, value: object) -> Row | None:
         """A row that is not written yet, by one of its columns."""

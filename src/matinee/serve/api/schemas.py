@@ -1,6 +1,5 @@
 """Requests and answers of the API."""
 
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -310,7 +309,7 @@ def recommendation_out(site: Site, item: Recommendation, rank: int, *, texts: Te
         score=item.score,
         model=item.model,
         because=because if texts else None,
-        shared=SharedOut(**asdict(item.shared)) if texts and item.shared else None,
+        shared=SharedOut(attribute=item.shared.attribute, value=item.shared.value) if texts and item.shared else None,
         sentence=_sentence(site, item, texts) if texts and item.reasons else None,
     )
 
