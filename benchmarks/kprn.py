@@ -14,6 +14,7 @@ measured; what is there is not measured again, so a run that was stopped goes on
 import argparse
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, process_time
@@ -29,7 +30,8 @@ from matinee.histories import EventSource, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.models.knowledge.examples import candidates_of
-from matinee.models.knowledge.kprn import KPRN, _liked
+from matinee.models.knowledge.kprn import KPRN
+from matinee.models.knowledge.walks import liked_matrix
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 from matinee.workflow import graph_of
@@ -98,7 +100,7 @@ def _store(part: str, label: str, value: object) -> None:
     found = _stored()
     found.setdefault(part, {})[label] = value
     OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    print(part, label, json.dumps(value), flush=True)
+    print(part, label, json.dumps(value), file=sys.stderr, flush=True)
 
 
 def forms() -> dict[str, Any]:
@@ -135,7 +137,7 @@ def _rate(model: KPRN, train: TrainingData) -> dict[str, float]:
     first = model._first()
     candidates = candidates_of(first.score(first.fold_in(some)), some, 100)
     started = process_time()
-    paths = model._paths(model._graph(), _liked(some, train.n_items), candidates, max_paths=0)
+    paths = model._paths(model._graph(), liked_matrix(some, train.n_items), candidates, max_paths=0)
     return {"paths": len(paths), "paths_per_second": round(len(paths) / (process_time() - started))}
 
 
@@ -144,13 +146,18 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("parts", nargs="*", default=["small", "b", "paths", "cost"])
     options.add_argument("--rows", type=int, default=-1, help="measure at most so many rows of `small` and of `b`")
+    options.add_argument("--again", action="store_true", help="measure anew what is stored of these parts")
     chosen = options.parse_args()
+    if chosen.again:
+        kept = {part: value for part, value in _stored().items() if part not in chosen.parts}
+        OUT.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
     for part in chosen.parts:
         if part in ABLATIONS:
             quality(part, chosen.rows)
         elif part not in _stored():
             for label, value in {"paths": forms, "cost": cost}[part]().items():
                 _store(part, label, value)
+    print(json.dumps({part: _stored().get(part) for part in chosen.parts}))
 
 
 if __name__ == "__main__":

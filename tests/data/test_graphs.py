@@ -156,9 +156,10 @@ def test_odd_files_keep_their_names(content: bytes, wanted: set[tuple[str, str]]
         ("head,relation,tail\n2,directed_by,Fran\xe7ois\n".encode("latin-1"), "line 2: byte 0xe7 is not UTF-8"),
         (b"head,relation,tail\n2,directed_by,A\x00B\n", "zero byte on line 2"),
         (b"head,tail\n2,Lee\n", "no column for the relation of a triple among 'head', 'tail'"),
-        (b"head,relation,tail\n2,directed_by,\n", "line 2: no tail"),
+        (b"head,relation,tail\n2,directed_by,\n", "line 2: no tail; fill it in or leave the line out of the graph"),
+        (b"head,relation,tail\n2,,A\n3, ,B\n", "line 2: no relation, and none on 1 more lines; fill it in"),
         ("영화,관계,대상\n2,감독,봉준호\n".encode(), "name the columns head, relation and tail"),
-        (b"\n\n \n", "is empty"),
+        (b"\n\n \n", "is empty; a graph has a line for each triple: head, relation, tail"),
     ],
 )
 def test_odd_files_are_refused_by_what_is_wrong(content: bytes, problem: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from matinee.config import ColumnsConfig, Config
 from matinee.data.lookup import find
 from matinee.errors import DataError, did_you_mean
 from matinee.reading.archives import Archive, base, open_source
-from matinee.reading.cells import read_ids
+from matinee.reading.cells import blank_cells, read_ids
 from matinee.reading.columns import columns_named, listed
 from matinee.reading.table import Table, as_table, read_table
 
@@ -81,6 +81,7 @@ def triples_of(table: Table, columns: TripleColumnsConfig = RECOGNISED) -> Tripl
         raise DataError(f"{table.where} has no triples; a graph has a line for each: head, relation, tail")
     cells, notes = {}, list(table.notes)
     for role in REQUIRED:
+        _require_cells(table, roles[role], role)
         ids, of_role = read_ids(table.frame[roles[role]], role, table.where, table.locate)
         cells[role] = ids.cast(pl.String)
         notes += of_role
@@ -90,8 +91,21 @@ def triples_of(table: Table, columns: TripleColumnsConfig = RECOGNISED) -> Tripl
 
 
 def _read(archive: Archive, name: str) -> Table:
+    raw, where = archive.read(name), archive.where(name)
+    if not raw.strip():
+        raise DataError(f"{where} is empty; a graph has a line for each triple: head, relation, tail")
     # naming a column keeps lines of three numbers from being read as adjacency text
-    return read_table(archive.read(name), archive.where(name), ColumnsConfig(user="head"))
+    return read_table(raw, where, ColumnsConfig(user="head"))
+
+
+def _require_cells(table: Table, column: str, role: str) -> None:
+    """Raises DataError for the first line without a head, relation or tail, with the number of further ones."""
+    blank = blank_cells(table.frame[column])
+    if blank.any():
+        n_more = int(blank.sum()) - 1
+        more = f", and none on {n_more:,} more lines" if n_more else ""
+        place = table.locate(blank.arg_max() or 0)
+        raise DataError(f"{table.where}, {place}: no {role}{more}; fill it in or leave the line out of the graph")
 
 
 def _only_graph(archive: Archive, path: Path) -> str:
