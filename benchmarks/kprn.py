@@ -146,7 +146,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("parts", nargs="*", default=["small", "b", "paths", "cost"])
     options.add_argument("--rows", type=int, default=-1, help="measure at most so many rows of `small` and of `b`")
-    options.add_argument("--again", action="store_true", help="measure anew what is stored of these parts")
+    options.add_argument("--again", action="store_true", help="measure from the start what is stored of these parts")
     chosen = options.parse_args()
     if chosen.again:
         kept = {part: value for part, value in _stored().items() if part not in chosen.parts}
