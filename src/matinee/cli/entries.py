@@ -89,12 +89,17 @@ def _entry(argument: str, experiment: Experiment, chosen: Chosen) -> Entry:
 
         refuse_settings(chosen, argument)
         fitted = load(Path(argument))
-        own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{argument}/manifest.json")
+        own = _own_experiment(fitted, argument)
         own = own.model_copy(update={"evaluation": Experiment().evaluation, "model": fitted.name})
         check_graph(experiment, fitted.model)
         return Entry(argument, _overridden(own, experiment, chosen), fitted)
     _refuse_paths(argument)
     return Entry(argument, experiment.model_copy(update={"model": argument}))
+
+
+def _own_experiment(fitted: "Artefact", path: str) -> Experiment:
+    """The experiment that an artefact was fitted in."""
+    return configure(Experiment, fitted.manifest.get("experiment", {}), f"{path}/manifest.json")
 
 
 def _overridden(own: Experiment, given: Experiment, chosen: Chosen) -> Experiment:
@@ -211,7 +216,7 @@ def _refuse_paths(argument: str) -> None:
 def _warn_of_targets(entry: Entry, common: Experiment) -> None:
     """Warn if an artefact may have been fitted on the targets of an evaluation."""
     assert entry.fitted is not None
-    own = configure(Experiment, entry.fitted.manifest.get("experiment", {}), f"{entry.source}/manifest.json")
+    own = _own_experiment(entry.fitted, entry.source)
     if entry.fitted.manifest.get("split") is None:
         warn(f"{entry.source} was fitted on all of its data, including the targets of this evaluation")
     elif (own.data, own.split, own.filters) != (common.data, common.split, common.filters):
@@ -231,7 +236,7 @@ def resolve(model: str | None, experiment: Experiment, chosen: Chosen) -> tuple[
     from matinee.store.artefact import load
 
     fitted = load(Path(model))
-    own = configure(Experiment, fitted.manifest.get("experiment", {}), f"{model}/manifest.json")
+    own = _own_experiment(fitted, model)
     check_graph(experiment, fitted.model)
     given = {field.split(".")[0] for field in chosen}
     if not given & {"data", "columns", "items", "filters", "split", "config"}:
