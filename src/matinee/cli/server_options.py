@@ -46,6 +46,14 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
             metavar="NAME",
         ),
     ),
+    "cors_origin": (
+        list[str],
+        _option(
+            [], "--cors-origin",
+            "An origin whose pages may call the API; several times for several. * for any, without cookies.",
+            metavar="ORIGIN",
+        ),
+    ),
     "root_path": (str, _option("", "--root-path", "The site's path on its host, such as /films.", metavar="PATH")),
     "forwarded_allow_ips": (
         str | None,
@@ -129,6 +137,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
         )
         options = SiteOptions(
             allowed_hosts=tuple(values["allowed_host"]),
+            cors_origins=tuple(values["cors_origin"]),
             root_path=values["root_path"],
             rates={name: values[f"{name}_rate"] for name in ("address", "visitor", "key")},
             guest_days=values["guest_days"],

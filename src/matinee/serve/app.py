@@ -28,6 +28,7 @@ from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import Answers, NamedRoutes, log_answer
 from matinee.serve.http.admission import Admission
 from matinee.serve.http.body import WholeBodies
+from matinee.serve.http.cors import Cors
 from matinee.serve.http.csrf import require_token
 from matinee.serve.http.hosts import AllowedHosts
 from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
@@ -115,7 +116,9 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(LimitedRates, rates=site.rates)
     app.add_middleware(AllowedHosts, names=options.allowed_hosts)
-    app.add_middleware(SecurityMiddleware)
+    if options.cors_origins:
+        app.add_middleware(Cors, origins=options.cors_origins)
+    app.add_middleware(SecurityMiddleware, origins=options.cors_origins)
     if options.root_path:
         app.add_middleware(RootPath, root_path=options.root_path)
     app.add_middleware(Answers, listeners=(log_answer, site.metrics.count_answer))

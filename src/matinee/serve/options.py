@@ -8,6 +8,7 @@ from pathlib import Path
 from matinee.errors import UsageError
 from matinee.nouns import Noun
 from matinee.serve.http.addresses import Network, read_networks
+from matinee.serve.http.cors import read_origins
 from matinee.serve.http.hosts import read_hosts
 from matinee.serve.http.root_path import read_root_path
 from matinee.store.database import DURABILITIES, Durability
@@ -18,6 +19,7 @@ class SiteOptions:
     """Options of a site. Raises UsageError for impossible ones.
 
     allowed_hosts: names in the Host header that it answers for, beside addresses and localhost; `*` for any;
+    cors_origins: of pages of other sites that may call the API from a browser; `*` for any, without cookies;
     root_path: of the site on its host, such as `/films`;
     rates: requests a minute of an `address`, a `visitor` and a `key`, where they differ from the defaults;
     guest_days: without an event, after which a guest is deleted; 0 for never;
@@ -30,6 +32,7 @@ class SiteOptions:
     """
 
     allowed_hosts: tuple[str, ...] = ("*",)
+    cors_origins: tuple[str, ...] = ()
     root_path: str = ""
     rates: Mapping[str, int] = field(default_factory=dict)
     guest_days: int = 0
@@ -49,6 +52,7 @@ class SiteOptions:
         if self.pictures is not None and not self.pictures.is_dir():
             raise UsageError(f"--pictures {self.pictures} is no folder; give the one that holds the items' pictures")
         object.__setattr__(self, "allowed_hosts", tuple(read_hosts(self.allowed_hosts)))
+        object.__setattr__(self, "cors_origins", read_origins(self.cors_origins))
         object.__setattr__(self, "root_path", read_root_path(self.root_path))
 
     @property

@@ -1,12 +1,14 @@
 """The origin of every request, security headers on every answer, and HEAD for every GET."""
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from matinee.serve.http.asgi import HttpMiddleware
+from matinee.serve.http.cors import is_called_from
 from matinee.serve.http.problems import is_api, problem
 from matinee.serve.http.root_path import site_path
 
@@ -29,7 +31,11 @@ PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up")
 
 
 class SecurityMiddleware(HttpMiddleware):
-    """ASGI middleware around the whole site."""
+    """ASGI middleware around the whole site. origins: whose pages may call the API, as `read_origins` returns them."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str] = ()) -> None:
+        super().__init__(app)
+        self._origins = origins
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -46,7 +52,8 @@ class SecurityMiddleware(HttpMiddleware):
             await send(message)
 
         headers = Headers(scope=scope)
-        if scope["method"] not in SAFE_METHODS and not comes_from_here(headers):
+        comes_from_known = comes_from_here(headers) or is_called_from(self._origins, scope)
+        if scope["method"] not in SAFE_METHODS and not comes_from_known:
             reason = "This request came from another site and was not carried out."
             refusal = problem(scope, 403, reason) if is_api(scope) else PlainTextResponse(f"{reason}\n", 403)
             await refusal(scope, receive, send_with_headers)
