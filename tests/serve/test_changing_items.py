@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from matinee.serve.app import create_app
 from matinee.serve.options import SiteOptions
 from matinee.serve.site import Site
 from matinee.store.artefact import load
+from matinee.store.live_items import SqlLiveItems
+from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN, GrownVocab, Vocab
 from shop_fixtures import shop_data
 from site_fixtures import CHEAP, NOW, SiteClient, train
@@ -209,6 +211,38 @@ def test_changes_survive_a_restart_and_reach_other_processes(shop_paths: list[Pa
         assert set(found(again, "urn")) == {"new-1", "new-2"}
         assert "new-1" in listed(again)
         assert again.get("/item/p001").status_code == 410
+
+
+def newest(client: TestClient) -> list[str]:
+    return [one["item_id"] for one in client.get("/api/v1/recommendations?new=true").json()["items"]]
+
+
+def test_what_is_newest_stays_so_after_a_change_and_a_restart(shop_paths: list[Path], tmp_path: Path) -> None:
+    with open_shop(shop_paths, tmp_path) as client:
+        for item in ("zinc", "apple", "milk"):
+            put(client, item, **KETTLE)
+        put(client, "zinc", title="Zinc kettle", genres=["Kitchen"])
+        client.delete("/api/v1/items/apple")
+        put(client, "apple", **KETTLE)
+        assert newest(client) == ["milk", "apple", "zinc"]
+    with open_shop(shop_paths, tmp_path) as again:
+        assert newest(again) == ["milk", "apple", "zinc"]
+
+
+def test_a_change_reads_no_other_item_again(shop: SiteClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for item in ("new-1", "new-2", "new-3"):
+        put(shop, item, **KETTLE)
+    read: list[list[str]] = []
+    some = SqlLiveItems.some
+
+    def spy(self: SqlLiveItems, item_ids: Collection[str]) -> list[LiveItem]:
+        read.append(sorted(item_ids))
+        return some(self, item_ids)
+
+    monkeypatch.setattr(SqlLiveItems, "some", spy)
+    put(shop, "new-2", title="Changed kettle", genres=["Kitchen"])
+    assert read == [["new-2"]]
+    assert set(found(shop, "samovar")) == {"new-1", "new-3"}
 
 
 def test_an_artefact_that_knows_the_item_wins(shop_paths: list[Path], tmp_path: Path) -> None:

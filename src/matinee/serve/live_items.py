@@ -42,7 +42,8 @@ class LiveItems:
         self._book, self._on_change = book, on_change
         self._artefacts, self._growth = artefacts, _Growth(artefacts)
         self._lock = threading.Lock()
-        self._version = 0
+        self._changes: dict[str, int] = {}
+        self._kept: dict[str, LiveItem] = {}
 
     def prepare(self) -> None:
         """Make what the first new item would wait for: seconds of a processor. Later calls cost nothing."""
@@ -69,12 +70,10 @@ class LiveItems:
             before = self._artefacts, self._growth
             self._artefacts, self._growth = artefacts, growth
             try:
-                version = self._book.version()
-                self._show(self._book.all())
+                self._show(self._book.changes())
             except BaseException:
                 self._artefacts, self._growth = before
                 raise
-            self._version = version
 
     @property
     def columns(self) -> Mapping[str, set[str]]:
@@ -90,20 +89,28 @@ class LiveItems:
 
     def follow(self) -> None:
         """Show the catalogue as the database has it, if that changed since the last call."""
-        if self._book.version() == self._version:
+        if self._book.version() == sum(self._changes.values()):
             return
         with self._lock:
-            version = self._book.version()
-            if version != self._version:
-                self._show(self._book.all())
-                self._version = version
+            changes = self._book.changes()
+            if changes != self._changes:
+                self._show(changes)
 
     def about(self, item_id: str) -> LiveItem | None:
         """What is kept of an item, None if nothing."""
         return self._book.get(item_id)
 
-    def _show(self, kept: Sequence[LiveItem]) -> None:
-        trained = self._first.items
+    def _read(self, changes: Mapping[str, int]) -> list[LiveItem]:
+        """The live items in the order in which they came; what did not change since they were shown is not read again.
+
+        changes: of each, by id.
+        """
+        changed = [item_id for item_id, n in changes.items() if self._changes.get(item_id) != n]
+        self._kept |= {item.item_id: item for item in self._book.some(changed)}
+        return [self._kept[item_id] for item_id in changes]
+
+    def _show(self, changes: dict[str, int]) -> None:
+        kept, trained = self._read(changes), self._first.items
         rows = trained.rows([item.item_id for item in kept]).tolist()
         known = [(item, row) for item, row in zip(kept, rows, strict=True) if row != UNKNOWN]
         new = {
@@ -126,6 +133,7 @@ class LiveItems:
             self._growth.parents,
         )
         self._on_change(self._artefacts, now, about)
+        self._changes = changes
 
     def _is_newer(self, item: LiveItem) -> bool:
         """Whether a trained item was changed since the artefacts' data was read."""

@@ -1,6 +1,6 @@
 """Interfaces of the stores behind the site: event log, impression log and accounts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -206,7 +206,15 @@ class LiveItemBook(Protocol):
         ...
 
     def all(self) -> list[LiveItem]:
-        """All that were ever added, changed or withdrawn, in the order of their ids."""
+        """All that were ever added, changed or withdrawn, in the order in which they first came."""
+        ...
+
+    def changes(self) -> dict[str, int]:
+        """How often each of `all` was changed, by id, in the same order."""
+        ...
+
+    def some(self, item_ids: Collection[str]) -> list[LiveItem]:
+        """Those of `all` that have one of these ids, in any order."""
         ...
 
 

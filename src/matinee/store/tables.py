@@ -141,6 +141,7 @@ live_items_table = Table(
     Column("about", JSON, nullable=False),
     Column("fingerprint", Text(40), nullable=False),
     Column("at", BigInteger, nullable=False),
+    Column("arrival", BigInteger, nullable=False, server_default="0"),
 )
 imports_table = Table(
     "imports",
