@@ -1,17 +1,21 @@
 """Deletion and insertion tests of the reasons of every model, for docs/laboratory/explanations.md.
 
-    python benchmarks/explanations.py bundled              # every model, default settings; some minutes
+    python benchmarks/explanations.py bundled              # what is stored; measures the models that are not
+    python benchmarks/explanations.py bundled --again      # measures every model again
     python benchmarks/explanations.py ml-1m ease item-knn  # protocol B
     python benchmarks/explanations.py table                # the JSON as Markdown
 
 A random split 70/15/15, seed 42, fitted on train, tested with the inputs of train and valid (sequence models: the last
-event of each user is the target). Outcomes are added to explanations.json, one entry a data set and model.
+event of each user is the target). Outcomes are added to explanations.json, one entry a data set and model, as soon as
+they are measured: a run that was stopped goes on. The exit code is 1 where the reasons of a model do not hold.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import matinee as mt
 from matinee.models import model_class, model_names
@@ -65,17 +69,46 @@ def _cell(found: dict[str, float | None]) -> str:
     return f"{mean} ({low}–{high})"
 
 
-def main(data: str, names: list[str]) -> None:
-    """Measure the models and write after each one."""
-    for name in names or model_names():
-        found = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
-        found.setdefault(data, {})[name] = measure(name, data)
-        OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-        print(name, found[data][name]["measures"]["deletion-score"], flush=True)
+def stored() -> dict[str, dict[str, dict[str, Any]]]:
+    """The outcomes measured so far, by data set and model."""
+    return json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
+
+
+def store(found: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Write all outcomes."""
+    OUT.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def main(data: str, names: list[str], again: bool) -> bool:
+    """Print the outcome of each model, measured first where it is not stored; whether the reasons of all hold."""
+    names = names or list(model_names())
+    if again:
+        found = stored()
+        store(found | {data: {name: one for name, one in found.get(data, {}).items() if name not in names}})
+    for name in names:
+        if name not in stored().get(data, {}):
+            outcome, found = measure(name, data), stored()
+            found.setdefault(data, {})[name] = outcome
+            store(found)
+        one = stored()[data][name]
+        measures = {kind: _cell(one["measures"][kind]) for kind in SHOWN}
+        print(
+            name,
+            one["method"],
+            measures,
+            "holds" if one["holds"] else "no reasons" if not one["tested"] else "FAILS",
+            flush=True,
+        )
+    return all(one["holds"] or not one["tested"] for one in (stored()[data][name] for name in names))
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "table":
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("data", help="a data set, or `table`")
+    options.add_argument("models", nargs="*", help="all without any")
+    options.add_argument("--again", action="store_true", help="measure from the start what is stored of these models")
+    chosen = options.parse_intermixed_args()
+    if chosen.data == "table":
         print(table())
     else:
-        main(sys.argv[1], sys.argv[2:])
+        sys.exit(not main(chosen.data, chosen.models, chosen.again))

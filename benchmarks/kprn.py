@@ -147,7 +147,7 @@ def main() -> None:
     options.add_argument("parts", nargs="*", default=["small", "b", "paths", "cost"])
     options.add_argument("--rows", type=int, default=-1, help="measure at most so many rows of `small` and of `b`")
     options.add_argument("--again", action="store_true", help="measure from the start what is stored of these parts")
-    chosen = options.parse_args()
+    chosen = options.parse_intermixed_args()
     if chosen.again:
         kept = {part: value for part, value in _stored().items() if part not in chosen.parts}
         OUT.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")

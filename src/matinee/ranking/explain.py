@@ -100,40 +100,41 @@ def known_drops(model: Recommender[Any], histories: Histories, item_rows: IntArr
 
 
 def drops_without_each(
-    model: Recommender[Any], histories: Histories, events: IntArray, item_rows: IntArray, scores: FloatArray
+    model: Recommender[Any],
+    histories: Histories,
+    events: IntArray,
+    item_rows: IntArray,
+    scores: FloatArray,
+    contributions: FloatArray | None = None,
 ) -> FloatArray:
-    """How much the scores of an event's user drop without it. events: [E]; item_rows, scores: [B, k] -> [E, k]."""
+    """How much the scores of an event's user drop without it. events: [E]; item_rows, scores: [B, k] -> [E, k].
+
+    contributions: [N, k], as `explain` gives them, if known: of a model that adds up they are the drops.
+    """
     owners = histories.owners[events]
-    if (known := _known_deletions(model, histories, events, item_rows, scores)) is not None:
-        return known
-    return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
-
-
-def _known_deletions(
-    model: Recommender[Any], histories: Histories, events: IntArray, item_rows: IntArray, scores: FloatArray
-) -> FloatArray | None:
-    """As `drops_without_each`, without scoring whole histories; None where the model cannot. [E, k]."""
-    if not (model.adds_up or isinstance(model, ScoresWithoutEach)):
-        return None
+    if not (model.adds_up or isinstance(model, ScoresWithoutEach)) or _has_repeats(histories):
+        return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
+    if model.adds_up:
+        if contributions is None:
+            contributions = explain(model, histories, item_rows, scores=scores).contributions
+        return contributions[events]
+    assert isinstance(model, ScoresWithoutEach)
     weighed = model.weigh(histories)
-    counted = weighed.counted()
-    keys = counted.owners * (int(counted.items.max(initial=0)) + 1) + counted.items
-    if len(np.unique(keys)) < len(keys):
-        return None
     counts = weighed.weights != 0
     is_counted = counts[events]
     chosen = (np.cumsum(counts) - 1)[events[is_counted]]  # their indices among the events that count
-    if isinstance(model, ScoresWithoutEach):
-        left = model.scores_without_each(counted, chosen, item_rows)
-        if left is None:
-            return None
-        found: FloatArray = scores[counted.owners[chosen]] - left
-    else:
-        assert isinstance(model, Explains)
-        found = model.explain(counted, item_rows)[chosen]
+    left = model.scores_without_each(weighed.counted(), chosen, item_rows)
+    if left is None:
+        return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
     drops = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)
-    drops[is_counted] = found
+    drops[is_counted] = scores[owners[is_counted]] - left
     return drops
+
+
+def _has_repeats(histories: Histories) -> bool:
+    """Whether a history has an item twice."""
+    keys = histories.owners * (int(histories.items.max(initial=0)) + 1) + histories.items
+    return len(np.unique(keys)) < len(keys)
 
 
 def scores_of(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray:

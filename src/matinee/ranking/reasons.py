@@ -71,7 +71,7 @@ def reasons_that_hold(
         drops = found.contributions[events]  # [E, k]
     else:
         events = _events_to_delete(cited, len(history.items))
-        drops = drops_without_each(model, history, events, item_rows[None], scores[None])
+        drops = drops_without_each(model, history, events, item_rows[None], scores[None], found.contributions)
     return np.where(_holds(cited, events, drops), cited, UNKNOWN), found
 
 

@@ -11,7 +11,8 @@ from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
-from matinee.models.factors.least_squares import explain_solve, solve
+from matinee.models.derived import derived
+from matinee.models.factors.least_squares import FixedSide, explain_solve, solve, targets_without_each
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, find_stored_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -101,7 +102,7 @@ class BPR(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors and a 1 for the bias. [B, D + 1]."""
-        vectors = self._solve(histories.weighted_matrix(len(self.items)), self.items) @ self.projection
+        vectors = self._solve(histories.weighted_matrix(len(self.items)), self._side) @ self.projection
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[is_stored] = self.users[indices[is_stored]]
         return append_one(vectors)
@@ -124,8 +125,15 @@ class BPR(Recommender[FloatArray]):
 
         For user vectors that come from the history: a trained row belongs to no event.
         """
-        targets = self.items[item_rows].astype(np.float64) @ self.projection.T.astype(np.float64)  # [B, k, D]
-        return explain_solve(histories, *self._system(self.items, len(histories)), targets)
+        return explain_solve(histories, self._side, self._ridge(len(histories)), self._targets(item_rows))
+
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach; None for user vectors that are trained rows."""
+        if self.config.user_state == "stored":
+            return None
+        ridge, targets = self._ridge(len(histories)), self._targets(item_rows)
+        found = targets_without_each(histories, events, self._side, ridge, targets)
+        return found + self.bias[item_rows[histories.owners[events]]]
 
     def item_bias_of(self, item_rows: IntArray) -> FloatArray:
         """See HasItemBias."""
@@ -138,21 +146,31 @@ class BPR(Recommender[FloatArray]):
     def _fit_projection(self, matrix: csr_array, items: FloatArray, users: FloatArray) -> FloatArray:
         """Ridge regression from the training users' solutions to their trained rows. [D, D]."""
         dim = items.shape[1]
-        solved = self._solve(matrix, items)
+        solved = self._solve(matrix, self._side_of(items))
         gram = solved.T @ solved
         gram += np.float32(1e-3) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
         projection: FloatArray = np.linalg.solve(gram, solved.T @ users).astype(np.float32)
         return projection
 
-    def _solve(self, matrix: csr_array, items: FloatArray) -> FloatArray:
+    def _solve(self, matrix: csr_array, side: FixedSide) -> FloatArray:
         """Ridge regressions of the fold-in, before the projection. [B, D]."""
-        return solve(matrix, *self._system(items, matrix.shape[0]))
+        return solve(matrix, side, self._ridge(matrix.shape[0]))
 
-    def _system(self, items: FloatArray, n_users: int) -> tuple[FloatArray, float, FloatArray]:
-        """Item vectors, weight of items outside the history, and ridges [B] of the fold-in."""
-        ridge = np.full(n_users, self.config.fold_in_l2, dtype=np.float32)
+    @derived("items")
+    def _side(self) -> FixedSide:
+        return self._side_of(self.items)
+
+    def _side_of(self, items: FloatArray) -> FixedSide:
         # float64: biases make scores large, and a batch must give what each user gives alone
-        return items.astype(np.float64), self.config.fold_in_unobserved, ridge
+        return FixedSide.of(items.astype(np.float64), self.config.fold_in_unobserved)
+
+    def _ridge(self, n_users: int) -> FloatArray:
+        return np.full(n_users, self.config.fold_in_l2, dtype=np.float32)
+
+    def _targets(self, item_rows: IntArray) -> FloatArray:
+        """The vectors whose products with solutions are scores without bias. [B, k] -> [B, k, D]."""
+        targets: FloatArray = self.items[item_rows].astype(np.float64) @ self.projection.T.astype(np.float64)
+        return targets
 
 
 class PairwiseLoss:

@@ -11,13 +11,15 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
+from matinee.models.derived import derived
 from matinee.models.factors.least_squares import (
+    FixedSide,
     append_zero_row,
     explain_solve,
     padded_blocks,
     padded_entries,
-    scores_without_each,
     solve,
+    targets_without_each,
 )
 from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
@@ -86,7 +88,7 @@ class IALS(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
         matrix = histories.weighted_matrix(len(self.items))
-        return solve(matrix, self.items, self.config.unobserved, self._ridge(matrix))
+        return solve(matrix, self._side, self._ridge(np.diff(matrix.indptr)))
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -106,18 +108,24 @@ class IALS(Recommender[FloatArray]):
 
         Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
         """
-        ridge = self._ridge(histories.matrix(len(self.items)))
-        return explain_solve(histories, self.items, self.config.unobserved, ridge, self.items[item_rows])
+        return explain_solve(histories, self._side, self._ridge(self._sizes(histories)), self.items[item_rows])
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
         """See ScoresWithoutEach."""
-        firsts = histories.starts[:-1][histories.lengths > 0]
-        shorter = histories.keep(~np.isin(np.arange(len(histories.items)), firsts))
-        ridge = self._ridge(shorter.matrix(len(self.items)))
-        return scores_without_each(histories, self.items, self.config.unobserved, ridge, item_rows)[events]
+        ridge = self._ridge(np.maximum(histories.lengths - 1, 0))
+        return targets_without_each(histories, events, self._side, ridge, self.items[item_rows])
 
-    def _ridge(self, matrix: csr_array) -> FloatArray:
-        return _ridge(self.config, np.diff(matrix.indptr), len(self.items))
+    @derived("items")
+    def _side(self) -> FixedSide:
+        return FixedSide.of(self.items, self.config.unobserved)
+
+    def _sizes(self, histories: Histories) -> IntArray:
+        """Number of different items of each history. [B]."""
+        return np.diff(histories.matrix(len(self.items)).indptr)
+
+    def _ridge(self, counts: IntArray) -> FloatArray:
+        """Of users with so many items. [B]."""
+        return _ridge(self.config, counts, len(self.items))
 
 
 class _HalfSteps:

@@ -1,6 +1,7 @@
 """ALS half-steps: ridge regressions of many users on their items' vectors, batched by history length."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -12,14 +13,35 @@ SYSTEM_VALUES = 2**22
 """Number of values of D x D systems held at once."""
 
 
-def solve(matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray) -> FloatArray:
-    """W = A⁻¹ Σ x_i h_i over a row's entries, A = unobserved HᵀH + Σ |x_i| h_i h_iᵀ + ridge I. [B, D].
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedSide:
+    """The item vectors H that users are solved against. padded: [I + 1, D], H and a zero row; gram: a HᵀH, [D, D].
 
-    matrix X [B, I]: confidence |x_i| in the preference sign(x_i); items H [I, D], ridge [B].
+    a: weight of every pair towards 0, of items in the history or not.
+    """
+
+    padded: FloatArray
+    gram: FloatArray
+
+    @classmethod
+    def of(cls, items: FloatArray, unobserved: float) -> "FixedSide":
+        """items: [I, D]; unobserved: a."""
+        return cls(append_zero_row(items), items.dtype.type(unobserved) * (items.T @ items))
+
+    @property
+    def n_items(self) -> int:
+        """I."""
+        return len(self.padded) - 1
+
+
+def solve(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
+    """W = A⁻¹ Σ x_i h_i over a row's entries, A = a HᵀH + Σ |x_i| h_i h_iᵀ + ridge I. [B, D].
+
+    matrix X [B, I]: confidence |x_i| in the preference sign(x_i); ridge [B].
     Source: Hu et al. 2008, eq. 4, where preferences are 0 or 1.
     """
-    vectors = np.zeros((matrix.shape[0], items.shape[1]), dtype=np.float32)
-    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
+    vectors = np.zeros((matrix.shape[0], side.padded.shape[1]), dtype=np.float32)
+    for rows, lefts, gathered, entries in systems(matrix, side, ridge):
         rights = gathered if entries is None else gathered * entries[..., None]
         found: FloatArray = np.linalg.solve(lefts, rights.sum(axis=1)[..., None])
         vectors[rows] = found[..., 0]
@@ -27,39 +49,35 @@ def solve(matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatA
 
 
 def systems(
-    matrix: csr_array, items: FloatArray, unobserved: float, ridge: FloatArray
+    matrix: csr_array, side: FixedSide, ridge: FloatArray
 ) -> Iterator[tuple[IntArray, FloatArray, FloatArray, FloatArray | None]]:
     """Blocks of similar length: row indices [b], their A of `solve` [b, D, D], their items' vectors [b, L, D].
 
     And their entries [b, L], None if the matrix is binary.
     """
     is_binary = bool((matrix.data == 1).all())
-    dim = items.shape[1]
-    gram = np.float32(unobserved) * (items.T @ items)
+    dim = side.padded.shape[1]
     size = max(1, SYSTEM_VALUES // dim**2)
-    padded = append_zero_row(items)
     for rows, columns in padded_blocks(matrix, SYSTEM_VALUES // dim):
-        gathered = padded[columns]
+        gathered = side.padded[columns]
         entries = None if is_binary else padded_entries(matrix, rows, columns.shape[1])
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             confident = gathered[part] if entries is None else gathered[part] * np.abs(entries[part])[..., None]
-            lefts = confident.transpose(0, 2, 1) @ gathered[part] + gram
+            lefts = confident.transpose(0, 2, 1) @ gathered[part] + side.gram
             np.einsum("bdd->bd", lefts)[:] += ridge[rows[part], None]
             yield rows[part], lefts, gathered[part], None if entries is None else entries[part]
 
 
-def explain_solve(
-    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, targets: FloatArray
-) -> FloatArray:
+def explain_solve(histories: Histories, side: FixedSide, ridge: FloatArray, targets: FloatArray) -> FloatArray:
     """x_j h_j · A⁻¹ t for each event's item j and each target vector t of its user, A the user's system. [N, k].
 
-    items H [I, D], ridge [B], targets [B, k, D]. Summed over a user's events it is t · solution.
+    ridge [B], targets [B, k, D]. Summed over a user's events it is t · solution.
     Source: Hu et al. 2008, eq. 7. The contribution of an item that is in a history twice is split over its events.
     """
-    matrix = histories.weighted_matrix(len(items))
-    contributions = np.zeros((matrix.nnz, targets.shape[1]), dtype=items.dtype)
-    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
+    matrix = histories.weighted_matrix(side.n_items)
+    contributions = np.zeros((matrix.nnz, targets.shape[1]), dtype=side.padded.dtype)
+    for rows, lefts, gathered, entries in systems(matrix, side, ridge):
         solved: FloatArray = np.linalg.solve(lefts, targets[rows].transpose(0, 2, 1))  # [b, D, k]
         _, indices = gather(matrix.indptr, rows)
         is_filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
@@ -67,39 +85,45 @@ def explain_solve(
         if entries is not None:
             products *= entries[..., None]
         contributions[indices] = products[is_filled]
-    keys = histories.owners * len(items) + histories.items
-    found = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
+    found = _entries_of(matrix, histories)
     repeats = np.bincount(found, minlength=matrix.nnz)
     return np.asarray(contributions[found] / repeats[found, None], dtype=np.float32)
 
 
-def scores_without_each(
-    histories: Histories, items: FloatArray, unobserved: float, ridge: FloatArray, item_rows: IntArray
+def targets_without_each(
+    histories: Histories, events: IntArray, side: FixedSide, ridge: FloatArray, targets: FloatArray
 ) -> FloatArray:
-    """h_i · w for each listed item i and the solution w without each event, of histories without repeats. [N, k].
+    """Products t · w of each target t and the solution w without each of E events. [E, k].
 
-    ridge [B]: of a history that is one event shorter. One system a user: without an event it changes by a matrix of
-    rank one, whose solution follows from that of the whole (Sherman and Morrison 1950).
+    Histories without repeats; targets [B, k, D]; ridge [B]: of a history that is one event shorter. One system a user:
+    without an event it changes by a matrix of rank one, whose solution follows from that of the whole (Sherman and
+    Morrison 1950).
     """
-    matrix = histories.weighted_matrix(len(items))
-    found = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=items.dtype)
-    for rows, lefts, gathered, entries in systems(matrix, items, unobserved, ridge):
-        weights = np.ones(gathered.shape[:2], dtype=items.dtype) if entries is None else entries  # [b, L]
-        rights = (gathered * weights[..., None]).sum(axis=1)  # [b, D]
-        columns = np.concatenate([gathered.transpose(0, 2, 1), rights[..., None]], axis=2)
-        solved: FloatArray = np.linalg.solve(lefts, columns)  # [b, D, L + 1]
-        by_event, whole = solved[..., :-1], solved[..., -1:]
-        own = np.einsum("bld,bdl->bl", gathered, by_event)
-        along = np.einsum("bd,bdl->bl", rights, by_event)
-        steps = np.abs(weights) * (along - weights * own) / (1 - np.abs(weights) * own) - weights
-        targets = items[item_rows[rows]]  # [b, k, D]
-        scores = targets @ whole + (targets @ by_event) * steps[:, None, :]  # [b, k, L]
-        _, indices = gather(matrix.indptr, rows)
-        is_filled = np.arange(gathered.shape[1]) < np.diff(matrix.indptr)[rows][:, None]
-        found[indices] = scores.transpose(0, 2, 1)[is_filled]
-    keys = histories.owners * len(items) + histories.items
-    order = np.searchsorted(rows_of(matrix.indptr) * len(items) + matrix.indices, keys)
-    return np.asarray(found[order], dtype=np.float32)
+    matrix = histories.weighted_matrix(side.n_items)
+    owners, entries = histories.owners[events], _entries_of(matrix, histories)[events]
+    found = np.zeros((len(events), targets.shape[1]), dtype=side.padded.dtype)
+    for rows, lefts, gathered, confidences in systems(matrix, side, ridge):
+        for index, row in enumerate(rows.tolist()):
+            mine = np.flatnonzero(owners == row)
+            if not len(mine):
+                continue
+            weights = np.ones(gathered.shape[1], gathered.dtype) if confidences is None else confidences[index]
+            right = weights @ gathered[index]  # [D]
+            indices = entries[mine] - matrix.indptr[row]
+            removed, by = gathered[index, indices], weights[indices]  # [e, D], [e]
+            solved: FloatArray = np.linalg.solve(lefts[index], np.column_stack([removed.T, right]))  # [D, e + 1]
+            own, along = np.einsum("ed,de->e", removed, solved[:, :-1]), right @ solved[:, :-1]
+            steps = np.abs(by) * (along - by * own) / (1 - np.abs(by) * own) - by
+            values = targets[row] @ solved  # [k, e + 1]
+            found[mine] = (values[:, -1:] + values[:, :-1] * steps).T
+    return np.asarray(found, dtype=np.float32)
+
+
+def _entries_of(matrix: csr_array, histories: Histories) -> IntArray:
+    """The index of each event's entry in the matrix of the histories. [N]."""
+    keys = histories.owners * matrix.shape[1] + histories.items
+    found: IntArray = np.searchsorted(rows_of(matrix.indptr) * matrix.shape[1] + matrix.indices, keys)
+    return found
 
 
 def padded_entries(matrix: csr_array, rows: IntArray, length: int) -> FloatArray:

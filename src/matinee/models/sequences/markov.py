@@ -1,5 +1,6 @@
 """Markov: a chain over the last events, with skips and a popularity prior."""
 
+from dataclasses import replace
 from typing import Annotated, Self
 
 import numpy as np
@@ -82,7 +83,9 @@ class Markov(Recommender[csr_array]):
         recent = np.flatnonzero(weights)
         owners = histories.owners[recent]
         shape = (len(histories), len(self.popularity))
-        state = csr_array((weights[recent], histories.items[recent], starts_of(owners, len(histories))), shape=shape)
+        index = self.transitions.indices.dtype  # of one type: a product would first copy all transitions to the other
+        columns, starts = histories.items[recent].astype(index), starts_of(owners, len(histories)).astype(index)
+        state = csr_array((weights[recent], columns, starts), shape=shape)
         state.sum_duplicates()
         return state
 
@@ -95,23 +98,48 @@ class Markov(Recommender[csr_array]):
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: each event's term of the sum; 0 for older ones. [N, k]."""
-        listed = item_rows[histories.owners]  # [N, k]
-        sources = np.repeat(histories.items, item_rows.shape[1])
-        followed = entries_at(self.transitions, sources, listed.ravel()).reshape(listed.shape)
-        probabilities = followed + self.prior_weights[histories.items][:, None] * self.popularity[listed]
-        terms: FloatArray = self._weights(histories)[:, None] * probabilities
+        weights = self._weights(histories)
+        terms = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+        read = np.flatnonzero(weights)
+        terms[read] = weights[read, None] * self._probabilities(histories, read, item_rows)
         return terms
+
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
+        """See ScoresWithoutEach: older events move up, and one that was not read is."""
+        liked = histories.weights > 0
+        read = np.flatnonzero(liked & (self._distances(histories) <= self.config.steps))
+        probabilities = self._probabilities(histories, read, item_rows)
+        is_read = np.zeros(len(liked), dtype=bool)
+        is_read[read] = True
+        numbered = replace(histories, items=np.arange(len(liked))).keep(is_read)  # events in place of items
+        shorter = numbered.take(histories.owners[events])
+        shorter = shorter.keep(shorter.items != np.repeat(events, shorter.lengths))
+        terms = np.searchsorted(read, shorter.items), shorter.starts
+        rest = csr_array((self._weights(shorter), *terms), shape=(len(events), len(read)))
+        scores = np.asarray(rest @ probabilities)
+        return np.where(shorter.lengths[:, None] > 0, scores, self.popularity[item_rows[histories.owners[events]]])
+
+    def _probabilities(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
+        """P(i | j) of the listed items after the items of some events. events [E], item_rows [B, k] -> [E, k]."""
+        listed, items = item_rows[histories.owners[events]], histories.items[events]  # [E, k], [E]
+        followed = entries_at(self.transitions, np.repeat(items, listed.shape[1]), listed.ravel())
+        return followed.reshape(listed.shape) + self.prior_weights[items][:, None] * self.popularity[listed]
 
     def _weights(self, histories: Histories) -> FloatArray:
         """Weight times decay^(distance from the last event) of the last `steps` liked events of a history, else 0. [N].
 
         Events of weights below 0 are left out, of the distances too.
         """
-        n_liked = np.cumsum(histories.weights > 0)
-        ends = np.concatenate([[0], n_liked])[histories.starts[1:]]
-        distances = ends[histories.owners] - n_liked  # liked events after each one
+        distances = self._distances(histories)
         weights = np.float32(self.config.decay) ** distances.astype(np.float32)
         return np.where(distances < self.config.steps, weights * np.maximum(histories.weights, 0), np.float32(0))
+
+    def _distances(self, histories: Histories) -> IntArray:
+        """Number of liked events of the same history after each event. [N]."""
+        n_liked = np.cumsum(histories.weights > 0)
+        ends = np.concatenate([[0], n_liked])[histories.starts[1:]]
+        distances: IntArray = ends[histories.owners] - n_liked
+        return distances
 
 
 def count_transitions(
