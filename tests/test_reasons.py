@@ -164,18 +164,28 @@ def test_a_low_rating_is_no_reason_even_where_all_ratings_weigh_the_same() -> No
     assert liking(model, history).tolist() == [0, 0, 0, 1]
 
 
-SMALL = {"ials": {"dim": 4}, "bpr": {"dim": 4}, "lightgcn": {"dim": 4}, "markov": {"steps": 2}}
+SMALL = {
+    "ials": {"dim": 4},
+    "bpr": {"dim": 4},
+    "lightgcn": {"dim": 4},
+    "markov": {"steps": 2},
+    "sasrec": {"dim": 4, "epochs": 1, "max_length": 3, "heads": 2},
+    "sasrec post": {"dim": 4, "epochs": 1, "max_length": 9, "norm": "post"},
+    "sasrec flat": {"dim": 4, "epochs": 1, "max_length": 3, "layers": 0},
+}
 """Settings for twelve items and histories of five."""
 
 
 def fitted(name: str) -> Recommender:
     data = two_groups(24, 12)
     train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
-    return create(name, **SMALL.get(name, {})).fit(train, Run.seeded(1))
+    return create(name.split()[0], **SMALL.get(name, {})).fit(train, Run.seeded(1))
 
 
 @pytest.mark.parametrize("valued", [False, True])
-@pytest.mark.parametrize("name", ["ease", "item-knn", "pmi", "ials", "bpr", "markov"])
+@pytest.mark.parametrize(
+    "name", ["ease", "item-knn", "pmi", "ials", "bpr", "markov", *(n for n in SMALL if "sas" in n)]
+)
 def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: str, valued: bool) -> None:
     model, rng = fitted(name), np.random.default_rng(5)
     histories = Histories.of([[0, 2, 4], [7], [], [1, 3, 0, 5, 6]])

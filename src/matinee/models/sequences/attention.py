@@ -19,6 +19,8 @@ BLOCK_ARRAYS = ("qkv", "out_proj", "ffn_in", "ffn_out", "ffn_bias", "norms")
 
 norms: of attention and of the feed-forward layer, each a scale and a shift.
 """
+UNATTENDED = -1e300
+"""Of a key that is not attended to: its weight is 0, but where no key is, as in padding, there is no NaN."""
 
 
 def initial_blocks(n_blocks: int, dim: int, generator: "torch.Generator") -> "dict[str, Tensor]":
@@ -88,16 +90,57 @@ def serve_blocks(
         inputs = serve_norm(values, weights["norms"][0]) if norm == "pre" else values
         queried, residual = (inputs[last][:, None], values[last][:, None]) if is_last_block else (inputs, values)
         heads = _serve_attention(queried, inputs, lengths, weights["qkv"], n_heads, is_last_block)
-        values = residual + heads @ weights["out_proj"]
-        if norm == "post":
-            values = serve_norm(values, weights["norms"][0])
-        inputs = serve_norm(values, weights["norms"][1]) if norm == "pre" else values
-        values = values + np.maximum(inputs @ weights["ffn_in"] + weights["ffn_bias"][0], 0) @ weights["ffn_out"]
-        values += weights["ffn_bias"][1]
-        if norm == "post":
-            values = serve_norm(values, weights["norms"][1])
+        values = _add_and_feed_forward(residual, heads, weights, norm)
     states: Float64Array = values[:, 0] if blocks else values[last]
     return states
+
+
+def serve_blocks_without_each(
+    shorter: Float64Array,
+    later: Float64Array,
+    distances: IntArray,
+    blocks: Sequence[Mapping[str, Float64Array]],
+    n_heads: int,
+    norm: str,
+) -> Float64Array:
+    """The last step of a sequence without one of its steps, for R of them, in numpy. [R, D].
+
+    shorter: [T, D] the inputs of the sequence without its last step; later: [S, D] those of its last S steps;
+    distances: [R], 0 to T and at most S, steps that follow the one left out. Positions count from the end and attention
+    is causal, so what comes before a step left out is the same for all: computed once, in `shorter`.
+    """
+    length, n_later = len(shorter), len(later)
+    steps = np.arange(n_later)
+    is_before = np.arange(length) < length - distances[:, None]  # [R, T]
+    is_left = (steps >= n_later - distances[:, None])[:, None] & (steps <= steps[:, None])  # [R, S, S]
+    attended = np.concatenate([np.repeat(is_before[:, None], n_later, axis=1), is_left], axis=2)[:, None]
+    before, values = shorter[None], np.repeat(later[None], len(distances), axis=0)  # [1, T, D], [R, S, D]
+    for weights in blocks:
+        keyed, queried = (serve_norm(each, weights["norms"][0]) if norm == "pre" else each for each in (before, values))
+        queries, own_keys, own_values = _project(queried, queried, weights["qkv"], n_heads)
+        shared = _project(keyed, keyed, weights["qkv"], n_heads)
+        keys, held = (
+            np.concatenate([np.repeat(first, len(values), axis=0), own], axis=2)
+            for first, own in zip(shared[1:], (own_keys, own_values), strict=True)
+        )
+        heads = _attend(queries, keys, held, np.where(attended, 0.0, UNATTENDED))
+        causal = np.where(np.arange(length) > np.arange(length)[:, None], -np.inf, 0.0)
+        before = _add_and_feed_forward(before, _attend(*shared, causal), weights, norm)
+        values = _add_and_feed_forward(values, heads, weights, norm)
+    return np.where(distances[:, None] > 0, values[:, -1], before[0, -1])
+
+
+def _add_and_feed_forward(
+    values: Float64Array, heads: Float64Array, weights: Mapping[str, Float64Array], norm: str
+) -> Float64Array:
+    """The rest of a block after its attention. [b, T, D] -> [b, T, D]."""
+    values = values + heads @ weights["out_proj"]
+    if norm == "post":
+        values = serve_norm(values, weights["norms"][0])
+    inputs = serve_norm(values, weights["norms"][1]) if norm == "pre" else values
+    values = values + np.maximum(inputs @ weights["ffn_in"] + weights["ffn_bias"][0], 0) @ weights["ffn_out"]
+    values += weights["ffn_bias"][1]
+    return serve_norm(values, weights["norms"][1]) if norm == "post" else values
 
 
 def unstack(weights: Mapping[str, NDArray[Any]]) -> list[dict[str, Float64Array]]:
@@ -131,22 +174,36 @@ def _serve_attention(
     queried: Float64Array, inputs: Float64Array, lengths: IntArray, qkv: Float64Array, n_heads: int, last_only: bool
 ) -> Float64Array:
     """Causal attention of queried [b, q, D] over inputs [b, T, D]; last_only: q is each row's last step. [b, q, D]."""
-    n_rows, length, dim = inputs.shape
-    depth = dim // n_heads
+    steps = np.arange(inputs.shape[1])
+    if last_only:
+        mask = np.where(steps >= lengths[:, None], -np.inf, 0.0)[:, None, None]  # [b, 1, 1, T]
+    else:
+        mask = np.where(steps > steps[:, None], -np.inf, 0.0)  # [T, T]
+    return _attend(*_project(queried, inputs, qkv, n_heads), mask)
+
+
+def _project(
+    queried: Float64Array, inputs: Float64Array, qkv: Float64Array, n_heads: int
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Scaled queries of `queried`, keys and values of `inputs`. [b, q, D], [b, T, D] -> [b, h, q or T, d] each."""
+    dim = qkv.shape[0]
 
     def heads(part: Float64Array) -> Float64Array:
-        return part.reshape(n_rows, part.shape[1], n_heads, depth).transpose(0, 2, 1, 3)  # [b, h, T, d]
+        return part.reshape(*part.shape[:2], n_heads, dim // n_heads).transpose(0, 2, 1, 3)
 
-    queries = heads(queried @ qkv[:, :dim]) / np.sqrt(depth)
-    keys, values = heads(inputs @ qkv[:, dim : 2 * dim]), heads(inputs @ qkv[:, 2 * dim :])
+    queries = heads(queried @ qkv[:, :dim]) / np.sqrt(dim // n_heads)
+    return queries, heads(inputs @ qkv[:, dim : 2 * dim]), heads(inputs @ qkv[:, 2 * dim :])
+
+
+def _attend(queries: Float64Array, keys: Float64Array, values: Float64Array, mask: Float64Array) -> Float64Array:
+    """Attention, its heads joined. [b, h, q, d], [b, h, T, d] twice -> [b, q, D]. mask [.., q, T]: added to scores."""
     scores = queries @ keys.transpose(0, 1, 3, 2)  # [b, h, q, T]
-    steps = np.arange(length)
-    masked = steps >= lengths[:, None] if last_only else steps > steps[:, None]  # [b, T] or [T, T]
-    scores += np.where(masked, -np.inf, 0.0)[:, None, None] if last_only else np.where(masked, -np.inf, 0.0)
+    scores += mask
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
-    joined: Float64Array = (scores @ values).transpose(0, 2, 1, 3).reshape(n_rows, queried.shape[1], dim)
+    n_rows, n_heads, n_queries, depth = queries.shape
+    joined: Float64Array = (scores @ values).transpose(0, 2, 1, 3).reshape(n_rows, n_queries, n_heads * depth)
     return joined
 
 
