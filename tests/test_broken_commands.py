@@ -55,6 +55,7 @@ ARGUMENTS = {
     "data show": "log.csv -k 0",
     "train": "no-such-model",
     "evaluate": "no-such-model",
+    "tune": "no-such-model",
     "compare": "no-such-model ease",
     "recommend": "no-such-artefact --user 1",
     "similar": "no-such-artefact --item 1",
@@ -252,6 +253,29 @@ evaluate ease --relevant-from nan
 evaluate ease --set l2=5 --data log.csv --fold 3
 evaluate ./ease --set l2=5
 evaluate ./ease --refit train+valid
+tune
+tune eese
+tune ease --trials 0
+tune ease --trials -1
+tune ease --trials many
+tune ease --seconds 0
+tune ease --seconds nan
+tune ease --jobs 0
+tune ease --jobs -2
+tune ease --metric foo
+tune ease --metric coverage@10
+tune ease --metric rmse
+tune ease --search l3
+tune ease --search weigh_training
+tune ease --search weigh_training=0:1
+tune ease --search l2=5
+tune ease --search l2=9:5
+tune ease --search l2=0:5:log
+tune ease --search l2 --search l2=1:2
+tune ease --search l2 --set l2=5
+tune ease --set l3=5
+tune ease --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0
+tune ./ease
 compare ease
 compare ease ease
 compare ease eese
@@ -359,6 +383,9 @@ evaluate no-json
 evaluate other-format
 evaluate no-items
 evaluate ./ease --data bundled --split random
+tune ease --ratios 0.8,0,0.2
+tune ease --out file
+tune ease --out file/below
 compare ease popularity --figure x.xyz
 compare ease popularity --figure x
 compare ease popularity --figure dir

@@ -31,6 +31,7 @@ __all__ = [
     "similar",
     "similar_all",
     "split",
+    "tune",
 ]
 
 TYPE_CHECKING = False  # typing is slow to import, and Ctrl+C meanwhile would show a trace
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         similar,
         similar_all,
         split,
+        tune,
     )
 
 _ELSEWHERE = {

@@ -25,11 +25,15 @@ LARGEST = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The search range of a field for tuning; log: sample uniformly in the logarithm."""
+    """The search range of a field for tuning.
+
+    log: sample uniformly in the logarithm; first: one of the few that a short search changes, because it decides most.
+    """
 
     low: float
     high: float
     log: bool = False
+    first: bool = False
 
 
 class Config(BaseModel):

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, compare, data, keys, lists, models, retrain, site, stream, versions
+from matinee.cli import backup, compare, data, keys, lists, models, retrain, site, stream, tune, versions
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(site.demo)
 app.add_typer(data.app, name="data")
 app.command()(models.train)
+app.command()(tune.tune)
 app.command()(models.evaluate)
 app.command()(compare.compare)
 app.add_typer(versions.app, name="models")

@@ -31,7 +31,7 @@ class EpochsConfig(Config):
 class GradientConfig(EpochsConfig):
     """Settings of every model that trains by gradient descent."""
 
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.001
+    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True, first=True)] = 0.001
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "constant"
     """Learning-rate decay: none, every `schedule_epochs`, a cosine to zero, or when the metric stops improving."""

@@ -14,18 +14,21 @@ from matinee.workflow.movie_lists import (
     similar,
     similar_all,
 )
+from matinee.workflow.tuning import TuningResult, fit_auto, tune, tune_experiment
 
 __all__ = [
     "Change",
     "Movie",
     "MovieList",
     "OnStep",
+    "TuningResult",
     "compare",
     "counterfactual",
     "evaluate",
     "events",
     "features_of",
     "fit",
+    "fit_auto",
     "graph",
     "graph_of",
     "items",
@@ -41,6 +44,8 @@ __all__ = [
     "similar",
     "similar_all",
     "split",
+    "tune",
+    "tune_experiment",
     "values_of",
     "whole",
 ]

@@ -27,7 +27,7 @@ class AutoRecConfig(GradientConfig):
     """What a row is: an item's ratings by all users, or a user's ratings of all items."""
     dim: Annotated[PositiveInt, Search(50, 500, log=True)] = 300
     """Width of the hidden layer."""
-    l2: Annotated[NonNegativeFloat, Search(1, 1000, log=True)] = 100.0
+    l2: Annotated[NonNegativeFloat, Search(1, 1000, log=True, first=True)] = 100.0
     """L2 penalty: l2 / 2 · |weights|² beside the sum of squared errors over all ratings."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
     """Probability that a rating is dropped from the input in training; the paper has none."""

@@ -32,7 +32,7 @@ class AutoencoderConfig(GradientConfig):
     """Users per step."""
     epochs: PositiveInt = 100
     """Passes over the data, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.003
+    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True, first=True)] = 0.003
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning rate schedule: constant, a step every few epochs, a cosine to zero, or a step on a plateau."""

@@ -39,7 +39,7 @@ class CDAEConfig(AutoencoderConfig):
     """logistic, square: weight of an item outside the history, relative to one in it."""
     corruption: Literal["dropout", "gaussian"] = "dropout"
     """Corruption of the input in training: items dropped, or noise added to every item."""
-    noise: Annotated[NonNegativeFloat, Search(0, 0.9)] = 0.5
+    noise: Annotated[NonNegativeFloat, Search(0, 0.9, first=True)] = 0.5
     """dropout: the probability, with the rest scaled to keep the mean; gaussian: the standard deviation."""
     user_state: Literal["history", "stored"] = "history"
     """A user's node: zero, as for a visitor, or the one learned in training (known users only)."""

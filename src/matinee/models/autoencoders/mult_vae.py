@@ -27,9 +27,9 @@ class MultVAEConfig(AutoencoderConfig):
     """Dims of the code."""
     hidden: NonNegativeInt = 0
     """Width of a hidden layer on either side of the code; 0: none."""
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.5
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9, first=True)] = 0.5
     """Dropout of the input."""
-    kl_weight: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.2
+    kl_weight: Annotated[NonNegativeFloat, Search(0.01, 1, log=True, first=True)] = 0.2
     """variational: final weight of the KL term, the paper's β."""
     kl_epochs: NonNegativeInt = 20
     """variational: epochs over which the KL weight rises linearly from 0."""

@@ -24,7 +24,7 @@ class CooccurrenceConfig(GradientConfig):
     """Length of the vectors."""
     epochs: PositiveInt = 12
     """Passes over the rows of the counts; with `pairs = "sampled"`, over as many pairs as `sampled_pairs`."""
-    learning_rate: Annotated[PositiveFloat, Search(0.005, 0.1, log=True)] = 0.05
+    learning_rate: Annotated[PositiveFloat, Search(0.005, 0.1, log=True, first=True)] = 0.05
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning-rate schedule: constant, stepwise, cosine to zero, or reduced on a plateau."""
@@ -36,7 +36,7 @@ class CooccurrenceConfig(GradientConfig):
     """sampled: pairs per epoch."""
     batch_size: PositiveInt = 256
     """Items per step (counts; rows of the matrix), or pairs per step (sampled)."""
-    row_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    row_power: Annotated[float, Field(ge=0, le=1), Search(0, 1, first=True)] = 0.5
     """counts: rows are sampled with probability proportional to (row sum)^row_power, and reweighted."""
 
 

@@ -43,7 +43,7 @@ class Item2VecConfig(CooccurrenceConfig):
     """Train only on events of at least this value (4 of 5: liked); None uses all."""
     negatives: Annotated[PositiveInt, Search(1, 20)] = 1
     """Expected number of negatives per pair."""
-    negative_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.5
+    negative_power: Annotated[float, Field(ge=0, le=1), Search(0, 1, first=True)] = 0.5
     """Negatives have probability proportional to (number of pairs)^negative_power."""
     sub_sampling: NonNegativeFloat = 0.0
     """word2vec's t: an item of frequency f is kept with probability √(t/f) + t/f, at most 1; 0 keeps everything."""

@@ -34,15 +34,15 @@ class PMIConfig(Config):
     """vectors: length of the vectors."""
     eigenvalue_power: Annotated[NonNegativeFloat, Search(0, 1)] = 0.5
     """vectors: power of the eigenvalues in the vectors; 0.5 is the symmetric factorisation."""
-    shift: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 1.0
+    shift: Annotated[PositiveFloat, Search(0.1, 10, log=True, first=True)] = 1.0
     """Ratio to the expected count above which a pair has a positive value; the k of SGNS."""
-    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 100, log=True)] = 2.0
+    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 100, log=True, first=True)] = 2.0
     """Added to the observed and to the expected count of a pair; damps pairs with little support."""
     smoothing: Annotated[float, Field(gt=0, le=1), Search(0.3, 1)] = 0.75
     """Context distribution smoothing: context counts are raised to this power; below 1 damps rare items."""
     pair_weight: PairWeight = "pair"
     """`pair`: every pair has weight 1; `user`: 1 / (n - 1) for a user of n items, whose pairs then sum to n."""
-    popularity_power: Annotated[NonNegativeFloat, Search(0, 1)] = 0.5
+    popularity_power: Annotated[NonNegativeFloat, Search(0, 1, first=True)] = 0.5
     """Scores are multiplied by (events of the item)^popularity_power, as PMI alone favours rare items."""
 
 

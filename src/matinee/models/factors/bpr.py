@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 class BPRConfig(GradientConfig):
     """Settings of BPR."""
 
-    dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 32
+    dim: Annotated[PositiveInt, Search(16, 256, log=True, first=True)] = 32
     """Embedding size."""
     epochs: PositiveInt = 40
     """Passes over all users; each compares every positive with its user's `n_negatives` negatives."""
-    learning_rate: Annotated[PositiveFloat, Search(0.001, 0.05, log=True)] = 0.01
+    learning_rate: Annotated[PositiveFloat, Search(0.001, 0.05, log=True, first=True)] = 0.01
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning-rate decay: none, every `schedule_epochs`, a cosine to zero, or when the metric stops improving."""
-    l2: Annotated[NonNegativeFloat, Search(1e-4, 1, log=True)] = 0.02
+    l2: Annotated[NonNegativeFloat, Search(1e-4, 1, log=True, first=True)] = 0.02
     """L2 penalty of each positive, on the parameters of its user, itself and, in expectation, a negative."""
     negatives: Literal["uniform", "popularity", "in-batch"] = "uniform"
     """Distribution of negatives: uniform, by popularity, or the positives of the batch."""

@@ -33,13 +33,13 @@ BLOCK_VALUES = 2**19
 class IALSConfig(EpochsConfig):
     """Settings of iALS."""
 
-    dim: Annotated[PositiveInt, Search(16, 256, log=True)] = 128
+    dim: Annotated[PositiveInt, Search(16, 256, log=True, first=True)] = 128
     """Embedding size."""
     epochs: Annotated[PositiveInt, Search(4, 32)] = 16
     """Epochs; each updates all users, then all items."""
-    unobserved: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.3
+    unobserved: Annotated[PositiveFloat, Search(0.05, 1, log=True, first=True)] = 0.3
     """Weight of every pair towards 0, observed or not; an observed pair adds weight 1 towards 1."""
-    l2: Annotated[PositiveFloat, Search(1e-3, 0.05, log=True)] = 0.01
+    l2: Annotated[PositiveFloat, Search(1e-3, 0.05, log=True, first=True)] = 0.01
     """Ridge strength, before it is scaled by frequency."""
     l2_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 1.0
     """A row's ridge grows with (its events + unobserved · rows of the other side)^l2_power; 0 is constant."""

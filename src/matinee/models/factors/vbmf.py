@@ -30,13 +30,13 @@ SUPPORT_POWER = 0.25
 class VBMFConfig(EpochsConfig):
     """Settings of VBMF."""
 
-    dim: Annotated[PositiveInt, Search(4, 64, log=True)] = 20
+    dim: Annotated[PositiveInt, Search(4, 64, log=True, first=True)] = 20
     """Number of factors; superfluous ones shrink to nothing."""
     epochs: Annotated[PositiveInt, Search(10, 60)] = 40
     """Rounds; each updates all users, then all items."""
     implicit_dim: Annotated[NonNegativeInt, Search(10, 200)] = 100
     """Principal components of who rated what, from which a user's factors are predicted before any rating; 0: none."""
-    implicit_l2: Annotated[PositiveFloat, Search(10, 1000, log=True)] = 200.0
+    implicit_l2: Annotated[PositiveFloat, Search(10, 1000, log=True, first=True)] = 200.0
     """Ridge strength of that prediction."""
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial item factors."""

@@ -23,11 +23,11 @@ class GraphConfig(ObjectiveConfig):
     """Softmax temperature of the fold-in solve; above that of training, so that short histories do not overfit."""
     epochs: PositiveInt = 100
     """Passes over the data, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.2, log=True)] = 0.02
+    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.2, log=True, first=True)] = 0.02
     """Step size of Adam."""
-    temperature: Annotated[PositiveFloat, Search(0.05, 1, log=True)] = 0.17
+    temperature: Annotated[PositiveFloat, Search(0.05, 1, log=True, first=True)] = 0.17
     """Training divides scores by it; 1 is no temperature."""
-    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.3
+    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1, first=True)] = 0.3
     """softmax: a user with n events has weight n^(1 - user_power): 0 weighs events equally, 1 users equally."""
     l2: NonNegativeFloat = 0.0
     """L2 penalty on the layer-0 embeddings of a batch's users, positives and negatives; not for softmax."""

@@ -44,10 +44,10 @@ class KPRNConfig(GradientConfig):
     max_users: PositiveInt = 5000
     """Users to train on; of more, a sample."""
     epochs: PositiveInt = 10
-    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True)] = 0.01
+    learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True, first=True)] = 0.01
     batch_size: PositiveInt = 64
     """Users per step."""
-    l2: Annotated[NonNegativeFloat, Search(1e-2, 10, log=True)] = 0.3
+    l2: Annotated[NonNegativeFloat, Search(1e-2, 10, log=True, first=True)] = 0.3
     """L2 penalty on the embeddings of nodes."""
 
     @model_validator(mode="after")

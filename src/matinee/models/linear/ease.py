@@ -31,7 +31,7 @@ FEW_USERS = 0.7
 class EASEConfig(Config):
     """Settings of EASE."""
 
-    l2: Annotated[PositiveFloat, Search(1, 1e4, log=True)] = 300.0
+    l2: Annotated[PositiveFloat, Search(1, 1e4, log=True, first=True)] = 300.0
     """Ridge strength."""
     dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.9)] = 0.0
     """EDLAE: probability that an input is dropped in training, averaged exactly over all outcomes; 0 is EASE."""

@@ -29,9 +29,9 @@ class LinearNextConfig(Config):
 
     decays: Annotated[tuple[Decay, ...], Field(min_length=1, max_length=4)] = (0.5, 0.95)
     """Factor of an event's weight for each later event, one for each bag: a short and a long memory."""
-    l2: Annotated[PositiveFloat, Search(1, 1e4, log=True)] = 200.0
+    l2: Annotated[PositiveFloat, Search(1, 1e4, log=True, first=True)] = 200.0
     """Ridge strength."""
-    target_decay: Annotated[float, Field(ge=0, lt=1), Search(0, 0.6)] = 0.3
+    target_decay: Annotated[float, Field(ge=0, lt=1), Search(0, 0.6, first=True)] = 0.3
     """Factor of a target's weight for each event that comes before it; 0 predicts the next event alone."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
     """Weight of a user's n events, n^-user_power each: 0 weighs events equally, 1 users equally."""

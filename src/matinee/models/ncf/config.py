@@ -15,7 +15,7 @@ class NCFConfig(GradientConfig):
     """Predictive factors: inputs of the output layer, per branch."""
     epochs: PositiveInt = 60
     """Passes over all users (or all events, with sampled negatives), at most."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True)] = 0.02
+    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True, first=True)] = 0.02
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning rate schedule: constant, a step every few epochs, a cosine to zero, or a step on a plateau."""
@@ -30,7 +30,7 @@ class NCFConfig(GradientConfig):
     """Negatives per positive; in-batch uses the whole batch."""
     batch_size: PositiveInt = 64
     """Users per step (`softmax`, or with candidates), else events per step."""
-    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.28
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True, first=True)] = 0.28
     """L2 penalty: mean events per user · l2 · |all embeddings|² is added to the loss summed over events."""
     initialiser: EmbeddingInitialiser = "normal"
     """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
@@ -59,7 +59,7 @@ class TowerConfig(NCFConfig):
 
     dim: Annotated[PositiveInt, Search(8, 64, log=True)] = 16
     """Predictive factors: the width of the tower's last layer, and of the product."""
-    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.15
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True, first=True)] = 0.15
     """L2 penalty: mean events per user · l2 · |all embeddings|² is added to the loss summed over events."""
     layers: Annotated[PositiveInt, Search(1, 4)] = 1
     """Hidden layers of the tower; each is half as wide as its input. The tower's embeddings have dim · 2^(layers - 1)

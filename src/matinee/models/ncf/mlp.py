@@ -15,11 +15,11 @@ class MLPConfig(TowerConfig):
 
     dim: Annotated[PositiveInt, Search(8, 128, log=True)] = 64
     """Predictive factors: the width of the tower's last layer."""
-    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True)] = 0.01
+    learning_rate: Annotated[PositiveFloat, Search(1e-3, 0.1, log=True, first=True)] = 0.01
     """Step size of Adam."""
     candidates: NonNegativeInt = 512
     """Items that represent the catalogue in a step, as in NCFConfig; 0: all of it."""
-    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True)] = 0.7
+    l2: Annotated[NonNegativeFloat, Search(0.01, 1, log=True, first=True)] = 0.7
     """L2 penalty: mean events per user · l2 · |all embeddings|² is added to the loss summed over events."""
     tower_l2: NonNegativeFloat = 0.0
     """L2 penalty on the tower's weights, in the unit of `l2`."""

@@ -31,7 +31,7 @@ class ItemKNNConfig(KNNConfig):
     """Weight of a user: 1, or lower the more items the user has."""
     weigh_training: bool = True
     """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
-    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 50.0
+    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True, first=True)] = 50.0
     """Shrinkage term in the denominator (not with dot); damps similarities that few users support."""
 
 

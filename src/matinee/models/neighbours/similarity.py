@@ -22,13 +22,13 @@ BLOCK_ENTRIES = 2**23
 class KNNConfig(Config):
     """Settings that both kNN models have."""
 
-    neighbours: Annotated[PositiveInt, Search(10, 500, log=True)] = 100
+    neighbours: Annotated[PositiveInt, Search(10, 500, log=True, first=True)] = 100
     """Number of neighbours."""
     similarity: Similarity = "cosine"
     """`cosine`, `jaccard` (without weighting), or `dot` (for bm25)."""
     weighting: Weighting = "none"
     """Weight of a term: 1, or lower the more documents have it."""
-    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True)] = 0.0
+    shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True, first=True)] = 0.0
     """Shrinkage term in the denominator (not with dot); damps similarities with little support."""
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ class SequenceConfig(GradientConfig):
     """Events that the model reads, the last ones; longer histories are trained in parts of this length."""
     batch_size: PositiveInt = 1024
     """Transitions per step, at most; an epoch has at least 32 steps."""
-    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.6)] = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1), Search(0, 0.6, first=True)] = 0.2
     """Dropout probability."""
     loss: SequenceLossKind = "sampled-softmax"
     """`softmax` over the whole catalogue, or against negatives: `sampled-softmax`, `bce` and `gbce` (both leave out the
@@ -32,7 +32,7 @@ class SequenceConfig(GradientConfig):
     """Negatives are drawn with probability proportional to popularity^negative_power; 0 is uniform."""
     mask_seen: bool = False
     """softmax, sampled-softmax: leave earlier items of the history out of the candidates, as lists do."""
-    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
+    user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1, first=True)] = 0.0
     """softmax, sampled-softmax: weight n^-user_power of each of a history's n transitions; 1 weights users equally."""
     restart_probability: Annotated[float, Field(ge=0, le=1), Search(0, 0.5)] = 0.0
     """Augmentation: in half of the sequences each event starts a new one with this probability."""

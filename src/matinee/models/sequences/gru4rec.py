@@ -54,7 +54,7 @@ class GRU4RecConfig(SequenceConfig):
     """session-parallel: events per lane in a step, through which gradients flow; 1 is the paper's."""
     epochs: PositiveInt = 12
     """Passes over all transitions, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(3e-4, 2e-2, log=True)] = 0.004
+    learning_rate: Annotated[PositiveFloat, Search(3e-4, 2e-2, log=True, first=True)] = 0.004
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning-rate schedule: constant, stepwise, cosine to zero, or reduced on a plateau."""

@@ -21,9 +21,9 @@ class MarkovConfig(Config):
 
     steps: Annotated[PositiveInt, Search(1, 30, log=True)] = 10
     """Largest distance of a counted transition, and number of last events that are read; 1 is the first-order chain."""
-    decay: Annotated[float, Field(gt=0, le=1), Search(0.5, 1)] = 0.75
+    decay: Annotated[float, Field(gt=0, le=1), Search(0.5, 1, first=True)] = 0.75
     """Factor of a transition's weight for each further step; without effect if steps = 1."""
-    smoothing: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
+    smoothing: Annotated[PositiveFloat, Search(0.1, 1000, log=True, first=True)] = 10.0
     """Strength of the popularity prior, in pseudo-transitions."""
 
 

@@ -49,7 +49,7 @@ class SASRecConfig(SequenceConfig):
     """Layer norm before each sub-layer, as in the paper, or after its residual."""
     epochs: PositiveInt = 12
     """Passes over all transitions, at most."""
-    learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True)] = 0.004
+    learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True, first=True)] = 0.004
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning-rate schedule: constant, stepwise, cosine to zero, or reduced on a plateau."""

@@ -1,0 +1,296 @@
+"""Choosing a model's settings on valid, and fitting with the settings chosen. The test part never gets here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matinee.config import Config, EvaluationConfig, Experiment, configure
+from matinee.data.labels import TEST, TEST_INPUTS, UNUSED
+from matinee.data.splits import Split
+from matinee.errors import MatineeError, UsageError
+from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
+from matinee.models import create, model_class
+from matinee.models.base import Recommender
+from matinee.store.artefact import Artefact
+from matinee.training.configs import EpochsConfig
+from matinee.training.run import OnEpoch
+from matinee.tuning import Budget, OnTrial, StudyFolder, Trial, ranges_of, search
+from matinee.tuning.ranges import first_fields
+from matinee.tuning.study import best_of
+from matinee.workflow.evaluating import evaluate
+from matinee.workflow.experiments import features_of, values_of
+from matinee.workflow.fitting import fit
+
+OF_FIT = frozenset({"values", "items", "content", "graph"})
+"""What `fit` takes beside a model's settings."""
+SHORT = 9
+"""Trials of a short search, the defaults among them."""
+BESIDE_LISTS = {"novelty", "diversity"}
+"""Metrics that no search can follow, since they do not measure targets; OF_ALL_LISTS too."""
+
+
+@dataclass(frozen=True, slots=True)
+class TuningResult:
+    """What a search found.
+
+    settings: all that `fit` needs, fixed and best; value: of `metric` on valid; defaults: the same of the model's own
+    settings, None if they failed; trials: all, in order; fields: the names that were searched; elapsed: seconds.
+    """
+
+    model: str
+    metric: str
+    settings: dict[str, Any]
+    value: float
+    defaults: float | None
+    fields: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    best: int
+    elapsed: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON; a table of items or triples is named by its kind."""
+        plain = {name: _plain(value) for name, value in self.settings.items()}
+        return asdict(replace(self, settings={})) | {"settings": plain}
+
+    def __str__(self) -> str:
+        words = (
+            ", ".join(f"{name}={value}" for name, value in self.trials[self.best].settings.items()) or "the defaults"
+        )
+        before = "" if self.defaults is None else f", {self.defaults:.4f} by default"
+        return (
+            f"{self.model}: {self.metric} {self.value:.4f} on valid{before}, after {len(self.trials)} trials: {words}"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitOnValid:
+    """The objective of a search: fit on train, measure on valid. It holds a split without test."""
+
+    model: type[Recommender[Any]]
+    split: Split
+    metric: str
+    seed: int
+    fixed: Mapping[str, Any]
+    measured: Mapping[str, Any]
+
+    def __call__(self, settings: Mapping[str, Any], on_epoch: OnEpoch | None) -> float:
+        """See Objective."""
+        chosen: dict[str, Any] = {**self.fixed, **settings}
+        fitted = fit(self.model.name, self.split, seed=self.seed, on_epoch=on_epoch, **chosen)
+        report = evaluate(fitted, self.split, seed=self.seed, **self.measured)
+        mean = report.metrics[self.metric].mean
+        if not np.isfinite(mean):
+            raise MatineeError(f"{self.metric} has no value on valid")
+        return -mean if _is_lower_better(self.metric) else mean
+
+    def with_early_stopping(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """See Objective: after a quarter of the epochs without improvement, unless `patience` is set or searched."""
+        config = self._config(settings)
+        if not isinstance(config, EpochsConfig) or {"patience", "monitor"} & {*settings, *self.fixed}:
+            return dict(settings)
+        if not self._is_monitored():
+            return dict(settings)
+        every = max(1, config.epochs // 20)
+        own = {"patience": max(2, config.epochs // 4), "validate_every": every, "monitor": self.metric}
+        return dict(settings) | {name: value for name, value in own.items() if value != getattr(config, name)}
+
+    def n_epochs(self, settings: Mapping[str, Any]) -> int:
+        """See Objective."""
+        config = self._config(settings)
+        return config.epochs if isinstance(config, EpochsConfig) else 0
+
+    def _config(self, settings: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the model's own config
+        chosen = {name: value for name, value in {**self.fixed, **settings}.items() if name not in OF_FIT}
+        try:
+            return create(self.model.name, **chosen).config
+        except MatineeError:  # settings that do not go together: the trial will say so
+            return None
+
+    def _is_monitored(self) -> bool:
+        """Whether early stopping can follow the metric of the search, which is then the same function."""
+        return not self.measured.get("rebuild_graph") and not self.measured.get("rerank")
+
+
+def tune(  # noqa: PLR0913 - one for each choice of a search
+    model: str,
+    split: Split,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    metric: str | None = None,
+    seed: int = 42,
+    fields: Sequence[str] = (),
+    folder: str | Path | None = None,
+    jobs: int = 1,
+    evaluation: EvaluationConfig | Mapping[str, object] | None = None,
+    on_trial: OnTrial = lambda trial, trials: None,
+    on_epoch: OnEpoch | None = None,
+    **settings: Any,  # noqa: ANN401 - what `fit` takes
+) -> TuningResult:
+    """Choose a model's settings on the valid part of a split. Events of test are removed before anything else.
+
+    trials, seconds: the budget, 20 trials by default; metric: `ndcg@10`, or `rmse` for a model that makes no lists;
+    fields: those to search, by default all whose config declares a range, `l2` or with a range of its own
+    `l2=1:1000:log`; folder: keeps the trials, so that the same call goes on; jobs: trials side by side, in processes,
+    with the same result; evaluation: how valid is measured; settings: fixed ones, and values, items and graph as `fit`
+    takes them.
+    Raises MatineeError for an unknown model or field, no budget, a split without valid, the folder of another search,
+    and if all trials fail.
+    """
+    kind = model_class(model)
+    own = {name: value for name, value in settings.items() if name not in OF_FIT}
+    create(model, **own)  # unknown settings are named before anything is read
+    budget = Budget(20 if trials is None and seconds is None else trials, seconds)
+    metric = metric or ("ndcg@10" if kind.makes_lists else "rmse")
+    measured = _measured(kind, metric, evaluation)
+    ranges = ranges_of(kind.Config, model, fields, own)
+    visible = without_test(split)
+    objective = FitOnValid(kind, visible, metric, seed, settings, measured)
+    about = {
+        "model": model,
+        "metric": metric,
+        "seed": seed,
+        "data": visible.data.fingerprint,
+        "split": visible.config.model_dump(mode="json"),
+        "settings": {name: _plain(value) for name, value in settings.items()},
+        "evaluation": {name: _plain(value) for name, value in measured.items()},
+        "ranges": {name: asdict(each) for name, each in ranges.items()},
+    }
+    kept = None if folder is None else StudyFolder(Path(folder).expanduser(), about)
+    found = search(objective, ranges, budget, seed=seed, folder=kept, jobs=jobs, on_trial=on_trial, on_epoch=on_epoch)
+    best = best_of(found)
+    sign = -1.0 if _is_lower_better(metric) else 1.0
+    assert best.value is not None
+    defaults = found[0].value if found[0].number == 0 else None
+    return TuningResult(
+        model,
+        metric,
+        settings | best.settings,
+        sign * best.value,
+        None if defaults is None else sign * defaults,
+        tuple(ranges),
+        found,
+        found.index(best),
+        max(each.ended for each in found),
+    )
+
+
+def tune_experiment(  # noqa: PLR0913 - the choices of a search
+    experiment: Experiment,
+    split: Split,
+    budget: Budget,
+    *,
+    metric: str | None = None,
+    fields: Sequence[str] = (),
+    folder: Path | None = None,
+    jobs: int = 1,
+    hooks: tuple[OnTrial, OnEpoch | None] = (lambda trial, trials: None, None),
+) -> TuningResult:
+    """`tune` for an experiment on its prepared data: with its model, settings, values, items and evaluation."""
+    if experiment.model is None:
+        raise MatineeError("no model given; for example `matinee tune ials`")
+    on_trial, on_epoch = hooks
+    return tune(
+        experiment.model,
+        split,
+        trials=budget.trials,
+        seconds=budget.seconds,
+        metric=metric,
+        seed=experiment.split.seed,
+        fields=fields,
+        folder=folder,
+        jobs=jobs,
+        evaluation=experiment.evaluation,
+        on_trial=on_trial,
+        on_epoch=on_epoch,
+        **experiment.settings | fit_options(experiment),
+    )
+
+
+def fit_options(experiment: Experiment) -> dict[str, Any]:
+    """What an experiment says of a fit beside the model's settings, as `fit` takes it; what is default is left out."""
+    assert experiment.model is not None
+    graph = experiment.graph if model_class(experiment.model).reads_graph else None
+    found = {"values": values_of(experiment), "graph": graph, "items": features_of(experiment)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def fit_auto(
+    model: str,
+    split: Split,
+    *,
+    seed: int = 42,
+    trials: int = SHORT,
+    **settings: Any,  # noqa: ANN401 - what `fit` takes
+) -> tuple[Artefact, TuningResult]:
+    """Fit with the settings of a short search: the defaults and a few others that differ in what decides most.
+
+    settings: as `tune`; what is given is kept. The search costs about `trials` fits.
+    """
+    kind = model_class(model)
+    on_epoch = settings.pop("on_epoch", None)
+    fixed = {name for name in settings if name not in OF_FIT}
+    found = tune(
+        model, split, trials=trials, seed=seed, fields=first_fields(kind.Config, fixed), on_epoch=on_epoch, **settings
+    )
+    return fit(model, split, seed=seed, on_epoch=on_epoch, **found.settings), found
+
+
+def without_test(split: Split) -> Split:
+    """The split as a search sees it: the events of test are not in it, nor those that no part uses.
+
+    Users and items keep their rows. Raises MatineeError if there is no valid part to choose on.
+    """
+    kept = ~np.isin(split.labels, [TEST, TEST_INPUTS, UNUSED])
+    data = replace(split.data, events=split.data.events.take(kept))
+    visible = Split(data, split.config, split.labels[kept])
+    if not len(visible.targets("valid")):
+        raise MatineeError(
+            f"split {split.config.split} of {split.data.name} has no valid part to choose settings on; "
+            "give one, such as --ratios 0.8,0.1,0.1"
+        )
+    return visible
+
+
+def _measured(
+    kind: type[Recommender[Any]], metric: str, evaluation: EvaluationConfig | Mapping[str, object] | None
+) -> dict[str, Any]:
+    """The evaluation on valid, as `evaluate` takes it. Raises UsageError for a metric that no search can follow."""
+    try:
+        base, k = parse_metric(metric)
+    except MatineeError as error:
+        raise UsageError(str(error)) from None
+    if base in OF_ALL_LISTS | BESIDE_LISTS:
+        raise UsageError(f"{metric} does not measure how well a model finds targets; tune for one such as ndcg@10")
+    if k is None and not kind.predicts_values:
+        raise UsageError(f"{metric} is of predicted values, and {kind.name} only ranks; tune for one such as ndcg@10")
+    given = (
+        evaluation
+        if isinstance(evaluation, EvaluationConfig)
+        else configure(EvaluationConfig, evaluation or {}, "evaluation")
+    )
+    return given.model_dump(exclude={"k"}) | {
+        "k": (k or 10,),
+        "on": "valid",
+        "refit": "train",
+        "samples": 100,  # intervals are not read
+        "explanations": False,
+    }
+
+
+def _is_lower_better(metric: str) -> bool:
+    return parse_metric(metric)[0] in LOWER_IS_BETTER
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - any JSON value
+    """A value as JSON holds it; the name of its class where it cannot."""
+    if isinstance(value, Config):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else type(value).__name__
