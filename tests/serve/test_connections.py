@@ -120,11 +120,63 @@ def test_after_an_answer_the_next_header_has_its_own_time(start: Start) -> None:
 
 @pytest.mark.parametrize(
     "request_",
-    [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 70_000, b"\r\n" * 40_000],
+    [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n", b"\r\n" * 40_000],
 )
 def test_what_is_no_request_is_refused(start: Start, request_: bytes) -> None:
     answer = ask(start(), request_)
     assert answer == b"" or b" 400 " in answer or b" 408 " in answer
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+        b"Content-Length: 4\r\nContent-Length: 5",
+        b"Content-Length: +4",
+        b"Transfer-Encoding: xchunked",
+        b"Transfer-Encoding: chunked, identity",
+        b"Host : localhost",
+        b" folded: yes",
+        b"X: a\0b",
+        b"X: a\nY: b",
+        b"X: a\rY: b",
+    ],
+)
+def test_what_two_servers_could_read_differently_is_refused(start: Start, header: bytes) -> None:
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\n" + header + b"\r\n\r\n0\r\n\r\n"
+    assert b" 400 " in ask(start(), request).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "large", [b"GET /" + b"a" * 70_000, GET[:-2] + b"X: " + b"y" * 70_000, GET[:-2] + b"X: y\r\n" * 12_000]
+)
+def test_headers_that_are_too_large_are_refused_before_they_end(start: Start, large: bytes) -> None:
+    assert b" 431 " in ask(start(), large)
+
+
+def test_headers_behind_a_request_that_takes_long_are_bounded_too(start: Start) -> None:
+    with socket.create_connection(start()) as client:
+        client.sendall(GET.replace(b"/ ", b"/slow ") + b"GET /" + b"a" * 70_000)
+        assert b" 431 " in read(client)
+
+
+def test_pipelined_requests_are_answered_in_their_order(start: Start) -> None:
+    with socket.create_connection(start()) as client:
+        client.sendall(GET.replace(b"/ ", b"/slow ") + 3 * GET)
+        found = b""
+        for _ in range(4):
+            found += read(client)
+    assert found.count(b" 200 OK") == 4
+
+
+def test_too_many_pipelined_requests_are_refused(start: Start) -> None:
+    with socket.create_connection(start()) as client:
+        client.sendall(1000 * GET)
+        answer = read(client)
+        while part := read(client, 1):
+            answer += part
+    assert b" 400 " in answer
+    assert answer.count(b" 200 OK") <= connections.MOST_PIPELINED + 1
 
 
 def test_an_answer_that_is_not_read_is_cut(start: Start) -> None:

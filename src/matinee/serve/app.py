@@ -103,9 +103,9 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.resources = PageResources.of(site)
     app.state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, app))
     app.state.live.follow()
-    app.include_router(pages.router, dependencies=[Depends(require_token)])
-    app.include_router(api.router)
+    app.include_router(api.router)  # before the pages: a router is searched from its first route on
     app.include_router(operate.router)
+    app.include_router(pages.router, dependencies=[Depends(require_token)])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     describe(app)
     add_error_handlers(app)

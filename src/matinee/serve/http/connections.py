@@ -1,7 +1,8 @@
 """Limits of connections: how many there are, from one address too, and how long one may wait for its request.
 
 uvicorn has a limit of requests and a time for idle connections, but none for a request that arrives slowly or never,
-nor for an answer that is not read. `GuardedProtocol` adds them to its protocol.
+nor for an answer that is not read; nor, with httptools, of the size of headers. `GuardedProtocol` adds them to its
+protocol.
 """
 
 import asyncio
@@ -9,10 +10,14 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10
 """For the headers of a request, from the first byte on a connection in use, from its opening on a new one."""
+MOST_HEADER_BYTES = 64 * 1024
+"""Of the first line and the headers of a request."""
+MOST_PIPELINED = 16
+"""Requests of one connection that wait for the answer to the one before."""
 READ_SECONDS = 30
 """For a client to read more of an answer; then the connection is cut."""
 REFUSAL_SECONDS, MOST_REFUSALS = 1, 200
@@ -21,6 +26,7 @@ REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 22\r\n\r\ntoo many connections.\n"
 )
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -52,7 +58,7 @@ class ConnectionGate:
         return True
 
 
-class GuardedProtocol(H11Protocol):
+class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 with the limits of a gate, which `guarded_by` gives to a class of its own."""
 
     gate: ClassVar[ConnectionGate]
@@ -61,6 +67,7 @@ class GuardedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._address = ""
         self._is_counted = self._is_refused = False
+        self._header_bytes: int | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
@@ -103,14 +110,31 @@ class GuardedProtocol(H11Protocol):
             self._end_with(REFUSAL)
             return
         super().data_received(data)
+        if self._header_bytes is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > MOST_HEADER_BYTES:
+                self._end_with(TOO_LARGE)
+                return
         if self._is_busy():
             self._stop_waiting()
             self.gate.idle.pop(self, None)
         elif self._waiting is None and not self.transport.is_closing():
             self._waiting = self.loop.call_later(HEADER_SECONDS, self._give_up)
 
+    def on_message_begin(self) -> None:
+        """See HttpToolsProtocol: the first byte of a request."""
+        super().on_message_begin()
+        self._header_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        """See HttpToolsProtocol. Raises ValueError, which it answers with a 400, for too many requests at once."""
+        self._header_bytes = None
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise ValueError("too many pipelined requests")
+        super().on_headers_complete()
+
     def on_response_complete(self) -> None:
-        """See H11Protocol."""
+        """See HttpToolsProtocol."""
         super().on_response_complete()
         if not self._is_busy() and not self.transport.is_closing():
             self.gate.idle[self] = None
@@ -128,7 +152,7 @@ class GuardedProtocol(H11Protocol):
             self._unread = None
 
     def timeout_keep_alive_handler(self) -> None:
-        """See H11Protocol; the rest of an answer that is not read is dropped."""
+        """See HttpToolsProtocol; the rest of an answer that is not read is dropped."""
         super().timeout_keep_alive_handler()
         self.loop.call_later(READ_SECONDS, self.cut)
 

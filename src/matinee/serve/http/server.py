@@ -79,6 +79,7 @@ def server_of(app: ASGIApp, settings: ServerSettings, on_ready: Callable[[], Non
     unlimited = frozenset({"127.0.0.1", "::1", *settings.proxies})
     config = uvicorn.Config(
         app,
+        ws="none",
         http=guarded_by(ConnectionGate(max(1, most), settings.max_per_address, unlimited)),
         log_level="error",
         access_log=False,
