@@ -252,6 +252,8 @@ evaluate ease --liked-from much
 evaluate ease --relevant-from nan
 evaluate ease --set l2=5 --data log.csv --fold 3
 evaluate ./ease --set l2=5
+evaluate ./ease --auto
+evaluate ease --auto --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0
 evaluate ./ease --refit train+valid
 tune
 tune eese

@@ -320,11 +320,21 @@ def test_trials_of_a_model_by_epochs_stop_early_and_the_defaults_stay_as_they_ar
     assert all(each.settings["patience"] == 10 and each.curve for each in found.trials[1:])
 
 
-def test_a_short_search_is_not_worse_than_the_defaults(split: Split) -> None:
-    fitted, found = tuning.fit_auto("ease", split)
-    assert len(found.trials) == tuning.SHORT
-    assert found.fields == ("l2",)
-    assert mt.evaluate(fitted, split, on="valid").metrics["ndcg@10"].mean == found.value >= found.defaults  # type: ignore[operator]
+def test_a_short_search_is_not_worse_than_the_defaults_and_the_artefact_says_what_it_was(split: Split) -> None:
+    fitted = mt.fit_auto("ease", split)
+    about = fitted.manifest["tuning"]
+    assert (about["trials"], about["searched"]) == (tuning.SHORT, ["l2"])
+    assert mt.evaluate(fitted, split, on="valid").metrics["ndcg@10"].mean == about["valid"] >= about["defaults"]
+    assert mt.fit_auto("ease", split, l2=7).model.config.l2 == 7
+
+
+def test_a_short_search_for_all_data_gives_epochs_in_place_of_early_stopping(split: Split) -> None:
+    best = Trial(1, {}, {"l2": 0.1, "patience": 3, "validate_every": 2}, "done", 0.5, ((2, 0.4), (4, 0.5), (6, 0.5)))
+    found = tuning.TuningResult("bpr", "ndcg@10", {}, 0.5, 0.4, ("l2",), (best,), 0, 1.0)
+    assert found.without_valid() == {"l2": 0.1, "epochs": 4}
+    fitted = mt.fit_auto("ease", split.data)
+    assert fitted.manifest["split"] is None
+    assert fitted.manifest["data"]["events"] == len(split.data.events)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split
+    from matinee.dataset import Dataset
     from matinee.evaluation.report import Report
     from matinee.store.artefact import Artefact
 
@@ -262,8 +263,13 @@ def refuse_settings(chosen: Chosen, path: str) -> None:
             raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")
 
 
-def measure(experiment: Experiment, entries: Sequence[Entry], hooks: tuple[OnStep, OnEpoch]) -> list["Report"]:
-    """One report per entry, on the same split; k-fold runs every fold and pools users over folds."""
+def measure(
+    experiment: Experiment, entries: Sequence[Entry], hooks: tuple[OnStep, OnEpoch], *, auto: bool = False
+) -> list["Report"]:
+    """One report per entry, on the same split; k-fold runs every fold and pools users over folds.
+
+    auto: settings come from a short search on the valid part of each split.
+    """
     import numpy as np
 
     from matinee import workflow
@@ -282,12 +288,26 @@ def measure(experiment: Experiment, entries: Sequence[Entry], hooks: tuple[OnSte
                 k, settings = own.evaluation.k, own.evaluation.model_dump(exclude={"k"})
                 reports.append(workflow.evaluate(entry.fitted, split, k, seed=one.split.seed, **settings))
             else:
+                if auto:
+                    own = searched(own, split, on_step)
                 trained, report = workflow.run(own, split, on_step, on_epoch)
                 for note in trained.manifest.get("notes", ()):
                     warn(note)
                 reports.append(report)
     rng = np.random.default_rng
     return [each[0] if len(each) == 1 else pooled(each, rng(experiment.split.seed)) for each in measured]
+
+
+def searched(experiment: Experiment, on: "Split | Dataset", on_step: OnStep) -> Experiment:
+    """The experiment with the settings of a short search, which a note names."""
+    from matinee import workflow
+
+    on_step(f"choosing settings of {experiment.model}")
+    chosen, found = workflow.short_search(
+        experiment, on, lambda trial, trials: on_step(f"choosing settings of {experiment.model}: {len(trials)} tried")
+    )
+    warn(f"--auto: {found}")
+    return chosen
 
 
 def _notes(split: "Split") -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from matinee.cli.entries import Chosen, Entry, folds, measure, named, resolve
+from matinee.cli.entries import Chosen, Entry, folds, measure, named, resolve, searched
 from matinee.cli.next_step import next_step
 from matinee.cli.options import (
     Json,
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from matinee.store.artefact import Artefact
 
 
+AUTO = typer.Option(False, "--auto", help="Choose settings on valid first, by a short search of some nine fits.")
+
+
 @experiment_options("columns", "items", "filters", "split")
 def train(
     experiment: Experiment,
@@ -31,6 +34,7 @@ def train(
     model: str | None = typer.Argument(None, help="A model of the registry, such as ease.", show_default=False),
     out: Path | None = typer.Option(None, "--out", help="Folder of the artefact. Default: artefacts/MODEL."),
     resume: bool = typer.Option(False, "--resume", help="Continue an interrupted run; keep a finished one."),
+    auto: bool = AUTO,
     json: bool = Json,
 ) -> None:
     """Fit a model on a log, or with --split on its training part, and save it as an artefact."""
@@ -53,6 +57,8 @@ def train(
         is_split = any(field.startswith("split.") and field != "split.seed" for field in chosen)
         split = workflow.prepare(experiment, on_step) if is_split else None
         data = split.data if split is not None else workflow.read(experiment, on_step)
+        if auto:
+            experiment = searched(experiment, split or data, on_step)
         about: dict[str, Any] = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
         done = _finished(path, about, data.fingerprint) if resume else None
         if done is None:
@@ -92,18 +98,21 @@ def evaluate(
     explanations: bool = typer.Option(
         False, "--explanations", help="Test the reasons of the lists: whether items fall without what explains them."
     ),
+    auto: bool = AUTO,
     json: bool = Json,
 ) -> None:
     """Fit a model on the training part of a split and evaluate it, or evaluate an artefact."""
     from matinee.report.files import require_figure
 
     fitted, experiment = resolve(model, experiment, chosen)
+    if auto and fitted is not None:
+        raise UsageError(f"--auto has no effect on {model}, which is fitted already; leave it out")
     if explanations:
         experiment = _with_explanations(experiment)
     require_figure(figure)
     _require_predictions(experiment, figure)
     with progress() as (on_step, on_epoch):
-        report = measure(experiment, [Entry(str(model), experiment, fitted)], (on_step, on_epoch))[0]
+        report = measure(experiment, [Entry(str(model), experiment, fitted)], (on_step, on_epoch), auto=auto)[0]
     if figure is not None:
         from matinee.report.calibration_plot import draw_calibration
 

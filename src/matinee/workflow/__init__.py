@@ -14,7 +14,7 @@ from matinee.workflow.movie_lists import (
     similar,
     similar_all,
 )
-from matinee.workflow.tuning import TuningResult, fit_auto, tune, tune_experiment
+from matinee.workflow.tuning import TuningResult, fit_auto, short_search, tune, tune_experiment
 
 __all__ = [
     "Change",
@@ -41,6 +41,7 @@ __all__ = [
     "recommend",
     "recommend_all",
     "run",
+    "short_search",
     "similar",
     "similar_all",
     "split",

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from matinee.config import Config, EvaluationConfig, Experiment, configure
+from matinee.config import Config, EvaluationConfig, Experiment, SplitConfig, configure
 from matinee.data.labels import TEST, TEST_INPUTS, UNUSED
 from matinee.data.splits import Split
+from matinee.data.splits import split as cut
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.models import create, model_class
@@ -28,6 +30,8 @@ OF_FIT = frozenset({"values", "items", "content", "graph"})
 """What `fit` takes beside a model's settings."""
 SHORT = 9
 """Trials of a short search, the defaults among them."""
+EARLY_STOPPING = frozenset({"patience", "validate_every", "monitor"})
+"""What stops training on valid."""
 BESIDE_LISTS = {"novelty", "diversity"}
 """Metrics that no search can follow, since they do not measure targets; OF_ALL_LISTS too."""
 
@@ -54,6 +58,25 @@ class TuningResult:
         """Ready for JSON; a table of items or triples is named by its kind."""
         plain = {name: _plain(value) for name, value in self.settings.items()}
         return asdict(replace(self, settings={})) | {"settings": plain}
+
+    def summary(self) -> dict[str, Any]:
+        """What an artefact keeps of the search. Ready for JSON."""
+        return {
+            "metric": self.metric,
+            "valid": self.value,
+            "defaults": self.defaults,
+            "trials": len(self.trials),
+            "searched": list(self.fields),
+            "seconds": self.elapsed,
+        }
+
+    def without_valid(self) -> dict[str, Any]:
+        """The settings searched, for a fit without a valid part: the number of epochs in place of early stopping."""
+        best = self.trials[self.best]
+        kept = {name: value for name, value in best.settings.items() if name not in EARLY_STOPPING}
+        if len(kept) == len(best.settings) or not best.curve:
+            return dict(best.settings)
+        return kept | {"epochs": max(best.curve, key=lambda each: each[1])[0]}
 
     def __str__(self) -> str:
         words = (
@@ -218,25 +241,44 @@ def fit_options(experiment: Experiment) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def short_search(
+    experiment: Experiment, on: Split | Dataset, on_trial: OnTrial = lambda trial, trials: None
+) -> tuple[Experiment, TuningResult]:
+    """An experiment with the settings of a short search, of what decides most, on valid; and what was found.
+
+    It costs `SHORT` fits or less. on: where there is no split, valid is a part of the data that a split by the
+    experiment's seed draws; settings that stop training on valid are then replaced by the number of epochs. Settings
+    that the experiment has stay.
+    """
+    if experiment.model is None:
+        raise MatineeError("no model given; for example `matinee train ials --auto`")
+    split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=experiment.split.seed))
+    fields = first_fields(model_class(experiment.model).Config, experiment.settings)
+    found = tune_experiment(experiment, split, Budget(SHORT), fields=fields, hooks=(on_trial, None))
+    chosen = found.trials[found.best].settings if isinstance(on, Split) else found.without_valid()
+    return experiment.model_copy(update={"settings": experiment.settings | chosen}), found
+
+
 def fit_auto(
     model: str,
-    split: Split,
+    on: Split | Dataset,
     *,
     seed: int = 42,
-    trials: int = SHORT,
     **settings: Any,  # noqa: ANN401 - what `fit` takes
-) -> tuple[Artefact, TuningResult]:
-    """Fit with the settings of a short search: the defaults and a few others that differ in what decides most.
+) -> Artefact:
+    """Fit with the settings of a short search, which the artefact's manifest names under `tuning`.
 
-    settings: as `tune`; what is given is kept. The search costs about `trials` fits.
+    on: a split, on whose valid part they are chosen, or a data set, which is then fitted as a whole; settings: as `fit`
+    takes them; what is set is not searched.
     """
-    kind = model_class(model)
-    on_epoch = settings.pop("on_epoch", None)
-    fixed = {name for name in settings if name not in OF_FIT}
+    own = {name: value for name, value in settings.items() if name not in OF_FIT}
+    split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=seed))
+    options = {name: value for name, value in settings.items() if name in OF_FIT}
     found = tune(
-        model, split, trials=trials, seed=seed, fields=first_fields(kind.Config, fixed), on_epoch=on_epoch, **settings
+        model, split, trials=SHORT, seed=seed, fields=first_fields(model_class(model).Config, own), **own | options
     )
-    return fit(model, split, seed=seed, on_epoch=on_epoch, **found.settings), found
+    chosen = found.trials[found.best].settings if isinstance(on, Split) else found.without_valid()
+    return fit(model, on, seed=seed, **settings | chosen).with_manifest({"tuning": found.summary()})
 
 
 def without_test(split: Split) -> Split:
