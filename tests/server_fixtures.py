@@ -25,6 +25,7 @@ SUITES = (
     "store/test_every_database.py",
     "store/test_api_keys.py",
     "store/test_sql_stream.py",
+    "store/test_experiment_log.py",
     "serve/test_sql.py",
     "serve/test_api.py",
     "serve/test_api_keys.py",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from matinee.errors import UsageError
-from matinee.evaluation.sequential import LEAST_VISITORS, ArmSample, compare, compare_wins
+from matinee.experiments.sequential import LEAST_VISITORS, ArmSample, compare, compare_wins
 from matinee.ranking.interleave import team_draft
 
 

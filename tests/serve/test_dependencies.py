@@ -5,7 +5,8 @@ from starlette.testclient import TestClient
 
 from matinee.serve.pages.context import get_visitor
 from matinee.serve.pages.dependencies import get_served_model
-from matinee.serve.site import Site, VisitorState
+from matinee.serve.site import Site
+from matinee.serve.visitor_state import VisitorState
 from matinee.store.protocols import LiveEvent
 from site_fixtures import NOW
 

@@ -12,8 +12,7 @@ import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say, table, warn
-from matinee.cli.server_options import Database, SecurityLog
-from matinee.errors import MatineeError
+from matinee.cli.server_options import Database, SecurityLog, require_database
 
 if TYPE_CHECKING:
     from matinee.serve.accounts.api_keys import ApiKeys
@@ -86,12 +85,10 @@ def _keys(db: str, *, must_exist: bool = False) -> "Iterator[ApiKeys]":
     """The keys in a database, which is made if it may be. Raises MatineeError if it cannot be opened."""
     from matinee.serve.accounts.api_keys import ApiKeys
     from matinee.store.api_keys import SqlApiKeys
-    from matinee.store.backup import database_file
     from matinee.store.database import SqlDatabase
 
-    is_file = "://" not in db or db.startswith("sqlite")
-    if must_exist and is_file and not (path := database_file(db)).is_file():
-        raise MatineeError(f"there is no database at {path}; --db names that of the site")
+    if must_exist:
+        require_database(db)
     database = SqlDatabase(db)
     try:
         yield ApiKeys(SqlApiKeys(database), time.time)

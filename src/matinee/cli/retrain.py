@@ -9,14 +9,12 @@ import typer
 
 from matinee.cli.options import Json
 from matinee.cli.output import print_json, say, warn
-from matinee.cli.server_options import Database
+from matinee.cli.server_options import Database, require_database, seconds_of
 from matinee.cli.versions import Folder, Keep, say_removed
-from matinee.errors import MatineeError, UsageError
+from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
     from matinee.workflow.retraining import Retrained, Verdict
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def retrain(
@@ -33,9 +31,9 @@ def retrain(
     from matinee.store.versions import Registry
     from matinee.workflow.retraining import retrain as learn
 
-    seconds = _seconds(every) if every else 0
+    seconds = seconds_of(every, "--every") if every else 0
     versions = Registry(registry)
-    _require_database(db)
+    require_database(db)
     database = SqlDatabase(db)
     try:
         while True:
@@ -50,21 +48,6 @@ def retrain(
             time.sleep(seconds)
     finally:
         database.close()
-
-
-def _seconds(text: str) -> int:
-    """`30m` -> 1800. Raises UsageError for anything else."""
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdecimal() and int(number) and unit in UNITS):
-        raise UsageError(f"--every {text!r} is no time; for example 30m, 1h or 1d")
-    return int(number) * UNITS[unit]
-
-
-def _require_database(db: str) -> None:
-    from matinee.store.backup import database_file
-
-    if ("://" not in db or db.startswith("sqlite")) and not (path := database_file(db)).is_file():
-        raise MatineeError(f"there is no database at {path}; --db names that of the site")
 
 
 def _report(found: "Retrained", json: bool) -> None:

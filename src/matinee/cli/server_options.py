@@ -9,12 +9,14 @@ from typing import Any
 import typer
 
 from matinee.cli.options import wrong_usage
+from matinee.errors import MatineeError, UsageError
 
 Port = typer.Option(8000, "--port", min=1, max=65535, help="The port to listen on.")
 Database = typer.Option("sqlite:///matinee.sqlite3", "--db", metavar="URL", help="Database of the site.")
 SecurityLog = typer.Option(
     None, "--security-log", metavar="FILE", help="A line of JSON for each log-in, failure, change, deletion and key."
 )
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 PANEL = "Server"
 PROXIES = "127.0.0.1,::1"
 """Whose headers count, unless the option or the environment's FORWARDED_ALLOW_IPS says otherwise."""
@@ -89,6 +91,18 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
             metavar="A,B,...",
         ),
     ),
+    "split": (
+        str,
+        _option("", "--split", "Which share of visitors gets the lists of which model.", metavar="A=0.5,B=0.5"),
+    ),
+    "interleave": (str, _option("", "--interleave", "Two models whose picks take turns in a list.", metavar="A,B")),
+    "experiment": (
+        str,
+        _option(
+            "", "--experiment", "Name of what --split or --interleave begins; with a new one visitors are drawn again.",
+            metavar="NAME",
+        ),
+    ),
     "access_log": (Path | None, _option(None, "--access-log", "A line of JSON for each request.", metavar="FILE")),
     "security_log": (Path | None, SecurityLog),
 }  # fmt: skip
@@ -121,6 +135,7 @@ _RECEIVED = ("settings", "options")
 
 def _read(values: dict[str, Any]) -> tuple[Any, Any]:
     """The settings and options, with the logs open. Raises UsageError for wrong ones."""
+    from matinee.experiments.plan import read_plan
     from matinee.serve.http.server import ServerSettings
     from matinee.serve.logs import open_log
     from matinee.serve.options import SiteOptions
@@ -145,7 +160,24 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             pictures=values["pictures"],
             durability=values["durability"],
             metrics_from=values["metrics_from"],
+            experiment=read_plan(values["split"], values["interleave"], values["experiment"]),
         )
     open_log("access", values["access_log"])
     open_log("security", values["security_log"])
     return settings, options
+
+
+def seconds_of(text: str, option: str) -> int:
+    """`30m` -> 1800. Raises UsageError for anything else."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isascii() and number.isdecimal() and int(number) and unit in UNITS):
+        raise UsageError(f"{option} {text!r} is no time; for example 30m, 1h or 1d")
+    return int(number) * UNITS[unit]
+
+
+def require_database(db: str) -> None:
+    """Raises MatineeError if a database in a file is missing: who reads from it must not make it."""
+    from matinee.store.backup import database_file
+
+    if ("://" not in db or db.startswith("sqlite")) and not (path := database_file(db)).is_file():
+        raise MatineeError(f"there is no database at {path}; --db names that of the site")

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from matinee.histories import Instant
 from matinee.recommender import Engine, Recommendation
-from matinee.store.protocols import ImpressionLog, ListImpression, LiveEvent
+from matinee.serve.experiments import MadeList
+from matinee.store.protocols import BOTH, ImpressionLog, ListImpression, LiveEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ class ImpressionRecorder:
         if self._user_id is not None and items:
             version, item_ids = self._engine.version(model), tuple(item.item_id for item in items)
             self._lists.append(ListImpression(list_id, self._user_id, name, model, version, self._at, item_ids))
+        return list_id
+
+    def add_made(self, name: str, made: MadeList) -> str:
+        """Record a list that may be part of an experiment. As `add`."""
+        list_id = self.add(name, made.model, made.items)
+        if made.exposure is not None and self._user_id is not None and made.items:
+            version = BOTH.join(map(self._engine.version, made.models))
+            where = made.exposure
+            self._lists[-1] = replace(self._lists[-1], version=version, experiment=where.experiment, arm=where.arm)
         return list_id
 
     def write(self) -> None:

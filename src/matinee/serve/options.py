@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matinee.errors import UsageError
+from matinee.experiments.plan import Plan
 from matinee.nouns import Noun
 from matinee.serve.http.addresses import Network, read_networks
 from matinee.serve.http.cors import read_origins
@@ -28,6 +29,7 @@ class SiteOptions:
     pictures: the folder of the files that a column of pictures names;
     registry: the folder of the versions that the site serves and follows, in place of artefacts;
     metrics_from: addresses and networks, with commas, that see `/metrics` without an API key;
+    experiment: which visitors get the lists of which model;
     ticks: seconds of a clock that is never set back, for limits.
     """
 
@@ -41,6 +43,7 @@ class SiteOptions:
     pictures: Path | None = None
     registry: Path | None = None
     metrics_from: str = ""
+    experiment: Plan | None = None
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

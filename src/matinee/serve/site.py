@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.errors import MatineeError
@@ -18,6 +17,7 @@ from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.art.covers import Covers
+from matinee.serve.experiments import MadeList, Make, default_for, make_list
 from matinee.serve.http.rates import RequestRates
 from matinee.serve.impressions import ImpressionRecorder, ListPosition
 from matinee.serve.item_facts import ItemFacts, facts_of, facts_of_row
@@ -27,6 +27,7 @@ from matinee.serve.options import SiteOptions
 from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
+from matinee.serve.visitor_state import VisitorState
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
 from matinee.store.protocols import AccountBook, EventConflict, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
@@ -39,33 +40,6 @@ MAX_QUERY = 100
 """Characters of a search that are used."""
 DOUBLE_SECONDS = 5
 """The same event with the same item within so many seconds is a double click."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VisitorState:
-    """What a visitor did.
-
-    history: B = 1, without items that came after training; watched: the last event by item row, newest first;
-    dismissed: [D] item rows.
-    """
-
-    user_id: str | None
-    history: Histories
-    watched: dict[int, LiveEvent]
-    dismissed: IntArray
-
-    @property
-    def unlisted(self) -> IntArray:
-        """Item rows that are in no list beside those of the history: dismissed, or watched and new since training."""
-        new = self.watched.keys() - set(self.history.items.tolist())
-        if not new:
-            return self.dismissed
-        return np.union1d(self.dismissed, np.array(list(new), dtype=np.int32)).astype(np.int32)
-
-    @property
-    def excluded(self) -> set[int]:
-        """Item rows that are not recommended."""
-        return {*self.watched, *self.dismissed.tolist()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +75,8 @@ class Site:
 
     def __post_init__(self) -> None:
         self.engine.on_stage = self.metrics.count_stage
+        if self.options.experiment is not None:
+            self.options.experiment.require_served(self.engine.models)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -167,6 +143,17 @@ class Site:
         listed = self.engine.now.listed
         return len(self.engine.items) if listed is None else int(listed.sum())
 
+    def default_for(self, user_id: str | None) -> str:
+        """The model of a visitor's lists for which none is named: that of their arm, if there is an experiment."""
+        return default_for(self.options.experiment, user_id, self.engine.default)
+
+    def list_for(self, visitor: VisitorState, k: int, model: str | None, make: Make) -> MadeList:
+        """A visitor's list by a model, or if none is named by that of their arm. make: the list of a model."""
+        if model:
+            items = make(model)
+            return MadeList(items, items[0].model if items else model)
+        return make_list(self.options.experiment, visitor, k, self.engine.default, make)
+
     def for_you(
         self, visitor: VisitorState, k: int, model: str | None, rerank: Rerank | None = None
     ) -> list[Recommendation]:
@@ -208,7 +195,8 @@ class Site:
         item_id = self.engine.items.id(item_row)
         if seen is None or seen.user_id != user_id or item_id not in seen.item_ids:
             return None
-        return ListPosition(list_id, seen.item_ids.index(item_id) + 1, seen.model, seen.version)
+        position = seen.item_ids.index(item_id) + 1
+        return ListPosition(list_id, position, *seen.maker_of(position))
 
     def impression_recorder(self, user_id: str | None) -> ImpressionRecorder:
         """Records the lists of one answer to this visitor."""

@@ -47,4 +47,6 @@ def _values(impression: ListImpression) -> dict[str, Any]:
         "version": impression.version,
         "at": impression.at,
         "items": list(impression.item_ids),
+        "experiment": impression.experiment,
+        "arm": impression.arm,
     }

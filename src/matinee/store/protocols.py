@@ -75,9 +75,18 @@ class EventConflict(MatineeError):
         self.event_id, self.position, self.names = event_id, position, tuple(names)
 
 
+BOTH = "+"
+"""Between the two models of an interleaved list."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListImpression:
-    """The impressions of one list shown to a user. name: the list on the page; version: of the model's artefact."""
+    """The impressions of one list shown to a user. name: the list on the page; version: of the model's artefact.
+
+    experiment: the name of the one that the list is part of, if any; arm: the model of the visitor's arm, or of an
+    interleaved list the letters of the models that picked its items (`abba...`). model and version of an interleaved
+    list are those of both models, joined by BOTH.
+    """
 
     list_id: str
     user_id: UserId
@@ -86,6 +95,16 @@ class ListImpression:
     version: str
     at: Instant
     item_ids: tuple[Id, ...]
+    experiment: str | None = None
+    arm: str | None = None
+
+    def maker_of(self, position: int) -> tuple[str, str]:
+        """The model that put an item at a position, from 1, and its version."""
+        models, versions = self.model.split(BOTH), self.version.split(BOTH)
+        if len(models) == 1 or not self.arm:
+            return self.model, self.version
+        side = "ab".index(self.arm[position - 1])
+        return models[side], versions[side]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -98,6 +98,10 @@ lists_table = Table(
     Column("version", Text(40), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("items", JSON, nullable=False),
+    Column("experiment", Text(100)),
+    Column("arm", Text(100)),
+    Index("lists_by_experiment", "experiment"),
+    Index("lists_by_time", "at"),
 )
 visitors_table = Table(
     "visitors",

@@ -1,6 +1,7 @@
 """Lists asked for in a body: of several users, or of a history that may hold unknown ids; and what comes next."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request
@@ -24,7 +25,9 @@ from matinee.serve.api.schemas import ItemId, ListOut, StrictIn, UserIdIn, UserL
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
-from matinee.serve.site import MAX_K, Site, VisitorState
+from matinee.serve.site import MAX_K, Site
+from matinee.serve.visitor_state import VisitorState
+from matinee.store.protocols import BOTH
 
 MAX_USERS = 100
 """Users in one request."""
@@ -101,25 +104,25 @@ def _list(request: Request, site: Site, asked: ListsIn, state: VisitorState, all
         novelty=asked.novelty,
         diversity=asked.diversity,
     )
-    found = site.engine.recommend_for(
+    recommend = partial(
+        site.engine.recommend_for,
         state.history,
         asked.k,
-        asked.model,
         rerank=rerank,
         dismissed=state.unlisted,
         allowed=allowed.mask,
         explain=asked.explain,
     )
-    name = found[0].model if found else asked.model or site.engine.default
+    made = site.list_for(state, asked.k, asked.model, lambda name: recommend(model=name))
     recorder = site.impression_recorder(state.user_id)
-    list_id = recorder.add("api", name, found)
+    list_id = recorder.add_made("api", made)
     recorder.write()
     texts = texts_for(request) if asked.explain else None
-    items = [recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)]
+    items = [recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(made.items, start=1)]
     return UserListOut(
         list_id=list_id,
-        model=name,
-        version=site.engine.version(name),
+        model=made.model,
+        version=BOTH.join(map(site.engine.version, made.models)),
         history_length=len(state.history.items),
         items=items,
     )

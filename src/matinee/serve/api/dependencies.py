@@ -17,7 +17,8 @@ from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.access import answer_of
 from matinee.serve.http.rates import WRONG_KEY_TOKENS
 from matinee.serve.logs import note
-from matinee.serve.site import MAX_K, Site, VisitorState
+from matinee.serve.site import MAX_K, Site
+from matinee.serve.visitor_state import VisitorState
 from matinee.store.api_keys import ApiKey, Scope
 from matinee.vocab import UNKNOWN, Id
 

@@ -1,5 +1,6 @@
 """Recommendations, similar items, explanations."""
 
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -18,8 +19,10 @@ from matinee.serve.api.schemas import (
     recommendation_out,
 )
 from matinee.serve.dependencies import CurrentSite
+from matinee.serve.experiments import MadeList
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
+from matinee.store.protocols import BOTH
 
 router = APIRouter(tags=["lists"])
 
@@ -43,22 +46,30 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     if new:
         passes = both(site.engine.allowed(asked, np.union1d(state.history.items, state.unlisted)), allowed.mask)
         found = site.engine.newest(state.history, k, model, allowed=passes)
+        made = MadeList(found, found[0].model if found else model or site.engine.default)
     else:
-        found = site.engine.recommend_for(
-            state.history, k, model, rerank=asked, dismissed=state.unlisted, allowed=allowed.mask, explain=explain
+        recommend = partial(
+            site.engine.recommend_for,
+            state.history,
+            k,
+            rerank=asked,
+            dismissed=state.unlisted,
+            allowed=allowed.mask,
+            explain=explain,
         )
+        made = site.list_for(state, k, model, lambda name: recommend(model=name))
+        found = made.items
     notes = list(allowed.notes)
-    if len(state.history.items) and found and found[0].model == POPULAR != (model or site.engine.default):
+    if len(state.history.items) and found and made.model == POPULAR != (model or site.engine.default):
         notes.append("the model knows nothing that this history likes: the list is by popularity")
     texts = texts_for(request) if explain else None
-    name = found[0].model if found else model or site.engine.default
     impressions = site.impression_recorder(state.user_id)
-    list_id = impressions.add("api", name, found)
+    list_id = impressions.add_made("api", made)
     impressions.write()
     answer = ListOut(
         list_id=list_id,
-        model=name,
-        version=site.engine.version(found[0].model if found else name),
+        model=made.model,
+        version=BOTH.join(map(site.engine.version, made.models)),
         history_length=len(state.history.items),
         items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
         notes=notes or None,
@@ -81,10 +92,11 @@ def counterfactual(
     site: CurrentSite, row: ItemRow, state: State, k: Length = 10, model: Model = None
 ) -> CounterfactualOut:
     """What would have to change for an item to leave the first k of a list, or to enter them; the history as there."""
+    model = model or site.default_for(state.user_id)
     found = site.engine.counterfactual(state.history, row, k, model, dismissed=state.dismissed)
     return CounterfactualOut(
         item_id=site.engine.items.id(row),
-        model=model or site.engine.default,
+        model=model,
         goal=found.goal,
         k=k,
         rank_before=found.rank_before,
@@ -99,12 +111,12 @@ def counterfactual(
 @router.get("/api/v1/items/{item_id:path}/why")
 def why(site: CurrentSite, row: ItemRow, state: State, model: Model = None) -> WhyOut:
     """What each event of a history adds to an item's score, the largest first; the history as for a list."""
-    history = state.history
+    history, model = state.history, model or site.default_for(state.user_id)
     found = site.engine.why(history, row, model)
     adds = found.contributions[:, 0]
     return WhyOut(
         item_id=site.engine.items.id(row),
-        model=model or site.engine.default,
+        model=model,
         method=found.method,
         score=float(found.scores[0, 0]),
         share=float(found.item_bias[0, 0]),

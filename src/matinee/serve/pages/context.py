@@ -13,7 +13,8 @@ from matinee.serve.impressions import ImpressionRecorder, new_list_id
 from matinee.serve.pages.cards import Cards
 from matinee.serve.pages.i18n import Texts, texts_for
 from matinee.serve.pages.resources import PageResources
-from matinee.serve.site import Site, VisitorState
+from matinee.serve.site import Site
+from matinee.serve.visitor_state import VisitorState
 
 
 class PageContext:

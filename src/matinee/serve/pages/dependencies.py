@@ -3,17 +3,21 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.errors import find_movie_row, require_served
 from matinee.serve.pages.rerank_form import RerankForm, read_rerank_form
 
 
-async def get_served_model(site: CurrentSite, model: str = "") -> str:
-    """The model that the address asks for, else the default. Raises PageError if it is not served."""
-    name = model or site.engine.default
-    require_served(name, site.engine.models)
-    return name
+async def get_served_model(request: Request, site: CurrentSite, model: str = "") -> str:
+    """The model that the address asks for, else the visitor's default. Raises PageError if it is not served."""
+    if model:
+        require_served(model, site.engine.models)
+        return model
+    if site.options.experiment is None:
+        return site.engine.default
+    return site.default_for(await run_in_threadpool(site.visitors.user_id, request))
 
 
 async def get_movie_row(site: CurrentSite, item_id: str) -> int:

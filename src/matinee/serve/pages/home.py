@@ -5,11 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from matinee.recommender import Recommendation
+from matinee.serve.experiments import MadeList
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.dependencies import AskedRerank, ServedModel
 from matinee.serve.pages.rendering import STRIP
+from matinee.serve.pages.rerank_form import RerankForm
 from matinee.serve.pages.resources import STARTER_PAGES, STARTERS
 from matinee.serve.pages.shelves import Shelf, ShelfBuilder
+from matinee.serve.visitor_state import VisitorState
 
 FOR_YOU, LONG, SHORT = 24, 12, 6
 """Movies in each list; divisible by the 2, 3, 4 or 6 columns of the grid."""
@@ -30,8 +33,9 @@ def home(
 ) -> Response:
     """For a new visitor, popular movies and an invitation to rate; with a history, the lists made from it."""
     watched = visitor.watched
-    items = page.site.for_you(visitor, FOR_YOU, model, rerank.asked) if watched else []
-    engine, is_plain = page.site.engine, not rerank.on
+    made = _for_you(page, visitor, rerank) if watched else MadeList([], model)
+    items, engine = made.items, page.site.engine
+    is_plain = not rerank.on and len(made.models) == 1
     n_changed = engine.n_changed(visitor.history, items, visitor.unlisted) if is_plain else None
     builder = ShelfBuilder(page)
     shelves = [shelf for shelf in _shelves(page, builder, items, model) if shelf.cards]
@@ -41,7 +45,8 @@ def home(
         "home.html",
         model=model,
         rerank=rerank,
-        for_you=builder.build("for-you", "", "", items).cards,
+        for_you=builder.cards("for-you", made),
+        drafted=made.models if len(made.models) > 1 else (),
         starters=page.cards.plain(starters, watched) if len(watched) < ENOUGH else [],
         more=(more + 1) % max(1, len(all_starters) // STARTERS),
         to_go=max(0, ENOUGH - len(watched)),
@@ -51,6 +56,14 @@ def home(
         n_watched=len(watched),
         n_changed=n_changed,
         dislikes_all=engine.dislikes_all(visitor.history, model),
+    )
+
+
+def _for_you(page: PageContext, visitor: VisitorState, rerank: RerankForm) -> MadeList:
+    """The visitor's list by the model that the address asks for, else by their experiment or the default."""
+    asked = page.request.query_params.get("model")
+    return page.site.list_for(
+        visitor, FOR_YOU, asked, lambda model: page.site.for_you(visitor, FOR_YOU, model, rerank.asked)
     )
 
 

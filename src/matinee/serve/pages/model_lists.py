@@ -8,7 +8,8 @@ import numpy as np
 from matinee.config import Rerank
 from matinee.recommender import Recommendation
 from matinee.serve.pages.cards import Card
-from matinee.serve.site import Site, VisitorState
+from matinee.serve.site import Site
+from matinee.serve.visitor_state import VisitorState
 
 
 @dataclass(frozen=True, slots=True)

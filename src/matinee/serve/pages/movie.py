@@ -13,7 +13,8 @@ from matinee.serve.impressions import ListPosition
 from matinee.serve.pages.context import Page, Visitor, own_path
 from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError, find_movie_row, require_served
-from matinee.serve.site import Site, VisitorState
+from matinee.serve.site import Site
+from matinee.serve.visitor_state import VisitorState
 
 SIMILAR, ALSO_LIKED = 12, 6
 MAX_LIST_ID = 100

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.recommender import NEWEST, Recommendation
+from matinee.serve.experiments import MadeList
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext
 from matinee.serve.ratings import LIKED
@@ -42,6 +43,11 @@ class ShelfBuilder:
         list_id = self._page.impressions.add(name, model, items) if model else ""
         by_model = "" if model == NEWEST else model
         return Shelf(name, title, words, by_model, self._page.cards.ranked(items, self._visitor.watched, list_id), url)
+
+    def cards(self, name: str, made: MadeList) -> list[Card]:
+        """The cards of a list that may be part of an experiment, recorded as an impression if it has items."""
+        list_id = self._page.impressions.add_made(name, made) if made.items else ""
+        return self._page.cards.ranked(made.items, self._visitor.watched, list_id)
 
     def trending(self, k: int) -> Shelf:
         """What people watch now."""

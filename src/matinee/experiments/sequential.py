@@ -4,12 +4,13 @@ An interval of a fixed size is valid at one moment that was chosen before. Here 
 the truth at once, with probability 1 - alpha.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, log, sqrt
 from typing import Literal, Self
 
 import numpy as np
-from scipy.special import betaln
+from scipy.special import betaln, gammaln
 
 from matinee.arrays import FloatArray
 from matinee.errors import UsageError
@@ -20,6 +21,9 @@ LEAST_OF_EACH = 10
 """Visitors of each arm with the rarer of two outcomes, before a difference of shares is called."""
 TIGHT_AT = 2_000
 """Visitors at which the intervals are at their narrowest, relative to one of a fixed size."""
+
+RATIO_PRIOR = 100.0
+"""Strength of the mixture over shares, in visitors: it looks for shares that differ by some hundredths."""
 
 Verdict = Literal["too few", "undecided", "first", "second"]
 
@@ -107,6 +111,20 @@ def compare_wins(wins_first: int, wins_second: int, *, alpha: float = 0.05) -> W
     share = wins_second / n if n else 0.5
     called: Verdict = "second" if wins_second > wins_first else "first"
     return WinTest(wins_first, wins_second, share, p, called if p <= alpha else "undecided" if n else "too few")
+
+
+def sample_ratio(visitors: Sequence[int], shares: Sequence[float]) -> float:
+    """P that visitors came to the arms in their shares, valid at every moment; a small one says that something is off.
+
+    A Dirichlet mixture of shares over the shares of the plan, with the closed form of Lindon and Malek (2022), eq. 6;
+    by Ville's inequality p <= alpha happens with probability alpha at most if they did. shares: above 0, scaled to 1.
+    """
+    counts = np.asarray(visitors, dtype=np.float64)  # [A]
+    expected = np.asarray(shares, dtype=np.float64) / sum(shares)
+    prior = RATIO_PRIOR * expected
+    evidence = gammaln(prior.sum()) - gammaln(prior.sum() + counts.sum())
+    evidence += (gammaln(prior + counts) - gammaln(prior) - counts * np.log(expected)).sum()
+    return exp(-max(0.0, float(evidence)))
 
 
 def _require_alpha(alpha: float) -> None:
