@@ -26,6 +26,7 @@ SUITES = (
     "store/test_api_keys.py",
     "store/test_sql_stream.py",
     "store/test_experiment_log.py",
+    "store/test_log_loading.py",
     "serve/test_sql.py",
     "serve/test_api.py",
     "serve/test_api_keys.py",

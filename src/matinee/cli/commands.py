@@ -5,7 +5,21 @@ from typing import Any
 
 import typer
 
-from matinee.cli import backup, compare, data, experiment, keys, lists, models, retrain, site, stream, tune, versions
+from matinee.cli import (
+    backup,
+    compare,
+    data,
+    experiment,
+    keys,
+    lists,
+    load,
+    models,
+    retrain,
+    site,
+    stream,
+    tune,
+    versions,
+)
 from matinee.cli.output import VOICE
 from matinee.cli.stack import print_version
 from matinee.errors import UsageError
@@ -30,6 +44,7 @@ app.command("map")(lists.map_)
 app.command()(site.serve)
 app.command()(retrain.retrain)
 app.add_typer(experiment.app, name="experiment")
+app.command()(load.load)
 app.command()(site.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(stream.app, name="stream")

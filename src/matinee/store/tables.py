@@ -45,13 +45,18 @@ class Text(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """The text as it is. Raises UnstorableText for a NUL character (PostgreSQL) or half of a surrogate pair."""
-        if value is not None and not value.isprintable() and _UNSTORABLE.search(value):
+        if value is not None and not is_storable(value):
             raise UnstorableText("a text has a character that no database can hold (NUL, or half of a surrogate pair)")
         return value
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """VARCHAR, with the binary collation of the server."""
         return dialect.type_descriptor(String(self._length, collation=binary_collation(dialect)))
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text."""
+    return text.isprintable() or not _UNSTORABLE.search(text)
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
