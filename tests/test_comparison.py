@@ -11,10 +11,12 @@ from scipy import stats
 
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Interval, resample, resampled_means
-from matinee.evaluation.comparison import compare, holm, labels, paired_p
+from matinee.evaluation.comparison import compare, labels
 from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
+from matinee.evaluation.seeds import over_seeds, seed_noise
 from matinee.evaluation.segments import Segment
+from matinee.evaluation.significance import holm, paired_p, permutation_p, tied_groups
 from matinee.report.plots import draw_comparison
 from matinee.report.tables import comparison_table, format_p, report_table, segment_table
 
@@ -215,3 +217,71 @@ def test_the_plot_names_every_model(three, tmp_path):
     drawing = (tmp_path / "figure.svg").read_text()
     for text in ("ease (l2=200)", "popularity", "recall@10", "coverage@10"):
         assert f"<!-- {text}" in drawing
+
+
+def test_permutation_p_is_that_of_all_exchanges():
+    draw = np.random.default_rng(3)
+    one, other = draw.normal(0.3, 0.2, 9), draw.normal(0.15, 0.2, 9)
+    weights = draw.integers(1, 5, 9).astype(float)
+    for root in (False, True):
+        measured = [PerUser(one**2, weights, root), PerUser(other**2, weights, root)]
+        differences = []
+        for pattern in range(2**9):
+            swap = np.array([pattern >> bit & 1 for bit in range(9)], dtype=bool)
+            mine, its = np.where(swap, other, one) ** 2, np.where(swap, one, other) ** 2
+            means = [PerUser(values, weights, root).mean for values in (mine, its)]
+            differences.append(abs(means[0] - means[1]))
+        exact = np.mean(np.array(differences) >= differences[0] - 1e-12)
+        assert permutation_p(measured, 0, 40_000, rng())[1] == pytest.approx(exact, abs=0.01)
+
+
+def test_permutation_p_agrees_with_scipy():
+    draw = np.random.default_rng(5)
+    one, other = draw.normal(0.30, 0.2, 80), draw.normal(0.27, 0.2, 80)
+    expected = stats.permutation_test(
+        (one, other), lambda a, b: (a - b).mean(), permutation_type="samples", n_resamples=20_000, rng=rng()
+    ).pvalue
+    assert permutation_p([PerUser(one), PerUser(other)], 0, 20_000, rng())[1] == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "letters"),
+    [
+        ([], ["a", "a", "a", "a"]),
+        ([(0, 3)], ["a", "ab", "ab", "b"]),
+        ([(0, 1), (0, 2), (0, 3)], ["a", "b", "b", "b"]),
+        ([(0, 2), (0, 3), (1, 3)], ["a", "ab", "bc", "c"]),
+        ([(a, b) for a in range(4) for b in range(a)], ["a", "b", "c", "d"]),
+        ([(0, 1), (2, 3)], ["ab", "cd", "ac", "bd"]),
+    ],
+)
+def test_models_share_a_letter_exactly_if_they_do_not_differ(pairs, letters):
+    differ = np.zeros((4, 4), dtype=bool)
+    for one, other in pairs:
+        differ[one, other] = differ[other, one] = True
+    found = tied_groups(differ)
+    shared = [[bool(set(a) & set(b)) for b in found] for a in found]
+    np.testing.assert_array_equal(~differ, shared)
+    assert sorted(map(len, found)) == sorted(map(len, letters))
+
+
+def test_the_error_of_seeds_widens_a_difference():
+    """Ten users separate two means of .30 and .29 surely, but seeds that vary by .02 do not."""
+    base = np.linspace(0.2, 0.4, 60)
+    model = [report_of("bpr", base + shift) for shift in (0.02, -0.02, 0.0)]
+    found = over_seeds(model, [1, 2, 3], rng())
+    other = report_of("ease", base - 0.01)
+    assert compare([model[2], other], rng=rng()).rows[1].verdict == "worse"
+    assert compare([found, other], rng=rng()).rows[1].verdict == "tied"
+    assert found.metrics["ndcg@10"].mean == pytest.approx(base.mean())
+    assert [row["seed"] for row in found.seeds] == [1, 2, 3]
+    noise = seed_noise(found, "ndcg@10", 100_000, rng())
+    t, error = stats.t(2), 0.02 / 3**0.5
+    assert np.quantile(noise, 0.975) == pytest.approx(error * t.ppf(0.975), rel=0.05)
+    assert not seed_noise(other, "ndcg@10", 10, rng()).any()
+
+
+def test_seeds_that_make_no_difference_add_no_error():
+    base = np.linspace(0.2, 0.4, 60)
+    found = over_seeds([report_of("ease", base)] * 2, [1, 2], rng())
+    assert not seed_noise(found, "ndcg@10", 10, rng()).any()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, FilterConfig, SplitConfig, configure
 from matinee.data.filters import apply_filters
 from matinee.data.loading import load
@@ -16,7 +17,16 @@ from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Exposures, intervals, percentiles, resample, resampled_means
 from matinee.evaluation.evaluate import evaluate, peak_memory_mb, validation
 from matinee.evaluation.metrics import PerUser
-from matinee.evaluation.segments import by_activity, by_popularity, popularity_classes
+from matinee.evaluation.segments import (
+    Lists,
+    by_activity,
+    by_decile,
+    by_era,
+    by_genre,
+    by_history,
+    by_popularity,
+    popularity_classes,
+)
 from matinee.evaluation.task import Task
 from matinee.histories import Histories
 from matinee.models import create
@@ -282,8 +292,40 @@ def test_recall_by_popularity_by_hand():
     targets = Histories.of([[0, 3], [1, 4], [0]])
     items = np.array([[0, 4, 3], [4, 2, -1], [3, 4, 0]], dtype=np.int32)
     hits = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
-    head, mid, tail = by_popularity(items, hits, targets, np.array([50, 30, 0, 15, 5]), [1, 3])
+    head, mid, tail = by_popularity(Lists(items, hits, targets, [1, 3]), np.array([50, 30, 0, 15, 5]))
     assert (head.size, mid.size, tail.size) == (1, 1, 3)
     assert head.metrics == {"recall@1": 0.5, "recall@3": 1.0}  # users 0 and 2
     assert mid.metrics == {"recall@1": 0.0, "recall@3": 0.0}  # user 1
     assert tail.metrics == {"recall@1": 0.5, "recall@3": 1.0}  # users 0 and 1
+
+
+def test_histories_have_the_same_bounds_whatever_the_data():
+    segments = by_history(np.array([0, 5, 6, 20, 101, 7000]), {"ndcg@5": PerUser(np.arange(6.0))})
+    assert [(each.name, each.size, each.metrics["ndcg@5"]) for each in segments] == [
+        ("new", 2, 0.5),
+        ("short", 2, 2.5),
+        ("long", 2, 4.5),
+    ]
+
+
+def test_recall_by_decile_genre_and_era_by_hand():
+    targets = Histories.of([[0, 3], [1, 4], [0]])
+    items = np.array([[0, 4, 3], [4, 2, -1], [3, 4, 0]], dtype=np.int32)
+    hits = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=bool)
+    lists = Lists(items, hits, targets, [1, 3])
+    catalogue = Catalogue.of(
+        ["A (1994)", "B (1999)", "C", "D (2003)", "E (2001)"], [["War"], ["War", "Noir"], [], ["Noir"], ["Noir"]]
+    )
+    noir, war = by_genre(lists, catalogue)
+    assert (noir.name, noir.size, noir.metrics) == ("Noir", 3, {"recall@1": 0.25, "recall@3": 0.75})  # users 0, 1
+    assert (war.name, war.size) == ("War", 2)
+    assert war.metrics == pytest.approx({"recall@1": 1 / 3, "recall@3": 2 / 3})  # users 0, 1, 2
+    nineties, noughties = by_era(lists, catalogue)
+    assert (nineties.name, noughties.name) == ("1990s", "2000s")
+    assert nineties.metrics == pytest.approx({"recall@1": 1 / 3, "recall@3": 2 / 3})
+    assert noughties.metrics == {"recall@1": 0.5, "recall@3": 1.0}
+    assert by_era(lists, Catalogue.of(list("ABCDE"))) == by_genre(lists, Catalogue.of(list("ABCDE"))) == []
+    deciles = by_decile(lists, np.array([50, 30, 0, 15, 5]))
+    assert [segment.size for segment in deciles] == [1, 0, 0, 0, 0, 1, 0, 0, 1, 2]  # 0-50%, 50-80%, 80-95%, the rest
+    assert deciles[0].metrics["recall@3"] == 1.0
+    assert np.isnan(deciles[1].metrics["recall@3"])

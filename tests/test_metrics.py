@@ -6,6 +6,7 @@ import pytest
 from matinee.errors import MatineeError
 from matinee.evaluation import metrics
 from matinee.evaluation.liking import Scale, measure_liking
+from matinee.evaluation.list_bias import measure_bias
 from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.new_items import MEASURED, NEW
 from matinee.histories import Histories
@@ -192,6 +193,7 @@ def test_every_metric_is_measured_under_its_name():
     measured = set(metrics.accuracy(hits_of([1, 0]), np.array([1]), [2]))
     measured |= set(metrics.novelty(items, np.array([1, 1]), 2, [2]))
     measured |= set(metrics.diversity(items, np.ones((2, 1), dtype=bool), [2]))
+    measured |= set(measure_bias([Histories.of([[0]])], items, np.array([1, 1]), np.ones((2, 1), dtype=bool), [2]))
     measured |= {f"{name}@2" for name in metrics.OF_ALL_LISTS}
     judged = Histories.of([[0, 1]], [[1.0, 5.0]])
     measured |= set(measure_liking(items, judged, Scale(0.0, 5.0, 4.0, 2.0), 2, [2]))
@@ -241,3 +243,18 @@ def test_diversity_of_long_lists_equals_the_mean_over_pairs(monkeypatch: pytest.
     monkeypatch.setattr(metrics, "PATTERN_PAIRS", 20)  # several blocks
     for name, values in metrics.diversity(items, genres, ks).items():
         assert values == pytest.approx(pairwise[name], nan_ok=True)
+
+
+def test_popularity_lift_and_miscalibration_by_hand() -> None:
+    support = np.array([8, 4, 2, 2])
+    genres = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=bool)
+    items = np.array([[1, 0], [2, UNKNOWN], [0, 1], [UNKNOWN, UNKNOWN]], dtype=np.int32)
+    batches = [Histories.of([[2, 3], [0]]), Histories.of([[], [0]])]  # two blocks, as of a split by session
+    found = measure_bias(batches, items, support, genres, [1, 2])
+    np.testing.assert_allclose(found["popularity-lift@1"], [1.0, -0.75, np.nan, np.nan])  # 4 of 2, 2 of 8
+    np.testing.assert_allclose(found["popularity-lift@2"], [2.0, -0.75, np.nan, np.nan])  # 6 of 2
+    # user 0: history half and half (item 3 has no genre); list at 1 only the second; at 2 half and half again
+    by_hand = 0.5 * np.log(0.5 / 0.005) + 0.5 * np.log(0.5 / 0.995)
+    # user 1: history only the first genre, list half and half
+    np.testing.assert_allclose(found["miscalibration@1"], [by_hand, np.log(1 / 0.505), np.nan, np.nan])
+    np.testing.assert_allclose(found["miscalibration@2"], [0.0, np.log(1 / 0.505), np.nan, np.nan], atol=1e-12)

@@ -270,9 +270,24 @@ def measure(
 
     auto: settings come from a short search on the valid part of each split.
     """
+    return measure_on(experiment, entries, hooks, auto=auto)[0]
+
+
+def measure_on(
+    experiment: Experiment,
+    entries: Sequence[Entry],
+    hooks: tuple[OnStep, OnEpoch],
+    *,
+    auto: bool = False,
+    cost: bool = False,
+) -> tuple[list["Report"], "Split"]:
+    """As `measure`, with the split; of k-fold, that of the last fold. cost: also measure size and latency."""
+    from dataclasses import replace
+
     import numpy as np
 
     from matinee import workflow
+    from matinee.evaluation.cost import measure_cost
     from matinee.evaluation.cross_validation import pooled
 
     on_step, on_epoch = hooks
@@ -285,17 +300,22 @@ def measure(
             own = entry.experiment.model_copy(update={"split": one.split})
             if entry.fitted is not None:
                 on_step(f"evaluating {entry.source}")
+                trained = entry.fitted
                 k, settings = own.evaluation.k, own.evaluation.model_dump(exclude={"k"})
-                reports.append(workflow.evaluate(entry.fitted, split, k, seed=one.split.seed, **settings))
+                report = workflow.evaluate(trained, split, k, seed=one.split.seed, **settings)
             else:
                 if auto:
                     own = searched(own, split, on_step)
                 trained, report = workflow.run(own, split, on_step, on_epoch)
                 for note in trained.manifest.get("notes", ()):
                     warn(note)
-                reports.append(report)
+            if cost:
+                found = measure_cost(trained.model, split, own.evaluation)
+                report = replace(report, cost=report.cost | found)
+            reports.append(report)
     rng = np.random.default_rng
-    return [each[0] if len(each) == 1 else pooled(each, rng(experiment.split.seed)) for each in measured]
+    reports = [each[0] if len(each) == 1 else pooled(each, rng(experiment.split.seed)) for each in measured]
+    return reports, split
 
 
 def searched(experiment: Experiment, on: "Split | Dataset", on_step: OnStep) -> Experiment:

@@ -94,7 +94,7 @@ def fail(text: str) -> None:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output: UTF-8 in any locale, null for NaN, integers from 2^53 on as strings."""
-    text = json.dumps(_exact(value), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(json_ready(value), ensure_ascii=False, allow_nan=False)
     text = CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text) + "\n"
     _require_stdout()
     raw = getattr(sys.stdout, "buffer", None)
@@ -193,12 +193,12 @@ def _require_stdout() -> None:
         raise MatineeError("standard output is closed, so the result has nowhere to go; redirect it with > FILE")
 
 
-def _exact(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def json_ready(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """A JSON value without numbers that JSON cannot hold exactly."""
     if isinstance(value, Mapping):
-        return {str(key): _exact(each) for key, each in value.items()}
+        return {str(key): json_ready(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_exact(each) for each in value]
+        return [json_ready(each) for each in value]
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from matinee.arrays import FloatArray
 from matinee.errors import MatineeError, did_you_mean
 from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.evaluation.report import Report
+from matinee.evaluation.seeds import seed_noise
+from matinee.evaluation.significance import differing, holm, paired_p, permutation_p, tied_groups
 
 SAME = ("predict", "repeat", "relevant_from", "liked_from", "disliked_to")
 """Settings of an evaluation that decide about its targets."""
@@ -22,7 +23,9 @@ class Compared:
     """One model of a comparison.
 
     difference: from the best, paired by user, with its interval; 0 for the best itself, and below 0 is worse in every
-    metric. p: two-sided p-value of the difference; p_adjusted: the same after Holm's correction.
+    metric. p: two-sided p-value of the difference, by the bootstrap over users, and over seeds where there are several;
+    p_permutation: by exchanging the two models at random, user by user; adjusted: after Holm's correction. group:
+    letters; two models that share one do not differ (all pairs, Holm).
     """
 
     label: str
@@ -31,6 +34,9 @@ class Compared:
     p: float
     p_adjusted: float
     verdict: Verdict
+    p_permutation: float = 1.0
+    p_permutation_adjusted: float = 1.0
+    group: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +73,9 @@ def compare(
     """Compare models user by user with the best of them.
 
     The best model has the best mean. Every other model's difference from it gets a paired bootstrap interval and a
-    two-sided p-value (see paired_p), all from the same resamples. After Holm's correction a model is "worse" if its
-    p-value is at most alpha, else "tied".
+    two-sided p-value (see paired_p), all from the same resamples, to which the error of a mean over seeds is added (see
+    seed_noise), and a second p-value by permutation. A model is "worse" if both p-values are at most alpha after Holm's
+    correction, else "tied".
     Raises MatineeError for no reports, for reports on different data, splits or users, and for a metric that was not
     measured or has no value per user.
     """
@@ -80,37 +87,23 @@ def compare(
     best = order[0]
     n_users = len(reports[0].user_rows)
     draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
-    differences = sign * draws - sign * draws[:, [best]]  # [R, models]
+    draws += np.column_stack([seed_noise(report, metric, samples, rng) for report in reports])
+    draws *= sign
+    differences = draws - draws[:, [best]]  # [R, models]
     others = order[1:]
-    p = paired_p(differences[:, others])
-    adjusted = holm(p)
-    rows = [_compared(reports, metric, best, Interval(0.0, 0.0, 0.0), (1.0, 1.0, "best"))]
-    for model, each, both in zip(others, p.tolist(), adjusted.tolist(), strict=True):
+    p = np.column_stack([paired_p(differences), permutation_p(measured, best, samples, rng)])[others]  # [M - 1, 2]
+    adjusted = np.column_stack([holm(column) for column in p.T])
+    groups = tied_groups(differing(draws[:, order], alpha))
+    names = labels(reports)
+    rows = [
+        Compared(names[best], reports[best].metrics[metric], Interval(0.0, 0.0, 0.0), 1.0, 1.0, "best", group=groups[0])
+    ]
+    for model, each, both, group in zip(others, p.tolist(), adjusted.tolist(), groups[1:], strict=True):
         gap = percentiles(float(means[model] - means[best]), differences[:, model])
-        rows.append(_compared(reports, metric, model, gap, (each, both, "worse" if both <= alpha else "tied")))
+        verdict: Verdict = "worse" if max(both) <= alpha else "tied"
+        score = reports[model].metrics[metric]
+        rows.append(Compared(names[model], score, gap, each[0], both[0], verdict, each[1], both[1], group))
     return Comparison(metric, n_users, alpha, samples, tuple(rows), tuple(reports[index] for index in order))
-
-
-def paired_p(differences: FloatArray) -> FloatArray:
-    """Two-sided bootstrap p-values: twice the share of resamples on the rarer side of 0. [R, M] -> [M].
-
-    A p-value is at most alpha exactly when the percentile interval at 1 - alpha excludes 0. The observed value counts
-    as one more resample, so p is never 0 (Davison and Hinkley 1997, eq. 4.11).
-    """
-    below, above = (differences <= 0).sum(axis=0), (differences >= 0).sum(axis=0)
-    return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (len(differences) + 1)))
-
-
-def holm(p: FloatArray) -> FloatArray:
-    """Holm's step-down correction for M tests (Holm 1979): the smallest p times M, the next times M - 1, and so on.
-
-    [M] -> [M], at most 1 and never less than the correction of a smaller p.
-    """
-    order = np.argsort(p, kind="stable")
-    steps = np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * steps))
-    return adjusted
 
 
 def labels(reports: Sequence[Report]) -> list[str]:
@@ -139,13 +132,6 @@ def _facts(report: Report) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _compared(
-    reports: Sequence[Report], metric: str, index: int, difference: Interval, test: tuple[float, float, Verdict]
-) -> Compared:
-    p, p_adjusted, verdict = test
-    return Compared(labels(reports)[index], reports[index].metrics[metric], difference, p, p_adjusted, verdict)
 
 
 def _require_comparable(reports: Sequence[Report], metric: str) -> None:

@@ -19,7 +19,7 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
     """
     users = np.unique(np.concatenate([report.user_rows for report in reports]))
     first = reports[0]
-    per_user = {name: _of_all_folds(reports, name, users) for name in first.per_user}
+    per_user = {name: mean_per_user(reports, name, users) for name in first.per_user}
     measured = list(per_user.values())
     samples = first.evaluation["samples"]
     draws = np.concatenate([resampled_means(counts, measured) for counts in resample(len(users), samples, rng)])
@@ -52,8 +52,8 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
     )
 
 
-def _of_all_folds(reports: Sequence[Report], name: str, users: np.ndarray) -> PerUser:
-    """A metric per user, weighted over the folds."""
+def mean_per_user(reports: Sequence[Report], name: str, users: np.ndarray) -> PerUser:
+    """A metric per user, the weighted mean over reports of the same model: of folds or of seeds."""
     numerators, weights = np.zeros(len(users)), np.zeros(len(users))
     for report in reports:
         indices = np.searchsorted(users, report.user_rows)

@@ -8,19 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray
+from matinee.catalogue import Catalogue
 from matinee.config import EvaluationConfig, PartName
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Exposures, intervals
 from matinee.evaluation.explanations import ExplanationTest, measure_explanations
 from matinee.evaluation.liking import Scale, count_users, measure_liking, require_scale, scale_of
+from matinee.evaluation.list_bias import measure_bias
 from matinee.evaluation.metrics import (
     LOWER_IS_BETTER,
-    OF_ALL_LISTS,
     OF_LIKING,
     OF_NEW_ITEMS,
     WITHOUT_K,
+    WITHOUT_TARGETS,
     PerUser,
     accuracy,
     diversity,
@@ -33,7 +35,7 @@ from matinee.evaluation.metrics import (
 from matinee.evaluation.new_items import items_held_out, measure_new, require_new_items
 from matinee.evaluation.predicted_values import calibration, predict
 from matinee.evaluation.report import Report, describe_split
-from matinee.evaluation.segments import Segment, by_activity, by_popularity
+from matinee.evaluation.segments import Lists, Segment, segments_of
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import HasGraph, Recommender
@@ -81,7 +83,7 @@ def evaluate(
     explanations = _test_explanations(model, task, items, config, rng) if config.explanations else None
     predicted = _predict(model, task) if model.predicts_values else None
     others |= {} if predicted is None else errors_of_values(predicted, task.judged.values, task.judged.starts)
-    per_list, segments = _measure(task, items, train, split.data.catalogue.genre_matrix, config.k, others)
+    per_list, segments = _measure(task, items, train, split.data.catalogue, config.k, others)
     per_user = {name: task.of_users(each) for name, each in per_list.items()}
     return Report(
         model=model.name,
@@ -125,7 +127,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     Raises MatineeError for a metric that does not measure targets.
     """
     base, k = parse_metric(metric)
-    if base in OF_ALL_LISTS | {"novelty", "diversity"}:
+    if base in WITHOUT_TARGETS:
         raise MatineeError(f"{metric} does not measure how well a model finds targets; monitor one such as 'ndcg@10'")
     config = EvaluationConfig(on=on, predict="last")
     scale = scale_of(split.data, config) if base in OF_LIKING else None
@@ -161,19 +163,24 @@ def peak_memory_mb() -> float | None:
 
 
 def _measure(
-    task: Task, items: IntArray, train: TrainingData, genres: BoolArray, ks: Sequence[int], others: dict[str, PerUser]
+    task: Task,
+    items: IntArray,
+    train: TrainingData,
+    catalogue: Catalogue,
+    ks: Sequence[int],
+    others: dict[str, PerUser],
 ) -> tuple[dict[str, PerUser], tuple[Segment, ...]]:
-    """Every metric of each list, and by segments. items [B, K], genres [I, G]; others: those of the targets' values."""
+    """Every metric of each list, and by segments. items [B, K]; others: metrics of the targets' values."""
+    genres = catalogue.genre_matrix  # [I, G]
     item_support = support(train.histories.owners, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
     values = accuracy(hits, task.n_relevant, ks)
     values |= novelty(items, item_support, train.n_users, ks)
     values |= diversity(items, genres, ks)
+    values |= measure_bias((inputs for inputs, _ in task.batches()), items, item_support, genres, ks)
     per_list = {name: PerUser(column) for name, column in values.items()} | others
-    of = "users" if task.owners is None else "predictions"
-    segments = by_activity(task.lengths, per_list, of)
-    segments += by_popularity(items, hits, task.targets, item_support, ks, of)
-    return per_list, tuple(segments)
+    lists = Lists(items, hits, task.targets, ks, "users" if task.owners is None else "predictions")
+    return per_list, segments_of(lists, task.lengths, per_list, item_support, catalogue)
 
 
 def _liking(task: Task, items: IntArray, scale: Scale | None, ks: Sequence[int]) -> dict[str, FloatArray]:

@@ -10,9 +10,9 @@ from matinee.arrays import FloatArray, rows_of
 from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import resample, resampled_means
-from matinee.evaluation.comparison import holm, paired_p
 from matinee.evaluation.metrics import errors_of_values
 from matinee.evaluation.predicted_values import predict
+from matinee.evaluation.significance import holm, paired_p
 from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender

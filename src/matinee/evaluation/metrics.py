@@ -28,6 +28,8 @@ METRICS = {
     "novelty": "mean over the first k of -log2 of the share of training users who have the item",
     "gini": "inequality of how often items are in a first k: 0 all equally, 1 one item only",
     "diversity": "1 - mean Jaccard similarity of genres over all pairs in the first k",
+    "popularity-lift": "mean popularity of the first k over that of the history, minus 1",
+    "miscalibration": "divergence of the genres of the first k from those of the history: lower is better",
     "liked-ndcg": "ndcg of the targets that their user rated high (liked)",
     "disliked-ndcg": "ndcg of the targets that their user rated low (disliked): lower is better",
     "graded-ndcg": "ndcg in which a target gains 2^stars - 1",
@@ -40,7 +42,7 @@ METRICS = {
 }
 """Name -> definition. All except rmse and mae are named with a list length: `ndcg@10`."""
 WITHOUT_K = frozenset({"rmse", "mae"})
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "disliked-ndcg", "disliked"})
+LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "disliked-ndcg", "disliked", "miscalibration"})
 OF_LIKING = frozenset({"liked-ndcg", "disliked-ndcg", "graded-ndcg", "disliked"})
 """Metrics that need ratings: `evaluation.liking` measures them."""
 OF_NEW_ITEMS = frozenset({"new-ndcg", "new-recall", "new-hit-rate"})
@@ -51,6 +53,8 @@ PATTERN_PAIRS = 2**20
 """Pairs of combinations of genres whose similarity is computed at once."""
 OF_ALL_LISTS = frozenset({"coverage", "gini"})
 """Metrics that have no value per user."""
+WITHOUT_TARGETS = OF_ALL_LISTS | {"novelty", "diversity", "popularity-lift", "miscalibration"}
+"""Metrics that do not measure how well a model finds targets."""
 
 Words: TypeAlias = NDArray[np.uint64]
 ArrayT = TypeVar("ArrayT", FloatArray, IntArray)

@@ -28,7 +28,8 @@ class Report:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
     their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
     target, None without ratings; calibration: predicted values against actual ones; explanations: whether reasons hold,
-    if asked for; read_notes: what reading, filtering
+    if asked for; curves: metrics of each epoch of training; seeds: seed, seconds and metrics of each fit, if there are
+    several; cost: what else the model costs (see evaluation/cost.py); read_notes: what reading, filtering
     and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value per user) are for
     paired tests and not in the JSON.
     """
@@ -52,6 +53,9 @@ class Report:
     calibration: tuple[CalibrationBin, ...] = ()
     segments: tuple[Segment, ...] = ()
     explanations: ExplanationTest | None = None
+    curves: tuple[dict[str, float], ...] = ()
+    seeds: tuple[dict[str, Any], ...] = ()
+    cost: dict[str, float] = field(default_factory=dict)
     read_notes: tuple[str, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)

@@ -15,6 +15,8 @@ from matinee.workflow import MovieList
 
 COLUMNS = ("ndcg", "recall")
 """Metrics shown in a comparison beside the deciding one."""
+PRINTED = ("activity", "popularity")
+"""Segments shown in the terminal; the HTML report shows all."""
 VERDICTS = {"best": "bold green", "tied": "yellow", "worse": "dim"}
 
 
@@ -40,6 +42,8 @@ def segment_table(report: Report, k: int) -> Table:
     for heading in (f"ndcg@{k}", f"recall@{k}"):
         table.add_column(heading, justify="right")
     for segment in report.segments:
+        if segment.by not in PRINTED:
+            continue
         values = (segment.metrics.get(f"{metric}@{k}") for metric in ("ndcg", "recall"))
         cells = ("" if value is None else f"{value:.4f}" for value in values)
         table.add_row(segment.name, f"{segment.size:,} {segment.of}", segment.about, *cells)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -80,8 +81,11 @@ def run(
     )
     on_step(f"evaluating {experiment.model}")
     seconds = fitted.manifest["fit_seconds"]
+    started = perf_counter()
     report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
-    return fitted, replace(report, read_notes=(*report.read_notes, *fitted.manifest.get("notes", ())))
+    cost = {"evaluate_seconds": perf_counter() - started}
+    notes = (*report.read_notes, *fitted.manifest.get("notes", ()))
+    return fitted, replace(report, read_notes=notes, curves=fitted.model.curves, cost=cost)
 
 
 def features_of(experiment: Experiment) -> Literal["known"] | None:
