@@ -45,7 +45,7 @@ def measure(name: str, data: str) -> dict[str, object]:
         "ndcg@10": round(plain.metrics["ndcg@10"].mean, 4),
         "fit_cpu_seconds": round(fitted - started, 1),
         "test_cpu_seconds": round(max(0.0, (done - ranked) - (ranked - fitted)), 1),
-    } | report.explanations.to_json()
+    } | report.to_json()["explanations"]
 
 
 def table() -> str:

@@ -9,6 +9,10 @@ from matinee.arrays import IntArray
 
 ITEM = "item"
 """The type of the nodes that are items."""
+PERSON = "person"
+"""The type of directors, actors, writers and all others."""
+ENTITY = "entity"
+"""The type of a node of which no relation says more."""
 LIKED_WEIGHT = 1.0
 """Weight from which an event is of the relation `liked` too: value maps give an average event 1."""
 

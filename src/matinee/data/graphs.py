@@ -7,17 +7,16 @@ import numpy as np
 import polars as pl
 
 from matinee.arrays import IntArray
+from matinee.data.spellings import one_spelling, plain_relation
 from matinee.data.triples import Triples
 from matinee.item_table import ItemTable
-from matinee.knowledge_graph import ITEM, KnowledgeGraph
+from matinee.knowledge_graph import ENTITY, ITEM, PERSON, KnowledgeGraph
 from matinee.vocab import UNKNOWN, Vocab
 
 MAX_TAILS = 1000
 """Tails that a head may have by one relation; a movie has a few dozen people, and a list without end is a mistake."""
-ENTITY = "entity"
-"""The type of a node of which no relation says more."""
 _TYPES = {
-    "person": "directed_by director directors starring stars star actor actors cast written_by writer writers author "
+    PERSON: "directed_by director directors starring stars star actor actors cast written_by writer writers author "
     "authors composer music_by people person producer producers produced_by edited_by narrated_by",
     "genre": "genre genres category categories",
     "tag": "tag tags keyword keywords",
@@ -31,7 +30,7 @@ _TYPES = {
 }
 TYPE_OF = {relation: kind for kind, relations in _TYPES.items() for relation in relations.split()}
 """The type of a relation's tails, by its name in lower case; the relations of a type share its nodes."""
-_ONLY_OF_ITEMS = ("person", "genre", "tag", "decade", "year", ITEM)
+_ONLY_OF_ITEMS = (PERSON, "genre", "tag", "decade", "year", ITEM)
 """Types that items alone lead to: another head of such a relation is an item that the data lacks."""
 _SINGULAR = {"genres": "genre", "tags": "tag", "categories": "category"}
 _SCHEMA = ("head_type", "head", "relation", "tail_type", "tail", "name")
@@ -43,7 +42,8 @@ def build_graph(items: Vocab, table: ItemTable, triples: Triples | None = None) 
     A head or tail that is an item's id is that item; a tail is an item where its relation joins items (sequel_of), or
     where a .link says so. Tails of one type and id are one node; an entity of which no relation says
     more is the one of its id, if there is exactly one. Triples of unknown items, self-loops and repeats are
-    left out, and of more than MAX_TAILS tails by one relation the later ones; notes count them.
+    left out, and of more than MAX_TAILS tails by one relation the later ones; notes count them. Spellings that are one:
+    see `spellings`.
     """
     parts = [frame for frame in _of_table(table) if len(frame)]
     notes: list[str] = []
@@ -53,9 +53,10 @@ def build_graph(items: Vocab, table: ItemTable, triples: Triples | None = None) 
         notes = [*triples.notes, *notes]
     if not parts:
         return KnowledgeGraph.empty(len(items))
-    edges = pl.concat(parts)
-    edges, more = _cleaned(edges, triples.where if triples else "the table of items")
-    return _assembled(len(items), edges, (*notes, *more))
+    where = triples.where if triples else "the table of items"
+    edges, spelt = one_spelling(pl.concat(parts), where)
+    edges, more = _cleaned(edges, where)
+    return _assembled(len(items), edges, (*notes, *spelt, *more))
 
 
 def _of_table(table: ItemTable) -> Iterator[pl.DataFrame]:
@@ -78,19 +79,18 @@ def _edges(item_rows: IntArray, relation: str, kind: str, names: Sequence[str]) 
 def _of_triples(items: Vocab, triples: Triples) -> tuple[pl.DataFrame, list[str]]:
     """Edges of triples, items as their rows, and notes on those that are left out."""
     frame = triples.frame.with_columns(pl.col("relation").str.strip_chars())
-    kinds = {name: TYPE_OF.get(name.lower().replace("-", "_").replace(" ", "_")) for name in frame["relation"].unique()}
     rows = _item_rows(items, triples)
-    known = frame.with_columns(
-        pl.col("relation").replace_strict(kinds, return_dtype=pl.String).alias("kind"),
-        pl.col("head").replace_strict(rows, default=None, return_dtype=pl.String).alias("head_row"),
-        pl.col("tail").replace_strict(rows, default=None, return_dtype=pl.String).alias("tail_row"),
-    )
+    kinds = {name: TYPE_OF.get(plain_relation(name)) for name in frame["relation"].unique()}
+    known = frame.with_columns(pl.col("relation").replace_strict(kinds, return_dtype=pl.String).alias("kind"))
+    for end in ("head", "tail"):
+        known = _looked_up(known, end, rows.rename({"id": end, "row": f"{end}_row"}))
     # a tail is an item where its relation or a link says so: as a bare number it may as well be a year
     linked = pl.lit(bool(triples.item_of)) | pl.col("kind").eq(ITEM).fill_null(False) | pl.lit(not items.numeric)
     is_item = pl.col("tail_row").is_not_null() & linked & pl.col("kind").fill_null(ITEM).eq(ITEM)
     known = known.with_columns(is_item.alias("to_item"))
-    lookup = _types_of_entities(known.filter(~pl.col("to_item")))
-    known = known.with_columns(pl.col("head").replace_strict(lookup, default=None, return_dtype=pl.String).alias("of"))
+    types = _types_of_entities(known.filter(~pl.col("to_item")))
+    known = _looked_up(known, "head", types.rename({"tail": "head", "type": "of"}))
+    known = _looked_up(known, "tail", types.rename({"type": "tail_of"}))
     joins_items = pl.col("kind").eq(ITEM).fill_null(False)
     no_entity = pl.col("of").is_null() | pl.col("kind").is_in(_ONLY_OF_ITEMS).fill_null(False)
     unknown = (pl.col("head_row").is_null() & no_entity) | (joins_items & ~pl.col("to_item"))
@@ -102,7 +102,7 @@ def _of_triples(items: Vocab, triples: Triples) -> tuple[pl.DataFrame, list[str]
         "relation",
         pl.when(pl.col("to_item"))
         .then(pl.lit(ITEM))
-        .otherwise(pl.coalesce("kind", pl.col("tail").replace_strict(lookup, default=ENTITY, return_dtype=pl.String)))
+        .otherwise(pl.coalesce("kind", "tail_of", pl.lit(ENTITY)))
         .alias("tail_type"),
         pl.when(pl.col("to_item")).then(pl.col("tail_row")).otherwise(pl.col("tail")).alias("tail"),
         "name",
@@ -110,10 +110,16 @@ def _of_triples(items: Vocab, triples: Triples) -> tuple[pl.DataFrame, list[str]
     return edges, _skip_notes(triples, skipped, len(frame))
 
 
-def _types_of_entities(triples: pl.DataFrame) -> dict[str, str]:
-    """Type of each tail that is no item: what its relations say, ENTITY if nothing or not the same."""
-    kinds = triples.group_by("tail").agg(pl.col("kind").drop_nulls().unique())
-    return {tail: found[0] if len(found) == 1 else ENTITY for tail, found in kinds.iter_rows()}
+def _looked_up(frame: pl.DataFrame, column: str, table: pl.DataFrame) -> pl.DataFrame:
+    """The frame with the other columns of a table by a column that both have, null where the table lacks the cell."""
+    return frame.join(table, on=column, how="left", maintain_order="left")
+
+
+def _types_of_entities(triples: pl.DataFrame) -> pl.DataFrame:
+    """The type of each tail that is no item: what its relations say, ENTITY if nothing or not the same."""
+    found = triples.group_by("tail").agg(pl.col("kind").min().alias("type"), pl.col("kind").max().alias("last"))
+    one = pl.col("type") == pl.col("last")
+    return found.select("tail", pl.when(one).then(pl.col("type")).otherwise(pl.lit(ENTITY)).alias("type"))
 
 
 def _skip_notes(triples: Triples, skipped: pl.DataFrame, n_triples: int) -> list[str]:
@@ -124,11 +130,20 @@ def _skip_notes(triples: Triples, skipped: pl.DataFrame, n_triples: int) -> list
     return [f"{triples.where}: skipped {len(skipped):,} of {n_triples:,} triples, of items that the data lacks ({few})"]
 
 
-def _item_rows(items: Vocab, triples: Triples) -> dict[str, str]:
-    """Row, as text, of each head and tail that is an item, by its own id or through a link."""
-    ids = pl.concat([triples.frame["head"], triples.frame["tail"]]).unique().to_list()
-    rows = items.rows([triples.item_of.get(id, "") if triples.item_of else id for id in ids])
-    return {id: str(row) for id, row in zip(ids, rows.tolist(), strict=True) if row != UNKNOWN}
+def _item_rows(items: Vocab, triples: Triples) -> pl.DataFrame:
+    """The row, as text, of each head and tail that is an item, by its own id or through a link. Columns id and row."""
+    ids = pl.concat([triples.frame["head"], triples.frame["tail"]]).unique().alias("id")
+    if triples.item_of:
+        ids = ids.filter(ids.is_in(list(triples.item_of)))
+        rows = items.rows([triples.item_of[id] for id in ids.to_list()])
+    elif items.numeric:  # of a million words none is looked up
+        numbers = ids.cast(pl.Int64, strict=False)
+        ids = ids.filter(numbers.is_not_null())
+        rows = items.rows(numbers.drop_nulls().to_numpy())
+    else:
+        rows = items.rows(ids.to_list())
+    found = pl.DataFrame([ids, pl.Series("row", rows)])
+    return found.filter(pl.col("row") != UNKNOWN).with_columns(pl.col("row").cast(pl.String))
 
 
 def _cleaned(edges: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
@@ -180,5 +195,6 @@ def _assembled(n_items: int, edges: pl.DataFrame, notes: tuple[str, ...]) -> Kno
 
 def _indices(column: pl.Series, names: tuple[str, ...]) -> IntArray:
     """The index of each cell among some names. [N] int32."""
-    index_of = {name: index for index, name in enumerate(names)}
-    return np.array([index_of[cell] for cell in column.to_list()], dtype=np.int32)
+    rows = pl.DataFrame({"name": names, "index": range(len(names))}, schema={"name": pl.String, "index": pl.Int32})
+    joined = column.to_frame("name").join(rows, on="name", how="left", maintain_order="left")
+    return joined["index"].to_numpy()

@@ -1,5 +1,6 @@
 """Triples of a knowledge graph from files and frames: head, relation, tail, and RecBole's .kg with .link."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ NAMES = {
 }
 """Names by which a column is recognised, in lower case without punctuation."""
 REQUIRED = ("head", "relation", "tail")
+REPEAT = re.compile(r"#\d+$")
+"""What a reader adds to a column's name that stands twice."""
 LINK = {"item": ("itemid", "item"), "entity": ("entityid", "entity")}
 """Names of the columns of a .link."""
 
@@ -79,7 +82,7 @@ def triples_of(table: Table, columns: TripleColumnsConfig = RECOGNISED) -> Tripl
     roles = _roles(table, columns)
     if not len(table.frame):
         raise DataError(f"{table.where} has no triples; a graph has a line for each: head, relation, tail")
-    cells, notes = {}, list(table.notes)
+    cells, notes = {}, [*table.notes, *_rivals(table, roles)]
     for role in REQUIRED:
         _require_cells(table, roles[role], role)
         ids, of_role = read_ids(table.frame[roles[role]], role, table.where, table.locate)
@@ -94,8 +97,16 @@ def _read(archive: Archive, name: str) -> Table:
     raw, where = archive.read(name), archive.where(name)
     if not raw.strip():
         raise DataError(f"{where} is empty; a graph has a line for each triple: head, relation, tail")
-    # naming a column keeps lines of three numbers from being read as adjacency text
-    return read_table(raw, where, ColumnsConfig(user="head"))
+    try:  # naming a column keeps lines of three numbers from being read as adjacency text
+        return read_table(raw, where, ColumnsConfig(user="head"))
+    except DataError as error:
+        raise DataError(_of_graphs(str(error))) from None
+
+
+def _of_graphs(message: str) -> str:
+    """What a reader says of logs, said of graphs."""
+    message = message.replace("user, item, value, time", "head, relation, tail")
+    return re.sub("a log has (an? [a-z]+) for each event", r"a graph has \1 for each triple", message)
 
 
 def _require_cells(table: Table, column: str, role: str) -> None:
@@ -138,7 +149,13 @@ def _roles(table: Table, columns: TripleColumnsConfig) -> dict[str, str]:
     free = [name for name in names if name not in given.values()]
     wanted = [role for role in NAMES if role not in given]
     if table.numbered:
+        if len(names) < len(REQUIRED):
+            raise DataError(f"{table.where} has {len(names)} columns; a triple has three: head, relation, tail")
         return given | dict(zip(wanted, free, strict=False))
+    repeated = [name for name in names if (stem := REPEAT.sub("", name)) != name and stem in names]
+    if any(_recognised([REPEAT.sub("", name)]) for name in repeated):
+        twice = REPEAT.sub("", repeated[0])
+        raise DataError(f"{table.where}: two columns are called {twice!r}; rename one of them")
     roles = given | {role: name for role, name in _recognised(free).items() if role in wanted}
     for role in REQUIRED:
         if role not in roles:
@@ -147,6 +164,16 @@ def _roles(table: Table, columns: TripleColumnsConfig) -> dict[str, str]:
                 "name the columns head, relation and tail"
             )
     return roles
+
+
+def _rivals(table: Table, roles: Mapping[str, str]) -> list[str]:
+    """Notes on columns that a role could be read from, and is not."""
+    notes = []
+    for role, chosen in roles.items():
+        others = [name for name in columns_named(table.frame.columns, NAMES[role]) if name not in roles.values()]
+        if others and not table.numbered:
+            notes.append(f"{table.where}: the {role} is read from {chosen!r}, not from {listed(others)}")
+    return notes
 
 
 def _recognised(names: Sequence[str], known: Mapping[str, Sequence[str]] = NAMES) -> dict[str, str]:
