@@ -17,7 +17,7 @@ from matinee.cli.options import (
     with_model,
 )
 from matinee.cli.output import print_json, progress, say, table, warn
-from matinee.config import Experiment
+from matinee.config import EvaluationConfig, Experiment
 from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def train(
                 )
             if split is not None and len(split.targets("valid")):
                 on_step(f"evaluating {name} on valid")
-                about |= workflow.quality(workflow.evaluate(fitted, split, seed=seed, on="valid"))
+                report = workflow.evaluate(fitted, split, seed=seed, on="valid")
+                fitted = workflow.noted(fitted, report, split, EvaluationConfig(on="valid"), seed)
+                about |= workflow.quality(report)
             about |= workflow.predicted_values(fitted, split or data, seed=seed)
             on_step(f"saving {path}")
             with _resume_hint(checkpoint, failures=(MatineeError,)):

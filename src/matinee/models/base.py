@@ -71,6 +71,15 @@ class Recommender(ABC, Generic[StateT]):
     def score(self, state: StateT) -> FloatArray:
         """Scores of all items for each user of the state, in a new array. [B, I], finite, higher is better."""
 
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """Defaults that follow from the sizes of the training data, where a config's own do not travel.
+
+        A fit by `workflow` takes them for what nobody has set, so they are saved with the model as if they had been.
+        The rules are in docs/tuning.md.
+        """
+        return {}
+
     def weigh(self, histories: Histories) -> Histories:
         """Histories with the weights that the value map gives them."""
         return self.value_map.weigh(histories) if self.reads_history else histories

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
+from types import MappingProxyType
 from typing import Any, get_args
 
 from matinee.config import Config, Search
@@ -69,11 +70,16 @@ class Range:
 
 
 def ranges_of(
-    config: type[Config], model: str, chosen: Sequence[str] = (), fixed: Collection[str] = ()
+    config: type[Config],
+    model: str,
+    chosen: Sequence[str] = (),
+    fixed: Collection[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Range]:
     """The ranges to search: of all fields that declare one, or of those chosen, without those that are fixed.
 
-    chosen: fields by name, or with a range of their own, `l2=1:1000` or `l2=1:1000:log`.
+    chosen: fields by name, or with a range of their own, `l2=1:1000` or `l2=1:1000:log`; defaults: those that the data
+    give in place of the config's.
     Raises UsageError for an unknown field, a field without a range, a range that is none, and if nothing is left.
     """
     declared = {name: found for name, field in config.model_fields.items() if (found := _declared(field.metadata))}
@@ -88,7 +94,10 @@ def ranges_of(
             "all of its fields with a search range are set" if declared else f"{model} has no field with a search range"
         )
         raise UsageError(f"there is nothing to tune: {why}; give one, such as --search FIELD=LOW:HIGH")
-    return {name: _range(config, name, each) for name, each in wanted.items()}
+    return {
+        name: _range(config, name, each, defaults.get(name, config.model_fields[name].default))
+        for name, each in wanted.items()
+    }
 
 
 def first_fields(config: type[Config], fixed: Collection[str] = ()) -> tuple[str, ...]:
@@ -137,8 +146,7 @@ def _parsed(text: str, given: str) -> Search:
     return found
 
 
-def _range(config: type[Config], name: str, found: Search) -> Range:
-    default = config.model_fields[name].default
+def _range(config: type[Config], name: str, found: Search, default: object) -> Range:
     value = float(default) if isinstance(default, int | float) else None
     whole = float not in _kinds(config.model_fields[name].annotation)
     return Range(found.low, found.high, found.log, whole, value, found.first)

@@ -2,7 +2,7 @@
 
 from matinee.workflow.data import events, graph, graph_of, items, keep, load, split, whole
 from matinee.workflow.evaluating import compare, evaluate, quality
-from matinee.workflow.experiments import OnStep, features_of, prepare, read, run, values_of
+from matinee.workflow.experiments import OnStep, features_of, noted, prepare, read, run, values_of
 from matinee.workflow.fitting import fit, predicted_values
 from matinee.workflow.movie_lists import (
     Change,
@@ -34,6 +34,7 @@ __all__ = [
     "items",
     "keep",
     "load",
+    "noted",
     "predicted_values",
     "prepare",
     "quality",

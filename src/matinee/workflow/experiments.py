@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from matinee.config import (
+    EvaluationConfig,
     Experiment,
     ValuesConfig,
 )
@@ -20,6 +21,7 @@ from matinee.data.splits import split as cut
 from matinee.data.splits import split_files as cut_files
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
+from matinee.evaluation.baseline import below_popularity
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
 from matinee.models import model_class
@@ -84,8 +86,17 @@ def run(
     started = perf_counter()
     report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
     cost = {"evaluate_seconds": perf_counter() - started}
+    fitted = noted(fitted, report, prepared, evaluation, seed)
     notes = (*report.read_notes, *fitted.manifest.get("notes", ()))
     return fitted, replace(report, read_notes=notes, curves=fitted.model.curves, cost=cost)
+
+
+def noted(fitted: Artefact, report: Report, split: Split, evaluation: EvaluationConfig, seed: int) -> Artefact:
+    """The artefact with a note if its report is below that of popularity."""
+    if not fitted.model.makes_lists:
+        return fitted
+    found = below_popularity(report, split, evaluation, seed=seed)
+    return fitted if found is None else fitted.with_manifest({"notes": [*fitted.manifest.get("notes", ()), found]})
 
 
 def features_of(experiment: Experiment) -> Literal["known"] | None:

@@ -24,10 +24,11 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.history_lengths import by_length_of_history
+from matinee.histories import TrainingData
 from matinee.item_table import ItemTable
 from matinee.memory import require_memory
 from matinee.models import create
-from matinee.models.base import Recommender
+from matinee.models.base import HasItemVectors, Recommender
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import predict_new_items
 from matinee.store.artefact import Artefact
@@ -35,6 +36,11 @@ from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
 from matinee.workflow.data import graph_of, whole
+
+SOME_USERS = 32
+"""Users whose scores are looked at after a fit."""
+VANISHED = 1e-6
+"""Scores of a user that differ by no more are the same."""
 
 
 def fit(  # noqa: PLR0913 - one for each choice of an experiment
@@ -60,8 +66,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     tags of the data; `known`: all that the data know, where the model and the features allow, and else a note), from
     which items without an event are predicted, as `content` says; graph: triples (`mt.graph`, or a file) that a model
     of the knowledge graph reads beside the lists of the items; settings: the model's
-    hyper-parameters. Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set
-    there is none to monitor. Items that only `items` has are added to a data set; a split keeps its own.
+    hyper-parameters; those left out have the model's defaults, which may follow from the sizes of the data. Early
+    stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
+    monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value.
     """
     unfitted = create(model, **settings)
@@ -74,6 +81,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         raise MatineeError(
             "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
+    unfitted = create(model, **unfitted.defaults_for(train) | settings)
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
@@ -94,7 +102,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
-    notes = _fit_notes(unfitted, monitored is not None)
+    notes = [*_fit_notes(unfitted, monitored is not None), *_vanished(fitted, train)]
     if unfitted.value_map.note:
         notes.append(f"values: {unfitted.value_map.note}")
     problem = _not_predictable(unfitted, data, train.popularity) if items == "known" else None
@@ -162,6 +170,19 @@ def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
     return [
         f"patience = {config.patience} does nothing: there is no valid part to monitor, so all {config.epochs} epochs "
         "are trained"
+    ]
+
+
+def _vanished(model: Recommender[Any], train: TrainingData) -> list[str]:
+    """A sentence if a model of vectors gives all items the same score, as one does whose ridge is far too strong."""
+    if not isinstance(model, HasItemVectors):
+        return []
+    scores = model.score(model.state_of(train.histories.take(np.arange(min(SOME_USERS, len(train.histories))))))
+    if float(np.ptp(scores, axis=1).max(initial=0)) > VANISHED:
+        return []
+    return [
+        f"{model.name} has learned nothing: all items have the same score, for its vectors vanish; weaken its "
+        f"regularisation, or let `matinee tune {model.name}` find settings"
     ]
 
 

@@ -169,8 +169,9 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     budget = Budget(20 if trials is None and seconds is None else trials, seconds)
     metric = metric or ("ndcg@10" if kind.makes_lists else "rmse")
     measured = _measured(kind, metric, evaluation)
-    ranges = ranges_of(kind.Config, model, fields, own)
+    ranges_of(kind.Config, model, fields, own)  # wrong fields are named before the data are looked at
     visible = without_test(split)
+    ranges = ranges_of(kind.Config, model, fields, own, kind.defaults_for(visible.training()))
     objective = FitOnValid(kind, visible, metric, seed, settings, measured)
     about = {
         "model": model,
