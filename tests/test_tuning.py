@@ -1,8 +1,10 @@
 """The search for settings: ranges, proposals, budgets, folders that go on, and what it must never see."""
 
+import io
 import json
 import re
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,15 @@ import numpy as np
 import pytest
 
 import matinee as mt
-from matinee.config import Experiment, read_experiment
+from matinee.cli.running import run as run_command
+from matinee.config import Experiment
 from matinee.data.labels import TEST
 from matinee.data.splits import Split
+from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError, UsageError
 from matinee.models.factors.bpr import BPRConfig
 from matinee.models.linear.ease import EASEConfig
 from matinee.tuning import Budget, Range, StudyFolder, Trial, ranges_of, search
-from matinee.tuning.best_file import experiment_text
 from matinee.tuning.ranges import first_fields
 from matinee.workflow import fitting, tuning
 from matinee.workflow.tuning import without_test
@@ -343,20 +346,35 @@ def test_trials_side_by_side_give_the_same_result(split: Split) -> None:
     assert plain(one.trials) == plain(two.trials)
 
 
-# the file
+# the command
 
 
-def test_an_experiment_as_toml_is_read_again_as_it_was(tmp_path: Path) -> None:
-    experiment = Experiment.model_validate(
-        {
-            "model": "ease",
-            "data": 'a "quoted"\tname\x7f \\ 영화',
-            "columns": {"scale": (0.5, 5.0), "kinds": ("view=0.2", "buy=1")},
-            "values": "linear:1=-0.5,5=1",
-            "split": {"split": "random", "ratios": (0.8, 0.1, 0.1)},
-            "settings": {"l2": 1e-7, "deep": {"a b": [1, 2.5, True]}, "empty": {}},
-            "evaluation": {"rerank": "novelty=0.5,genres=Comedy|Drama"},
-        }
+def test_the_command_writes_a_file_that_gives_the_same_figure_again(tmp_path: Path) -> None:
+    log = tmp_path / "a log\twith a tab.csv"
+    data = zipf_log(120, 60, 1500, np.random.default_rng(3))
+    rows = zip(data.events.user_rows, data.events.item_rows, strict=True)
+    log.write_text("user,item\n" + "\n".join(f"u{user},i{item}" for user, item in rows), encoding="utf-8")
+    common = ("--data", str(log), "--ratios", "0.6,0.2,0.2")
+    tuned = cli(
+        "tune", "ease", *common, "--trials", "5", "--jobs", "1", "--set", "dropout=0.1", "--out", str(tmp_path / "s")
     )
-    (tmp_path / "e.toml").write_text(experiment_text(experiment, "one\ntwo"), encoding="utf-8")
-    assert read_experiment(tmp_path / "e.toml") == experiment
+    best = str(tmp_path / "s" / "best.toml")
+    assert best in tuned["best_file"]
+    assert (tmp_path / "s" / "history.svg").stat().st_size > 1000
+    again = cli("evaluate", "--config", best, "--on", "valid")
+    assert again["metrics"]["ndcg@10"]["mean"] == tuned["value"]
+    assert again["config"]["dropout"] == 0.1
+    more = cli(
+        "tune", "ease", *common, "--trials", "7", "--jobs", "1", "--set", "dropout=0.1", "--out", str(tmp_path / "s")
+    )
+    assert more["trials"][:5] == tuned["trials"]
+    assert len(more["trials"]) == 7
+
+
+def cli(*arguments: str) -> dict[str, Any]:
+    """What a command prints with --json."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert run_command([*arguments, "--json"]) == 0
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found

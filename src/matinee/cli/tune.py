@@ -46,7 +46,8 @@ def tune(  # noqa: PLR0913 - one for each option
     from matinee import workflow
     from matinee.destinations import require_folder
     from matinee.tuning import Budget
-    from matinee.tuning.best_file import write_experiment
+    from matinee.workflow.toml_text import experiment_toml
+    from matinee.writing import new_file
 
     experiment = with_model(experiment, model)
     name = named(experiment)
@@ -76,7 +77,9 @@ def tune(  # noqa: PLR0913 - one for each option
     for note in (*split.data.notes, *split.notes):
         warn(note)
     best = folder / BEST
-    write_experiment(best, _best_experiment(experiment, found), _comment(found, best))
+    text = experiment_toml(experiment, experiment.settings | found.trials[found.best].settings)
+    with new_file(best, "experiment") as part:
+        part.write_text(_comment(found, best) + text, encoding="utf-8")
     from matinee.report.tuning_plot import draw_search  # matplotlib is slow to import
 
     draw_search(found, folder / HISTORY)
@@ -86,22 +89,10 @@ def tune(  # noqa: PLR0913 - one for each option
     _show(found, best)
 
 
-def _best_experiment(experiment: Experiment, found: "TuningResult") -> Experiment:
-    """The experiment with the settings found, and its split written out."""
-    split = experiment.split.model_copy(update={"split": experiment.split.split})  # also where it is the default
-    return experiment.model_copy(
-        update={"model": found.model, "split": split, "settings": _settings(experiment, found)}
-    )
-
-
-def _settings(experiment: Experiment, found: "TuningResult") -> dict[str, object]:
-    return experiment.settings | found.trials[found.best].settings
-
-
 def _comment(found: "TuningResult", best: Path) -> str:
     return (
-        f"{found.metric} {found.value:.6f} on valid, trial {found.trials[found.best].number} of {len(found.trials)}; "
-        f"again by:\nmatinee evaluate --config {best} --on valid"
+        f"# {found.metric} {found.value:.6f} on valid, trial {found.trials[found.best].number} of {len(found.trials)}; "
+        f"again by:\n# matinee evaluate --config {best} --on valid\n"
     )
 
 
