@@ -10,70 +10,73 @@ mt.recommend(model, liked=["Alien (1979)", "Blade Runner (1982)"], k=10, explain
 
 from matinee.version import __version__
 
-__all__ = [
-    "DataError",
-    "MatineeError",
-    "__version__",
-    "compare",
-    "counterfactual",
-    "evaluate",
-    "events",
-    "fit",
-    "fit_auto",
-    "graph",
-    "items",
-    "keep",
-    "load",
-    "load_artefact",
-    "recommend",
-    "recommend_all",
-    "register",
-    "save_artefact",
-    "similar",
-    "similar_all",
-    "split",
-    "tune",
-]
-
-TYPE_CHECKING = False  # typing is slow to import, and Ctrl+C meanwhile would show a trace
-if TYPE_CHECKING:
-    from matinee.errors import DataError, MatineeError
-    from matinee.models import register
-    from matinee.store.artefact import load as load_artefact
-    from matinee.store.artefact import save as save_artefact
-    from matinee.workflow import (
-        compare,
-        counterfactual,
-        evaluate,
-        events,
-        fit,
-        fit_auto,
-        graph,
-        items,
-        keep,
-        load,
-        recommend,
-        recommend_all,
-        similar,
-        similar_all,
-        split,
-        tune,
-    )
-
-_ELSEWHERE = {
+FUNCTIONS = {
     "DataError": "errors:DataError",
     "MatineeError": "errors:MatineeError",
+    "audit": "workflow:audit",
+    "compare": "workflow:compare",
+    "counterfactual": "workflow:counterfactual",
+    "evaluate": "workflow:evaluate",
+    "events": "workflow:events",
+    "fit": "workflow:fit",
+    "fit_auto": "workflow:fit_auto",
+    "graph": "workflow:graph",
+    "items": "workflow:items",
+    "keep": "workflow:keep",
+    "load": "workflow:load",
     "load_artefact": "store.artefact:load",
+    "recommend": "workflow:recommend",
+    "recommend_all": "workflow:recommend_all",
     "register": "models:register",
     "save_artefact": "store.artefact:save",
+    "similar": "workflow:similar",
+    "similar_all": "workflow:similar_all",
+    "split": "workflow:split",
+    "tune": "workflow:tune",
 }
+"""Public names -> where they are. They are imported on first use, so that `import matinee` is quick."""
+ELSEWHERE = {
+    "bundled": 'mt.load("bundled")',
+    "dataset": 'mt.load("bundled")',
+    "load_dataset": 'mt.load("bundled")',
+    "load_model": "mt.load_artefact(folder)",
+    "metrics": "mt.evaluate(model, split).to_frame()",
+    "movielens": 'mt.load("bundled")',
+    "plot": "mt.compare(models, split), and `matinee compare --figure FILE`",
+    "predict": 'mt.recommend(model, liked=["Alien (1979)"])',
+    "read_csv": 'mt.load("ratings.csv")',
+    "save": "mt.save_artefact(model, folder)",
+    "save_model": "mt.save_artefact(model, folder)",
+    "topk": "mt.recommend_all(model, k=10)",
+    "train": 'mt.fit("ease", split)',
+    "train_test_split": "mt.split(data)",
+}
+"""What people call these in other libraries."""
+
+
+__all__ = ["__version__", "models", *FUNCTIONS]
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that `import matinee` is quick."""
+    """A public function, `models`, or the class of a model, such as EASE."""
     from importlib import import_module
 
-    if name not in __all__:
+    if name in FUNCTIONS:
+        module, _, attribute = FUNCTIONS[name].partition(":")
+        return getattr(import_module(f"matinee.{module}"), attribute)
+    if name == "models" or name[:1].isupper():
+        models = import_module("matinee.models")
+        return models if name == "models" else models.class_called(name)
+    if name.startswith("_"):
         raise AttributeError(f"module 'matinee' has no attribute {name!r}")
-    module, _, attribute = _ELSEWHERE.get(name, f"workflow:{name}").partition(":")
-    return getattr(import_module(f"matinee.{module}"), attribute)
+    from matinee.errors import did_you_mean
+
+    hint = f"; write {ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, FUNCTIONS)
+    raise AttributeError(f"module 'matinee' has no attribute {name!r}{hint}")
+
+
+def __dir__() -> list[str]:
+    """The public names, with the classes of models."""
+    from matinee.models import CLASSES
+
+    return sorted([*__all__, *CLASSES])

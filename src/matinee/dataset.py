@@ -7,11 +7,13 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
+import polars as pl
 
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.catalogue import Catalogue
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun
+from matinee.shown import Overview, Shown
 from matinee.vocab import Vocab
 
 
@@ -79,7 +81,7 @@ EventKinds: TypeAlias = Mapping[str, EventKind]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
+class Dataset(Shown):
     """A log with its vocabularies and catalogue.
 
     kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order
@@ -103,10 +105,20 @@ class Dataset:
     source: str = ""
     event_kinds: EventKinds = field(default_factory=dict)
 
-    def __repr__(self) -> str:
+    def overview(self) -> Overview:
+        """See Shown."""
         sizes = f"{len(self.users):,} users, {len(self.items):,} items, {len(self.events):,} events"
         times = "with" if self.timed else "without"
-        return "\n".join([f"{self.name} ({self.kind}s, {times} times): {sizes}", *(f"  {note}" for note in self.notes)])
+        headline = f"{self.name} ({self.kind}s, {times} times): {sizes}"
+        return Overview(headline, notes=self.notes, next="split = mt.split(data)")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row an event, by user and time: user, item, value, and time (UTC) if the log has times."""
+        user, item = self.users.to_series(self.events.user_rows), self.items.to_series(self.events.item_rows)
+        columns: dict[str, Any] = {"user": user, "item": item, "value": self.events.values}
+        if self.timed:
+            columns["time"] = pl.from_epoch(pl.Series(self.events.times)).dt.replace_time_zone("UTC")
+        return pl.DataFrame(columns)
 
     @cached_property
     def item_table(self) -> ItemTable:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from matinee.arrays import IntArray
@@ -50,6 +51,11 @@ class Vocab:
     def numeric(self) -> bool:
         """Whether the ids are integers."""
         return self.ids.dtype.kind in "iu"
+
+    def to_series(self, rows: IntArray | None = None) -> pl.Series:
+        """The ids, or those of rows [N], as a column of a frame: integers or text."""
+        ids = pl.Series(self.ids) if self.numeric else pl.Series(self.ids.tolist(), dtype=pl.String)
+        return ids if rows is None else ids.gather(rows)
 
     def rows(self, ids: Sequence[Id] | IdArray) -> IntArray:
         """Ids [n] -> rows [n] int32; UNKNOWN for a new id. If the ids are integers, `"7"` matches 7."""

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import PartName
@@ -12,6 +13,7 @@ from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, EventKinds, Events
+from matinee.shown import Overview, Shown
 from matinee.times import format_time
 
 _DAY = 86_400
@@ -76,8 +78,8 @@ class Curves:
     session_lengths: IntArray
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+@dataclass(frozen=True, slots=True, repr=False)
+class Audit(Shown):
     """Statistics of a log and its split.
 
     duplicates: events beyond the first of a user and item; top1_share, top10_share: share of events on the top 1% and
@@ -117,6 +119,15 @@ class Audit:
         plain["parts"] = [asdict(part) for part in self.parts]
         plain["event_kinds"] = {name: asdict(kind) for name, kind in self.event_kinds.items()}
         return plain | {"leaks": list(self.leaks), "notes": list(self.notes), "read": list(self.read)}
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        notes = (*(f"the split leaks: {leak}" for leak in self.leaks), *self.notes)
+        return Overview(f"audit of {self.name}", [("", ""), *self.rows()], notes, "audit.to_frame()", "rows")
+
+    def to_frame(self) -> pl.DataFrame:
+        """The rows of the audit as text: what, value."""
+        return pl.DataFrame(self.rows(), ["what", "value"], orient="row")
 
     def rows(self) -> list[tuple[str, str]]:
         """Table rows: label and value."""

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 
 from matinee.arrays import IntArray
 from matinee.config import ColumnsConfig, FilterConfig, PartName, SplitConfig, SplitParts
 from matinee.data.filters import UNFILTERED, filter_events
-from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
+from matinee.data.labels import PART_NAMES, TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS
 from matinee.data.split_settings import check_settings
@@ -18,6 +19,7 @@ from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.reading.columns import SNIFFED
+from matinee.shown import Overview, Shown
 
 __all__ = [
     "PARTS",
@@ -51,8 +53,8 @@ class LeakCounts:
     repeated: int
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Shown):
     """A data set with a label for each event.
 
     labels: [N], constants of labels.py; leaks: sentences on targets that the future or a repeat gives away;
@@ -97,6 +99,18 @@ class Split:
     def sessions(self) -> Sessions | None:
         """The sessions of a split by sessions; None for other methods."""
         return find_sessions(self.data, self.config) if self.config.split == "session" else None
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        sizes = ", ".join(f"{part} {size:,}" for part, size in self.sizes().items())
+        headline = f"{self.data.name}, split {self.config.split}, seed {self.config.seed}: {sizes} events"
+        notes = (*self.notes, *(f"the split leaks: {leak}" for leak in self.leaks))
+        return Overview(headline, notes=notes, next='model = mt.fit("ease", split)')
+
+    def to_frame(self) -> pl.DataFrame:
+        """The events as Dataset.to_frame has them, with the part of each: train, valid inputs, valid, ... or unused."""
+        parts = pl.Series("part", PART_NAMES).gather(self.labels + 1)
+        return self.data.to_frame().with_columns(parts)
 
     def sizes(self) -> dict[str, int]:
         """Number of events in train, valid and test; inputs of held-out users count with their part."""

@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from matinee.errors import MatineeError, did_you_mean
 from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
-from matinee.evaluation.report import Report
+from matinee.evaluation.report import Report, format_interval
 from matinee.evaluation.seeds import seed_noise
 from matinee.evaluation.significance import differing, holm, paired_p, permutation_p, tied_groups
+from matinee.shown import Overview, Shown
 
 SAME = ("predict", "repeat", "relevant_from", "liked_from", "disliked_to")
 """Settings of an evaluation that decide about its targets."""
@@ -39,8 +41,8 @@ class Compared:
     group: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """Models ordered by a metric, best first. Reports are in the order of rows."""
 
     metric: str
@@ -49,6 +51,46 @@ class Comparison:
     samples: int
     rows: tuple[Compared, ...]
     reports: tuple[Report, ...]
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        first = self.reports[0]
+        headline = (
+            f"{len(self.rows)} models on {first.data['name']}, {first.evaluation['on']} of split "
+            f"{first.split['method']}: {self.users:,} users, paired"
+        )
+        head = ("model", self.metric, "difference", "p (Holm)", "verdict")
+        rows = [
+            (
+                row.label,
+                format_interval(row.score, self.metric),
+                "" if row.verdict == "best" else f"{row.difference.mean:+.4f}",
+                "" if row.verdict == "best" else format_p(row.p_adjusted),
+                row.verdict,
+            )
+            for row in self.rows
+        ]
+        return Overview(headline, [head, *rows], first.notes(), "comparison.to_frame()", "models")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a model, best first: its score, its difference from the best, their 95% intervals, p and verdict."""
+        return pl.DataFrame(
+            {
+                "model": row.label,
+                "metric": self.metric,
+                "score": row.score.mean,
+                "score_low": row.score.low,
+                "score_high": row.score.high,
+                "difference": row.difference.mean,
+                "difference_low": row.difference.low,
+                "difference_high": row.difference.high,
+                "p": row.p,
+                "p_adjusted": row.p_adjusted,
+                "verdict": row.verdict,
+                "fit_seconds": report.fit_seconds,
+            }
+            for row, report in zip(self.rows, self.reports, strict=True)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The verdicts and each model's full report, in plain Python types."""
@@ -132,6 +174,11 @@ def _facts(report: Report) -> dict[str, Any]:
 
 def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def format_p(p: float) -> str:
+    """`0.031`, or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _require_comparable(reports: Sequence[Report], metric: str) -> None:

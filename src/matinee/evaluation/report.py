@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from matinee.arrays import IntArray
 from matinee.config import Rerank, ValuesConfig
@@ -16,10 +17,14 @@ from matinee.evaluation.explanations import ExplanationTest
 from matinee.evaluation.metrics import PerUser, parse_metric
 from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
+from matinee.shown import Overview, Shown
+
+HEADLINERS = ("ndcg", "recall", "hit", "precision", "mrr", "map", "coverage", "rmse", "mae")
+"""Metrics that are shown first."""
 
 
-@dataclass(frozen=True, eq=False)
-class Report:
+@dataclass(frozen=True, eq=False, repr=False)
+class Report(Shown):
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
 
     value_map: how the events of histories weigh.
@@ -129,6 +134,36 @@ class Report:
             notes.append(str(self.explanations))
         return notes
 
+    def overview(self) -> Overview:
+        """See Shown: a few metrics; `table()` has all of them as text, `to_frame()` as a frame."""
+        ks, rows = self.grid()
+        names = [name for name in (*HEADLINERS, *(name for name in rows if name not in HEADLINERS)) if name in rows]
+        k = 10 if 10 in ks else ks[0] if ks else None
+        cells = [
+            (name, format_interval(rows[name][0 if k is None else ks.index(k)] or rows[name][0], name))
+            for name in names
+        ]
+        return Overview(
+            self.headline(),
+            [("metric", "" if k is None else f"@{k}"), *cells],
+            self.notes(),
+            "report.to_frame(), print(report.table())",
+            "metrics",
+        )
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a metric: metric, k (null without a list length), mean, and low and high of its 95% interval."""
+        rows = [(*parse_metric(name), found.mean, found.low, found.high) for name, found in self.metrics.items()]
+        return pl.DataFrame(rows, ["metric", "k", "mean", "low", "high"], orient="row")
+
+    def per_user_to_frame(self) -> pl.DataFrame:
+        """One row a user of the means: user_row, and the value of each metric, NaN where it is undefined."""
+        return pl.DataFrame({"user_row": self.user_rows} | {name: each.values for name, each in self.per_user.items()})
+
+    def segments_to_frame(self) -> pl.DataFrame:
+        """One row a segment of users, predictions or items: of, name, size, about, and the mean of each metric."""
+        return pl.DataFrame([asdict(each) | each.metrics for each in self.segments]).drop("metrics", strict=False)
+
     def table(self) -> str:
         """The metrics as text, one row each, with their 95% intervals."""
         ks, rows = self.grid()
@@ -138,7 +173,7 @@ class Report:
             lines.append(f"{name:<{width}}" + "".join(f"{format_interval(cell, name):<26}" for cell in cells))
         return "\n".join(line.rstrip() for line in [*lines, *self.notes()])
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str:  # all metrics, not only those of the summary
         ks, rows = self.grid()
         head = "".join(f"<th>@{k}</th>" for k in ks)
         body = "".join(

@@ -186,7 +186,7 @@ class _Table:
 
     def __init__(self, names: tuple[str, str], owners: Vocab, artefact: Artefact, *, titles: bool) -> None:
         self.names = names
-        self.owners, self.items = _series(owners), _series(artefact.items)
+        self.owners, self.items = owners.to_series(), artefact.items.to_series()
         self.titles = pl.Series(artefact.catalogue.titles, dtype=pl.String) if titles else None
 
     def frame(self, owner_rows: IntArray, found: Ranking) -> pl.DataFrame:
@@ -225,7 +225,7 @@ def for_users(artefact: Artefact, users: GivenIds, k: int, **options: Unpack[Lis
     n_events = np.bincount(artefact.known.events.user_rows, minlength=len(artefact.users))
     if n_empty := int((n_events[rows] == 0).sum()):
         notes.append(f"{n_empty:,} of {len(rows):,} users have no history in {artefact.name} and get popular items")
-    _require_length(k)
+    require_length(k)
     titles = options.get("titles", False)
     return UserLists(artefact, rows, k, allowed, options.get("rerank"), titles, (*allowed.notes, *notes))
 
@@ -233,7 +233,7 @@ def for_users(artefact: Artefact, users: GivenIds, k: int, **options: Unpack[Lis
 def for_items(artefact: Artefact, items: GivenIds, k: int, *, titles: bool = False) -> SimilarLists:
     """The similar items of items by id, or of `all`, not computed yet. Unknown ids as in `for_users`."""
     rows, notes = _rows(artefact, artefact.items, items, "item")
-    _require_length(k)
+    require_length(k)
     return SimilarLists(artefact, rows, k, titles, tuple(notes))
 
 
@@ -267,13 +267,10 @@ def _rows(artefact: Artefact, vocab: Vocab, given: GivenIds, role: Role) -> tupl
     return rows, notes
 
 
-def _require_length(k: int) -> None:
-    if k < 1:
-        raise MatineeError(f"k = {k}: a list has at least one item")
-
-
-def _series(vocab: Vocab) -> pl.Series:
-    return pl.Series(vocab.ids) if vocab.numeric else pl.Series(vocab.ids.tolist(), dtype=pl.String)
+def require_length(k: int) -> None:
+    """Raises MatineeError for a list length that is no number, or below 1."""
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise MatineeError(f"k = {k!r}: a list has at least one item; write k=10")
 
 
 def _digest(values: np.ndarray[Any, Any] | None) -> str:

@@ -1,9 +1,13 @@
 """The registry: one line per model, imported on demand, and models from outside the package."""
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
-from matinee.errors import MatineeError
+import polars as pl
+
+from matinee.errors import MatineeError, did_you_mean
 from matinee.models.base import Recommender
 from matinee.models.other_names import hint
 from matinee.models.outside import (
@@ -43,6 +47,9 @@ MODELS = {
     "sasrec": "matinee.models.sequences.sasrec:SASRec",
 }
 """The models of this package, as `module:Class`."""
+
+CLASSES = {path.partition(":")[2]: name for name, path in MODELS.items()}
+"""Class -> name."""
 
 _registered: dict[str, type[Recommender[Any]]] = {}
 
@@ -84,6 +91,13 @@ def model_class(name: str) -> type[Recommender[Any]]:
     raise MatineeError(f"no model {name!r}{hint(name, model_names())}")
 
 
+def class_called(attribute: str) -> type[Recommender[Any]]:
+    """A class of this package, such as EASE. Raises AttributeError with the closest if there is none."""
+    if attribute not in CLASSES:
+        raise AttributeError(f"there is no model {attribute!r}{did_you_mean(attribute, CLASSES)}")
+    return model_class(CLASSES[attribute])
+
+
 def create(name: str, **settings: object) -> Recommender[Any]:
     """A new, unfitted model. Raises MatineeError for an unknown name, setting or value."""
     return model_class(name)(**settings)
@@ -100,3 +114,36 @@ def _owner(name: str) -> str | None:
     if name in _registered:
         return class_path(_registered[name])
     return MODELS.get(name) or installed_path(name)
+
+
+def listing() -> pl.DataFrame:
+    """One row a model: its name, class and family, and what it can do.
+
+    sequence: the order of the history counts; ratings: whether values weigh; predicts_ratings: whether scores are on
+    their scale; reasons: exact contributions; new_items: items without an event get scores from what is known of them.
+    """
+    return pl.DataFrame([_described(name, model_class(name)) for name in model_names()])
+
+
+def _described(name: str, model: type[Recommender[Any]]) -> dict[str, object]:
+    return {
+        "model": name,
+        "class": model.__name__,
+        "family": model.__module__.split(".")[2] if name in MODELS else model.__module__.split(".")[0],
+        "sequence": model.ordered,
+        "ratings": model.uses_weights,
+        "predicts_ratings": model.predicts_values,
+        "reasons": hasattr(model, "explain"),
+        "new_items": bool(model.item_arrays),
+    }
+
+
+class _Models(ModuleType):
+    """This module, which `mt.models()` calls."""
+
+    def __call__(self) -> pl.DataFrame:
+        """See listing."""
+        return listing()
+
+
+sys.modules[__name__].__class__ = _Models

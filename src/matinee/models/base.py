@@ -59,6 +59,10 @@ class Recommender(ABC, Generic[StateT]):
     def __init__(self, **settings: object) -> None:
         self.config = configure(self.Config, settings, f"model {self.name}")
 
+    def __repr__(self) -> str:
+        settings = self.config.model_dump(exclude_unset=True)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+
     @abstractmethod
     def fit(self, train: TrainingData, run: Run) -> Self:
         """Learn from histories. A second fit forgets the first."""

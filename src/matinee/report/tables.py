@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matinee.evaluation.bootstrap import Interval
-from matinee.evaluation.comparison import Comparison
+from matinee.evaluation.comparison import Comparison, format_p
 from matinee.evaluation.report import Report, format_interval
 from matinee.workflow import MovieList
 
@@ -83,11 +83,6 @@ def comparison_table(comparison: Comparison) -> RenderableType:
 def format_difference(difference: Interval) -> str:
     """`-0.0560 (-0.0599, -0.0523)`."""
     return f"{difference.mean:+.4f} ({difference.low:+.4f}, {difference.high:+.4f})"
-
-
-def format_p(p: float) -> str:
-    """`0.031`, or `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _columns(comparison: Comparison) -> Sequence[str]:

@@ -34,6 +34,7 @@ from matinee.item_table import ItemTable
 from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
 from matinee.nouns import MOVIE, Noun
+from matinee.shown import Overview, Shown
 from matinee.store.item_columns import catalogue_of, columns_of, table_of
 from matinee.store.manifest import (
     ARRAYS,
@@ -74,8 +75,8 @@ from matinee.writing import new_folder, recover
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
-class Artefact:
+@dataclass(frozen=True, eq=False, repr=False)
+class Artefact(Shown):
     """A fitted model with everything needed to use it without its data set.
 
     popularity: [I], training events of each item; known: the histories of the users it was fitted on;
@@ -123,6 +124,23 @@ class Artefact:
         return cls(
             model, data.items, known_users, catalogue, train.popularity, histories_source, manifest, table=data.table
         )
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        data, seconds = self.manifest.get("data", {}), self.manifest.get("fit_seconds")
+        took = "" if seconds is None else f", in {seconds:.2f} s"
+        headline = (
+            f"{self.name} fitted on {data.get('name', 'a log')}{took}: {len(self.users):,} users, "
+            f"{len(self.items):,} items, {len(self.known.events):,} events"
+        )
+        settings = self.model.config.model_dump(exclude_unset=True)
+        notes = [", ".join(f"{name} = {value}" for name, value in settings.items()) or "settings: the defaults"]
+        next_call = f'mt.recommend(model, liked=["{self.catalogue.titles[0]}"])' if len(self.items) else ""
+        return Overview(headline, notes=notes, next=next_call)
+
+    def curves_to_frame(self) -> pl.DataFrame:
+        """The training curves: one row an epoch, a column for each metric; empty for a model without epochs."""
+        return pl.DataFrame(self.model.curves)
 
     @cached_property
     def item_table(self) -> ItemTable:

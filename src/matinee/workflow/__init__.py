@@ -1,6 +1,6 @@
 """Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
 
-from matinee.workflow.data import events, graph, graph_of, items, keep, load, split, whole
+from matinee.workflow.data import audit, events, graph, graph_of, items, keep, load, split, whole
 from matinee.workflow.evaluating import compare, evaluate, quality
 from matinee.workflow.experiments import OnStep, features_of, noted, prepare, read, run, values_of
 from matinee.workflow.fitting import fit, predicted_values
@@ -22,6 +22,7 @@ __all__ = [
     "MovieList",
     "OnStep",
     "TuningResult",
+    "audit",
     "compare",
     "counterfactual",
     "evaluate",

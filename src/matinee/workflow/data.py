@@ -12,6 +12,8 @@ from matinee.config import (
     SplitConfig,
     configure,
 )
+from matinee.data.audit import Audit
+from matinee.data.audit import audit as audit_log
 from matinee.data.filters import apply_filters
 from matinee.data.graphs import build_graph
 from matinee.data.item_tables import add_items, items_of, with_items_file
@@ -71,6 +73,11 @@ def split(data: Dataset | str | Path, method: str = "random", **settings: object
         configure(ColumnsConfig, columns, "columns"),
         configure(FilterConfig, filters, "filters"),
     )
+
+
+def audit(of: Dataset | Split) -> Audit:
+    """Sizes, concentration and drift of a log; of a split also its parts, cold users and items, and leaks."""
+    return audit_log(of) if isinstance(of, Dataset) else audit_log(of.data, of)
 
 
 def whole(data: Dataset) -> Split:

@@ -1,6 +1,7 @@
 """Evaluation and comparison of fitted models."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,23 +16,29 @@ from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.comparison import compare as compare_reports
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
+from matinee.models.base import Recommender
 from matinee.store.artefact import Artefact
+from matinee.workflow.fitting import fit
+from matinee.workflow.given import Fittable, artefact_of, lengths_of, require_split
 
 
 def evaluate(
-    model: Artefact,
+    model: Fittable,
     over: Split,
-    k: Iterable[int] = (5, 10, 20),
+    k: int | Iterable[int] = (5, 10, 20),
     *,
     seed: int = 42,
     **settings: object,
 ) -> Report:
     """Rank all items for every user with targets, and measure the lists.
 
-    settings: fields of EvaluationConfig, such as on="valid". Raises MatineeError if the model was fitted on other items
-    than those of the split.
+    model: fitted, or the folder of an artefact; a model or its name is fitted on the training part first. settings:
+    fields of EvaluationConfig, such as on="valid". Raises MatineeError if the model was fitted on other items than
+    those of the split, and for a data set in place of a split.
     """
-    config = configure(EvaluationConfig, {"k": tuple(k)} | settings, "evaluation")
+    over = require_split(over, "mt.evaluate(model, {})")
+    config = configure(EvaluationConfig, {"k": lengths_of(k)} | settings, "evaluation")
+    model = artefact_of(model, "mt.evaluate({}, split)", lambda unfitted: fit(unfitted, over, seed=seed))
     if not np.array_equal(model.items.ids, over.data.items.ids):
         fitted = model.manifest["data"]
         raise MatineeError(
@@ -52,14 +59,22 @@ def quality(report: Report) -> dict[str, Any]:
 
 
 def compare(
-    models: Sequence[Artefact],
+    models: Sequence[Fittable],
     over: Split,
     metric: str = "ndcg@10",
-    k: Iterable[int] = (5, 10, 20),
+    k: int | Iterable[int] = (5, 10, 20),
     *,
     seed: int = 42,
     **settings: object,
 ) -> Comparison:
-    """Evaluate several models on one split, and compare each with the best, paired by user."""
+    """Evaluate several models on one split, and compare each with the best, paired by user.
+
+    models, k and settings: as in `evaluate`; models that are not fitted yet are fitted with this seed.
+    """
+    over = require_split(over, "mt.compare(models, {})")
+    if isinstance(models, str | Path | Artefact | Recommender):
+        raise MatineeError("compare takes a list of models; write mt.compare([one, other], split)")
+    if "seeds" in settings:
+        raise MatineeError("seeds has no effect here: a comparison has one seed; write seed=3, or compare once a seed")
     reports = [evaluate(model, over, k, seed=seed, **settings) for model in models]
     return compare_reports(reports, metric, rng=np.random.default_rng(seed))

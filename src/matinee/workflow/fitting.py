@@ -36,6 +36,7 @@ from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
 from matinee.workflow.data import graph_of, whole
+from matinee.workflow.given import Unfitted, require_data
 
 SOME_USERS = 32
 """Users whose scores are looked at after a fit."""
@@ -44,7 +45,7 @@ VANISHED = 1e-6
 
 
 def fit(  # noqa: PLR0913 - one for each choice of an experiment
-    model: str,
+    model: Unfitted,
     on: Split | Dataset,
     *,
     seed: int = 42,
@@ -60,18 +61,19 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
 ) -> Artefact:
     """Fit a model on the training part of a split, or on a whole data set.
 
-    model: a name from the registry; checkpoint: the file that a long fit saves its state to, and with `resume`
-    continues from; values: how events weigh by their value (`default`, `unary`, `log`, `linear:1=-0.5,3=0.5,5=1`, or
-    the fields of ValuesConfig); items: what is known of the items (`mt.items`, or `catalogue`: the genres, years and
-    tags of the data; `known`: all that the data know, where the model and the features allow, and else a note), from
-    which items without an event are predicted, as `content` says; graph: triples (`mt.graph`, or a file) that a model
-    of the knowledge graph reads beside the lists of the items; settings: the model's
-    hyper-parameters; those left out have the model's defaults, which may follow from the sizes of the data. Early
-    stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
+    model: a name from the registry, a class, or a model with its settings; checkpoint: the file that a long fit saves
+    its state to, and with `resume` continues from; values: how events weigh by their value (`default`, `unary`, `log`,
+    `linear:1=-0.5,3=0.5,5=1`, or the fields of ValuesConfig); items: what is known of the items (`mt.items`, or
+    `catalogue`: the genres, years and tags of the data; `known`: all that the data know, where the model and the
+    features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
+    (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; settings: the
+    model's hyper-parameters; those left out have the model's defaults, which may follow from the sizes of the data.
+    Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value.
     """
-    unfitted = create(model, **settings)
+    require_data(on, model)
+    unfitted = _unfitted(model, settings)
     require_graph_reader(unfitted, graph)
     if isinstance(on, Dataset) and isinstance(items, ItemTable):
         on = add_items(on, items)
@@ -81,7 +83,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         raise MatineeError(
             "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
-    unfitted = create(model, **unfitted.defaults_for(train) | settings)
+    unfitted = _unfitted(type(unfitted), unfitted.defaults_for(train) | unfitted.config.model_dump(exclude_unset=True))
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
@@ -117,6 +119,15 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def _unfitted(model: Unfitted, settings: Mapping[str, object]) -> Recommender[Any]:
+    """A new model with these settings besides its own, so that a model that is given stays as it is."""
+    if isinstance(model, str):
+        return create(model, **settings)
+    if isinstance(model, type):
+        return model(**settings)
+    return type(model)(**model.config.model_dump(exclude_unset=True) | dict(settings))
 
 
 def require_graph_reader(model: Recommender[Any], graph: object) -> None:

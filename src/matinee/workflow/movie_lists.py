@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
-from html import escape
 from typing import Any, Unpack
 
 import numpy as np
@@ -14,13 +13,15 @@ from matinee.config import (
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.lists import everyone
-from matinee.lists.everyone import ListOptions, OnPart
+from matinee.lists.everyone import ListOptions, OnPart, require_length
 from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models.base import HasPaths, Recommender
 from matinee.ranking.counterfactual import Goal
 from matinee.recommender import Engine, Recommendation
+from matinee.shown import Overview, Shown
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab
+from matinee.workflow.given import Fitted, artefact_of, ids_of, require_text, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Movie:
     sentence: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MovieList:
+@dataclass(frozen=True, slots=True, repr=False)
+class MovieList(Shown):
     """Movies, best first; a notebook shows them as a table.
 
     of: the movie they are similar to, if any; skipped: number of unknown movies in the given history; notes: titles
@@ -65,6 +66,28 @@ class MovieList:
         """In plain Python types."""
         return asdict(self)
 
+    def to_frame(self) -> pl.DataFrame:
+        """One row a movie, best first: rank, item, title, genres, score, and because: titles, the strongest first."""
+        return pl.DataFrame(
+            {
+                "rank": range(1, len(self.movies) + 1),
+                "item": [movie.item_id for movie in self.movies],
+                "title": [movie.title for movie in self.movies],
+                "genres": pl.Series([list(movie.genres) for movie in self.movies], dtype=pl.List(pl.String)),
+                "score": [movie.score for movie in self.movies],
+                "because": pl.Series(
+                    [[title for title, _ in movie.because] for movie in self.movies], dtype=pl.List(pl.String)
+                ),
+            }
+        )
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        headline = f"similar to {self.of}, by {self.model}" if self.of else f"recommended by {self.model}"
+        head = ("", "title", "genres", "score", "because")
+        shown = len(head) if any(movie.because for movie in self.movies) else len(head) - 1
+        return Overview(headline, [row[:shown] for row in (head, *self.rows())], self.notes, rest="items")
+
     def rows(self) -> list[tuple[str, ...]]:
         """Rank, title, genres, score and reasons as text."""
         return [
@@ -81,34 +104,33 @@ class MovieList:
     def __str__(self) -> str:
         return "\n".join("  ".join(cell for cell in row if cell) for row in self.rows())
 
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
-        head = "<tr><th></th><th>title</th><th>genres</th><th>score</th><th>because</th></tr>"
-        return f"<table><caption>{escape(self.model)}</caption>{head}{rows}</table>"
-
 
 def recommend(  # noqa: PLR0913 - who it is for, and one for each option
-    model: Artefact,
+    model: Fitted,
+    liked: str | Sequence[str] | None = None,
     *,
     user: Id | None = None,
     history: Sequence[Id] | None = None,
     ratings: Sequence[float] | None = None,
-    liked: Sequence[str] | None = None,
     k: int = 10,
     explain: bool = False,
     rerank: Rerank | None = None,
     among: GivenIds | None = None,
     without: GivenIds | None = None,
 ) -> MovieList:
-    """The k best movies for a known user, a history of item ids, or a list of liked titles.
+    """The k best movies for a known user, a history of item ids, or liked titles.
 
-    ratings: a value for each id of the history, NaN for none; a liked title counts like the highest value.
+    model: an artefact, or the folder of one; liked: one title or several, each counts like the highest value; ratings:
+    a value for each id of the history, NaN for none.
     rerank: genres, years, novelty and diversity; among: only these items may be listed; without: these may not (ids, or
     a file of ids). Unknown ids are skipped and counted in the list.
     Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, for a
     history without a known id, for ratings that do not fit the history, and if `among` and `without` leave nothing to
     list.
     """
+    model = artefact_of(model, 'mt.recommend({}, liked=["Alien (1979)"])')
+    require_length(k)
+    liked = texts_of(liked)
     past, skipped = _history_of(model, user, history, ratings, liked)
     allowed = allow_given(model.items, among, without)
     engine = Engine([model], model.known)
@@ -147,26 +169,27 @@ class Change:
 
 
 def counterfactual(  # noqa: PLR0913 - which movie, who it is for, and how long the list is
-    model: Artefact,
+    model: Fitted,
     *,
     item: Id | None = None,
     title: str | None = None,
     user: Id | None = None,
     history: Sequence[Id] | None = None,
     ratings: Sequence[float] | None = None,
-    liked: Sequence[str] | None = None,
+    liked: str | Sequence[str] | None = None,
     k: int = 10,
 ) -> Change:
     """What would have to change for a movie to leave the first k of a list, or to enter them; users as in `recommend`.
 
     Raises MatineeError as `recommend`, unless exactly one of item and title is given, and for a movie of the history.
     """
+    model = artefact_of(model, "mt.counterfactual({}, title=..., user=...)")
     if (item is None) == (title is None):
         raise MatineeError("give one of item (its id) or title")
-    if k < 1:
-        raise MatineeError(f"k = {k}; a list has at least one item")
+    require_text(title)
+    require_length(k)
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
-    past, _ = _history_of(model, user, history, ratings, liked)
+    past, _ = _history_of(model, user, history, ratings, texts_of(liked))
     titles = model.catalogue.titles
     if row in past.items:
         raise MatineeError(f"{titles[row]} is in the history, and lists are of other movies; choose another")
@@ -178,14 +201,17 @@ def counterfactual(  # noqa: PLR0913 - which movie, who it is for, and how long 
 
 
 def similar(
-    model: Artefact, *, item: Id | None = None, title: str | None = None, k: int = 10, explain: bool = False
+    model: Fitted, title: str | None = None, *, item: Id | None = None, k: int = 10, explain: bool = False
 ) -> MovieList:
     """The k movies most similar to one, given by id or title.
 
     explain: also how many users have each movie, and how many have both. Raises MatineeError for an unknown movie.
     """
+    model = artefact_of(model, 'mt.similar({}, title="Alien (1979)")')
     if (item is None) == (title is None):
         raise MatineeError("give one of item (its id) or title")
+    require_text(title)
+    require_length(k)
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
     found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
     notes = () if found.movies else (f"{model.name} knows no movie that is similar to {found.of}",)
@@ -194,7 +220,7 @@ def similar(
 
 
 def recommend_all(
-    model: Artefact,
+    model: Fitted,
     users: GivenIds = "all",
     k: int = 10,
     *,
@@ -207,11 +233,12 @@ def recommend_all(
     `recommend`. Unknown users have no list; users without a history get popular items. Raises MatineeError if no user
     is known, and if `among` and `without` leave nothing to list.
     """
+    model = artefact_of(model, "mt.recommend_all({})")
     return everyone.collect(everyone.for_users(model, users, k, **options), on_part)
 
 
 def similar_all(
-    model: Artefact,
+    model: Fitted,
     items: GivenIds = "all",
     k: int = 10,
     *,
@@ -223,6 +250,7 @@ def similar_all(
     titles: also the similar item's title. The lists are those of `similar`. Raises MatineeError if no item is known, or
     if the model has no similar items.
     """
+    model = artefact_of(model, "mt.similar_all({})")
     return everyone.collect(everyone.for_items(model, items, k, titles=titles), on_part)
 
 
@@ -236,6 +264,7 @@ def _history_of(
     """The history, B = 1, and how many of its ids are unknown. Raises MatineeError as `recommend`."""
     if sum(given is not None for given in (user, history, liked)) != 1:
         raise MatineeError("give one of user, history or liked")
+    history = ids_of(history)
     values = _values_of(history, ratings, liked, _value_of_liked(model.model))
     if user is not None:
         if model.users.row(user) == UNKNOWN:

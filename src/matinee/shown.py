@@ -1,0 +1,77 @@
+"""What an object shows of itself in a terminal and in a notebook: what it is, how large, and what to call next."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+MOST_ROWS = 10
+MOST_NOTES = 4
+MOST_TEXT = 2_000
+"""Characters of a whole representation."""
+_WIDEST_CELL = 40
+_WIDEST_LINE = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is shown of an object. headline: what it is and how large; rows: a table, its head first; next: a call.
+
+    notes: sentences that readers should know of; rest: what the rows that are not shown are, such as `metrics`.
+    """
+
+    headline: str
+    rows: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
+    next: str = ""
+    rest: str = "rows"
+
+    def text(self) -> str:
+        """In lines: at most 10 rows, 4 notes and 2,000 characters."""
+        rows = [[_cut(cell, _WIDEST_CELL) for cell in row] for row in self.rows[: MOST_ROWS + 1]]
+        notes = [f"  {_cut(note, _WIDEST_LINE)}" for note in self._notes_shown()]
+        after = [f"next: {self.next}"] if self.next else []
+        lines = [_cut(self.headline, _WIDEST_LINE), *_aligned(rows)]
+        if left := len(self.rows) - len(rows):
+            lines.append(f"  and {left:,} more {self.rest}")
+        return _cut("\n".join([*lines, *notes, *after]), MOST_TEXT)
+
+    def html(self) -> str:
+        """As a table with a caption, escaped."""
+        head, body = ("", "") if not self.rows else (_html_row(self.rows[0], "th"), map(_html_row, self.rows[1:]))
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes_shown())
+        after = f"<p>next: <code>{escape(self.next)}</code></p>" if self.next else ""
+        return f"<table><caption>{escape(self.headline)}</caption>{head}{''.join(body)}</table>{notes}{after}"
+
+    def _notes_shown(self) -> list[str]:
+        left = len(self.notes) - MOST_NOTES
+        return [*self.notes[:MOST_NOTES], *([f"and {left:,} more notes"] if left > 0 else [])]
+
+
+class Shown(ABC):
+    """An object that a terminal and a notebook show by an overview."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def overview(self) -> Overview:
+        """What to show."""
+
+    def __repr__(self) -> str:
+        return self.overview().text()
+
+    def _repr_html_(self) -> str:
+        return self.overview().html()
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _html_row(cells: Sequence[str], tag: str = "td") -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,116 @@
+"""`import matinee as mt`: the names it has, and what it answers to calls that are nearly right."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import matinee as mt
+from matinee.data.synthetic import two_groups
+from matinee.models import MODELS, model_class
+from matinee.store.artefact import Artefact
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory) -> dict[str, object]:
+    data = two_groups(60, 30)
+    split = mt.split(data, "random", seed=3)
+    ease = mt.fit("ease", split)
+    folder = tmp_path_factory.mktemp("artefact") / "ease"
+    mt.save_artefact(ease, folder)
+    return {"mt": mt, "data": data, "split": split, "ease": ease, "folder": folder}
+
+
+def test_every_public_name_is_there_and_in_dir():
+    for name in (*mt.__all__, *mt.FUNCTIONS):
+        assert getattr(mt, name) is not None
+        assert name in dir(mt)
+    assert [name for name in dir(mt) if name.startswith("_")] == ["__version__"]
+
+
+def test_every_model_has_its_class():
+    for name in MODELS:
+        kind = getattr(mt, model_class(name).__name__)
+        assert kind.name == name
+        assert kind.__name__ in dir(mt)
+    assert repr(mt.EASE(l2=200)) == "EASE(l2=200.0)"
+    assert mt.models()["model"].to_list()[: len(MODELS)] == list(MODELS)
+    assert len(repr(mt.models())) <= 2_000
+
+
+def test_a_star_import_gives_the_functions():
+    code = "from matinee import *; assert callable(fit) and callable(models) and __version__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "same"),
+    [
+        ("mt.evaluate(ease, split, k=10, samples=100)", "mt.evaluate(ease, split, k=(10,), samples=100)"),
+        ("mt.evaluate('ease', split, k=5, samples=100)", "mt.evaluate(ease, split, k=5, samples=100)"),
+        ("mt.evaluate(mt.EASE(), split, k=5, samples=100)", "mt.evaluate(ease, split, k=5, samples=100)"),
+        ("mt.evaluate(mt.EASE, split, k=5, samples=100)", "mt.evaluate(ease, split, k=5, samples=100)"),
+        ("mt.evaluate(folder, split, k=5, samples=100)", "mt.evaluate(ease, split, k=5, samples=100)"),
+        ("mt.evaluate(str(folder), split, k=5, samples=100)", "mt.evaluate(ease, split, k=5, samples=100)"),
+        ("mt.recommend(ease, 'Movie 0 (2000)')", "mt.recommend(ease, liked=['Movie 0 (2000)'])"),
+        ("mt.recommend(folder, liked='Movie 0 (2000)')", "mt.recommend(ease, liked=['Movie 0 (2000)'])"),
+        ("mt.recommend(ease, history=(each for each in (0, 2)))", "mt.recommend(ease, history=[0, 2])"),
+        ("mt.recommend(ease, history=split.data.items.ids[:2])", "mt.recommend(ease, history=[0, 1])"),
+        ("mt.similar(ease, 'Movie 0 (2000)')", "mt.similar(ease, title='Movie 0 (2000)')"),
+        ("mt.recommend_all(folder, k=2).to_dicts()", "mt.recommend_all(ease, k=2).to_dicts()"),
+        ("mt.fit(mt.EASE(l2=7), split).version[:0]", "mt.fit('ease', split, l2=7).version[:0]"),
+        ("repr(mt.fit(mt.EASE(l2=7), split, dropout=.1).model)", "repr(mt.EASE(l2=7, dropout=.1))"),
+    ],
+)
+def test_what_is_clear_is_taken(known, call, same):
+    assert _plain(eval(call, known)) == _plain(eval(same, known))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("mt.evaluate(ease, data)", "takes a split, .*, not the data set two-groups; write mt.evaluate(model, mt.spl"),
+        ("mt.evaluate(ease, None)", "takes a split, .*, not nothing; write mt.evaluate(model, mt.split(data, 'rand"),
+        ("mt.compare('ease', split)", "a list of models; write mt.compare([one, other], split)"),
+        ("mt.compare(ease, split)", "a list of models; write mt.compare([one, other], split)"),
+        ("mt.compare(['ease', 'eas'], split)", "no model 'eas'; did you mean 'ease'?"),
+        ("mt.compare(['ease', 'popularity'], split, seeds=3)", "write seed=3"),
+        ("mt.recommend('ease', 'Alien')", "ease is not fitted on any data; write mt.recommend(mt.fit('ease', data)"),
+        ("mt.recommend(mt.EASE(), 'Alien')", "ease is not fitted on any data; write mt.recommend(mt.fit('ease', da"),
+        ("mt.recommend(None, 'Alien')", "takes a fitted model, not nothing; write mt.recommend(mt.fit('ease', data)"),
+        ("mt.recommend('models/none', 'Alien')", "no artefact at models/none"),
+        ("mt.recommend(ease, 1)", "liked is titles, not 1; write history=[...] for ids"),
+        ("mt.recommend(ease, [1, 2])", "liked is titles, not 1; write history=[...] for ids"),
+        ("mt.recommend(ease, history=1)", "history is a list of ids; write history=[1]"),
+        ("mt.recommend(ease, history='1')", "history is a list of ids; write history=['1']"),
+        ("mt.recommend(ease)", "give one of user, history or liked"),
+        ("mt.similar(ease, 1)", "title is text, not 1; for an id write item=1"),
+        ("mt.counterfactual(ease, title=1, user=1)", "title is text, not 1; for an id write item=1"),
+        ("mt.fit('ease', 'bundled')", "takes a data set or a split, not a str; write mt.fit('ease', mt.load('bundled"),
+        ("mt.fit('ease', [1, 2])", "fit takes a data set or a split, not a list"),
+        (
+            "mt.fit(mt.EASE, None)",
+            "fit takes a data set or a split, not nothing; write mt.fit('ease', mt.load('bundled",
+        ),
+        ("mt.fit('eas', split)", "no model 'eas'; did you mean 'ease'?"),
+        ("mt.train('ease', split)", "module 'matinee' has no attribute 'train'; write mt.fit('ease', split)"),
+        ("mt.predict", "no attribute 'predict'; write mt.recommend(model, liked="),
+        ("mt.comparee", "no attribute 'comparee'; did you mean 'compare'?"),
+        ("mt.EASY", "no model 'EASY'; did you mean 'EASE'?"),
+    ],
+)
+def test_what_is_nearly_right_is_answered_in_a_line_with_the_call_that_works(known, call, message):
+    with pytest.raises((mt.MatineeError, AttributeError)) as raised:
+        eval(call, known)
+    text = str(raised.value).replace('"', "'")
+    assert re.search(re.escape(message).replace(r"\.\*", ".*"), text), text
+    assert "\n" not in text
+
+
+def _plain(value: object) -> object:
+    """What is compared: without times and folders."""
+    if hasattr(value, "metrics"):
+        return {name: each.mean for name, each in value.metrics.items()}
+    assert not isinstance(value, Artefact)
+    return value
