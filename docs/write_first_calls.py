@@ -1,6 +1,6 @@
 """Write what the first calls of a newcomer answer into docs/first-calls.md, by making them.
 
-A test makes the calls again and compares errors whole, and of everything else the first line.
+A test makes the calls again and compares errors whole, and of everything else the first line, but no sizes of frames.
 """
 
 import re
