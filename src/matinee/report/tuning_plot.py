@@ -33,7 +33,8 @@ def draw_search(result: TuningResult, path: Path) -> None:
     if finished:
         numbers, values = zip(*finished, strict=True)
         best = list(accumulate(values, min if is_lower_better else max))
-        panel.step(numbers, best, where="post", color=COLOURS["best"], linewidth=1.6, label="best so far")
+        ends = [*numbers, result.trials[-1].number]
+        panel.step(ends, [*best, best[-1]], where="post", color=COLOURS["best"], linewidth=1.6, label="best so far")
     if result.defaults is not None:
         panel.axhline(result.defaults, color=COLOURS["worse"], linestyle="--", linewidth=1.2, label="defaults")
     panel.set_title(f"{result.model}: {result.metric} on valid", fontsize=10, loc="left")
@@ -44,5 +45,5 @@ def draw_search(result: TuningResult, path: Path) -> None:
     panel.tick_params(length=0, labelsize=9)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
-    panel.legend(fontsize=8.5, frameon=False, loc="lower right" if not is_lower_better else "upper right")
+    figure.legend(fontsize=8.5, frameon=False, loc="outside right upper")
     save_figure(figure, path, dpi=160)

@@ -51,7 +51,7 @@ class Pool:
                 proposal = waiting.pop(0)
                 remaining = None if left is None or proposal.number == 0 else left - (perf_counter() - started)
                 if remaining is None or remaining > 0:
-                    with _environment({name: str(self._threads) for name in THREADS}):
+                    with _environment({name: str(self._threads) for name in THREADS}), _no_interrupts():
                         running.add(self._pool.submit(_attempt, proposal, earlier, remaining))
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for each in ended:
@@ -81,6 +81,16 @@ def _end_with_parent() -> None:
 
 def _attempt(proposal: Proposal, earlier: Sequence[Trial], left: float | None) -> Trial:
     return attempt(_objective[0], proposal, earlier, left)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold back Ctrl+C: processes that start inside never see it, so none dies of it with a trace while it imports."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
