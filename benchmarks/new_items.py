@@ -1,17 +1,27 @@
 """New items on MovieLens 1M: 20% of the movies are held out of training, and ranked among themselves and among all.
 
-    python benchmarks/new_items.py > benchmarks/new_items.json
+    python benchmarks/new_items.py                                print what is stored
+    python benchmarks/new_items.py all                            measure everything: an hour of one core
+    python benchmarks/new_items.py rows --models ease --seeds 1   measure some rows
+    python benchmarks/new_items.py known | scale                  the random split | the scale of new items
 
-Needs ml-1m and ml-1m-text (abstracts and people from DBpedia) in MATINEE_DATA. For each of three seeds, 64% of the
-movies are train, 16% valid and 20% test. The ridge strength of each row is chosen on valid from RIDGES, with the model
-fitted on train; the test is measured once, with the model fitted on train and valid. Baselines have no settings.
+Each result is stored in new_items.json beside this file (`--json FILE`: in another one) as soon as it is there; what is
+stored is not measured again without `--again`. Needs ml-1m and ml-1m-text (abstracts and people from DBpedia) in
+MATINEE_DATA.
+
+rows: for each of three seeds, 64% of the movies are train, 16% valid and 20% test. The ridge strength of each row is
+chosen on valid from RIDGES, with the model fitted on train; the test is measured once, with the model fitted on train
+and valid. Baselines have no settings.
+scale: on valid alone. A fifth of the events of each movie are targets, of new ones and of known ones, and the
+other events of new movies are left out, so that both compete as equals.
 """
 
+import argparse
 import json
 import os
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +30,12 @@ import numpy as np
 import polars as pl
 
 import matinee as mt
+from matinee.arrays import BoolArray, IntArray
 from matinee.config import EvaluationConfig
+from matinee.data.labels import TRAIN, UNUSED, VALID
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate, validation
+from matinee.evaluation.metrics import accuracy, find_hits
 from matinee.evaluation.task import Task
 from matinee.histories import Histories
 from matinee.item_table import ItemTable
@@ -34,6 +47,9 @@ from matinee.models.content.similarity import Features
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
+RESULTS = Path(__file__).with_suffix(".json")
+SCALES, TARGETS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8, 4.0), 0.2
+BLENDED = ("ease", "item-knn", "ials")
 BLENDS = (0.0, 10.0, 30.0, 100.0, 300.0)
 SEEDS, RATIOS, RIDGES = (1, 2, 3), (0.64, 0.16, 0.20), (0.15, 0.3, 0.5, 1.0)
 MODELS: dict[str, dict[str, Any]] = {
@@ -112,19 +128,58 @@ def row(name: str, split: Split, table: ItemTable, seed: int) -> dict[str, Any]:
     return {"ridge": ridge, "valid": {str(key): value for key, value in on_valid.items()}, "test": result}
 
 
-def known_items(data: Any, table: ItemTable) -> dict[str, Any]:
-    """The random split: without features, with them for new items alone, and with the blend that is best on valid."""
-    split, found = mt.split(data), {}
-    on_valid = validation(split)
-    for name in ("ease", "item-knn", "ials"):
-        model = mt.fit(name, split, **MODELS[name]).model
-        blended = {blend: extended(model, split, "train", table, 0.5, blend) for blend in BLENDS}
-        valid = {blend: on_valid(each) for blend, each in blended.items()}
-        best = max(valid, key=valid.__getitem__)
-        rows = {"without features": model, "features, no blend": blended[0.0], "blend": blended[best]}
-        found[name] = {"chosen": best, "valid": {str(key): value for key, value in valid.items()}}
-        found[name] |= {key: by_decile(each, split) for key, each in rows.items()}
+def as_equals(split: Split, seed: int) -> tuple[Split, BoolArray]:
+    """A split by new items whose valid part has a fifth of each movie's events, and which movies are new in it. [I]."""
+    labels, rng = split.labels.copy(), np.random.default_rng(seed)
+    new = np.bincount(split.targets("valid").item_rows, minlength=len(split.data.items)) > 0
+    is_target = rng.random(len(labels)) < TARGETS
+    labels[(split.labels == TRAIN) & is_target] = VALID
+    labels[(split.labels == VALID) & ~is_target] = UNUSED
+    return replace(split, labels=labels), new
+
+
+def scales(name: str, split: Split, new: BoolArray, table: ItemTable, seed: int) -> dict[str, dict[str, float]]:
+    """NDCG@10 on valid by scale: of all targets, of known and of new ones; and the share of new items in the lists.
+
+    Movies of test are left out of the lists.
+    """
+    task = Task.of(split, EvaluationConfig(on="valid"))
+    assert isinstance(task.histories, Histories)
+    popularity = split.training().popularity
+    listed, found = new | (popularity > 0), {}
+    fitted = mt.fit(name, split, seed=seed, **MODELS[name]).model
+    content = ContentMap.of(table, popularity, ContentConfig())
+    for scale in SCALES:
+        model = replace(content, scale=scale).extend(fitted)
+        lists = rank(model, task.histories, 10, masked=task.masked, allowed=listed).items
+        found[str(scale)] = {
+            "all": ndcg(task, lists, np.ones_like(new)),
+            "known": ndcg(task, lists, ~new),
+            "new": ndcg(task, lists, new),
+            "share of new": float(new[lists].mean()),
+        }
     return found
+
+
+def ndcg(task: Task, lists: IntArray, of_items: BoolArray) -> float:
+    """The mean NDCG@10 of lists, by those targets alone that are among some items, over users who have any."""
+    targets = task.targets.keep(of_items[task.targets.items])
+    counts = np.diff(targets.starts)
+    hits = find_hits(lists, targets.starts, targets.items, task.n_items)
+    return float(accuracy(hits, np.maximum(counts, 1), [10])["ndcg@10"][counts > 0].mean())
+
+
+def known_items(name: str, data: Any, table: ItemTable) -> dict[str, Any]:
+    """The random split: without features, with them for new items alone, and with the blend that is best on valid."""
+    split = mt.split(data)
+    on_valid = validation(split)
+    model = mt.fit(name, split, **MODELS[name]).model
+    blended = {blend: extended(model, split, "train", table, 0.5, blend) for blend in BLENDS}
+    valid = {blend: on_valid(each) for blend, each in blended.items()}
+    best = max(valid, key=valid.__getitem__)
+    rows = {"without features": model, "features, no blend": blended[0.0], "blend": blended[best]}
+    found = {"chosen": best, "valid": {str(key): value for key, value in valid.items()}}
+    return found | {key: by_decile(each, split) for key, each in rows.items()}
 
 
 def by_decile(model: Recommender[Any], split: Split) -> dict[str, Any]:
@@ -142,25 +197,78 @@ def by_decile(model: Recommender[Any], split: Split) -> dict[str, Any]:
     return found | {"interval": [metrics["ndcg@10"].low, metrics["ndcg@10"].high], "recall by decile": recall.tolist()}
 
 
-def main() -> None:
-    root = Path(os.environ.get("MATINEE_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    data = mt.load(root / "ml-1m")
-    table = features(root, data)
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for seed in SEEDS:
+class Results:
+    """What is stored: by part, row and (of rows and scales) seed. Written after each result."""
+
+    def __init__(self, path: Path, again: bool) -> None:
+        self.path, self.again = path, again
+        self.kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def add(self, part: str, name: str, seed: int | None, work: Callable[[], Any]) -> None:
+        """Measure something, unless it is there."""
+        rows, key = self.kept.setdefault(part, {}), name if seed is None else str(seed)
+        into = rows if seed is None else rows.setdefault(name, {})
+        if key in into and not self.again:
+            return
+        into[key] = work()
+        print(part, name, seed, json.dumps(into[key])[:200], file=sys.stderr, flush=True)
+        self.path.write_text(json.dumps(self.kept, indent=2) + "\n", "utf-8")
+
+    def means(self) -> dict[str, dict[str, float]]:
+        """Each metric of each row at test: the mean over its seeds."""
+        return {
+            name: {metric: statistics.mean(each["test"][metric][0] for each in seeds.values()) for metric in METRICS}
+            for name, seeds in self.kept.get("rows", {}).items()
+        }
+
+
+def measure_rows(results: Results, data: Any, table: ItemTable, models: list[str], seeds: list[int]) -> None:
+    """The held-out movies, by baselines and models."""
+    chosen = {f"ease, {name}": ("ease", only(table, columns)) for name, columns in COLUMNS.items() if "ease" in models}
+    chosen |= {f"{name}, all features": (name, table) for name in models}
+    for seed in seeds:
         split = mt.split(data, "new-items", ratios=RATIOS, seed=seed)
         for name, model in baselines(split, table).items():
-            rows.setdefault(name, []).append({"test": measure(model, split)})
-        tables = {f"ease, {name}": ("ease", only(table, columns)) for name, columns in COLUMNS.items()}
-        tables |= {f"{name}, all features": (name, table) for name in MODELS}
-        for name, (model_name, features_of) in tables.items():
-            rows.setdefault(name, []).append(row(model_name, split, features_of, seed))
-            print(seed, name, rows[name][-1]["test"]["new-ndcg@10"], file=sys.stderr, flush=True)
-    means = {
-        name: {metric: statistics.mean(each["test"][metric][0] for each in runs) for metric in METRICS}
-        for name, runs in rows.items()
-    }
-    print(json.dumps({"means": means, "known items": known_items(data, table), "seeds": rows}, indent=2))
+            results.add("rows", name, seed, lambda model=model, split=split: {"test": measure(model, split)})
+        for name, given in chosen.items():
+            results.add(
+                "rows", name, seed, lambda given=given, split=split, seed=seed: row(given[0], split, given[1], seed)
+            )
+
+
+def measure_scales(results: Results, data: Any, table: ItemTable, models: list[str], seeds: list[int]) -> None:
+    """The scale of new items, on valid."""
+    for seed in seeds:
+        split, new = as_equals(mt.split(data, "new-items", ratios=RATIOS, seed=seed), seed)
+        for name in models:
+            results.add(
+                "scale",
+                name,
+                seed,
+                lambda name=name, split=split, new=new, seed=seed: scales(name, split, new, table, seed),
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", choices=["rows", "known", "scale", "all"])
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), metavar="MODEL")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="SEED")
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where results are stored")
+    parser.add_argument("--again", action="store_true", help="measure what is stored too")
+    given = parser.parse_args()
+    results = Results(given.json, given.again)
+    if given.part is not None:
+        root = Path(os.environ.get("MATINEE_DATA") or Path(__file__).parents[2] / "shared" / "data")
+        data = mt.load(root / "ml-1m")
+        table = features(root, data)
+        if given.part in ("rows", "all"):
+            measure_rows(results, data, table, given.models, given.seeds)
+        for name in set(given.models) & set(BLENDED) if given.part in ("known", "all") else ():
+            results.add("known items", name, None, lambda name=name: known_items(name, data, table))
+        if given.part in ("scale", "all"):
+            measure_scales(results, data, table, given.models, given.seeds)
+    print(json.dumps({"means": results.means(), **results.kept}, indent=2))
 
 
 if __name__ == "__main__":

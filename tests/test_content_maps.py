@@ -115,8 +115,8 @@ def test_the_map_against_a_plain_solve() -> None:
     assert (np.diag(extended.weights) == 0).all()
     knn, _ = fitted("item-knn")
     np.testing.assert_allclose(
-        found.extend(knn).similarities.toarray()[:, 12:],
-        np.maximum(knn.similarities.toarray()[:, :12] @ found.mixing, 0),
+        found.extend(knn).similarities.toarray()[:12, 12:],
+        np.maximum(knn.similarities.toarray()[:12, :12] @ found.mixing, 0),
         atol=1e-5,
     )
     few = found.extend(knn, kept=2).similarities.toarray()
@@ -277,3 +277,62 @@ def test_numbers_resemble_their_neighbours_and_a_missing_one_nothing() -> None:
     assert similarity[0, 90] == 0
     assert (similarity[1] == 0).all()
     assert features.present.tolist() == [False] + [True] * 100
+
+
+@pytest.mark.parametrize("name", TAKES_CONTENT)
+def test_a_scale_multiplies_the_scores_of_new_items_alone(name: str) -> None:
+    model, train = fitted(name)
+    if name == "item2vec":
+        model.config = model.config.model_copy(update={"score_by": "context"})
+    plain, _ = predict_new_items(model, table(), train.popularity)
+    scaled, _ = predict_new_items(model, table(), train.popularity, {"scale": 2.0})
+    state = plain.state_of(train.histories)  # some models solve it from all items, new ones too
+    one, two = plain.score(state), scaled.score(state)
+    np.testing.assert_allclose(two[:, :N_ITEMS], one[:, :N_ITEMS], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(two[:, NEW_EVEN:BARE], 2 * one[:, NEW_EVEN:BARE], rtol=1e-5, atol=1e-5)
+
+
+INPUTS = ("ease", "linear-next", "item-knn", "pmi", "cdae", "mult-vae")
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_a_history_of_a_new_item_scores_like_that_of_its_known_twin(name: str) -> None:
+    model, train = fitted(name)
+    extended, _ = predict_new_items(
+        model, with_single_words(), train.popularity, {"ridge": 0.01, "sharpness": 0.0, "kept": 16}
+    )
+    twin, known = extended.score(extended.state_of(Histories.of([[TWIN], [4]])))
+    others = np.delete(np.arange(N_ITEMS), 4)
+    assert np.corrcoef(twin[others], known[others])[0, 1] > 0.95
+    assert np.abs(twin[others]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["item-knn", "pmi", "ease", "mult-vae"])
+def test_what_new_items_add_to_histories_against_a_plain_loop(name: str) -> None:
+    model, train = fitted(name)
+    found = ContentMap.of(table(), train.popularity)
+    extended = found.extend(model, kept=5)
+    array, axis = model.item_inputs[0]
+    before, after = (np.moveaxis(dense(getattr(each, array)), axis, 0) for each in (model, extended))
+    for n, item in enumerate(found.predicted.tolist()):
+        wanted = sum(found.mixing[i, n] * after[known] for i, known in enumerate(found.known.tolist()))
+        if name != "mult-vae":
+            wanted[item] = 0
+        if name in ("item-knn", "pmi"):
+            wanted[np.argsort(-wanted, kind="stable")[5:]] = 0
+            wanted = np.maximum(wanted, 0)
+        np.testing.assert_allclose(after[item], wanted, atol=1e-5)
+    np.testing.assert_allclose(after[:N_ITEMS, : min(N_ITEMS, after.shape[1])], before[:N_ITEMS, :N_ITEMS])
+
+
+def test_an_item_that_has_dislikes_only_predicts_nothing_and_is_not_predicted() -> None:
+    values = np.array([5, 5, 5, 5, 1, 1], dtype=np.float32)  # users 0 and 1 like items 0 and 1, and dislike item 2
+    events = pl.DataFrame({"user": [0, 0, 1, 1, 0, 1], "item": [0, 1, 0, 1, 2, 2], "rating": values})
+    words = pl.DataFrame({"item": [0, 1, 2, 3], "genres": ["a", "a|b", "b", "a|b"], "title": list("wxyz")})
+    data = mt.events(events)
+    disliked = mt.fit("ease", data, items=mt.items(words), values="linear:1=-1,3=0,5=1")
+    assert disliked.manifest["content"]["known_items"] == 2
+    assert disliked.manifest["content"]["new_items"] == 1
+    assert (disliked.model.weights[:, 2] == 0).all()
+    liked = mt.fit("ease", data, items=mt.items(words), values="unary")
+    assert liked.manifest["content"]["known_items"] == 3

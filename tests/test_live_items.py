@@ -185,3 +185,13 @@ def test_the_settings_of_a_fit_are_those_of_the_map(popularity: np.ndarray) -> N
     whole = ContentMap.of(table(), popularity, config)
     assert live.mixing(new).shape == (5, 1)
     np.testing.assert_allclose(live.mixing(new)[:, 0], whole.mixing[:, whole.predicted == TWIN].ravel(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", TAKES_CONTENT)
+def test_histories_of_later_items_score_as_if_they_had_been_there_from_the_start(name: str, models, popularity) -> None:
+    config = ContentConfig(scale=1.7, kept=16)
+    whole = ContentMap.of(table(), popularity, config).extend(models[name], config.kept)
+    live = LiveContentMap(table(), popularity, config)
+    extended = live.extend(without_last(whole, 2), live.mixing(table().of_items(Vocab(LATER[:1]))))
+    histories = [0, TWIN], [TWIN], [NEW_EVEN, 1, TWIN]
+    np.testing.assert_allclose(scores(extended, *histories), scores(without_last(whole, 1), *histories), atol=5e-5)

@@ -242,6 +242,8 @@ class ItemsConfig(ItemColumnsConfig):
 
     file: str | None = None
     """A table of items (CSV, TSV, Parquet, JSON lines): ids, titles, genres, texts, lists, numbers, pictures."""
+    scale: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Factor of the scores of items without events: above 1 they stand higher among all items."""
 
 
 class ValuesConfig(Config):

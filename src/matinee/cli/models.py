@@ -71,7 +71,7 @@ def train(
                     seed=seed,
                     values=workflow.values_of(experiment),
                     graph=experiment.graph,
-                    items=workflow.features_of(experiment),
+                    **workflow.features_of(experiment),
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,

@@ -15,7 +15,7 @@ from matinee.data.item_cells import read_lists, read_numbers, read_texts, read_y
 from matinee.data.item_columns import ItemColumns, find_item_columns, is_log
 from matinee.data.lookup import stem
 from matinee.dataset import Dataset, Events
-from matinee.errors import DataError
+from matinee.errors import DataError, UsageError
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun, noun_of_column
 from matinee.reading.archives import open_source
@@ -151,8 +151,14 @@ class _Cells:
 
 
 def with_items_file(data: Dataset, config: ItemsConfig, *, drop_blank: bool = False) -> Dataset:
-    """The data set with what the file of `config` says of its items, and with the items that only the file has."""
+    """The data set with what the file of `config` says of its items, and with the items that only the file has.
+
+    Raises UsageError if there is no file and another field of `config` is set.
+    """
     if config.file is None:
+        if config != ItemsConfig():
+            names = (name for name, field in ItemsConfig.model_fields.items() if getattr(config, name) != field.default)
+            raise UsageError(f"items.{next(names)} is about a file of items; give one with --items")
         return data
     read = load_items(config.file, config, data, drop_blank=drop_blank)
     noun = read.noun if data.noun == ITEM else data.noun

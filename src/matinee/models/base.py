@@ -48,7 +48,12 @@ class Recommender(ABC, Generic[StateT]):
     """Learned arrays in which an item's score is linear, with the axis of items: a content map predicts those of new
     items. Empty for a model without any."""
     item_inputs: ClassVar[tuple[tuple[str, int], ...]] = ()
-    """Other axes of items of learned arrays, where an item without events has zeros: what it adds to a history."""
+    """Learned arrays, with their axis of items, in which what an item adds to a history is linear: those of new items
+    are predicted too. An item without events has zeros there."""
+    unscaled_arrays: ClassVar[frozenset[str]] = frozenset()
+    """Those of `item_arrays` that the scale of a content map leaves alone: they are inputs, or factors of another."""
+    other_item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()
+    """Other learned arrays with an axis of items, where new items have zeros."""
     start_arrays: ClassVar[StartArrays] = {}
     """Parameters from whose earlier values training can start: by name, the learned array, and what its rows are."""
     value_map: ValueMap = UNARY

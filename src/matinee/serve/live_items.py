@@ -14,9 +14,13 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.catalogue import Catalogue
+from matinee.config import configure
 from matinee.errors import MatineeError
+from matinee.histories import Histories
 from matinee.item_table import ItemTable
 from matinee.models.base import Recommender
+from matinee.models.content.config import ContentConfig
+from matinee.models.content.inputs import counted_events
 from matinee.models.content.live import LiveContentMap
 from matinee.ranking.new_items import NewItems, with_unranked
 from matinee.store.artefact import Artefact
@@ -153,7 +157,7 @@ class _Growth:
 
     def __init__(self, artefacts: Sequence[Artefact]) -> None:
         first = artefacts[0]
-        self._content = LiveContentMap(first.item_table, first.popularity)
+        self._content = content_map_of(first)
         self._trained = {artefact.name: artefact.model for artefact in artefacts}
         self._popularity, self._n_trained = first.popularity, len(first.items)
         self._names = first.item_table
@@ -235,6 +239,15 @@ class _Growth:
         for name, model in self._trained.items():
             if not model.item_arrays or (self._mixing is None and self._order):
                 self.models[name] = with_unranked(model, n_items)
+
+
+def content_map_of(artefact: Artefact) -> LiveContentMap:
+    """The map that predicts new items as those of the artefact were, with the settings of its fit."""
+    model, events = artefact.model, artefact.known.events
+    histories = Histories.from_events(events, np.unique(events.user_rows))
+    settings = artefact.manifest.get("content", {}).get("config", {})
+    config = configure(ContentConfig, settings, "content of the artefact")
+    return LiveContentMap(artefact.item_table, counted_events(model, histories, len(artefact.items)), config)
 
 
 def table_of(abouts: Sequence[Mapping[str, Any]], names: ItemTable) -> ItemTable:

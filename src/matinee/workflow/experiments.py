@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def run(
         values=values_of(experiment),
         graph=experiment.graph if model_class(experiment.model).reads_graph else None,
         on_epoch=on_epoch,
-        items=features_of(experiment),
+        **features_of(experiment),
         **experiment.settings,
     )
     on_step(f"evaluating {experiment.model}")
@@ -99,9 +99,10 @@ def noted(fitted: Artefact, report: Report, split: Split, evaluation: Evaluation
     return fitted if found is None else fitted.with_manifest({"notes": [*fitted.manifest.get("notes", ()), found]})
 
 
-def features_of(experiment: Experiment) -> Literal["known"] | None:
-    """What `fit` predicts new items from: all that is known of them, where there is a file of items."""
-    return "known" if experiment.items.file is not None else None
+def features_of(experiment: Experiment) -> dict[str, Any]:
+    """What `fit` predicts new items from, and how: all that is known of them, where there is a file of items."""
+    items = experiment.items
+    return {"items": "known", "content": {"scale": items.scale}} if items.file is not None else {"items": None}
 
 
 def values_of(experiment: Experiment) -> ValuesConfig:

@@ -31,6 +31,7 @@ from matinee.models import create
 from matinee.models.base import HasItemVectors, Recommender
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import predict_new_items
+from matinee.models.content.inputs import counted_events
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch, Run
@@ -111,7 +112,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if problem is not None:
         notes += [problem] if problem else []
     elif items is not None:
-        fitted, about["content"] = predict_new_items(fitted, data.item_table, train.popularity, content)
+        counted = counted_events(fitted, train.histories, train.n_items)
+        fitted, about["content"] = predict_new_items(fitted, data.item_table, train.popularity, content, counted)
         notes += about["content"].pop("notes")
     if train.graph is not None:
         about["graph"] = {"triples": len(train.graph), "fingerprint": train.graph.fingerprint}

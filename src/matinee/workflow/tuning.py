@@ -238,7 +238,7 @@ def fit_options(experiment: Experiment) -> dict[str, Any]:
     """What an experiment says of a fit beside the model's settings, as `fit` takes it; what is default is left out."""
     assert experiment.model is not None
     graph = experiment.graph if model_class(experiment.model).reads_graph else None
-    found = {"values": values_of(experiment), "graph": graph, "items": features_of(experiment)}
+    found = {"values": values_of(experiment), "graph": graph} | features_of(experiment)
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -16,6 +16,8 @@ class ContentConfig(Config):
     """The kernel is exp(sharpness (similarity - 1)): above 0, features count more together; 0 is the similarity."""
     text_weight: Annotated[NonNegativeFloat, Search(0, 4)] = 2.0
     """Weight of each text column in the similarity, where a list, the year or a number has 1."""
+    scale: Annotated[PositiveFloat, Search(0.25, 4, log=True)] = 1.0
+    """Factor of the scores of new items: above 1 they stand higher among all items, which costs hits on known ones."""
     blend: Annotated[NonNegativeFloat, Search(1, 300, log=True)] = 0.0
     """Help for items with few events: one with n gets blend / (blend + n) of what the other items predict for it, added
     to what it has. 0 leaves all items with events as they are."""

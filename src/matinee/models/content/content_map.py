@@ -24,12 +24,12 @@ from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.models.base import Recommender
 from matinee.models.content.config import ContentConfig
+from matinee.models.content.growth import n_items_of
+from matinee.models.content.inputs import BLOCK_ITEMS, fill_inputs, with_inputs
 from matinee.models.content.similarity import Features
 from matinee.nn.sparse_rows import keep_top_k
 
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
-BLOCK_ITEMS = 1024
-"""Predicted items whose columns are dense at once."""
 LEAST_POPULARITY = 1e-3
 """Of a predicted item in a model that treats one of popularity 0 as without a vector."""
 
@@ -46,21 +46,24 @@ class KnownItems:
     factor: tuple[FloatArray, bool]
 
     @classmethod
-    def of(cls, table: ItemTable, popularity: IntArray, config: ContentConfig) -> "KnownItems":
-        """The known items of a table. popularity: [I]. Raises MatineeError if no item with events has features."""
-        return cls.among(Features.of(table, config), popularity, config)
+    def of(cls, table: ItemTable, n_counted: IntArray, config: ContentConfig) -> "KnownItems":
+        """The known items of a table. n_counted: [I], the events of each from which a model learned (`counted_events`).
+
+        Raises MatineeError if no such item has features.
+        """
+        return cls.among(Features.of(table, config), n_counted, config)
 
     @classmethod
-    def among(cls, features: Features, popularity: IntArray, config: ContentConfig) -> "KnownItems":
+    def among(cls, features: Features, n_counted: IntArray, config: ContentConfig) -> "KnownItems":
         """As `of`, from the features of all items."""
-        present = features.present if features.blocks else np.zeros(len(popularity), dtype=bool)
-        rows = np.flatnonzero(present & (popularity > 0))
+        present = features.present if features.blocks else np.zeros(len(n_counted), dtype=bool)
+        rows = np.flatnonzero(present & (n_counted > 0))
         if len(rows) == 0:
             raise MatineeError(
                 "no item with events has features, so nothing is known of new items: give a table of items with "
                 "genres, texts or numbers, whose ids are those of the log"
             )
-        rows = np.sort(rows[np.argsort(-popularity[rows], kind="stable")[: config.max_known]])
+        rows = np.sort(rows[np.argsort(-n_counted[rows], kind="stable")[: config.max_known]])
         known = features.take(rows)
         system = known.kernel_to(known, config.sharpness).astype(np.float64)
         np.einsum("ii->i", system)[:] += config.ridge
@@ -72,7 +75,7 @@ class ContentMap:
     """known [a], predicted [b]: item rows; mixing: M above, of known items times their part. [a, b].
 
     is_new: [b], whether a predicted item has no events; predictions of the others are added to what they have.
-    without_features: number of new items that have none.
+    without_features: number of new items that have none; scale: factor of the scores of new items.
     """
 
     known: IntArray
@@ -80,26 +83,36 @@ class ContentMap:
     mixing: FloatArray
     is_new: BoolArray
     without_features: int = 0
+    scale: float = 1.0
 
     @classmethod
-    def of(cls, table: ItemTable, popularity: IntArray, config: ContentConfig | None = None) -> "ContentMap":
-        """The map from items with events to items without. table of the I items; popularity [I], training events.
+    def of(
+        cls,
+        table: ItemTable,
+        popularity: IntArray,
+        config: ContentConfig | None = None,
+        n_counted: IntArray | None = None,
+    ) -> "ContentMap":
+        """The map from items with events to items without.
 
+        table: of the I items; popularity: [I], training events; n_counted: [I], those that count, all if None: an item
+        whose events all count nothing, such as dislikes, neither is predicted nor predicts others.
         New items without any feature stay as the model has them. Raises MatineeError if no known item has features.
         """
         config = config or ContentConfig()
+        n_counted = popularity if n_counted is None else n_counted
         features = Features.of(table, config)
-        known = KnownItems.among(features, popularity, config)
+        known = KnownItems.among(features, n_counted, config)
         present, is_new = features.present, popularity == 0
         predicted = np.flatnonzero(present & is_new)
         kernel = known.features.kernel_to(features.take(predicted), config.sharpness).astype(np.float64)
         mixing = cho_solve(known.factor, kernel)
         if config.blend:
-            part = config.blend / (config.blend + popularity[known.rows])
+            part = config.blend / (config.blend + n_counted[known.rows])
             mixing = np.concatenate([mixing, _leave_one_out(known.factor) * part], axis=1)
             predicted = np.concatenate([predicted, known.rows])
         without = int((is_new & ~present).sum())
-        return cls(known.rows, predicted, mixing.astype(np.float32), is_new[predicted], without)
+        return cls(known.rows, predicted, mixing.astype(np.float32), is_new[predicted], without, config.scale)
 
     def extend(self, model: ModelT, kept: int = ContentConfig().kept) -> ModelT:
         """A copy of a fitted model that scores the new items as predicted; all other arrays are shared.
@@ -113,17 +126,24 @@ class ContentMap:
             )
         extended = copy(model)
         for name, axis in model.item_arrays:
-            array = getattr(model, name)
+            array, scale = getattr(model, name), 1.0 if name in model.unscaled_arrays else self.scale
             if isinstance(array, csr_array):
-                setattr(extended, name, self._extend_sparse(array, kept))
+                setattr(extended, name, self._extend_sparse(array, kept, scale))
             elif array.size:
-                setattr(extended, name, self._extend_dense(array, axis))
+                setattr(extended, name, self._extend_dense(array, axis, scale))
+        new, mixing = self.predicted[self.is_new], self.mixing[:, self.is_new]
+        n_items = n_items_of(model)
         for name, axis in model.item_inputs:
             array = getattr(extended, name)
-            if (name, 1 - axis) in model.item_arrays and not isinstance(array, csr_array):
-                self._predict_inputs(array, axis)
+            if isinstance(array, csr_array):
+                setattr(extended, name, with_inputs(array, new, self.known, mixing, kept))
+            elif array.size:
+                if array is getattr(model, name):
+                    array = np.array(array)
+                    setattr(extended, name, array)
+                fill_inputs(np.moveaxis(array, axis, 0), new, self.known, mixing, n_items)
         if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
-            new, popularity = self.predicted[self.is_new], np.array(model.popularity)  # type: ignore[attr-defined]
+            popularity = np.array(model.popularity)  # type: ignore[attr-defined]
             popularity[new] = np.maximum(extended.popularity[new], LEAST_POPULARITY)  # type: ignore[attr-defined]
             extended.popularity = popularity  # type: ignore[attr-defined]
         return extended
@@ -139,37 +159,30 @@ class ContentMap:
         sizes = {"known_items": len(self.known), "new_items": n_new, "without_features": self.without_features}
         return {"config": config.model_dump(mode="json"), **sizes, "notes": notes}
 
-    def _extend_dense(self, array: FloatArray, axis: int) -> FloatArray:
+    def _extend_dense(self, array: FloatArray, axis: int, scale: float) -> FloatArray:
         extended = np.array(array)
         by_item = np.moveaxis(extended, axis, 0)  # a view
-        predictions = np.tensordot(self.mixing, by_item[self.known], axes=(0, 0))
+        predictions = np.tensordot(self._scaled(scale), by_item[self.known], axes=(0, 0))
         by_item[self.predicted[self.is_new]] = 0  # a model may have left its first values there
         by_item[self.predicted] += predictions
         return extended
 
-    def _predict_inputs(self, array: FloatArray, axis: int) -> None:
-        """Let new items count in histories too: what they add is predicted from what known items add. In place.
-
-        The axis has the items once, or once for each block of weights.
-        """
-        by_item = np.moveaxis(array, axis, 0)
-        n_items, new, mixing = array.shape[1 - axis], self.predicted[self.is_new], self.mixing[:, self.is_new]
-        for start in range(0, by_item.shape[0], n_items):
-            by_item[start + new] = mixing.T @ by_item[start + self.known]
-            by_item[start + new, new] = 0
-
-    def _extend_sparse(self, array: csr_array, kept: int) -> csr_array:
+    def _extend_sparse(self, array: csr_array, kept: int, scale: float) -> csr_array:
         """A sparse matrix whose predicted columns are cut to their largest positive entries. [I, I] -> [I, I]."""
-        by_item = array.T.tocsr()  # row i: column i
+        by_item, mixing = array.T.tocsr(), self._scaled(scale)  # row i: column i
         known = by_item[self.known].T
         unchanged = np.setdiff1d(np.arange(by_item.shape[0]), self.predicted)
         parts = [by_item[unchanged]]
         for start in range(0, len(self.predicted), BLOCK_ITEMS):
             part = slice(start, start + BLOCK_ITEMS)
-            predictions = np.asarray(known @ self.mixing[:, part]).T  # [b, I]
+            predictions = np.asarray(known @ mixing[:, part]).T  # [b, I]
             parts.append(keep_top_k(csr_array(by_item[self.predicted[part]] + csr_array(predictions)), kept))
         order = np.argsort(np.concatenate([unchanged, self.predicted]))
         return csr_array(vstack(parts, format="csr")[order]).T.tocsr()
+
+    def _scaled(self, scale: float) -> FloatArray:
+        """`mixing` with the new items times a scale. [a, b]."""
+        return self.mixing if scale == 1 else self.mixing * np.where(self.is_new, scale, 1).astype(np.float32)
 
 
 def _leave_one_out(factor: tuple[FloatArray, bool]) -> FloatArray:
@@ -188,8 +201,12 @@ def predict_new_items(
     table: ItemTable,
     popularity: IntArray,
     content: ContentConfig | Mapping[str, object] | None = None,
+    n_counted: IntArray | None = None,
 ) -> tuple[ModelT, dict[str, Any]]:
-    """A fitted model with its new items predicted from a table of all items, and what was done, for the manifest."""
+    """A fitted model with its new items predicted from a table of all items, and what was done, for the manifest.
+
+    popularity, n_counted: as for `ContentMap.of`.
+    """
     config = content if isinstance(content, ContentConfig) else configure(ContentConfig, dict(content or {}), "content")
-    content_map = ContentMap.of(table, popularity, config)
+    content_map = ContentMap.of(table, popularity, config, n_counted)
     return content_map.extend(model, config.kept), content_map.describe(config)

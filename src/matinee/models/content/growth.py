@@ -19,7 +19,7 @@ FIRST_ROOM, SHARE = 64, 8
 def axes_of(model: Recommender[Any]) -> dict[str, tuple[int, ...]]:
     """The axes of items of each learned array that has one."""
     axes: dict[str, tuple[int, ...]] = {}
-    for name, axis in (*model.item_arrays, *model.item_inputs):
+    for name, axis in (*model.item_arrays, *model.item_inputs, *model.other_item_arrays):
         axes[name] = (*axes.get(name, ()), axis)
     return axes
 

@@ -20,6 +20,7 @@ from matinee.models.base import Recommender
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import LEAST_POPULARITY, KnownItems
 from matinee.models.content.growth import Room, n_items_of, with_columns
+from matinee.models.content.inputs import fill_inputs, with_inputs
 from matinee.nn.sparse_rows import keep_top_k
 
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
@@ -31,8 +32,8 @@ class LiveContentMap:
     Made in no time: the first call of `mixing` (or `prepare`) computes the factor, of at most `config.max_known` items;
     later calls use it. Threads may share one.
 
-    table: of the I items of the models (`artefact.item_table`); popularity: [I], training events
-    (`artefact.popularity`); config: that of `mt.fit(items=, content=)`.
+    table: of the I items of the models (`artefact.item_table`); n_counted: [I], events from which they learned
+    (`counted_events`, or `artefact.popularity` where all count); config: that of `mt.fit(items=, content=)`.
 
         content = LiveContentMap(artefact.item_table, artefact.popularity)
         mixing = content.mixing(new)                    # a table of n new items -> [a, n]
@@ -40,8 +41,8 @@ class LiveContentMap:
         model = content.replace(model, rows, mixing)    # other features of n items without events
     """
 
-    def __init__(self, table: ItemTable, popularity: IntArray, config: ContentConfig | None = None) -> None:
-        self._table, self._popularity, self._config = table, popularity, config or ContentConfig()
+    def __init__(self, table: ItemTable, n_counted: IntArray, config: ContentConfig | None = None) -> None:
+        self._table, self._n_counted, self._config = table, n_counted, config or ContentConfig()
         self._preparing, self._growing = Lock(), Lock()
         self._prepared: KnownItems | None = None
         self._rooms: WeakKeyDictionary[Recommender[Any], Room[Any]] = WeakKeyDictionary()
@@ -50,7 +51,7 @@ class LiveContentMap:
         """The known items and the factor of their kernel. Raises MatineeError if no known item has features."""
         with self._preparing:
             if self._prepared is None:
-                known = KnownItems.of(self._table, self._popularity, self._config)
+                known = KnownItems.of(self._table, self._n_counted, self._config)
                 factor = known.factor[0].astype(np.float32, order="F"), known.factor[1]  # half as large, exact to 1e-5
                 self._prepared = replace(known, factor=factor)
             return self._prepared
@@ -103,15 +104,23 @@ class LiveContentMap:
 
     def _fill(self, model: Recommender[Any], rows: IntArray, mixing: FloatArray) -> None:
         """Set the predictions of some items in the arrays of a model."""
-        full = np.zeros((n_items_of(model), len(rows)), dtype=np.float32)
-        full[self.prepare().rows] = mixing
+        known, kept, n_items = self.prepare().rows, self._config.kept, n_items_of(model)
+        full = np.zeros((n_items, len(rows)), dtype=np.float32)
+        full[known] = mixing
         for name, axis in model.item_arrays:
             array = getattr(model, name)
+            scaled = full if name in model.unscaled_arrays else full * np.float32(self._config.scale)
             if isinstance(array, csr_array):
-                setattr(model, name, _with_predictions(array, rows, full, self._config.kept))
+                setattr(model, name, _with_predictions(array, rows, scaled, kept))
             elif array.size:
                 by_item = np.moveaxis(array, axis, 0)  # a view
-                by_item[rows] = np.tensordot(full, by_item, axes=(0, 0)) if array.ndim > 2 else full.T @ by_item
+                by_item[rows] = np.tensordot(scaled, by_item, axes=(0, 0)) if array.ndim > 2 else scaled.T @ by_item
+        for name, axis in model.item_inputs:
+            array = getattr(model, name)
+            if isinstance(array, csr_array):
+                setattr(model, name, with_inputs(array, rows, known, mixing, kept))
+            elif array.size:
+                fill_inputs(np.moveaxis(array, axis, 0), rows, known, mixing, n_items)
         if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
             popularity = model.popularity  # type: ignore[attr-defined]
             popularity[rows] = np.maximum(popularity[rows], LEAST_POPULARITY)

@@ -75,6 +75,7 @@ class Item2Vec(Recommender[FloatArray]):
     uses_weights = True
     learned = ("items", "context_vectors")
     item_arrays = (("items", 0), ("context_vectors", 0))
+    unscaled_arrays = frozenset({"items"})
     config: Item2VecConfig
     items: FloatArray  # [I, D], u
     context_vectors: FloatArray  # [I, D], v

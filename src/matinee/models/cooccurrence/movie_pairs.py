@@ -70,6 +70,7 @@ class MoviePairs(Recommender[FloatArray]):
     uses_weights = True
     learned = ("items", "input_vectors", "bias")
     item_arrays = (("items", 0), ("input_vectors", 0), ("bias", 0))
+    unscaled_arrays = frozenset({"input_vectors"})
     config: MoviePairsConfig
     items: FloatArray  # [I, D], e
     input_vectors: FloatArray  # [I, D], f(e)

@@ -66,6 +66,7 @@ class PMI(Recommender[csr_array]):
     learned = ("weights", "vectors", "popularity_factors")
     item_arrays = (("weights", 1), ("vectors", 0), ("popularity_factors", 0))
     item_inputs = (("weights", 0),)
+    unscaled_arrays = frozenset({"vectors"})
     config: PMIConfig
     weights: csr_array  # [I, I], column i: M_ji n_i^q of i's neighbours j; empty with form = "vectors"
     vectors: FloatArray  # [I, D], e; [I, 0] with form = "neighbours"

@@ -58,7 +58,8 @@ class LightGCN(Recommender[FloatArray]):
         "popularity",
     )
     item_arrays = (("items", 0), ("item_messages", 0), ("popularity", 0))
-    item_inputs = (("item_embeddings", 0),)
+    unscaled_arrays = frozenset({"item_messages", "popularity"})
+    other_item_arrays = (("item_embeddings", 0),)
     fold_in_tolerance: ClassVar[float] = 0.03
     """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
     start_arrays: ClassVar[StartArrays] = {

@@ -62,7 +62,8 @@ class NGCF(Recommender[FloatArray]):
     uses_weights = True
     learned = ("items", "item_messages", *WEIGHTS, "user_embeddings", "user_rows", "item_embeddings", "popularity")
     item_arrays = (("items", 0), ("item_messages", 1), ("popularity", 0))
-    item_inputs = (("item_embeddings", 0),)
+    unscaled_arrays = frozenset({"item_messages", "popularity"})
+    other_item_arrays = (("item_embeddings", 0),)
     fold_in_tolerance: ClassVar[float] = 0.03
     """Largest mean over users of 1 - correlation between scores from the history and those of the stored embedding."""
     config: NGCFConfig
