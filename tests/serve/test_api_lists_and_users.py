@@ -42,6 +42,7 @@ def test_what_a_known_user_does_on_the_site_counts_after_the_training_log(
     assert first not in ids_of(after)
 
 
+@pytest.mark.sqlite_only
 def test_several_users_get_the_lists_that_each_gets_alone(
     client: TestClient, app: FastAPI, known_movies: Dataset
 ) -> None:
@@ -55,6 +56,7 @@ def test_several_users_get_the_lists_that_each_gets_alone(
     assert client.post("/api/v1/recommendations", json={"user_ids": users}).status_code == 401
 
 
+@pytest.mark.sqlite_only
 def test_unknown_ids_of_a_history_are_skipped_and_counted(client: TestClient) -> None:
     plain = client.get(f"/api/v1/recommendations?history={ALIEN},{MATRIX}").json()
     found = client.post("/api/v1/recommendations", json={"history": [ALIEN, "zzz", 99999999, MATRIX]}).json()
@@ -62,6 +64,7 @@ def test_unknown_ids_of_a_history_are_skipped_and_counted(client: TestClient) ->
     assert found["notes"] == ["history: 2 of 4 ids are unknown and skipped (zzz, 99999999)"]
 
 
+@pytest.mark.sqlite_only
 def test_filters_and_explanations_in_a_body(client: TestClient) -> None:
     asked = {"history": [ALIEN], "genres": ["Comedy"], "from_year": 1990, "to_year": 1995, "explain": True, "k": 5}
     items = client.post("/api/v1/recommendations", json=asked).json()["lists"][0]["items"]
@@ -71,6 +74,7 @@ def test_filters_and_explanations_in_a_body(client: TestClient) -> None:
     assert set(ids_of(best["lists"][0])) == {MATRIX, TOY_STORY}
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "body",
     [
@@ -157,6 +161,7 @@ def test_users_are_exported_and_erased_by_themselves_or_a_key(client: TestClient
     assert client.delete("/api/v1/users/me").json()["events"] == 1
 
 
+@pytest.mark.sqlite_only
 def test_every_route_describes_its_errors_as_problems(client: TestClient) -> None:
     schema = client.get("/api/openapi.json").json()
     for path, methods in schema["paths"].items():

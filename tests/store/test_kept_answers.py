@@ -114,7 +114,9 @@ def test_a_file_that_is_gone_is_noticed_at_once(
         log.append([rated(5)])
     with pytest.raises(DatabaseGone):
         log.histories(["a"])
-    assert not database.check().is_readable
+    state = database.check()
+    assert (state.is_readable, state.is_writable) == (True, False)  # pages go on, without what is stored
+    assert "put it back, or start the site again" in state.why[0]
     if change == "moved back":
         (tmp_path / "aside.db").rename(path)
         assert log.append([rated(5)]) == 1

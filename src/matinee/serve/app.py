@@ -40,6 +40,7 @@ from matinee.serve.options import SiteOptions
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
 from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
+from matinee.serve.pages.without_database import go_on_without_database
 from matinee.serve.pictures import Pictures
 from matinee.serve.renewal import parts_of_site, renew
 from matinee.serve.retention import GuestRetention
@@ -51,8 +52,10 @@ from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.artefact import Artefact, load
 from matinee.store.database import DatabaseNotReady, SqlDatabase
+from matinee.store.identity import settle
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
+from matinee.store.kept_lists import SqlKeptLists
 from matinee.store.live_items import SqlLiveItems
 from matinee.store.protocols import FLAGS, Kind
 from matinee.store.sql import EXTREMES
@@ -105,7 +108,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.live.follow()
     app.include_router(api.router)  # before the pages: a router is searched from its first route on
     app.include_router(operate.router)
-    app.include_router(pages.router, dependencies=[Depends(require_token)])
+    app.include_router(pages.router, dependencies=[Depends(require_token), Depends(go_on_without_database)])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     describe(app)
     add_error_handlers(app)
@@ -170,8 +173,9 @@ async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
             await asyncio.wait_for(ends.wait(), FOLLOW_SECONDS)
             return
         try:
-            await run_in_threadpool(app.state.live.follow)
             site: Site = app.state.site
+            await run_in_threadpool(site.database.look)
+            await run_in_threadpool(app.state.live.follow)
             site.note_state()
             if not is_prepared and (site.api_keys.saw_admin or time.monotonic() - looked_at > KEYS_SECONDS):
                 looked_at = time.monotonic()
@@ -198,6 +202,7 @@ def build_site(
     wording = wording_of(first, options.noun)
     database = SqlDatabase(db_url, options.durability)
     try:
+        settle(database, first)
         book = SqlAccounts(database)
         return Site(
             **parts_of_site(artefacts, database, wording, default),
@@ -209,6 +214,7 @@ def build_site(
             accounts=Accounts(book, clock, hasher, options.ticks),
             api_keys=ApiKeys(SqlApiKeys(database), clock),
             imports=SqlImports(database),
+            kept_lists=SqlKeptLists(database),
             wording=wording,
             kinds=_writable(wording),
             rates=RequestRates.of(options.ticks, options.rates),

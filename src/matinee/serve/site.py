@@ -30,6 +30,7 @@ from matinee.serve.transfer.importer import Importer
 from matinee.serve.visitor_state import VisitorState
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
+from matinee.store.kept_lists import SqlKeptLists
 from matinee.store.protocols import AccountBook, EventConflict, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.titles import MovieTitle, spoken_title
 from matinee.values import STARS
@@ -63,6 +64,7 @@ class Site:
     api_keys: ApiKeys
     importer: Importer
     imports: ImportLog
+    kept_lists: SqlKeptLists
     wording: Wording
     kinds: tuple[Kind, ...]
     rates: RequestRates

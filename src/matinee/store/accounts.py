@@ -30,6 +30,7 @@ from matinee.store.protocols import Identity, Member, NotKept, Session
 from matinee.store.tables import (
     events_table,
     imports_table,
+    kept_lists_table,
     lists_table,
     members_table,
     moved_table,
@@ -169,7 +170,7 @@ class SqlAccounts:
         with self._database.write() as connection:
             n_events = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
             forget_imports(connection, user_id)
-            for table in (lists_table, visitors_table, sessions_table, members_table):
+            for table in (lists_table, kept_lists_table, visitors_table, sessions_table, members_table):
                 connection.execute(delete(table).where(table.c.user_id == str(user_id)))
         return n_events
 

@@ -1,15 +1,30 @@
 """Which artefacts make a version together, and which version may take the place of another."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from matinee.errors import MatineeError
 from matinee.store.artefact import Artefact
-from matinee.vocab import UNKNOWN
+from matinee.vocab import UNKNOWN, Id, IdArray
 
 SAME_ITEMS, SAME_TITLES = 0.5, 0.8
 """Shares of the items that serve which another version has, and of these, how many have the same title."""
+
+
+TITLE = 100
+"""Letters of a title that are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSample:
+    """Items of a catalogue. kind: of its events, `rating` or `click`; is_numeric: whether ids are whole numbers."""
+
+    kind: str
+    is_numeric: bool
+    ids: IdArray | Sequence[Id]
+    titles: Sequence[str]
 
 
 def require_same_items(artefacts: Sequence[Artefact]) -> None:
@@ -32,7 +47,8 @@ def require_compatible(new: Artefact, served: Artefact, number: int, current: in
 
     number, current: of their versions, for the message.
     """
-    problem = _difference(new, served)
+    kind, items = served.manifest.get("kind", "rating"), served.items
+    problem = difference(new, CatalogueSample(kind, items.numeric, items.ids, served.catalogue.titles))
     if problem:
         raise MatineeError(
             f"version {number} is of another catalogue than version {current}, which serves: {problem}; "
@@ -40,19 +56,19 @@ def require_compatible(new: Artefact, served: Artefact, number: int, current: in
         )
 
 
-def _difference(new: Artefact, served: Artefact) -> str:
-    """In what two catalogues differ, empty if in nothing that matters."""
-    kinds = new.manifest.get("kind", "rating"), served.manifest.get("kind", "rating")
-    if kinds[0] != kinds[1]:
-        return f"its events are of the kind {kinds[0]}, not {kinds[1]}"
-    if new.items.numeric != served.items.numeric:
+def difference(new: Artefact, served: CatalogueSample) -> str:
+    """In what an artefact differs from a catalogue, empty if in nothing that matters."""
+    kind = new.manifest.get("kind", "rating")
+    if kind != served.kind:
+        return f"its events are of the kind {kind}, not {served.kind}"
+    if new.items.numeric != served.is_numeric:
         return "one has numbers for ids, the other texts"
-    rows = new.items.rows(served.items.ids)
+    rows = new.items.rows(served.ids)
     shared = np.flatnonzero(rows != UNKNOWN)
     if len(shared) < SAME_ITEMS * len(rows):
         return f"it has {len(shared):,} of the {len(rows):,} items"
-    titles, others = new.catalogue.titles, served.catalogue.titles
-    n_same = sum(titles[rows[row]] == others[row] for row in shared.tolist())
+    titles, others = new.catalogue.titles, served.titles
+    n_same = sum(titles[rows[row]][:TITLE] == others[row][:TITLE] for row in shared.tolist())
     if n_same < SAME_TITLES * len(shared):
         return f"{len(shared) - n_same:,} of {len(shared):,} items that have the same id have another title"
     return ""

@@ -82,12 +82,14 @@ class SqlDatabase:
             raise kind(f"the database {name} cannot be opened: {reason}; check --db") from None
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, synced: bool = True) -> Iterator[Connection]:
         """A transaction; nobody else writes until it ends. Rows that wait are written before it.
+
+        synced: whether its end waits for the disk, as `durability` says; otherwise a power cut may lose it.
 
         Raises NotKept if the database refuses it; errors in what is written are raised as they are.
         """
-        with self.turn.taken(), self._write_later(self._kept) as connection:
+        with self.turn.taken(), self._write_later(self._kept if synced else self._unsynced) as connection:
             yield connection
 
     @contextmanager
@@ -110,8 +112,7 @@ class SqlDatabase:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading. Raises DatabaseGone if the database's file is gone."""
-        problem = self._file_problem()
-        if problem:
+        if problem := self.gone:
             raise DatabaseGone(problem)
         with self._reader.connect() as connection:
             yield connection
@@ -124,11 +125,35 @@ class SqlDatabase:
         except (SQLAlchemyError, DatabaseGone):
             return False
 
+    @property
+    def name(self) -> str:
+        """The URL without its password, for messages."""
+        return without_password(self._url)
+
+    def watch(self, database_id: str) -> None:
+        """Watch that the file keeps this id in `site_identity`: `look` notices if it is written over."""
+        if self._file is not None:
+            self._file.watch(database_id)
+
+    def look(self) -> None:
+        """Look whether the file was written over; a site does so each second."""
+        if self._file is not None:
+            self._file.look()
+
+    @property
+    def gone(self) -> str | None:
+        """What became of the database's file, None if it is as it was."""
+        return self._file.problem() if self._file else None
+
     def check(self) -> DatabaseState:
-        """Whether the database can be read and written now. After a refused write, a small one is tried again."""
+        """Whether pages can be made and events written now. After a refused write, a small one is tried again.
+
+        Without its file, pages are made as for visitors of whom nothing is known.
+        """
+        if why := self.gone:
+            return DatabaseState(True, False, (str(DatabaseGone(why)),))
         if not self.is_readable():
-            why = self._file_problem() or "the database cannot be read"
-            return DatabaseState(False, False, (why,))
+            return DatabaseState(False, False, ("the database cannot be read",))
         if self.trouble and self.turn.is_free:
             with suppress(NotKept), self.turn.taken(), self.transaction(self._probing) as connection:
                 try_to_write(connection)
@@ -153,15 +178,11 @@ class SqlDatabase:
         with self.turn.taken(), self._write_later(self._unsynced):
             pass
 
-    def _file_problem(self) -> str | None:
-        return self._file.problem() if self._file else None
-
     def _require_file(self) -> None:
         """Raises NotKept if the database's file is gone: what is written would be lost with it."""
-        problem = self._file_problem()
-        if problem:
-            self.trouble = problem
-            raise NotKept(problem)
+        if problem := self.gone:
+            self.trouble = str(DatabaseGone(problem))
+            raise NotKept(self.trouble)
 
 
 def _connect(url: URL, *, writes: bool) -> Engine:

@@ -1,7 +1,8 @@
 """What is particular to SQLite: its file, its settings, and how a transaction that writes begins."""
 
 import os
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +48,46 @@ def configure(engine: Engine, *, writes: bool) -> None:
 
 
 class DatabaseFile:
-    """The file of an open database, to notice when it is deleted or another one stands in its place."""
+    """The file of an open database, to notice when it is deleted, or another one stands in its place.
+
+    It is noticed at once, by what the file system says. A file that another database was written over looks as
+    before: `watch` says which id it has, and `look` asks for it.
+    """
 
     def __init__(self, url: URL) -> None:
         self._path = Path(str(url.database)).absolute()
         self._identity = self._look()
+        self._database_id: str | None = None
+        self._written_over: str | None = None
+
+    def watch(self, database_id: str) -> None:
+        """Expect this id in `look` from now on; it moves from the log beside the file into the file, if it can now."""
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self._path, timeout=0)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._database_id = database_id
 
     def problem(self) -> str | None:
         """What became of the file, None if it is as it was."""
         found = self._look()
         if found == self._identity:
-            return None
+            return self._written_over
         return "the database file was deleted" if found is None else "another file was put in the database's place"
+
+    def look(self) -> None:
+        """Read the id as a new process would: connections that are open may have it in their memory."""
+        if self._database_id is None or self._look() != self._identity:
+            return
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=0)) as connection:
+                found = connection.execute("SELECT database_id FROM site_identity").fetchone()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):  # locked or busy says nothing
+                return
+            found = None
+        except sqlite3.DatabaseError:
+            found = None
+        is_same = found is not None and found[0] == self._database_id
+        self._written_over = None if is_same else "the database file was written over with other data"
 
     def _look(self) -> tuple[int, int] | None:
         try:

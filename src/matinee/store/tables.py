@@ -184,3 +184,17 @@ stream_offsets_table = Table(
     Column("offset", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
 )
+identity_table = Table(
+    "site_identity",
+    metadata,
+    Column("database_id", Text(32), primary_key=True),
+    Column("catalogue", JSON, nullable=False),
+)
+kept_lists_table = Table(
+    "kept_lists",
+    metadata,
+    Column("list_id", Text(100), primary_key=True),
+    Column("user_id", Text(200), nullable=False, index=True),
+    Column("expires", BigInteger, nullable=False, index=True),
+    Column("about", JSON, nullable=False),
+)

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from matinee.config import EvaluationConfig, configure
 from matinee.ranking.allowed import both
 from matinee.recommender import POPULAR
-from matinee.serve.api.dependencies import AllowedItems, ItemRow, Length, Model, State
+from matinee.serve.api.dependencies import AllowedItems, CurrentKey, ItemRow, Length, Model, State
+from matinee.serve.api.paging import KEPT_ITEMS, AskedPage, first_page, keep, read_on
 from matinee.serve.api.schemas import (
     CounterfactualOut,
     ListOut,
@@ -31,8 +32,10 @@ router = APIRouter(tags=["lists"])
 def recommendations(  # noqa: PLR0913 - one for each parameter
     request: Request,
     site: CurrentSite,
+    key: CurrentKey,
     state: State,
     allowed: AllowedItems,
+    paging: AskedPage,
     k: Length = 10,
     model: Model = None,
     explain: bool = False,
@@ -41,30 +44,37 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     ] = False,
     rerank: Annotated[str, Query(max_length=500, description="novelty=0.5,diversity=0.3,genres=A|B")] = "",
 ) -> Response:
-    """The best items for a history, for a user id, or by default for the visitor of this session."""
+    """The best items for a history, for a user id, or by default for the visitor of this session.
+
+    With `offset=0` the list is kept for an hour, and `list=ID&offset=N` reads it on, whatever happened in between.
+    """
+    if paging and paging.list_id:
+        page = read_on(request, site, key, paging, k)
+        return Response(page.model_dump_json(exclude_none=True), media_type="application/json")
+    length = KEPT_ITEMS if paging else k
     asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
     if new:
         passes = both(site.engine.allowed(asked, np.union1d(state.history.items, state.unlisted)), allowed.mask)
-        found = site.engine.newest(state.history, k, model, allowed=passes)
+        found = site.engine.newest(state.history, length, model, allowed=passes)
         made = MadeList(found, found[0].model if found else model or site.engine.default)
     else:
         recommend = partial(
             site.engine.recommend_for,
             state.history,
-            k,
+            length,
             rerank=asked,
             dismissed=state.unlisted,
             allowed=allowed.mask,
             explain=explain,
         )
-        made = site.list_for(state, k, model, lambda name: recommend(model=name))
+        made = site.list_for(state, length, model, lambda name: recommend(model=name))
         found = made.items
     notes = list(allowed.notes)
     if len(state.history.items) and found and made.model == POPULAR != (model or site.engine.default):
         notes.append("the model knows nothing that this history likes: the list is by popularity")
     texts = texts_for(request) if explain else None
     impressions = site.impression_recorder(state.user_id)
-    list_id = impressions.add_made("api", made)
+    list_id = impressions.add_made("api", first_page(made, k) if paging else made)
     impressions.write()
     answer = ListOut(
         list_id=list_id,
@@ -74,6 +84,8 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
         notes=notes or None,
     )
+    if paging:
+        answer = keep(site, answer, state.user_id, k, by_key="user_id" in request.query_params)
     # written once: FastAPI would check the whole list again, in another thread
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 

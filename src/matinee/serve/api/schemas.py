@@ -155,6 +155,14 @@ class ListOut(Strict):
     history_length: int | None = None
     items: list[RecommendationOut]
     notes: list[str] | None = None
+    offset: int | None = None
+    """Only of a list that is kept, asked for with `offset`: where this page begins."""
+    next_offset: int | None = None
+    """Where the next page begins, if there is one."""
+    total: int | None = None
+    """Items of the kept list."""
+    expires: int | None = None
+    """Until when it is kept, UTC seconds."""
 
 
 class UserListOut(ListOut):

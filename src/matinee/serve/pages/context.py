@@ -50,6 +50,7 @@ class PageContext:
             "model": "",
             "q": "",
             "csrf": page_token(request),
+            "notice": "error.no_database" if getattr(request.state, "without_database", False) else "",
             "member": identity.name if identity else None,
         }
         if "n_watched" not in values:

@@ -8,6 +8,7 @@ import numpy as np
 from matinee.arrays import IntArray
 from matinee.recommender import POPULAR, Recommendation
 from matinee.serve.site import Site
+from matinee.store.protocols import DatabaseGone
 from matinee.vocab import UNKNOWN
 
 LIVE_DAYS, DATA_DAYS = 28, 365
@@ -51,7 +52,10 @@ class Trending:
             if minute != self._read_at:
                 since = self._site.now() - LIVE_DAYS * DAY
                 guests_before = self._site.now() - GUEST_DAYS * DAY
-                counts = self._site.log.watched_since(since, LEAST_PEOPLE, guests_before)
+                try:
+                    counts = self._site.log.watched_since(since, LEAST_PEOPLE, guests_before)
+                except DatabaseGone:
+                    return self._rows
                 live = self._site.engine.items.rows([item_id for item_id, _ in counts])
                 live = live[live != UNKNOWN]
                 rest = self._by_data[~np.isin(self._by_data, live)]
