@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from matinee.cli.compared import read_plan
 from matinee.cli.entries import Entry, entries_of
 from matinee.config import Experiment, parse_settings, read_experiment
 from matinee.errors import MatineeError, UsageError
@@ -98,3 +99,44 @@ def test_the_same_twice_is_refused(tmp_path: Path) -> None:
     for twice in (["ease", "ease"], [same, same], ["ease", same]):
         with pytest.raises(UsageError, match="named twice"):
             entries_of(twice, Experiment(), frozenset())
+
+
+NONE: frozenset[str] = frozenset()
+
+
+def test_models_are_named_as_arguments_by_option_or_all() -> None:
+    assert read_plan(["ease"], "ials, bpr", Experiment(), NONE).models == ("ease", "ials", "bpr")
+    everything = read_plan([], "all", Experiment(), NONE).models
+    assert {"ease", "sasrec", "kprn"} <= set(everything)
+    for arguments, more in (([], ""), (["ease"], ""), ([], "ease"), (["ease"], "all"), (["all", "ease"], "")):
+        with pytest.raises(UsageError):
+            read_plan(arguments, more, Experiment(), NONE)
+
+
+def test_a_file_may_be_a_whole_comparison(tmp_path: Path) -> None:
+    text = (
+        'models = ["ease", "ials"]\nseeds = 3\nmetric = "recall@5"\ntuned = true\ndata = "x.csv"\n[split]\nseed = 7\n'
+    )
+    path = file(tmp_path, "whole", text + "[settings.ease]\nl2 = 5.0\n")
+    plan = read_plan([path], "", of("ials.dim=8"), frozenset({"set"}))
+    assert (plan.models, plan.seeds, plan.metric, plan.tuned) == (("ease", "ials"), 3, "recall@5", True)
+    assert (plan.experiment.data, plan.experiment.split.seed) == ("x.csv", 7)
+    _, entries = entries_of(plan.models, plan.experiment, plan.chosen)
+    assert settings(entries) == [{"l2": 5.0}, {"dim": 8}]
+    given = Experiment(data="y.csv")
+    assert read_plan([path], "", given, frozenset({"data"})).experiment.data == "y.csv"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('models = ["ease"]\n', "two or more"),
+        ('models = ["ease", "ials"]\nseed = 3\n', "seeds"),
+        ('models = "ease"\n', "models"),
+        ('models = ["ease", "ials"]\nseeds = "many"\n', "seeds"),
+        ('models = ["ease", "ials"]\nseeds = 0\n', "seeds"),
+    ],
+)
+def test_a_wrong_comparison_file_is_refused(text: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(MatineeError, match=problem):
+        read_plan([file(tmp_path, "wrong", text)], "", Experiment(), NONE)

@@ -1,29 +1,46 @@
 """The command compare."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import typer
 
-from matinee.cli.entries import Chosen, entries_of, measure_on
+from matinee.cli.compared import Course, measure_plan, read_plan
+from matinee.cli.entries import Chosen, entries_of
 from matinee.cli.options import Json, experiment_options, wrong_usage
-from matinee.cli.output import json_ready, print_json, progress, say
+from matinee.cli.output import json_ready, print_json, say
 from matinee.config import Experiment
-from matinee.errors import UsageError
+from matinee.errors import MatineeError, UsageError
 
 
 @experiment_options("columns", "items", "filters", "split", "evaluation")
-def compare(
+def compare(  # noqa: PLR0913 - one for each option
     experiment: Experiment,
     chosen: Chosen,
-    models: list[str] = typer.Argument(
-        ..., metavar="MODEL MODEL ...", help="Models of the registry, experiments in .toml files, or artefacts."
+    models: list[str] | None = typer.Argument(
+        None,
+        metavar="MODEL MODEL ...",
+        help="Models of the registry, experiments in .toml files, or artefacts; or one .toml file with `models`.",
+        show_default=False,
     ),
-    metric: str = typer.Option("ndcg@10", "--metric", help="The metric that decides."),
+    more: str = typer.Option("", "--models", metavar="A,B,...|all", help="Models of the registry; all of them."),
+    metric: str | None = typer.Option(
+        None, "--metric", help="The metric that decides. Default: ndcg@10.", show_default=False
+    ),
+    seeds: int | None = typer.Option(
+        None, "--seeds", min=1, metavar="N", help="Fits of each model, each with a seed of its own.", show_default=False
+    ),
+    tuned: bool = typer.Option(
+        False, "--tuned", help="Choose each model's settings on valid first, by a short search."
+    ),
+    jobs: int | None = typer.Option(
+        None, "--jobs", min=1, metavar="N", help="Fits at once. Default: one for each core, if there are more than 4."
+    ),
+    run: Path | None = typer.Option(
+        None, "--run", metavar="FOLDER", help="Keep finished fits here. Default: runs/compare, until all are finished."
+    ),
+    strict: bool = typer.Option(False, "--strict", help="Fail before any fit if the split leaks."),
     figure: Path | None = typer.Option(None, "--figure", help="Save a figure of the comparison (png, svg, pdf)."),
     report: list[Path] = typer.Option(
         [], "--report", metavar="FILE", help="Save a report (html, md, json, tex); repeatable.", show_default=False
@@ -32,45 +49,35 @@ def compare(
 ) -> None:
     """Measure several models on the same split and compare them, paired by user: best, tied or worse.
 
-    Each has its own settings: `--set ease.l2=300`, or those of its file.
+    Each has its own settings: `--set ease.l2=300`, or those of its file. An interrupted run goes on when the command is
+    repeated.
     """
-    import numpy as np
-
-    from matinee.evaluation.comparison import compare as compare_reports
     from matinee.report.files import require_figure
-    from matinee.workflow.result import Origin, result_of
 
-    if len(models) < 2:
-        raise UsageError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
-    common, entries = entries_of(models, experiment, chosen)
-    _check_metric(metric, [entry.model for entry in entries], common)
+    plan = read_plan(models or [], more, experiment, chosen)
+    common, entries = entries_of(plan.models, plan.experiment, plan.chosen)
+    deciding = metric or plan.metric or "ndcg@10"
+    _check_metric(deciding, [entry.model for entry in entries], common)
     require_figure(figure)
     _require_reports(report)
-    started = perf_counter()
-    with progress(2 + 2 * len(entries)) as hooks:
-        reports, split = measure_on(common, entries, hooks, cost=bool(report))
-    comparison = compare_reports(reports, metric, rng=np.random.default_rng(common.split.seed))
-    if report:
-        origin = Origin(
-            {id(found): entry.experiment for found, entry in zip(reports, entries, strict=True)},
-            command_line(),
-            perf_counter() - started,
-        )
-        _save_reports(result_of(comparison, split, origin), report)
+    course = Course(seeds or plan.seeds or 1, tuned or plan.tuned, jobs, run, strict)
+    raw, comparison, problems = measure_plan(common, entries, deciding, course)
     if figure is not None:
         from matinee.report.plots import draw_comparison
 
         draw_comparison(comparison, figure)
+    if report:
+        _save_reports(raw, report)
     if json:
-        print_json(comparison.to_json())
-        return
-    from matinee.report.tables import comparison_table
+        print_json(raw)
+    else:
+        from matinee.report.tables import comparison_table
 
-    say(comparison_table(comparison))
-    if figure is not None:
-        say(f"figure saved to {figure}")
-    for path in report:
-        say(f"report saved to {path}")
+        say(comparison_table(comparison))
+        for kind, path in [*[("figure", figure)] * (figure is not None), *(("report", path) for path in report)]:
+            say(f"{kind} saved to {path}")
+    if problems:
+        raise MatineeError(f"{len(problems)} fits failed; the others are compared: {'; '.join(problems)}")
 
 
 def report(
@@ -100,11 +107,6 @@ def report(
         return
     for path in (*out, *drawn):
         say(f"saved {path}")
-
-
-def command_line() -> str:
-    """The command as it was typed, ready to be typed again."""
-    return shlex.join(["matinee", *sys.argv[1:]])
 
 
 def _require_reports(paths: Sequence[Path]) -> None:

@@ -137,7 +137,7 @@ def audit(  # noqa: PLR0913 - one for each option
         _audit_sessions(_of(experiment, source), figure, json)
         return
     from matinee.data.audit import audit as inspect
-    from matinee.data.audit import strict_problems
+    from matinee.data.audit import require_no_leaks, strict_problems
     from matinee.workflow import prepare
 
     split = prepare(_of(experiment, source))
@@ -158,7 +158,7 @@ def audit(  # noqa: PLR0913 - one for each option
         if figure is not None:
             say(f"figure saved to {figure}")
     if problems:
-        raise MatineeError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
+        require_no_leaks(split)
 
 
 def _require_no_split(chosen: frozenset[str], other: bool) -> None:

@@ -84,7 +84,7 @@ def _entry(argument: str, experiment: Experiment, chosen: Chosen) -> Entry:
         own = read_experiment(Path(argument))
         if own.model is None:
             raise UsageError(f'{argument} names no model; write, for example, model = "ease" at its top')
-        return Entry(argument, _overridden(own, experiment, chosen))
+        return Entry(argument, overridden(own, experiment, chosen))
     if (Path(argument) / "manifest.json").is_file():
         from matinee.store.artefact import load
 
@@ -93,7 +93,7 @@ def _entry(argument: str, experiment: Experiment, chosen: Chosen) -> Entry:
         own = _own_experiment(fitted, argument)
         own = own.model_copy(update={"evaluation": Experiment().evaluation, "model": fitted.name})
         check_graph(experiment, fitted.model)
-        return Entry(argument, _overridden(own, experiment, chosen), fitted)
+        return Entry(argument, overridden(own, experiment, chosen), fitted)
     _refuse_paths(argument)
     return Entry(argument, experiment.model_copy(update={"model": argument}))
 
@@ -103,7 +103,7 @@ def _own_experiment(fitted: "Artefact", path: str) -> Experiment:
     return configure(Experiment, fitted.manifest.get("experiment", {}), f"{path}/manifest.json")
 
 
-def _overridden(own: Experiment, given: Experiment, chosen: Chosen) -> Experiment:
+def overridden(own: Experiment, given: Experiment, chosen: Chosen) -> Experiment:
     """An experiment with the fields that options set; another split method takes the whole split along."""
     update: dict[str, object] = {}
     for section in Experiment.model_fields:
@@ -270,24 +270,9 @@ def measure(
 
     auto: settings come from a short search on the valid part of each split.
     """
-    return measure_on(experiment, entries, hooks, auto=auto)[0]
-
-
-def measure_on(
-    experiment: Experiment,
-    entries: Sequence[Entry],
-    hooks: tuple[OnStep, OnEpoch],
-    *,
-    auto: bool = False,
-    cost: bool = False,
-) -> tuple[list["Report"], "Split"]:
-    """As `measure`, with the split; of k-fold, that of the last fold. cost: also measure size and latency."""
-    from dataclasses import replace
-
     import numpy as np
 
     from matinee import workflow
-    from matinee.evaluation.cost import measure_cost
     from matinee.evaluation.cross_validation import pooled
 
     on_step, on_epoch = hooks
@@ -300,22 +285,17 @@ def measure_on(
             own = entry.experiment.model_copy(update={"split": one.split})
             if entry.fitted is not None:
                 on_step(f"evaluating {entry.source}")
-                trained = entry.fitted
                 k, settings = own.evaluation.k, own.evaluation.model_dump(exclude={"k"})
-                report = workflow.evaluate(trained, split, k, seed=one.split.seed, **settings)
+                reports.append(workflow.evaluate(entry.fitted, split, k, seed=one.split.seed, **settings))
             else:
                 if auto:
                     own = searched(own, split, on_step)
                 trained, report = workflow.run(own, split, on_step, on_epoch)
                 for note in trained.manifest.get("notes", ()):
                     warn(note)
-            if cost:
-                found = measure_cost(trained.model, split, own.evaluation)
-                report = replace(report, cost=report.cost | found)
-            reports.append(report)
+                reports.append(report)
     rng = np.random.default_rng
-    reports = [each[0] if len(each) == 1 else pooled(each, rng(experiment.split.seed)) for each in measured]
-    return reports, split
+    return [each[0] if len(each) == 1 else pooled(each, rng(experiment.split.seed)) for each in measured]
 
 
 def searched(experiment: Experiment, on: "Split | Dataset", on_step: OnStep) -> Experiment:

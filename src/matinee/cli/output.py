@@ -139,12 +139,12 @@ def progress(steps: int | None = None) -> Iterator[tuple[OnStep, OnEpoch]]:
             done += 1
             bars.update(overall, description=name, completed=done)
             bars.update(epochs, visible=False)
-            _detail(f"{perf_counter() - started:7.2f} s  {name}")
+            detail(f"{perf_counter() - started:7.2f} s  {name}")
 
         def on_epoch(epoch: int, total: int, values: dict[str, float]) -> None:
             text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             bars.update(epochs, description=text, completed=epoch, total=total, visible=True)
-            _detail(f"{perf_counter() - started:7.2f} s  epoch {epoch} of {total}  {text}")
+            detail(f"{perf_counter() - started:7.2f} s  epoch {epoch} of {total}  {text}")
 
         yield on_step, on_epoch
 
@@ -174,7 +174,8 @@ def _bars(*columns: Any) -> Progress:  # noqa: ANN401 - columns of any kind
     return Progress(*columns, console=console, transient=True, disable=VOICE.level != 0 or not console.is_terminal)
 
 
-def _detail(text: str) -> None:
+def detail(text: str) -> None:
+    """Print a line with -v."""
     if VOICE.level > 0:
         _on_stderr(text, "dim")
 

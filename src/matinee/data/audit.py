@@ -13,6 +13,7 @@ from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, EventKinds, Events
+from matinee.errors import DataError
 from matinee.shown import Overview, Shown
 from matinee.times import format_time
 
@@ -183,6 +184,13 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
 def strict_problems(split: Split) -> list[str]:
     """The leaks on which `--strict` fails, one sentence each."""
     return list(split.leaks)
+
+
+def require_no_leaks(split: Split) -> None:
+    """Raises DataError if a split leaks: what `--strict` asks for."""
+    problems = strict_problems(split)
+    if problems:
+        raise DataError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
 
 
 def _n_pairs(data: Dataset) -> int:

@@ -2,20 +2,16 @@
 
 import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from time import perf_counter
 from typing import Self
 
 from matinee.errors import MatineeError
+from matinee.processes import THREADS, n_cores, settle_child, threads_of_children
 from matinee.tuning.trials import Objective, Proposal, Trial, attempt
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""Variables that numeric libraries read when they are loaded."""
 _objective: list[Objective] = []
 """In a process of the pool: what it searches."""
 
@@ -25,7 +21,7 @@ class Pool:
 
     def __init__(self, objective: Objective, jobs: int) -> None:
         self._jobs = jobs
-        self._threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+        self._threads = max(1, n_cores() // jobs)
         context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numeric libraries, locked
         self._pool = ProcessPoolExecutor(jobs, context, _start, (objective, self._threads))
 
@@ -51,7 +47,7 @@ class Pool:
                 proposal = waiting.pop(0)
                 remaining = None if left is None or proposal.number == 0 else left - (perf_counter() - started)
                 if remaining is None or remaining > 0:
-                    with _environment({name: str(self._threads) for name in THREADS}), _no_interrupts():
+                    with threads_of_children(self._threads):
                         running.add(self._pool.submit(_attempt, proposal, earlier, remaining))
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for each in ended:
@@ -64,42 +60,11 @@ class Pool:
 
 
 def _start(objective: Objective, threads: int) -> None:
-    """Prepare a process of the pool; Ctrl+C is for the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Prepare a process of the pool."""
+    settle_child()
     os.environ |= {name: str(threads) for name in THREADS}
     _objective[:] = [objective]
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
 def _attempt(proposal: Proposal, earlier: Sequence[Trial], left: float | None) -> Trial:
     return attempt(_objective[0], proposal, earlier, left)
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Hold back Ctrl+C: processes that start inside never see it, so none dies of it with a trace while it imports."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for the processes that start inside; those that are set already stay."""
-    added = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ |= added
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -63,28 +64,41 @@ def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Spli
 
 
 def run(
-    experiment: Experiment, prepared: Split, on_step: OnStep = lambda step: None, on_epoch: OnEpoch | None = None
+    experiment: Experiment,
+    prepared: Split,
+    on_step: OnStep = lambda step: None,
+    on_epoch: OnEpoch | None = None,
+    *,
+    seed: int | None = None,
+    checkpoint: Path | None = None,
 ) -> tuple[Artefact, Report]:
-    """Fit and evaluate the model of an experiment on its prepared data."""
+    """Fit and evaluate the model of an experiment on its prepared data.
+
+    seed: of the fit, by default that of the split; checkpoint: a file that training by epochs continues from if it is
+    there, and saves its state to.
+    """
     if experiment.model is None:
         raise MatineeError("no model given; for example `matinee evaluate ease`")
-    evaluation, seed = experiment.evaluation, experiment.split.seed
+    evaluation = experiment.evaluation
     on_step(f"fitting {experiment.model}")
     fitted = fit(
         experiment.model,
         prepared,
-        seed=seed,
+        seed=experiment.split.seed if seed is None else seed,
         refit=evaluation.refit,
         values=values_of(experiment),
         graph=experiment.graph if model_class(experiment.model).reads_graph else None,
         on_epoch=on_epoch,
+        checkpoint=checkpoint,
+        resume=checkpoint is not None,
         **features_of(experiment),
         **experiment.settings,
     )
     on_step(f"evaluating {experiment.model}")
     seconds = fitted.manifest["fit_seconds"]
     started = perf_counter()
-    report = measure(fitted.model, prepared, evaluation, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    rng = np.random.default_rng(experiment.split.seed)
+    report = measure(fitted.model, prepared, evaluation, rng=rng, fit_seconds=seconds)
     cost = {"evaluate_seconds": perf_counter() - started}
     fitted = noted(fitted, report, prepared, evaluation, seed)
     notes = (*report.read_notes, *fitted.manifest.get("notes", ()))

@@ -103,6 +103,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     fitted = unfitted.fit(train, run)
     seconds = perf_counter() - started
     about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
+    about["draws"] = run.rng.bit_generator.state != np.random.default_rng(seed).bit_generator.state
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
     notes = [*_fit_notes(unfitted, monitored is not None), *_vanished(fitted, train)]
