@@ -100,7 +100,7 @@ def run(
     rng = np.random.default_rng(experiment.split.seed)
     report = measure(fitted.model, prepared, evaluation, rng=rng, fit_seconds=seconds)
     cost = {"evaluate_seconds": perf_counter() - started}
-    fitted = noted(fitted, report, prepared, evaluation, seed)
+    fitted = noted(fitted, report, prepared, evaluation, experiment.split.seed)
     notes = (*report.read_notes, *fitted.manifest.get("notes", ()))
     return fitted, replace(report, read_notes=notes, curves=fitted.model.curves, cost=cost)
 
