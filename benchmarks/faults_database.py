@@ -57,7 +57,7 @@ class Site:
     def start(self) -> None:
         """Start it, without waiting."""
         command = [sys.executable, "-m", "matinee", "serve", str(self.artefact)]
-        command += ["--db", self.db, "--port", str(self.port)]
+        command += ["--db", self.db, "--port", str(self.port), "--visitor-rate", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from matinee.arrays import BoolArray
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.errors import MatineeError
@@ -27,7 +28,7 @@ from matinee.serve.options import SiteOptions
 from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
-from matinee.serve.visitor_state import VisitorState
+from matinee.serve.visitor_state import VisitorState, is_kept
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
 from matinee.store.kept_lists import SqlKeptLists
@@ -130,10 +131,11 @@ class Site:
         begun = perf_counter()
         activity = self.log.activity(user_id)
         self.metrics.count_stage("history", "", perf_counter() - begun)
-        rows = self.engine.items.rows([event.item_id for event in activity.recent]).tolist()
+        rows = activity.rows.tolist()
         watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
-        history = activity.history.keep(activity.history.items < self.engine.n_trained)
-        return VisitorState(user_id, history, watched, activity.dismissed)
+        history, is_trained = activity.history, activity.history.items < self.engine.n_trained
+        history = history if is_trained.all() else history.keep(is_trained)
+        return VisitorState(user_id, history, watched, activity.dismissed, activity.made)
 
     def is_listed(self, item_row: int) -> bool:
         """Whether an item is in the catalogue now; not if it was withdrawn."""
@@ -156,6 +158,25 @@ class Site:
             return MadeList(items, items[0].model if items else model)
         return make_list(self.options.experiment, visitor, k, self.engine.default, make)
 
+    def list_of(
+        self,
+        visitor: VisitorState,
+        k: int,
+        model: str | None,
+        rerank: Rerank | None = None,
+        allowed: BoolArray | None = None,
+        *,
+        explain: bool = True,
+    ) -> list[Recommendation]:
+        """As `Engine.recommend_for`; a plain list is made once for a state. Nobody may change it."""
+
+        def make() -> list[Recommendation]:
+            return self.engine.recommend_for(
+                visitor.history, k, model, rerank=rerank, dismissed=visitor.unlisted, allowed=allowed, explain=explain
+            )
+
+        return visitor.once(("list", k, model, explain), make) if is_kept(k, rerank, allowed) else make()
+
     def for_you(
         self, visitor: VisitorState, k: int, model: str | None, rerank: Rerank | None = None
     ) -> list[Recommendation]:
@@ -163,8 +184,7 @@ class Site:
 
         A neighbourhood model says so with a score of exactly 0: nobody who watched these items watched that one.
         """
-        ranked = self.engine.recommend_for(visitor.history, k, model, rerank=rerank, dismissed=visitor.unlisted)
-        found = [item for item in ranked if item.score != 0]
+        found = [item for item in self.list_of(visitor, k, model, rerank) if item.score != 0]
         if len(found) < k:
             excluded = [
                 *visitor.history.items.tolist(),

@@ -1,6 +1,6 @@
 """Interfaces of the stores behind the site: event log, impression log and accounts."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -109,15 +109,18 @@ class ListImpression:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activity:
-    """A user's current state.
+    """A user's current state, the same object as long as nothing of it changes.
 
-    history: of one user (B = 1); recent: the last event with each of its items, newest first; dismissed: [D], item
-    rows marked "not interested".
+    history: of one user (B = 1); recent: the last event with each of its items, newest first; rows: their item rows,
+    UNKNOWN for others than the log's items; dismissed: [D], item rows marked "not interested"; made: what was computed
+    from the state, by what it is.
     """
 
     history: Histories
     recent: tuple[LiveEvent, ...]
+    rows: IntArray
     dismissed: IntArray
+    made: dict[Hashable, Any] = field(default_factory=dict)
 
 
 class EventLog(HistorySource, Protocol):

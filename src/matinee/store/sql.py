@@ -11,6 +11,7 @@ from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_e
 from matinee.store.append import Batch, append_batches
 from matinee.store.database import SqlDatabase
 from matinee.store.group_commit import GroupCommit
+from matinee.store.known_states import KnownStates
 from matinee.store.protocols import FLAGS, Activity, EventConflict, Kind, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, lists_table, visitors_table
 from matinee.vocab import UNKNOWN, Id, Vocab
@@ -24,6 +25,8 @@ SQLite, where the newest of each item would cost 100. The longest history of Mov
 EXTREMES: dict[Kind, float] = {"more": np.inf, "less": -np.inf}
 """Kinds that count like the highest and the lowest value."""
 _event = events_table.c
+_MARK = select(func.count(), func.max(_event.seq), func.sum(_event.seq)).where(_event.user_id == bindparam("user_id"))
+"""Read from the index alone. A number is never given twice, so events that are added, deleted or moved change it."""
 
 
 class SqlEvents:
@@ -49,6 +52,7 @@ class SqlEvents:
         self._of_stars = of_stars
         self._group_commit = GroupCommit(self._database)
         self._newest = _select_newest((*self._history_kinds, *FLAGS))  # built once: building costs more than running
+        self._known = KnownStates()
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
         """See HistorySource; one query per 10,000 users."""
@@ -59,15 +63,25 @@ class SqlEvents:
         return unique.take(np.array([index_of[name] for name in names], dtype=np.int64))
 
     def activity(self, user_id: UserId) -> Activity:
-        """See EventLog."""
+        """See EventLog. Events that did not change since the last time are not read again."""
+        user = {"user_id": str(user_id)}
         with self._database.read() as connection:
-            found = connection.execute(self._newest, {"user_id": str(user_id)}).all()
-        events: Sequence[_EventRow] = found[::-1]
+            mark = connection.execute(_MARK, user).one()
+            if (known := self._known.get(user["user_id"], mark)) is not None:
+                return known
+            found = connection.execute(self._newest, user).all()
+        state = self._state_of(user["user_id"], found[::-1])
+        self._known.put(user["user_id"], mark, state)
+        return state
+
+    def _state_of(self, user_id: str, events: "Sequence[_EventRow]") -> Activity:
+        """The state of a user from their events, oldest first."""
         flags = {event.item_id: event.kind for event in events if event.kind in FLAGS}  # the last one counts
         dismissed = self._items.rows([item_id for item_id, kind in flags.items() if kind == "dismissed"])
         past = [event for event in events if event.kind in self._history_kinds]
-        history = self._histories_of(past, [str(user_id)])
-        return Activity(history, tuple(_newest_per_item(past)), dismissed[dismissed != UNKNOWN])
+        recent = tuple(_newest_per_item(past))
+        rows = self._items.rows([event.item_id for event in recent])
+        return Activity(self._histories_of(past, [user_id]), recent, rows, dismissed[dismissed != UNKNOWN])
 
     def _histories_of(self, events: "Sequence[_EventRow]", names: list[str]) -> Histories:
         """Build the histories of these users from their events, oldest first."""

@@ -1,7 +1,5 @@
 """Lists asked for in a body: of several users, or of a history that may hold unknown ids; and what comes next."""
 
-from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request
@@ -71,7 +69,7 @@ def recommendations(request: Request, site: CurrentSite, key: CurrentKey, asked:
         states = [state_of_user(site, user_id) for user_id in asked.user_ids]
     elif asked.history is not None:
         history, unknown = parse_history(site, asked.history)
-        states, notes = [replace(site.state_of(None), history=history)], notes + unknown
+        states, notes = [site.state_of(None).with_history(history)], notes + unknown
     else:
         states = [site.state_of(site.visitors.user_id(request))]
     shown_ids: list[int | str] | list[None] = asked.user_ids or [None]
@@ -104,16 +102,12 @@ def _list(request: Request, site: Site, asked: ListsIn, state: VisitorState, all
         novelty=asked.novelty,
         diversity=asked.diversity,
     )
-    recommend = partial(
-        site.engine.recommend_for,
-        state.history,
+    made = site.list_for(
+        state,
         asked.k,
-        rerank=rerank,
-        dismissed=state.unlisted,
-        allowed=allowed.mask,
-        explain=asked.explain,
+        asked.model,
+        lambda name: site.list_of(state, asked.k, name, rerank, allowed.mask, explain=asked.explain),
     )
-    made = site.list_for(state, asked.k, asked.model, lambda name: recommend(model=name))
     recorder = site.impression_recorder(state.user_id)
     list_id = recorder.add_made("api", made)
     recorder.write()

@@ -1,7 +1,7 @@
 """What requests of the API ask for: an API key, an item, a model, a length, a history."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -104,7 +104,30 @@ async def get_allowed(
     return allow(site.engine.items, *(None if text is None else _split_ids(text) for text in (among, without)))
 
 
-def get_state(
+@dataclass(frozen=True, slots=True)
+class AskedState:
+    """Whom a list is for: a given history, a user, or the visitor of the session."""
+
+    request: Request
+    site: Site
+    key: ApiKey | None
+    user_id: str | None
+    history: str | None
+
+    def read(self) -> VisitorState:
+        """The state to recommend for. It asks the database: for a route in a thread of its own."""
+        site = self.site
+        if self.user_id is not None and self.history is not None:
+            raise HTTPException(UNPROCESSABLE, "user_id and history were both given; give one of them")
+        if self.history is not None:
+            return site.state_of(None).with_history(_parse_history(site, self.history))
+        if self.user_id is not None:
+            require_key(self.key, "read")
+            return state_of_user(site, self.user_id)
+        return site.state_of(site.visitors.user_id(self.request))
+
+
+async def get_state(
     request: Request,
     site: CurrentSite,
     key: CurrentKey,
@@ -112,21 +135,18 @@ def get_state(
         str | None, Query(max_length=200, description="Any user; with an API key that has the scope read.")
     ] = None,
     history: Annotated[str | None, Query(max_length=20_000, description="Item ids: 1,2,3, oldest first.")] = None,
-) -> VisitorState:
-    """The state to recommend for: a given history, a user's, or that of the visitor of this session."""
-    if user_id is not None and history is not None:
-        raise HTTPException(UNPROCESSABLE, "user_id and history were both given; give one of them")
-    if history is not None:
-        return replace(site.state_of(None), history=_parse_history(site, history))
-    if user_id is not None:
-        require_key(key, "read")
-        return state_of_user(site, user_id)
-    return site.state_of(site.visitors.user_id(request))
+) -> AskedState:
+    """Whom a list is for, not read yet: the dependency needs no thread."""
+    return AskedState(request, site, key, user_id, history)
 
 
 def state_of_user(site: Site, user_id: UserId) -> VisitorState:
     """What a user did: in the log that the models were fitted on, then on the site."""
     state = site.state_of(str(user_id))
+    return state.once(("with its past", user_id), lambda: _with_past(site, state, user_id))
+
+
+def _with_past(site: Site, state: VisitorState, user_id: UserId) -> VisitorState:
     past = next(iter(site.engine.artefacts.values())).known.histories([user_id])
     if len(past.items) == 0:
         return state
@@ -138,11 +158,11 @@ def state_of_user(site: Site, user_id: UserId) -> VisitorState:
         np.concatenate([past.times, live.times]),
         past.user_rows,
     )
-    return replace(state, history=last_of_each(together))
+    return state.with_history(last_of_each(together))
 
 
 ItemRow = Annotated[int, Depends(get_item_row)]
-State = Annotated[VisitorState, Depends(get_state)]
+State = Annotated[AskedState, Depends(get_state)]
 AllowedItems = Annotated[Allowed, Depends(get_allowed)]
 
 

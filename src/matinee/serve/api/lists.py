@@ -1,6 +1,5 @@
 """Recommendations, similar items, explanations."""
 
-from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +13,7 @@ from matinee.serve.api.paging import KEPT_ITEMS, AskedPage, first_page, keep, re
 from matinee.serve.api.schemas import (
     CounterfactualOut,
     ListOut,
+    RecommendationOut,
     WhyOut,
     because_out,
     item_out,
@@ -23,6 +23,7 @@ from matinee.serve.dependencies import CurrentSite
 from matinee.serve.experiments import MadeList
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
+from matinee.serve.visitor_state import PLAIN, is_kept
 from matinee.store.protocols import BOTH
 
 router = APIRouter(tags=["lists"])
@@ -33,7 +34,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     request: Request,
     site: CurrentSite,
     key: CurrentKey,
-    state: State,
+    asked_state: State,
     allowed: AllowedItems,
     paging: AskedPage,
     k: Length = 10,
@@ -52,22 +53,16 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         page = read_on(request, site, key, paging, k)
         return Response(page.model_dump_json(exclude_none=True), media_type="application/json")
     length = KEPT_ITEMS if paging else k
-    asked = configure(EvaluationConfig, {"rerank": rerank} if rerank else {}, "query").rerank
+    asked = configure(EvaluationConfig, {"rerank": rerank}, "query").rerank if rerank else PLAIN
+    state = asked_state.read()
     if new:
         passes = both(site.engine.allowed(asked, np.union1d(state.history.items, state.unlisted)), allowed.mask)
         found = site.engine.newest(state.history, length, model, allowed=passes)
         made = MadeList(found, found[0].model if found else model or site.engine.default)
     else:
-        recommend = partial(
-            site.engine.recommend_for,
-            state.history,
-            length,
-            rerank=asked,
-            dismissed=state.unlisted,
-            allowed=allowed.mask,
-            explain=explain,
+        made = site.list_for(
+            state, length, model, lambda name: site.list_of(state, length, name, asked, allowed.mask, explain=explain)
         )
-        made = site.list_for(state, length, model, lambda name: recommend(model=name))
         found = made.items
     notes = list(allowed.notes)
     if len(state.history.items) and found and made.model == POPULAR != (model or site.engine.default):
@@ -76,12 +71,17 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
     impressions = site.impression_recorder(state.user_id)
     list_id = impressions.add_made("api", first_page(made, k) if paging else made)
     impressions.write()
+
+    def items() -> list[RecommendationOut]:
+        return [recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)]
+
+    what = "items", length, model, texts.language if texts else None
     answer = ListOut(
         list_id=list_id,
         model=made.model,
         version=BOTH.join(map(site.engine.version, made.models)),
         history_length=len(state.history.items),
-        items=[recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)],
+        items=state.once(what, items) if is_kept(length, asked, allowed.mask) and not new else items(),
         notes=notes or None,
     )
     if paging:
@@ -101,9 +101,10 @@ def similar(site: CurrentSite, row: ItemRow, k: Length = 10, model: Model = None
 
 @router.get("/api/v1/items/{item_id:path}/counterfactual")
 def counterfactual(
-    site: CurrentSite, row: ItemRow, state: State, k: Length = 10, model: Model = None
+    site: CurrentSite, row: ItemRow, asked: State, k: Length = 10, model: Model = None
 ) -> CounterfactualOut:
     """What would have to change for an item to leave the first k of a list, or to enter them; the history as there."""
+    state = asked.read()
     model = model or site.default_for(state.user_id)
     found = site.engine.counterfactual(state.history, row, k, model, dismissed=state.dismissed)
     return CounterfactualOut(
@@ -121,8 +122,9 @@ def counterfactual(
 
 
 @router.get("/api/v1/items/{item_id:path}/why")
-def why(site: CurrentSite, row: ItemRow, state: State, model: Model = None) -> WhyOut:
+def why(site: CurrentSite, row: ItemRow, asked: State, model: Model = None) -> WhyOut:
     """What each event of a history adds to an item's score, the largest first; the history as for a list."""
+    state = asked.read()
     history, model = state.history, model or site.default_for(state.user_id)
     found = site.engine.why(history, row, model)
     adds = found.contributions[:, 0]
