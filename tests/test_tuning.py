@@ -42,7 +42,7 @@ class Hill:
             on_epoch(epoch, self.epochs, {"valid": -abs(x - 3) * epoch / self.epochs})
         return -abs(x - 3)
 
-    def with_early_stopping(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def completed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return dict(settings)
 
     def n_epochs(self, settings: Mapping[str, Any]) -> int:

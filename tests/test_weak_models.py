@@ -10,8 +10,11 @@ from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.evaluation.baseline import below_popularity
-from matinee.histories import TrainingData
+from matinee.histories import Histories, TrainingData
+from matinee.models.factors.bpr import BPR
+from matinee.models.factors.ials import IALS, SPARSE_L2, SPARSE_UNOBSERVED
 from matinee.models.linear.ease import EASE
+from matinee.workflow.fitting import sized_defaults
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,39 @@ def test_defaults_that_follow_from_the_data_are_those_of_fit_and_of_a_search(
     found = mt.tune("ease", split, trials=4, fields=["l2"])
     assert found.trials[0].point["l2"] == pytest.approx(np.log(n / 10))
     assert found.trials[0].settings == {}
+
+
+def sized(n_users: int, n_items: int, n_events: int) -> TrainingData:
+    """Training data of a size: n_events over n_users, who all have the same number of the first items."""
+    each = n_events // n_users
+    histories = [list(range(each)) for _ in range(n_users)]
+    return TrainingData(Histories.of(histories), n_items)
+
+
+def test_ials_on_a_sparse_log_weighs_unobserved_pairs_by_the_share_of_events() -> None:
+    dense, sparse = sized(100, 50, 500), sized(100, 5000, 500)  # 0.1 and 0.001 of all pairs
+    assert IALS.defaults_for(dense) == {}
+    assert IALS.defaults_for(sparse) == {"unobserved": SPARSE_UNOBSERVED * 0.001, "l2": SPARSE_L2}
+    assert IALS.defaults_for(sized(1, 5, 0)) == {}
+
+
+@pytest.mark.parametrize(("n_users", "batch_size"), [(6040, None), (6000, None), (3000, 64), (671, 14), (10, 8)])
+def test_bpr_takes_as_many_steps_for_few_users_as_for_many(n_users: int, batch_size: int | None) -> None:
+    found = BPR.defaults_for(sized(n_users, 3, n_users))
+    assert found == ({} if batch_size is None else {"batch_size": batch_size})
+
+
+def test_a_setting_that_is_given_takes_the_whole_rule_away() -> None:
+    sparse = sized(100, 5000, 500)
+    assert sized_defaults(IALS, sparse, {"dim": 8}).keys() == {"unobserved", "l2"}
+    assert sized_defaults(IALS, sparse, {"unobserved": 0.3}) == {}
+
+
+@pytest.mark.slow
+def test_ials_by_default_is_above_popularity_on_a_sparse_log() -> None:
+    sparse = mt.split(zipf_log(3000, 6000, 40000, np.random.default_rng(1)))
+    valid = {}
+    for name, settings in (("popularity", {}), ("ials", {"dim": 16}), ("ials before", {"dim": 16, "unobserved": 0.3})):
+        fitted = mt.fit(name.split()[0], sparse, **settings)  # type: ignore[arg-type]
+        valid[name] = mt.evaluate(fitted, sparse, (10,), on="valid").metrics["ndcg@10"].mean
+    assert valid["ials"] > 1.5 * max(valid["popularity"], valid["ials before"])

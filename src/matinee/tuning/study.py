@@ -117,7 +117,7 @@ def _proposals(
     for number, point in enumerate(points, start):
         values = {name: each.value(point[name]) for name, each in ranges.items()}
         changed = {name: value for name, value in values.items() if value is not None and value != ranges[name].default}
-        proposed.append(Proposal(number, point, {} if number == 0 else objective.with_early_stopping(changed)))
+        proposed.append(Proposal(number, point, {} if number == 0 else objective.completed(changed)))
     return proposed
 
 

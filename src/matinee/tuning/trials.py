@@ -21,8 +21,8 @@ class Objective(Protocol):
         """Fit and measure; higher is better. Raises MatineeError where these settings cannot be fitted."""
         ...
 
-    def with_early_stopping(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings that also measure on valid while they train, and stop there, where the model trains by epochs."""
+    def completed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """What a trial sets: these settings, what the data decide, and early stopping for a model that has epochs."""
         ...
 
     def n_epochs(self, settings: Mapping[str, Any]) -> int:

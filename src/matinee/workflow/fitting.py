@@ -84,7 +84,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         raise MatineeError(
             "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
-    unfitted = _unfitted(type(unfitted), unfitted.defaults_for(train) | unfitted.config.model_dump(exclude_unset=True))
+    own = unfitted.config.model_dump(exclude_unset=True)
+    unfitted = _unfitted(type(unfitted), sized_defaults(type(unfitted), train, own) | own)
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
@@ -131,6 +132,14 @@ def _unfitted(model: Unfitted, settings: Mapping[str, object]) -> Recommender[An
     if isinstance(model, type):
         return model(**settings)
     return type(model)(**model.config.model_dump(exclude_unset=True) | dict(settings))
+
+
+def sized_defaults(
+    model: type[Recommender[Any]], train: TrainingData, settings: Mapping[str, object]
+) -> dict[str, Any]:
+    """What a model's rule of sizes gives; nothing if one of its settings is set, for a rule's settings go together."""
+    found = model.defaults_for(train)
+    return {} if found.keys() & settings.keys() else found
 
 
 def require_graph_reader(model: Recommender[Any], graph: object) -> None:

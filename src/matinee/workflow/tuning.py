@@ -1,7 +1,7 @@
 """Choosing a model's settings on valid, and fitting with the settings chosen. The test part never gets here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from matinee.tuning.ranges import first_fields
 from matinee.tuning.study import best_of
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import features_of, values_of
-from matinee.workflow.fitting import fit
+from matinee.workflow.fitting import fit, sized_defaults
 
 OF_FIT = frozenset({"values", "items", "content", "graph"})
 """What `fit` takes beside a model's settings."""
@@ -90,7 +90,10 @@ class TuningResult:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FitOnValid:
-    """The objective of a search: fit on train, measure on valid. It holds a split without test."""
+    """The objective of a search: fit on train, measure on valid. It holds a split without test.
+
+    fixed: settings of all trials; by_size: what the model's rule of sizes gives where neither is set.
+    """
 
     model: type[Recommender[Any]]
     split: Split
@@ -98,6 +101,7 @@ class FitOnValid:
     seed: int
     fixed: Mapping[str, Any]
     measured: Mapping[str, Any]
+    by_size: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, settings: Mapping[str, Any], on_epoch: OnEpoch | None) -> float:
         """See Objective."""
@@ -109,16 +113,15 @@ class FitOnValid:
             raise MatineeError(f"{self.metric} has no value on valid")
         return -mean if _is_lower_better(self.metric) else mean
 
-    def with_early_stopping(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """See Objective: after a quarter of the epochs without improvement, unless `patience` is set or searched."""
-        config = self._config(settings)
-        if not isinstance(config, EpochsConfig) or {"patience", "monitor"} & {*settings, *self.fixed}:
-            return dict(settings)
-        if not self._is_monitored():
-            return dict(settings)
+    def completed(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """See Objective: stops after a quarter of the epochs without improvement, unless `patience` is set."""
+        whole = {**self.by_size, **settings}
+        config = self._config(whole)
+        if not isinstance(config, EpochsConfig) or not self._is_monitored(whole):
+            return whole
         every = max(1, config.epochs // 20)
         own = {"patience": max(2, config.epochs // 4), "validate_every": every, "monitor": self.metric}
-        return dict(settings) | {name: value for name, value in own.items() if value != getattr(config, name)}
+        return whole | {name: value for name, value in own.items() if value != getattr(config, name)}
 
     def n_epochs(self, settings: Mapping[str, Any]) -> int:
         """See Objective."""
@@ -132,9 +135,10 @@ class FitOnValid:
         except MatineeError:  # settings that do not go together: the trial will say so
             return None
 
-    def _is_monitored(self) -> bool:
-        """Whether early stopping can follow the metric of the search, which is then the same function."""
-        return not self.measured.get("rebuild_graph") and not self.measured.get("rerank")
+    def _is_monitored(self, settings: Mapping[str, Any]) -> bool:
+        """Whether early stopping is ours to set, and follows the metric of the search as the search measures it."""
+        is_set = EARLY_STOPPING & {*settings, *self.fixed}
+        return not is_set and not self.measured.get("rebuild_graph") and not self.measured.get("rerank")
 
 
 def tune(  # noqa: PLR0913 - one for each choice of a search
@@ -171,8 +175,9 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     measured = _measured(kind, metric, evaluation)
     ranges_of(kind.Config, model, fields, own)  # wrong fields are named before the data are looked at
     visible = without_test(split)
-    ranges = ranges_of(kind.Config, model, fields, own, kind.defaults_for(visible.training()))
-    objective = FitOnValid(kind, visible, metric, seed, settings, measured)
+    by_size = sized_defaults(kind, visible.training(), own)
+    ranges = ranges_of(kind.Config, model, fields, own, by_size)
+    objective = FitOnValid(kind, visible, metric, seed, settings, measured, by_size)
     about = {
         "model": model,
         "metric": metric,

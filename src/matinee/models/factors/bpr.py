@@ -1,7 +1,7 @@
 """BPR: matrix factorisation that ranks a user's items above the others (Rendle et al. 2009)."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+STEPS, FEWEST_USERS = 47, 8
+"""Steps of an epoch that a small log gets by default, and the users of a step below which it gets no more."""
+
+
 class BPRConfig(GradientConfig):
     """Settings of BPR."""
 
@@ -40,7 +44,7 @@ class BPRConfig(GradientConfig):
     n_negatives: Annotated[PositiveInt, Search(1, 128, log=True)] = 32
     """Negatives drawn for each user and epoch, shared by all of the user's positives."""
     batch_size: PositiveInt = 128
-    """Users a step."""
+    """Users a step. Fewer by default for fewer than 6,000 users, see `defaults_for`."""
     user_state: Literal["history", "stored"] = "history"
     """A known user's vector: solved from the history, or the trained row."""
     fold_in_l2: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
@@ -83,6 +87,13 @@ class BPR(Recommender[FloatArray]):
     users: FloatArray  # [U, D], w
     user_rows: IntArray  # [U], ascending
     projection: FloatArray  # [D, D], for solutions @ projection
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: as many steps an epoch for few users as MovieLens 1M has, down to batches of 8 users."""
+        largest = cls.Config.model_fields["batch_size"].default
+        batch_size = max(FEWEST_USERS, round(train.n_users / STEPS))
+        return {"batch_size": batch_size} if batch_size < largest else {}
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

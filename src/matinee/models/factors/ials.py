@@ -1,7 +1,7 @@
 """iALS: weighted matrix factorisation of a binary matrix by alternating least squares (Hu, Koren and Volinsky 2008)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -26,6 +26,10 @@ from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
+SPARSE = 0.01
+"""Share of all pairs that are events below which a log is sparse."""
+SPARSE_UNOBSERVED, SPARSE_L2 = 5.0, 0.05
+"""Of a sparse log: `unobserved` as a multiple of that share, and `l2`; measured in benchmarks/defaults.json."""
 BLOCK_VALUES = 2**19
 """Number of item-vector values gathered at once: 2 MB, which stay in the cache over the steps of a solve."""
 
@@ -37,10 +41,11 @@ class IALSConfig(EpochsConfig):
     """Embedding size."""
     epochs: Annotated[PositiveInt, Search(4, 32)] = 16
     """Epochs; each updates all users, then all items."""
-    unobserved: Annotated[PositiveFloat, Search(0.05, 1, log=True, first=True)] = 0.3
-    """Weight of every pair towards 0, observed or not; an observed pair adds weight 1 towards 1."""
+    unobserved: Annotated[PositiveFloat, Search(0.01, 1, log=True, first=True)] = 0.3
+    """Weight of every pair towards 0, observed or not; an observed pair adds weight 1 towards 1. On a sparse log less
+    by default, see `defaults_for`."""
     l2: Annotated[PositiveFloat, Search(1e-3, 0.05, log=True, first=True)] = 0.01
-    """Ridge strength, before it is scaled by frequency."""
+    """Ridge strength, before it is scaled by frequency. On a sparse log more by default, see `defaults_for`."""
     l2_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 1.0
     """A row's ridge grows with (its events + unobserved · rows of the other side)^l2_power; 0 is constant."""
     weigh_training: bool = True
@@ -79,6 +84,19 @@ class IALS(Recommender[FloatArray]):
     }
     config: IALSConfig
     items: FloatArray  # [I, D], H
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a sparse log, a weight of unobserved pairs in proportion to the share d of events.
+
+        A vector stays 0 where the ridge is above the largest singular value of the matrix that is left after both sides
+        are scaled by their n + unobserved · rows, about d / (d + unobserved). With unobserved = 0.3 that happens at a
+        few events of a user among thousands of items.
+        """
+        share = len(train.histories.items) / max(1, train.n_users * train.n_items)
+        if not 0 < share < SPARSE:
+            return {}
+        return {"unobserved": float(f"{SPARSE_UNOBSERVED * share:.3g}"), "l2": SPARSE_L2}
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
