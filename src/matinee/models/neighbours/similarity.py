@@ -80,13 +80,19 @@ def similarities(products: csr_array, rows: FloatArray, columns: FloatArray, con
     cosine: p / (|r| |c| + shrinkage); jaccard: p / (r + c - p + shrinkage); dot: p, for bm25, whose weights include the
     length (under cosine it cancels, and bm25 equals tf-idf).
     """
+    r = np.repeat(rows, np.diff(products.indptr))
+    data = similarities_of(products.data, r, columns[products.indices], config)
+    return csr_array((data, products.indices, products.indptr), shape=products.shape)
+
+
+def similarities_of(products: FloatArray, rows: FloatArray, columns: FloatArray, config: KNNConfig) -> FloatArray:
+    """As `similarities`, of arrays of one shape, or such that broadcast to it. Products of 0 give 0."""
     if config.similarity == "dot":
         return products.astype(np.float32)
-    r = np.repeat(rows, np.diff(products.indptr))
-    c = columns[products.indices]
-    denominators = np.sqrt(r * c) if config.similarity == "cosine" else r + c - products.data
-    data = (products.data / (denominators + np.float32(config.shrinkage))).astype(np.float32)
-    return csr_array((data, products.indices, products.indptr), shape=products.shape)
+    denominators = np.sqrt(rows * columns) if config.similarity == "cosine" else rows + columns - products
+    denominators += np.float32(config.shrinkage)
+    found = np.divide(products, denominators, out=np.zeros_like(products), where=denominators > 0)
+    return found.astype(np.float32)
 
 
 def nearest(
@@ -110,6 +116,24 @@ def nearest(
         blocks.append(_best(found, start if exclude_self else None, config))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
+
+
+def nearest_by_products(
+    products: csr_array, row_norms: FloatArray, column_norms: FloatArray, config: KNNConfig
+) -> csr_array:
+    """As `nearest`, of a few rows whose inner products are known. products [R, C]; squared norms [R], [C]."""
+    return _best(similarities(products, row_norms, column_norms, config), None, config)
+
+
+def keep_nearest(found: FloatArray, config: KNNConfig) -> FloatArray:
+    """The similarities of the neighbours of each row, 0 for all others; ties go to the lower column. [R, C], dense."""
+    k = min(config.neighbours, found.shape[1])
+    least = np.partition(found, found.shape[1] - k, axis=1)[:, -k]
+    kept = found >= least[:, None]
+    for row in np.flatnonzero(np.count_nonzero(kept, axis=1) > k):
+        equal = np.flatnonzero(found[row] == least[row])
+        kept[row, equal[k - np.count_nonzero(found[row] > least[row]) :]] = False
+    return np.where(kept, np.maximum(found, 0), np.float32(0))
 
 
 def nearest_of_products(products: csr_array, config: KNNConfig) -> csr_array:

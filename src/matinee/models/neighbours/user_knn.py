@@ -12,8 +12,11 @@ from matinee.models.neighbours.similarity import (
     KNNConfig,
     Similarity,
     inverse_document_frequency,
+    keep_nearest,
     mean_length,
     nearest,
+    nearest_by_products,
+    similarities_of,
     squared_norms,
     weight_terms,
 )
@@ -78,7 +81,7 @@ class UserKNN(Recommender[csr_array]):
         """
         users = self._weigh(histories)
         products = (users @ self.profiles).sorted_indices()  # [B, U]
-        neighbours = nearest(users, self.profiles, self.squared_norms, self.config)
+        neighbours = nearest_by_products(products, squared_norms(users), self.squared_norms, self.config)
         owners = rows_of(neighbours.indptr)
         neighbours.data /= entries_at(products, owners, neighbours.indices)  # similarity per unit of inner product
         weights = entries_at(users, histories.owners, histories.items)
@@ -92,13 +95,46 @@ class UserKNN(Recommender[csr_array]):
             contributions[events] = weights[events, None] * (profiles.T @ having)
         return contributions
 
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: the inner products without each event, and the neighbours that they give.
+
+        None with bm25, where the weight of each event depends on the length of the history.
+        """
+        if self.config.weighting == "bm25":
+            return None
+        scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
+        owners = histories.owners[events]
+        for user in np.unique(owners).tolist():
+            mine = np.flatnonzero(owners == user)
+            history = histories.take(np.array([user]))
+            similarity = self._similarities_without_each(history, events[mine] - histories.starts[user])  # [e, U]
+            having = self.profiles[item_rows[user]].toarray() > 0  # [k, U]
+            scores[mine] = similarity @ having.T.astype(np.float32)
+        return scores
+
+    def _similarities_without_each(self, history: Histories, events: IntArray) -> FloatArray:
+        """Similarities of the nearest training users to a history (B = 1) without each of E events, else 0. [E, U]."""
+        whole, items = self._weigh(history), history.items[events]  # [1, I], [E]
+        weights = entries_at(whole, np.zeros(len(events), dtype=np.int64), items)
+        products = (whole @ self.profiles).toarray() - self.profiles[items].toarray() * weights[:, None]  # [E, U]
+        norms = np.maximum(squared_norms(whole) - weights**2, 0)
+        if history.mapped is not None:  # the largest weight may be the one left out
+            scales = self._largest(history) / self._largest(history.without_each(events))
+            products, norms = products * scales[:, None], norms * scales**2
+        found = similarities_of(products, norms[:, None], self.squared_norms, self.config)
+        return keep_nearest(found, self.config)
+
     def _weigh(self, histories: Histories) -> csr_array:
         """The weights of the histories, relative to each one's largest, as documents. [B, I]."""
         matrix = histories.weighted_matrix(self.interactions.shape[1])
         if histories.mapped is not None:
-            largest = abs(matrix).max(axis=1).toarray()
-            matrix = scale_rows(matrix, 1 / np.where(largest > 0, largest, 1))
+            matrix = scale_rows(matrix, 1 / self._largest(histories))
         return self._weight(matrix)
+
+    def _largest(self, histories: Histories) -> FloatArray:
+        """The largest magnitude of the weights of each history, 1 without any. [B]."""
+        largest = abs(histories.weighted_matrix(self.interactions.shape[1])).max(axis=1).toarray()
+        return np.where(largest > 0, largest, 1).astype(np.float32)
 
     def _weight(self, matrix: csr_array) -> csr_array:
         return weight_terms(matrix, self.config.weighting, self.idf, self.mean_length)
