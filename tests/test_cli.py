@@ -84,6 +84,13 @@ def test_train_recommend_similar(cli: Cli, log: Path) -> None:
     assert by_history["movies"][0]["because"]
     table = cli("recommend", "model", "--history", "1,3,5", "--explain").out
     assert "because of" in table
+    korean = cli("recommend", "model", "--history", "1,3,5", "--explain", "--language", "ko", "--json").json
+    assert korean["movies"][0]["sentence"].endswith("추천해요")
+    assert (
+        "--language xx is none of en, ko"
+        in cli("recommend", "model", "--user", "3", "--explain", "--language", "xx").err
+    )
+    assert "add --explain" in cli("recommend", "model", "--user", "3", "--language", "ko").err
     nearest = cli("similar", "model", "--item", "4", "--json").json
     assert nearest["of"] == "4"
     assert "similar to 4, by ease" in cli("similar", "model", "--item", "4").out

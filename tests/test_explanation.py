@@ -8,7 +8,7 @@ from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Explains, HasItemBias, Recommender
-from matinee.models.graph.fold_in import SolveTrace, solve_directions
+from matinee.models.graph.fold_in import SolveItems, SolveTrace, solve_directions
 from matinee.models.vectors import unit
 from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
@@ -74,7 +74,7 @@ def test_the_trace_of_a_solve_adds_up_to_its_solution() -> None:
     histories = Histories.of([[0, 3], [1, 2, 8], [5]])
     matrix, first = histories.matrix(9), rng.normal(size=(3, 5))
     trace = SolveTrace(first)
-    solution = solve_directions(first, matrix, items, 0.3, 7, trace)
+    solution = solve_directions(first, matrix, SolveItems.of(items, 0.3), 7, trace)
     means = np.stack([items[[0, 3]].mean(0), items[[1, 2, 8]].mean(0), items[[5]].mean(0)])
     np.testing.assert_allclose(trace.start * first + trace.target * means - trace.repulsion, solution, atol=1e-6)
 

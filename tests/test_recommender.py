@@ -199,10 +199,13 @@ class WithPaths(SumOfRows):
 
     name = "with-paths"
 
-    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
-        nodes = [(PathNode("item", item_row=row), PathNode("person", name), PathNode("item", item_row=item_row))
-                 for row, name in ((3, "Nobody"), (1, "Ridley Scott"))]  # fmt: skip
-        return tuple(Path(each, ("directed_by",) * 2, (True, False), 1.0, 0.5) for each in nodes)
+    def paths_to(self, histories: Histories, item_rows: np.ndarray, k: int = 3) -> list[tuple[Path, ...]]:
+        found = []
+        for item_row in item_rows.tolist():
+            nodes = [(PathNode("item", item_row=row), PathNode("person", name), PathNode("item", item_row=item_row))
+                     for row, name in ((3, "Nobody"), (1, "Ridley Scott"))]  # fmt: skip
+            found.append(tuple(Path(each, ("directed_by",) * 2, (True, False), 1.0, 0.5) for each in nodes))
+        return found
 
 
 def test_the_strongest_path_from_a_reason_names_it_and_what_is_shared() -> None:
@@ -211,3 +214,5 @@ def test_the_strongest_path_from_a_reason_names_it_and_what_is_shared() -> None:
     found = engine.reasons_of(Histories.of([[0, 1]]), 2, 1.9)
     assert [reason.item_row for reason in found.reasons] == [1]
     assert found.shared == Shared("directed_by", "Ridley Scott")
+    (listed,) = engine.recommend_for(Histories.of([[0, 1]]), 3)
+    assert (listed.reasons, listed.shared) == (found.reasons, found.shared), "a list says what the page of Why says"

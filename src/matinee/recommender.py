@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import product
 from math import isfinite
 from time import monotonic, perf_counter
 from typing import Any
@@ -25,7 +24,7 @@ from matinee.ranking.new_items import NewItems
 from matinee.ranking.rank import Ranking, rank, similar
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
-from matinee.ranking.shared import Shared, SharedWords, word_of_path
+from matinee.ranking.shared import Shared, SharedWords, named_by
 from matinee.store.artefact import Artefact
 from matinee.store.compatible import require_same_items
 from matinee.values import UNARY
@@ -41,6 +40,8 @@ WHY_EVENTS = 200
 """For models that cannot explain: number of last events left out in turn for one movie."""
 LIKED_STARS = 3.0
 """A reason is liked from this value on, on a scale from half a star to five."""
+N_PATHS = 3
+"""Paths from the reasons of an item to it that may name what they share, the strongest."""
 COUNTERFACTUAL_SECONDS = 1.0
 """Of the search for what would change a list."""
 N_SIMILAR, MAX_CACHED = 250, 2048
@@ -265,25 +266,10 @@ class Engine:
         return find_counterfactual(chosen, question, lambda: monotonic() > end)
 
     def reasons_of(self, history: Histories, item_row: int, score: float, model: str | None = None) -> Recommendation:
-        """An item with its score and the reasons that hold for it, as in a list. history: B = 1.
-
-        Of a model with paths, the strongest path names the reason and what it shares, if its event holds as a reason;
-        one over other users only if nothing else is shared.
-        """
+        """An item with its score and the reasons that hold for it, as in a list. history: B = 1."""
         name = self._known(model or self.default)
         item = Recommendation(item_row, self.items.id(item_row), score, name)
-        if len(history.items) == 0:
-            return item
-        explained, chosen = self._with_reasons([item], history)[0], self.artefacts[name].model
-        is_trained = item_row < self.n_trained
-        paths = chosen.paths_of(history, item_row) if is_trained and isinstance(chosen, HasPaths) else ()
-        named = [
-            replace(explained, reasons=(reason,), shared=shared)
-            for path, reason in product(paths, explained.reasons)
-            if path.nodes[0].item_row == reason.item_row and (shared := word_of_path(path))
-        ]
-        over_users = named[:1] if explained.shared is None else []
-        return next((each for each in named if each.shared and each.shared.value), *over_users or [explained])
+        return self._with_reasons([item], history)[0] if len(history.items) else item
 
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()
@@ -386,7 +372,25 @@ class Engine:
             is_trained = item.item_row < self.n_trained
             n, shared = self.shared_words.find_for(item.item_row, cited_rows) if is_trained else (len(reasons), None)
             explained.append(replace(item, reasons=reasons[:n], shared=shared))
-        return explained
+        return self._named_by_paths(explained, history)
+
+    def _named_by_paths(self, explained: list[Recommendation], history: Histories) -> list[Recommendation]:
+        """The list of a model with paths: the strongest path from a reason names it and what it shares (`named_by`)."""
+        model = self.artefacts[explained[0].model].model
+        cited = [{reason.item_row for reason in item.reasons} for item in explained]
+        trained = [index for index, item in enumerate(explained) if item.reasons and item.item_row < self.n_trained]
+        if not isinstance(model, HasPaths) or not trained:
+            return explained
+        rows = np.array([explained[index].item_row for index in trained], dtype=np.int32)
+        is_cited = [np.isin(history.items, list(cited[index])) for index in trained]
+        from_reasons = history.take(np.zeros(len(trained), dtype=np.int64)).keep(np.concatenate(is_cited))
+        named = list(explained)
+        for index, paths in zip(trained, model.paths_to(from_reasons, rows, N_PATHS), strict=True):
+            found = named_by(paths, cited[index], explained[index].shared)
+            if found is not None:
+                reasons = tuple(each for each in explained[index].reasons if each.item_row == found[0])
+                named[index] = replace(explained[index], reasons=reasons, shared=found[1])
+        return named
 
     def _liked(self, name: str, history: Histories) -> list[bool]:
         """Whether the value of each event of a history (B = 1) says that its item was liked."""

@@ -176,7 +176,7 @@ def test_scores_come_from_the_first_stage_and_the_pooled_paths(model: KPRN, trai
 
 def test_the_strongest_paths_are_named_and_their_shares_add_up(model: KPRN) -> None:
     assert isinstance(model, HasPaths)
-    found = model.paths_of(Histories.of([[0, 2]]), 3, k=1000)
+    found = model.paths_to(Histories.of([[0, 2]]), [3], k=1000)[0]
     assert sum(path.share for path in found) == pytest.approx(1, abs=1e-5)
     shares = [path.share for path in found]
     assert shares == sorted(shares, reverse=True)
@@ -187,7 +187,7 @@ def test_the_strongest_paths_are_named_and_their_shares_add_up(model: KPRN) -> N
     assert people[0].forwards == (True, False)
     assert {path.nodes[0].item_row for path in found} <= {0, 2}
     assert all(node.name == "" for path in found for node in path.nodes if node.type in ("user", "item"))
-    assert model.paths_of(Histories.of([[0, 2]]), 3, k=2) == found[:2]
+    assert model.paths_to(Histories.of([[0, 2]]), [3], k=2)[0] == found[:2]
 
 
 def test_a_history_without_paths_has_the_list_of_the_first_stage(train: TrainingData) -> None:
@@ -195,7 +195,7 @@ def test_a_history_without_paths_has_the_list_of_the_first_stage(train: Training
     for form in FORMS:
         model = create("kprn", form=form, user_paths=False, epochs=1, candidates=4).fit(lonely, Run.seeded(1))
         history = Histories.of([[0, 2]])
-        assert model.paths_of(history, 4) == ()
+        assert model.paths_to(history, [4]) == [()]
         first = model._first()
         np.testing.assert_array_equal(rank(model, history, 10).items, rank(first, history, 10).items)
 
@@ -270,7 +270,7 @@ def test_any_model_may_be_the_first_stage(train: TrainingData) -> None:
 
 def test_longer_paths_train_and_serve(train: TrainingData) -> None:
     model = create("kprn", form="paths", max_nodes=5, candidates=4, epochs=1, max_paths=10).fit(train, Run.seeded(1))
-    assert any(len(path.nodes) == 5 for path in model.paths_of(Histories.of([[0, 2]]), 3, k=500))
+    assert any(len(path.nodes) == 5 for path in model.paths_to(Histories.of([[0, 2]]), [3], k=500)[0])
     assert KPRNConfig(form="paths", max_nodes=5).max_nodes == 5
 
 
@@ -322,7 +322,7 @@ def test_drops_are_those_of_the_first_stage_and_of_the_paths(form: str, train: T
         deviation = raw[owner, candidates.items[candidates.owners == owner]].std()
         own = [row for row, other in zip(histories.items, histories.owners, strict=True) if other == owner]
         for column, item in enumerate(items[owner]):
-            paths = model.paths_of(Histories.of([own]), int(item), k=10_000)
+            paths = model.paths_to(Histories.of([own]), [int(item)], k=10_000)[0]
             every = [np.exp(path.score) for path in paths]
             kept = [np.exp(path.score) for path in paths if path.nodes[0].item_row != histories.items[event]]
             lost = np.log1p(sum(every)) - np.log1p(sum(kept))

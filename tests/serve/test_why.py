@@ -137,7 +137,9 @@ def kprn_site(known_movies: Dataset, tmp_path_factory: pytest.TempPathFactory) -
 def test_a_fitted_kprn_says_what_its_strongest_path_leads_over(kprn_site: SiteClient) -> None:
     engine = kprn_site.app.state.site.engine
     rows = engine.items.rows([ALIEN, TOY_STORY])
-    paths = engine.artefacts["kprn"].model.paths_of(Histories.of([rows.tolist()]), engine.items.row(BLADE_RUNNER), 1000)
+    paths = engine.artefacts["kprn"].model.paths_to(
+        Histories.of([rows.tolist()]), [engine.items.row(BLADE_RUNNER)], 1000
+    )[0]
     assert "Ridley Scott" in {path.nodes[1].name for path in paths}
     assert next(path.nodes[1].name for path in paths if path.nodes[1].name) == "Sci-Fi"
     page = kprn_site.get(f"/why/{BLADE_RUNNER}").text

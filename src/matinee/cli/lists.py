@@ -35,6 +35,7 @@ def recommend(  # noqa: PLR0913 - one for each option
     liked: list[str] | None = typer.Option(None, "--liked", help="A liked title; repeatable.", metavar="TITLE"),
     k: int = Length,
     explain: bool = typer.Option(False, "--explain", help="Show the movies of the history behind each recommendation."),
+    language: str = typer.Option("en", "--language", help="Of the reasons of --explain: en or ko.", metavar="CODE"),
     rerank: str | None = typer.Option(
         None,
         "--rerank",
@@ -67,6 +68,7 @@ def recommend(  # noqa: PLR0913 - one for each option
     if ids == []:
         raise UsageError("--history has no id; give ids such as --history 1,2,3, or --users for lists of many")
     wanted = _reranked(rerank)
+    _check_language(language, explain)
     fitted = load(artefact)
     found = workflow.recommend(
         fitted,
@@ -80,7 +82,7 @@ def recommend(  # noqa: PLR0913 - one for each option
         among=among,
         without=without,
     )
-    _print(_with_sentences(found, fitted) if explain else found, json)
+    _print(_with_sentences(found, fitted, language) if explain else found, json)
 
 
 def similar(  # noqa: PLR0913 - one for each option
@@ -178,7 +180,17 @@ def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> N
         say(f"{count} saved to {written.path} in {seconds:.1f} s")
 
 
-def _with_sentences(found: "MovieList", fitted: "Artefact") -> "MovieList":
+def _check_language(language: str, explain: bool) -> None:
+    """Raises UsageError for a language that the sentences are not written in, or where there are none."""
+    from matinee.serve.pages.i18n import LANGUAGES
+
+    if language not in LANGUAGES:
+        raise UsageError(f"--language {language} is none of {', '.join(LANGUAGES)}")
+    if language != "en" and not explain:
+        raise UsageError("--language is that of the reasons; add --explain")
+
+
+def _with_sentences(found: "MovieList", fitted: "Artefact", language: str) -> "MovieList":
     """The list with the reasons of each movie as a sentence."""
     from matinee.ranking.shared import Shared
     from matinee.serve.pages.i18n import texts_of
@@ -186,7 +198,7 @@ def _with_sentences(found: "MovieList", fitted: "Artefact") -> "MovieList":
     from matinee.serve.wording import wording_of
     from matinee.titles import titled
 
-    texts = texts_of(wording_of(fitted))["en"]
+    texts = texts_of(wording_of(fitted))[language]
 
     def worded(movie: "Movie") -> "Movie":
         titles = [titled(title) for title, _ in movie.because]

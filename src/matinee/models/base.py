@@ -266,9 +266,9 @@ class Path:
 class HasPaths(Protocol):
     """A model whose scores rest on paths of a knowledge graph."""
 
-    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
-        """The k strongest paths from a history (B = 1, as `state_of` takes it) to an item, best first; () without any.
+    def paths_to(self, histories: Histories, item_rows: IntArray, k: int = 3) -> list[tuple[Path, ...]]:
+        """The k strongest paths from each of B histories, as `state_of` takes them, to an item, best first. [B].
 
-        Paths start from events of a weight above 0 only.
+        item_rows: [B]. () where there is none. Paths start from events of a weight above 0 only.
         """
         ...

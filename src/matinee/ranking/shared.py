@@ -1,7 +1,7 @@
 """What a recommended item has in common with the items that are its reasons: a director, a genre, a tag."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from matinee.item_table import ItemTable
@@ -109,3 +109,14 @@ def word_of_path(path: Path) -> Shared | None:
     if middle.type == "user":
         return Shared(first if first == last else "rated", "")
     return Shared(first, middle.name) if middle.name else None
+
+
+def named_by(paths: Sequence[Path], cited_rows: Collection[int], shared: Shared | None) -> tuple[int, Shared] | None:
+    """The cited item whose path, of those given, best first, says what it shares, and that; None if none does.
+
+    A path over other users says something only where nothing else is shared.
+    """
+    starts = [(path.nodes[0].item_row, path) for path in paths]
+    named = [(row, word) for row, path in starts if row in cited_rows and (word := word_of_path(path))]
+    with_value = [each for each in named if each[1].value or shared is None]
+    return min(with_value, key=lambda each: not each[1].value, default=None)

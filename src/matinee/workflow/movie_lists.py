@@ -311,7 +311,8 @@ def _why_nothing(model: Artefact, past: Histories, *, filtered: bool) -> str:
 
 def _has_path(model: HasPaths, past: Histories, found: Sequence[Recommendation]) -> bool:
     """Whether a path leads from a history to any listed item."""
-    return any(model.paths_of(past, each.item_row, 1) for each in found)
+    rows = np.array([each.item_row for each in found])
+    return any(model.paths_to(past.take(np.zeros(len(rows), dtype=np.int64)), rows, 1))
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

@@ -1,5 +1,6 @@
 """Fold-in of the graph models: a user vector solved from the history, with the item vectors fixed."""
 
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,31 +37,49 @@ class SolveTrace:
         self.repulsion = scale * (shrunk * self.repulsion + means)
 
 
+MAX_EXPONENT = 60.0
+"""Scores up to this are exponentiated as they are: e^60 times the number of items is within float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SolveItems:
+    """The items that directions are solved against: items [I, D], columns [D, I] the same over the temperature.
+
+    bounded: whether no score of a direction exceeds MAX_EXPONENT.
+    """
+
+    items: FloatArray
+    columns: FloatArray
+    bounded: bool
+
+    @classmethod
+    def of(cls, items: FloatArray, temperature: float) -> "SolveItems":
+        """For a softmax of this temperature."""
+        longest = float(np.linalg.norm(items, axis=1).max(initial=0))
+        columns = np.ascontiguousarray(items.T) / np.float32(temperature)
+        return cls(items, columns, longest / temperature <= MAX_EXPONENT)
+
+
 def solve_directions(
-    vectors: FloatArray,
-    matrix: csr_array,
-    items: FloatArray,
-    temperature: float,
-    steps: int,
-    trace: SolveTrace | None = None,
+    vectors: FloatArray, matrix: csr_array, side: SolveItems, steps: int, trace: SolveTrace | None = None
 ) -> FloatArray:
     """Directions u that maximise the weighted mean of log softmax(u · v_i / temperature) over each history's items i.
 
     Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
     `steps` steps of gradient ascent on the unit sphere, with step size 1 in units of the item vectors, from the
-    directions of vectors [B, D]. matrix [B, I], the weights; items [I, D]. Returns [B, D] of length 1; fills `trace`.
+    directions of vectors [B, D]. matrix [B, I], the weights. Returns [B, D] of length 1; fills `trace`.
     """
     scale = 1 / _magnitudes(matrix)
-    target = (matrix @ items) * scale[:, None]  # [B, D]
+    target = (matrix @ side.items) * scale[:, None]  # [B, D]
     attraction = np.asarray(matrix.sum(axis=1))[:, None] * scale[:, None]  # 1 without dislikes
-    columns = np.ascontiguousarray(items.T) / np.float32(temperature)  # [D, I]
     vectors = unit(vectors)
     for _ in range(steps):
-        scores = vectors @ columns  # [B, I]
-        scores -= scores.max(axis=1, keepdims=True)
+        scores = vectors @ side.columns  # [B, I]
+        if not side.bounded:
+            scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
-        means = (scores @ items) / scores.sum(axis=1, keepdims=True)
+        means = (scores @ side.items) / scores.sum(axis=1, keepdims=True)
         gradient = target - attraction * means
         radial = (gradient * vectors).sum(axis=1, keepdims=True)
         gradient -= radial * vectors
@@ -78,7 +97,7 @@ def _magnitudes(matrix: csr_array) -> FloatArray:
 
 
 def finish_vectors(
-    vectors: FloatArray, is_stored: BoolArray, matrix: csr_array, items: FloatArray, config: GraphConfig
+    vectors: FloatArray, is_stored: BoolArray, matrix: csr_array, side: SolveItems, config: GraphConfig
 ) -> FloatArray:
     """Propagated vectors [B, D], solved for users without a stored embedding (is_stored [B]) but with a history.
 
@@ -86,28 +105,27 @@ def finish_vectors(
     """
     rest = np.flatnonzero(~is_stored & (np.diff(matrix.indptr) > 0))
     if len(rest) and config.solve_steps:
-        vectors[rest] = solve_directions(
-            vectors[rest], matrix[rest], items, config.solve_temperature, config.solve_steps
-        )
+        vectors[rest] = solve_directions(vectors[rest], matrix[rest], side, config.solve_steps)
     finished: FloatArray = unit(vectors) if config.similarity == "cosine" else vectors
     return finished
 
 
 def explain_solve(
-    messages: FloatArray, histories: Histories, item_rows: IntArray, items: FloatArray, config: GraphConfig
+    messages: FloatArray, histories: Histories, item_rows: IntArray, side: SolveItems, config: GraphConfig
 ) -> FloatArray:
     """Contribution of each event to the scores of listed items, after propagation and the solve. [N, k].
 
-    messages [N, D], each event's part, by its weight, of its user's propagated vector; item_rows [B, k]; items [I, D].
+    messages [N, D], each event's part, by its weight, of its user's propagated vector; item_rows [B, k].
     Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
     """
-    owners, matrix = histories.owners, histories.weighted_matrix(len(items))
+    items, owners = side.items, histories.owners
+    matrix = histories.weighted_matrix(len(items))
     initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
     np.add.at(initial, owners, messages)
     if not config.solve_steps and config.similarity == "dot":
         return event_products(messages, owners, item_rows, items)
     trace = SolveTrace(initial)
-    solve_directions(initial, matrix, items, config.solve_temperature, config.solve_steps, trace)
+    solve_directions(initial, matrix, side, config.solve_steps, trace)
     solved = items[histories.items] * trace.target[owners] - trace.repulsion[owners]
     parts = solved * histories.weights[:, None] / _magnitudes(matrix).astype(np.float64)[owners, None]
     return event_products(trace.start[owners] * messages + parts, owners, item_rows, items)

@@ -7,8 +7,9 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
+from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
-from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
+from matinee.models.graph.fold_in import SolveItems, copy_onto, explain_solve, finish_vectors
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
 
@@ -135,7 +136,11 @@ class LightGCN(Recommender[FloatArray]):
         vectors: FloatArray = (matrix @ self.item_messages) / roots[:, None]  # [B, D]
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[is_stored] += self.layer_weights[0] * self.user_embeddings[indices[is_stored]]
-        return finish_vectors(vectors, is_stored, matrix, self.items, self.config)
+        return finish_vectors(vectors, is_stored, matrix, self._solve_items, self.config)
+
+    @derived("items")
+    def _solve_items(self) -> SolveItems:
+        return SolveItems.of(self.items, self.config.solve_temperature)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -156,7 +161,7 @@ class LightGCN(Recommender[FloatArray]):
         """
         roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
         messages = self.item_messages[histories.items] * histories.weights[:, None] / roots[histories.owners, None]
-        return explain_solve(messages, histories, item_rows, self.items, self.config)
+        return explain_solve(messages, histories, item_rows, self._solve_items, self.config)
 
 
 def propagate(

@@ -11,8 +11,9 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
-from matinee.models.graph.fold_in import copy_onto, explain_solve, finish_vectors
+from matinee.models.graph.fold_in import SolveItems, copy_onto, explain_solve, finish_vectors
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
 
@@ -145,7 +146,7 @@ class NGCF(Recommender[FloatArray]):
         layers = [layer, *(unit(_leaky_relu(outputs)) for _, _, outputs in self._forward(matrix, layer))]
         vectors = np.concatenate(layers, axis=1)
         vectors[~has_history] = 0
-        return finish_vectors(vectors, is_stored, matrix, self.items, self.config)
+        return finish_vectors(vectors, is_stored, matrix, self._solve_items, self.config)
 
     def _forward(self, matrix: csr_array, layer: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
         """`propagate` in numpy, for users with histories [B, I] and layer 0 [B, D].
@@ -158,6 +159,10 @@ class NGCF(Recommender[FloatArray]):
             outputs = (layer + aggregated) @ w1 + (layer * aggregated) @ w2 + bias
             yield layer, aggregated, outputs
             layer = _leaky_relu(outputs)
+
+    @derived("items")
+    def _solve_items(self) -> SolveItems:
+        return SolveItems.of(self.items, self.config.solve_temperature)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -190,7 +195,7 @@ class NGCF(Recommender[FloatArray]):
             part *= np.where(outputs > 0, 1, np.float32(SLOPE))[owners]
             norms = np.linalg.norm(_leaky_relu(outputs), axis=1, keepdims=True)
             parts.append((part / np.where(norms > 0, norms, 1)[owners]).astype(np.float32))
-        return explain_solve(np.concatenate(parts, axis=1), histories, item_rows, self.items, self.config)
+        return explain_solve(np.concatenate(parts, axis=1), histories, item_rows, self._solve_items, self.config)
 
 
 def _leaky_relu(values: FloatArray) -> FloatArray:

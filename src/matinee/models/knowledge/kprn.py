@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -236,20 +237,24 @@ class KPRN(Recommender[KPRNState]):
         scores: FloatArray = first * candidates.scores - by_rank * candidates.log_ranks + mix * paths * pooled
         return scores
 
-    def paths_of(self, history: Histories, item_row: int, k: int = 3) -> tuple[Path, ...]:
+    def paths_to(self, histories: Histories, item_rows: IntArray, k: int = 3) -> list[tuple[Path, ...]]:
         """See HasPaths."""
-        graph, matrix = self._graph(), liked_matrix(self.weigh(history).counted(), self._n_items)
-        pair = Candidates(np.array([0]), np.array([item_row]), np.zeros(1, dtype=np.float32))
-        paths = self._paths(graph, matrix, pair, max_paths=0)
-        if not len(paths):
-            return ()
+        graph, matrix = self._graph(), liked_matrix(self.weigh(histories).counted(), self._n_items)
+        n = len(item_rows)
+        pairs = Candidates(np.arange(n), np.asarray(item_rows), np.zeros(n, dtype=np.float32))
+        paths = self._paths(graph, matrix, pairs, max_paths=0)
         scores = self._scores_of(graph, paths)
         terms = matrix.data[paths.events] * np.exp(scores / self.config.temperature)
-        best = np.argsort(-terms, kind="stable")[:k]
+        shares = terms / np.bincount(paths.pairs, terms, minlength=n)[paths.pairs]
         names = self.node_names.tobytes().decode("utf-8", "replace").split("\n")
-        shares = terms / terms.sum()
-        rows = zip(paths.nodes[best], paths.steps[best], scores[best].tolist(), shares[best].tolist(), strict=True)
-        return tuple(in_words(graph, self._n_items, names, *row) for row in rows)
+        best = np.lexsort((-terms, paths.pairs))
+        first = np.searchsorted(paths.pairs, np.arange(n + 1))  # paths are ordered by pair
+        found = []
+        for start, stop in pairwise(first.tolist()):
+            rows = best[start : min(stop, start + k)]
+            each = zip(paths.nodes[rows], paths.steps[rows], scores[rows].tolist(), shares[rows].tolist(), strict=True)
+            found.append(tuple(in_words(graph, self._n_items, names, *row) for row in each))
+        return found
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
         """See HasDrops. The first stage's contributions, standardised, and what the pooled score loses of its paths.
@@ -378,6 +383,15 @@ class KPRN(Recommender[KPRNState]):
             states = encode(arrays, types, steps, lengths, np.maximum(paths.nodes, 0))
             scores: FloatArray = states @ arrays["readout"]
             return scores
+        _, firsts, kinds = np.unique(_keys_of(types, steps), return_index=True, return_inverse=True)
+        states = encode(arrays, types[firsts], steps[firsts], lengths[firsts])  # each pattern is read once
         last = paths.nodes[np.arange(len(paths)), lengths - 1]
-        middle = paths.nodes[:, 1]
-        return pattern_scores(arrays, encode(arrays, types, steps, lengths), np.arange(len(paths)), middle, last)
+        return pattern_scores(arrays, states, kinds, paths.nodes[:, 1], last)
+
+
+def _keys_of(types: IntArray, steps: IntArray) -> IntArray:
+    """A number for each path that those of one pattern share. types, steps [P, M] -> [P]."""
+    keys = np.zeros(len(types), dtype=np.int64)
+    for column in (*types.T, *steps.T):
+        keys = keys * (int(column.max(initial=0)) + 2) + column + 1
+    return keys
