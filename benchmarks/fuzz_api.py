@@ -1,12 +1,13 @@
 """Requests that nobody thought of, to the whole API of a site in this process. Prints JSON.
 
-    python benchmarks/fuzz_api.py --examples 100 --requests 100000 > benchmarks/fuzz_api.json
+    python benchmarks/fuzz_api.py --examples 20 --requests 100000 --out benchmarks/fuzz_api.json
 
 examples: schemathesis makes requests from /api/openapi.json, so many drawn ones for each route beside those at the
 edges of every rule, and holds each answer to the description, with all its checks. A request that obeys it may be
 refused for what no schema can say (an id that no item has, a model that is not served); such a 422 names no field in
 `errors`, and is counted. requests: values of all kinds in every place, sent straight to the application; statuses are
-counted, and the memory of the process is read ten times.
+counted, and the memory of the process is read after each thousand. With --out, the counts are stored after each piece
+of 5,000, and a run that was ended goes on behind the last one, in a process whose memory is listed apart.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import asyncio
 import gc
 import json
 import os
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -35,6 +37,8 @@ from matinee.store.artefact import save
 
 MODELS = ("popularity", "item-knn", "ease")
 NO_LIMITS = {"address": 0, "visitor": 0, "key": 0}
+PIECE, MEMORY_EVERY = 5_000, 1_000
+"""Requests in a piece, and between two readings of the memory."""
 OWN_REFUSAL = "value_error"
 """The kind of an error of a field that a rule of ours found."""
 ODD = ["", "0", "-1", "1e9", "nan", "true", "null", "%00", "\0", "é", "\ud800", "a" * 3000, "../..", "1,2,zzz"]
@@ -89,21 +93,42 @@ def is_refused_by_content(answer: Any) -> bool:
     return all(error["type"] == OWN_REFUSAL for error in json.loads(answer.content).get("errors", ()))
 
 
-async def fuzz(app: FastAPI, key: str, requests: int, seed: int) -> dict[str, Any]:
-    """Send random requests; counts of their statuses, the worst ones, and megabytes of this process."""
-    random, statuses, failed, megabytes = Random(seed), Counter[str](), [], []
+def fuzz_in_pieces(app: FastAPI, key: str, options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Send what is left of the requests, each piece from a seed of its own; what was found is stored after each."""
+    counts = found.setdefault("fuzzed", {"seed": options.seed, "requests": 0, "statuses": {}, "failed": []})
+    begun = {"from": counts["requests"], "megabytes": [round(resident_bytes() / 1e6, 1)]}
+    counts.setdefault("processes", []).append(begun)
+    while (n_left := options.requests - counts["requests"]) > 0:
+        n, random = min(PIECE, n_left), Random(f"{options.seed} {counts['requests']}")
+        statuses = asyncio.run(fuzz(app, key, n, random, counts["failed"], begun["megabytes"]))
+        counts["statuses"] = dict(Counter(counts["statuses"]) + statuses)
+        counts["requests"] += n
+        store(options.out, found)
+        print(f"{counts['requests']:,} requests, {counts['statuses']}, {begun['megabytes'][-1]} MB", file=sys.stderr)
+
+
+async def fuzz(
+    app: FastAPI, key: str, n_requests: int, random: Random, failed: list[Any], megabytes: list[float]
+) -> Counter[str]:
+    """Send random requests: how many had each status. The worst ones and the memory are added to what is known."""
+    statuses = Counter[str]()
     routes = [(path, *pair) for path, methods in app.openapi()["paths"].items() for pair in methods.items()]
     shapes = app.openapi()["components"]["schemas"]
-    for n in range(1, requests + 1):
+    for n in range(1, n_requests + 1):
         scope, body = make_request(random, *random.choice(routes), shapes, key)
         status = await send(app, scope, body)
         statuses[str(status)] += 1
         if status >= 500:
             failed.append({"status": status, "method": scope["method"], "path": scope["path"], "body": str(body[:500])})
-        if n % max(requests // 10, 1) == 0:
+        if n % MEMORY_EVERY == 0:
             gc.collect()
             megabytes.append(round(resident_bytes() / 1e6, 1))
-    return {"seed": seed, "requests": requests, "statuses": dict(statuses), "failed": failed, "megabytes": megabytes}
+    return statuses
+
+
+def store(path: Path | None, found: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def make_request(
@@ -183,14 +208,16 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=0)
     parser.add_argument("--requests", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="where to store what was found, and to go on from")
     options = parser.parse_args()
+    found = json.loads(options.out.read_text(encoding="utf-8")) if options.out and options.out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         app, key = make_site(Path(folder))
-        found = {}
         if options.requests:
-            found["fuzzed"] = asyncio.run(fuzz(app, key, options.requests, options.seed))
+            fuzz_in_pieces(app, key, options, found)
         if options.examples:
             found["described"] = hold_to_description(app, key, options.examples, options.seed)
+            store(options.out, found)
         app.state.site.database.close()
     print(json.dumps(found, indent=1))
 

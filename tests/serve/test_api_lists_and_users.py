@@ -166,5 +166,8 @@ def test_every_route_describes_its_errors_as_problems(client: TestClient) -> Non
     schema = client.get("/api/openapi.json").json()
     for path, methods in schema["paths"].items():
         for method, operation in methods.items():
-            assert "application/problem+json" in operation["responses"]["422"]["content"], (method, path)
+            assert "application/problem+json" in operation["responses"]["500"]["content"], (method, path)
+            assert ("422" in operation["responses"]) == bool(
+                operation.get("parameters") or operation.get("requestBody")
+            )
     assert "HTTPValidationError" not in str(schema)

@@ -60,6 +60,14 @@ def test_no_item_has_a_name_that_nobody_could_read(client: TestClient, app: Fast
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
 
 
+@pytest.mark.parametrize("item_id", ["", " ", "%20", "007", "seven", "x" * 201, "%00", "1/", "-"])
+def test_no_item_has_an_id_that_is_none(client: TestClient, app: FastAPI, item_id: str) -> None:
+    n_items = len(app.state.site.engine.items)
+    answer = client.put(f"/api/v1/items/{item_id}", json={"title": "A film"}, headers=key_headers(app, "admin"))
+    assert answer.status_code == 422
+    assert len(app.state.site.engine.items) == n_items
+
+
 @pytest.mark.parametrize("body", [{"year": False}, {"year": "1999"}, {"numbers": {"price": True}}, {"genres": "Drama"}])
 def test_a_value_of_another_type_is_not_guessed(client: TestClient, app: FastAPI, body: dict[str, Any]) -> None:
     sent = {"title": "A film"} | body

@@ -61,11 +61,11 @@ def refuse_parts(item_id: str) -> None:
 def put(request: Request, response: Response, site: CurrentSite, live: Live, item_id: str, sent: ItemIn) -> ItemKept:
     """Add an item, or change one; it is found and listed at once, without training. 201 if it is new."""
     row = site.engine.items.row(item_id)
-    known = str(site.engine.items.id(row)) if row != UNKNOWN else ""
-    if known != item_id and not (known == "" and is_id(item_id, site.engine.items)):
+    known = str(site.engine.items.id(row)) if row != UNKNOWN else None
+    if known != item_id and not (known is None and is_id(item_id, site.engine.items)):
         raise HTTPException(UNPROCESSABLE, _id_problem(item_id, known, site))
     about = sent.model_dump(exclude_defaults=True)
-    is_new = live.put(LiveItem(item_id, about, live.fingerprint, site.now())) and known == ""
+    is_new = live.put(LiveItem(item_id, about, live.fingerprint, site.now())) and known is None
     response.status_code = 201 if is_new else 200
     now: Site = request.app.state.site
     row = now.engine.items.row(item_id)
@@ -91,7 +91,7 @@ def delete(site: CurrentSite, live: Live, item_id: str) -> None:
     live.put(LiveItem(item_id, about, fingerprint, site.now(), withdrawn=True))
 
 
-def _id_problem(item_id: str, known: str, site: Site) -> str:
+def _id_problem(item_id: str, known: str | None, site: Site) -> str:
     """Why no item can have an id, and which one can."""
     if known:
         return f"item_id {item_id[:MAX_QUERY]!r} is written {known!r} here"
