@@ -44,6 +44,9 @@ class Card:
     score: float = 0.0
     list_id: str = ""
 
+    def __hash__(self) -> int:
+        return hash((self.item_row, self.value, self.model, self.position))
+
     @property
     def stars(self) -> float:
         """The visitor's rating to the nearest half star, 0 without a rating; a whole number of stars is an int."""

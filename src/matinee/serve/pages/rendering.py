@@ -1,7 +1,9 @@
 """Templates, and what every template may use."""
 
+import re
 from collections.abc import Mapping
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from matinee.serve.pages.cards import CACHED_CARDS, Card
 from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts, texts_of
@@ -23,6 +25,11 @@ STRIP = 6
 """Movies in a single row of the grid; divisible by its 2, 3 or 6 columns."""
 GAP = "\x01\x02"
 """Marks, in the cached buttons of a movie, where the visitor's own rating goes."""
+MARKS = {name: f"\x01{name}\x02" for name in ("csrf", "next", "list_id", "position", "because")}
+"""Marks, in a cached card, where what differs between pages and visitors goes."""
+CACHED_FRAGMENTS = 4000
+"""Cards whose HTML is cached, 4 kB each."""
+_MARK = re.compile("\x01([a-z_]+)\x02")
 
 
 class Renderer:
@@ -40,6 +47,7 @@ class Renderer:
         )
         versions = {name: sha256((STATIC / name).read_bytes()).hexdigest()[:10] for name in _assets()}
         self._cached_buttons = lru_cache(maxsize=2 * CACHED_CARDS)(self._draw_buttons)
+        self._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_card)
         self._templates.globals |= {
             "asset": lambda name: f"/static/{name}?v={versions[name]}",
             "buttons": self._buttons,
@@ -58,6 +66,7 @@ class Renderer:
         """The same for another catalogue."""
         other = copy(self)
         other._site = site
+        other._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(other._draw_card)
         return other
 
     def render(self, template: str, texts: Texts, values: Mapping[str, Any]) -> str:
@@ -72,6 +81,7 @@ class Renderer:
             "in_words": lambda name: texts.fill(self._model_cards[name].words_in(texts.language).words),
             "with_shared": partial(with_shared, texts),
             "cover": lambda card: self._cover(card, texts),
+            "drawn_card": partial(self._card, texts.language, values.get("csrf", "")),
         }
         return self._templates.get_template(template).render(shared | dict(values))
 
@@ -80,6 +90,31 @@ class Renderer:
         if card.picture:
             return Markup(self._templates.get_template("picture.html").render(card=card))
         return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)))
+
+    def _card(self, language: str, csrf: str, card: Card, next: str, list_id: str, because: Markup | None) -> Markup:
+        """A card of a grid. Its HTML is cached by what it is of and says, for all pages, lists and visitors.
+
+        because: its reasons, None for a card that does not say why.
+        """
+        mark, url = (
+            (MARKS["list_id"], card.url.replace(card.list_id, MARKS["list_id"])) if card.list_id else ("", card.url)
+        )
+        kept = replace(card, list_id=mark, url=url, at=0, score=0.0, position=0, reasons=(), shared=None, liked=False)
+        values = {
+            "csrf": csrf,
+            "next": str(escape(next)),
+            "list_id": card.list_id or list_id,
+            "position": str(card.position),
+            "because": because or "",
+        }
+        html = list(self._cached_card(language, kept, because is not None))
+        html[1::2] = [values[name] for name in html[1::2]]
+        return Markup("".join(html))
+
+    def _draw_card(self, language: str, card: Card, why: bool) -> list[str]:
+        """The HTML of a card, and at each second place the name of what goes there."""
+        values = MARKS | {"card": card, "why": why, "because": Markup(MARKS["because"])}
+        return _MARK.split(self.render("movie_card.html", self._texts[language], values))
 
     @pass_context
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:
