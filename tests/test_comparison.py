@@ -281,6 +281,17 @@ def test_the_error_of_seeds_widens_a_difference():
     assert not seed_noise(other, "ndcg@10", 10, rng()).any()
 
 
+def test_two_fits_of_one_model_are_tied_however_far_apart_their_seeds_took_them():
+    """Every user is better off with one of them, but it is the same model: the gap says what a seed does."""
+    base = np.linspace(0.2, 0.4, 60)
+    copies = [report_of("bpr", base + 0.002, dim=8), report_of("bpr", base, dim=8)]
+    assert [row.verdict for row in compare(copies, rng=rng()).rows] == ["best", "tied"]
+    other = [copies[0], report_of("bpr", base, dim=9)]
+    assert [row.verdict for row in compare(other, rng=rng()).rows] == ["best", "worse"]
+    far = compare([*copies, report_of("popularity", base - 0.15)], rng=rng(), samples=20_000)
+    assert [row.verdict for row in far.rows] == ["best", "tied", "worse"]
+
+
 def test_seeds_that_make_no_difference_add_no_error():
     base = np.linspace(0.2, 0.4, 60)
     found = over_seeds([report_of("ease", base)] * 2, [1, 2], rng())

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from matinee.cli.compared import Course, measure_plan, read_plan
+from matinee.cli.compared import Course, measure_plan, read_plan, times_line
 from matinee.cli.entries import Chosen, entries_of
 from matinee.cli.options import Json, experiment_options, wrong_usage
 from matinee.cli.output import json_ready, print_json, say
@@ -74,6 +74,7 @@ def compare(  # noqa: PLR0913 - one for each option
         from matinee.report.tables import comparison_table
 
         say(comparison_table(comparison))
+        say(times_line(raw["times"]))
         for kind, path in [*[("figure", figure)] * (figure is not None), *(("report", path) for path in report)]:
             say(f"{kind} saved to {path}")
     if problems:

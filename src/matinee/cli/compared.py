@@ -4,7 +4,7 @@ import hashlib
 import shlex
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -132,6 +132,15 @@ def measure_plan(
     facts = {"seeds": ", ".join(map(str, seeds)), "tuned": "yes, on valid" if course.tuned else "no"}
     origin = Origin(experiments, command, perf_counter() - started, failed, facts)
     return result_of(comparison, split, origin), comparison, problems
+
+
+def times_line(times: Mapping[str, Any]) -> str:
+    """How long training, evaluation and the whole run took."""
+    from matinee.report.comparison.result import seconds
+
+    fits, evaluated = times["fit_seconds"], times["evaluate_seconds"]
+    share = f" ({evaluated / fits:.0%} of it)" if fits else ""
+    return f"training {seconds(fits)}, evaluation {seconds(evaluated)}{share}, all {seconds(times['wall_seconds'])}"
 
 
 def _measure_folds(

@@ -129,7 +129,7 @@ def compare(
     best = order[0]
     n_users = len(reports[0].user_rows)
     draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
-    draws += np.column_stack([seed_noise(report, metric, samples, rng) for report in reports])
+    draws += np.column_stack([seed_noise(report, metric, samples, rng, reports) for report in reports])
     draws *= sign
     differences = draws - draws[:, [best]]  # [R, models]
     others = order[1:]

@@ -38,12 +38,25 @@ def over_seeds(reports: Sequence[Report], seeds: Sequence[int], rng: np.random.G
     )
 
 
-def seed_noise(report: Report, metric: str, samples: int, rng: np.random.Generator) -> FloatArray:
+def seed_noise(
+    report: Report, metric: str, samples: int, rng: np.random.Generator, beside: Sequence[Report] = ()
+) -> FloatArray:
     """Errors of a mean over S fits with different seeds: the standard error times Student's t, S - 1 degrees. [R].
 
-    0 for a single fit, of which nothing is known, and for a model that draws nothing at random.
+    beside: the other reports of a comparison; a single fit takes the deviation from those of the same model and
+    settings among them, which differ from it by their seeds alone. 0 for a single fit without one, of which nothing is
+    known, and for a model that draws nothing at random.
     """
-    return _noise([row["metrics"][metric] for row in report.seeds], samples, rng)
+    if len(report.seeds) > 1:
+        return _noise([row["metrics"][metric] for row in report.seeds], samples, rng)
+    copies = [other.metrics[metric].mean for other in beside if _setup(other) == _setup(report)]
+    return np.asarray(_noise(copies, samples, rng) * len(copies) ** 0.5)  # the error of one fit, not of their mean
+
+
+def _setup(report: Report) -> tuple[object, ...]:
+    """All that a report's result depends on, but the seed of the fit."""
+    kept = {key: report.evaluation.get(key) for key in ("inputs", "refit", "rerank", "rebuild_graph")}
+    return report.model, report.config, report.value_map, kept, report.split
 
 
 def _noise(values: Sequence[float], samples: int, rng: np.random.Generator) -> FloatArray:
