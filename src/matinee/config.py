@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from matinee.errors import MatineeError
 from matinee.problems import first_problem
 
-SplitMethod = Literal["random", "leave-last", "time", "new-users", "new-items", "k-fold", "session", "files"]
+SplitMethod = Literal[
+    "random", "leave-last", "leave-random", "time", "new-users", "new-items", "k-fold", "session", "files"
+]
 FilterOrder = Literal["users-items", "items-users", "fixed-point"]
 SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
@@ -92,6 +94,10 @@ class SplitConfig(Config):
     ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
     """Ratios of train, valid and test: of each user's events (random), of all events (time), of users (new-users),
     of items (new-items), of sessions (session)."""
+    by: Literal["user", "item"] = "user"
+    """random: whose events are cut by the ratios, each user's or each item's (stratified by item)."""
+    rest: Literal["last", "train"] = "last"
+    """random: where the events go that rounding down leaves over: to the last part, or to train."""
     seed: int = Field(42, ge=0)
     """The random seed."""
     at: tuple[str, ...] = ()

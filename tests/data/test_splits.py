@@ -232,9 +232,11 @@ USED = {
     "min_length": {"session"},
     "earlier": {"session"},
     "path": {"files"},
+    "by": {"random"},
+    "rest": {"random"},
 }
 VALUES = {"ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",), "input_share": 0.5, "folds": 4, "fold": 1, "gap": "2h"}
-VALUES |= {"min_length": 3, "earlier": True, "path": "parts"}
+VALUES |= {"by": "item", "rest": "train", "min_length": 3, "earlier": True, "path": "parts"}
 METHODS = ("random", "leave-last", "time", "new-users", "new-items", "k-fold", "session", "files")
 
 

@@ -16,7 +16,7 @@ from matinee.errors import DataError
 from matinee.evaluation.task import Task
 from matinee.vocab import Vocab
 
-METHODS = ("random", "leave-last", "time", "new-users", "new-items", "k-fold")
+METHODS = ("random", "leave-last", "leave-random", "time", "new-users", "new-items", "k-fold")
 
 
 def dataset(rows: list[tuple[int, int, int]]) -> Dataset:

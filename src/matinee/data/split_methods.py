@@ -22,8 +22,11 @@ Method = Callable[[Dataset, SplitConfig], tuple[Labels, Notes]]
 def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     """Split each user's events at random by the ratios: floor for train, floor for valid, the rest is test.
 
-    Every user keeps at least one event in train, unless its ratio is 0.
+    With rest = train, floor for valid, floor for test, the rest is train. By item, each item's events are split so
+    instead. Every user, or item, keeps at least one event in train, unless its ratio is 0.
     """
+    if config.by == "item":
+        return _random_by_item(data, config)
     position, lengths = _shuffled_positions(data, config.seed)
     first_valid, first_test = _cuts(lengths, config)
     short = (first_valid == 0) & (lengths > 0) & (config.ratios[0] > 0)
@@ -31,6 +34,36 @@ def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     rows = data.events.user_rows
     notes = _short_notes("random", lengths, short) if short.any() else ()
     return _label(position, first_valid[rows], first_test[rows]), notes
+
+
+def _random_by_item(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
+    """See random. The events of all items are shuffled at once, then each item's are cut in that order."""
+    rows = data.events.item_rows
+    order = np.lexsort((np.random.default_rng(config.seed).permutation(len(rows)), rows))
+    lengths = np.bincount(rows, minlength=len(data.items))
+    position = np.empty(len(rows), dtype=np.int64)
+    position[order] = np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    first_valid, first_test = _cuts(lengths, config)
+    short = (first_valid == 0) & (lengths > 0) & (config.ratios[0] > 0)
+    first_valid, first_test = np.where(short, 1, first_valid), np.where(short, np.maximum(first_test, 1), first_test)
+    n_short = int(short.sum())
+    notes = (f"random by item: {n_short:,} items with few events keep one in train",) if n_short else ()
+    return _label(position, first_valid[rows], first_test[rows]), notes
+
+
+def leave_random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
+    """One random event of each user is test, and another is valid; users with fewer than three stay in train.
+
+    Source: the held-out item of He et al. 2017 (NCF), where it is drawn for choosing settings.
+    """
+    position, lengths = _shuffled_positions(data, config.seed)
+    rows = data.events.user_rows
+    labels = _label(position, (lengths - 2)[rows], (lengths - 1)[rows])
+    short = lengths < 3
+    labels[short[rows]] = TRAIN
+    n_short = int((short & (lengths > 0)).sum())
+    notes = (f"leave-random: {_users(n_short)} with fewer than 3 events are entirely in train",) if n_short else ()
+    return labels, notes
 
 
 def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
@@ -143,6 +176,7 @@ def session(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
 METHODS: dict[str, Method] = {
     "random": random,
     "leave-last": leave_last,
+    "leave-random": leave_random,
     "time": time,
     "new-users": new_users,
     "new-items": new_items,
@@ -175,6 +209,9 @@ def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
     The floor is that of the floating-point product, as in published splits: 0.7 * 90 gives 62.
     """
     train, valid, test = checked_ratios(config)
+    if config.rest == "train":
+        held_out = [np.floor(lengths * ratio).astype(np.int64) for ratio in (valid, test)]
+        return lengths - held_out[0] - held_out[1], lengths - held_out[1]
     n_train = np.floor(lengths * train).astype(np.int64)
     n_valid = np.floor(lengths * valid).astype(np.int64)
     if test == 0:

@@ -9,8 +9,9 @@ from matinee.reading.timestamps import parse_time
 from matinee.times import parse_duration
 
 USES: dict[str, tuple[str, ...]] = {
-    "random": ("ratios",),
+    "random": ("ratios", "by", "rest"),
     "leave-last": (),
+    "leave-random": (),
     "time": ("ratios", "at"),
     "new-users": ("ratios", "input_share"),
     "new-items": ("ratios",),
@@ -19,7 +20,7 @@ USES: dict[str, tuple[str, ...]] = {
     "files": ("path",),
 }
 """The fields of SplitConfig by method. `seed` also seeds the model, so every method takes it."""
-DRAWN = ("random", "new-users", "new-items", "k-fold")
+DRAWN = ("random", "leave-random", "new-users", "new-items", "k-fold")
 """Methods that draw by `seed`."""
 
 
