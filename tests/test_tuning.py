@@ -20,7 +20,7 @@ from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError, UsageError
 from matinee.models.factors.bpr import BPRConfig
-from matinee.models.linear.ease import EASEConfig
+from matinee.models.linear.ease import EASE, EASEConfig
 from matinee.tuning import Budget, Range, StudyFolder, Trial, ranges_of, search
 from matinee.tuning.ranges import first_fields
 from matinee.workflow import fitting, tuning
@@ -329,6 +329,13 @@ def test_a_short_search_is_not_worse_than_the_defaults_and_the_artefact_says_wha
     assert (about["trials"], about["searched"]) == (tuning.SHORT, ["l2"])
     assert mt.evaluate(fitted, split, on="valid").metrics["ndcg@10"].mean == about["valid"] >= about["defaults"]
     assert mt.fit_auto("ease", split, l2=7).model.config.l2 == 7
+
+
+def test_a_class_and_a_model_are_tuned_as_their_name_is_and_a_model_keeps_its_settings(split: Split) -> None:
+    named = mt.tune("ease", split, trials=3, fields=["l2"], dropout=0.2)
+    assert plain(mt.tune(EASE, split, trials=3, fields=["l2"], dropout=0.2).trials) == plain(named.trials)
+    assert plain(mt.tune(EASE(dropout=0.2), split, trials=3, fields=["l2"]).trials) == plain(named.trials)
+    assert mt.fit_auto(EASE(l2=7), split).model.config.l2 == 7
 
 
 def test_a_short_search_for_all_data_gives_epochs_in_place_of_early_stopping(split: Split) -> None:

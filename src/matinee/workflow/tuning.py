@@ -14,7 +14,7 @@ from matinee.data.splits import split as cut
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
-from matinee.models import create, model_class
+from matinee.models import model_class
 from matinee.models.base import Recommender
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
@@ -25,6 +25,7 @@ from matinee.tuning.study import best_of
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import features_of, values_of
 from matinee.workflow.fitting import fit, sized_defaults
+from matinee.workflow.given import Unfitted
 
 OF_FIT = frozenset({"values", "items", "content", "graph"})
 """What `fit` takes beside a model's settings."""
@@ -106,7 +107,7 @@ class FitOnValid:
     def __call__(self, settings: Mapping[str, Any], on_epoch: OnEpoch | None) -> float:
         """See Objective."""
         chosen: dict[str, Any] = {**self.fixed, **settings}
-        fitted = fit(self.model.name, self.split, seed=self.seed, on_epoch=on_epoch, **chosen)
+        fitted = fit(self.model, self.split, seed=self.seed, on_epoch=on_epoch, **chosen)
         report = evaluate(fitted, self.split, seed=self.seed, **self.measured)
         mean = report.metrics[self.metric].mean
         if not np.isfinite(mean):
@@ -131,7 +132,7 @@ class FitOnValid:
     def _config(self, settings: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the model's own config
         chosen = {name: value for name, value in {**self.fixed, **settings}.items() if name not in OF_FIT}
         try:
-            return create(self.model.name, **chosen).config
+            return self.model(**chosen).config
         except MatineeError:  # settings that do not go together: the trial will say so
             return None
 
@@ -142,7 +143,7 @@ class FitOnValid:
 
 
 def tune(  # noqa: PLR0913 - one for each choice of a search
-    model: str,
+    model: Unfitted,
     split: Split,
     *,
     trials: int | None = None,
@@ -159,27 +160,27 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
 ) -> TuningResult:
     """Choose a model's settings on the valid part of a split. Events of test are removed before anything else.
 
-    trials, seconds: the budget, 20 trials by default; metric: `ndcg@10`, or `rmse` for a model that makes no lists;
-    fields: those to search, by default all whose config declares a range, `l2` or with a range of its own
-    `l2=1:1000:log`; folder: keeps the trials, so that the same call goes on; jobs: trials side by side, in processes,
-    with the same result; evaluation: how valid is measured; settings: fixed ones, and values, items and graph as `fit`
-    takes them.
+    model: a name from the registry, a class, or a model, whose settings are then fixed; trials, seconds: the
+    budget, 20 trials by default; metric: `ndcg@10`, or `rmse` for a model that makes no lists; fields: those to
+    search, by default all whose config declares a range, `l2` or with a range of its own `l2=1:1000:log`; folder:
+    keeps the trials, so that the same call goes on; jobs: trials side by side, in processes, with the same result;
+    evaluation: how valid is measured; settings: fixed ones, and values, items and graph as `fit` takes them.
     Raises MatineeError for an unknown model or field, no budget, a split without valid, the folder of another search,
     and if all trials fail.
     """
-    kind = model_class(model)
+    kind, settings = _class_and_settings(model, settings)
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
-    create(model, **own)  # unknown settings are named before anything is read
+    kind(**own)  # unknown settings are named before anything is read
     budget = Budget(20 if trials is None and seconds is None else trials, seconds)
     metric = metric or ("ndcg@10" if kind.makes_lists else "rmse")
     measured = _measured(kind, metric, evaluation)
-    ranges_of(kind.Config, model, fields, own)  # wrong fields are named before the data are looked at
+    ranges_of(kind.Config, kind.name, fields, own)  # wrong fields are named before the data are looked at
     visible = without_test(split)
     by_size = sized_defaults(kind, visible.training(), own)
-    ranges = ranges_of(kind.Config, model, fields, own, by_size)
+    ranges = ranges_of(kind.Config, kind.name, fields, own, by_size)
     objective = FitOnValid(kind, visible, metric, seed, settings, measured, by_size)
     about = {
-        "model": model,
+        "model": kind.name,
         "metric": metric,
         "seed": seed,
         "data": visible.data.fingerprint,
@@ -195,7 +196,7 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     assert best.value is not None
     defaults = found[0].value if found[0].number == 0 else None
     return TuningResult(
-        model,
+        kind.name,
         metric,
         settings | best.settings,
         sign * best.value,
@@ -266,7 +267,7 @@ def short_search(
 
 
 def fit_auto(
-    model: str,
+    model: Unfitted,
     on: Split | Dataset,
     *,
     seed: int = 42,
@@ -277,14 +278,21 @@ def fit_auto(
     on: a split, on whose valid part they are chosen, or a data set, which is then fitted as a whole; settings: as `fit`
     takes them; what is set is not searched.
     """
+    kind, settings = _class_and_settings(model, settings)
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=seed))
-    options = {name: value for name, value in settings.items() if name in OF_FIT}
-    found = tune(
-        model, split, trials=SHORT, seed=seed, fields=first_fields(model_class(model).Config, own), **own | options
-    )
+    found = tune(kind, split, trials=SHORT, seed=seed, fields=first_fields(kind.Config, own), **settings)
     chosen = found.trials[found.best].settings if isinstance(on, Split) else found.without_valid()
-    return fit(model, on, seed=seed, **settings | chosen).with_manifest({"tuning": found.summary()})
+    return fit(kind, on, seed=seed, **settings | chosen).with_manifest({"tuning": found.summary()})
+
+
+def _class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[type[Recommender[Any]], dict[str, Any]]:
+    """The class of what is to be fitted, and what it has set besides what is given."""
+    if isinstance(model, str):
+        return model_class(model), dict(settings)
+    if isinstance(model, type):
+        return model, dict(settings)
+    return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
 def without_test(split: Split) -> Split:
