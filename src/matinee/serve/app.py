@@ -36,6 +36,7 @@ from matinee.serve.http.rates import LimitedRates, RequestRates
 from matinee.serve.http.root_path import RootPath
 from matinee.serve.http.server import ServerSettings, address_of, listen, server_of
 from matinee.serve.live_items import LiveItems
+from matinee.serve.operate.overview import Overviews
 from matinee.serve.options import SiteOptions
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
 from matinee.serve.pages.rendering import STATIC
@@ -104,6 +105,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.texts = texts_of(site.wording)
     app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
+    app.state.overviews = Overviews()
     app.state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, app))
     app.state.live.follow()
     app.include_router(api.router)  # before the pages: a router is searched from its first route on

@@ -107,15 +107,22 @@ class SiteMetrics:
             self._versions.labels(*pair).set(pair in now)
         self._noted |= now
 
+    def families(self) -> list[Metric]:
+        """All that is counted, by all processes of the site."""
+        return list(self._counted().collect())
+
     def text(self, facts: FactsSource | None = None) -> bytes:
         """All of it in the text format of Prometheus, with the facts of the database if it answers."""
-        counted = self._registry
-        if SHARED in os.environ:
-            counted = CollectorRegistry()
-            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
         asked = CollectorRegistry()
         asked.register(_Facts(facts))
-        return generate_latest(counted) + generate_latest(asked)
+        return generate_latest(self._counted()) + generate_latest(asked)
+
+    def _counted(self) -> CollectorRegistry:
+        if SHARED not in os.environ:
+            return self._registry
+        counted = CollectorRegistry()
+        MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
+        return counted
 
 
 def _gauge(name: str, about: str, registry: CollectorRegistry) -> Gauge:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -102,7 +102,11 @@ def retrain(
                 counts[model.version] = its_counts
         worse = [verdict.model for verdict in verdicts if verdict.is_worse]
         note = f"retrained with {n_new:,} events of the log" + (f"; {', '.join(worse)} worse" if worse else "")
-        made = registry.add(fitted, note, {"offset": logged.offset, "events": n_new, "from": running})
+        made = registry.add(
+            fitted,
+            note,
+            {"offset": logged.offset, "events": n_new, "from": running, "verdicts": [asdict(one) for one in verdicts]},
+        )
         if not worse:
             registry.promote(made.number, over=running)
             kept.replace(counts)

@@ -43,7 +43,12 @@ def find_key(request: Request, site: Site) -> ApiKey | None:
     if not sent:
         return None
     scheme, _, text = sent[0].partition(" ")
-    key = site.api_keys.find(text) if len(sent) == 1 and scheme.lower() == "bearer" else None
+    return key_of_text(request, site, text if len(sent) == 1 and scheme.lower() == "bearer" else "")
+
+
+def key_of_text(request: Request, site: Site, text: str) -> ApiKey:
+    """The valid key with a text that a request sent. Raises HTTPException as `get_key`."""
+    key = site.api_keys.find(text)
     if key is None:
         address = request.client.host if request.client else ""
         note("key_refused", address=address)

@@ -26,8 +26,8 @@ HEADERS = {
 }
 PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
 PERSONAL = "no-store"
-"""For members' pages and everyone's own data: the back button must not show them after logging out."""
-PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up")
+"""For members' pages, everyone's own data and the operator's page: the back button must not show them later."""
+PERSONAL_PATHS = ("/my", "/account", "/log-in", "/sign-up", "/operate")
 
 
 class SecurityMiddleware(HttpMiddleware):
