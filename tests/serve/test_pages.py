@@ -371,7 +371,7 @@ def test_the_documentation_lists_every_route() -> None:
     text = (PROJECT / "docs" / "serving.md").read_text("utf-8")
     routes = [route for part in (pages, api) for route in routes_of(part.router)]
     assert len(routes) > 12
-    documented = {"GET /api/openapi.json", "GET /metrics", "GET /static"}
+    documented = {"GET /api/openapi.json", "GET /metrics", "GET /operate", "GET /operate/", "GET /static"}
     for route in routes:
         documented |= {
             f"{method} {route.path.replace(':path}', '}')}" for method in (route.methods or set()) - {"HEAD"}
