@@ -208,8 +208,11 @@ class WithPaths(SumOfRows):
         return found
 
 
-def test_the_strongest_path_from_a_reason_names_it_and_what_is_shared() -> None:
-    model = WithPaths([[0, 0, 1.0], [0, 0, 0.9], [0, 0, 0]])
+def test_the_strongest_path_from_the_strongest_reason_names_what_they_share() -> None:
+    weaker = engine_of(artefact_of(WithPaths([[0, 0, 1.0], [0, 0, 0.9], [0, 0, 0]]), films(3), [1] * 3))
+    (item,) = weaker.recommend_for(Histories.of([[0, 1]]), 3)
+    assert ([reason.item_row for reason in item.reasons], item.shared) == ([0, 1], None)
+    model = WithPaths([[0, 0, 0.9], [0, 0, 1.0], [0, 0, 0]])
     engine = engine_of(artefact_of(model, films(3), [1] * 3))
     found = engine.reasons_of(Histories.of([[0, 1]]), 2, 1.9)
     assert [reason.item_row for reason in found.reasons] == [1]

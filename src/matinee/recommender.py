@@ -375,9 +375,9 @@ class Engine:
         return self._named_by_paths(explained, history)
 
     def _named_by_paths(self, explained: list[Recommendation], history: Histories) -> list[Recommendation]:
-        """The list of a model with paths: the strongest path from a reason names it and what it shares (`named_by`)."""
+        """The list of a model with paths: the strongest path from the strongest reason names what they share."""
         model = self.artefacts[explained[0].model].model
-        cited = [{reason.item_row for reason in item.reasons} for item in explained]
+        cited = [{reason.item_row for reason in item.reasons[:1]} for item in explained]
         trained = [index for index, item in enumerate(explained) if item.reasons and item.item_row < self.n_trained]
         if not isinstance(model, HasPaths) or not trained:
             return explained
