@@ -74,6 +74,8 @@ class _FilterConfig(TypedDict, total=False):
 
 class _SplitConfig(TypedDict, total=False):
     ratios: tuple[float, float, float]
+    by: Literal["user", "item"]
+    rest: Literal["last", "train"]
     seed: int
     at: tuple[str, ...]
     input_share: float
