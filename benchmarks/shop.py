@@ -38,7 +38,7 @@ from site_crawl import WORDS_OF_MOVIES, crawl
 
 RESULTS, IMAGES = Path(__file__).with_suffix(".json"), Path(__file__).parents[1] / "docs" / "images"
 NOUN, NEW_ID, LATER = "product", "N-1", 5
-NEW = {
+NEW: dict[str, Any] = {
     "title": "Cork kettle Vesuvius",
     "genres": ["Kitchen"],
     "lists": {"brand": ["Brook"], "colours": ["red", "natural"]},
@@ -169,9 +169,10 @@ class Shop:
 
 
 def kitchen(folder: Path, n: int = 8) -> str:
-    """The most bought products of the category of the new one, as a history."""
+    """The most bought products of the category and the brand of the new one: the history of somebody whom it fits."""
     with (folder / "products.csv").open(encoding="utf-8") as file:
-        own = {row["product_id"] for row in csv.DictReader(file) if row["category"] == NEW["genres"][0]}
+        fitting = (NEW["genres"][0], NEW["lists"]["brand"][0])
+        own = {row["product_id"] for row in csv.DictReader(file) if (row["category"], row["brand"]) == fitting}
     with (folder / "log.csv").open(encoding="utf-8") as file:
         counts = Counter(row["product_id"] for row in csv.DictReader(file) if row["product_id"] in own)
     return ",".join(product for product, _ in counts.most_common(n))
@@ -183,7 +184,7 @@ def add(shop: Shop, history: str) -> dict[str, Any]:
     first = shop.put(NEW_ID, NEW)
     found = dict(shop.whereabouts(history))
     wanted = ("search", "suggestions", "page of the search", "home page", "new, without a history")
-    for place in (*wanted, "new, for a history", "only this product"):
+    for place in (*wanted, "new, for a history", "only this product", "the best of all"):
         check(found[place], f"the new product is not in: {place}")
     later = []
     for number, genre in zip(range(LATER), ("Garden", "Office", "Sport", "Nursery", "Garden"), strict=True):

@@ -12,6 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
+from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import rank, similar
 from matinee.training.run import Run
 
@@ -112,6 +113,29 @@ def test_users_without_history_are_scored_by_cold() -> None:
     listed = rank(Table(scores), Histories.of([[], [0]]), 2, cold=np.array([1, 2, 9]))
     assert listed.items.tolist() == [[2, 1], [1, 2]]
     assert listed.scores.tolist() == [[9, 2], [4, 3]]
+
+
+def test_a_history_of_which_the_model_knows_nothing_is_scored_by_popularity() -> None:
+    scores = np.array([[0, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 0.5], [0, 3, 0, 0], [2, 0, 0, 0]], dtype=np.float32)
+    histories = Histories.of([[0], [1], [2], [1], []])
+    masked, allowed = Histories.of([[3], [], [], [], []]), np.array([True, True, True, True])
+    cold = np.array([1, 5, 3, 9])
+    listed = rank(Table(scores), histories, 2, masked=masked, allowed=allowed, cold=cold)
+    assert listed.items.tolist() == [[1, 2], [3, 2], [3, 0], [3, 2], [3, 1]]
+    assert listed.unknown is not None
+    assert listed.unknown.tolist() == [True, True, False, True, False]
+    assert listed.scores[2].tolist() == [0.5, 0.0]
+    one_by_one = [
+        rank(Table(scores[n : n + 1]), histories.take(np.array([n])), 2, masked=masked.take(np.array([n])), cold=cold)
+        for n in range(5)
+    ]
+    assert [each.items[0].tolist() for each in one_by_one] == listed.items.tolist()
+    assert rank(Table(scores), histories, 2).unknown is None  # nothing to fall back on
+    by_genre = Fallback(cold, np.eye(4, dtype=bool))  # what is liked is not pushed down, as what is disliked is
+    assert rank(Table(scores[:2]), histories.take(np.array([0, 1])), 2, cold=by_genre).items.tolist() == [
+        [3, 1],
+        [3, 2],
+    ]
 
 
 def test_k_beyond_the_catalogue_and_no_users() -> None:

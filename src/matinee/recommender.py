@@ -158,18 +158,12 @@ class Engine:
         )
         ranked = perf_counter()
         self.on_stage("rank", name, ranked - begun)
-        weights = self.weights(history, name)
-        if not (weights > 0).any():
+        if ranking.unknown is not None or not (self.weights(history, name) > 0).any():
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)
-        scoreless = not any(item.score for item in found)
-        if found and (explain or scoreless):
+        if found and explain:
             found = self._with_reasons(found, history)
             self.on_stage("reasons", name, perf_counter() - ranked)
-        if scoreless and not any(item.reasons for item in found):  # the model knows nothing of this history
-            out = history.items if not repeat else history.items[:0]
-            out = np.union1d(out, dismissed) if dismissed is not None else out
-            return self.popular(k, allowed=both(self.allowed(rerank, out.astype(np.int32)), allowed))
         return found
 
     def newest(

@@ -1,5 +1,6 @@
 """From scores to lists: the one function that makes every list, offline and live."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,14 @@ BLOCK_BYTES = 16 * 2**20
 class Ranking:
     """The k best items of B users, or all I where k is larger.
 
-    items: [B, min(k, I)] int32 item rows, best first, UNKNOWN where a list is short; scores: the same, -inf there.
+    items: [B, min(k, I)] int32 item rows, best first, UNKNOWN where a list is short; scores: the same, -inf there;
+    unknown: [B], whether the model knows nothing of the history, so that the scores are those of `cold`; None if of no
+    history, or if that was not asked.
     """
 
     items: IntArray
     scores: FloatArray
+    unknown: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -45,7 +49,8 @@ def rank(
 
     Lists exclude the items of the history (unless `repeat`), those of `masked` (B rows of items), and those outside
     `allowed` ([I]). A user whose history has no event that counts for its item (an empty one, or dislikes only) gets
-    the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the model's. Users are scored in blocks
+    the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the model's; so does one of whose
+    history the model knows nothing: the best score of the list is exactly 0. Users are scored in blocks
     whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and memory do not grow with a k beyond the
     catalogue.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
@@ -56,6 +61,7 @@ def rank(
     if masked is not None and len(masked) != len(histories):
         raise ValueError(f"masked has {len(masked)} rows for {len(histories)} histories")
     items, scores = _empty(0, k)
+    unknown = np.zeros(len(histories), dtype=bool)
     start, size = 0, 1  # one user first, since the number of items is known only after scoring
     while start < len(histories):
         stop = min(start + size, len(histories))
@@ -65,14 +71,19 @@ def rank(
             items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
         if cold is not None and (without := np.flatnonzero(likes_nothing(model.weigh(block)))).size:
             block_scores[without] = cold.scores(block.take(without)) if isinstance(cold, Fallback) else cold
-        if allowed is not None:
-            block_scores[:, ~allowed] = -np.inf
-        for rows in (None if repeat else block, masked.block(start, stop) if masked else None):
-            if rows is not None:
-                block_scores[rows.owners, rows.items] = -np.inf
+        hidden = None if repeat else block, masked.block(start, stop) if masked else None
+        _mask(block_scores, allowed, hidden)
         _fill(items[start:stop], scores[start:stop], block_scores, model.name)
+        if cold is not None and (rows := np.flatnonzero(_knows_nothing(model, block, scores[start:stop]))).size:
+            popular = cold.popularity if isinstance(cold, Fallback) else cold
+            block_scores = np.tile(popular.astype(np.float32), (len(rows), 1))
+            _mask(block_scores, allowed, [each and each.take(rows) for each in hidden])
+            found = _empty(len(rows), items.shape[1])
+            _fill(*found, block_scores, model.name)
+            items[start + rows], scores[start + rows] = found
+            unknown[start + rows] = True
         start, size = stop, max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
-    return Ranking(items, scores)
+    return Ranking(items, scores, unknown if unknown.any() else None)
 
 
 def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
@@ -94,6 +105,23 @@ def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
     ranking = Ranking(*_empty(len(item_rows), min(k, scores.shape[1])))
     _fill(ranking.items, ranking.scores, scores, model.name)
     return ranking
+
+
+def _mask(scores: FloatArray, allowed: BoolArray | None, hidden: Sequence[Histories | None]) -> None:
+    """Take items out of b users' scores: those outside `allowed`, and those of histories. [b, I], in place."""
+    if allowed is not None:
+        scores[:, ~allowed] = -np.inf
+    for rows in hidden:
+        if rows is not None:
+            scores[rows.owners, rows.items] = -np.inf
+
+
+def _knows_nothing(model: Recommender[Any], histories: Histories, scores: FloatArray) -> BoolArray:
+    """Whether a history counts and yet no item of its list has a score other than 0. scores: [b, k] -> [b]."""
+    if scores.shape[1] == 0:
+        return np.zeros(len(scores), dtype=bool)
+    found: BoolArray = scores[:, 0] == 0
+    return found & ~likes_nothing(model.weigh(histories)) if found.any() else found
 
 
 def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:

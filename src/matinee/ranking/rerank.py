@@ -85,7 +85,7 @@ class Reranker:
             order = reorder(part, log_popularity, rerank, n_reordered, indices=indices, similarity=similarity)
             items[rows, :n_reordered] = np.take_along_axis(part.items, order, axis=1)
             scores[rows, :n_reordered] = np.take_along_axis(part.scores, order, axis=1)
-        return Ranking(items, scores)
+        return Ranking(items, scores, ranking.unknown)
 
     def allowed(self, rerank: Rerank) -> BoolArray | None:
         """Which items pass the filters, None without filters. [I]. An item without a year passes no year filter."""
