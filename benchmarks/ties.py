@@ -4,7 +4,8 @@ Copies differ by their random seeds alone, so `tied` is right for them: at least
 
 noise: EASE with noise added to each score, one seed for each copy: what differs is drawn for each user by itself.
 seeds: fits of iALS from different starts, three for each copy, as `compare --seeds 3` measures them.
-single: the same with one fit for each copy, where the mean effect of a seed cannot be known.
+single: the same with one fit for each copy; they have the same settings, so their gap is known to be that of seeds.
+unknown: the same again, as if they were two models: nothing is known of seeds, and users alone are tested.
 power: EASE against EASE with more noise, to see that what is worse is not called tied.
 
 python benchmarks/ties.py [--comparisons 100] > benchmarks/ties.json
@@ -14,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -50,7 +52,8 @@ class NoisyEASE(EASE):
 def noisy(fitted: EASE, split: Split, seed: int, noise: float) -> Report:
     copy = NoisyEASE(**fitted.config.model_dump())
     copy.__dict__ |= fitted.__dict__ | {"draw": np.random.default_rng(seed), "noise": noise}
-    return evaluate(copy, split, CONFIG, rng=np.random.default_rng(0))
+    report = evaluate(copy, split, CONFIG, rng=np.random.default_rng(0))
+    return replace(report, config=report.config | {"noise": noise})  # more noise is another model
 
 
 def verdicts(pairs: Iterator[tuple[Report, Report]], name: str, expected: str) -> dict[str, Any]:
@@ -105,6 +108,8 @@ def main() -> None:
     results["ials"] = {"fits": len(pool), "mean": float(np.mean(scores)), "deviation": float(np.std(scores, ddof=1))}
     results["seeds"] = verdicts(groups(pool, 3, n), "seeds", "tied")
     results["single"] = verdicts(groups(pool, 1, n), "single", "tied")
+    apart = ((one, replace(other, config=other.config | {"copy": 2})) for one, other in groups(pool, 1, n))
+    results["unknown"] = verdicts(apart, "unknown", "tied")
     print(json.dumps(results, indent=2))
 
 
