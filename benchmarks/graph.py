@@ -256,7 +256,7 @@ def append() -> dict[str, Any]:
         optimizer = torch.optim.Adam([users, items, *weights.values()], lr=0.001)
         edges = normalise_adjacency(matrix)
         started = time.process_time()
-        graph = BipartiteGraph(edges)
+        graph = BipartiteGraph(edges, torch.device("cpu"))
         steps = 10 if kind == "aggregated first" else 1
         for _ in range(steps):
             if kind == "aggregated first":

@@ -303,6 +303,15 @@ class ValuesConfig(Config):
         return f"{self.map}:{knots}" if knots else self.map
 
 
+class MachineConfig(Config):
+    """Where a model is trained. It decides about speed, and about no more than the last digits of what is learned."""
+
+    device: str = "cpu"
+    """Where torch trains: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: a GPU if there is one. Other models have none."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads of matrix products; by default as many as the processor has cores, or OMP_NUM_THREADS."""
+
+
 class Experiment(Config):
     """A complete experiment: `matinee evaluate --config FILE` runs it."""
 
@@ -320,6 +329,7 @@ class Experiment(Config):
     settings: dict[str, Any] = {}
     """The model's hyper-parameters."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    machine: MachineConfig = MachineConfig()
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -26,6 +26,8 @@ from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 7, 11, 3
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def counts() -> csr_array:
@@ -73,14 +75,14 @@ def loop(kind: str, layers: tuple[Tensor, Tensor, Tensor], counts: csr_array, un
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
 def test_catalogue_losses_equal_a_loop(kind: str, layers: tuple, counts: csr_array) -> None:
-    found = catalogue_loss(kind, layers[0], layers[1:], SparseRows.of(counts, torch.float64), 0.3)
+    found = catalogue_loss(kind, layers[0], layers[1:], SparseRows.of(counts, CPU, torch.float64), 0.3)
     assert found.item() == pytest.approx(loop(kind, layers, counts, 0.3), rel=1e-9)
 
 
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("kind", ["softmax", "logistic", "square"])
 def test_catalogue_gradients_equal_finite_differences(kind: str, layers: tuple, counts: csr_array) -> None:
-    targets = SparseRows.of(counts, torch.float64)
+    targets = SparseRows.of(counts, CPU, torch.float64)
     assert torch.autograd.gradcheck(
         lambda *given: 1.7 * catalogue_loss(kind, given[0], given[1:], targets, 0.3, 0.4), layers
     )
@@ -97,7 +99,7 @@ def test_the_multinomial_likelihood_equals_that_of_torch(layers: tuple, counts: 
             whole = torch.distributions.Multinomial(n, logits=logits).log_prob(target)
             ways = torch.lgamma(torch.tensor(n + 1.0, dtype=torch.float64)) - torch.lgamma(target + 1).sum()
             expected -= float(whole - ways)
-    found = catalogue_loss("softmax", hidden, (weights, bias), SparseRows.of(counts, torch.float64))
+    found = catalogue_loss("softmax", hidden, (weights, bias), SparseRows.of(counts, CPU, torch.float64))
     assert found.item() == pytest.approx(expected, rel=1e-9)
 
 
@@ -107,7 +109,7 @@ def test_bfloat16_is_close_to_float32(kind: str, layers: tuple, counts: csr_arra
     layers = tuple(tensor.detach().float().requires_grad_() for tensor in layers)
     found = []
     for bf16 in (False, True):
-        loss = catalogue_loss(kind, layers[0], layers[1:], SparseRows.of(counts), 0.3, bf16=bf16)
+        loss = catalogue_loss(kind, layers[0], layers[1:], SparseRows.of(counts, CPU), 0.3, bf16=bf16)
         found.append((loss, *torch.autograd.grad(loss, layers)))
     for float32, rounded in zip(*found, strict=True):
         assert not torch.equal(float32, rounded)
@@ -122,7 +124,7 @@ def test_tanh_and_its_gradient_equal_those_of_torch() -> None:
 
 def test_the_likelihood_does_not_overflow() -> None:
     hidden, weights = torch.tensor([[1000.0]]), torch.tensor([[1.0], [-1.0]])
-    targets = SparseRows.of(csr_array(np.array([[0.0, 1.0]], dtype=np.float32)))
+    targets = SparseRows.of(csr_array(np.array([[0.0, 1.0]], dtype=np.float32)), CPU)
     assert catalogue_loss("softmax", hidden, (weights, torch.zeros(2)), targets).item() == 2000
 
 
@@ -132,7 +134,7 @@ def test_the_loss_of_observed_ratings_equals_a_loop(layers: tuple, counts: csr_a
     expected = 0.0
     for row, column, value in zip(*counts.nonzero(), counts.data, strict=True):
         expected += (value - sum(hidden[row, d] * weights[column, d] for d in range(DIM)) - bias[column]) ** 2
-    targets = SparseRows.of(counts, torch.float64)
+    targets = SparseRows.of(counts, CPU, torch.float64)
     assert observed_square_loss(*layers, targets).item() == pytest.approx(expected, rel=1e-9)
     assert torch.autograd.gradcheck(lambda *given: 1.7 * observed_square_loss(*given, targets, 0.4), layers)
     values = observed_scores(*(tensor.detach() for tensor in layers[:2]), targets)
@@ -143,12 +145,12 @@ def test_a_stored_zero_is_an_observed_rating() -> None:
     """A rating equal to the mean is 0 after centring, and still a rating."""
     targets = csr_array((np.array([0.0, 2.0]), np.array([1, 2]), np.array([0, 1, 2])), shape=(2, 3))
     ones = torch.ones((2, 1), dtype=torch.float64), torch.ones((3, 1), dtype=torch.float64)
-    loss = observed_square_loss(*ones, torch.zeros(3, dtype=torch.float64), SparseRows.of(targets, torch.float64))
+    loss = observed_square_loss(*ones, torch.zeros(3, dtype=torch.float64), SparseRows.of(targets, CPU, torch.float64))
     assert loss.item() == 1.0 + 1.0
 
 
 def test_sparse_and_dense_products_equal_those_of_torch(layers: tuple, counts: csr_array) -> None:
-    rows, (hidden, weights, _) = SparseRows.of(counts, torch.float64), layers
+    rows, (hidden, weights, _) = SparseRows.of(counts, CPU, torch.float64), layers
     np.testing.assert_allclose(sparse_product(rows, weights).detach(), counts.toarray() @ weights.detach().numpy())
     assert torch.autograd.gradcheck(lambda table: sparse_product(rows, table), (weights,))
     np.testing.assert_allclose(product(hidden, weights.T).detach(), (hidden @ weights.T).detach())
@@ -158,7 +160,7 @@ def test_sparse_and_dense_products_equal_those_of_torch(layers: tuple, counts: c
 
 
 def test_gaussian_noise_is_on_every_input(layers: tuple, counts: csr_array) -> None:
-    rows, table = SparseRows.of(counts, torch.float64), torch.eye(N_ITEMS, dtype=torch.float64)
+    rows, table = SparseRows.of(counts, CPU, torch.float64), torch.eye(N_ITEMS, dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
     noise = torch.stack([noisy_product(rows, table, 0.5, generator) for _ in range(400)])
     noise -= torch.from_numpy(counts.toarray())

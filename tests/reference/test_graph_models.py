@@ -32,6 +32,7 @@ from matinee.training.run import Run
 
 N_USERS, N_ITEMS, DIM = 14, 9, 4
 PROJECT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def dense_adjacency(matrix: csr_array) -> np.ndarray:
 
 
 def double_graph(matrix: csr_array) -> BipartiteGraph:
-    return BipartiteGraph(csr_array(dense_adjacency(matrix)[:N_USERS, N_USERS:]), torch.float64)
+    return BipartiteGraph(csr_array(dense_adjacency(matrix)[:N_USERS, N_USERS:]), CPU, torch.float64)
 
 
 def test_normalisation_is_the_dense_one(matrix: csr_array) -> None:
@@ -81,7 +82,9 @@ def test_propagation_equals_powers_of_the_dense_adjacency(matrix: csr_array, nod
     weights = [0.4, 0.3, 0.2, 0.1]
     expected = sum(w * np.linalg.matrix_power(adjacency, k) @ first for k, w in enumerate(weights))
     found = torch.cat(
-        propagate(BipartiteGraph(normalise_adjacency(matrix), torch.float64), *nodes, torch.tensor(weights).double())
+        propagate(
+            BipartiteGraph(normalise_adjacency(matrix), CPU, torch.float64), *nodes, torch.tensor(weights).double()
+        )
     )
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -100,7 +103,9 @@ def test_propagation_equals_a_loop_over_edges(matrix: csr_array, nodes: tuple, w
                 to_items[item] += norm * layers[-1][0][user]
         layers.append((to_users, to_items))
     found = propagate(
-        BipartiteGraph(normalise_adjacency(matrix), torch.float64), *nodes, torch.full((3,), 1 / 3, dtype=torch.float64)
+        BipartiteGraph(normalise_adjacency(matrix), CPU, torch.float64),
+        *nodes,
+        torch.full((3,), 1 / 3, dtype=torch.float64),
     )
     for side in (0, 1):
         np.testing.assert_allclose(found[side], sum(layer[side] for layer in layers) / 3, atol=1e-6)
@@ -153,7 +158,7 @@ def test_catalogue_softmax_is_the_mean_log_likelihood(
     monkeypatch.setattr(losses, "BLOCK_SCORES", block)
     users, items = (side.requires_grad_() for side in nodes)
     events = matrix.nnz
-    seen = BipartiteGraph((matrix / events).astype(np.float64), torch.float64)
+    seen = BipartiteGraph((matrix / events).astype(np.float64), CPU, torch.float64)
     user_weights = torch.tensor([len(row) / events for row in watched], dtype=torch.float64)
     scores = (users @ items.T).detach().numpy()
     expected = 0.0
@@ -237,7 +242,7 @@ def test_log_q_makes_a_sampled_softmax_learn_the_whole_one() -> None:
         log_q=True, mask_seen=False,
     )  # fmt: skip
     users, items = torch.ones((1000, 1)), torch.zeros((4, 1), requires_grad=True)
-    epoch = ranking_losses(config, matrix, lambda: (users, items), rng)
+    epoch = ranking_losses(config, matrix, lambda: (users, items), rng, CPU)
     optimizer = torch.optim.Adam([items], lr=0.05)
     tail = []
     for step in range(160):

@@ -109,7 +109,7 @@ def test_the_lstm_in_numpy_is_that_in_torch_and_torchs_own() -> None:
 def test_the_loss_and_its_gradient_by_hand() -> None:
     logits = torch.tensor([1.0, 0.0, 2.0, 0.5, 0.5], requires_grad=True)
     users, targets = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([True, False, True, False, True])
-    loss = softmax_loss(logits, users, targets)
+    loss = softmax_loss(logits, users, targets, n_users=2)
     loss.backward()
     first = np.exp([1.0, 0.0, 2.0]) / np.exp([1.0, 0.0, 2.0]).sum()
     by_hand = ((-np.log(first[0]) - np.log(first[2])) / 2 + np.log(2)) / 2

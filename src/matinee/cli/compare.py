@@ -14,7 +14,7 @@ from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
 
 
-@experiment_options("columns", "items", "filters", "split", "evaluation")
+@experiment_options("columns", "items", "filters", "split", "evaluation", "machine")
 def compare(  # noqa: PLR0913 - one for each option
     experiment: Experiment,
     chosen: Chosen,

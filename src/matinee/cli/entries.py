@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matinee.cli.options import check_graph, check_model, check_triples, with_model
+from matinee.cli.options import check_graph, check_machine, check_model, check_triples, with_model
 from matinee.cli.output import OnEpoch, OnStep, warn
 from matinee.config import Config, Experiment, configure, read_experiment
 from matinee.errors import MatineeError, UsageError
@@ -72,6 +72,7 @@ def entries_of(
         else:
             _warn_of_targets(entry, common)
     check_triples(common, [entry.model for entry in entries])
+    check_machine(experiment, [entry.model for entry in entries if entry.fitted is None])
     for index, entry in enumerate(entries):
         if any(_same(entry, other) for other in entries[:index]):
             raise UsageError(f"compare {' '.join(arguments)}: {entry.source} is named twice; name each once")
@@ -232,6 +233,7 @@ def resolve(model: str | None, experiment: Experiment, chosen: Chosen) -> tuple[
             _refuse_paths(model)
         check_model(experiment, named(experiment))
         check_triples(experiment, [named(experiment)])
+        check_machine(experiment, [named(experiment)])
         return None, experiment
     refuse_settings(chosen, model)
     from matinee.store.artefact import load
@@ -258,6 +260,8 @@ def refuse_settings(chosen: Chosen, path: str) -> None:
         ("values", "--values"),
         ("graph", "--graph"),
         ("evaluation.refit", "--refit"),
+        ("machine.device", "--device"),
+        ("machine.threads", "--threads"),
     ):
         if field in chosen and "config" not in chosen:
             raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")

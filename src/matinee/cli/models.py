@@ -11,6 +11,7 @@ from matinee.cli.entries import Chosen, Entry, folds, measure, named, resolve, s
 from matinee.cli.next_step import next_step
 from matinee.cli.options import (
     Json,
+    check_machine,
     check_model,
     check_triples,
     experiment_options,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 AUTO = typer.Option(False, "--auto", help="Choose settings on valid first, by a short search of some nine fits.")
 
 
-@experiment_options("columns", "items", "filters", "split")
+@experiment_options("columns", "items", "filters", "split", "machine")
 def train(
     experiment: Experiment,
     chosen: Chosen,
@@ -47,6 +48,7 @@ def train(
     name = named(experiment)
     check_model(experiment, name)
     check_triples(experiment, [name])
+    check_machine(experiment, [name])
     path = out or Path("artefacts") / name
     require_destination(path)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
@@ -59,7 +61,9 @@ def train(
         data = split.data if split is not None else workflow.read(experiment, on_step)
         if auto:
             experiment = searched(experiment, split or data, on_step)
-        about: dict[str, Any] = {"experiment": experiment.model_dump(mode="json", exclude_unset=True)}
+        about: dict[str, Any] = {
+            "experiment": experiment.model_dump(mode="json", exclude_unset=True, exclude={"machine"})
+        }
         done = _finished(path, about, data.fingerprint) if resume else None
         if done is None:
             on_step(f"fitting {name}")
@@ -75,6 +79,7 @@ def train(
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,
+                    **experiment.machine.model_dump(),
                     **experiment.settings,
                 )
             if split is not None and len(split.targets("valid")):
@@ -82,7 +87,7 @@ def train(
                 report = workflow.evaluate(fitted, split, seed=seed, on="valid")
                 fitted = workflow.noted(fitted, report, split, EvaluationConfig(on="valid"), seed)
                 about |= workflow.quality(report)
-            about |= workflow.predicted_values(fitted, split or data, seed=seed)
+            about |= workflow.predicted_values(fitted, split or data, seed=seed, **experiment.machine.model_dump())
             on_step(f"saving {path}")
             with _resume_hint(checkpoint, failures=(MatineeError,)):
                 done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))
@@ -91,7 +96,7 @@ def train(
     _show_trained(done, (*data.notes, *(split.notes if split is not None else ())), json)
 
 
-@experiment_options("columns", "items", "filters", "split", "evaluation")
+@experiment_options("columns", "items", "filters", "split", "evaluation", "machine")
 def evaluate(
     experiment: Experiment,
     chosen: Chosen,

@@ -16,6 +16,7 @@ from matinee.config import (
     Experiment,
     FilterConfig,
     ItemsConfig,
+    MachineConfig,
     SplitConfig,
     configure,
     parse_settings,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[Config]] = {
     "filters": FilterConfig,
     "split": SplitConfig,
     "evaluation": EvaluationConfig,
+    "machine": MachineConfig,
 }
 FLAGS = {("split", "at"): "--split-at", ("evaluation", "k"): "-k", ("items", "file"): "--items"}
 FLAGS |= {
@@ -48,6 +50,7 @@ TITLES = {
     "filters": "Filters",
     "split": "Split",
     "evaluation": "Evaluation",
+    "machine": "Machine",
 }
 COLUMN_NAMES = {"at": "time"}
 COLUMN_HELP = "Column of the {}; recognised by name if left out."
@@ -110,6 +113,20 @@ def check_triples(experiment: Experiment, names: Sequence[str]) -> None:
     if experiment.graph is not None and not any(model_class(name).reads_graph for name in names):
         what = f"--graph {experiment.graph} has no effect on {', '.join(names)}"
         raise UsageError(f"{what}: a knowledge graph is read by kprn; leave it out")
+
+
+def check_machine(experiment: Experiment, names: Sequence[str]) -> None:
+    """Raises MatineeError for a device that is not there, or where none of the models is trained on a device."""
+    from matinee.models import model_class
+    from matinee.training.devices import resolve_device
+
+    device = experiment.machine.device
+    if "device" in experiment.machine.model_fields_set:
+        resolve_device(device)
+    if device not in ("cpu", "auto") and not any(model_class(name).trained_by_torch for name in names):
+        raise UsageError(
+            f"--device {device} has no effect on {', '.join(names)}, which torch does not train; leave it out"
+        )
 
 
 def check_graph(experiment: Experiment, model: "Recommender[Any]") -> None:

@@ -44,6 +44,8 @@ class Recommender(ABC, Generic[StateT]):
     """Whether scores depend on the order of events in the history: a sequence model, evaluated by protocols C."""
     reads_graph: ClassVar[bool] = False
     """Whether it learns from the knowledge graph of its training data."""
+    trained_by_torch: ClassVar[bool] = False
+    """Whether torch trains it, on the run's device."""
     item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Learned arrays in which an item's score is linear, with the axis of items: a content map predicts those of new
     items. Empty for a model without any."""

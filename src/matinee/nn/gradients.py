@@ -44,6 +44,6 @@ def loss_with_gradients(forward: Callable[..., tuple[Tensor, tuple[Tensor, ...]]
 
 
 def _scaled(outer: Tensor, *gradients: Tensor) -> Gradients:
-    if outer.item() == 1:  # the loss is the last step: no copies
+    if outer.device.type == "cpu" and outer.item() == 1:  # the loss is the last step: no copies
         return gradients
     return tuple(outer * gradient for gradient in gradients)

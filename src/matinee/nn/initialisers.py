@@ -8,6 +8,7 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from matinee.nn.sparse_tensors import sparse_tensor
 from matinee.training.configs import EmbeddingInitialiser, Initialiser
 
 OVERSAMPLING = 10
@@ -43,7 +44,7 @@ def initialise_layers(
     for name, (n_inputs, n_outputs) in shapes.items():
         fan_in = n_inputs if kind == "he" else None  # xavier is symmetric in inputs and outputs
         layers[name] = initialise((n_inputs, n_outputs), kind, generator, fan_in=fan_in)
-        layers[f"{name}_bias"] = torch.zeros(n_outputs)
+        layers[f"{name}_bias"] = torch.zeros(n_outputs, device=generator.device)
     return layers
 
 
@@ -68,8 +69,11 @@ def randomised_svd(matrix: csr_array, dim: int, generator: torch.Generator, roun
 
     Source: Halko, Martinsson and Tropp 2011, algorithm 4.4 (`rounds` power iterations).
     """
-    width = min(dim + OVERSAMPLING, *matrix.shape)
-    basis = matrix @ torch.empty((matrix.shape[1], width)).normal_(generator=generator).numpy()
+    width, device = min(dim + OVERSAMPLING, *matrix.shape), generator.device
+    start = torch.empty((matrix.shape[1], width), device=device).normal_(generator=generator)
+    if device.type != "cpu":
+        return _svd_on(device, matrix, start, dim, rounds)
+    basis = matrix @ start.numpy()
     for _ in range(rounds):
         basis = np.linalg.qr(matrix @ (matrix.T @ basis))[0]
     basis = np.linalg.qr(basis)[0]
@@ -79,9 +83,23 @@ def randomised_svd(matrix: csr_array, dim: int, generator: torch.Generator, roun
     return torch.from_numpy(left.astype(np.float32)), torch.from_numpy((right[:dim].T * roots).astype(np.float32))
 
 
+def _svd_on(device: torch.device, matrix: csr_array, start: Tensor, dim: int, rounds: int) -> tuple[Tensor, Tensor]:
+    """`randomised_svd` on an accelerator, from the random vectors [I, width]."""
+    by_user, by_item = (sparse_tensor(side, device) for side in (matrix, matrix.T.tocsr()))
+    basis = by_user @ start
+    for _ in range(rounds):
+        basis = torch.linalg.qr(by_user @ (by_item @ basis))[0]
+    basis = torch.linalg.qr(basis)[0]
+    # the thin factor R has the singular values of the tall matrix, and its SVD is small
+    tall, small = torch.linalg.qr(by_item @ basis)  # [I, width], [width, width]
+    right, values, left_in_basis = torch.linalg.svd(small, full_matrices=False)
+    roots = values[:dim].sqrt()
+    return (basis @ left_in_basis.T)[:, :dim] * roots, (tall @ right)[:, :dim] * roots
+
+
 def _fill_zero_rows(vectors: Tensor, dim: int, std: float, generator: torch.Generator) -> Tensor:
     """[n, d] -> [n, dim]: rows of isolated nodes and dimensions beyond the rank are drawn from N(0, std²)."""
-    filled = torch.empty((len(vectors), dim)).normal_(0.0, std, generator=generator)
+    filled = vectors.new_empty((len(vectors), dim)).normal_(0.0, std, generator=generator)
     is_nonzero = vectors.norm(dim=1) > 1e-9
     filled[is_nonzero, : vectors.shape[1]] = vectors[is_nonzero]
     return filled

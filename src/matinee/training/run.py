@@ -16,7 +16,8 @@ OnEpoch = Callable[[int, int, dict[str, float]], None]
 class Run:
     """Everything a fit needs that is neither a hyper-parameter nor data.
 
-    rng: the only source of randomness; device: where torch keeps its tensors; on_epoch: reports progress;
+    rng: the only source of randomness; device: where torch keeps its tensors, one that is there (`resolve_device`);
+    on_epoch: reports progress;
     validation: the metric that early stopping monitors, higher is better; memory: bytes a fit may use, None asks the
     machine; checkpoint: the file that training in epochs saves its state to, at most every `checkpoint_seconds`;
     resume: continue from that file if it exists; start: values to start training from, by the name of the parameter,
@@ -34,6 +35,6 @@ class Run:
     start: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @classmethod
-    def seeded(cls, seed: int, on_epoch: OnEpoch | None = None) -> "Run":
+    def seeded(cls, seed: int, on_epoch: OnEpoch | None = None, device: str = "cpu") -> "Run":
         """A run whose random numbers follow from one seed."""
-        return cls(rng=np.random.default_rng(seed), on_epoch=on_epoch)
+        return cls(rng=np.random.default_rng(seed), device=device, on_epoch=on_epoch)

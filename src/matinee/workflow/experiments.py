@@ -92,6 +92,7 @@ def run(
         checkpoint=checkpoint,
         resume=checkpoint is not None,
         **features_of(experiment),
+        **experiment.machine.model_dump(),
         **experiment.settings,
     )
     on_step(f"evaluating {experiment.model}")

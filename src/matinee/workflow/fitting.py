@@ -34,6 +34,7 @@ from matinee.models.content.content_map import predict_new_items
 from matinee.models.content.inputs import counted_events
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
+from matinee.training.devices import name_of, resolve_device, thread_limit
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
 from matinee.workflow.data import graph_of, whole
@@ -58,6 +59,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: object,
 ) -> Artefact:
     """Fit a model on the training part of a split, or on a whole data set.
@@ -67,14 +70,17 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     `linear:1=-0.5,3=0.5,5=1`, or the fields of ValuesConfig); items: what is known of the items (`mt.items`, or
     `catalogue`: the genres, years and tags of the data; `known`: all that the data know, where the model and the
     features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
-    (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; settings: the
+    (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
+    where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
+    products, by default the machine's; settings: the
     model's hyper-parameters; those left out have the model's defaults, which may follow from the sizes of the data.
     Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
-    Raises MatineeError for an unknown model, setting or value.
+    Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
     """
     require_data(on, model)
     unfitted = _unfitted(model, settings)
+    device = device_of(unfitted, device)
     require_graph_reader(unfitted, graph)
     if isinstance(on, Dataset) and isinstance(items, ItemTable):
         on = add_items(on, items)
@@ -94,16 +100,18 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         train = replace(train, graph=graph_of(data, graph))
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     saved_to = None if checkpoint is None else Path(checkpoint).expanduser()
-    run = replace(Run.seeded(seed, on_epoch), validation=monitored, checkpoint=saved_to, resume=resume)
+    run = replace(Run.seeded(seed, on_epoch, device), validation=monitored, checkpoint=saved_to, resume=resume)
     require_memory(
         unfitted.least_memory(train),
         f"{unfitted.name} on {train.n_items:,} items",
         "filter items (--min-item-events), or take a smaller setting or another model",
     )
     started = perf_counter()
-    fitted = unfitted.fit(train, run)
+    with thread_limit(threads, torch_trains=unfitted.trained_by_torch):
+        fitted = unfitted.fit(train, run)
     seconds = perf_counter() - started
-    about: dict[str, Any] = {"seed": seed, "fit_seconds": seconds, "peak_memory_mb": peak_memory_mb(), "split": None}
+    about: dict[str, Any] = {"seed": seed, "device": name_of(device), "fit_seconds": seconds}
+    about |= {"peak_memory_mb": peak_memory_mb(), "split": None}
     about["draws"] = run.rng.bit_generator.state != np.random.default_rng(seed).bit_generator.state
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
@@ -142,6 +150,16 @@ def sized_defaults(
     return {} if found.keys() & settings.keys() else found
 
 
+def device_of(model: Recommender[Any], wanted: str) -> str:
+    """The device that a model is trained on. Raises MatineeError if it is not there, or the model has none."""
+    device = resolve_device(wanted)
+    if model.trained_by_torch:
+        return device
+    if wanted not in ("cpu", "auto"):
+        raise MatineeError(f"device = {wanted} has no effect on {model.name}, which torch does not train; leave it out")
+    return "cpu"
+
+
 def require_graph_reader(model: Recommender[Any], graph: object) -> None:
     """Raises MatineeError if triples are given to a model that reads none."""
     if graph is not None and not model.reads_graph:
@@ -150,7 +168,9 @@ def require_graph_reader(model: Recommender[Any], graph: object) -> None:
         )
 
 
-def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) -> dict[str, Any]:
+def predicted_values(
+    model: Artefact, on: Split | Dataset, *, seed: int = 42, device: str = "cpu", threads: int | None = None
+) -> dict[str, Any]:
     """From how many ratings on a model's predicted values beat averages, as an artefact saves it.
 
     Measured on the valid part of a split that the model was fitted on; for a whole data set on a tenth of each user's
@@ -163,9 +183,9 @@ def predicted_values(model: Artefact, on: Split | Dataset, *, seed: int = 42) ->
     if not len(over.targets("valid")) or over.sessions is not None:
         return {}
     if not isinstance(on, Split):
-        fitted = create(model.name, **fitted.config.model_dump(exclude_unset=True)).fit(
-            over.training(), Run.seeded(seed)
-        )
+        again = create(model.name, **fitted.config.model_dump(exclude_unset=True))
+        with thread_limit(threads, torch_trains=again.trained_by_torch):
+            fitted = again.fit(over.training(), Run.seeded(seed, device=device_of(again, device)))
     lengths = by_length_of_history(fitted, over, np.random.default_rng(seed))
     return {"predicted_values": [asdict(each) for each in lengths]} if lengths else {}
 

@@ -62,6 +62,7 @@ class AutoRec(Recommender[FloatArray]):
 
     name = "autorec"
     Config = AutoRecConfig
+    trained_by_torch = True
     predicts_values = True
     learned = (
         "item_factors", "encoder", "encoder_bias", "user_factors", "user_rows", "user_prior", "mean", "lowest",
@@ -89,8 +90,10 @@ class AutoRec(Recommender[FloatArray]):
         from matinee.models.autoencoders.network import SparseRows, sparse_product
         from matinee.nn.initialisers import initialise, initialise_layers
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array
 
         config, generator = self.config, torch_generator(run)
+        device = generator.device
         matrix = self._centred(train)  # [n, m], a row per item or per user
         n_columns = matrix.shape[1]
         if config.dim > n_columns and "dim" in config.model_fields_set:
@@ -100,19 +103,19 @@ class AutoRec(Recommender[FloatArray]):
         dim = min(config.dim, n_columns)
         weights = initialise_layers({"encoder": (n_columns, dim)}, config.initialiser, generator)
         weights["output"] = initialise((n_columns, dim), config.initialiser, generator)
-        weights["output_bias"] = torch.zeros(n_columns)
-        all_rows = SparseRows.of(matrix)
+        weights["output_bias"] = torch.zeros(n_columns, device=device)
+        all_rows = SparseRows.of(matrix, device)
 
         def losses() -> Iterator[torch.Tensor]:
             for batch in row_batches(matrix, config.batch_size, run.rng):
-                rows = SparseRows.of(drop_entries(batch, config.dropout, run.rng))
+                rows = SparseRows.of(drop_entries(batch, config.dropout, run.rng), device)
                 hidden = torch.sigmoid(sparse_product(rows, weights["encoder"]) + weights["encoder_bias"])
-                output = weights["output"], weights["output_bias"]
-                yield observed_square_loss(hidden, *output, SparseRows.of(batch), 1 / max(1, batch.nnz))
+                output, targets = (weights["output"], weights["output_bias"]), SparseRows.of(batch, device)
+                yield observed_square_loss(hidden, *output, targets, 1 / max(1, batch.nnz))
 
         def learned() -> Mapping[str, FloatArray]:
-            codes = torch.sigmoid(all_rows.times(weights["encoder"]) + weights["encoder_bias"]).numpy()
-            return self._served({name: tensor.numpy().copy() for name, tensor in weights.items()}, codes)
+            codes = to_array(torch.sigmoid(all_rows.times(weights["encoder"]) + weights["encoder_bias"]))
+            return self._served({name: to_array(tensor) for name, tensor in weights.items()}, codes)
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
         decay = config.l2 / max(1, matrix.nnz)  # a step minimises the mean error, not the sum

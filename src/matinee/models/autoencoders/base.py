@@ -72,7 +72,7 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
         from matinee.nn.initialisers import initialise
 
         weights = initialise((n_items, width), self.config.initialiser, generator)
-        return {"output": weights, "output_bias": torch.zeros(n_items)}
+        return {"output": weights, "output_bias": torch.zeros(n_items, device=generator.device)}
 
     def _output_loss(
         self,
@@ -87,7 +87,8 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
         from matinee.models.autoencoders.network import SparseRows
 
         output, bf16 = (weights["output"], weights["output_bias"]), self.config.precision == "bfloat16"
-        return catalogue_loss(kind, state, output, SparseRows.of(targets), unobserved, 1 / len(state), bf16=bf16)
+        rows = SparseRows.of(targets, state.device)
+        return catalogue_loss(kind, state, output, rows, unobserved, 1 / len(state), bf16=bf16)
 
 
 def sigmoid(values: FloatArray) -> FloatArray:

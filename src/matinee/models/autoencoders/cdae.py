@@ -68,6 +68,7 @@ class CDAE(CatalogueAutoencoder):
 
     name = "cdae"
     Config = CDAEConfig
+    trained_by_torch = True
     uses_weights = True
     learned = ("encoder", "encoder_bias", "user_nodes", "user_rows", "output", "output_bias")
     item_arrays = (("output", 0), ("output_bias", 0))
@@ -96,25 +97,28 @@ class CDAE(CatalogueAutoencoder):
         from matinee.nn.initialisers import initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array, to_tensor
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
+        device = generator.device
         inputs, targets = self._inputs(matrix), weight_users(matrix, config.user_power)
         activate: Callable[[torch.Tensor], torch.Tensor] = tanh
         if config.activation != "tanh":
             activate = torch.nn.Sigmoid() if config.activation == "sigmoid" else torch.nn.Identity()
         dim = capped_dim(self, train.n_items)
         weights = initialise_layers({"encoder": (train.n_items, dim)}, config.initialiser, generator)
-        weights["user_nodes"] = torch.zeros((train.n_users, dim))
+        weights["user_nodes"] = torch.zeros((train.n_users, dim), device=device)
         weights |= self._initialise_output(train.n_items, dim, generator)
 
         def encode(users: IntArray) -> torch.Tensor:
             if config.corruption == "dropout":
-                rows = SparseRows.of(drop_entries(inputs[users], config.noise, run.rng))
+                rows = SparseRows.of(drop_entries(inputs[users], config.noise, run.rng), device)
                 encoded = sparse_product(rows, weights["encoder"])
             else:
-                encoded = noisy_product(SparseRows.of(inputs[users]), weights["encoder"], config.noise, generator)
-            kept = torch.empty((len(users), 1)).bernoulli_(1 - config.node_dropout, generator=generator)
-            nodes = kept * functional.embedding(torch.from_numpy(users), weights["user_nodes"])
+                rows = SparseRows.of(inputs[users], device)
+                encoded = noisy_product(rows, weights["encoder"], config.noise, generator)
+            kept = encoded.new_empty((len(users), 1)).bernoulli_(1 - config.node_dropout, generator=generator)
+            nodes = kept * functional.embedding(to_tensor(users, device), weights["user_nodes"])
             return activate(encoded + nodes + weights["encoder_bias"])  # [B, D]
 
         def losses() -> Iterator[torch.Tensor]:
@@ -122,7 +126,7 @@ class CDAE(CatalogueAutoencoder):
                 yield self._output_loss(config.loss, encode(users), weights, targets[users], config.unobserved)
 
         def learned() -> Mapping[str, FloatArray]:
-            return {name: tensor.numpy().copy() for name, tensor in weights.items()}
+            return {name: to_array(tensor) for name, tensor in weights.items()}
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
         trainer = TorchTrainer(weights, losses, learned, config, decay=config.l2, generator=generator)

@@ -4,6 +4,7 @@ Each loss and its gradients are computed in one pass over blocks of users, so th
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Literal, TypeAlias
 
@@ -12,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import rows_of
 from matinee.models.autoencoders.network import SparseRows, matmul
 from matinee.nn.gradients import loss_with_gradients
+from matinee.training.transfers import block_cells
 
 BLOCK_SCORES = 2**22
-"""Most scores held at once (16 MB)."""
+"""Most scores held at once on a CPU (16 MB)."""
 CatalogueLoss = Literal["softmax", "logistic", "square"]
 Targets: TypeAlias = tuple[Tensor, Tensor]
 """The stored targets of a block: their indices in its flattened scores [n], and their values [n]."""
@@ -65,7 +66,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 def observed_scores(hidden: Tensor, weights: Tensor, cells: SparseRows) -> Tensor:
     """The scores hidden · weightsᵀ at the n stored cells. hidden [B, D]; weights [I, D]; cells [B, I] -> [n]."""
-    scores = torch.empty(len(cells.columns), dtype=hidden.dtype)
+    scores = hidden.new_empty(len(cells.columns))
     for rows, stored, indices in _blocks(cells, len(weights)):
         scores[stored] = matmul(hidden[rows], weights.T).view(-1)[indices]  # of [b, I]
     return scores
@@ -73,9 +74,8 @@ def observed_scores(hidden: Tensor, weights: Tensor, cells: SparseRows) -> Tenso
 
 def _blocks(stored: SparseRows, n_columns: int) -> Iterator[tuple[slice, slice, Tensor]]:
     """Blocks of rows with at most BLOCK_SCORES cells: rows, their stored cells, and these cells' flat indices."""
-    starts, size = stored.starts.tolist(), max(1, BLOCK_SCORES // max(1, n_columns))
-    owners = torch.from_numpy(rows_of(stored.starts.numpy().astype(np.int64)))
-    n_rows = len(starts) - 1
+    starts, n_rows, owners = stored.bounds.tolist(), len(stored), stored.owners()
+    size = max(1, block_cells(owners.device, BLOCK_SCORES) // max(1, n_columns))
     for start in range(0, n_rows, size):
         stop = min(start + size, n_rows)
         cells = slice(starts[start], starts[stop])
@@ -114,9 +114,9 @@ def _observed_square(
     errors = observed_scores(hidden, weights, targets)
     errors.add_(bias[targets.columns]).sub_(targets.values)
     loss = scale * errors.square().sum()
-    gradient = SparseRows(targets.starts, targets.columns, errors.mul_(2 * scale), targets.n_columns)
+    gradient = replace(targets, values=errors.mul_(2 * scale))
     by_bias = torch.zeros_like(bias).index_add_(0, targets.columns, gradient.values)
-    return loss, (gradient.times(weights), gradient.transpose().times(hidden), by_bias)
+    return loss, (gradient.times(weights), gradient.transposed_times(hidden), by_bias)
 
 
 def _softmax_in_place(scores: Tensor, targets: Targets, unobserved_weight: float, scale: float) -> Tensor:
@@ -124,11 +124,14 @@ def _softmax_in_place(scores: Tensor, targets: Targets, unobserved_weight: float
     indices, values = targets
     flat = scores.view(-1)
     owners = torch.div(indices, scores.shape[1], rounding_mode="floor")
-    totals = torch.zeros(len(scores), dtype=scores.dtype).index_add_(0, owners, values)  # [b]
+    totals = scores.new_zeros(len(scores)).index_add_(0, owners, values)  # [b]
     highest = scores.amax(dim=1, keepdim=True)
     scores.sub_(highest)
     linear = flat.take(indices) @ values
-    np.exp(scores.numpy(), out=scores.numpy())  # twice as fast as torch's
+    if scores.device.type == "cpu":
+        np.exp(scores.numpy(), out=scores.numpy())  # twice as fast as torch's
+    else:
+        scores.exp_()
     sums = scores.sum(dim=1)
     loss = (totals * sums.log()).sum() - linear
     scores.mul_((scale * totals / sums)[:, None])

@@ -51,6 +51,7 @@ class MultVAE(CatalogueAutoencoder):
 
     name = "mult-vae"
     Config = MultVAEConfig
+    trained_by_torch = True
     uses_weights = True
     learned = (
         "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
@@ -84,17 +85,18 @@ class MultVAE(CatalogueAutoencoder):
         from matinee.nn.initialisers import initialise_layers
         from matinee.nn.sparse_rows import batches
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
         dim, hidden = self._widths(train.n_items)
         weights = initialise_layers(self._shapes(train.n_items, dim), config.initialiser, generator)
         weights |= self._initialise_output(train.n_items, hidden or dim, generator)
-        step = torch.zeros((), dtype=torch.int64)  # for the KL weight
+        step = torch.zeros((), dtype=torch.int64)  # for the KL weight; on the host, which reads it
         steps_per_epoch = -(-matrix.shape[0] // config.batch_size)
 
         def encode(users: IntArray) -> torch.Tensor:
-            rows = SparseRows.of(drop_entries(inputs[users], config.dropout, run.rng))
+            rows = SparseRows.of(drop_entries(inputs[users], config.dropout, run.rng), generator.device)
             code = sparse_product(rows, weights["encoder"]) + weights["encoder_bias"]
             return product(tanh(code), weights["latent"]) + weights["latent_bias"] if hidden else code
 
@@ -103,19 +105,20 @@ class MultVAE(CatalogueAutoencoder):
 
         def losses() -> Iterator[torch.Tensor]:
             for users in batches(matrix.shape[0], config.batch_size, run.rng):
-                code, kl = encode(users), torch.zeros(())
+                code = encode(users)
+                kl = code.new_zeros(())
                 step.add_(1)
                 if config.variational:
                     mean, log_variance = code[:, :dim], code[:, dim:]
                     kl = self._kl_weight(int(step), steps_per_epoch) / len(users) * gaussian_kl(mean, log_variance)
-                    noise = torch.empty(mean.shape).normal_(generator=generator)
+                    noise = mean.new_empty(mean.shape).normal_(generator=generator)
                     code = mean + noise * (0.5 * log_variance).exp()
                 else:
                     code = tanh(code)
                 yield self._output_loss("softmax", decode(code), weights, targets[users]) + kl
 
         def learned() -> Mapping[str, FloatArray]:
-            return self._served({name: tensor.numpy().copy() for name, tensor in weights.items()}, dim)
+            return self._served({name: to_array(tensor) for name, tensor in weights.items()}, dim)
 
         trainer = TorchTrainer(
             weights, losses, learned, config, decay=config.l2, buffers={"step": step}, generator=generator

@@ -1,7 +1,7 @@
 """Layers of the autoencoders, with gradients written by hand: sparse rows in, dense products, tanh.
 
-Dense products go through numpy's BLAS, which on some processors is twice as fast as torch's
-(docs/decisions/013-autoencoders-by-sparse-layers.md); tensors and arrays share their memory.
+On the CPU, dense products go through numpy's BLAS, which on some processors is twice as fast as torch's
+(docs/decisions/013-autoencoders-by-sparse-layers.md); tensors and arrays share their memory. Elsewhere all is torch.
 """
 
 from dataclasses import dataclass
@@ -12,45 +12,65 @@ from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
+from matinee.arrays import IntArray, rows_of
 from matinee.nn.gradients import with_gradient
+from matinee.training.transfers import to_tensor
 
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
-    """Sparse rows [B, I] as tensors. starts: [B + 1]; columns, values: [n]; n_columns: I."""
+    """Sparse rows [B, I] as tensors.
+
+    starts: [B + 1]; columns, values: [n]; n_columns: I; bounds: the starts once more, on the host.
+    """
 
     starts: Tensor
     columns: Tensor
     values: Tensor
     n_columns: int
+    bounds: IntArray
 
     @classmethod
-    def of(cls, matrix: csr_array, dtype: torch.dtype = torch.float32) -> "SparseRows":
+    def of(cls, matrix: csr_array, device: torch.device, dtype: torch.dtype = torch.float32) -> "SparseRows":
         """The rows of a scipy matrix."""
-        starts, columns = (torch.from_numpy(array.astype(np.int32)) for array in (matrix.indptr, matrix.indices))
-        return cls(starts, columns, torch.from_numpy(matrix.data).to(dtype), matrix.shape[1])
+        starts, columns = (to_tensor(array.astype(np.int32), device) for array in (matrix.indptr, matrix.indices))
+        return cls(starts, columns, to_tensor(matrix.data, device).to(dtype), matrix.shape[1], matrix.indptr)
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.bounds) - 1
 
-    def transpose(self) -> "SparseRows":
-        """The columns as rows. [I, B]."""
-        arrays = (self.values.numpy(), self.columns.numpy(), self.starts.numpy())
-        matrix = csr_array(arrays, shape=(len(self), self.n_columns))
-        return SparseRows.of(matrix.T.tocsr(), self.values.dtype)
+    def owners(self) -> Tensor:
+        """The row of each stored value. [n]."""
+        return to_tensor(rows_of(self.bounds.astype(np.int64)), self.columns.device)
+
+    def transposed_times(self, table: Tensor) -> Tensor:
+        """The product of the transpose with a dense table, without gradient. [I, B] [B, D] -> [I, D]."""
+        device = self.columns.device
+        if device.type == "cpu":
+            arrays = (self.values.numpy(), self.columns.numpy(), self.starts.numpy())
+            matrix = csr_array(arrays, shape=(len(self), self.n_columns))
+            return SparseRows.of(matrix.T.tocsr(), device, self.values.dtype).times(table)
+        columns, order = torch.sort(self.columns, stable=True)
+        starts = torch.searchsorted(columns, torch.arange(self.n_columns + 1, dtype=columns.dtype, device=device))
+        return _weighted_sums(self.owners()[order], starts, self.values[order], table)
 
     def times(self, table: Tensor) -> Tensor:
         """The product with a dense table, without gradient. [B, I] [I, D] -> [B, D]."""
-        return functional.embedding_bag(
-            self.columns, table, self.starts, mode="sum", per_sample_weights=self.values, include_last_offset=True
-        )
+        return _weighted_sums(self.columns, self.starts, self.values, table)
+
+
+def _weighted_sums(rows: Tensor, starts: Tensor, weights: Tensor, table: Tensor) -> Tensor:
+    """Sums of weighted rows of a table. rows, weights: [n]; starts: [m + 1], where each sum begins -> [m, D]."""
+    return functional.embedding_bag(
+        rows, table, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+    )
 
 
 def sparse_product(rows: SparseRows, table: Tensor) -> Tensor:
     """Sparse rows [B, I] times a table [I, D], as a weighted sum of embeddings per row. [B, D]."""
     return with_gradient(
         lambda table: (rows.times(table), ()),
-        lambda gradient: (rows.transpose().times(gradient.contiguous()),),
+        lambda gradient: (rows.transposed_times(gradient.contiguous()),),
         table,
     )
 
@@ -60,7 +80,7 @@ def noisy_product(rows: SparseRows, table: Tensor, std: float, generator: torch.
     clean = sparse_product(rows, table)
     if std == 0:
         return clean
-    noise = torch.empty((len(rows), rows.n_columns), dtype=table.dtype).normal_(0.0, std, generator=generator)
+    noise = table.new_empty((len(rows), rows.n_columns)).normal_(0.0, std, generator=generator)
     return clean + product(noise, table)
 
 
@@ -79,6 +99,8 @@ def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
     if left.dtype == torch.bfloat16:
         rounded = left @ right
         return rounded.float() if out is None else out.copy_(rounded)
+    if left.device.type != "cpu":
+        return torch.mm(left, right, out=out)
     out = left.new_empty((len(left), right.shape[1])) if out is None else out
     with np.errstate(invalid="ignore", over="ignore"):  # the epoch loop reports it, with the step
         np.matmul(left.detach().numpy(), right.detach().numpy(), out=out.numpy())
@@ -86,10 +108,11 @@ def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def tanh(values: Tensor) -> Tensor:
-    """The hyperbolic tangent through numpy, of any shape: ten times as fast as torch's."""
+    """The hyperbolic tangent, of any shape; on the CPU through numpy, ten times as fast as torch's."""
 
     def forward(values: Tensor) -> tuple[Tensor, tuple[Tensor]]:
-        result = torch.from_numpy(np.tanh(values.detach().numpy()))
+        on_cpu = values.device.type == "cpu"
+        result = torch.from_numpy(np.tanh(values.detach().numpy())) if on_cpu else torch.tanh(values)
         return result, (result,)
 
     def backward(gradient: Tensor, result: Tensor) -> tuple[Tensor]:

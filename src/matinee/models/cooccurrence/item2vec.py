@@ -72,6 +72,7 @@ class Item2Vec(Recommender[FloatArray]):
 
     name = "item2vec"
     Config = Item2VecConfig
+    trained_by_torch = True
     uses_weights = True
     learned = ("items", "context_vectors")
     item_arrays = (("items", 0), ("context_vectors", 0))
@@ -86,25 +87,28 @@ class Item2Vec(Recommender[FloatArray]):
 
         from matinee.nn.gradients import loss_with_gradients
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array, to_tensor
 
         config, dim = self.config, capped_dim(self, train.n_items)
         batches = self._batches(train, run)
         generator, has_pairs = torch_generator(run), batches.row_sums > 0
         probabilities = np.where(has_pairs, np.maximum(batches.row_sums, 1e-300) ** config.negative_power, 0)
-        negatives = torch.from_numpy((config.negatives * probabilities / probabilities.sum()).astype(np.float32))
-        present = torch.from_numpy(has_pairs.astype(np.float32))[:, None]
+        device = generator.device
+        negatives = to_tensor((config.negatives * probabilities / probabilities.sum()).astype(np.float32), device)
+        present = to_tensor(has_pairs.astype(np.float32), device)[:, None]
+        shape = (train.n_items, dim)
         parameters = {
-            name: torch.randn(train.n_items, dim, generator=generator) * present / dim**0.5 for name in self.learned
+            name: torch.randn(shape, generator=generator, device=device) * present / dim**0.5 for name in self.learned
         }
 
         def losses() -> "Iterator[Tensor]":
             items, contexts = parameters["items"], parameters["context_vectors"]
             for rows, targets in batches:
-                inputs = items[torch.from_numpy(rows)]
+                inputs = items[to_tensor(rows, device)]
                 yield loss_with_gradients(expected_negative_sampling, inputs, contexts, targets, negatives)
 
         def learned() -> "Mapping[str, FloatArray]":
-            return {name: (tensor * present).detach().numpy().copy() for name, tensor in parameters.items()}
+            return {name: to_array(tensor * present) for name, tensor in parameters.items()}
 
         train_epochs(self, TorchTrainer(parameters, losses, learned, config), train, run)
         return self
@@ -217,11 +221,11 @@ def expected_negative_sampling(
     inputs u [b, D], contexts v [I, D], targets T [b, I] with row sums w, negatives q [I] (expected number per pair).
     As log σ(x) = log σ(-x) + x, the loss is sum (T_ij + w_i q_j) softplus(u_i · v_j) - T_ij u_i · v_j.
     """
-    import torch
+    from matinee.training.transfers import to_dense, to_tensor
 
     logits = inputs @ contexts.T  # [b, I]
-    sums = torch.from_numpy(np.asarray(targets.sum(axis=1), dtype=np.float32).reshape(-1, 1))
-    positives = torch.from_numpy(targets.toarray())
+    sums = to_tensor(np.asarray(targets.sum(axis=1), dtype=np.float32).reshape(-1, 1), inputs.device)
+    positives = to_dense(targets, inputs.device)
     total = sums * negatives + positives  # [b, I]
     sigmoids = logits.sigmoid()
     # softplus(x) = x - log σ(x): the gradient needs σ anyway, and softplus takes four times as long

@@ -67,6 +67,7 @@ class MoviePairs(Recommender[FloatArray]):
 
     name = "movie-pairs"
     Config = MoviePairsConfig
+    trained_by_torch = True
     uses_weights = True
     learned = ("items", "input_vectors", "bias")
     item_arrays = (("items", 0), ("input_vectors", 0), ("bias", 0))
@@ -81,10 +82,9 @@ class MoviePairs(Recommender[FloatArray]):
 
         With held-out pairs, the last row of `curves` has `valid_cross_entropy` and `test_cross_entropy`.
         """
-        import torch
-
         from matinee.nn.gradients import loss_with_gradients
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array, to_tensor
 
         config, dim = self.config, capped_dim(self, train.n_items)
         parts = [] if config.pairs == "sampled" else self._counts(train, run)
@@ -94,13 +94,13 @@ class MoviePairs(Recommender[FloatArray]):
 
         def losses() -> "Iterator[Tensor]":
             for rows, targets in batches:
-                inputs = transformed(items[torch.from_numpy(rows)], parameters, config.hidden)
+                inputs = transformed(items[to_tensor(rows, items.device)], parameters, config.hidden)
                 yield loss_with_gradients(counted_cross_entropy, inputs, items, bias, targets)
 
         def learned() -> "Mapping[str, FloatArray]":
             inputs = transformed(items, parameters, config.hidden)
             named = {"items": items, "input_vectors": inputs, "bias": bias}
-            return {name: tensor.detach().numpy().copy() for name, tensor in named.items()}
+            return {name: to_array(tensor) for name, tensor in named.items()}
 
         train_epochs(self, TorchTrainer(parameters, losses, learned, config), train, run)
         if len(parts) > 1:
@@ -188,20 +188,23 @@ def initial_parameters(
     """First values: N(0, 0.01) vectors, the log of smoothed frequencies as bias, and f close to the identity."""
     import torch
 
+    from matinee.training.transfers import to_tensor
+
+    device = generator.device
     smoothed = row_sums + row_sums.sum() / len(row_sums) / 2000  # so that no movie has probability 0
     parameters = {
-        "items": torch.randn(len(row_sums), dim, generator=generator) * 0.1,
-        "bias": torch.from_numpy(np.log(smoothed / smoothed.sum()).astype(np.float32)),
+        "items": torch.randn(len(row_sums), dim, generator=generator, device=device) * 0.1,
+        "bias": to_tensor(np.log(smoothed / smoothed.sum()).astype(np.float32), device),
     }
     if config.hidden == "linear":
-        signs = torch.where(torch.arange(dim) % NEGATIVE_AXES == NEGATIVE_AXES - 1, -1.0, 1.0)
+        signs = torch.where(torch.arange(dim, device=device) % NEGATIVE_AXES == NEGATIVE_AXES - 1, -1.0, 1.0)
         parameters["projection"] = torch.diag(signs)
     elif config.hidden == "relu":
         width = config.hidden_dim or dim
-        parameters["norm_scale"] = torch.ones(dim)
-        parameters["ffn_in"] = torch.randn(dim, width, generator=generator) / dim**0.5
-        parameters["ffn_bias"] = torch.zeros(width)
-        parameters["ffn_out"] = torch.randn(width, dim, generator=generator) * 0.3 / width**0.5
+        parameters["norm_scale"] = torch.ones(dim, device=device)
+        parameters["ffn_in"] = torch.randn(dim, width, generator=generator, device=device) / dim**0.5
+        parameters["ffn_bias"] = torch.zeros(width, device=device)
+        parameters["ffn_out"] = torch.randn(width, dim, generator=generator, device=device) * 0.3 / width**0.5
     return parameters
 
 
@@ -228,7 +231,9 @@ def counted_cross_entropy(
     """
     import torch
 
-    dense = torch.from_numpy(targets.toarray())  # [b, I]
+    from matinee.training.transfers import to_dense
+
+    dense = to_dense(targets, inputs.device)  # [b, I]
     # no maximum is subtracted: logits stay far below the 88 at which float32 overflows, and then training stops
     logits = torch.addmm(bias, inputs, items.T)  # [b, I]
     of_targets = torch.dot(dense.view(-1), logits.view(-1))

@@ -70,6 +70,7 @@ class BPR(Recommender[FloatArray]):
 
     name = "bpr"
     Config = BPRConfig
+    trained_by_torch = True
     fold_in_tolerance: ClassVar[float] = 0.03
     """Largest mean over users of 1 - correlation between scores from the history and those of the stored row: measured
     0.013 on the bundled data."""
@@ -98,13 +99,14 @@ class BPR(Recommender[FloatArray]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
         from matinee.training.torch_trainer import TorchTrainer
+        from matinee.training.transfers import to_array
 
         dim = capped_dim(self, train.n_items)
         config = self.config.model_copy(update={"dim": dim})
         pairwise = PairwiseLoss(config, train, run)
 
         def learned() -> dict[str, FloatArray]:
-            arrays = {name: tensor.numpy().copy() for name, tensor in pairwise.parameters.items()}
+            arrays = {name: to_array(tensor) for name, tensor in pairwise.parameters.items()}
             return arrays | {"projection": self._fit_projection(pairwise.matrix, arrays["items"], arrays["users"])}
 
         self.user_rows = train.histories.user_rows.copy()
@@ -197,11 +199,17 @@ class PairwiseLoss:
         self.rng = run.rng
         self.cumulative = np.cumsum(train.popularity)
         generator = torch_generator(run)
+        self.device = generator.device
         deviation = 1 / config.dim**0.5
+
+        def normal(n: int) -> "Tensor":
+            drawn: Tensor = torch.randn(n, config.dim, generator=generator, device=self.device) * deviation * 0.1
+            return drawn
+
         self.parameters = {
-            "users": torch.randn(train.n_users, config.dim, generator=generator) * deviation * 0.1,
-            "items": torch.randn(train.n_items, config.dim, generator=generator) * deviation * 0.1,
-            "bias": torch.zeros(train.n_items),
+            "users": normal(train.n_users),
+            "items": normal(train.n_items),
+            "bias": torch.zeros(train.n_items, device=self.device),
         }
 
     def losses(self) -> "Iterator[Tensor]":
@@ -209,17 +217,19 @@ class PairwiseLoss:
         import torch
         from torch.nn import functional
 
-        order = self.rng.permutation(self.matrix.shape[0])
+        from matinee.training.transfers import to_rows, to_tensor
+
+        order, device = self.rng.permutation(self.matrix.shape[0]), self.device
         users, items, bias = (self.parameters[name] for name in ("users", "items", "bias"))
         for start in range(0, len(order), self.config.batch_size):
             rows = np.sort(order[start : start + self.config.batch_size])
             block = self.matrix[rows]
-            negatives = torch.from_numpy(self.draw_negatives(block.indices, len(rows)))  # [b, n]
-            vectors = users[torch.from_numpy(rows)]  # [b, D]
+            negatives = to_tensor(self.draw_negatives(block.indices, len(rows)), device)  # [b, n]
+            vectors = users[to_tensor(rows, device)]  # [b, D]
             scores = torch.addmm(bias, vectors, items.T)  # [b, I]
-            owners = torch.from_numpy(rows_of(block.indptr))  # [P]
-            positives = torch.from_numpy(block.indices.astype(np.int64))  # [P]
-            is_seen = torch.zeros(scores.shape, dtype=torch.bool)
+            owners = to_tensor(rows_of(block.indptr), device)  # [P]
+            positives = to_rows(block.indices, device)  # [P]
+            is_seen = torch.zeros(scores.shape, dtype=torch.bool, device=device)
             is_seen[owners, positives] = True
             is_valid = (~is_seen.gather(1, negatives)).float()  # [b, n]
             weights = is_valid / is_valid.sum(1, keepdim=True).clamp(min=1)
@@ -229,12 +239,12 @@ class PairwiseLoss:
 
     def _penalty(self, vectors: "Tensor", block: csr_array) -> "Tensor":
         """l2 / 2 for each positive on its user, itself and, in expectation, a negative. A scalar."""
-        import torch
+        from matinee.training.transfers import to_tensor
 
         items, bias = self.parameters["items"], self.parameters["bias"]
-        counts = torch.from_numpy(np.bincount(block.indices, minlength=len(items)).astype(np.float32))
+        counts = to_tensor(np.bincount(block.indices, minlength=len(items)).astype(np.float32), self.device)
         counts += counts.sum() / len(items)
-        lengths = torch.from_numpy(np.diff(block.indptr).astype(np.float32))
+        lengths = to_tensor(np.diff(block.indptr).astype(np.float32), self.device)
         squares = (lengths * vectors.square().sum(1)).sum()
         squares = squares + (counts * (items.square().sum(1) + bias.square())).sum()
         penalty: Tensor = squares * (self.config.l2 / 2)

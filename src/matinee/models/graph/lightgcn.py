@@ -48,6 +48,7 @@ class LightGCN(Recommender[FloatArray]):
 
     name = "lightgcn"
     Config = LightGCNConfig
+    trained_by_torch = True
     uses_weights = True
     learned = (
         "items",
@@ -81,10 +82,11 @@ class LightGCN(Recommender[FloatArray]):
         import torch
 
         from matinee.models.graph.training import Network, Nodes, train_on_graph
+        from matinee.training.transfers import to_array
 
         nodes = Nodes.initialise(self.config, train, run)
         is_learned = self.config.layer_weights == "learned"
-        logits = torch.zeros(self.config.layers + 1)
+        logits = torch.zeros(self.config.layers + 1, device=nodes.generator.device)
 
         def embed() -> tuple[torch.Tensor, torch.Tensor]:
             return propagate(nodes.graph, nodes.users, nodes.items, torch.softmax(logits, dim=0))
@@ -92,7 +94,7 @@ class LightGCN(Recommender[FloatArray]):
         def learned() -> dict[str, FloatArray]:
             weights = torch.softmax(logits, dim=0)
             layer_0 = {"user_embeddings": nodes.users, "item_embeddings": nodes.items, "layer_weights": weights}
-            copies = {name: value.numpy().copy() for name, value in layer_0.items()}
+            copies = {name: to_array(value) for name, value in layer_0.items()}
             return copies | self._propagate(nodes.graph, nodes.matrix.sum(axis=0), nodes.users, nodes.items, weights)
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
@@ -110,7 +112,7 @@ class LightGCN(Recommender[FloatArray]):
 
         model, matrix = copy_onto(self, known), known.matrix()
         arrays = model.user_embeddings, model.item_embeddings, model.layer_weights
-        graph = BipartiteGraph(normalise_adjacency(matrix))
+        graph = BipartiteGraph(normalise_adjacency(matrix), torch.device("cpu"))
         for name, value in model._propagate(graph, matrix.sum(axis=0), *map(torch.from_numpy, arrays)).items():
             setattr(model, name, value)
         return model
@@ -120,10 +122,11 @@ class LightGCN(Recommender[FloatArray]):
     ) -> dict[str, FloatArray]:
         """`items` and `item_messages` from layer 0 (users [U, D], items [I, D]) and weights [K + 1]."""
         from matinee.nn.sparse_rows import inverse_sqrt
+        from matinee.training.transfers import to_array
 
-        vectors = propagate(graph, users, items, weights)[1].numpy()
+        vectors = to_array(propagate(graph, users, items, weights)[1])
         # a user's layer k aggregates the items' layer k - 1, hence the weights from the second on
-        messages = propagate(graph, users, items, weights[1:])[1].numpy()
+        messages = to_array(propagate(graph, users, items, weights[1:])[1])
         return {
             "items": unit(vectors) if self.config.similarity == "cosine" else vectors,
             "item_messages": messages * inverse_sqrt(item_degrees)[:, None],

@@ -60,6 +60,7 @@ class NGCF(Recommender[FloatArray]):
 
     name = "ngcf"
     Config = NGCFConfig
+    trained_by_torch = True
     uses_weights = True
     learned = ("items", "item_messages", *WEIGHTS, "user_embeddings", "user_rows", "item_embeddings", "popularity")
     item_arrays = (("items", 0), ("item_messages", 1), ("popularity", 0))
@@ -81,6 +82,7 @@ class NGCF(Recommender[FloatArray]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
         from matinee.models.graph.training import Network, Nodes, train_on_graph
+        from matinee.training.transfers import to_array
 
         config = self.config
         nodes = Nodes.initialise(config, train, run)
@@ -92,7 +94,7 @@ class NGCF(Recommender[FloatArray]):
 
         def learned() -> dict[str, FloatArray]:
             trained = {"user_embeddings": nodes.users, "item_embeddings": nodes.items, **weights}
-            copies = {name: value.numpy().copy() for name, value in trained.items()}
+            copies = {name: to_array(value) for name, value in trained.items()}
             return copies | self._propagate(nodes.graph, nodes.matrix.sum(axis=0), nodes.users, nodes.items, weights)
 
         self.user_rows = train.histories.user_rows.astype(np.int32)
@@ -110,7 +112,7 @@ class NGCF(Recommender[FloatArray]):
         model, matrix = copy_onto(self, known), known.matrix()
         weights = {name: torch.from_numpy(getattr(self, name)) for name in WEIGHTS}
         layer_0 = torch.from_numpy(model.user_embeddings), torch.from_numpy(model.item_embeddings)
-        graph = BipartiteGraph(normalise_adjacency(matrix))
+        graph = BipartiteGraph(normalise_adjacency(matrix), torch.device("cpu"))
         for name, value in model._propagate(graph, matrix.sum(axis=0), *layer_0, weights).items():
             setattr(model, name, value)
         return model
@@ -125,11 +127,12 @@ class NGCF(Recommender[FloatArray]):
     ) -> dict[str, FloatArray]:
         """`items` and `item_messages` from layer 0 (users [U, D], items [I, D]) and the weights."""
         from matinee.nn.sparse_rows import inverse_sqrt
+        from matinee.training.transfers import to_array
 
         layers = [layer[1] for layer in propagate(graph, (users, items), weights)]
-        vectors = _concatenate(layers).numpy()
+        vectors = to_array(_concatenate(layers))
         roots = inverse_sqrt(item_degrees)[:, None]
-        messages = [layer.numpy() * roots for layer in layers[:-1]]
+        messages = [to_array(layer) * roots for layer in layers[:-1]]
         return {
             "items": unit(vectors) if self.config.similarity == "cosine" else vectors.copy(),
             "item_messages": np.stack(messages) if messages else np.zeros((0, *items.shape), dtype=np.float32),
@@ -243,13 +246,13 @@ def _initial_weights(config: NGCFConfig, generator: "torch.Generator") -> "dict[
 
     from matinee.nn.initialisers import initialise
 
-    n_layers, shape = config.layers, (config.dim, config.dim)
+    n_layers, shape, device = config.layers, (config.dim, config.dim), generator.device
 
     def stack() -> "Tensor":
         drawn = [initialise(shape, "xavier", generator) for _ in range(n_layers)]
-        return torch.stack(drawn) if drawn else torch.zeros((0, *shape))
+        return torch.stack(drawn) if drawn else torch.zeros((0, *shape), device=device)
 
-    return {"W1": stack(), "W2": stack(), "bias": torch.zeros((n_layers, config.dim))}
+    return {"W1": stack(), "W2": stack(), "bias": torch.zeros((n_layers, config.dim), device=device)}
 
 
 def _concatenate(layers: "list[Tensor]") -> "Tensor":

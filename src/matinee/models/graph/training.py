@@ -22,9 +22,10 @@ from matinee.training.configs import ObjectiveConfig
 from matinee.training.loop import TrainedModel, train_epochs
 from matinee.training.run import Run
 from matinee.training.torch_trainer import TorchTrainer, torch_generator
+from matinee.training.transfers import block_cells, to_rows, to_tensor
 
 BLOCK_SCORES = 2**22
-"""Number of scores held at once by the catalogue softmax (16 MB)."""
+"""Number of scores held at once by the catalogue softmax on a CPU (16 MB)."""
 Embed = Callable[[], tuple[Tensor, Tensor]]
 """Returns the current embeddings of all users [U, D] and items [I, D]."""
 
@@ -49,7 +50,7 @@ class Nodes:
         generator, matrix = torch_generator(run), train.matrix()
         edges = normalise_adjacency(matrix)
         embeddings = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, generator)
-        return cls(matrix, BipartiteGraph(edges), *embeddings, generator)
+        return cls(matrix, BipartiteGraph(edges, generator.device), *embeddings, generator)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def train_on_graph(
     """Train layer 0 and the network's weights; sets the learned arrays of the model."""
     parameters = {"users": nodes.users, "items": nodes.items, **network.weights}
     penalised = (config.l2, nodes.users, nodes.items) if config.l2 else None
-    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, penalised)
+    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, nodes.generator.device, penalised)
     trainer = TorchTrainer(parameters, losses, network.learned, config, decay=config.decay, generator=nodes.generator)
     train_epochs(model, trainer, train, run)
 
@@ -80,32 +81,35 @@ def ranking_losses(
     matrix: csr_array,
     embed: Embed,
     rng: np.random.Generator,
+    device: torch.device,
     penalised: Penalised | None = None,
 ) -> Callable[[], Iterator[Tensor]]:
     """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step.
 
-    penalised: adds the mean over a step's triples (user, positive, negative) of l2 / 2 · (|u|² + |i|² + |j|²); softmax
-    has no triples and ignores it. Source: He et al. 2020, eq. 15, divided by the batch as in the authors' code.
+    device: of the embeddings; penalised: adds the mean over a step's triples (user, positive, negative) of
+    l2 / 2 · (|u|² + |i|² + |j|²); softmax has no triples and ignores it. Source: He et al. 2020, eq. 15, divided by
+    the batch as in the authors' code.
     """
     if config.loss == "softmax":
-        return _softmax_losses(config, matrix, embed, rng)
+        return _softmax_losses(config, matrix, embed, rng, device)
     sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed, penalised)
 
 
 def _softmax_losses(
-    config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator
+    config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator, device: torch.device
 ) -> Callable[[], Iterator[Tensor]]:
     active = np.flatnonzero(np.diff(matrix.indptr))
 
-    def prepare(rows: IntArray) -> tuple[IntArray, BipartiteGraph, Tensor]:
+    def prepare(rows: IntArray) -> tuple[Tensor, BipartiteGraph, Tensor]:
         """User rows, the weight of each of their events, and the row sums."""
         targets = matrix[rows]
         lengths = np.diff(targets.indptr)
         weights = lengths**-config.user_power / (lengths ** (1 - config.user_power)).sum()  # of each event
         targets.data = np.repeat(weights, lengths).astype(np.float32)
-        return rows, BipartiteGraph(targets), torch.from_numpy((weights * lengths).astype(np.float32))
+        user_weights = to_tensor((weights * lengths).astype(np.float32), device)
+        return to_rows(rows, device), BipartiteGraph(targets, device), user_weights
 
     is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
     full_batch = prepare(active) if is_full_batch else None
@@ -114,7 +118,7 @@ def _softmax_losses(
         for indices in batches(len(active), config.batch_size, rng):
             rows, targets, user_weights = full_batch or prepare(active[indices])
             users, items = embed()
-            users = _normalise(_select(users, rows), config) / config.temperature
+            users = _normalise(functional.embedding(rows, users), config) / config.temperature
             yield catalogue_softmax(users, _normalise(items, config), targets, user_weights)
 
     return losses
@@ -138,9 +142,10 @@ def _sampled_losses(
         is_shared = candidates.ndim == 2
         negatives = users @ candidates.T if is_shared else (candidates @ users[:, :, None])[:, :, 0]  # [P, n]
         if config.log_q:
-            negatives = negatives - torch.from_numpy(sampled.log_q)
+            negatives = negatives - to_tensor(sampled.log_q, negatives.device)
         excluded = sampled.excluded if config.mask_seen else sampled.items == item_rows[:, None]
-        loss = sampled_loss(config.loss, positives, negatives.masked_fill(torch.from_numpy(excluded), -torch.inf))
+        negatives = negatives.masked_fill(to_tensor(excluded, negatives.device), -torch.inf)
+        loss = sampled_loss(config.loss, positives, negatives)
         yield loss + _l2(penalised, user_rows, item_rows, sampled.items, ~excluded) if penalised else loss
 
 
@@ -149,7 +154,7 @@ def _l2(
 ) -> Tensor:
     """Penalty of a step: user_rows [P], item_rows [P], negative_rows [P, n] or [n], included [P, n]."""
     strength, users, items = penalised
-    counts = torch.from_numpy(included.astype(np.float32))  # [P, n]
+    counts = to_tensor(included.astype(np.float32), users.device)  # [P, n]
     pairs = _select(users, user_rows).square().sum(dim=1) + _select(items, item_rows).square().sum(dim=1)  # [P]
     triples = pairs[:, None] + _select(items, negative_rows).square().sum(dim=-1)  # [P, n]
     return strength / 2 * (counts * triples).sum() / counts.sum().clamp(min=1)
@@ -162,7 +167,7 @@ def _normalise(vectors: Tensor, config: ObjectiveConfig) -> Tensor:
 
 def _select(vectors: Tensor, rows: IntArray) -> Tensor:
     """Rows of a table through `embedding`, whose backward is faster than indexing's. -> rows.shape + [D]."""
-    return functional.embedding(torch.from_numpy(rows.astype(np.int64)), vectors)
+    return functional.embedding(to_rows(rows, vectors.device), vectors)
 
 
 def catalogue_softmax(users: Tensor, items: Tensor, targets: BipartiteGraph, user_weights: Tensor) -> Tensor:
@@ -181,7 +186,7 @@ def _catalogue_softmax(
     """Loss and both gradients in one pass over blocks of users; never holds all [B, I] scores."""
     user_grad, item_grad = torch.empty_like(users), torch.zeros_like(items)
     total = users.new_zeros(())
-    size = max(1, BLOCK_SCORES // max(1, len(items)))
+    size = max(1, block_cells(users.device, BLOCK_SCORES) // max(1, len(items)))
     for start in range(0, len(users), size):
         block, weights = users[start : start + size], user_weights[start : start + size, None]  # [b, D], [b, 1]
         scores = block @ items.T  # [b, I]

@@ -34,8 +34,8 @@ def initialise(
 
     found = {}
     for name, shape in shapes.items():
-        found[name] = INITIAL_STD * torch.randn([sizes[axis] for axis in shape], generator=rng)
-    found["b"] = torch.zeros(sizes["gates"])
+        found[name] = INITIAL_STD * torch.randn([sizes[axis] for axis in shape], generator=rng, device=rng.device)
+    found["b"] = torch.zeros(sizes["gates"], device=rng.device)
     found["b"][sizes["dim"] : 2 * sizes["dim"]] = 1
     return found
 
@@ -81,7 +81,7 @@ def encode_tensors(
     by_type = parameters["type_embeddings"] @ parameters["W_type"] + parameters["b"]
     by_step = parameters["step_embeddings"] @ parameters["W_step"]
     by_node = parameters["node_embeddings"] @ parameters["W_node"] if nodes is not None else None
-    hidden = torch.zeros(len(lengths), parameters["U"].shape[0])
+    hidden = by_type.new_zeros(len(lengths), parameters["U"].shape[0])
     cell = torch.zeros_like(hidden)
     for position in range(types.shape[1]):
         gates = by_type[types[:, position]] + by_step[steps[:, position]] + hidden @ parameters["U"]

@@ -74,6 +74,7 @@ class KPRN(Recommender[KPRNState]):
 
     name = "kprn"
     Config = KPRNConfig
+    trained_by_torch = True
     learned: ClassVar[tuple[str, ...]] = ()
     uses_weights = True
     reads_graph = True
@@ -147,22 +148,22 @@ class KPRN(Recommender[KPRNState]):
         from matinee.models.knowledge.training import losses
         from matinee.training.loop import train_epochs
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array, to_tensor
 
         order = run.rng.permutation(len(examples.histories))
         n_check = int(CHECK_SHARE * len(order))
         taught = examples.users(np.sort(order[n_check:]))
         check = examples.users(np.sort(order[:n_check])) if n_check else taught
-        import torch
-
         dim, (of_rest, whole) = self.config.dim, graphs
         sizes = {"types": len(whole.types), "steps": 2 * len(whole.relations) + 1, "dim": dim, "gates": 4 * dim}
-        parameters = initialise(sizes | {"nodes": whole.n_nodes}, self._shapes, torch_generator(run))
-        parameters["scales"] = torch.tensor([-0.7, -1.5, -1.0, 0.0])
+        generator = torch_generator(run)
+        parameters = initialise(sizes | {"nodes": whole.n_nodes}, self._shapes, generator)
+        parameters["scales"] = to_tensor(np.array([-0.7, -1.5, -1.0, 0.0], dtype=np.float32), generator.device)
         elements = self._elements(taught, of_rest, train.n_items)
         of_all = Patterns.of(whole, train.n_items) if self.config.form == "patterns" else None
 
         def learned() -> dict[str, Any]:
-            arrays = {name: value.detach().numpy().copy() for name, value in parameters.items()}
+            arrays = {name: to_array(value) for name, value in parameters.items()}
             return arrays if of_all is None else arrays | self._arrivals(of_all, arrays)
 
         trainer = TorchTrainer(

@@ -12,6 +12,7 @@ from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.encoder import encode_tensors
 from matinee.models.knowledge.examples import Examples, batches
 from matinee.models.knowledge.pooling import pool_tensors
+from matinee.training.transfers import to_rows, to_tensor
 
 Parameters = Mapping[str, Tensor]
 
@@ -37,18 +38,19 @@ class Elements:
     def pooled(self, parameters: Parameters, pairs: IntArray, temperature: float) -> Tensor:
         """The pooled score of some pairs. [n] -> [n]."""
         starts, indices = gather(self.starts, pairs)
-        owners = torch.from_numpy(np.repeat(np.arange(len(pairs)), np.diff(starts)))
-        weights = torch.from_numpy(self.weights[indices])
-        return pool_tensors(self.scores(parameters, indices), weights, owners, len(pairs), temperature)
+        scores = self.scores(parameters, indices)
+        owners = to_tensor(np.repeat(np.arange(len(pairs)), np.diff(starts)), scores.device)
+        weights = to_tensor(self.weights[indices], scores.device)
+        return pool_tensors(scores, weights, owners, len(pairs), temperature)
 
 
 def score_paths(types: IntArray, steps: IntArray, lengths: IntArray, nodes: IntArray) -> Callable[..., Tensor]:
     """Scores of whole paths, [E, M] each: readout · the LSTM's last state."""
-    tensors = [torch.from_numpy(np.ascontiguousarray(each, dtype=np.int64)) for each in (types, steps, lengths, nodes)]
+    columns = types, steps, lengths, nodes
 
     def scores(parameters: Parameters, indices: IntArray) -> Tensor:
-        rows = torch.from_numpy(indices)
-        return encode_tensors(parameters, *(each[rows] for each in tensors)) @ parameters["readout"]
+        readout = parameters["readout"]
+        return encode_tensors(parameters, *(to_rows(each[indices], readout.device) for each in columns)) @ readout
 
     return scores
 
@@ -60,15 +62,14 @@ def score_patterns(
 
     sequences: types, steps and lengths of each pattern; kinds, mids, items: [E] pattern, middle node and item.
     """
-    patterns = [torch.from_numpy(np.ascontiguousarray(each, dtype=np.int64)) for each in sequences]
-    of_pattern, middle, last = (np.ascontiguousarray(each, dtype=np.int64) for each in (kinds, mids, items))
 
     def scores(parameters: Parameters, indices: IntArray) -> Tensor:
-        states = encode_tensors(parameters, *patterns)  # [P, D]
-        rows = torch.from_numpy(of_pattern[indices])
         embeddings = parameters["node_embeddings"]
-        by_middle = (states @ parameters["W_middle"])[rows] * embeddings[torch.from_numpy(middle[indices])]
-        by_last = (states @ parameters["W_last"])[rows] * embeddings[torch.from_numpy(last[indices])]
+        device = embeddings.device
+        states = encode_tensors(parameters, *(to_rows(each, device) for each in sequences))  # [P, D]
+        rows, middle, last = (to_rows(each[indices], device) for each in (kinds, mids, items))
+        by_middle = (states @ parameters["W_middle"])[rows] * embeddings[middle]
+        by_last = (states @ parameters["W_last"])[rows] * embeddings[last]
         return (states @ parameters["readout"])[rows] + (by_middle + by_last).sum(dim=1)
 
     return scores
@@ -78,14 +79,15 @@ def losses(
     parameters: Parameters, examples: Examples, elements: Elements, config: KPRNConfig, rng: np.random.Generator
 ) -> Iterator[Tensor]:
     """One loss for each batch of users."""
-    first_scores = torch.from_numpy(examples.candidates.scores)
-    log_ranks = torch.from_numpy(examples.candidates.log_ranks)
-    is_target = torch.from_numpy(examples.is_target)
+    device = parameters["scales"].device
+    first_scores = to_tensor(examples.candidates.scores, device)
+    log_ranks = to_tensor(examples.candidates.log_ranks, device)
+    is_target = to_tensor(examples.is_target, device)
     for pairs, owners in batches(examples, config.batch_size, config.n_negatives, rng):
-        rows = torch.from_numpy(pairs)
-        targets = is_target[rows]
-        if not bool(targets.any()):
+        if not examples.is_target[pairs].any():
             continue
+        rows = to_tensor(pairs, device)
+        targets = is_target[rows]
         scale, path_scale, bias, rank_scale = parameters["scales"]
         pooled = elements.pooled(parameters, pairs, config.temperature)
         first = scale.exp() * first_scores[rows] - rank_scale.exp() * log_ranks[rows]
@@ -93,17 +95,16 @@ def losses(
         if config.loss == "bce":
             loss = torch.nn.functional.binary_cross_entropy_with_logits(logits + bias, targets.float())
         else:
-            _, users = np.unique(owners, return_inverse=True)
-            loss = softmax_loss(logits, torch.from_numpy(users), targets)
+            found, users = np.unique(owners, return_inverse=True)
+            loss = softmax_loss(logits, to_tensor(users, device), targets, len(found))
         yield loss + config.l2 * parameters["node_embeddings"].square().sum()
 
 
-def softmax_loss(logits: Tensor, users: Tensor, targets: Tensor) -> Tensor:
+def softmax_loss(logits: Tensor, users: Tensor, targets: Tensor, n_users: int) -> Tensor:
     """-log softmax of targets among the pairs of their user: mean over a user's targets, then over users. [n] each.
 
     users: from 0. The metrics are means over users too; a mean over targets would be one over a few heavy users.
     """
-    n_users = int(users.max()) + 1
     largest = logits.new_full((n_users,), -torch.inf).scatter_reduce(0, users, logits.detach(), "amax")
     sums = logits.new_zeros(n_users).index_add(0, users, (logits - largest[users]).exp())
     n_targets = logits.new_zeros(n_users).index_add(0, users, targets.to(logits.dtype))

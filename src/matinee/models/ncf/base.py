@@ -32,6 +32,7 @@ class NCFModel(Recommender[FloatArray]):
         "user_embeddings", "user_rows", "projected_items", "item_embeddings", "weights", "popularity", "fingerprint",
     )  # fmt: skip
     uses_weights = True
+    trained_by_torch = True
     has_product: ClassVar[bool]
     config: NCFConfig
     user_embeddings: FloatArray  # [U, D + E], p and p'
@@ -47,6 +48,7 @@ class NCFModel(Recommender[FloatArray]):
         from matinee.models.ncf.losses import ncf_losses
         from matinee.models.ncf.network import NCFNetwork, scale_learning_rate
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
+        from matinee.training.transfers import to_array
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         network = NCFNetwork(config, self._product_dim, matrix, generator)
@@ -54,7 +56,7 @@ class NCFModel(Recommender[FloatArray]):
 
         def learned() -> Mapping[str, Any]:
             weights = network.serving_weights()
-            users, items = (network.parameters[name].numpy().copy() for name in ("users", "items"))
+            users, items = (to_array(network.parameters[name]) for name in ("users", "items"))
             return {
                 "user_embeddings": users,
                 "item_embeddings": items,

@@ -14,9 +14,10 @@ from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.network import NCFNetwork
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 from matinee.nn.sparse_rows import batches
+from matinee.training.transfers import block_cells, to_rows, to_tensor
 
 BLOCK_VALUES = 2**20
-"""Most activations of the first layer held at once (4 MB)."""
+"""Most activations of the first layer held at once on a CPU (4 MB)."""
 BlockLoss = Callable[[slice, Tensor, Tensor], Tensor]
 """The loss of a block of users, from projected users [b, D + W] and all projected items [I, D + W]."""
 
@@ -63,25 +64,24 @@ class Candidates:
 
 def _user_steps(config: NCFConfig, matrix: csr_array, candidates: Candidates, network: NCFNetwork) -> Iterator[Tensor]:
     """Steps of `batch_size` users: the terms of their events exactly, those of other items through the candidates."""
-    active = np.flatnonzero(np.diff(matrix.indptr))
+    active, device = np.flatnonzero(np.diff(matrix.indptr)), network.device
     tower_l2 = config.tower_l2 if isinstance(config, TowerConfig) else 0.0
     for batch in batches(len(active), config.batch_size, candidates.rng):
         rows = np.sort(active[batch])
         positives = matrix[rows]
         drawn, weights = candidates.draw()
-        step = _UserStep(
-            config, network, positives, (torch.from_numpy(drawn), torch.from_numpy(weights)), candidates.is_everything
-        )
+        sample = to_tensor(drawn, device), to_tensor(weights, device)
+        step = _UserStep(config, network, positives, sample, candidates.is_everything)
         size = len(rows)
         if not network.buffers:  # batch normalisation needs the whole step at once
-            size = max(1, BLOCK_VALUES // (len(drawn) * max(1, network.width)))
+            size = max(1, block_cells(device, BLOCK_VALUES) // (len(drawn) * max(1, network.width)))
         slices = [slice(start, start + size) for start in range(0, len(rows), size)]
         tower = network.tower_parameters()
         total: Tensor = _BlockwiseSum.apply(  # type: ignore[no-untyped-call]
             step.loss, slices, tower, network.project_users(rows), network.project_items(), *tower
         )
         share = len(rows) / len(active)  # of the item and tower penalties, which an epoch counts once
-        of_users = network.squared_norms(torch.from_numpy(rows.astype(np.int64))).sum()
+        of_users = network.squared_norms(to_rows(rows, device)).sum()
         penalty = config.l2 * (of_users + share * network.squared_norms(None).sum())
         penalty = penalty + share * tower_l2 * network.tower_squared_norm()
         yield (total + matrix.nnz / len(active) * penalty) / step.n_terms
@@ -108,23 +108,21 @@ class _UserStep:
         self.positives, self.everything = positives, everything
         dtype = network.parameters["users"].dtype
         self.drawn, self.weights = candidates[0], candidates[1].to(dtype)
-        self.lengths = torch.from_numpy(np.diff(positives.indptr)).to(dtype)
+        self.lengths = to_tensor(np.diff(positives.indptr), network.device).to(dtype)
         self.negative_weights = config.n_negatives * self.lengths / (positives.shape[1] - self.lengths).clamp(min=1)
         self.n_terms = positives.nnz * (1 if self.softmax else 1 + config.n_negatives)
 
     def loss(self, block: slice, users: Tensor, items: Tensor) -> Tensor:
         """See BlockLoss."""
         positives, drawn, weights = self.positives[block], self.drawn, self.weights
-        owners, rows = (
-            torch.from_numpy(column.astype(np.int64)) for column in (rows_of(positives.indptr), positives.indices)
-        )
+        owners, rows = (to_rows(column, users.device) for column in (rows_of(positives.indptr), positives.indices))
         table = items if self.everything else functional.embedding(drawn, items)
         pairs = rows[:0] if self.everything else rows  # the table has every positive already
         pair_users = functional.embedding(owners[: len(pairs)], users)
         crossed, scored = self.network.scores(users, table, pair_users, functional.embedding(pairs, items))
         if self.everything:
             scored = crossed[owners, rows]
-        is_positive = torch.zeros(positives.shape, dtype=torch.bool)
+        is_positive = torch.zeros(positives.shape, dtype=torch.bool, device=users.device)
         is_positive[owners, rows] = True
         others = crossed.masked_fill(is_positive if self.everything else is_positive[:, drawn], -torch.inf)  # [b, n]
         if self.softmax:
@@ -178,15 +176,16 @@ def _event_steps(
     users, items = rows_of(matrix.indptr), matrix.indices
     mean_length = matrix.nnz / max(1, int((np.diff(matrix.indptr) > 0).sum()))
     tower_l2 = config.tower_l2 if isinstance(config, TowerConfig) else 0.0
-    user_counts = torch.from_numpy(np.diff(matrix.indptr).astype(np.float32))
-    item_counts = torch.from_numpy(np.bincount(items, minlength=matrix.shape[1]).astype(np.float32))
+    device = network.device
+    user_counts = to_tensor(np.diff(matrix.indptr).astype(np.float32), device)
+    item_counts = to_tensor(np.bincount(items, minlength=matrix.shape[1]).astype(np.float32), device)
     for batch in batches(len(users), config.batch_size, sampler.rng):
         user_rows, item_rows = users[batch], items[batch]
         drawn = sampler.draw(user_rows, item_rows)
         positives, negatives = _score_events(network, user_rows, item_rows, drawn.items)
-        negatives = negatives.masked_fill(torch.from_numpy(drawn.excluded), -torch.inf)
+        negatives = negatives.masked_fill(to_tensor(drawn.excluded, device), -torch.inf)
         loss = sampled_loss(config.loss, positives, negatives)
-        of_users, of_items = (torch.from_numpy(column.astype(np.int64)) for column in (user_rows, item_rows))
+        of_users, of_items = (to_rows(column, device) for column in (user_rows, item_rows))
         # each event carries its share of its rows' penalties: an epoch counts every row once
         penalty = (network.squared_norms(of_users) / user_counts[of_users]).sum()
         penalty = config.l2 * (penalty + (network.squared_norms(None)[of_items] / item_counts[of_items]).sum())
@@ -201,13 +200,13 @@ def _score_events(
     """Scores of P events [P] and of their negatives [P, n]. drawn: item rows [P, n], or [n] shared by all events."""
     rows, owners = np.unique(user_rows, return_inverse=True)
     users, items = network.project_users(rows), network.project_items()
-    shared = drawn.ndim == 1
+    shared, device = drawn.ndim == 1, network.device
     wanted = item_rows[:, None] if shared else np.concatenate([item_rows[:, None], drawn], axis=1)  # [P, 1 + n]
-    pair_users = functional.embedding(torch.from_numpy(np.repeat(owners, wanted.shape[1])), users)
-    pair_items = functional.embedding(torch.from_numpy(wanted.ravel().astype(np.int64)), items)
-    table = items[torch.from_numpy(drawn.astype(np.int64))] if shared else items[:0]
+    pair_users = functional.embedding(to_tensor(np.repeat(owners, wanted.shape[1]), device), users)
+    pair_items = functional.embedding(to_rows(wanted.ravel(), device), items)
+    table = items[to_rows(drawn, device)] if shared else items[:0]
     crossed, paired = network.scores(users, table, pair_users, pair_items)
     if shared:
-        return paired, crossed[torch.from_numpy(owners)]
+        return paired, crossed[to_tensor(owners, device)]
     paired = paired.view(wanted.shape)
     return paired[:, 0], paired[:, 1:]

@@ -12,6 +12,7 @@ from matinee.models.ncf.inference import NCFWeights
 from matinee.nn.initialisers import initialise, initialise_embeddings
 from matinee.nn.sparse_rows import normalise_adjacency
 from matinee.training.torch_trainer import seeded_dropout
+from matinee.training.transfers import to_array, to_rows, to_tensor
 
 MOMENTUM = 0.1
 """Update rate of batch normalisation's running mean and variance (torch's default)."""
@@ -29,7 +30,7 @@ class NCFNetwork:
     """
 
     def __init__(self, config: NCFConfig, product: int, matrix: csr_array, generator: torch.Generator) -> None:
-        self.product, self.generator = product, generator
+        self.product, self.generator, self.device = product, generator, generator.device
         tower = config if isinstance(config, TowerConfig) else None
         self.layers = tower.layers if tower else 0
         self.dropout = tower.dropout if tower else 0.0
@@ -46,7 +47,7 @@ class NCFNetwork:
             for side, first in zip(("users", "items"), known, strict=True)
         }
         if product:
-            self.parameters["product"] = torch.ones(product)
+            self.parameters["product"] = torch.ones(product, device=self.device)
         self.buffers: dict[str, Tensor] = {}
         if tower:
             self._add_tower(tower)
@@ -55,19 +56,19 @@ class NCFNetwork:
         for layer in range(self.layers):
             n_out = self.width >> layer
             self.parameters[f"weights{layer}"] = initialise((n_out, 2 * n_out), "he", self.generator).T.contiguous()
-            self.parameters[f"bias{layer}"] = torch.zeros(n_out)
+            self.parameters[f"bias{layer}"] = torch.zeros(n_out, device=self.device)
         self.parameters["output"] = initialise((1, config.dim), "he", self.generator)[0]
         if config.tower_init == "similarity":
             self.parameters |= similarity_weights(config.dim, self.layers, self.generator)
         if config.batch_norm:
             for layer in range(self.layers):
-                n_out = self.width >> layer
-                self.parameters |= {f"scale{layer}": torch.ones(n_out), f"shift{layer}": torch.zeros(n_out)}
-                self.buffers |= {f"mean{layer}": torch.zeros(n_out), f"variance{layer}": torch.ones(n_out)}
+                zeros = torch.zeros(self.width >> layer, device=self.device)
+                self.parameters |= {f"scale{layer}": torch.ones_like(zeros), f"shift{layer}": zeros.clone()}
+                self.buffers |= {f"mean{layer}": zeros, f"variance{layer}": torch.ones_like(zeros)}
 
     def project_users(self, rows: IntArray) -> Tensor:
         """[h ⊙ p, W_u p' + b] of user rows. [b] -> [b, D + W]."""
-        users = functional.embedding(torch.from_numpy(rows.astype("int64")), self.parameters["users"])
+        users = functional.embedding(to_rows(rows, self.device), self.parameters["users"])
         projected = [users[:, : self.product] * self.parameters["product"]] if self.product else []
         if self.layers:
             inputs = seeded_dropout(users[:, self.product :], self.dropout, self.generator)
@@ -119,15 +120,15 @@ class NCFNetwork:
     def tower_squared_norm(self) -> Tensor:
         """Sum of the squares of the tower's weights, without biases. A scalar."""
         names = [name for name in self.parameters if name.startswith(("weights", "output"))]
-        return sum((self.parameters[name].square().sum() for name in names), torch.zeros(()))
+        return sum((self.parameters[name].square().sum() for name in names), torch.zeros((), device=self.device))
 
     def assign(self, name: str, values: FloatArray, columns: slice = slice(None)) -> None:
         """Set a parameter, or some of its columns, before training."""
-        self.parameters[name][..., columns] = torch.from_numpy(np.array(values))
+        self.parameters[name][..., columns] = to_tensor(np.array(values), self.device)
 
     def serving_weights(self) -> NCFWeights:
         """The weights for serving in numpy, with batch normalisation multiplied into the layer below it."""
-        named = {name: tensor.detach().numpy() for name, tensor in (self.parameters | self.buffers).items()}
+        named = {name: to_array(tensor) for name, tensor in (self.parameters | self.buffers).items()}
         layers = []
         for layer in range(self.layers):
             weights, bias = named[f"weights{layer}"], named[f"bias{layer}"]
@@ -172,9 +173,9 @@ def similarity_weights(dim: int, layers: int, generator: torch.Generator) -> dic
     holds a + b and -a - b of each dim, then a - b and b - a; each further layer adds its inputs in twos.
     dim: width of the last layer; W = dim · 2^(layers - 1).
     """
-    width, n = dim * 2 ** (layers - 1), n_compared(dim, layers)
-    of_users, of_items = torch.zeros(width, width), torch.zeros(width, width)
-    dims = torch.arange(n)
+    width, n, device = dim * 2 ** (layers - 1), n_compared(dim, layers), generator.device
+    of_users, of_items = (torch.zeros(width, width, device=device) for _ in range(2))
+    dims = torch.arange(n, device=device)
     differences = (dim // 2) * 2 ** (layers - 1)  # the first unit that holds a - b
     for unit, sign_a, sign_b in (
         (0, 1.0, 1.0),
@@ -186,12 +187,12 @@ def similarity_weights(dim: int, layers: int, generator: torch.Generator) -> dic
         of_items[dims, unit + 2 * dims] = sign_b
     weights = {"weights0": torch.cat([of_users, of_items])}
     for layer in range(1, layers):
-        weights[f"weights{layer}"] = torch.eye(width >> layer).repeat_interleave(2, dim=0)
+        weights[f"weights{layer}"] = torch.eye(width >> layer, device=device).repeat_interleave(2, dim=0)
     noisy = {
         name: values + initialise((values.shape[0], values.shape[1]), "normal", generator, std=NOISE)
         for name, values in weights.items()
     }
-    output = torch.zeros(dim)
+    output = torch.zeros(dim, device=device)
     output[: dim // 2] = 1
     output[dim // 2 : 2 * (dim // 2)] = -1
     return noisy | {"output": output}

@@ -27,17 +27,19 @@ def initial_blocks(n_blocks: int, dim: int, generator: "torch.Generator") -> "di
     """First values: Xavier-normal weights (Glorot and Bengio 2010), zero biases, norms of scale 1 and shift 0."""
     import torch
 
-    def xavier(*shape: int) -> "Tensor":
-        return torch.empty((n_blocks, *shape)).normal_(0.0, sqrt(2 / (dim + dim)), generator=generator)
+    device = generator.device
 
-    norms = torch.zeros((n_blocks, 2, 2, dim))
+    def xavier(*shape: int) -> "Tensor":
+        return torch.empty((n_blocks, *shape), device=device).normal_(0.0, sqrt(2 / (dim + dim)), generator=generator)
+
+    norms = torch.zeros((n_blocks, 2, 2, dim), device=device)
     norms[:, :, 0] = 1
     return {
         "qkv": xavier(dim, 3 * dim),
         "out_proj": xavier(dim, dim),
         "ffn_in": xavier(dim, dim),
         "ffn_out": xavier(dim, dim),
-        "ffn_bias": torch.zeros((n_blocks, 2, dim)),
+        "ffn_bias": torch.zeros((n_blocks, 2, dim), device=device),
         "norms": norms,
     }
 
@@ -165,7 +167,7 @@ def _train_attention(queries: "Tensor", keys: "Tensor", values: "Tensor") -> "Te
     if queries.dtype == torch.float32:
         return functional.scaled_dot_product_attention(queries, keys, values, is_causal=True)
     # in bfloat16 the gradient of torch's fused attention takes three times as long as that of plain products
-    later = torch.full((queries.shape[2],) * 2, -torch.inf, dtype=queries.dtype).triu(1)  # [T, T]
+    later = queries.new_full((queries.shape[2],) * 2, -torch.inf).triu(1)  # [T, T]
     scores = torch.matmul(queries / sqrt(queries.shape[3]), keys.transpose(2, 3)) + later
     return torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
 

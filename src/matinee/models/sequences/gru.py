@@ -39,7 +39,7 @@ def train_states(
 
     from matinee.nn.gradients import with_gradient
 
-    initial = torch.zeros((batch_sizes[0], weights.shape[0])) if initial is None else initial
+    initial = inputs.new_zeros((batch_sizes[0], weights.shape[0])) if initial is None else initial
     forward = partial(_forward, batch_sizes=batch_sizes, dtype=torch.bfloat16 if bf16 else torch.float32)
     backward = partial(_backward, batch_sizes=batch_sizes)
     return with_gradient(forward, backward, inputs, weights, bias, initial, resets)
@@ -82,9 +82,8 @@ def _forward(
 
     n, width = inputs.shape[0], weights.shape[0]
     weights, bias = weights.to(dtype), bias.to(dtype)
-    states, previous_states = torch.empty((n, width)), torch.empty((n, width))
-    gates, recurrent_new = torch.empty((n, 2 * width)), torch.empty((n, width))  # r and z; h W_n + b_n
-    new_states = torch.empty((n, width))
+    states, previous_states, new_states = (inputs.new_empty((n, width)) for _ in range(3))
+    gates, recurrent_new = inputs.new_empty((n, 2 * width)), inputs.new_empty((n, width))  # r and z; h W_n + b_n
     state, start = initial, 0
     for size in batch_sizes:
         step = slice(start, start + size)
@@ -118,13 +117,13 @@ def _backward(
     width, dtype = new_states.shape[1], weights.dtype
     r, z = gates[:, :width], gates[:, width:]
     by_new = (1 - z) * (1 - new_states * new_states)  # [P, H]: d state / d (argument of tanh)
-    factors = torch.empty((len(new_states), 3, width))  # d state / d (each third of h W + b)
+    factors = new_states.new_empty((len(new_states), 3, width))  # d state / d (each third of h W + b)
     torch.mul(by_new * recurrent_new, r * (1 - r), out=factors[:, 0])
     torch.mul(previous_states - new_states, z * (1 - z), out=factors[:, 1])
     torch.mul(by_new, r, out=factors[:, 2])
     by_recurrent = torch.empty_like(factors)
     by_state = gradient.clone()  # [P, H]
-    transposed, later = weights.T.contiguous(), torch.zeros((0, width))
+    transposed, later = weights.T.contiguous(), new_states.new_zeros((0, width))
     start = len(new_states)
     for size in reversed(batch_sizes):
         start -= size

@@ -86,6 +86,7 @@ class GRU4Rec(Recommender[FloatArray]):
 
     name = "gru4rec"
     Config = GRU4RecConfig
+    trained_by_torch = True
     ordered: ClassVar[bool] = True
     uses_weights = True
     learned = ("items", *LAYER_ARRAYS, *BLOCK_ARRAYS, "projection", "output_vectors", "bias")
@@ -192,20 +193,22 @@ class GRUNetwork:
     def _lane_losses(self, subsequences: Subsequences) -> "Iterator[Tensor]":
         import torch
 
-        config = self.config
+        from matinee.training.transfers import to_tensor
+
+        config, device = self.config, self.generator.device
         n_lanes = transitions_per_step(int(subsequences.lengths.sum()), config.batch_size) // config.lane_steps
         lanes = fill_lanes(subsequences, max(1, n_lanes), self.rng)
         n_steps, n_lanes = lanes.transitions.shape
-        initial = [torch.zeros((n_lanes, config.hidden)) for _ in range(config.layers)]
+        initial = [torch.zeros((n_lanes, config.hidden), device=device) for _ in range(config.layers)]
         for start in range(0, n_steps, config.lane_steps):
             transitions = lanes.transitions[start : start + config.lane_steps]
-            resets = torch.from_numpy(lanes.resets[start : start + config.lane_steps].ravel())
+            resets = to_tensor(lanes.resets[start : start + config.lane_steps].ravel(), device)
             states, final = self._states(
                 np.maximum(transitions, 0).ravel(), [n_lanes] * len(transitions), initial=initial, resets=resets
             )
             initial = [state.detach() for state in final]
             present = np.flatnonzero(transitions.ravel() >= 0)  # lanes that have not ended
-            yield self._loss(states[torch.from_numpy(present)], transitions.ravel()[present])
+            yield self._loss(states[to_tensor(present, device)], transitions.ravel()[present])
 
     def _states(
         self,
@@ -220,9 +223,10 @@ class GRUNetwork:
         from torch.nn import functional
 
         from matinee.training.torch_trainer import fast_dropout
+        from matinee.training.transfers import to_rows
 
         config, weights = self.config, self.parameters
-        rows = torch.from_numpy(self.past.items[transitions].astype(np.int64))
+        rows = to_rows(self.past.items[transitions], self.generator.device)
         values = fast_dropout(functional.embedding(rows, weights["items"]), config.dropout, self.generator)  # [P, D]
         final = []
         for layer in range(config.layers):
@@ -238,19 +242,23 @@ class GRUNetwork:
 
     def _attend(self, states: "Tensor", batch: Subsequences, batch_sizes: IntArray) -> "Tensor":
         """Attention blocks over packed states. [P, H] -> [P, H]."""
-        import torch
         from torch.nn import functional
 
-        present = np.arange(len(batch_sizes)) < batch.lengths[:, None]  # [R, T]
+        from matinee.training.torch_trainer import bf16_products
+        from matinee.training.transfers import to_tensor
+
+        present, device = np.arange(len(batch_sizes)) < batch.lengths[:, None], states.device  # [R, T]
         offsets = np.cumsum(batch_sizes) - batch_sizes
         indices = np.where(present, offsets + np.arange(len(batch))[:, None], 0)
         config = self.config
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with bf16_products(device, self.bf16):
             padded = train_blocks(
-                functional.embedding(torch.from_numpy(indices), states),
+                functional.embedding(to_tensor(indices, device), states),
                 self.parameters, config.heads, "post", config.dropout, self.generator,
             )  # fmt: skip
-        return padded.float().transpose(0, 1)[torch.from_numpy(present.T)]
+        steps = np.flatnonzero(present.T)
+        by_step = padded.float().transpose(0, 1).reshape(-1, config.hidden)  # [T R, H]
+        return functional.embedding(to_tensor(steps, device), by_step)
 
     def _loss(self, states: "Tensor", transitions: IntArray) -> "Tensor":
         import torch
@@ -259,7 +267,7 @@ class GRUNetwork:
         outputs = weights["items"] if self.config.tied else weights["output_vectors"]
         vectors = states @ weights["projection"] if self.config.tied else states
         # the bias is one more column, so that no loss has to treat it
-        vectors = torch.cat([vectors, torch.ones((len(vectors), 1))], dim=1)
+        vectors = torch.cat([vectors, vectors.new_ones((len(vectors), 1))], dim=1)
         outputs = torch.cat([outputs, weights["bias"][:, None]], dim=1)
         return self.loss(vectors, outputs, transitions)
 
@@ -270,10 +278,11 @@ class GRUNetwork:
         from matinee.nn.sparse_rows import normalise_adjacency
 
         config, generator, width = self.config, self.generator, self.config.hidden
+        device = generator.device
 
         def uniform(*shape: int) -> "Tensor":
             bound = width**-0.5
-            return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+            return torch.empty(shape, device=device).uniform_(-bound, bound, generator=generator)
 
         matrix = normalise_adjacency(train.matrix())
         items = initialise_embeddings(matrix, config.dim, config.initialiser, config.initial_std, generator)[1]
@@ -282,13 +291,15 @@ class GRUNetwork:
             "first_weights_ih": uniform(config.dim, 3 * width),
             "weights_ih": uniform(config.layers - 1, width, 3 * width),
             "weights_hh": uniform(config.layers, width, 3 * width),
-            "biases": torch.zeros((config.layers, 2, 3 * width)),
+            "biases": torch.zeros((config.layers, 2, 3 * width), device=device),
             **initial_blocks(config.attention, width, generator),
-            "projection": uniform(width, config.dim) if config.tied else torch.zeros((0, 0)),
-            "output_vectors": torch.zeros((0, 0)) if config.tied else uniform(train.n_items, width),
-            "bias": torch.zeros(train.n_items),
+            "projection": uniform(width, config.dim) if config.tied else torch.zeros((0, 0), device=device),
+            "output_vectors": torch.zeros((0, 0), device=device) if config.tied else uniform(train.n_items, width),
+            "bias": torch.zeros(train.n_items, device=device),
         }
 
     def learned(self) -> Mapping[str, FloatArray]:
         """The model's arrays."""
-        return {name: value.numpy().copy() for name, value in self.parameters.items()}
+        from matinee.training.transfers import to_array
+
+        return {name: to_array(value) for name, value in self.parameters.items()}

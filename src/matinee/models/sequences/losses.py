@@ -12,9 +12,10 @@ from matinee.histories import TrainingData
 from matinee.models.sequences.config import SequenceConfig
 from matinee.nn.gradients import loss_with_gradients
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
+from matinee.training.transfers import block_cells, to_rows, to_tensor
 
 BLOCK_SCORES = 2**21
-"""Scores held at once (8 MB in float32)."""
+"""Scores held at once on a CPU (8 MB in float32)."""
 
 
 class SequenceLoss:
@@ -40,29 +41,30 @@ class SequenceLoss:
     def __call__(self, states: Tensor, items: Tensor, transitions: IntArray) -> Tensor:
         """Loss of states [P, D] for all items' vectors [I, D]. transitions [P]: see `batches`."""
         kind, target_rows, owners = self.config.loss, self.past.items[transitions + 1], self.owners[transitions]
-        targets = functional.embedding(torch.from_numpy(target_rows.astype(np.int64)), items)  # [P, D]
+        device = items.device
+        targets = functional.embedding(to_rows(target_rows, device), items)  # [P, D]
         if kind == "bce":
             return self._bce(states, targets, items, target_rows, owners)
         seen = None
         if self.config.mask_seen:
             seen = SeenCandidates.of_transitions(transitions, self.past.starts[owners], self.past.items)
-        weights = torch.from_numpy(self.weights[owners])
+        weights = to_tensor(self.weights[owners], device)
         bf16 = self.config.precision == "bfloat16"
         if kind == "softmax":
-            whole = Candidates(torch.zeros(len(items)), torch.from_numpy(target_rows.astype(np.int64)), seen)
+            whole = Candidates(items.new_zeros(len(items)), target_rows, seen)
             return loss_with_gradients(candidate_softmax, states, targets, items, whole, weights, bf16)
         rows, offsets = self._draw(target_rows)
-        candidates = functional.embedding(torch.from_numpy(rows), items)  # [n, D]
+        candidates = functional.embedding(to_tensor(rows, device), items)  # [n, D]
         if kind == "sampled-softmax":
-            drawn = Candidates.drawn(rows, offsets, target_rows, seen, self.n_items)
+            drawn = Candidates.drawn(rows, to_tensor(offsets, device), target_rows, seen, self.n_items)
             return loss_with_gradients(candidate_softmax, states, targets, candidates, drawn, weights, bf16)
         positives = (states * targets).sum(dim=1)  # [P]
         negatives = states @ candidates.T  # [P, n]
         if kind == "gbce":
             assert self.sampler is not None
-            excluded = torch.from_numpy(self.sampler.has_seen(owners[:, None], rows[None]))
+            excluded = to_tensor(self.sampler.has_seen(owners[:, None], rows[None]), device)
             return gbce(positives, negatives, excluded, self._exponent())
-        excluded = torch.from_numpy(rows[None] == target_rows[:, None])
+        excluded = to_tensor(rows[None] == target_rows[:, None], device)
         if kind == "bpr-max":
             return bpr_max(positives, negatives, excluded, self.config.penalty)
         return top1_max(positives, negatives, excluded)
@@ -70,8 +72,9 @@ class SequenceLoss:
     def _bce(self, states: Tensor, targets: Tensor, items: Tensor, target_rows: IntArray, owners: IntArray) -> Tensor:
         assert self.sampler is not None
         drawn = self.sampler.draw(owners, target_rows)
-        candidates = functional.embedding(torch.from_numpy(drawn.items.astype(np.int64)), items)  # [P, n, D]
-        negatives = (candidates @ states[:, :, None])[:, :, 0].masked_fill(torch.from_numpy(drawn.excluded), -torch.inf)
+        candidates = functional.embedding(to_rows(drawn.items, items.device), items)  # [P, n, D]
+        excluded = to_tensor(drawn.excluded, items.device)
+        negatives = (candidates @ states[:, :, None])[:, :, 0].masked_fill(excluded, -torch.inf)
         return sampled_loss("bce", (states * targets).sum(dim=1), negatives)
 
     def _draw(self, target_rows: IntArray) -> tuple[IntArray, FloatArray]:
@@ -123,11 +126,10 @@ class SeenCandidates:
         counts = np.concatenate([[0], np.cumsum(kept)])
         return SeenCandidates(counts[self.starts], columns[kept])
 
-    def of(self, block: slice) -> tuple[Tensor, Tensor]:
+    def of(self, block: slice) -> tuple[IntArray, IntArray]:
         """Row within a block of transitions, and column, of each."""
         starts = self.starts[block.start : block.stop + 1]
-        columns = self.columns[starts[0] : starts[-1]].astype(np.int64)
-        return torch.from_numpy(rows_of(starts)), torch.from_numpy(columns)
+        return rows_of(starts), self.columns[starts[0] : starts[-1]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,18 +141,28 @@ class Candidates:
     """
 
     offsets: Tensor
-    target_indices: Tensor
+    target_indices: IntArray
     seen: SeenCandidates | None
 
     @classmethod
     def drawn(
-        cls, rows: IntArray, offsets: FloatArray, target_rows: IntArray, seen: SeenCandidates | None, n_items: int
+        cls, rows: IntArray, offsets: Tensor, target_rows: IntArray, seen: SeenCandidates | None, n_items: int
     ) -> "Candidates":
         """Drawn negatives, item rows [C] ascending."""
         indices = np.searchsorted(rows, target_rows)
         indices[rows[np.minimum(indices, len(rows) - 1)] != target_rows] = -1
         seen = seen and seen.among(rows, n_items)
-        return cls(torch.from_numpy(offsets), torch.from_numpy(indices.astype(np.int64)), seen)
+        return cls(offsets, indices, seen)
+
+    def left_out(self, block: slice) -> tuple[IntArray, IntArray]:
+        """Row within a block of transitions, and column, of each that is left out."""
+        targets = self.target_indices[block]
+        rows = np.flatnonzero(targets >= 0)
+        columns = targets[rows]
+        if self.seen is None:
+            return rows, columns
+        seen_rows, seen_columns = self.seen.of(block)
+        return np.concatenate([rows, seen_rows]), np.concatenate([columns, seen_columns])
 
 
 def transition_weights(starts: IntArray, user_power: float) -> FloatArray:
@@ -190,19 +202,17 @@ def candidate_softmax(
     states, targets [P, D]; vectors [C, D] of the candidates; weights [P]. In blocks, so that [P, C] is never held.
     """
     dtype = torch.bfloat16 if bf16 else torch.float32
-    n, target_indices = len(states), candidates.target_indices
+    n, device = len(states), states.device
     states, vectors, offsets = states.to(dtype), vectors.to(dtype), candidates.offsets.to(dtype)
-    by_states, by_vectors = torch.empty(targets.shape), torch.zeros(vectors.shape)
-    by_positives, total = torch.empty(n), torch.zeros(())
+    by_states, by_vectors = torch.empty_like(targets), torch.zeros_like(vectors, dtype=torch.float32)
+    by_positives, total = targets.new_empty(n), targets.new_zeros(())
     positives = (states.float() * targets).sum(dim=1)  # [P]
-    size = max(1, BLOCK_SCORES // len(vectors))
+    size = max(1, block_cells(device, BLOCK_SCORES) // len(vectors))
     for start in range(0, n, size):
         block = slice(start, start + size)
         scores = torch.addmm(offsets, states[block], vectors.T)  # [b, C]
-        rows = torch.nonzero(target_indices[block] >= 0)[:, 0]
-        scores[rows, target_indices[block][rows]] = -torch.inf
-        if candidates.seen is not None:
-            scores[candidates.seen.of(block)] = -torch.inf
+        rows, columns = candidates.left_out(block)
+        scores[to_rows(rows, device), to_rows(columns, device)] = -torch.inf
         highest = torch.maximum(scores.amax(dim=1).float(), positives[block])
         scores.sub_(highest.to(dtype)[:, None]).exp_()
         of_target = torch.exp(positives[block] - highest.to(dtype).float())

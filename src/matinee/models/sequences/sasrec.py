@@ -88,6 +88,7 @@ class SASRec(Recommender[FloatArray]):
 
     name = "sasrec"
     Config = SASRecConfig
+    trained_by_torch = True
     ordered: ClassVar[bool] = True
     uses_weights = True
     learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
@@ -105,13 +106,14 @@ class SASRec(Recommender[FloatArray]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
-        import torch
         from torch.nn import functional
 
         from matinee.models.sequences.losses import SequenceLoss
-        from matinee.training.torch_trainer import TorchTrainer, fast_dropout, torch_generator
+        from matinee.training.torch_trainer import TorchTrainer, bf16_products, fast_dropout, torch_generator
+        from matinee.training.transfers import to_array, to_rows, to_tensor
 
         config, past, generator = self.config, train.histories, torch_generator(run)
+        device = generator.device
         parameters = initial_parameters(config, train, generator)
         items, last_norm = parameters["items"], parameters["last_norm"]
         loss = SequenceLoss(config, train, run.rng)
@@ -120,11 +122,11 @@ class SASRec(Recommender[FloatArray]):
         def states_of(batch: Subsequences, transitions: IntArray) -> "Tensor":
             """States after each step of padded transitions. [R, T] -> [R, T, D]."""
             positions = np.maximum(batch.lengths[:, None] - 1 - np.arange(transitions.shape[1]), 0)
-            rows = torch.from_numpy(past.items[transitions].astype(np.int64))
+            rows = to_rows(past.items[transitions], device)
             values = functional.embedding(rows, items) * config.dim**0.5
-            values = values + functional.embedding(torch.from_numpy(positions), parameters["position_embeddings"])
+            values = values + functional.embedding(to_tensor(positions, device), parameters["position_embeddings"])
             values = fast_dropout(values, config.dropout, generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            with bf16_products(device, bf16):
                 values = train_blocks(values, parameters, config.heads, config.norm, config.dropout, generator)
             return values.float()
 
@@ -133,12 +135,13 @@ class SASRec(Recommender[FloatArray]):
             subsequences = random_restarts(subsequences, config.restart_probability, run.rng)
             for batch in batches_by_length(subsequences, config.batch_size, run.rng):
                 transitions, present = pad(batch)  # [R, T]
-                states = states_of(batch, transitions)[torch.from_numpy(present)]  # [P, D], without padding
+                padded = states_of(batch, transitions).view(-1, config.dim)  # [R T, D]
+                states = functional.embedding(to_tensor(np.flatnonzero(present), device), padded)  # [P, D]
                 states = functional.layer_norm(states, (config.dim,), last_norm[0], last_norm[1], 1e-5)
                 yield loss(states, items, transitions[present])
 
         def learned() -> "Mapping[str, FloatArray]":
-            return {name: value.numpy().copy() for name, value in parameters.items()}
+            return {name: to_array(value) for name, value in parameters.items()}
 
         trainer = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=generator)
         train_epochs(self, trainer, train, run)
@@ -224,10 +227,13 @@ def initial_parameters(config: SASRecConfig, train: TrainingData, generator: "to
 
     matrix = normalise_adjacency(train.matrix())
     items = initialise_embeddings(matrix, config.dim, config.initialiser, config.initial_std, generator)[1]
-    positions = torch.empty((config.max_length, config.dim)).normal_(0.0, config.initial_std, generator=generator)
+    device = generator.device
+    positions = torch.empty((config.max_length, config.dim), device=device).normal_(
+        0.0, config.initial_std, generator=generator
+    )
     return {
         "items": items,
         "position_embeddings": positions,
         **initial_blocks(config.layers, config.dim, generator),
-        "last_norm": torch.stack([torch.ones(config.dim), torch.zeros(config.dim)]),
+        "last_norm": torch.stack([torch.ones(config.dim, device=device), torch.zeros(config.dim, device=device)]),
     }
