@@ -29,8 +29,10 @@ def fill_inputs(array: FloatArray, new: IntArray, known: IntArray, mixing: Float
     array: [I, ...] or, with a block of the items for each block of weights, [blocks * I, ...]; new: [n], known: [a],
     item rows; mixing: [a, n], of known items in new ones.
     """
+    parts = np.zeros((n_items, len(new)), dtype=np.float32)  # so that no large array is copied for its known rows
+    parts[known] = mixing
     for start in range(0, len(array), n_items):
-        array[start + new] = np.tensordot(mixing, array[start + known], axes=(0, 0))
+        array[start + new] = parts.T @ array[start : start + n_items]
         if array.shape[1:] == (n_items,):  # a weight from each item to each
             array[start + new, new] = 0
 
