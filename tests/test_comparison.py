@@ -284,9 +284,13 @@ def test_the_error_of_seeds_widens_a_difference():
 def test_two_fits_of_one_model_are_tied_however_far_apart_their_seeds_took_them():
     """Every user is better off with one of them, but it is the same model: the gap says what a seed does."""
     base = np.linspace(0.2, 0.4, 60)
-    copies = [report_of("bpr", base + 0.002, dim=8), report_of("bpr", base, dim=8)]
+    unknown = [report_of("bpr", base + 0.002, dim=8), report_of("bpr", base, dim=8)]
+    copies = [over_seeds([report], [seed], rng()) for seed, report in enumerate(unknown)]
     assert [row.verdict for row in compare(copies, rng=rng()).rows] == ["best", "tied"]
-    other = [copies[0], report_of("bpr", base, dim=9)]
+    for seeds in ([3, 3], [None, None], [1, None]):  # what else they differ by is not chance
+        given = [over_seeds([each], [seed], rng()) if seed else each for each, seed in zip(unknown, seeds, strict=True)]
+        assert [row.verdict for row in compare(given, rng=rng()).rows] == ["best", "worse"]
+    other = [copies[0], over_seeds([report_of("bpr", base, dim=9)], [1], rng())]
     assert [row.verdict for row in compare(other, rng=rng()).rows] == ["best", "worse"]
     far = compare([*copies, report_of("popularity", base - 0.15)], rng=rng(), samples=20_000)
     assert [row.verdict for row in far.rows] == ["best", "tied", "worse"]

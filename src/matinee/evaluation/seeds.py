@@ -43,14 +43,17 @@ def seed_noise(
 ) -> FloatArray:
     """Errors of a mean over S fits with different seeds: the standard error times Student's t, S - 1 degrees. [R].
 
-    beside: the other reports of a comparison; a single fit takes the deviation from those of the same model and
-    settings among them, which differ from it by their seeds alone. 0 for a single fit without one, of which nothing is
-    known, and for a model that draws nothing at random.
+    beside: the reports of a comparison; a single fit takes the deviation from those of the same model, settings and
+    split among them whose seed is known to be another: they differ from it by their seeds alone. 0 for a single fit
+    without one, of which nothing is known, and for a model that draws nothing at random.
     """
     if len(report.seeds) > 1:
         return _noise([row["metrics"][metric] for row in report.seeds], samples, rng)
-    copies = [other.metrics[metric].mean for other in beside if _setup(other) == _setup(report)]
-    return np.asarray(_noise(copies, samples, rng) * len(copies) ** 0.5)  # the error of one fit, not of their mean
+    if not report.seeds:
+        return np.zeros(samples)
+    same = [other for other in beside if len(other.seeds) == 1 and _setup(other) == _setup(report)]
+    copies = {other.seeds[0]["seed"]: other.metrics[metric].mean for other in same}
+    return np.asarray(_noise(list(copies.values()), samples, rng) * len(copies) ** 0.5)  # of one fit, not of their mean
 
 
 def _setup(report: Report) -> tuple[object, ...]:

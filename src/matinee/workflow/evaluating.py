@@ -16,6 +16,7 @@ from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.comparison import compare as compare_reports
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
+from matinee.evaluation.seeds import over_seeds
 from matinee.models.base import Recommender
 from matinee.store.artefact import Artefact
 from matinee.workflow.fitting import fit
@@ -46,7 +47,20 @@ def evaluate(
             f"{len(over.data.items):,} of {over.data.name}; use the same data and filters"
         )
     seconds = model.manifest.get("fit_seconds")
-    return measure(model.model, over, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    report = measure(model.model, over, config, rng=np.random.default_rng(seed), fit_seconds=seconds)
+    return (
+        over_seeds([report], [model.manifest["seed"]], np.random.default_rng(seed))
+        if _fitted_on(model, over)
+        else report
+    )
+
+
+def _fitted_on(model: Artefact, over: Split) -> bool:
+    """Whether a model was fitted on a split's own training part, so that its seed is all that a copy may differ by."""
+    about = {**over.config.model_dump(mode="json"), **over.sizes()}
+    fitted = model.manifest.get("split") or {}
+    same_data = model.manifest["data"]["fingerprint"] == over.data.fingerprint
+    return same_data and about.items() <= fitted.items() and "seed" in model.manifest
 
 
 def quality(report: Report) -> dict[str, Any]:

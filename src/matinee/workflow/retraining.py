@@ -157,7 +157,7 @@ def _compare(
         return Verdict(artefact.name, 0), {}
     found = compare([old, new], METRIC, rng=np.random.default_rng(seed))
     loser = found.rows[1]
-    is_worse = found.reports[1] is new and loser.verdict == "worse" and new.users >= FEWEST_USERS
+    is_worse = found.reports[1] is new and loser.p <= found.alpha and new.users >= FEWEST_USERS
     means = old.metrics[METRIC].mean, new.metrics[METRIC].mean
     return Verdict(artefact.name, new.users, *means, loser.p, is_worse), quality(new)
 
