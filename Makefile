@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-fast mutants check format bench clean
+.PHONY: help demo test test-bare test-fast mutants check format bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test       run every test"
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
+	@echo "make test-bare  run what needs no torch in an environment without it"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
 	@echo "make bench      measure speed, memory and quality; figures as JSON beside the scripts"
@@ -16,11 +17,11 @@ help:
 
 $(VENV)/.runs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[train]'
 	@touch $@
 
 $(VENV)/.develops: $(VENV)/.runs
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,train]'
 	@touch $@
 
 demo: $(VENV)/.runs
@@ -31,6 +32,14 @@ WORKERS ?= 2
 test: $(VENV)/.develops
 	@bash tests/services.sh
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(TESTS)
+
+# An environment of its own without extras: what `pip install matinee` gives, with neither torch nor figures.
+BARE ?= .venv-bare
+CONSTRAINTS ?= constraints.txt
+test-bare: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(BARE)
+	$(BARE)/bin/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e .
+	$(BARE)/bin/python tests/bare_install.py
 
 # Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
 test-fast: $(VENV)/.develops
@@ -57,4 +66,4 @@ bench: $(VENV)/.develops
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) $(BARE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

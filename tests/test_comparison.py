@@ -287,7 +287,7 @@ def test_two_fits_of_one_model_are_tied_however_far_apart_their_seeds_took_them(
     unknown = [report_of("bpr", base + 0.002, dim=8), report_of("bpr", base, dim=8)]
     copies = [over_seeds([report], [seed], rng()) for seed, report in enumerate(unknown)]
     assert [row.verdict for row in compare(copies, rng=rng()).rows] == ["best", "tied"]
-    for seeds in ([3, 3], [None, None], [1, None]):  # what else they differ by is not chance
+    for seeds in ([3, 3], [None, None], [1, None]):  # what else they differ by may be anything
         given = [over_seeds([each], [seed], rng()) if seed else each for each, seed in zip(unknown, seeds, strict=True)]
         assert [row.verdict for row in compare(given, rng=rng()).rows] == ["best", "worse"]
     other = [copies[0], over_seeds([report_of("bpr", base, dim=9)], [1], rng())]

@@ -617,6 +617,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_PopularityConfig],
 ) -> Artefact: ...
 @overload
@@ -633,6 +635,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_ItemKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -649,6 +653,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_UserKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -665,6 +671,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_EASEConfig],
 ) -> Artefact: ...
 @overload
@@ -681,6 +689,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_LinearNextConfig],
 ) -> Artefact: ...
 @overload
@@ -697,6 +707,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_IALSConfig],
 ) -> Artefact: ...
 @overload
@@ -713,6 +725,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_VBMFConfig],
 ) -> Artefact: ...
 @overload
@@ -729,6 +743,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_MoviePairsConfig],
 ) -> Artefact: ...
 @overload
@@ -745,6 +761,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_PMIConfig],
 ) -> Artefact: ...
 @overload
@@ -761,6 +779,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_Item2VecConfig],
 ) -> Artefact: ...
 @overload
@@ -777,6 +797,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_BPRConfig],
 ) -> Artefact: ...
 @overload
@@ -793,6 +815,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_LightGCNConfig],
 ) -> Artefact: ...
 @overload
@@ -809,6 +833,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_NGCFConfig],
 ) -> Artefact: ...
 @overload
@@ -825,6 +851,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_GMFConfig],
 ) -> Artefact: ...
 @overload
@@ -841,6 +869,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_MLPConfig],
 ) -> Artefact: ...
 @overload
@@ -857,6 +887,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_NeuMFConfig],
 ) -> Artefact: ...
 @overload
@@ -873,6 +905,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_AutoRecConfig],
 ) -> Artefact: ...
 @overload
@@ -889,6 +923,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_CDAEConfig],
 ) -> Artefact: ...
 @overload
@@ -905,6 +941,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_MultVAEConfig],
 ) -> Artefact: ...
 @overload
@@ -921,6 +959,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_KPRNConfig],
 ) -> Artefact: ...
 @overload
@@ -937,6 +977,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_MarkovConfig],
 ) -> Artefact: ...
 @overload
@@ -953,6 +995,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_GRU4RecConfig],
 ) -> Artefact: ...
 @overload
@@ -969,6 +1013,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: Unpack[_SASRecConfig],
 ) -> Artefact: ...
 @overload
@@ -985,6 +1031,8 @@ def fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
     **settings: object,
 ) -> Artefact: ...
 def fit_auto(model: Unfitted, on: Split | Dataset, *, seed: int = 42, **settings: Any) -> Artefact: ...

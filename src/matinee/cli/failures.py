@@ -7,6 +7,7 @@ import re
 import typer
 
 from matinee.errors import MatineeError, UsageError
+from matinee.extras import EXTRAS, missing
 
 FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -44,6 +45,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 def _failure(error: BaseException) -> str:
     if _is_out_of_memory(error):
         return f"not enough memory{_detail(error)}; {MORE_MEMORY}"
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in EXTRAS:
+        return str(missing(package, f"this needs {package}"))
     if isinstance(error, RecursionError):
         return "the input is nested too deeply to be read"
     if isinstance(error, FileNotFoundError) and not _has_folder():

@@ -20,6 +20,7 @@ from matinee.cli.options import (
 from matinee.cli.output import print_json, progress, say, table, warn
 from matinee.config import EvaluationConfig, Experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.extras import is_installed
 
 if TYPE_CHECKING:
     from matinee.store.artefact import Artefact
@@ -206,8 +207,10 @@ def _resume_hint(checkpoint: Path, *, failures: tuple[type[BaseException], ...] 
         raise
 
 
-def _curves_of(fitted: "Artefact") -> Callable[[Path], None]:
-    """Draws the training curves of a model that trains by epochs."""
+def _curves_of(fitted: "Artefact") -> Callable[[Path], None] | None:
+    """Draws the training curves of a model that trains by epochs; nothing where there is nothing to draw with."""
+    if not is_installed("matplotlib"):
+        return None
 
     def draw(path: Path) -> None:
         from matinee.report.plots import draw_curves  # matplotlib is slow to import

@@ -16,10 +16,11 @@ from rich.text import Text
 
 from matinee.cli.health import Finding, artefact_findings, database_findings, model_of
 from matinee.cli.options import Json, wrong_usage
-from matinee.cli.output import print_json, progress, say, table
+from matinee.cli.output import print_json, progress, say, table, warn
 from matinee.cli.server_options import Database, Port, server_options
 from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.extras import EXTRAS, is_installed, missing
 from matinee.folders import cache_folder, demo_folder, has_home
 
 if TYPE_CHECKING:
@@ -129,13 +130,18 @@ def _announce(url: str) -> None:
 
 
 def _demo_names(models: str) -> list[str]:
-    """The requested models, each once. Raises MatineeError for an unknown one."""
+    """The requested models, each once; by default those that can be trained here. Raises MatineeError for others."""
     from matinee.models import model_class
+    from matinee.workflow.fitting import require_trainer
 
-    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or list(DEMO_MODELS)
+    names = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     for name in names:
-        model_class(name)
-    return names
+        require_trainer(model_class(name))
+    able = [name for name in DEMO_MODELS if is_installed("torch") or not model_class(name).trained_by_torch]
+    if not names and len(able) < len(DEMO_MODELS):
+        left_out = ", ".join(name for name in DEMO_MODELS if name not in able)
+        warn(f"without {left_out}: {missing('torch', 'it is trained by torch')}")
+    return names or able
 
 
 def _demo_artefacts(folder: Path, names: list[str], on_step: Callable[[str], None]) -> Iterator["Artefact"]:
@@ -192,12 +198,15 @@ class _Evaluations:
 
 def _findings(port: int) -> Iterator[Finding]:
     python = sys.version_info
-    yield "python", (3, 11) <= python[:2] <= (3, 13), sys.version.split()[0], "install Python 3.11, 3.12 or 3.13"
+    yield "python", python[:2] >= (3, 11), sys.version.split()[0], "install Python 3.11 or later"
     for package in ("matinee", "numpy", "scipy", "polars", "fastapi", "sqlalchemy"):
         try:
             yield package, True, version(package), ""
         except PackageNotFoundError:
             yield package, False, "missing", f"pip install {package}"
+    for package, extra in EXTRAS.items():
+        found = version(package) if is_installed(package) else f"not installed; the extra {extra} has it"
+        yield package, True, found, ""
     yield from _threads()
     yield from _data()
     with socket.socket() as probe:

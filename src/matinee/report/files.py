@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matinee.destinations import MARK, require_file
+from matinee.extras import require
 from matinee.writing import new_file
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def require_figure(path: Path | None, option: str = "--figure", *, page: bool = 
     """Raises MatineeError unless a figure can be saved at a path; None is fine. page: an HTML page too."""
     if path is not None:
         require_file(path, option, (*PAGES, *FIGURES) if page else FIGURES)
+        require("matplotlib", f"{option} is drawn by matplotlib")
 
 
 def save_figure(figure: "Figure", path: Path, **settings: Any) -> None:  # noqa: ANN401 - matplotlib's own settings

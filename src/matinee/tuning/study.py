@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from matinee.errors import MatineeError, UsageError
+from matinee.extras import require
 from matinee.training.run import OnEpoch
 from matinee.tuning.pool import Pool
 from matinee.tuning.ranges import Range
@@ -64,6 +65,7 @@ def search(  # noqa: PLR0913 - what, where, how much, and how
     """
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least one trial must run at a time")
+    require("optuna", "a search proposes settings by optuna")
     opened: AbstractContextManager[list[Trial]] = nullcontext([]) if folder is None else folder.opened()
     with opened as known, _runner(objective, jobs, on_epoch) as run:
         trials: dict[int, Trial] = {each.number: each for each in known}

@@ -24,6 +24,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.history_lengths import by_length_of_history
+from matinee.extras import require
 from matinee.histories import TrainingData
 from matinee.item_table import ItemTable
 from matinee.memory import require_memory
@@ -80,6 +81,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     """
     require_data(on, model)
     unfitted = _unfitted(model, settings)
+    require_trainer(type(unfitted))
     device = device_of(unfitted, device)
     require_graph_reader(unfitted, graph)
     if isinstance(on, Dataset) and isinstance(items, ItemTable):
@@ -158,6 +160,12 @@ def device_of(model: Recommender[Any], wanted: str) -> str:
     if wanted not in ("cpu", "auto"):
         raise MatineeError(f"device = {wanted} has no effect on {model.name}, which torch does not train; leave it out")
     return "cpu"
+
+
+def require_trainer(model: type[Recommender[Any]]) -> None:
+    """Raises MatineeError if torch trains a model and is not installed."""
+    if model.trained_by_torch:
+        require("torch", f"{model.name} is trained by torch")
 
 
 def require_graph_reader(model: Recommender[Any], graph: object) -> None:
