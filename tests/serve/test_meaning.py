@@ -158,6 +158,7 @@ def test_the_words_of_a_query_count_where_the_encoder_says_nothing(
 def test_items_that_are_found_already_are_left_out(search: MeaningSearch) -> None:
     first, *others = search.find(KOREAN, 5)
     assert search.find(KOREAN, 4, without=[first]) == others
+    assert search.find(KOREAN, 4, without=[first, 10_000]) == others  # an item that came after the index
 
 
 @pytest.mark.parametrize("query", ["asdfgh qwertz", "ㅋㅋㅋㅋ", "0x7f 0x80", "주식 시장"])

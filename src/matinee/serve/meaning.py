@@ -107,7 +107,10 @@ class MeaningSearch:
         return cls(passages, popularity, encoder, embed(passages, encoder, known, on_progress))
 
     def find(self, query: str, k: int, without: Collection[int] = ()) -> list[int]:
-        """The rows of at most k items, best first; empty where nothing comes close to the query."""
+        """The rows of at most k items, best first; empty where nothing comes close to the query.
+
+        without: rows to leave out, also of items that came since the index was made.
+        """
         if not words_of(query) or len(self._vectors) == 0:
             return []
         cosines: FloatArray = self._vectors @ self._embedded_query(query)  # [I]
@@ -115,7 +118,7 @@ class MeaningSearch:
         scores = cosines + WORDS * shared + POPULARITY * self._popularity
         least = LEAST_COSINE if cosines.max() >= BEST_COSINE else np.inf
         found = (cosines >= least) | (shared >= LEAST_WORDS)
-        found[list(without)] = False
+        found[[row for row in without if row < len(found)]] = False  # a later item may not be in the index yet
         rows = np.flatnonzero(found)
         order = np.lexsort((rows, -scores[rows]))[:k]
         return [int(row) for row in rows[order]]
