@@ -189,3 +189,20 @@ def test_threads_are_limited_while_a_model_is_fitted():
         assert threads() == before
     with pytest.raises(UsageError, match="threads = 0 is less than 1"), thread_limit(0, torch_trains=False):
         pass
+
+
+def test_the_fused_recurrence_of_a_gpu_is_the_step_by_step_one_of_the_cpu():
+    from matinee.models.sequences.gru import fused_states, train_states
+
+    generator = torch.Generator().manual_seed(5)
+    batch_sizes, shapes = [4, 3, 3, 1], ((11, 5), (5, 18), (6, 18), (2, 18))
+    inputs = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    values, weights_ih, weights_hh, biases = inputs
+    weights = torch.randn(11, 6, generator=generator)  # of each state in a sum
+    by_step = train_states(torch.addmm(biases[0], values, weights_ih), weights_hh, biases[1], batch_sizes)
+    fused = fused_states(*inputs, batch_sizes)
+    torch.testing.assert_close(fused, by_step)
+    for found, expected in zip(
+        *(torch.autograd.grad((each * weights).sum(), inputs) for each in (fused, by_step)), strict=True
+    ):
+        torch.testing.assert_close(found, expected)

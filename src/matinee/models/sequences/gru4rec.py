@@ -21,7 +21,7 @@ from matinee.models.sequences.batches import (
     transitions_per_step,
 )
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.gru import serve_states, train_states
+from matinee.models.sequences.gru import fused_states, serve_states, train_states
 from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.loop import train_epochs
@@ -232,10 +232,14 @@ class GRUNetwork:
         for layer in range(config.layers):
             weights_ih = weights["first_weights_ih"] if layer == 0 else weights["weights_ih"][layer - 1]
             biases = weights["biases"][layer]
-            states = train_states(
-                torch.addmm(biases[0], values, weights_ih), weights["weights_hh"][layer], biases[1], batch_sizes,
-                initial=None if initial is None else initial[layer], resets=resets, bf16=self.bf16,
-            )  # fmt: skip
+            weights_hh = weights["weights_hh"][layer]
+            if initial is None and values.device.type == "cuda":
+                states = fused_states(values, weights_ih, weights_hh, biases, batch_sizes)
+            else:
+                states = train_states(
+                    torch.addmm(biases[0], values, weights_ih), weights_hh, biases[1], batch_sizes,
+                    initial=None if initial is None else initial[layer], resets=resets, bf16=self.bf16,
+                )  # fmt: skip
             final.append(states[-batch_sizes[-1] :])
             values = fast_dropout(states, config.dropout, self.generator)
         return values, final
