@@ -254,7 +254,7 @@ def test_compare_gives_verdicts_and_a_figure(cli: Cli, log: Path, tmp_path: Path
         (["evaluate", "ease", "--split", "rndom"], "--split rndom is unknown; did you mean 'random'?"),
         (
             ["evaluate", "ease", "--split", "xyz"],
-            "known are: files, k-fold, leave-last, new-items, new-users, random, session, time",
+            "known are: files, k-fold, leave-last, leave-random, new-items, new-users, random, session, time",
         ),
         (["evaluate", "ease", "--ratios", "0.5,0.5"], "ratios"),
         (["evaluate", "ease", "--ratios", "0.5,0.2,0.1"], "ratios"),

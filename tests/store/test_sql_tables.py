@@ -39,6 +39,8 @@ LISTS = {
     "version": "VARCHAR(40) NOT NULL",
     "at": "BIGINT NOT NULL",
     "items": "JSON NOT NULL",
+    "experiment": "VARCHAR(100)",
+    "arm": "VARCHAR(100)",
 }
 
 
@@ -59,8 +61,11 @@ def test_keys_and_indices() -> None:
     assert [column.name for column in unique.columns] == ["user_id", "event_id"]
     (index,) = events_table.indexes
     assert (index.name, [column.name for column in index.columns]) == ("events_by_user", ["user_id", "at", "seq"])
-    (index,) = lists_table.indexes
-    assert [column.name for column in index.columns] == ["user_id"]
+    assert sorted(tuple(column.name for column in index.columns) for index in lists_table.indexes) == [
+        ("at",),
+        ("experiment",),
+        ("user_id",),
+    ]
 
 
 def test_the_sequence_is_counted_by_the_database_and_never_reused() -> None:

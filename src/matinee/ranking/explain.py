@@ -65,10 +65,8 @@ def explain(
     if not model.reads_history or len(histories.items) == 0:
         return Explanation("none", contributions, no_bias, scores, examined)
     if is_exact(model):
-        assert isinstance(model, Explains)
         item_bias = model.item_bias_of(rows) if isinstance(model, HasItemBias) else no_bias
-        weighed = model.weigh(histories)
-        contributions[weighed.weights != 0] = model.explain(weighed.counted(), rows)
+        contributions = _terms(model, histories, rows)
         examined[:] = True
         method: Method = "exact"
     elif (drops := known_drops(model, histories, rows)) is not None:
@@ -81,6 +79,15 @@ def explain(
         contributions[examined] = drops_without_each(model, histories, np.flatnonzero(examined), rows, scores)
     contributions *= known[histories.owners]
     return Explanation(method, contributions, item_bias * known, scores, examined)
+
+
+def _terms(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray:
+    """What each event adds to the scores, of a model that explains; 0 for events that do not count. [N, k]."""
+    assert isinstance(model, Explains)
+    terms = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+    weighed = model.weigh(histories)
+    terms[weighed.weights != 0] = model.explain(weighed.counted(), item_rows)
+    return terms
 
 
 def known_drops(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray | None:
@@ -115,9 +122,7 @@ def drops_without_each(
     if not (model.adds_up or isinstance(model, ScoresWithoutEach)) or _has_repeats(histories):
         return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
     if model.adds_up:
-        if contributions is None:
-            contributions = explain(model, histories, item_rows, scores=scores).contributions
-        return contributions[events]
+        return (_terms(model, histories, item_rows) if contributions is None else contributions)[events]
     assert isinstance(model, ScoresWithoutEach)
     weighed = model.weigh(histories)
     counts = weighed.weights != 0

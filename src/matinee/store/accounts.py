@@ -233,5 +233,5 @@ def _move(connection: Connection, from_id: str, to_id: str) -> None:
     duplicates = select(own.c.event_id)  # through a subquery: MariaDB cannot delete from a table that it selects from
     connection.execute(delete(events_table).where(_event.user_id == from_id, _event.event_id.in_(duplicates)))
     connection.execute(update(events_table).where(_event.user_id == from_id).values(user_id=to_id))
-    for table in (lists_table, imports_table):
+    for table in (lists_table, kept_lists_table, imports_table):
         connection.execute(update(table).where(table.c.user_id == from_id).values(user_id=to_id))
