@@ -73,6 +73,13 @@ def test_a_command_says_it_in_one_line_before_any_work(line, message, tmp_path, 
 
 
 @pytest.mark.usefixtures("bare")
+def test_a_device_is_the_cpu_or_asks_for_torch():
+    assert mt.fit("popularity", two_groups(60, 30), device="auto").name == "popularity"
+    with pytest.raises(mt.MatineeError, match="device cuda is found by torch, which is not installed: pip install"):
+        mt.fit("popularity", two_groups(60, 30), device="cuda")
+
+
+@pytest.mark.usefixtures("bare")
 def test_the_demo_leaves_out_what_it_cannot_train(capsys):
     from matinee.cli.site import DEMO_MODELS, _demo_names
 

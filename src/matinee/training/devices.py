@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from matinee.errors import MatineeError, UsageError
+from matinee.extras import is_installed, require
 
 DEVICES = "cpu, cuda, cuda:1 (the second GPU), mps (Apple) or auto"
 HOW_TO_GET_CUDA = "https://pytorch.org/get-started/locally"
@@ -18,8 +19,9 @@ def resolve_device(wanted: str) -> str:
     """
     if not isinstance(wanted, str) or not re.fullmatch(r"cpu|mps|auto|cuda(:[0-9]{1,4})?", wanted):
         raise UsageError(f"device {wanted!r} is not known; use {DEVICES}")
-    if wanted == "cpu":
-        return wanted
+    if wanted == "cpu" or (wanted == "auto" and not is_installed("torch")):
+        return "cpu"
+    require("torch", f"device {wanted} is found by torch")
     import torch
 
     missing = {"cuda": _missing_cuda(torch, 0), "mps": _missing_mps(torch)}

@@ -16,6 +16,7 @@ from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import Run
 from matinee.workflow.data import graph_of
+from matinee.workflow.given import class_and_settings
 
 WARM_EPOCHS = 0.25
 """Share of a model's epochs that it trains when it starts from the running version."""
@@ -69,7 +70,8 @@ def fit_again(
 
 
 def _unfitted(like: Recommender[Any], settings: Mapping[str, object]) -> Recommender[Any]:
-    model = type(like)(**like.config.model_dump(exclude_unset=True) | dict(settings))
+    kind, own = class_and_settings(like, settings)
+    model = kind(**own)
     model.value_map = like.value_map
     return model
 

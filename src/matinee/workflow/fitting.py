@@ -39,7 +39,7 @@ from matinee.training.devices import name_of, resolve_device, thread_limit
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
 from matinee.workflow.data import graph_of, whole
-from matinee.workflow.given import Unfitted, require_data
+from matinee.workflow.given import Unfitted, class_and_settings, require_data
 
 SOME_USERS = 32
 """Users whose scores are looked at after a fit."""
@@ -80,8 +80,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
     """
     require_data(on, model)
-    unfitted = _unfitted(model, settings)
-    require_trainer(type(unfitted))
+    kind, own = class_and_settings(model, settings)
+    unfitted = kind(**own)
+    require_trainer(kind)
     device = device_of(unfitted, device)
     require_graph_reader(unfitted, graph)
     if isinstance(on, Dataset) and isinstance(items, ItemTable):
@@ -92,8 +93,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
         raise MatineeError(
             "there is nothing to train on: the training part is empty; loosen the filters or change the split"
         )
-    own = unfitted.config.model_dump(exclude_unset=True)
-    unfitted = _unfitted(type(unfitted), sized_defaults(type(unfitted), train, own) | own)
+    unfitted = kind(**sized_defaults(kind, train, own) | own)
     wanted = values if isinstance(values, ValuesConfig) else configure(Experiment, {"values": values}, "fit").values
     unfitted.value_map = resolve(wanted, train.histories.values, data.kind)
     train = replace(train, histories=unfitted.weigh(train.histories))
@@ -133,15 +133,6 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
-
-
-def _unfitted(model: Unfitted, settings: Mapping[str, object]) -> Recommender[Any]:
-    """A new model with these settings besides its own, so that a model that is given stays as it is."""
-    if isinstance(model, str):
-        return create(model, **settings)
-    if isinstance(model, type):
-        return model(**settings)
-    return type(model)(**model.config.model_dump(exclude_unset=True) | dict(settings))
 
 
 def sized_defaults(

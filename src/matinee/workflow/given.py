@@ -1,13 +1,13 @@
 """What people give a function in place of what it takes: accepted where it is clear, else refused with the call."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from matinee.data.splits import Split
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
-from matinee.models import model_names
+from matinee.models import model_class, model_names
 from matinee.models.base import Recommender
 from matinee.store.artefact import Artefact
 from matinee.store.artefact import load as load_artefact
@@ -36,6 +36,15 @@ def artefact_of(model: Fittable, call: str, fit: Callable[[Unfitted], Artefact] 
     fitted = f"mt.fit({(name or 'ease')!r}, data)"
     problem = f"this takes a fitted model, not {_kind(model)}" if name is None else f"{name} is not fitted on any data"
     raise MatineeError(f"{problem}; write {call.format(fitted)}, with data = mt.load()")
+
+
+def class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[type[Recommender[Any]], dict[str, Any]]:
+    """The class of what is to be fitted, and what it has set besides what is given."""
+    if isinstance(model, str):
+        return model_class(model), dict(settings)
+    if isinstance(model, type):
+        return model, dict(settings)
+    return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
 def require_data(on: object, model: object) -> None:

@@ -25,7 +25,7 @@ from matinee.tuning.study import best_of
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import features_of, values_of
 from matinee.workflow.fitting import fit, sized_defaults
-from matinee.workflow.given import Unfitted
+from matinee.workflow.given import Unfitted, class_and_settings
 
 OF_FIT = frozenset({"values", "items", "content", "graph"})
 """What `fit` takes beside a model's settings."""
@@ -168,7 +168,7 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     Raises MatineeError for an unknown model or field, no budget, a split without valid, the folder of another search,
     and if all trials fail.
     """
-    kind, settings = _class_and_settings(model, settings)
+    kind, settings = class_and_settings(model, settings)
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     kind(**own)  # unknown settings are named before anything is read
     budget = Budget(20 if trials is None and seconds is None else trials, seconds)
@@ -278,21 +278,12 @@ def fit_auto(
     on: a split, on whose valid part they are chosen, or a data set, which is then fitted as a whole; settings: as `fit`
     takes them; what is set is not searched.
     """
-    kind, settings = _class_and_settings(model, settings)
+    kind, settings = class_and_settings(model, settings)
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=seed))
     found = tune(kind, split, trials=SHORT, seed=seed, fields=first_fields(kind.Config, own), **settings)
     chosen = found.trials[found.best].settings if isinstance(on, Split) else found.without_valid()
     return fit(kind, on, seed=seed, **settings | chosen).with_manifest({"tuning": found.summary()})
-
-
-def _class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[type[Recommender[Any]], dict[str, Any]]:
-    """The class of what is to be fitted, and what it has set besides what is given."""
-    if isinstance(model, str):
-        return model_class(model), dict(settings)
-    if isinstance(model, type):
-        return model, dict(settings)
-    return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
 def without_test(split: Split) -> Split:
