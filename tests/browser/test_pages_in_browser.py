@@ -80,7 +80,8 @@ def test_a_visitor_can_ask_for_other_movies_to_rate(browser: Browser, address: s
     assert not set(first) & set(second)
     rate(page, "start", second[0], 4)
     expect(page.locator("#my-link")).to_contain_text("1")
-    assert listed(page, "start") == second
+    if javascript:  # the card stays where it was
+        assert listed(page, "start") == second
     assert wrong == []
     context.close()
 
@@ -96,7 +97,7 @@ def test_three_movies_can_be_rated_by_keyboard(browser: Browser, address: str) -
     expect(page.locator("#my-link")).to_contain_text("2")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("3")
-    expect(page.get_by_role("heading", level=1)).to_have_text("For you")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("That’s enough")
     assert len(listed(page, "recent")) == 3
     assert wrong == []
     context.close()

@@ -39,6 +39,9 @@ def test_a_first_visit_from_search_to_reasons(browser: Browser, address: str, ja
     assert start[0] not in two
     rate(page, "for-you", two[0], 4)
     expect(page.locator("#my-link")).to_contain_text("3")
+    page.goto(address)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("That’s enough")
+    page.get_by_role("button", name="Close this").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("For you")
     three = listed(page, "for-you")
     assert three != two
@@ -54,6 +57,7 @@ def test_a_first_visit_from_search_to_reasons(browser: Browser, address: str, ja
     expect(page.get_by_role("heading", level=1)).to_have_text("My movies")
     page.get_by_role("button", name="Remove The Matrix from my movies").click()
     expect(page.locator("#my-link")).to_contain_text("2")
+    page.goto(f"{address}/my")
     assert listed(page, "mine") == [two[0], start[0]]
     page.get_by_role("button", name="Delete everything about me").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Tell us three")

@@ -18,7 +18,7 @@ from matinee.serve.app import create_app, serve
 from matinee.serve.http.body import MAX_BODY_BYTES
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.http.server import ServerSettings, listen, require_free
-from matinee.serve.pages.home import ENOUGH, FOR_YOU
+from matinee.serve.pages.home import ENOUGH, FOR_YOU, PICKER_COOKIE
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
 from site_fixtures import NOW, count_events, routes_of, train
@@ -67,7 +67,8 @@ def test_a_rating_changes_the_list_at_once_and_is_a_reason(client: TestClient) -
     assert items(section(page, "for-you")) != items(first)
     page = mark(client, MATRIX, "1")
     assert "Tell us three" not in page
-    assert section(page, "start") == ""
+    assert "That’s enough" in section(page, "start")
+    assert not {ALIEN, TOY_STORY, MATRIX} & set(items(section(page, "start")))
     assert items(section(page, "recent")) == [MATRIX, TOY_STORY, ALIEN]
 
 
@@ -381,10 +382,26 @@ def test_the_documentation_lists_every_route() -> None:
     assert len(re.findall(r"^\| `(?:GET|POST|PUT|DELETE) /", text, re.MULTILINE)) == len(documented)
 
 
-def test_the_invitation_ends_after_enough(client: TestClient) -> None:
+def test_the_invitation_stays_until_one_closes_it_or_is_known(client: TestClient) -> None:
     for n, item_id in enumerate((ALIEN, MATRIX, TOY_STORY)):
         page = mark(client, item_id, "4")
-        assert (section(page, "start") == "") == (n + 1 >= ENOUGH)
+        assert ("more, or close" in section(page, "start")) == (n + 1 >= ENOUGH)
+    closed = client.post("/picker", data={"state": "closed"}).text
+    assert section(closed, "start") == ""
+    assert section(mark(client, "1200", "4"), "start") == ""
+    assert section(client.post("/picker", data={"state": "open"}).text, "start") != ""
+    assert client.post("/picker", data={"state": "ajar"}).status_code == 422
+    client.cookies.delete(PICKER_COOKIE)
+    for row in client.get("/api/v1/items?k=20").json():
+        page = mark(client, str(row["item_id"]), "4")
+    assert section(page, "start") == ""
+
+
+def test_a_guest_who_closes_the_invitation_can_open_it_again(client: TestClient) -> None:
+    closed = client.post("/picker", data={"state": "closed"}).text
+    assert section(closed, "start") == ""
+    assert closed.count("<h1") == 1
+    assert 'name="state" value="open"' in closed
 
 
 def test_popular_movies_replace_items_without_evidence(client: TestClient, app: FastAPI) -> None:

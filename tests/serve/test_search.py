@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset
+from matinee.item_table import ItemTable
+from matinee.serve.people import People
 from matinee.serve.search import TitleSearch, _distances, _letters
+from matinee.vocab import Vocab
 
 TITLES = [
     "Matrix, The (1999)", "Matrix Reloaded, The (2003)", "Alien (1979)", "Aliens (1986)", "Forrest Gump (1994)",
@@ -118,3 +121,77 @@ def test_an_index_that_reads_only_new_titles_is_one_that_reads_all() -> None:
     for query in ("alien", "toy", "toys", "galey", "spiderman", "matrx", "story", "another nam"):
         assert grown.find(query, 10) == whole.find(query, 10)
     assert set(grown.read) == set(changed)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("star", "Star Wars: Episode IV - A New Hope (1977)"),
+        ("terminator 2", "Terminator 2: Judgment Day (1991)"),
+        ("t2", "Terminator 2: Judgment Day (1991)"),
+        ("lotr", "Lord of the Rings: The Fellowship of the Ring, The (2001)"),
+        ("lotr two towers", "Lord of the Rings: The Two Towers, The (2002)"),
+        ("ESB", "Star Wars: Episode V - The Empire Strikes Back (1980)"),
+        ("bttf", "Back to the Future (1985)"),
+        ("tdk", "Dark Knight, The (2008)"),
+        ("et", "E.T. the Extra-Terrestrial (1982)"),
+        ("hp azkaban", "Harry Potter and the Prisoner of Azkaban (2004)"),
+        ("eternal sunshine", "Eternal Sunshine of the Spotless Mind (2004)"),
+        ("toy", "Toy Story (1995)"),
+        ("god", "Godfather, The (1972)"),
+        ("alien", "Alien (1979)"),
+        ("up", "Up (2009)"),
+        ("psycho", "Psycho (1960)"),
+        ("대부", "Godfather, The (1972)"),
+        ("터미네이터 2", "Terminator 2: Judgment Day (1991)"),
+        ("반지의 제왕 왕의 귀환", "Lord of the Rings: The Return of the King, The (2003)"),
+    ],
+)
+def test_the_famous_come_before_the_alphabet(
+    bundled_search: TitleSearch, bundled: Dataset, query: str, first: str
+) -> None:
+    assert [bundled.catalogue.titles[row] for row in bundled_search.find(query, 1)] == [first]
+
+
+@pytest.fixture(scope="module")
+def bundled_search(bundled: Dataset) -> TitleSearch:
+    return TitleSearch(bundled.catalogue, np.bincount(bundled.events.item_rows, minlength=len(bundled.items)))
+
+
+@pytest.mark.parametrize(
+    ("query", "near"),
+    [
+        ("forest matrix", "Matrix, The (1999)"),
+        ("shawshenk redemtion movie", "Shawshank Redemption, The (1994)"),
+        ("terminater judgement film", "Terminator 2: Judgment Day (1991)"),
+        ("zzstargatezz", "Stargate (1994)"),
+    ],
+)
+def test_where_nothing_is_found_the_nearest_is(
+    bundled_search: TitleSearch, bundled: Dataset, query: str, near: str
+) -> None:
+    assert bundled_search.find(query, 1) == []
+    assert near in [bundled.catalogue.titles[row] for row in bundled_search.nearest(query, 20)]
+
+
+@pytest.mark.parametrize("query", ["", "!?", "qqqzzz"])
+def test_nothing_is_near_to_nonsense(bundled_search: TitleSearch, query: str) -> None:
+    assert bundled_search.nearest(query, 5) == []
+
+
+def test_withdrawn_items_are_not_near() -> None:
+    search = TitleSearch(Catalogue.of(["Alien (1979)", "Aliens (1986)"]), np.array([1, 2]), np.array([True, False]))
+    assert search.nearest("alien spaceship", 5) == search.nearest("xalienx", 5) == [0]
+
+
+def test_people_are_found_with_the_best_known_of_their_items_first() -> None:
+    people = (("Ridley Scott",), ("Ridley Scott", "Harrison Ford"), ("Harrison Ford",), ())
+    table = ItemTable(Vocab(np.arange(4)), tuple("abcd"), np.zeros(4, dtype=np.int32), lists={"starring": people})
+    found = People(table, np.array([5, 9, 1, 7]))
+    assert found.find("scott", 5) == ("Ridley Scott", [1, 0])
+    assert found.find("harison ford", 5) == ("Harrison Ford", [1, 2])
+    assert found.find("ford", 5, np.array([True, False, True, True])) == ("Harrison Ford", [2])
+    assert found.find("nobody", 5) is None
+    assert (
+        People(ItemTable(Vocab(np.arange(1)), ("a",), np.zeros(1, dtype=np.int32)), np.array([1])).find("a", 1) is None
+    )

@@ -1,12 +1,14 @@
-"""Finding movies by title as it is typed: whole words, prefixes, small typos.
+"""Finding movies by title as it is typed: whole words, prefixes, small typos, initials.
 
-Every word of the query must match a word of the title. Exact matches score more than prefixes, prefixes more than
-typos, and a title that begins with the query more than one that contains it; among equals the most watched is first.
-All words of the catalogue are compared at once, in numpy.
+Every word of the query must match a word of the title, or be its initials (`lotr`, `t2`). Exact matches score more than
+prefixes, prefixes more than typos; how often a title was watched counts as much as how well it matches, so that the
+famous come before the alphabet. All words of the catalogue are compared at once, in numpy. Where nothing matches,
+`nearest` has the titles that share most with the query.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +16,14 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
-from matinee.titles import ARTICLES, WORD, normalise
+from matinee.serve.title_words import MAX_LETTERS, TitleRead, query_words, read_title
+from matinee.titles import WORD, normalise
 
-MAX_WORDS = 8
-MAX_LETTERS = 24
-"""Longer queries and words are cut; titles differ before that."""
-EXACT, PREFIX, TYPO = 1.0, 0.8, 0.45
-BEGINS, WHOLE, WATCHED = 0.35, 0.5, 0.3
+EXACT, PREFIX, INITIALS, TYPO = 1.0, 0.8, 0.7, 0.45
+BEGINS, WHOLE, WATCHED = 0.35, 0.35, 1.0
 """Bonuses of a title: it begins with the query; it has no other words; it is the most watched."""
+LEAST_SHARED = 0.3
+"""Cosine of two titles' pairs of letters from which they are near."""
 
 
 class TitleSearch:
@@ -39,9 +41,9 @@ class TitleSearch:
         before: "TitleSearch | None" = None,
     ) -> None:
         self._listed = listed
-        known: dict[str, _TitleRead] = before.read if before else {}
-        self.read: dict[str, _TitleRead] = {title: known.get(title) or _read(title) for title in catalogue.titles}
-        titles_read = [self.read[title] for title in catalogue.titles]
+        known: dict[str, TitleRead] = before.read if before else {}
+        self.read: dict[str, TitleRead] = {title: known.get(title) or read_title(title) for title in catalogue.titles}
+        self._titles_read = titles_read = [self.read[title] for title in catalogue.titles]
         words = [title.words for title in titles_read]
         owners = np.repeat(np.arange(len(words)), [len(row) for row in words])
         flat = np.array([word for row in words for word in row], dtype=f"U{MAX_LETTERS}")
@@ -54,29 +56,61 @@ class TitleSearch:
         self._lengths = np.array([len(word) for word in self._words], dtype=np.int64)
         self._first = np.array([title.first for title in titles_read], dtype=f"U{MAX_LETTERS}")
         self._n_words = np.array([title.n_words for title in titles_read])
+        self._initials = _rows_by_initials(titles_read)
         self._watched = (np.log1p(popularity) / max(1.0, float(np.log1p(popularity.max(initial=0))))).astype(np.float32)
 
     def find(self, query: str, k: int) -> list[int]:
         """The rows of at most k titles, best first; empty for a query without words."""
-        query_words = _query_words(query)
-        if not query_words or len(self._watched) == 0:
+        words = query_words(query)
+        if not words or len(self._watched) == 0:
             return []
-        total = self._match_titles(self._split(query_words), loose=False)
+        total = self._match_titles(self._split(words), loose=False)
         if not total.any():  # "forest gump": forest is a word, but not of that title; "men n black"
-            total = self._match_titles([word for word in query_words if len(word) > 2] or query_words, loose=True)
+            total = self._match_titles([word for word in words if len(word) > 2] or words, loose=True)
         found = np.flatnonzero(total)
-        starts_with_query = (
-            np.char.startswith(self._first[found], query_words[0]) if len(found) else np.zeros(0, dtype=bool)
-        )
-        has_no_other_words = self._n_words[found] <= len(query_words)
-        scores = (
-            total[found] / len(query_words)
-            + BEGINS * starts_with_query
-            + WHOLE * has_no_other_words * starts_with_query
-            + WATCHED * self._watched[found]
-        )
+        starts_with_query = np.char.startswith(self._first[found], words[0]) if len(found) else np.zeros(0, dtype=bool)
+        strength = total[found] / len(words)
+        is_whole = (self._n_words[found] <= len(words)) & (strength == EXACT) & starts_with_query
+        scores = strength + BEGINS * starts_with_query + WHOLE * is_whole + WATCHED * self._watched[found]
         order = np.lexsort((found, -scores))[:k]
         return [int(row) for row in found[order]]
+
+    def nearest(self, query: str, k: int) -> list[int]:
+        """The rows of at most k titles that share most with a query that finds none: a word, else pairs of letters."""
+        words = [word for word in query_words(query) if len(word) > 2]
+        strengths = [self._match_title_words(word, loose=True) for word in words]
+        total = sum(strengths, np.zeros(len(self._watched), dtype=np.float32))
+        if self._listed is not None:
+            total = np.where(self._listed, total, 0)
+        found = np.flatnonzero(total)
+        if len(found):
+            scores = total[found] / len(words) + WATCHED / 2 * self._watched[found]
+        else:
+            shared = self._share_pairs(query)
+            found = np.flatnonzero(shared >= LEAST_SHARED)
+            scores = shared[found] + WATCHED / 4 * self._watched[found]
+        return [int(row) for row in found[np.lexsort((found, -scores))[:k]]]
+
+    def _share_pairs(self, query: str) -> FloatArray:
+        """The cosine of the pairs of letters of a query and of each title. [I]."""
+        columns, titles = self._pairs
+        pairs = [columns[pair] for pair in _pairs_of(query) if pair in columns]
+        if not pairs:
+            return np.zeros(len(self._watched), dtype=np.float32)
+        shared = titles[:, pairs].sum(axis=1)  # of 0 and 1
+        lengths = np.maximum(1, np.diff(titles.indptr))
+        found: FloatArray = shared / np.sqrt(lengths * len(_pairs_of(query)))
+        return found if self._listed is None else np.where(self._listed, found, 0)
+
+    @cached_property
+    def _pairs(self) -> tuple[dict[str, int], csr_array]:
+        """The column of each pair of letters, and which pairs each title has: [I, pairs] of 0 and 1."""
+        of_titles = [_pairs_of(" ".join(title.words)) for title in self._titles_read]
+        columns = {pair: column for column, pair in enumerate(sorted(set().union(*of_titles)))}
+        rows = np.repeat(np.arange(len(of_titles)), [len(pairs) for pairs in of_titles])
+        flat = np.array([columns[pair] for pairs in of_titles for pair in pairs], dtype=np.int64)
+        shape = (len(of_titles), len(columns))
+        return columns, csr_array((np.ones(len(flat), dtype=np.float32), (rows, flat)), shape=shape)
 
     def _split(self, query_words: Sequence[str]) -> list[str]:
         """The words of a query; one that is no prefix is split into two known words if possible: toystory."""
@@ -112,6 +146,9 @@ class TitleSearch:
         for level in np.unique(strength[rows]):  # ascending: the best overwrites the rest; five levels at most
             for row in rows[strength[rows] == level]:
                 best[self._titles.indices[starts[row] : starts[row + 1]]] = level
+        named = self._initials.get(word)
+        if named is not None:
+            best[named] = np.maximum(best[named], INITIALS)
         return best
 
     def _match_words(self, word: str, *, loose: bool) -> FloatArray:
@@ -132,43 +169,17 @@ class TitleSearch:
         return strength
 
 
-class _TitleRead(NamedTuple):
-    """A title's words, the first that is no article, and how many there are without articles, year and brackets."""
-
-    words: list[str]
-    first: str
-    n_words: int
-
-
-def _read(title: str) -> _TitleRead:
-    words = title_words(title)
-    return _TitleRead(words, _first(words), _count_words(title))
+def _rows_by_initials(titles: Sequence[TitleRead]) -> dict[str, IntArray]:
+    rows: defaultdict[str, list[int]] = defaultdict(list)
+    for row, title in enumerate(titles):
+        for initials in title.initials:
+            rows[initials].append(row)
+    return {initials: np.array(found, dtype=np.int32) for initials, found in rows.items()}
 
 
-def title_words(text: str) -> list[str]:
-    """The words of a title in lower case, without accents; `Spider-Man` gives spider, man and spiderman."""
-    words: list[str] = []
-    for chunk in normalise(text).split():
-        parts = WORD.findall(chunk)
-        words += parts
-        if len(parts) > 1 and not chunk.startswith("("):
-            words.append("".join(parts))
-    return [word[:MAX_LETTERS] for word in words]
-
-
-def _query_words(query: str) -> list[str]:
-    words = [word[:MAX_LETTERS] for word in WORD.findall(normalise(query))][:MAX_WORDS]
-    return [word for word in words if word not in ARTICLES] or words
-
-
-def _first(words: Sequence[str]) -> str:
-    return next((word for word in words if word not in ARTICLES), words[0] if words else "")
-
-
-def _count_words(title: str) -> int:
-    """How many words a title has, without articles, the year and names in brackets."""
-    words = WORD.findall(normalise(title.partition("(")[0]))
-    return len([word for word in words if word not in ARTICLES])
+def _pairs_of(text: str) -> set[str]:
+    """Each two letters that follow each other in a text, words apart."""
+    return {word[at : at + 2] for word in WORD.findall(normalise(text)) for at in range(len(word) - 1)}
 
 
 def _letters(words: NDArray[np.str_]) -> IntArray:

@@ -1,10 +1,12 @@
 """The home page."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import RedirectResponse, Response
 
 from matinee.recommender import Recommendation
+from matinee.serve.accounts.sessions import cookie_path
 from matinee.serve.experiments import MadeList
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.dependencies import AskedRerank, ServedModel
@@ -17,8 +19,10 @@ from matinee.serve.visitor_state import VisitorState
 FOR_YOU, LONG, SHORT = 24, 12, 6
 """Movies in each list; divisible by the 2, 3, 4 or 6 columns of the grid."""
 GENRES = 5
-ENOUGH = 3
-"""The invitation to rate movies ends after so many."""
+ENOUGH, KNOWN = 3, 20
+"""Movies after which lists are the visitor's own, and from which on nobody is asked to rate more."""
+PICKER_COOKIE, PICKER_SECONDS = "matinee_picker", 365 * 86_400
+"""Whether the visitor closed the picker, in this browser."""
 
 router = APIRouter()
 
@@ -39,15 +43,16 @@ def home(
     n_changed = engine.n_changed(visitor.history, items, visitor.unlisted) if is_plain else None
     builder = ShelfBuilder(page)
     shelves = [shelf for shelf in _shelves(page, builder, items, model) if shelf.cards]
-    all_starters = page.resources.starters
-    starters = all_starters[more * STARTERS : (more + 1) * STARTERS]
+    excluded = visitor.excluded
+    all_starters = [row for row in page.resources.starters if row not in excluded]
+    starters = all_starters[more * STARTERS : (more + 1) * STARTERS] if _has_picker(page) else []
     return page.respond(
         "home.html",
         model=model,
         rerank=rerank,
         for_you=builder.cards("for-you", made),
         drafted=made.models if len(made.models) > 1 else (),
-        starters=page.cards.plain(starters, watched) if len(watched) < ENOUGH else [],
+        starters=page.cards.plain(starters, watched),
         more=(more + 1) % max(1, len(all_starters) // STARTERS),
         to_go=max(0, ENOUGH - len(watched)),
         enough=ENOUGH,
@@ -57,6 +62,23 @@ def home(
         n_changed=n_changed,
         dislikes_all=engine.dislikes_all(visitor.history, model),
     )
+
+
+@router.post("/picker")
+def picker(request: Request, state: Annotated[Literal["open", "closed"], Form()]) -> Response:
+    """Close the picker, or open it again; then to the home page."""
+    response = RedirectResponse("/", status_code=303)
+    path, secure = cookie_path(request), request.url.scheme == "https"
+    response.set_cookie(
+        PICKER_COOKIE, state, max_age=PICKER_SECONDS, path=path, httponly=True, samesite="lax", secure=secure
+    )
+    return response
+
+
+def _has_picker(page: PageContext) -> bool:
+    """Whether the page invites to rate: until the visitor closes it, or is known well."""
+    state = page.request.cookies.get(PICKER_COOKIE, "")
+    return state == "open" or (state != "closed" and len(page.visitor.watched) < KNOWN)
 
 
 def _for_you(page: PageContext, visitor: VisitorState, rerank: RerankForm) -> MadeList:

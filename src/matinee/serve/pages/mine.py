@@ -3,10 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from matinee.serve.accounts.sessions import cookie_path
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.context import Page, PageContext, Visitor
+from matinee.serve.pages.home import PICKER_COOKIE
 from matinee.store.protocols import Import
 
 PAGE = 100
@@ -42,6 +44,12 @@ def mine(
     )
 
 
+@router.get("/my/link")
+def link(page: Page, visitor: Visitor) -> Response:
+    """The header's link to the visitor's movies, with their number: what a mark changes on any page."""
+    return HTMLResponse(page.render("my_link.html", n_watched=len(visitor.watched)))
+
+
 def _imports(page: PageContext, user_id: str | None) -> list[Import]:
     """The imports that the visitor can undo."""
     found = page.site.imports.recent(user_id, page.site.now()) if user_id else []
@@ -52,4 +60,5 @@ def _imports(page: PageContext, user_id: str | None) -> list[Import]:
 def forget(request: Request, site: CurrentSite) -> Response:
     """Delete a guest and all their events; a member, who needs a password for that, goes to the account page."""
     response = RedirectResponse("/", status_code=303)
+    response.delete_cookie(PICKER_COOKIE, path=cookie_path(request))
     return response if site.visitors.forget(request, response) else RedirectResponse("/account#delete", 303)

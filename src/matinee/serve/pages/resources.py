@@ -13,6 +13,7 @@ from matinee.serve.pages.model_cards import ModelCard, model_card
 from matinee.serve.pages.model_quality import ModelQuality, best_next_model
 from matinee.serve.pages.rendering import Renderer
 from matinee.serve.pages.trending import Trending
+from matinee.serve.people import People
 from matinee.serve.site import Site
 
 STARTERS = 12
@@ -36,6 +37,7 @@ class PageResources:
     starters: list[int]
     trending: Trending
     also_liked: AlsoLiked
+    people: People
     quality: ModelQuality
     next_model: str
     import_limit: RateLimit
@@ -53,6 +55,7 @@ class PageResources:
             starters=site.engine.starters(STARTERS * STARTER_PAGES),
             trending=Trending(site),
             also_liked=AlsoLiked(site),
+            people=People(next(iter(site.engine.artefacts.values())).item_table, site.engine.popularity),
             quality=ModelQuality(site.engine),
             next_model=best_next_model(site.engine),
             import_limit=RateLimit(site.options.ticks, IMPORTS, IMPORTS_SECONDS),

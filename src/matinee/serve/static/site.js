@@ -6,8 +6,9 @@ const main = document.getElementById("main");
 const status_ = document.getElementById("status");
 let turn = 0; // the last request wins
 
-function say(text) {
+function say(text, isSeen = false) { // isSeen: it stands beside what was done too
   status_.textContent = text;
+  if (isSeen) return status_.classList.remove("shown");
   status_.classList.add("shown");
   clearTimeout(say.timer);
   say.timer = setTimeout(() => status_.classList.remove("shown"), 2600);
@@ -43,20 +44,25 @@ function back(at) {
   target?.focus({ preventScroll: true });
 }
 
-main.addEventListener("submit", async (event) => {
+main.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form[data-live]")) return;
   event.preventDefault();
-  const button = event.submitter;
+  const item = form.closest("[data-item]");
+  if (item) mark(item, event.submitter);
+  else send(form, event.submitter);
+});
+
+// A form outside of lists: its stars fill at once, then the page is replaced.
+async function send(form, button) {
   const at = place(button);
   const mine = ++turn;
-  const body = new URLSearchParams(new FormData(form));
-  body.set(button.name, button.value);
+  const before = stars(form);
+  if (isStars(button.value)) fill(form, button.value);
   form.classList.add("busy");
   try {
-    const response = await fetch(form.action, { method: "POST", body });
-    if ([403, 409].includes(response.status) && (await show(response, mine))) return main.focus(); // the page says why, and what to do
-    if (!response.ok) throw new Error(response.statusText);
+    const response = await post(form, button.value);
+    if (await refused(response, mine)) return;
     if (await show(response, mine)) {
       const now = new URL(response.url);
       if (now.pathname !== location.pathname) history.replaceState({}, "", now.pathname + now.search);
@@ -65,8 +71,136 @@ main.addEventListener("submit", async (event) => {
     say(button.dataset.said || status_.dataset.saved);
   } catch {
     form.classList.remove("busy");
+    fill(form, before);
     say(status_.dataset.failed);
   }
+}
+
+function post(form, mark, next) {
+  const body = new URLSearchParams(new FormData(form));
+  body.set("mark", mark);
+  if (next) body.set("next", next);
+  return fetch(form.action, { method: "POST", body });
+}
+
+// Whether the answer is a page that says why not, and what to do; throws for any other failure.
+async function refused(response, mine) {
+  if ([403, 409].includes(response.status) && (await show(response, mine))) {
+    main.focus();
+    return true;
+  }
+  if (!response.ok) throw new Error(response.statusText);
+  return false;
+}
+
+// Items of lists ---------------------------------------------------------
+// A marked item stays where it is, filled, with Undo, until the next page; nothing slides under the pointer.
+const FLAGS = { dismissed: "restored", restored: "dismissed" };
+const kept = new WeakMap(); // of an item: its mark when the page came, the mark that is shown, and what is on its way
+
+const isStars = (value) => Number(value) > 0;
+const stars = (root) => root.querySelector('.stars [aria-pressed="true"]')?.value ?? "";
+
+function fill(root, value) {
+  for (const button of root.querySelectorAll(".stars button")) {
+    button.setAttribute("aria-pressed", String(button.value === value));
+    button.classList.toggle("on", isStars(value) && Number(button.value) <= Number(value));
+  }
+}
+
+function stateOf(item) {
+  if (!kept.has(item)) {
+    const hidden = item.querySelector('button[value="restored"]') ? "dismissed" : "";
+    const watched = item.querySelector('button[value="removed"]') ? status_.dataset.kind : "";
+    const first = stars(item) || watched || hidden;
+    kept.set(item, { first, shown: first, sent: Promise.resolve(), touched: false });
+  }
+  return kept.get(item);
+}
+
+function mark(item, button) {
+  const state = stateOf(item);
+  const value = button.value;
+  const before = { shown: state.shown, touched: state.touched, said: item.querySelector(".done span")?.textContent };
+  const shown = { restored: "", removed: "" }[value] ?? value;
+  if (shown === state.shown && button.className !== "undo") return say(button.dataset.said || status_.dataset.saved);
+  state.touched ||= !(value in FLAGS);
+  draw(item, state, button.className === "undo" ? state.first : shown, button.dataset.said);
+  if (!button.isConnected || !button.offsetParent) item.querySelector(".done .undo, .stars button, button")?.focus({ preventScroll: true });
+  say(button.dataset.said || status_.dataset.saved, true);
+  const form = item.querySelector("form.marks, form.hiding");
+  state.sent = state.sent.then(async () => {
+    try {
+      const response = await post(form, value, "/my/link");
+      if (await refused(response, turn)) return;
+      document.getElementById("my-link").outerHTML = await response.text(); // our own server's
+      if (item.closest("#start")) freshen(item.closest("section"));
+    } catch {
+      Object.assign(state, before);
+      draw(item, state, before.shown, before.said);
+      say(status_.dataset.failed);
+    }
+  });
+}
+
+// An item as it is after a mark: what was done is said over it, beside the button that takes it back.
+function draw(item, state, shown, said) {
+  state.shown = shown;
+  const form = item.querySelector("form.marks, form.hiding");
+  fill(item, isStars(shown) ? shown : "");
+  item.classList.toggle("marked", shown !== state.first);
+  item.classList.toggle("dimmed", shown === "dismissed" || shown === "less");
+  form.querySelector(".done")?.remove();
+  if (shown === state.first) return void (state.touched = false);
+  const back = state.first || (state.touched ? "removed" : FLAGS[shown] ?? "removed");
+  const done = document.createElement("p");
+  done.className = "done";
+  const words = document.createElement("span");
+  words.textContent = (said || "").slice((said || "").lastIndexOf(": ") + 1).trim();
+  const undo = document.createElement("button");
+  Object.assign(undo, { className: "undo", name: "mark", value: back, textContent: status_.dataset.undo });
+  undo.setAttribute("aria-label", `${status_.dataset.undo}: ${said || ""}`);
+  undo.dataset.said = status_.dataset.undone;
+  done.append(words, undo);
+  if (isStars(shown)) {
+    const again = document.createElement("small");
+    again.textContent = status_.dataset.again;
+    done.append(again);
+  }
+  form.append(done);
+}
+
+// What follows the picker is made from its ratings: it is fetched again, unless somebody is using it.
+let due;
+function freshen(picker) {
+  clearTimeout(due);
+  due = setTimeout(async () => {
+    const mine = ++turn;
+    const response = await fetch(location.href).catch(() => null);
+    if (!response?.ok) return;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const next = page.getElementById(picker.id);
+    const later = [...picker.parentElement.children].slice([...picker.parentElement.children].indexOf(picker) + 1);
+    if (mine !== turn || !next || !picker.isConnected || later.some((one) => one.matches(":hover, :focus-within, :has(.marked)"))) return;
+    const call = picker.querySelector(".call");
+    call.style.minHeight = `${call.offsetHeight}px`; // the cards below it stay where they are
+    call.replaceChildren(...next.querySelector(".call").childNodes);
+    picker.className = next.className;
+    for (const one of later) one.remove();
+    while (next.nextSibling) main.append(next.nextSibling);
+  }, 350);
+}
+
+// By touch a tap gives a whole star, and a second tap on it half a star less: half a star is too narrow for a finger.
+main.addEventListener("click", (event) => {
+  const button = event.target.closest(".stars button");
+  if (!button || event.pointerType !== "touch") return;
+  const whole = Math.ceil(Number(button.value));
+  const now = Number(stars(button.closest(".stars")));
+  const wanted = now === whole ? whole - 0.5 : whole;
+  if (Number(button.value) === wanted) return;
+  event.preventDefault();
+  button.closest(".stars").querySelector(`button[value="${wanted}"]`).click();
 });
 
 main.addEventListener("click", async (event) => {
