@@ -1,6 +1,7 @@
 """Broker, relay and consumer killed at random while a site's log is written: nothing is lost, nothing doubled.
 
-    python benchmarks/faults_stream.py > benchmarks/faults_stream.json
+    python benchmarks/faults_stream.py --kills 40 --seed 2
+    python benchmarks/faults_stream.py --broker-alone --kills 25
 
 Two writers append events to the log (SQLite, or --db postgresql|mariadb). `matinee stream relay` sends them to a topic,
 one `matinee stream consume` writes them to Parquet files and one to a table of DynamoDB (moto). In each round one of
@@ -10,6 +11,10 @@ not killed), the relay, or one of the consumers. At the end everything that was 
 lost: acknowledged events that are missing; doubled: events that are there more than once; those of the topic itself are
 counted too, which tells a broker that loses what it confirmed from a relay or a consumer that does. resent: messages in
 the topic beyond one an event, which the consumers left out. slowest_append_ms: a writer never waits for the broker.
+caught_up_s: seconds after the writers' end until the relay had sent all, and the files and the table held it.
+
+--broker-alone: the broker is killed, and confluent-kafka alone writes to it, with and without idempotence: how many of
+the messages that it confirmed it does not have. Each run is added to faults_stream.json.
 """
 
 import argparse
@@ -23,6 +28,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +41,16 @@ from matinee.store.database import SqlDatabase
 from matinee.store.protocols import LiveEvent
 from matinee.store.sql import SqlEvents
 from matinee.store.streams.kafka import Broker
-from matinee.store.streams.messages import decode
-from matinee.store.streams.sql import SqlStream
+from matinee.store.streams.messages import decode, encode
+from matinee.store.streams.protocols import StreamEvent
+from matinee.store.streams.sql import SqlStream, consumer_states
 from matinee.vocab import Vocab
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from database_servers import SERVERS
 from stream_servers import Moto, TestBroker
 
+RESULTS = Path(__file__).with_suffix(".json")
 PATIENCE = 400
 """Seconds after the last kill within which everything must have arrived."""
 
@@ -127,7 +138,7 @@ def try_streams(url: str, folder: Path, n_kills: int, rng: random.Random) -> dic
         for writer in writers:
             writer.stopped.set()
             writer.join()
-        seconds = _wait_until_there(url, folder, moto)
+        caught_up = _wait_until_there(url, folder, moto)
         codes = {name: command.stop() for name, command in commands.items()}
         written = {
             (f"user {w.number} {n // 3 * 3 % 20}", f"{w.number} {n}") for w in writers for n in range(w.n_events)
@@ -141,7 +152,7 @@ def try_streams(url: str, folder: Path, n_kills: int, rng: random.Random) -> dic
             "dynamodb": _compare(written, _in_table(moto)),
             "resent": len(messages) - len(set(messages)),
             "slowest_append_ms": round(1000 * max(writer.slowest for writer in writers)),
-            "caught_up_s": round(seconds, 1),
+            "caught_up_s": caught_up,
             "exit_codes_after_sigterm": codes,
             "seconds": round(time.monotonic() - begin, 1),
         }
@@ -153,16 +164,26 @@ def try_streams(url: str, folder: Path, n_kills: int, rng: random.Random) -> dic
         moto.stop()
 
 
-def _wait_until_there(url: str, folder: Path, moto: Moto) -> float:
-    """Wait until as many events are in the files and in the table as in the log, or for PATIENCE. Returns seconds."""
-    database, begin = SqlDatabase(url), time.monotonic()
+def _wait_until_there(url: str, folder: Path, moto: Moto) -> dict[str, float]:
+    """Wait until the relay has sent all of the log, and the files and the table hold it, or for PATIENCE.
+
+    Seconds after the writers' end until each had; without those that never did.
+    """
+    begin, database = time.monotonic(), SqlDatabase(url)
     n_events = SqlStream(database, "count").lag({})
-    database.close()
-    while time.monotonic() - begin < PATIENCE:
-        if min(len(_in_files(folder)), len(_in_table(moto))) >= n_events:
-            break
+    is_done: dict[str, Callable[[], bool]] = {
+        "relay": lambda: all(state.lag == 0 for state in consumer_states(database)),
+        "files": lambda: len(_in_files(folder)) >= n_events,
+        "table": lambda: len(_in_table(moto)) >= n_events,
+    }
+    seconds: dict[str, float] = {}
+    while len(seconds) < len(is_done) and time.monotonic() - begin < PATIENCE:
+        for name in is_done.keys() - seconds:
+            if is_done[name]():
+                seconds[name] = round(time.monotonic() - begin, 1)
         time.sleep(0.5)
-    return time.monotonic() - begin
+    database.close()
+    return seconds
 
 
 Key = tuple[str, str]
@@ -210,21 +231,91 @@ def _compare(written: set[Key], found: list[Key]) -> dict[str, int]:
     }
 
 
+def try_broker(folder: Path, n_kills: int, rng: random.Random, *, idempotent: bool) -> dict[str, Any]:
+    """Kill the broker n_kills times while a producer of confluent-kafka writes, without any code of Matinee's."""
+    from confluent_kafka import Producer
+
+    moto = Moto().start()
+    broker = TestBroker(folder / "broker.log", moto).start().wait()
+    Broker(broker.address, "events").create_topic(3)
+    settings = {"enable.idempotence": True, "enable.gapless.guarantee": True} if idempotent else {"max.in.flight": 1}
+    producer = Producer({"bootstrap.servers": broker.address, "log_level": 0, "acks": "all", "linger.ms": 5} | settings)
+    offsets: dict[int, int | None] = {}
+    stopped = threading.Event()
+
+    def write() -> None:
+        for n in count():
+            if n % 3 == 0 and stopped.is_set():
+                break
+            event = LiveEvent(f"user {n // 3 % 20}", "10", "watched", 1, n, str(n))
+            done = partial(_note_offset, offsets, n)
+            producer.produce("events", encode(StreamEvent(n, event)), str(event.user_id).encode(), on_delivery=done)
+            producer.poll(0.007)
+        producer.flush(PATIENCE)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(n_kills):
+            time.sleep(rng.uniform(0.3, 1.5))
+            broker.kill()
+            time.sleep(rng.uniform(0, 0.5))
+            broker.start()
+        stopped.set()
+        writer.join()
+        there = {int(event_id) for _, event_id in _in_topic(broker)}
+    finally:
+        stopped.set()
+        broker.kill()
+        moto.stop()
+    no_offset = sum(offset is None for offset in offsets.values())
+    return {
+        "kills": n_kills,
+        "confirmed": len(offsets),
+        "without_offset": no_offset,
+        "lost": len(offsets.keys() - there),
+    }
+
+
+def _note_offset(offsets: dict[int, int | None], n: int, error: Any, message: Any) -> None:
+    if error is None:
+        offsets[n] = message.offset()
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--db", default="sqlite", choices=["sqlite", *SERVERS])
+    parser.add_argument("--broker-alone", action="store_true")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        if options.broker_alone:
+            kinds = {"idempotent": True, "not idempotent": False}
+            found = {
+                f"broker alone, {kind}": try_broker(
+                    Path(name), options.kills, random.Random(options.seed), idempotent=is_idempotent
+                )
+                for kind, is_idempotent in kinds.items()
+            }
+        else:
+            found = {f"{options.db}, seed {options.seed}": _with_database(options, Path(name))}
+    today = {"date": datetime.now(UTC).date().isoformat()}
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    stored |= {run: today | figures for run, figures in found.items()}
+    RESULTS.write_text(json.dumps(stored, indent=2) + "\n")
+    print(json.dumps(found, indent=2))
+
+
+def _with_database(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     server = SERVERS[options.db]().start() if options.db in SERVERS else None
     try:
-        with tempfile.TemporaryDirectory() as name:
-            url = server.create("site") if server else f"sqlite:///{name}/log.db"
-            found = try_streams(url, Path(name), options.kills, random.Random(options.seed))
+        url = server.create("site") if server else f"sqlite:///{folder}/log.db"
+        return try_streams(url, folder, options.kills, random.Random(options.seed))
     finally:
         if server:
             server.stop()
-    print(json.dumps({"seed": options.seed, "database": options.db, **found}, indent=2))
 
 
 if __name__ == "__main__":

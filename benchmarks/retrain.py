@@ -82,7 +82,7 @@ def counts() -> dict[str, Any]:
         full, again = seconds_of(lambda earlier=earlier: fit(earlier.model, train))
         update, (updated, _) = seconds_of(
             lambda earlier=earlier, statistic=statistic: fit_again(
-                Running.of(earlier, data, statistic), train, data, 1, warm=False
+                Running.of(earlier, data, statistic), train, 1, warm=False
             )
         )
         old, new = (each.score(each.state_of(probe)) for each in (again, updated))
@@ -113,7 +113,7 @@ def warm() -> dict[str, Any]:
             reports, seconds = [], []
             for is_warm in (False, True):
                 started = time.process_time()
-                model, _ = fit_again(running, train, known, seed, warm=is_warm)
+                model, _ = fit_again(running, train, seed, warm=is_warm)
                 seconds.append(time.process_time() - started)
                 reports.append(evaluate(model, split, EvaluationConfig(k=(10,)), rng=np.random.default_rng(seed)))
             full, started_warm = (report.metrics["ndcg@10"].mean for report in reports)

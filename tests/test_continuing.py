@@ -76,7 +76,7 @@ def test_an_update_by_new_events_equals_a_fit_on_all(data, name, settings, n_new
     monkeypatch.setattr(
         type(artefact.model), "count", lambda model, train: taken.append(train.n_users) or real(model, train)
     )
-    updated, kept = fit_again(running, whole(data).training(), data, 1, warm=False)
+    updated, kept = fit_again(running, whole(data).training(), 1, warm=False)
     changed_users = len(np.unique(data.events.user_rows[np.argsort(data.events.times)[-n_new:]]))
     if len(before.items) == len(data.items) or not artefact.model.counts_need_same_items:
         assert max(taken) == changed_users  # counted for these alone
@@ -89,7 +89,7 @@ def test_an_update_by_new_events_equals_a_fit_on_all(data, name, settings, n_new
         Running(updated, whole(data).training().histories, running.item_rows, running.user_rows, kept)
         if len(before.items) == len(data.items)
         else Running.of(mt.fit(name, data, **settings), data, kept),
-        whole(data).training(), data, 1, warm=False,
+        whole(data).training(), 1, warm=False,
     )  # fmt: skip
     np.testing.assert_allclose(
         again.score(again.state_of(histories)), updated.score(updated.state_of(histories)), atol=1e-6
@@ -103,7 +103,7 @@ def test_counts_follow_items_that_come_between_the_old_ones() -> None:
     for name, settings in COUNTED:
         artefact = mt.fit(name, before, **settings)
         running = Running.of(artefact, data, counts_of(Running.of(artefact, before), before, len(before.items)))
-        updated, _ = fit_again(running, whole(data).training(), data, 1, warm=False)
+        updated, _ = fit_again(running, whole(data).training(), 1, warm=False)
         wanted, histories = fitted_on_all(artefact.model, data), Histories.of([[0, 13, 7]])
         found = updated.score(updated.state_of(histories))
         np.testing.assert_allclose(found, wanted.score(wanted.state_of(histories)), rtol=2e-4, atol=2e-5)
@@ -148,9 +148,9 @@ def test_training_starts_from_the_running_arrays(data, name) -> None:
     settings = {"epochs": 8, "dim": 8}
     artefact = mt.fit(name, before, **settings)
     running = Running.of(artefact, data)
-    warm, _ = fit_again(running, whole(data).training(), data, 1, warm=True)
+    warm, _ = fit_again(running, whole(data).training(), 1, warm=True)
     assert len(warm.curves) == 2
     assert warm.config.epochs == 8
-    cold, _ = fit_again(running, whole(data).training(), data, 1, warm=False)
+    cold, _ = fit_again(running, whole(data).training(), 1, warm=False)
     assert len(cold.curves) == 8
     assert warm.curves[0]["loss"] < cold.curves[0]["loss"]

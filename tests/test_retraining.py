@@ -149,6 +149,44 @@ def test_a_wrong_database_changes_nothing(registry, database, data, tmp_path: Pa
     assert registry.numbers() == [1, 2]
 
 
+def test_what_predictions_are_worth_is_measured_on_the_new_fit(data, database, tmp_path: Path) -> None:
+    fitted = mt.fit("vbmf", data, dim=2)
+    averages = {"item_mean": 9.0, "item_and_user_mean": 9.0}
+    stale = {"predicted_values": [{"ratings": 1, "users": 5, "rmse": 9.0, "p": 1.0, "better": False, **averages}]}
+    registry = Registry.create(tmp_path / "registry")
+    registry.add([fitted.with_manifest(stale)])
+    registry.promote(1)
+    write(database, data, [event for event in some_events() if event[1] != NEW])
+    retrain(registry, database)
+    new = registry.load(2)[0]
+    users = [one["users"] for one in new.manifest["predicted_values"]]
+    assert max(users) > 80  # of those who came since, too
+    assert all(one["rmse"] < 3 for one in new.manifest["predicted_values"])
+
+
+def test_triples_from_a_file_outlive_retraining(data, database, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    heads = [str(item) for item in range(40)]
+    triples = mt.graph({"head": heads, "relation": ["directed_by"] * 40, "tail": [f"d{n % 3}" for n in range(40)]})
+    registry = Registry.create(tmp_path / "registry")
+    registry.add([mt.fit("kprn", data, graph=triples, epochs=1, candidates=10)])
+    registry.promote(1)
+    SqlLiveItems(database).put(LiveItem(NEW, {"title": "A New One", "year": 2025, "genres": ["Drama"]}, "", NOW))
+    write(database, data, some_events())
+    retrain(registry, database)
+    before, after = registry.load(1)[0], registry.load(2)[0]
+    names = ("d0", "d1", "d2")
+    assert [
+        sum(graph.names.count(name) for name in names) for graph in (before.model.knowledge, after.model.knowledge)
+    ] == [3, 3]
+    rows = after.items.rows(before.items.ids)
+    old, new = before.model.knowledge, after.model.knowledge
+    assert {(rows[head], old.names[tail - 40]) for head, tail in zip(old.heads, old.tails, strict=True)} <= {
+        (head, new.names[tail - 41]) for head, tail in zip(new.heads, new.tails, strict=True)
+    }
+    assert after.manifest["graph"] == {"triples": len(new), "fingerprint": new.fingerprint}
+
+
 def test_a_retraining_that_dies_promotes_nothing(registry, database, data, monkeypatch) -> None:
     write(database, data, some_events())
 

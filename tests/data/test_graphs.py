@@ -13,7 +13,7 @@ import matinee as mt
 from matinee.cli.running import run
 from matinee.data import graphs
 from matinee.data.graph_audit import audit_graph
-from matinee.data.graphs import build_graph
+from matinee.data.graphs import build_graph, grown_graph
 from matinee.data.triples import load_triples
 from matinee.dataset import Dataset
 from matinee.errors import DataError
@@ -52,6 +52,37 @@ def test_relations_of_people_share_their_nodes_and_a_genre_of_the_same_name_is_a
         ("#2", "colour", "entity:Ann"),
     }
     assert found.types == ("item", "entity", "genre", "person")
+
+
+def test_a_graph_grows_by_the_table_of_newer_items_and_keeps_what_a_file_of_triples_said() -> None:
+    old_items, items = Vocab.of([3, 5]), Vocab.of([2, 3, 5, 8])
+    rows = [
+        (3, "directed_by", "nm1", "Steve McQueen"), (5, "starring", "nm2", "Steve McQueen"), (3, "genre", "g", "Drama"),
+        (5, "sequel_of", "3", "3"), ("nm1", "born_in", "p1", "London"), (5, "genre", "Drama", "Drama"),
+    ]  # fmt: skip
+    triples = mt.graph(
+        {name: [str(row[n]) for row in rows] for n, name in enumerate(("head", "relation", "tail", "name"))}
+    )
+    table = ItemTable(old_items, ("A", "B"), np.array([1999, 0]), lists={"genres": (("War",), ("Drama", "War"))})
+    known = build_graph(old_items, table, triples)
+    newer = ItemTable(
+        items, ("C", "A", "B", "D"), np.array([2001, 1999, 0, 1994]),
+        lists={"genres": (("War", "Drama"), ("War",), ("Drama", "War"), ())},
+    )  # fmt: skip
+    found = grown_graph(newer, known, items.rows(old_items.ids))
+    rows_of_old = {"#0": "#1", "#1": "#2"}
+    moved = {tuple(rows_of_old.get(word, word) for word in triple) for triple in triples_in(known)}
+    new = {
+        ("#0", "genre", "genre:War"), ("#0", "genre", "genre:Drama"), ("#0", "decade", "decade:2000s"),
+        ("#3", "decade", "decade:1990s"),
+    }  # fmt: skip
+    assert triples_in(found) == moved | new
+    assert len(found) == len(known) + len(new)
+    assert sorted(found.names) == sorted((*known.names, "2000s"))  # two of one name stay two
+    assert found.notes == ()
+    again = grown_graph(newer, found, np.arange(4))
+    assert (triples_in(again), len(again), again.n_nodes) == (triples_in(found), len(found), found.n_nodes)
+    assert len(grown_graph(bare(), KnowledgeGraph.empty(0), np.zeros(0, dtype=np.int32))) == 0
 
 
 def test_people_who_share_a_name_stay_apart_by_their_ids() -> None:

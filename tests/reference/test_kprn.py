@@ -55,6 +55,20 @@ def train() -> TrainingData:
     return TrainingData(histories, 12, genres(12))
 
 
+def test_a_walked_graph_gives_the_knowledge_back_that_it_was_made_of(train: TrainingData) -> None:
+    known = genres(12)
+    walked = WalkGraph.of(known, train.histories, 200, np.random.default_rng(1))
+    found = walked.knowledge(12, known.names)
+    order = np.lexsort((known.tails, known.kinds, known.heads))
+    for column in ("heads", "kinds", "tails"):
+        assert getattr(found, column).tolist() == getattr(known, column)[order].tolist()
+    for same in ("types", "names", "relations"):
+        assert getattr(found, same) == getattr(known, same)
+    assert found.entity_types.tolist() == known.entity_types.tolist()
+    few = WalkGraph.of(known, train.histories, 1, np.random.default_rng(1)).knowledge(12, known.names)
+    assert len(few) == len(known)  # a genre of six items names one of them, each of them its genre
+
+
 @pytest.fixture(scope="module", params=FORMS)
 def model(request: pytest.FixtureRequest, train: TrainingData) -> KPRN:
     return create("kprn", form=request.param, candidates=5, epochs=2).fit(train, Run.seeded(1))

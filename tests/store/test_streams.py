@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -17,9 +18,9 @@ from matinee.errors import MatineeError
 from matinee.store.protocols import LiveEvent
 from matinee.store.sql import SqlEvents
 from matinee.store.streams import forward as forward_module
-from matinee.store.streams.files import EventFiles
+from matinee.store.streams.files import READERS, EventFiles, Format
 from matinee.store.streams.forward import Forwarding, forward
-from matinee.store.streams.kafka import Broker
+from matinee.store.streams.kafka import Broker, KafkaSink
 from matinee.store.streams.messages import ForeignMessage, decode, encode
 from matinee.store.streams.protocols import Offsets, StreamEvent, Unavailable
 from matinee.vocab import Vocab
@@ -90,6 +91,87 @@ def test_files_hold_each_event_once_whatever_fails_and_however_often_it_comes_ag
     again = EventFiles(tmp_path / "out", "events", "parquet")
     assert again.write(topic[:50]) == 0
     again.close()
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_event_that_comes_for_the_first_time_after_later_ones_is_written_once(
+    tmp_path: Path, format: Format, restarts: bool
+) -> None:
+    batches = [[1, 4, 10], [1, 4, 7, 10], [7], [2, 2], [12, 11], [11, 13, 5, 12], [3, 6]]
+    sink = EventFiles(tmp_path / "out", "events", format)
+    written = []
+    for batch in batches:
+        if restarts:
+            sink.close()
+            sink = EventFiles(tmp_path / "out", "events", format)
+        written.append(sink.write([event(seq) for seq in batch]))
+    sink.close()
+    assert written == [3, 1, 0, 1, 2, 2, 2]
+    files = [READERS[format](path) for path in (tmp_path / "out").glob("events-*")]
+    assert sorted(seq for each in files for seq in each) == [1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13]
+
+
+def test_numbers_are_of_their_partition_and_a_file_that_was_taken_away_counts_as_written(tmp_path: Path) -> None:
+    sink = EventFiles(tmp_path / "out", "events", "parquet")
+    assert sink.write([event(1), event(5)]) == 2
+    assert sink.write([event(3, partition=1), event(3, partition=1)]) == 1
+    (tmp_path / "out" / "events-0-1-5.parquet").unlink()
+    assert sink.write([event(1), event(3), event(5), event(6)]) == 1
+    (tmp_path / "out" / "events-0-6-6.parquet").write_bytes(b"not a table")
+    with pytest.raises(MatineeError, match=r"events-0-6-6.parquet cannot be read"):
+        sink.write([event(6)])
+    sink.close()
+
+
+class ForgetfulProducer:
+    """A producer of a broker that takes what it lost in a crash for what it has: confirmed, without an offset.
+
+    forgets: of which batches, by number, the offsets are missing.
+    """
+
+    made = 0
+
+    def __init__(self, forgets: set[int], kept: list[int]) -> None:
+        self.forgets, self.kept, self.waiting = forgets, kept, list[tuple[bytes, Callable[..., None]]]()
+
+    def list_topics(self, timeout: float) -> SimpleNamespace:
+        return SimpleNamespace(topics={"events": SimpleNamespace(partitions={0: None})})
+
+    def produce(self, topic: str, value: bytes, key: bytes, on_delivery: Callable[..., None]) -> None:
+        self.waiting.append((value, on_delivery))
+
+    def flush(self, seconds: float) -> int:
+        if not self.waiting:
+            return 0
+        ForgetfulProducer.made += 1
+        for n, (value, on_delivery) in enumerate(self.waiting):
+            is_lost = n == 1 and ForgetfulProducer.made in self.forgets
+            if not is_lost:
+                self.kept.append(decode(value, 0, 0).seq)
+            on_delivery(None, SimpleNamespace(offset=lambda lost=is_lost: None if lost else 0))
+        self.waiting.clear()
+        return 0
+
+    def purge(self) -> None:
+        self.waiting.clear()
+
+
+def test_what_a_broker_confirms_without_saying_where_it_is_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("confluent_kafka")
+    monkeypatch.setattr(forward_module, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(ForgetfulProducer, "made", 0)
+    kept: list[int] = []
+    broker = Broker("127.0.0.1:1", "events")
+    monkeypatch.setattr(Broker, "producer", lambda self: ForgetfulProducer({1, 2, 4}, kept))
+    said: list[str] = []
+    stream = Faulty([event(n) for n in range(1, 10)], random.Random(1))
+    stream._fail = lambda: None  # type: ignore[method-assign]
+    how = Forwarding(batch=3, until_empty=True)
+    moved = forward(stream, KafkaSink(broker), how, threading.Event(), lambda why, seconds: said.append(why))
+    assert set(kept) == set(range(1, 10))
+    assert (moved.n_read, moved.retries) == (9, 3)
+    assert said == ["the broker at 127.0.0.1:1 says that it has what is sent, and not where"] * 3
 
 
 def test_a_folder_belongs_to_one_stream_one_format_and_one_process(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ TYPE_OF = {relation: kind for kind, relations in _TYPES.items() for relation in 
 _ONLY_OF_ITEMS = (PERSON, "genre", "tag", "decade", "year", ITEM)
 """Types that items alone lead to: another head of such a relation is an item that the data lacks."""
 _SINGULAR = {"genres": "genre", "tags": "tag", "categories": "category"}
+TABLE = "the table of items"
 _SCHEMA = ("head_type", "head", "relation", "tail_type", "tail", "name")
 
 
@@ -51,12 +52,43 @@ def build_graph(items: Vocab, table: ItemTable, triples: Triples | None = None) 
         known, notes = _of_triples(items, triples)
         parts.append(known)
         notes = [*triples.notes, *notes]
+    return _of_parts(len(items), parts, triples.where if triples else TABLE, notes)
+
+
+def grown_graph(table: ItemTable, known: KnowledgeGraph, item_rows: IntArray) -> KnowledgeGraph:
+    """The graph of a table of items, and of one that was built before, of some of them. item_rows: [I of known]."""
+    parts = [frame for frame in (*_of_table(table), _of_graph(known, item_rows)) if len(frame)]
+    if parts:  # most of what the table says is in the graph, and its repeats need no note
+        parts = [pl.concat(parts).unique(maintain_order=True)]
+    return _of_parts(len(table), parts, TABLE, [])
+
+
+def _of_parts(n_items: int, parts: list[pl.DataFrame], where: str, notes: list[str]) -> KnowledgeGraph:
     if not parts:
-        return KnowledgeGraph.empty(len(items))
-    where = triples.where if triples else "the table of items"
+        return KnowledgeGraph.empty(n_items)
     edges, spelt = one_spelling(pl.concat(parts), where)
     edges, more = _cleaned(edges, where)
-    return _assembled(len(items), edges, (*notes, *spelt, *more))
+    return _assembled(n_items, edges, (*notes, *spelt, *more))
+
+
+def _of_graph(known: KnowledgeGraph, item_rows: IntArray) -> pl.DataFrame:
+    """Edges of a graph. Entities of one type and name stay apart: the first has its name as id, as in a table."""
+    types = np.array([ITEM, *known.types[1:]])[known.node_types]
+    names = np.concatenate([np.asarray(item_rows).astype(str), np.array(known.names, dtype=object)])
+    nodes = pl.DataFrame(
+        {"type": types.tolist(), "name": names.tolist()}, schema={"type": pl.String, "name": pl.String}
+    )
+    place = pl.int_range(pl.len()).over("type", "name")
+    nodes = nodes.with_columns(
+        pl.when(place == 0).then(pl.col("name")).otherwise(pl.format("{}\0{}", "name", place)).alias("id")
+    )
+    heads, tails = nodes[known.heads], nodes[known.tails]
+    relations = pl.Series("relation", np.array(known.relations, dtype=object)[known.kinds].tolist(), dtype=pl.String)
+    columns = [
+        heads["type"].alias("head_type"), heads["id"].alias("head"), relations, tails["type"].alias("tail_type"),
+        tails["id"].alias("tail"), tails["name"],
+    ]  # fmt: skip
+    return pl.DataFrame(columns)
 
 
 def _of_table(table: ItemTable) -> Iterator[pl.DataFrame]:

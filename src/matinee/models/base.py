@@ -11,6 +11,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Config, configure
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
+from matinee.knowledge_graph import KnowledgeGraph
 from matinee.training.run import Run
 from matinee.values import UNARY, ValueMap
 from matinee.vocab import UNKNOWN
@@ -184,6 +185,16 @@ class ScoresWithoutEach(Protocol):
 
         events: [E], indices into the N events; item_rows: [B, k] -> [E, k].
         """
+        ...
+
+
+@runtime_checkable
+class ReadsGraph(Protocol):
+    """A model with reads_graph, which keeps the graph that it was fitted with."""
+
+    @property
+    def knowledge(self) -> KnowledgeGraph:
+        """The graph, but for what the model left out of it to bound its lists of neighbours."""
         ...
 
 

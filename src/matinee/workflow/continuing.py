@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
 from matinee.arrays import IntArray
+from matinee.data.graphs import grown_graph
 from matinee.dataset import Dataset, Events
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Counts, FitsFromCounts, Recommender
+from matinee.knowledge_graph import KnowledgeGraph
+from matinee.models.base import Counts, FitsFromCounts, ReadsGraph, Recommender
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import Run
-from matinee.workflow.data import graph_of
 from matinee.workflow.given import class_and_settings
 
 WARM_EPOCHS = 0.25
@@ -26,13 +27,18 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Running:
-    """A model that serves, in the rows of newer data. counts: those of its users; None where they are not known."""
+    """A model that serves, in the rows of newer data.
+
+    counts: those of its users; None where they are not known. graph: that of the newer items and of what the model
+    knew, triples from a file among it; None for a model that reads none.
+    """
 
     model: Recommender[Any]
     histories: Histories
     item_rows: IntArray  # [I of the model], the new row of each item
     user_rows: IntArray  # [U of the artefact]
     counts: Counts | None = None
+    graph: KnowledgeGraph | None = None
 
     @classmethod
     def of(cls, artefact: Artefact, data: Dataset, counts: Counts | None = None) -> "Running":
@@ -41,11 +47,14 @@ class Running:
         known = artefact.known.events
         moved = Events.ordered(user_rows[known.user_rows], item_rows[known.item_rows], known.values, known.times)
         histories = Histories.from_events(moved, np.unique(moved.user_rows))
-        return cls(artefact.model, histories, item_rows, user_rows, counts)
+        model, graph = artefact.model, None
+        if isinstance(model, ReadsGraph):
+            graph = grown_graph(data.item_table, model.knowledge, item_rows)
+        return cls(model, histories, item_rows, user_rows, counts, graph)
 
 
 def fit_again(
-    running: Running, train: TrainingData, data: Dataset, seed: int, *, warm: bool
+    running: Running, train: TrainingData, seed: int, *, warm: bool
 ) -> tuple[Recommender[Any], Counts | None]:
     """A model with the settings and value map of the running one, and its counts if it is fitted from counts.
 
@@ -54,7 +63,7 @@ def fit_again(
     """
     old = running.model
     model = _unfitted(old, {})
-    train = _ready(model, train, data)
+    train = _ready(model, train, running)
     run = Run.seeded(seed)
     if isinstance(model, FitsFromCounts) and model.can_count(train):
         counts = _counts(model, running, train)
@@ -76,13 +85,12 @@ def _unfitted(like: Recommender[Any], settings: Mapping[str, object]) -> Recomme
     return model
 
 
-def _ready(model: Recommender[Any], train: TrainingData, data: Dataset) -> TrainingData:
+def _ready(model: Recommender[Any], train: TrainingData, running: Running) -> TrainingData:
     """Training data as the model learns from them: weighted, with values only, or with the graph."""
     histories = model.weigh(train.histories)
     if model.predicts_values:
         histories = histories.keep(np.isfinite(histories.values))
-    graph = graph_of(data) if model.reads_graph else train.graph
-    return replace(train, histories=histories, graph=graph)
+    return replace(train, histories=histories, graph=running.graph)
 
 
 def _counts(model: FitsFromCounts, running: Running, train: TrainingData) -> Counts:

@@ -31,6 +31,7 @@ from matinee.vocab import UNKNOWN
 from matinee.workflow.continuing import Running, fit_again
 from matinee.workflow.data import whole
 from matinee.workflow.evaluating import quality
+from matinee.workflow.fitting import predicted_values
 from matinee.workflow.merging import merge
 
 HELD_OUT = 0.2
@@ -125,12 +126,13 @@ def _fit(
     """
     train = whole(data).training()
     started = perf_counter()
-    model, counts = fit_again(running, train, data, seed, warm=warm)
+    model, counts = fit_again(running, train, seed, warm=warm)
     about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None, **quality}
-    if "predicted_values" in artefact.manifest:  # from how many ratings on stars are shown: settings, not scores
-        about["predicted_values"] = artefact.manifest["predicted_values"]
+    if running.graph is not None:
+        about["graph"] = {"triples": len(running.graph), "fingerprint": running.graph.fingerprint}
     # what is known of live items stays laid over the trained ones
-    return Artefact.of(model, data, train, about | {"items_read_at": 0}), counts
+    fitted = Artefact.of(model, data, train, about | {"items_read_at": 0})
+    return fitted.with_manifest(predicted_values(fitted, data, seed=seed)), counts
 
 
 def _newest_held_out(data: Dataset, is_new: BoolArray) -> Split:
@@ -149,7 +151,7 @@ def _compare(
     if n_users < FEWEST_USERS:
         return Verdict(artefact.name, n_users), {}
     config = EvaluationConfig(k=(10,))
-    candidate, _ = fit_again(running, split.training(), split.data, seed, warm=warm)
+    candidate, _ = fit_again(running, split.training(), seed, warm=warm)
     before = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
     try:
         new, old = (evaluate(each, split, config, rng=np.random.default_rng(seed)) for each in (candidate, before))

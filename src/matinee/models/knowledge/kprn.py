@@ -247,7 +247,7 @@ class KPRN(Recommender[KPRNState]):
         scores = self._scores_of(graph, paths)
         terms = matrix.data[paths.events] * np.exp(scores / self.config.temperature)
         shares = terms / np.bincount(paths.pairs, terms, minlength=n)[paths.pairs]
-        names = self.node_names.tobytes().decode("utf-8", "replace").split("\n")
+        names = self._names()
         best = np.lexsort((-terms, paths.pairs))
         first = np.searchsorted(paths.pairs, np.arange(n + 1))  # paths are ordered by pair
         found = []
@@ -322,6 +322,15 @@ class KPRN(Recommender[KPRNState]):
             setattr(first, name, getattr(self, FIRST + name))
         first.value_map = self.value_map
         return first
+
+    @property
+    def knowledge(self) -> KnowledgeGraph:
+        """See ReadsGraph."""
+        return self._graph().knowledge(self._n_items, self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        """Names of the entities."""
+        return tuple(self.node_names.tobytes().decode("utf-8", "replace").split("\n")) if len(self.node_names) else ()
 
     def _graph(self) -> WalkGraph:
         types, relations = (tuple(names.split("\n")) for names in (self.type_names, self.relation_names))

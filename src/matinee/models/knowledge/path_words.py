@@ -1,5 +1,7 @@
 """A path of rows as one that can be read: names of its nodes and relations."""
 
+from collections.abc import Sequence
+
 from matinee.arrays import IntArray
 from matinee.models.base import Path, PathNode
 from matinee.models.knowledge.paths import NONE
@@ -8,7 +10,7 @@ from matinee.vocab import UNKNOWN
 
 
 def in_words(
-    graph: WalkGraph, n_items: int, names: list[str], nodes: IntArray, steps: IntArray, score: float, share: float
+    graph: WalkGraph, n_items: int, names: Sequence[str], nodes: IntArray, steps: IntArray, score: float, share: float
 ) -> Path:
     """A path in words."""
     kept, taken = nodes[nodes != NONE].tolist(), steps[steps != NONE].tolist()

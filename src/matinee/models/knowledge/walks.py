@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import IntArray, gather, starts_of
+from matinee.arrays import IntArray, gather, rows_of, starts_of
 from matinee.histories import Histories
 from matinee.knowledge_graph import LIKED_WEIGHT, KnowledgeGraph
 
@@ -59,6 +59,19 @@ class WalkGraph:
         starts, indices = gather(self.starts, nodes)
         origins = np.repeat(np.arange(len(nodes)), np.diff(starts))
         return origins, self.targets[indices], self.steps[indices]
+
+    def knowledge(self, n_items: int, names: tuple[str, ...]) -> KnowledgeGraph:
+        """The graph that it was made of, but for triples whose head and tail both had too many neighbours.
+
+        names: of the entities.
+        """
+        sources, kinds, is_forward = rows_of(self.starts), self.steps // 2, self.steps % 2 == 0
+        heads, tails = (np.where(is_forward, *ends) for ends in ((sources, self.targets), (self.targets, sources)))
+        relations = self.relations[: -len(EVENTS)]
+        triples = np.stack([heads, kinds, tails], axis=1)[kinds < len(relations)]
+        heads, kinds, tails = np.unique(triples.astype(np.int32), axis=0).T
+        entity_types = self.node_types[n_items : n_items + len(names)]
+        return KnowledgeGraph(n_items, self.types[:-1], names, entity_types, relations, heads, kinds, tails)
 
 
 def _bounded(

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -22,18 +22,25 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "at": pl.Int64, "event_id": pl.String, "model": pl.String, "list_id": pl.String, "position": pl.Int64,
     "version": pl.String,
 }  # fmt: skip
+Span = tuple[int, int]
+"""The least and the greatest number in a file."""
 WRITERS: dict[Format, Callable[[pl.DataFrame, Path], None]] = {
     "parquet": lambda frame, path: frame.write_parquet(path),
     "csv": lambda frame, path: frame.write_csv(path),
 }
+READERS: dict[Format, Callable[[Path], Iterable[int]]] = {
+    "parquet": lambda path: pl.read_parquet(path, columns=["seq"])["seq"],
+    "csv": lambda path: pl.read_csv(path, columns=["seq"])["seq"],
+}
 
 
 class EventFiles:
-    """An EventSink that writes files `NAME-PARTITION-FIRST-LAST.parquet`, by the numbers of their events.
+    """An EventSink that writes files `NAME-PARTITION-FIRST-LAST.parquet`, by the least and greatest number of an event.
 
-    name: of the stream. The names of the files say up to which number each partition is written, so that a batch which
-    comes again, in other pieces too, adds only what is new. Raises MatineeError if the folder cannot be written, if
-    another process writes to it, or if it holds another stream or format.
+    name: of the stream. An event whose number lies between those of a file is looked up in it, so that each is written
+    once, in whatever order and pieces events come, and none is taken for written because a later one is. Raises
+    MatineeError if the folder cannot be written, if another process writes to it, or if it holds another stream or
+    format.
     """
 
     def __init__(self, folder: Path, name: str, format: Format) -> None:
@@ -42,47 +49,71 @@ class EventFiles:
         self._folder, self._name, self._format = folder, name, format
         self._lock = _lock(folder)
         try:
-            self._last = self._find()
+            self._written = self._find()
         except MatineeError:
             self.close()
             raise
 
     def write(self, events: Sequence[StreamEvent]) -> int:
         """See EventSink."""
-        new: dict[int, list[StreamEvent]] = {}
+        by_partition: dict[int, dict[int, StreamEvent]] = {}
         for event in events:
-            of_partition = new.setdefault(event.partition, [])
-            last = of_partition[-1].seq if of_partition else self._last.get(event.partition, 0)
-            if event.seq > last:
-                of_partition.append(event)
-        for partition, fresh in new.items():
+            by_partition.setdefault(event.partition, {}).setdefault(event.seq, event)
+        n_new = 0
+        for partition, by_seq in by_partition.items():
+            known = self._known(partition, min(by_seq), max(by_seq))
+            fresh = [by_seq[seq] for seq in sorted(by_seq.keys() - known)]
+            n_new += len(fresh)
             if fresh:
                 self._write_file(partition, fresh)
-        return sum(len(fresh) for fresh in new.values())
+        return n_new
 
     def close(self) -> None:
         """See EventSink."""
         os.close(self._lock)
 
-    def _find(self) -> dict[int, int]:
-        """By partition, the number of the last event that is written."""
-        last: dict[int, int] = {}
+    def _find(self) -> dict[int, list[Span]]:
+        """By partition, what its files span."""
+        found: dict[int, list[Span]] = {}
         for match in filter(None, (_NAME.fullmatch(path.name) for path in self._folder.iterdir())):
-            name, partition, _, newest, format = match.groups()
+            name, partition, first, last, format = match.groups()
             if (name, format) != (self._name, self._format):
                 raise MatineeError(
                     f"{self._folder} holds {format} files of {name}, not {self._format} files of {self._name}; name "
                     "another folder"
                 )
-            last[int(partition)] = max(last.get(int(partition), 0), int(newest))
-        return last
+            found.setdefault(int(partition), []).append((int(first), int(last)))
+        return found
+
+    def _known(self, partition: int, least: int, greatest: int) -> set[int]:
+        """The numbers from least to greatest that are written, and perhaps further ones."""
+        known: set[int] = set()
+        for first, last in self._written.get(partition, ()):
+            if first <= greatest and last >= least:
+                known |= self._numbers(partition, first, last)
+        return known
+
+    def _numbers(self, partition: int, first: int, last: int) -> set[int]:
+        """The numbers in a file; all from its first to its last if somebody took it away."""
+        try:
+            return set(READERS[self._format](self._path(partition, first, last)))
+        except FileNotFoundError:
+            return set(range(first, last + 1))
+        except pl.exceptions.PolarsError as error:
+            path = self._path(partition, first, last)
+            raise MatineeError(
+                f"{path} cannot be read ({str(error).splitlines()[0]}); put it back, or name another folder"
+            ) from None
 
     def _write_file(self, partition: int, events: list[StreamEvent]) -> None:
         frame = pl.DataFrame([columns_of(event) for event in events], schema=SCHEMA)
-        path = self._folder / f"{self._name}-{partition}-{events[0].seq}-{events[-1].seq}.{self._format}"
-        with new_file(path, "events") as part:
+        span = events[0].seq, events[-1].seq
+        with new_file(self._path(partition, *span), "events") as part:
             WRITERS[self._format](frame, part)
-        self._last[partition] = events[-1].seq
+        self._written.setdefault(partition, []).append(span)
+
+    def _path(self, partition: int, first: int, last: int) -> Path:
+        return self._folder / f"{self._name}-{partition}-{first}-{last}.{self._format}"
 
 
 def _lock(folder: Path) -> int:

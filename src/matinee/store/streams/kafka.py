@@ -149,7 +149,11 @@ class KafkaSink:
         self._producer: Producer | None = None
 
     def write(self, events: Sequence[StreamEvent]) -> int:
-        """See EventSink; returns when the broker has confirmed each event."""
+        """See EventSink; returns when the broker has confirmed each event, with its offset.
+
+        A broker that takes an event for one it has had, and names no offset, may have died between noting the event's
+        number and keeping the event; it is sent again, by a new producer, whose numbers it does not know.
+        """
         if self._producer is None:
             if self._create_topic:
                 self._broker.create_topic(self._create_topic)
@@ -157,10 +161,14 @@ class KafkaSink:
             self._broker.partitions(producer)
             self._producer = producer
         failures: list[KafkaError] = []
+        n_kept = 0
 
         def on_delivery(error: "KafkaError | None", message: "Message") -> None:
+            nonlocal n_kept
             if error is not None:
                 failures.append(error)
+            elif message.offset() is not None:
+                n_kept += 1
 
         try:
             for event in events:
@@ -170,11 +178,12 @@ class KafkaSink:
         except BaseException:
             self._give_up()
             raise
-        if failures or n_left:
+        if n_kept < len(events):
             self._give_up()
             if failures:
                 raise self._broker.error(failures[0])
-            raise Unavailable(f"the broker at {self._broker.address} does not confirm what is sent")
+            what = "does not confirm what is sent" if n_left else "says that it has what is sent, and not where"
+            raise Unavailable(f"the broker at {self._broker.address} {what}")
         return len(events)
 
     def close(self) -> None:

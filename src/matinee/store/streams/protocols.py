@@ -2,7 +2,8 @@
 
 A stream has one or more partitions. Within one, events have offsets that grow; a consumer keeps the next offset of each
 partition under its name. Reading, writing and then committing delivers each event at least once. Who writes drops what
-comes twice by `seq`, which grows within a partition and belongs to one event for ever.
+comes twice by `seq`, which belongs to one event for ever. It mostly grows within a partition, but an event that a
+broker lost comes for the first time after later ones.
 """
 
 from collections.abc import Mapping, Sequence
