@@ -128,6 +128,7 @@ class _LinearNextConfig(TypedDict, total=False):
     l2: float
     target_decay: float
     user_power: float
+    min_events: int | None
 
 class _IALSConfig(TypedDict, total=False):
     epochs: int

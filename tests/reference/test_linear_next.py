@@ -33,22 +33,23 @@ def bags(history: list[int], decays: tuple[float, ...]) -> np.ndarray:
 
 
 def regression(
-    lists: list[list[int]], decays: tuple[float, ...], eta: float, l2: float, user_power: float
+    lists: list[list[int]], decays: tuple[float, ...], eta: float, l2: float, user_power: float, fewest: int = 0
 ) -> np.ndarray:
-    """W of the docstring, from the normal equations summed over positions. [K I, I]."""
+    """W of the docstring, from the normal equations summed over positions, by items with enough events. [K I, I]."""
     size = len(decays) * N_ITEMS
+    held = np.tile(np.bincount(np.concatenate(lists).astype(int), minlength=N_ITEMS) >= fewest, len(decays))
     gram, targets = l2 * np.eye(size), np.zeros((size, N_ITEMS))
     for items in lists:
         weight = max(len(items), 1) ** -user_power
         for n in range(1, len(items) + 1):
-            x = bags(items[:n], decays).ravel()
+            x = bags(items[:n], decays).ravel() * held
             gram += weight * np.outer(x, x)
             for later in range(n, len(items)):
                 targets[:, items[later]] += weight * eta ** (later - n) * x
         x = bags(items, decays)
         for _ in range(LONG):
             x = x * np.array(decays)[:, None]
-            gram += weight * np.outer(x.ravel(), x.ravel())
+            gram += weight * np.outer(x.ravel() * held, x.ravel() * held)
     return np.linalg.solve(gram, targets)
 
 
@@ -107,3 +108,30 @@ def test_logs_in_which_nothing_follows_give_finite_scores(lists: list[list[int]]
 def test_equal_decays_are_refused() -> None:
     with pytest.raises(MatineeError, match="must all differ"):
         create("linear-next", decays=(0.5, 0.3), target_decay=0.3)
+
+
+def test_rare_items_stay_out_of_the_bags_and_the_rest_is_the_regression_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("matinee.models.linear.linear_next.NEGLIGIBLE", 1e-12)  # nothing is left out
+    lists = walks()
+    n_events = np.bincount(np.concatenate(lists), minlength=N_ITEMS)
+    fewest = int(np.median(n_events))
+    model = create("linear-next", decays=(0.5,), target_decay=0.2, l2=1.0, min_events=fewest)
+    weights = model.fit(TrainingData(Histories.of(lists), N_ITEMS), Run.seeded(0)).weights
+    expected = regression(lists, (0.5,), 0.2, 1.0, 0.0, fewest)
+    np.testing.assert_allclose(weights, expected, atol=1e-3 * np.abs(expected).max())
+    assert not weights[n_events < fewest].any()
+    assert weights[:, n_events < fewest].any()
+
+
+def test_a_large_catalogue_leaves_rare_items_out_of_the_bags_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.models.linear.linear_next.MANY_ITEMS", 3)
+    train = TrainingData(Histories.of([[0, 1, 2], [0, 2, 1], [1, 0, 3], [2, 0, 1]]), 4)
+    model = create("linear-next").fit(train, Run.seeded(0))
+    assert np.flatnonzero(model.weights.reshape(2, 4, 4).any(axis=(0, 2))).tolist() == [0, 1, 2]
+
+
+def test_no_item_with_enough_events_is_said() -> None:
+    with pytest.raises(MatineeError, match="no item has 9 training events; lower min_events"):
+        create("linear-next", min_events=9).fit(TrainingData(Histories.of([[0, 1]]), 2), Run.seeded(0))

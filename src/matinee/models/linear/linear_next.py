@@ -5,7 +5,7 @@ from typing import Annotated, Self, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from scipy.linalg import lapack
 from scipy.sparse import csc_array, csr_array
 
@@ -22,6 +22,8 @@ NEGLIGIBLE = 0.03
 """Weight below which an event no longer counts in a bag."""
 BLOCK_EVENTS = 2**21
 """Events of bags that are held at once."""
+MANY_ITEMS, FEW_EVENTS = 5_000, 3
+"""By default, with more items than the first, those with fewer events than the second stay out of the bags."""
 
 
 class LinearNextConfig(Config):
@@ -35,6 +37,9 @@ class LinearNextConfig(Config):
     """Factor of a target's weight for each event that comes before it; 0 predicts the next event alone."""
     user_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
     """Weight of a user's n events, n^-user_power each: 0 weighs events equally, 1 users equally."""
+    min_events: NonNegativeInt | None = None
+    """Items with fewer training events stay out of the bags, but not out of lists. By default 0 up to 5,000 items and 3
+    above, since the cost grows with the cube of the items in the bags."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -59,7 +64,7 @@ class LinearNext(Recommender[csr_array]):
 
     Differs from the paper: bags of several decays side by side in place of one; bags are followed on after the last
     event, which makes G a function of N; no consistency model (SLIS), no weight by the age of a session; repeated
-    events add up.
+    events add up; in a large catalogue, items with hardly an event stay out of the bags (`min_events`).
     """
 
     name = "linear-next"
@@ -81,20 +86,32 @@ class LinearNext(Recommender[csr_array]):
             decay: count_followers(train.histories, n_items, decay, self.config.user_power)
             for decay in {*decays, self.config.target_decay}
         }
-        gram = _gram(followers, decays, _weighted_events(train.histories, n_items, self.config.user_power))
+        inputs = self._inputs(train)
+        gram = _gram(followers, decays, inputs, _weighted_events(train.histories, n_items, self.config.user_power))
         np.einsum("ii->i", gram)[:] += np.float32(self.config.l2)
         factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
         if failed:
             raise MatineeError("linear-next: the Gram matrix is not positive definite in float32; raise l2")
-        targets = _targets(followers, decays, self.config.target_decay)
+        targets = _targets(followers, decays, inputs, self.config.target_decay)
         solution, _ = lapack.spotrs(factor, targets, lower=1, overwrite_b=1)
-        self.weights = np.ascontiguousarray(solution)
+        self.weights = np.zeros((len(decays) * n_items, n_items), dtype=np.float32)
+        self.weights[(np.arange(len(decays))[:, None] * n_items + inputs).ravel()] = solution
         return self
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the Gram matrix, the counts and the weights."""
-        n_decays = len(self.config.decays)
-        return 4 * train.n_items**2 * (n_decays**2 + 2 * n_decays + 1)
+        """See Recommender: the counts, the weights, and with its targets the Gram matrix of the items in the bags."""
+        n_decays, n_rows = len(self.config.decays), len(self.config.decays) * len(self._inputs(train))
+        return 4 * (train.n_items**2 * (2 * n_decays + 1) + n_rows * (n_rows + train.n_items))
+
+    def _inputs(self, train: TrainingData) -> IntArray:
+        """The items that have enough events to stand in the bags."""
+        fewest = self.config.min_events
+        if fewest is None:
+            fewest = FEW_EVENTS if train.n_items > MANY_ITEMS else 0
+        inputs = np.flatnonzero(np.bincount(train.histories.items, minlength=train.n_items) >= fewest)
+        if not len(inputs):
+            raise MatineeError(f"linear-next: no item has {fewest:,} training events; lower min_events")
+        return inputs
 
     def fold_in(self, histories: Histories) -> csr_array:
         """The weighted bags of each history, a block of columns for each decay. [B, number of decays * I]."""
@@ -131,28 +148,34 @@ class LinearNext(Recommender[csr_array]):
         return weights
 
 
-def _gram(followers: Mapping[float, FloatArray], decays: Sequence[float], events: FloatArray) -> FloatArray:
-    """G above, its lower triangle in Fortran order. events: [I]. [number of decays * I, the same]."""
-    n_items = len(events)
-    gram = np.zeros((len(decays) * n_items,) * 2, dtype=np.float32, order="F")
+def _gram(
+    followers: Mapping[float, FloatArray], decays: Sequence[float], inputs: IntArray, events: FloatArray
+) -> FloatArray:
+    """G above of the items in the bags, its lower triangle in Fortran order. inputs: [J], events: [I]. [n, n]."""
+    n_inputs = len(inputs)
+    among = {decay: followers[decay][np.ix_(inputs, inputs)] for decay in decays}
+    gram = np.zeros((len(decays) * n_inputs,) * 2, dtype=np.float32, order="F")
     for row, decay in enumerate(decays):
         for column, other in enumerate(decays[: row + 1]):
-            block = gram[row * n_items :, column * n_items :][:n_items, :n_items]
-            np.multiply(followers[decay], np.float32(decay), out=block)
-            block += np.float32(other) * followers[other].T
-            np.einsum("ii->i", block)[:] += events
+            block = gram[row * n_inputs :, column * n_inputs :][:n_inputs, :n_inputs]
+            np.multiply(among[decay], np.float32(decay), out=block)
+            block += np.float32(other) * among[other].T
+            np.einsum("ii->i", block)[:] += events[inputs]
             block /= np.float32(1 - decay * other)
     return gram
 
 
-def _targets(followers: Mapping[float, FloatArray], decays: Sequence[float], target_decay: float) -> FloatArray:
-    """C above, in Fortran order. [number of decays * I, I]."""
-    n_items = len(followers[target_decay])
-    targets = np.empty((len(decays) * n_items, n_items), dtype=np.float32, order="F")
+def _targets(
+    followers: Mapping[float, FloatArray], decays: Sequence[float], inputs: IntArray, target_decay: float
+) -> FloatArray:
+    """C above of the items in the bags, in Fortran order. inputs: [J]. [number of decays * J, I]."""
+    n_inputs, n_items = len(inputs), len(followers[target_decay])
+    targets = np.empty((len(decays) * n_inputs, n_items), dtype=np.float32, order="F")
+    later = np.float32(target_decay) * followers[target_decay][inputs]
     for row, decay in enumerate(decays):
-        block = targets[row * n_items :][:n_items]
-        np.multiply(followers[decay], np.float32(decay), out=block)
-        block -= np.float32(target_decay) * followers[target_decay]
+        block = targets[row * n_inputs :][:n_inputs]
+        np.multiply(followers[decay][inputs], np.float32(decay), out=block)
+        block -= later
         block /= np.float32(decay - target_decay)
     return targets
 
