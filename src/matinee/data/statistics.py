@@ -30,10 +30,13 @@ class Summary:
         return f"{self.min:,.0f} to {self.max:,.0f}; quartiles {quartiles}; mean {self.mean:,.1f}; p95 {self.p95:,.0f}"
 
 
-def gini(counts: FloatArray | IntArray) -> FloatArray:
-    """Gini coefficient: sum_i (2i - n - 1) x_i / (n sum x), x ascending. [..., n] -> [...], NaN if all counts are 0."""
-    n = counts.shape[-1]
-    ranks = (2 * np.arange(1, n + 1) - n - 1).astype(counts.dtype)
+def gini(counts: FloatArray | IntArray, n_zeros: int = 0) -> FloatArray:
+    """Gini coefficient: sum_i (2i - n - 1) x_i / (n sum x), x ascending. [..., n] -> [...], NaN if all counts are 0.
+
+    n_zeros: further counts of 0, which need not be written out.
+    """
+    n = counts.shape[-1] + n_zeros
+    ranks = (2 * np.arange(1 + n_zeros, n + 1) - n - 1).astype(counts.dtype)
     total = n * counts.sum(axis=-1, dtype=np.float64)
     undefined = np.full(np.shape(total), np.nan)
     return np.asarray(np.divide(np.sort(counts, axis=-1) @ ranks, total, out=undefined, where=np.asarray(total) > 0))

@@ -86,11 +86,12 @@ class Exposures:
 
     def __init__(self, items: IntArray, n_items: int, ks: Sequence[int], owners: IntArray | None = None) -> None:
         self.items, self.n_items = items, n_items
+        self._listed = np.unique(items[items != UNKNOWN])  # [L]; no resample lists another item
         self.owners = np.arange(len(items)) if owners is None else owners
         self.n_users = int(self.owners[-1]) + 1 if len(items) else 0
         self.ks = sorted(set(ks))
         self.names = [f"{metric}@{k}" for k in self.ks for metric in ("coverage", "gini")]
-        # one matrix [I, B] for the ranks that each k adds to the one before
+        # one matrix [L, B] for the ranks that each k adds to the one before
         self._added = [self._incidence(low, high) for low, high in zip([0, *self.ks], self.ks, strict=False)]
 
     def values(self) -> list[float]:
@@ -101,17 +102,18 @@ class Exposures:
     def resampled(self, counts: FloatArray) -> FloatArray:
         """The same in each resample. counts [r, B] -> [r, names]."""
         users = np.ascontiguousarray(counts.T, dtype=np.float32)  # [B, r]; counts are exact in float32
-        exposures = np.zeros((self.n_items, len(counts)), dtype=np.float32)
+        n_listed = len(self._listed)
+        exposures = np.zeros((n_listed, len(counts)), dtype=np.float32)
         columns: list[FloatArray] = []
         for added in self._added:
             exposures += added @ users
-            rows = np.ascontiguousarray(exposures.T)  # [r, I]
-            columns += [coverage(rows), gini(rows)]
+            rows = np.ascontiguousarray(exposures.T)  # [r, L]
+            columns += [np.count_nonzero(rows, axis=1) / self.n_items, gini(rows, self.n_items - n_listed)]
         return np.column_stack(columns)
 
     def _incidence(self, low: int, high: int) -> csr_array:
-        """How often each user's lists hold each item at ranks low to high. [I, U]."""
+        """How often each user's lists hold each listed item at ranks low to high. [L, U]."""
         lists, ranks = np.nonzero(self.items[:, low:high] != UNKNOWN)
         ones = np.ones(len(lists), dtype=np.float32)
-        shape = (self.n_items, self.n_users)
-        return csr_array((ones, (self.items[lists, ranks + low], self.owners[lists])), shape=shape)
+        rows = np.searchsorted(self._listed, self.items[lists, ranks + low])
+        return csr_array((ones, (rows, self.owners[lists])), shape=(len(self._listed), self.n_users))
