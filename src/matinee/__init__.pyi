@@ -76,6 +76,7 @@ class _SplitConfig(TypedDict, total=False):
     ratios: tuple[float, float, float]
     by: Literal["user", "item"]
     rest: Literal["last", "train"]
+    repeats: int
     seed: int
     at: tuple[str, ...]
     input_share: float
@@ -94,6 +95,8 @@ class _EvaluationConfig(TypedDict, total=False):
     samples: int
     predict: Literal["every", "last"]
     repeat: bool
+    mask: Literal["seen", "train", "none"]
+    candidates: str | None
     relevant_from: float | None
     liked_from: float | None
     disliked_to: float | None

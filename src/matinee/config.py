@@ -20,6 +20,7 @@ FilterOrder = Literal["users-items", "items-users", "fixed-point"]
 SplitParts = Literal["train", "train+valid"]
 PartName = Literal["valid", "test"]
 SessionTargets = Literal["every", "last"]
+Masked = Literal["seen", "train", "none"]
 ValueMapKind = Literal["default", "unary", "linear", "log", "steps"]
 LARGEST = 2**53 - 1
 """The largest integer of a setting."""
@@ -98,6 +99,8 @@ class SplitConfig(Config):
     """random: whose events are cut by the ratios, each user's or each item's (stratified by item)."""
     rest: Literal["last", "train"] = "last"
     """random: where the events go that rounding down leaves over: to the last part, or to train."""
+    repeats: int = Field(1, ge=1, le=1000)
+    """random: how many splits are drawn, by `seed` and the seeds after it; a user's value is the mean over them."""
     seed: int = Field(42, ge=0)
     """The random seed."""
     at: tuple[str, ...] = ()
@@ -180,6 +183,11 @@ class EvaluationConfig(Config):
     """session: predict every event of a session after the first, or only the last."""
     repeat: bool = False
     """Allow seen items in lists and among targets."""
+    mask: Masked = "seen"
+    """Items that lists leave out: all `seen` (the inputs, and valid at test time), those of `train` only, or `none`."""
+    candidates: str | None = None
+    """A file of the items that each user's list may have, such as a target and 99 sampled negatives: a table of users
+    and items, or NCF's own file. Results are labelled as sampled."""
     relevant_from: float | None = None
     """Only targets of this value (rating) and more are relevant. The others stay candidates: to list one is a miss."""
     liked_from: float | None = None

@@ -234,9 +234,10 @@ USED = {
     "path": {"files"},
     "by": {"random"},
     "rest": {"random"},
+    "repeats": {"random"},
 }
 VALUES = {"ratios": (0.8, 0.1, 0.1), "at": ("2001-01-01",), "input_share": 0.5, "folds": 4, "fold": 1, "gap": "2h"}
-VALUES |= {"by": "item", "rest": "train", "min_length": 3, "earlier": True, "path": "parts"}
+VALUES |= {"by": "item", "rest": "train", "repeats": 2, "min_length": 3, "earlier": True, "path": "parts"}
 METHODS = ("random", "leave-last", "time", "new-users", "new-items", "k-fold", "session", "files")
 
 

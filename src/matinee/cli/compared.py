@@ -217,7 +217,7 @@ def _seeds(common: Experiment, course: Course) -> list[int]:
 def _check_seeds(common: Experiment, course: Course) -> None:
     if course.n_seeds > 1 and len(folds(common)) > 1:
         raise UsageError(
-            f"--seeds {course.n_seeds} does not go with all folds of k-fold; name a --fold, or leave it out"
+            f"--seeds {course.n_seeds} does not go with folds or --repeats; name a --fold, or leave it out"
         )
 
 

@@ -319,8 +319,11 @@ def _notes(split: "Split") -> Iterator[str]:
 
 
 def folds(experiment: Experiment) -> list[Experiment]:
-    """The experiment once for each fold that it runs; once where there are none."""
+    """The experiment once for each fold or repeated split that it runs; once where there are none."""
     split = experiment.split
+    if split.repeats > 1:
+        drawn = [split.model_copy(update={"seed": split.seed + index, "repeats": 1}) for index in range(split.repeats)]
+        return [experiment.model_copy(update={"split": each}) for each in drawn]
     if split.split != "k-fold" or "fold" in split.model_fields_set:
         return [experiment]
     return [

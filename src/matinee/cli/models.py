@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matinee.store.artefact import Artefact
 
 
+ONE_SPLIT = "one split: name a --fold, or leave out --repeats"
 AUTO = typer.Option(False, "--auto", help="Choose settings on valid first, by a short search of some nine fits.")
 
 
@@ -164,7 +165,9 @@ def models(json: bool = Json) -> None:
 def _with_explanations(experiment: Experiment) -> Experiment:
     """The experiment with the test of explanations. Raises UsageError for a split that it cannot be made on."""
     if experiment.split.split == "session" or len(folds(experiment)) > 1:
-        what = "one history a user: use another split than session" if experiment.split.split == "session" else "--fold"
+        what = (
+            "one history a user: use another split than session" if experiment.split.split == "session" else ONE_SPLIT
+        )
         raise UsageError(f"--explanations needs {what}")
     return experiment.model_copy(update={"evaluation": experiment.evaluation.model_copy(update={"explanations": True})})
 
@@ -179,7 +182,7 @@ def _require_predictions(experiment: Experiment, figure: Path | None) -> None:
         able = ", ".join(name for name in model_names() if model_class(name).predicts_values)
         raise MatineeError(f"--figure draws predicted values, and {experiment.model} predicts none; use one of {able}")
     if len(folds(experiment)) > 1:
-        raise MatineeError("--figure draws one split; name a --fold")
+        raise MatineeError(f"--figure needs {ONE_SPLIT}")
 
 
 def _finished(path: Path, about: dict[str, Any], fingerprint: str) -> "Artefact | None":

@@ -22,7 +22,7 @@ WORDS = {
 """What a file's name calls its part: `train.csv`, `ml-1m.train.rating`, `test_mine.tsv`, `u1.base`."""
 _NAMES = {TRAIN: "train", VALID: "valid", TEST: "test"}
 _SAMPLED = ("negative", "negatives", "neg")
-"""Files of sampled candidates, such as NCF's `ml-1m.test.negative`; every model here ranks all items."""
+"""Files of sampled candidates, such as NCF's `ml-1m.test.negative`: they are no part, but what `--candidates` reads."""
 _NOT_TABLES = re.compile(
     r"\.(md|rst|html?|pdf|png|jpe?g|gif|svg|py|ipynb|sh|r|toml|ya?ml|ini|cfg|log|np[yz]|pkl|pickle|pth?|ckpt|h5|mat"
     r"|bak|old|orig|tmp|part|swp)$|~$"

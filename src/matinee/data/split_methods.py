@@ -11,7 +11,7 @@ from matinee.data.new_items import new_items
 from matinee.data.sessions import find_sessions
 from matinee.data.split_settings import checked_ratios
 from matinee.dataset import Dataset
-from matinee.errors import DataError, MatineeError
+from matinee.errors import DataError, MatineeError, UsageError
 from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 
@@ -25,6 +25,11 @@ def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     With rest = train, floor for valid, floor for test, the rest is train. By item, each item's events are split so
     instead. Every user, or item, keeps at least one event in train, unless its ratio is 0.
     """
+    if config.repeats > 1:
+        raise UsageError(
+            f"repeats = {config.repeats} draws several splits for `matinee evaluate` and `compare` to take the mean; "
+            "here there is one, so leave it out"
+        )
     if config.by == "item":
         return _random_by_item(data, config)
     position, lengths = _shuffled_positions(data, config.seed)

@@ -9,7 +9,7 @@ from matinee.reading.timestamps import parse_time
 from matinee.times import parse_duration
 
 USES: dict[str, tuple[str, ...]] = {
-    "random": ("ratios", "by", "rest"),
+    "random": ("ratios", "by", "rest", "repeats"),
     "leave-last": (),
     "leave-random": (),
     "time": ("ratios", "at"),

@@ -15,7 +15,7 @@ from matinee.evaluation.seeds import seed_noise
 from matinee.evaluation.significance import differing, holm, paired_p, permutation_p, tied_groups
 from matinee.shown import Overview, Shown
 
-SAME = ("predict", "repeat", "relevant_from", "liked_from", "disliked_to")
+SAME = ("predict", "repeat", "mask", "candidates", "relevant_from", "liked_from", "disliked_to")
 """Settings of an evaluation that decide about its targets."""
 Verdict = Literal["best", "tied", "worse"]
 
@@ -57,7 +57,7 @@ class Comparison(Shown):
         first = self.reports[0]
         headline = (
             f"{len(self.rows)} models on {first.data['name']}, {first.evaluation['on']} of split "
-            f"{first.split['method']}: {self.users:,} users, paired"
+            f"{first.split['method']}{', sampled candidates' if first.candidates else ''}: {self.users:,} users, paired"
         )
         head = ("model", self.metric, "difference", "p (Holm)", "verdict")
         rows = [

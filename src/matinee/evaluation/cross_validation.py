@@ -1,4 +1,4 @@
-"""k-fold cross-validation: one report from those of all folds."""
+"""Cross-validation, by folds or by repeated random splits: one report from those of all of them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from matinee.evaluation.report import Report
 
 
 def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
-    """One report over all folds: a user's value is the mean over the folds in which they have targets.
+    """One report over all folds or repeated splits: a user's value is the mean over those in which they have targets.
 
     Intervals are over users. Coverage and Gini have no value per user: they and the bounds of their intervals are means
     over the folds. Times are summed, sizes of the parts averaged, segments and calibration omitted.
@@ -34,7 +34,7 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
     }
     return replace(
         first,
-        split=first.split | sizes | {"fold": None},
+        split=first.split | sizes | ({"fold": None} if "fold" in first.split else {"repeats": len(reports)}),
         metrics={name: metrics[name] for name in first.metrics},
         users=len(users),
         users_without_targets=first.users + first.users_without_targets - len(users),

@@ -41,7 +41,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import HasGraph, Recommender
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import rank
-from matinee.ranking.rerank import Reranker
+from matinee.ranking.rerank import RankOptions, Reranker
 
 DEFAULT = EvaluationConfig()
 
@@ -71,14 +71,16 @@ def evaluate(
     cold = Fallback(popularity, split.data.catalogue.genre_matrix)
     started = perf_counter()
     reranker = Reranker(split.data.catalogue, popularity)
+    options: RankOptions = {"cold": cold, "repeat": task.repeat, "candidates": task.candidates}
     lists = [
-        reranker.rank(model, inputs, max(config.k), config.rerank, masked=masked, cold=cold, repeat=config.repeat).items
+        reranker.rank(model, inputs, max(config.k), config.rerank, **RankOptions(masked=masked, **options)).items
         for inputs, masked in task.batches()
     ]
     items = np.concatenate(lists)  # [B, k]
     rank_seconds = perf_counter() - started
     others = {name: PerUser(column) for name, column in _liking(task, items, scale, config.k).items()}
-    new = measure_new(model, task, items_held_out(split, config.on), config.k, cold)
+    held_out = items_held_out(split, config.on) if task.sampled is None else None
+    new = measure_new(model, task, held_out, config.k, cold)
     others |= {name: PerUser(column) for name, column in new.items()}
     explanations = _test_explanations(model, task, items, config, rng) if config.explanations else None
     predicted = _predict(model, task) if model.predicts_values else None
@@ -94,13 +96,16 @@ def evaluate(
         value_map=model.value_map.to_json(),
         metrics=intervals(per_user, Exposures(items, task.n_items, config.k, task.owners), config.samples, rng),
         users=len(task.user_rows),
-        users_without_targets=len(split.data.users) - len(task.user_rows),
+        users_without_targets=len(split.data.users)
+        - len(task.user_rows)
+        - (task.sampled.n_without if task.sampled else 0),
         targets=len(task.targets.items),
         targets_seen_before=task.n_seen,
         rank_seconds=rank_seconds,
         fit_seconds=fit_seconds,
         peak_memory_mb=peak_memory_mb(),
         targets_below=task.n_below,
+        candidates=None if task.sampled is None else task.sampled.to_json(),
         liking=None if scale is None else asdict(scale) | {"users": count_users(per_user)},
         calibration=() if predicted is None else calibration(predicted, task.judged, rng, config.samples),
         segments=segments,

@@ -1,5 +1,6 @@
 """Report: what was measured, on what and how; as JSON, text and HTML."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
 from math import isfinite
@@ -31,12 +32,12 @@ class Report(Shown):
 
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
-    their value; liking: the scale of the ratings, what counts as liked and disliked, and how many users have such a
-    target, None without ratings; calibration: predicted values against actual ones; explanations: whether reasons hold,
-    if asked for; curves: metrics of each epoch of training; seeds: seed, seconds and metrics of each fit, if there are
-    several; cost: what else the model costs (see evaluation/cost.py); read_notes: what reading, filtering
-    and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value per user) are for
-    paired tests and not in the JSON.
+    their value; candidates: of which lists are made, where a file has them, and what it leaves out; liking: the scale
+    of the ratings, what counts as liked and disliked, and how many users have such a target, None without ratings;
+    calibration: predicted values against actual ones; explanations: whether reasons hold, if asked for; curves: metrics
+    of each epoch of training; seeds: seed, seconds and metrics of each fit, if there are several; cost: what else the
+    model costs (see evaluation/cost.py); read_notes: what reading, filtering and splitting took and changed, `notes` in
+    the JSON. user_rows [B] and per_user (name -> a value per user) are for paired tests and not in the JSON.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Report(Shown):
     fit_seconds: float | None = None
     peak_memory_mb: float | None = None
     targets_below: int = 0
+    candidates: dict[str, Any] | None = None
     liking: dict[str, Any] | None = None
     calibration: tuple[CalibrationBin, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -93,8 +95,9 @@ class Report(Shown):
     def headline(self) -> str:
         """One line: the model, the data, the split and the number of users."""
         return (
-            f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}: "
-            f"{self.users:,} users, {self.users_without_targets:,} without targets left out"
+            f"{self.model} on {self.data['name']}, {self.evaluation['on']} of split {self.split['method']}"
+            f"{'' if self.candidates is None else ', sampled candidates'}: {self.users:,} users, "
+            f"{self.users_without_targets:,} without targets left out"
         )
 
     def notes(self) -> list[str]:
@@ -111,8 +114,7 @@ class Report(Shown):
             notes.append(f"predicted: {which} ({self.targets:,} predictions), from {inputs} before it")
         if self.evaluation.get("rebuild_graph"):
             notes.append(f"graph rebuilt from the inputs, {self.evaluation['inputs']}, without training")
-        if self.evaluation.get("repeat"):
-            notes.append("lists may contain items seen before")
+        notes += [*sampled_notes(self.candidates), *_mask_notes(self.evaluation)]
         if self.value_map["map"] != "unary":
             notes.append(f"events weigh by their value: {ValuesConfig.model_validate(self.value_map)}")
         if reranked := str(Rerank.model_validate(self.evaluation.get("rerank") or {})):
@@ -182,6 +184,34 @@ class Report(Shown):
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
         return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>{notes}"
+
+
+def _mask_notes(evaluation: Mapping[str, Any]) -> list[str]:
+    mask = "none" if evaluation.get("repeat") else evaluation.get("mask", "seen")
+    return {
+        "seen": [],
+        "train": ["lists leave out items of train only, and may contain those of valid"],
+        "none": ["lists may contain items seen before"],
+    }[mask]
+
+
+def sampled_notes(candidates: Mapping[str, Any] | None) -> list[str]:
+    """What readers must know of results on candidates from a file: what they are, and what the file leaves out."""
+    if candidates is None:
+        return []
+    least, most = candidates["least"], candidates["most"]
+    each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    notes = [
+        f"sampled: each list ranks only the {each} candidates that {candidates['file']} has for its user, so values "
+        "are higher than those of lists of all items, may order models otherwise, and cannot be compared with them"
+    ]
+    for name, text in (
+        ("users_without", "users with targets have no candidates, and are left out"),
+        ("users_idle", "users of the candidates have no target, and are not used"),
+        ("targets_outside", "targets are not among their user's candidates, and count as missed"),
+    ):
+        notes += [f"{candidates[name]:,} {text}"] if candidates[name] else []
+    return notes
 
 
 def describe_split(split: Split) -> dict[str, Any]:

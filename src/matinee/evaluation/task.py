@@ -11,7 +11,8 @@ from matinee.data.labels import TEST, UNUSED, VALID
 from matinee.data.prefixes import Prefixes
 from matinee.data.splits import Split
 from matinee.dataset import Events
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
+from matinee.evaluation.candidates import Sampled, sample
 from matinee.evaluation.metrics import PerUser
 from matinee.histories import Histories, last_of_each
 
@@ -20,11 +21,11 @@ from matinee.histories import Histories, last_of_each
 class Task:
     """Inputs and targets of B lists: one per user with targets, or in a split by session one per event to predict.
 
-    histories: the inputs; masked: items that are masked but not part of the inputs; targets: the relevant ones, each
-    item once with its last value, without masked items, which no list can contain; judged: the same with those whose
-    value is below `relevant_from`; n_seen: how many targets were left out because they are masked; n_below: how many,
-    of all users, because of their value; owners: [B], index into `user_rows` of each list's user, None if each user has
-    one list.
+    histories: the inputs; masked: items that lists leave out beside those of the inputs, or instead of them if
+    `repeat`; targets: the relevant ones, each item once with its last value, without those that the user has seen;
+    judged: the same with those whose value is below `relevant_from`; n_seen: how many targets were left out because
+    they were seen; n_below: how many, of all users, because of their value; owners: [B], index into `user_rows` of each
+    list's user, None if each user has one list; sampled: the candidates that lists are made of, None for all items.
     """
 
     histories: Histories | Prefixes
@@ -35,21 +36,21 @@ class Task:
     n_seen: int
     n_below: int
     owners: IntArray | None = None
+    repeat: bool = False
+    sampled: Sampled | None = None
 
     @classmethod
     def of(cls, split: Split, config: EvaluationConfig) -> "Task":
         """The task of one part. Raises MatineeError if no user has a target."""
         if split.sessions is not None:
+            _refuse_in_sessions(config)
             return _of_sessions(split, config)
         inputs, unseen = split.inputs(config.on, config.inputs), split.masked(config.on, config.inputs)
         wanted, n_items = split.targets(config.on), len(split.data.items)
         users = np.unique(wanted.user_rows)
         targets = last_of_each(Histories.from_events(wanted, users))
-        masked = np.sort(
-            np.concatenate([part.user_rows.astype(np.int64) * n_items + part.item_rows for part in (inputs, unseen)])
-        )
         keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
-        seen = (np.append(masked, -1)[np.searchsorted(masked, keys)] == keys) & (not config.repeat)
+        seen = _contains(_keys(n_items, inputs, unseen), keys) & (not config.repeat)
         relevant = ~seen & _is_relevant(targets.values, config)
         left = np.unique(targets.owners[relevant])  # users with a target left
         if len(left) == 0:
@@ -57,18 +58,29 @@ class Task:
                 f"no user of data {split.data.name} has a new target {_of_value(config)}in {config.on}; "
                 f"choose another split or other ratios than {split.config.split} {split.config.ratios}"
             )
+        beside, repeat = _left_out(split, config, unseen)
+        sampled = None
+        if config.candidates is not None:
+            hidden = _keys(n_items, beside) if repeat else _keys(n_items, inputs, beside)
+            sampled = sample(config.candidates, split, targets.keep(relevant).take(left), hidden)
+            left = left[np.isin(users[left], sampled.lists.user_rows)]
         # serving uses the last event of each item, so evaluation does too
-        histories = last_of_each(Histories.from_events(inputs, users[left]))
-        masked_only = Histories.from_events(unseen, users[left]) if len(unseen) else None
         return cls(
-            histories,
-            masked_only,
+            last_of_each(Histories.from_events(inputs, users[left])),
+            Histories.from_events(beside, users[left]) if len(beside) else None,
             targets.keep(relevant).take(left),
             targets.keep(~seen).take(left),
             n_items,
             int(seen.sum()),
             int((~seen & ~relevant).sum()),
+            repeat=repeat,
+            sampled=sampled,
         )
+
+    @property
+    def candidates(self) -> Histories | None:
+        """The items that each list may have, as B rows; None for all items."""
+        return None if self.sampled is None else self.sampled.lists
 
     @property
     def user_rows(self) -> IntArray:
@@ -132,7 +144,37 @@ def _of_sessions(split: Split, config: EvaluationConfig) -> Task:
     histories = Prefixes(events, first[stops], stops, repeats=bool((previous >= 0).any()))
     n_seen = 0 if config.repeat else int(seen.sum())
     n_below = int((wanted & ~relevant).sum())
-    return Task(histories, None, targets, targets, len(split.data.items), n_seen, n_below, owners)
+    return Task(histories, None, targets, targets, len(split.data.items), n_seen, n_below, owners, config.repeat)
+
+
+def _refuse_in_sessions(config: EvaluationConfig) -> None:
+    """Raises UsageError for options of lists that a split by session, with many lists a user, does not have."""
+    if config.candidates is not None:
+        raise UsageError(
+            f"candidates = {config.candidates} has no effect on split session, where a user has a list for each event; "
+            "leave it out or choose another split"
+        )
+    if config.mask != "seen":
+        raise UsageError(f"mask = {config.mask} has no effect on split session; `repeat` allows seen items there")
+
+
+def _left_out(split: Split, config: EvaluationConfig, unseen: Events) -> tuple[Events, bool]:
+    """The events whose items lists leave out beside the inputs, and whether the inputs' own items may be listed."""
+    if config.mask == "none":
+        return unseen.take(np.zeros(0, dtype=np.int64)), True
+    return (split.inputs(config.on, "train"), True) if config.mask == "train" else (unseen, config.repeat)
+
+
+def _keys(n_items: int, *parts: Events) -> IntArray:
+    """User row * I + item row of each event, ascending. [N]."""
+    keys = [part.user_rows.astype(np.int64) * n_items + part.item_rows for part in parts]
+    return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *keys]))
+
+
+def _contains(ascending: IntArray, keys: IntArray) -> BoolArray:
+    """Whether each key is among ascending ones. [N], [M] -> [M]."""
+    found: BoolArray = np.append(ascending, -1)[np.searchsorted(ascending, keys)] == keys
+    return found
 
 
 def _is_relevant(values: FloatArray, config: EvaluationConfig) -> BoolArray:

@@ -35,7 +35,7 @@ class Ranking:
         return len(self.items)
 
 
-def rank(
+def rank(  # noqa: PLR0913 - each narrows what a list may have
     model: Recommender[Any],
     histories: Histories,
     k: int,
@@ -44,22 +44,24 @@ def rank(
     allowed: BoolArray | None = None,
     cold: FloatArray | IntArray | Fallback | None = None,
     repeat: bool = False,
+    candidates: Histories | None = None,
 ) -> Ranking:
     """The k best items for each history, by score; ties are ordered by item row.
 
     Lists exclude the items of the history (unless `repeat`), those of `masked` (B rows of items), and those outside
-    `allowed` ([I]). A user whose history has no event that counts for its item (an empty one, or dislikes only) gets
-    the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the model's; so does one of whose
-    history the model knows nothing: the best score of the list is exactly 0. Users are scored in blocks
-    whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and memory do not grow with a k beyond the
-    catalogue.
+    `allowed` ([I]) or `candidates` (B rows of items). A user whose history has no event that counts for its item (an
+    empty one, or dislikes only) gets the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the
+    model's; so does one of whose history the model knows nothing: the best score of the list is exactly 0. Users are
+    scored in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and memory do not grow with
+    a k beyond the catalogue.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
     if k < 1:
         raise ValueError(f"k = {k}; a list has at least one item")
-    if masked is not None and len(masked) != len(histories):
-        raise ValueError(f"masked has {len(masked)} rows for {len(histories)} histories")
+    for name, given in (("masked", masked), ("candidates", candidates)):
+        if given is not None and len(given) != len(histories):
+            raise ValueError(f"{name} has {len(given)} rows for {len(histories)} histories")
     items, scores = _empty(0, k)
     unknown = np.zeros(len(histories), dtype=bool)
     start, size = 0, 1  # one user first, since the number of items is known only after scoring
@@ -72,12 +74,13 @@ def rank(
         if cold is not None and (without := np.flatnonzero(likes_nothing(model.weigh(block)))).size:
             block_scores[without] = cold.scores(block.take(without)) if isinstance(cold, Fallback) else cold
         hidden = None if repeat else block, masked.block(start, stop) if masked else None
-        _mask(block_scores, allowed, hidden)
+        among = candidates.block(start, stop) if candidates else None
+        _mask(block_scores, allowed, hidden, among)
         _fill(items[start:stop], scores[start:stop], block_scores, model.name)
         if cold is not None and (rows := np.flatnonzero(_knows_nothing(model, block, scores[start:stop]))).size:
             popular = cold.popularity if isinstance(cold, Fallback) else cold
             block_scores = np.tile(popular.astype(np.float32), (len(rows), 1))
-            _mask(block_scores, allowed, [each and each.take(rows) for each in hidden])
+            _mask(block_scores, allowed, [each and each.take(rows) for each in hidden], among and among.take(rows))
             found = _empty(len(rows), items.shape[1])
             _fill(*found, block_scores, model.name)
             items[start + rows], scores[start + rows] = found
@@ -107,10 +110,16 @@ def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
     return ranking
 
 
-def _mask(scores: FloatArray, allowed: BoolArray | None, hidden: Sequence[Histories | None]) -> None:
-    """Take items out of b users' scores: those outside `allowed`, and those of histories. [b, I], in place."""
+def _mask(
+    scores: FloatArray, allowed: BoolArray | None, hidden: Sequence[Histories | None], among: Histories | None
+) -> None:
+    """Take items out of b users' scores: those outside `allowed` or `among`, and those hidden. [b, I], in place."""
     if allowed is not None:
         scores[:, ~allowed] = -np.inf
+    if among is not None:
+        outside = np.ones(scores.shape, dtype=bool)
+        outside[among.owners, among.items] = False
+        scores[outside] = -np.inf
     for rows in hidden:
         if rows is not None:
             scores[rows.owners, rows.items] = -np.inf

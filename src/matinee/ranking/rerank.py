@@ -45,6 +45,7 @@ class RankOptions(TypedDict, total=False):
     masked: Histories | None
     cold: FloatArray | IntArray | Fallback | None
     repeat: bool
+    candidates: Histories | None
 
 
 @dataclass(frozen=True, eq=False)

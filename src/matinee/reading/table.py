@@ -24,7 +24,7 @@ from matinee.reading.tolerant import Fault
 WINDOWS = "cp1252"
 """The encoding of text that is not UTF-8, as spreadsheets of Windows write it."""
 _NOT_TABLES: Mapping[str, str] = {
-    r"\(\d+,\s*\d+\)\t\d+\t": "lists NCF's sampled negatives, not events; ranking here is over all items, without them",
+    r"\(\d+,\s*\d+\)\t\d+\t": "lists NCF's sampled negatives, not events; it goes with --candidates, beside a log",
     r"(?i)\s*<(!doctype|html)": "is a web page; download the file itself",
     r"\s*<\?xml": "is XML; save the table as CSV, JSON or Parquet",
     r"version https://git-lfs": "is a pointer of Git LFS in place of the file; fetch it with git lfs pull",

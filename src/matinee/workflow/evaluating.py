@@ -57,7 +57,7 @@ def evaluate(
 
 def _fitted_on(model: Artefact, over: Split) -> bool:
     """Whether a model was fitted on a split's own training part, so that its seed is all that a copy may differ by."""
-    about = {**over.config.model_dump(mode="json"), **over.sizes()}
+    about = {**over.config.model_dump(mode="json", exclude={"repeats"}), **over.sizes()}  # it decides about no split
     fitted = model.manifest.get("split") or {}
     same_data = model.manifest["data"]["fingerprint"] == over.data.fingerprint
     return same_data and about.items() <= fitted.items() and "seed" in model.manifest

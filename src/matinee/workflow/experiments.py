@@ -25,6 +25,7 @@ from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.baseline import below_popularity
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
+from matinee.evaluation.task import Task
 from matinee.models import model_class
 from matinee.store.artefact import Artefact
 from matinee.training.run import OnEpoch
@@ -42,6 +43,13 @@ def read(experiment: Experiment, on_step: OnStep = lambda step: None) -> Dataset
     return _with_items(data, experiment)
 
 
+def _with_candidates(prepared: Split, experiment: Experiment) -> Split:
+    """The split, after a look at the file of candidates: what is wrong with it is said before any fit."""
+    if experiment.evaluation.candidates is not None:
+        Task.of(prepared, experiment.evaluation)
+    return prepared
+
+
 def _with_items(data: Dataset, experiment: Experiment) -> Dataset:
     return with_items_file(data, experiment.items, drop_blank=experiment.columns.drop_blank)
 
@@ -57,10 +65,10 @@ def prepare(experiment: Experiment, on_step: OnStep = lambda step: None) -> Spli
             )
         on_step(f"reading {experiment.split.path}")
         parts = cut_files(experiment.split, experiment.columns, experiment.filters)
-        return replace(parts, data=_with_items(parts.data, experiment))
+        return _with_candidates(replace(parts, data=_with_items(parts.data, experiment)), experiment)
     data = read(experiment, on_step)
     on_step("splitting")
-    return cut(data, experiment.split)
+    return _with_candidates(cut(data, experiment.split), experiment)
 
 
 def run(

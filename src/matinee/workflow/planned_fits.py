@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matinee.config import Experiment
+from matinee.data.candidate_files import fingerprint as fingerprint_of
 from matinee.data.splits import Split
 from matinee.evaluation.cost import measure_cost
 from matinee.evaluation.report import Report
@@ -32,12 +33,14 @@ class PlannedFit:
 
     def about(self, fingerprint: str) -> dict[str, Any]:
         """All that decides about the result, ready for JSON. fingerprint: of the data."""
+        candidates = self.experiment.evaluation.candidates
         return {
             "model": self.experiment.model,
             "experiment": self.experiment.model_dump(mode="json"),
             "seed": self.seed,
             "artefact": self.artefact and _version(self.artefact),
             "tuned": self.tuned,
+            "candidates": None if candidates is None else fingerprint_of(candidates),
             "data": fingerprint,
             "matinee": __version__,
         }

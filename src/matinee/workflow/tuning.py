@@ -322,6 +322,7 @@ def _measured(
     return given.model_dump(exclude={"k"}) | {
         "k": (k or 10,),
         "on": "valid",
+        "candidates": None,  # of the targets of test
         "refit": "train",
         "samples": 100,  # intervals are not read
         "explanations": False,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from matinee.evaluation.report import sampled_notes
 from matinee.report.comparison import figures, tables
 from matinee.report.comparison.document import Block, Cell, Code, Document, Picture, Section, Table
 from matinee.report.comparison.result import Result, metric_name, number, seconds
@@ -34,6 +35,7 @@ def document_of(result: Result, *, pictures: bool = True) -> Document:
     return Document(
         title=f"{n} models on {first['data']['name']}" if n > 1 else f"{result.labels[0]} on {first['data']['name']}",
         subtitle=f"{first['evaluation']['on']} of split {split['method']}, {result.raw['users']:,} users, "
+        f"{'sampled candidates, ' if first.get('candidates') else ''}"
         f"{metric_name(result.metric)} decides{f'; {made}' if made else ''}",
         facts=tuple(_facts(result)),
         sections=tuple(section for section in _sections(result, pictures) if section.blocks),
@@ -74,6 +76,7 @@ def _sections(result: Result, pictures: bool) -> Iterator[Section]:
 
 def _result(result: Result) -> Iterator[Block | Drawing]:
     yield summary(result)
+    yield from (f"{note[0].upper()}{note[1:]}." for note in sampled_notes(result.first.get("candidates")))
     for failed in result.raw.get("failed", []):
         yield f"{failed['model']} is missing: {failed['error']}"
     yield from _picture(
