@@ -1,7 +1,7 @@
 """Deletion and insertion tests of the reasons of every model, for docs/laboratory/explanations.md.
 
     python benchmarks/explanations.py bundled              # what is stored; measures the models that are not
-    python benchmarks/explanations.py bundled --again      # measures every model again
+    python benchmarks/explanations.py bundled --again      # measures again what other code has measured
     python benchmarks/explanations.py ml-1m ease item-knn  # protocol B
     python benchmarks/explanations.py table                # the JSON as Markdown
 
@@ -19,9 +19,12 @@ from typing import Any
 
 import matinee as mt
 from matinee.models import model_class, model_names
+from sources import code_hash
 
 OUT = Path(__file__).with_suffix(".json")
 SEED = 42
+BESIDES = ("matinee.models.linear.ease", "matinee.evaluation.explanations")
+"""What an outcome rests on besides its model: the first stage of kprn, and the tests."""
 SHOWN = ("deletion-score", "deletion-rank", "deletion-wins", "insertion-rank", "insertion-wins")
 
 
@@ -82,12 +85,11 @@ def store(found: dict[str, dict[str, dict[str, Any]]]) -> None:
 def main(data: str, names: list[str], again: bool) -> bool:
     """Print the outcome of each model, measured first where it is not stored; whether the reasons of all hold."""
     names = names or list(model_names())
-    if again:
-        found = stored()
-        store(found | {data: {name: one for name, one in found.get(data, {}).items() if name not in names}})
     for name in names:
-        if name not in stored().get(data, {}):
-            outcome, found = measure(name, data), stored()
+        code = code_hash([model_class(name).__module__, *BESIDES], [data, SEED])
+        old = stored().get(data, {}).get(name)
+        if old is None or (again and old.get("code") != code):
+            outcome, found = measure(name, data) | {"code": code}, stored()
             found.setdefault(data, {})[name] = outcome
             store(found)
         one = stored()[data][name]
@@ -106,7 +108,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("data", help="a data set, or `table`")
     options.add_argument("models", nargs="*", help="all without any")
-    options.add_argument("--again", action="store_true", help="measure from the start what is stored of these models")
+    options.add_argument("--again", action="store_true", help="measure anew what other code has measured")
     chosen = options.parse_intermixed_args()
     if chosen.data == "table":
         print(table())

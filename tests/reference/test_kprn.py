@@ -14,13 +14,21 @@ from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.base import HasDrops, HasPaths
 from matinee.models.knowledge.config import KPRNConfig
-from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, encode_tensors, initialise, sequences
+from matinee.models.knowledge.encoder import (
+    NODE_SHAPES,
+    SHAPES,
+    encode,
+    encode_tensors,
+    initialise,
+    pattern_scores,
+    sequences,
+)
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, hold_out, ndcg
-from matinee.models.knowledge.kprn import KPRN
+from matinee.models.knowledge.kprn import KPRN, PATTERN_SHAPES
 from matinee.models.knowledge.paths import find_paths
 from matinee.models.knowledge.patterns import Patterns, meet
 from matinee.models.knowledge.pooling import pool, pool_tensors
-from matinee.models.knowledge.training import softmax_loss
+from matinee.models.knowledge.training import score_patterns, softmax_loss
 from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
@@ -72,6 +80,24 @@ def test_a_walked_graph_gives_the_knowledge_back_that_it_was_made_of(train: Trai
 @pytest.fixture(scope="module", params=FORMS)
 def model(request: pytest.FixtureRequest, train: TrainingData) -> KPRN:
     return create("kprn", form=request.param, candidates=5, epochs=2).fit(train, Run.seeded(1))
+
+
+def test_training_scores_arrivals_as_serving_does() -> None:
+    rng, generator = np.random.default_rng(2), torch.Generator().manual_seed(2)
+    sizes = {"types": 3, "steps": 7, "dim": 4, "gates": 16, "nodes": 9}
+    parameters = initialise(sizes, SHAPES | PATTERN_SHAPES, generator)
+    read = sequences(rng.integers(0, 3, (5, 3)), np.array([[0, 1], [2, -1], [3, 4], [5, 0], [1, -1]]), 3)
+    kinds, mids, items, some = (rng.integers(0, n, 40) for n in (5, 9, 6, 40))
+    found = score_patterns(read, kinds.astype(np.int32), mids, items)(parameters, some)
+    arrays = {name: value.numpy() for name, value in parameters.items()}
+    states, nodes = encode(arrays, *read), arrays["node_embeddings"]
+    for value, arrival in zip(found.numpy(), some, strict=True):
+        state = states[kinds[arrival]]
+        by_middle = (state @ arrays["W_middle"]) @ nodes[mids[arrival]]
+        by_last = (state @ arrays["W_last"]) @ nodes[items[arrival]]
+        assert value == pytest.approx(state @ arrays["readout"] + by_middle + by_last, abs=1e-5)
+    served = pattern_scores(arrays, states, kinds[some], mids[some], items[some])
+    np.testing.assert_allclose(found.numpy(), served, atol=1e-5)
 
 
 def test_pooling_is_that_of_a_plain_loop() -> None:

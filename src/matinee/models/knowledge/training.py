@@ -61,16 +61,18 @@ def score_patterns(
     """Scores of arrivals: a_p + q_p · e_m + r_p · e_i, where a, q and r are read from the LSTM's state of pattern p.
 
     sequences: types, steps and lengths of each pattern; kinds, mids, items: [E] pattern, middle node and item.
+    There are far fewer patterns and nodes than arrivals, so every q_p · e_m is computed, and arrivals pick theirs.
     """
 
     def scores(parameters: Parameters, indices: IntArray) -> Tensor:
-        embeddings = parameters["node_embeddings"]
-        device = embeddings.device
+        embeddings = parameters["node_embeddings"]  # [M, D]
+        device, n_nodes = embeddings.device, len(embeddings)
         states = encode_tensors(parameters, *(to_rows(each, device) for each in sequences))  # [P, D]
-        rows, middle, last = (to_rows(each[indices], device) for each in (kinds, mids, items))
-        by_middle = (states @ parameters["W_middle"])[rows] * embeddings[middle]
-        by_last = (states @ parameters["W_last"])[rows] * embeddings[last]
-        return (states @ parameters["readout"])[rows] + (by_middle + by_last).sum(dim=1)
+        by_middle = (states @ parameters["W_middle"]) @ embeddings.T  # [P, M]
+        by_last = (states @ parameters["W_last"]) @ embeddings.T + (states @ parameters["readout"])[:, None]
+        firsts = kinds[indices].astype(np.int64) * n_nodes
+        middle, last = (to_rows(firsts + each[indices], device) for each in (mids, items))
+        return by_middle.view(-1).index_select(0, middle) + by_last.view(-1).index_select(0, last)
 
     return scores
 

@@ -1,0 +1,174 @@
+"""What one list of ten costs, by every model and every way to ask for it: milliseconds of processor time, p50 and p99.
+
+    python benchmarks/latency.py                 # every model; some minutes, most of them for fits
+    python benchmarks/latency.py ease user-knn   # some models
+    python benchmarks/latency.py table           # the JSON as Markdown
+
+MovieLens 1M (70% of the events, with the people of ml-1m-text as item table), 300 users with a median history of 69
+events, one thread. What a list costs hardly depends on how well a model is trained, so models that learn by epochs are
+fitted with two. All ways are timed for one user after the other, in turns:
+
+    rank         ranking.rank(), the list alone
+    engine       Engine.recommend_for without reasons
+    reasons      the same with reasons
+    api          POST /api/v1/recommendations with the history in its body, through the application, no socket
+    api reasons  the same with reasons
+    history      mt.recommend(model, history=ids)
+    user         mt.recommend(model, user=id)
+    user reasons the same with explain=True
+
+Outcomes are added to latency.json. `--keep DIR` keeps the fitted models there and takes those that are there.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+import matinee as mt
+from matinee.models import model_class, model_names
+from matinee.ranking.rank import rank
+from matinee.recommender import Engine
+from matinee.serve.app import create_app
+from matinee.store import artefact
+from matinee.store.artefact import Artefact
+from reasons import people
+
+os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
+OUT = Path(__file__).with_suffix(".json")
+SEED, N_USERS, K, WARM = 42, 300, 10, 5
+SETTINGS: dict[str, dict[str, Any]] = {
+    "ease": {"l2": 500},
+    "kprn": {"max_users": 200, "first_settings": {"l2": 500}, "l2": 1.0},
+}
+WAYS = ("rank", "engine", "reasons", "api", "api reasons", "history", "user", "user reasons")
+LIMITS = {name: 5.0 if "reasons" in name else 3.5 for name in WAYS}
+"""Milliseconds that p99 is wanted to stay within."""
+
+
+def fitted(names: list[str], folder: Path) -> list[Artefact]:
+    """The models of these names, fitted where the folder does not have them."""
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        log = mt.load("ml-1m")
+        log = log.with_table(mt.items(people(), item="movieId", lists=["directed_by", "starring", "written_by"]))
+        split = mt.split(log, "random", ratios=(0.70, 0.15, 0.15), seed=SEED)
+    for name in missing:
+        settings = dict(SETTINGS.get(name, {}))
+        if "epochs" in model_class(name).Config.model_fields:
+            settings["epochs"] = 2
+        artefact.save(mt.fit(name, split, seed=SEED, **settings), folder / name)
+        print("fitted", name, flush=True)
+    return [artefact.load(folder / name) for name in names]
+
+
+class Api:
+    """The application of one model, called without a server."""
+
+    def __init__(self, folder: Path, database: Path) -> None:
+        self.app = create_app([folder], db_url=f"sqlite:///{database}")
+        self.loop = asyncio.new_event_loop()
+
+    def post(self, history: list[int], *, explain: bool) -> int:
+        """The status of a list for a history."""
+        return self.loop.run_until_complete(self._post({"history": history, "k": K, "explain": explain}))
+
+    async def _post(self, body: dict[str, object]) -> int:
+        sent, status = json.dumps(body).encode(), 0
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        headers.append((b"content-length", str(len(sent)).encode()))
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": "/api/v1/recommendations", "raw_path": b"/api/v1/recommendations", "query_string": b"",
+            "root_path": "", "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "state": {},
+        }  # fmt: skip
+
+        async def receive() -> dict[str, object]:
+            return {"type": "http.request", "body": sent, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        await self.app(scope, receive, send)
+        return status
+
+    def close(self) -> None:
+        """Close the database and the loop."""
+        self.app.state.site.database.close()
+        self.loop.close()
+
+
+def measure(model: Artefact, folder: Path) -> dict[str, list[float]]:
+    """The median and the 99th percentile of each way, in milliseconds of processor time."""
+    users = model.users.ids[:: max(1, len(model.users) // N_USERS)][: N_USERS + WARM].tolist()
+    engine = Engine([model], model.known)
+    milliseconds: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as temporary:
+        api = Api(folder, Path(temporary) / "site.db")
+        for place, user in enumerate(users):
+            for way, call in ways_of(engine, model, api, user).items():
+                begun = process_time()
+                call()
+                if place >= WARM:  # the first ones fill caches
+                    milliseconds[way].append(1000 * (process_time() - begun))
+        api.close()
+    return {way: [round(float(np.quantile(found, q)), 2) for q in (0.5, 0.99)] for way, found in milliseconds.items()}
+
+
+def ways_of(engine: Engine, model: Artefact, api: Api, user: int) -> dict[str, Callable[[], object]]:
+    """A call for each way, for one user."""
+    history = engine.history(user)
+    ids = model.items.ids[history.items].tolist()
+    return {
+        "rank": partial(rank, model.model, history, K),
+        "engine": partial(engine.recommend_for, history, K, explain=False),
+        "reasons": partial(engine.recommend_for, history, K, explain=True),
+        "api": partial(api.post, ids, explain=False),
+        "api reasons": partial(api.post, ids, explain=True),
+        "history": partial(mt.recommend, model, history=ids, k=K),
+        "user": partial(mt.recommend, model, user=user, k=K),
+        "user reasons": partial(mt.recommend, model, user=user, k=K, explain=True),
+    }
+
+
+def table() -> str:
+    """The outcomes as Markdown: median, p99; those above their limit in bold."""
+    rows = [f"| | {' | '.join(WAYS)} |", "|---" * (len(WAYS) + 1) + "|"]
+    for name, found in json.loads(OUT.read_text("utf-8")).items():
+        cells = []
+        for way in WAYS:
+            median, p99 = found[way]
+            cells.append(f"{median:.1f}, " + (f"**{p99:.1f}**" if p99 > LIMITS[way] else f"{p99:.1f}"))
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Measure the models that the command line names, and write after each one."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("models", nargs="*", help="all without any; `table` for the stored table")
+    options.add_argument("--keep", type=Path, help="a folder for the fitted models")
+    chosen = options.parse_args()
+    if chosen.models == ["table"]:
+        print(table())
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.keep or Path(temporary)
+        for model in fitted(chosen.models or list(model_names()), folder):
+            stored = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
+            stored[model.name] = measure(model, folder / model.name)
+            OUT.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+            print(model.name, stored[model.name], flush=True)
+
+
+if __name__ == "__main__":
+    main()
