@@ -44,7 +44,7 @@ from reasons import people
 
 os.environ.setdefault("MATINEE_DATA", str(Path(__file__).parents[2] / "shared" / "data"))
 OUT = Path(__file__).with_suffix(".json")
-SEED, N_USERS, K, WARM = 42, 300, 10, 5
+SEED, K, WARM = 42, 10, 5
 SETTINGS: dict[str, dict[str, Any]] = {
     "ease": {"l2": 500},
     "kprn": {"max_users": 200, "first_settings": {"l2": 500}, "l2": 1.0},
@@ -107,9 +107,9 @@ class Api:
         self.loop.close()
 
 
-def measure(model: Artefact, folder: Path) -> dict[str, list[float]]:
+def measure(model: Artefact, folder: Path, n_users: int) -> dict[str, list[float]]:
     """The median and the 99th percentile of each way, in milliseconds of processor time."""
-    users = model.users.ids[:: max(1, len(model.users) // N_USERS)][: N_USERS + WARM].tolist()
+    users = model.users.ids[:: max(1, len(model.users) // n_users)][: n_users + WARM].tolist()
     engine = Engine([model], model.known)
     milliseconds: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -157,6 +157,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("models", nargs="*", help="all without any; `table` for the stored table")
     options.add_argument("--keep", type=Path, help="a folder for the fitted models")
+    options.add_argument("--users", type=int, default=300, help="how many users are timed")
     chosen = options.parse_args()
     if chosen.models == ["table"]:
         print(table())
@@ -165,7 +166,7 @@ def main() -> None:
         folder = chosen.keep or Path(temporary)
         for model in fitted(chosen.models or list(model_names()), folder):
             stored = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
-            stored[model.name] = measure(model, folder / model.name)
+            stored[model.name] = measure(model, folder / model.name, chosen.users)
             OUT.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
             print(model.name, stored[model.name], flush=True)
 

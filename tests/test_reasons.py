@@ -205,6 +205,28 @@ def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: st
         np.testing.assert_allclose(found, rest, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", [name for name in SMALL if "knn" in name])
+@pytest.mark.parametrize("valued", [False, True])
+def test_neighbours_without_an_event_are_found_among_few_users(
+    name: str, valued: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    logs = [rng.choice(40, size, replace=False).tolist() for size in rng.integers(3, 25, 200)]
+    model = create(name.split()[0], **SMALL[name]).fit(TrainingData(Histories.of(logs), 40), Run.seeded(1))
+    history = Histories.of([rng.choice(40, 15, replace=False).tolist()])
+    if valued:  # no ties between neighbours: the shorter histories are the truth
+        history = replace(history, mapped=rng.uniform(-0.3, 1, 15).astype(np.float32))
+    rows, events = np.arange(40)[None], np.arange(15)
+    found = model.scores_without_each(history, events, rows)
+    _, near = model._similarities_without_each(history, np.argsort(history.weights)[:-1])
+    assert len(near) < 200
+    monkeypatch.setattr(model, "_near_without_any", lambda products, *rest: np.arange(len(products)))
+    np.testing.assert_allclose(found, model.scores_without_each(history, events, rows), rtol=1e-5)
+    if valued:
+        rest = [model.score(model.fold_in(history.keep(events != event)))[0] for event in events]
+        np.testing.assert_allclose(found, rest, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["ease", "item-knn", "ials"])
 def test_the_deletion_of_a_repeated_item_is_scored(name: str) -> None:
     model, history = fitted(name), Histories.of([[0, 2, 0, 4]])

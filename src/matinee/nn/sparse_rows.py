@@ -1,6 +1,7 @@
 """Sparse rows of users or items: batches, scaling, dropout, top k. Numpy only, since serving uses them too."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array, diags_array
@@ -80,6 +81,17 @@ def keep_top_k(matrix: csr_array, k: int) -> csr_array:
     starts = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
     np.cumsum(positive.sum(axis=1), out=starts[1:])
     return csr_array((values[positive], columns[positive], starts), shape=matrix.shape)
+
+
+def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:
+    """The product of a few rows and a matrix, dense: the same sums in the same order. [R, F], [F, C] -> [R, C].
+
+    A sparse product counts what it will store before it computes it, and takes four times as long for one row.
+    """
+    found = np.zeros((rows.shape[0], matrix.shape[1]), dtype=np.float32)
+    for row, (start, stop) in enumerate(pairwise(rows.indptr.tolist())):
+        found[row] = matrix[rows.indices[start:stop]].T @ rows.data[start:stop]
+    return found
 
 
 def entries_at(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArray:

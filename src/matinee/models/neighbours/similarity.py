@@ -11,12 +11,14 @@ from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray
 from matinee.config import Config, Search
-from matinee.nn.sparse_rows import keep_top_k
+from matinee.nn.sparse_rows import keep_top_k, product_of_few
 
 Weighting = Literal["none", "tf-idf", "bm25"]
 Similarity = Literal["cosine", "jaccard", "dot"]
 BLOCK_ENTRIES = 2**23
 """Similarities computed at once."""
+FEW = 4
+"""So many rows, such as those of one list, are multiplied without a sparse product."""
 
 
 class KNNConfig(Config):
@@ -108,6 +110,9 @@ def nearest(
     squared_column_norms [C]. exclude_self: row r and column r are the same, and not neighbours. Computed in blocks.
     """
     n_rows, n_columns = rows.shape[0], columns.shape[1]
+    if n_rows <= FEW and not exclude_self:
+        products = product_of_few(rows, columns)
+        return nearest_by_products(products, squared_norms(rows), squared_column_norms, config)
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
     blocks = []
     for start in range(0, max(n_rows, 1), size):
@@ -119,10 +124,10 @@ def nearest(
 
 
 def nearest_by_products(
-    products: csr_array, row_norms: FloatArray, column_norms: FloatArray, config: KNNConfig
+    products: FloatArray, row_norms: FloatArray, column_norms: FloatArray, config: KNNConfig
 ) -> csr_array:
     """As `nearest`, of a few rows whose inner products are known. products [R, C]; squared norms [R], [C]."""
-    return _best(similarities(products, row_norms, column_norms, config), None, config)
+    return csr_array(keep_nearest(similarities_of(products, row_norms[:, None], column_norms, config), config))
 
 
 def keep_nearest(found: FloatArray, config: KNNConfig) -> FloatArray:

@@ -9,6 +9,7 @@ from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.neighbours.similarity import (
+    FEW,
     KNNConfig,
     Similarity,
     inverse_document_frequency,
@@ -20,7 +21,7 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at, scale_rows
+from matinee.nn.sparse_rows import entries_at, product_of_few, scale_rows
 from matinee.training.run import Run
 
 
@@ -71,6 +72,8 @@ class UserKNN(Recommender[csr_array]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
+        if state.shape[0] <= FEW:
+            return product_of_few(state, self.interactions)
         scores: FloatArray = (state @ self.interactions).toarray()
         return scores
 
@@ -80,18 +83,17 @@ class UserKNN(Recommender[csr_array]):
         A similarity is a sum over shared items, divided by a denominator that is taken as constant.
         """
         users = self._weigh(histories)
-        products = (users @ self.profiles).sorted_indices()  # [B, U]
-        neighbours = nearest_by_products(products, squared_norms(users), self.squared_norms, self.config)
-        owners = rows_of(neighbours.indptr)
-        neighbours.data /= entries_at(products, owners, neighbours.indices)  # similarity per unit of inner product
         weights = entries_at(users, histories.owners, histories.items)
         contributions = np.empty((len(histories.items), item_rows.shape[1]), dtype=np.float32)
         for user, rows in enumerate(item_rows):
             events = slice(*histories.starts[user : user + 2])
-            near = slice(*neighbours.indptr[user : user + 2])
-            theirs = self.interactions[neighbours.indices[near]]  # [V, I]
-            profiles = self._weight(theirs)[:, histories.items[events]].toarray()  # [V, n]
-            having = theirs[:, rows].toarray() * neighbours.data[near, None]  # [V, k], of neighbours with the item
+            products = product_of_few(users[user : user + 1], self.profiles)  # [1, U]
+            norms = squared_norms(users[user : user + 1])
+            near = nearest_by_products(products, norms, self.squared_norms, self.config)  # [1, U], V entries
+            theirs = self.interactions[near.indices]  # [V, I]
+            profiles = self._weight(theirs).toarray()[:, histories.items[events]]  # [V, n]
+            per_product = near.data / products[0, near.indices]  # similarity per unit of inner product
+            having = theirs.toarray()[:, rows] * per_product[:, None]  # [V, k], of neighbours with the item
             contributions[events] = weights[events, None] * (profiles.T @ having)
         return contributions
 
@@ -107,22 +109,48 @@ class UserKNN(Recommender[csr_array]):
         for user in np.unique(owners).tolist():
             mine = np.flatnonzero(owners == user)
             history = histories.take(np.array([user]))
-            similarity = self._similarities_without_each(history, events[mine] - histories.starts[user])  # [e, U]
-            having = self.profiles[item_rows[user]].toarray() > 0  # [k, U]
+            similarity, near = self._similarities_without_each(history, events[mine] - histories.starts[user])
+            having = self.profiles[item_rows[user]].toarray()[:, near] > 0  # [k, V]
             scores[mine] = similarity @ having.T.astype(np.float32)
         return scores
 
-    def _similarities_without_each(self, history: Histories, events: IntArray) -> FloatArray:
-        """Similarities of the nearest training users to a history (B = 1) without each of E events, else 0. [E, U]."""
+    def _similarities_without_each(self, history: Histories, events: IntArray) -> tuple[FloatArray, IntArray]:
+        """Similarities to a history (B = 1) without each of E events, 0 for those who are not the nearest then.
+
+        Of V training users, who include all that can be among the nearest without some event: [E, V], rows [V].
+        """
         whole, items = self._weigh(history), history.items[events]  # [1, I], [E]
         weights = entries_at(whole, np.zeros(len(events), dtype=np.int64), items)
-        products = (whole @ self.profiles).toarray() - self.profiles[items].toarray() * weights[:, None]  # [E, U]
-        norms = np.maximum(squared_norms(whole) - weights**2, 0)
-        if history.mapped is not None:  # the largest weight may be the one left out
-            scales = self._largest(history) / self._largest(history.without_each(events))
-            products, norms = products * scales[:, None], norms * scales**2
-        found = similarities_of(products, norms[:, None], self.squared_norms, self.config)
-        return keep_nearest(found, self.config)
+        products, norm = product_of_few(whole, self.profiles), squared_norms(whole)  # [1, U], [1]
+        parts = self.profiles[items].toarray()  # [E, U]
+        scales = np.ones(len(events), dtype=np.float32)
+        if history.mapped is not None:
+            scales = _scales_without_each(np.abs(history.weights), events)
+        near = np.arange(products.shape[1])
+        if (scales == 1).all():
+            near = self._near_without_any(products[0], norm, weights, float(parts.max(initial=0)))
+            products, parts = products[:, near], parts[:, near]
+        left = (products - parts * weights[:, None]) * scales[:, None]  # [E, V]
+        norms = np.maximum(norm - weights**2, 0) * scales**2
+        found = similarities_of(left, norms[:, None], self.squared_norms[near], self.config)
+        return keep_nearest(found, self.config), near
+
+    def _near_without_any(
+        self, products: FloatArray, norm: FloatArray, weights: FloatArray, largest: float
+    ) -> IntArray:
+        """The training users who can be among the nearest to a history without one of its events. Rows, ascending.
+
+        products: [U], of the whole history, whose squared norm is norm [1]; weights: [E], of the events; largest: of
+        what they are multiplied with in any profile. Who is further away without the least favourable event than the
+        k-th is without the most favourable one is left out.
+        """
+        most, least = largest * max(float(weights.max()), 0), largest * min(float(weights.min()), 0)
+        smaller = np.maximum(norm - (weights**2).max(), 0)
+        lower = similarities_of(np.maximum(products - most, 0), norm, self.squared_norms, self.config)
+        upper = similarities_of(np.maximum(products - least, 0), smaller, self.squared_norms, self.config)
+        k = min(self.config.neighbours, len(lower))
+        bar = np.partition(lower, len(lower) - k)[-k] * np.float32(1 - 1e-6)
+        return np.flatnonzero(upper >= bar)
 
     def _weigh(self, histories: Histories) -> csr_array:
         """The weights of the histories, relative to each one's largest, as documents. [B, I]."""
@@ -133,8 +161,21 @@ class UserKNN(Recommender[csr_array]):
 
     def _largest(self, histories: Histories) -> FloatArray:
         """The largest magnitude of the weights of each history, 1 without any. [B]."""
-        largest = abs(histories.weighted_matrix(self.interactions.shape[1])).max(axis=1).toarray()
+        matrix = histories.weighted_matrix(self.interactions.shape[1])
+        largest = np.zeros(matrix.shape[0], dtype=np.float32)
+        np.maximum.at(largest, rows_of(matrix.indptr), np.abs(matrix.data))
         return np.where(largest > 0, largest, 1).astype(np.float32)
 
     def _weight(self, matrix: csr_array) -> csr_array:
         return weight_terms(matrix, self.config.weighting, self.idf, self.mean_length)
+
+
+def _scales_without_each(weights: FloatArray, events: IntArray) -> FloatArray:
+    """What weights relative to the largest grow by where one event is left out: 1 but for the largest. [N], [E] -> [E].
+
+    weights: magnitudes, none of an item that is there twice.
+    """
+    second, largest = np.partition(np.pad(weights, (1, 0)), -2)[-2:]
+    left = np.where(weights[events] == largest, second, largest)
+    scales: FloatArray = (largest / np.where(left > 0, left, 1)).astype(np.float32)
+    return scales
