@@ -108,7 +108,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("data", help="a data set, or `table`")
     options.add_argument("models", nargs="*", help="all without any")
-    options.add_argument("--again", action="store_true", help="measure anew what other code has measured")
+    options.add_argument("--again", action="store_true", help="measure again what other code has measured")
     chosen = options.parse_intermixed_args()
     if chosen.data == "table":
         print(table())

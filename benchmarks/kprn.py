@@ -174,7 +174,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("parts", nargs="*", default=["small", "b", "paths", "cost"])
     options.add_argument("--rows", type=int, default=-1, help="measure at most so many rows of `small` and of `b`")
-    options.add_argument("--again", action="store_true", help="measure anew what other code or settings have measured")
+    options.add_argument("--again", action="store_true", help="measure again what other code or settings have measured")
     chosen = options.parse_intermixed_args()
     code = code_hash([KPRN.__module__, *BESIDES], B)
     for part in chosen.parts:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -188,7 +189,7 @@ class HistorySource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class EventSource:
     """Histories from events in memory.
 
@@ -204,10 +205,17 @@ class EventSource:
 
     def of_rows(self, rows: IntArray, *, before: Instant = END_OF_TIME) -> Histories:
         """As `histories`, by user row; UNKNOWN gives an empty history. rows: [B]."""
-        past = self.events if before >= END_OF_TIME else self.events.take(self.events.times < before)
-        padded = np.where(rows == UNKNOWN, len(self.users), rows)  # all unknown users share one empty extra row
-        found = Histories.from_events(past, padded)
-        return last_of_each(replace(found, user_rows=rows))
+        # an unknown user gets the empty row after all others
+        starts, indices = gather(self._starts, np.where(rows == UNKNOWN, len(self._starts) - 2, rows))
+        events = self.events.take(indices)
+        found = Histories(starts, events.item_rows, events.values, events.times, rows.astype(np.int32))
+        return last_of_each(found if before >= END_OF_TIME else found.keep(found.times < before))
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """Where the events of each user begin, and of one more, who has none. [U + 2]."""
+        n_users = max(len(self.users), int(self.events.user_rows.max(initial=-1)) + 1)
+        return starts_of(self.events.user_rows, n_users + 1)
 
 
 def last_of_each(histories: Histories) -> Histories:

@@ -356,3 +356,24 @@ def test_the_tower_has_its_own_learning_rate_and_follows_the_schedule() -> None:
         # with a constant gradient, Adam moves by the learning rate
         np.testing.assert_allclose((before[0] - fast.detach()).numpy(), rate, rtol=1e-5)
         np.testing.assert_allclose((before[1] - slow.detach()).numpy(), rate / 10, rtol=1e-5)
+
+
+def test_gmf_scores_without_an_event_are_those_of_the_shorter_history() -> None:
+    rng = np.random.default_rng(4)
+    logs = [rng.choice(60, size, replace=False).tolist() for size in rng.integers(5, 25, 80)]
+    model = create("gmf", dim=8, epochs=3).fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
+    history = replace(Histories.of([logs[0] + [59]]), mapped=rng.uniform(-0.2, 2, len(logs[0]) + 1).astype(np.float32))
+    rows, events = np.arange(60)[None], np.arange(len(history.items))
+    scores = model.score(model.fold_in(history))[0]
+    rest = model.score(model.fold_in(history.without_each(events)))
+    found = model.scores_without_each(history, events, rows)
+    if found is None:
+        pytest.fail("the chord method was refused")
+    np.testing.assert_allclose(found, rest, atol=0.01 * np.abs(scores - rest).max())
+    assert model.scores_without_each(Histories.of([[0, 1, 2]]), np.array([0]), rows) is None, "one of three"
+    assert (
+        create("gmf", dim=8, epochs=1, loss="bce")
+        .fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
+        .scores_without_each(history, events, rows)
+        is None
+    )

@@ -181,8 +181,9 @@ class ScoresWithoutEach(Protocol):
     """A model that finds the scores without a single event of a history faster than by scoring all of what is left."""
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """Exact scores of k items without each of E events, of histories that have no item twice; None if unknown.
+        """Scores of k items without each of E events, of histories that have no item twice; None if unknown.
 
+        Exact to rounding, or to the fraction of an event's effect that the model states.
         events: [E], indices into the N events; item_rows: [B, k] -> [E, k].
         """
         ...

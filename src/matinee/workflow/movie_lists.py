@@ -17,10 +17,11 @@ from matinee.lists.everyone import ListOptions, OnPart, require_length
 from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models.base import HasPaths, Recommender
 from matinee.ranking.counterfactual import Goal
-from matinee.recommender import Engine, Recommendation
+from matinee.recommender import Recommendation
 from matinee.shown import Overview, Shown
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab
+from matinee.workflow.engines import engine_of
 from matinee.workflow.given import Fitted, artefact_of, ids_of, require_text, texts_of
 
 
@@ -133,7 +134,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     liked = texts_of(liked)
     past, skipped = _history_of(model, user, history, ratings, liked)
     allowed = allow_given(model.items, among, without)
-    engine = Engine([model], model.known)
+    engine = engine_of(model)
     found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask, explain=explain)
     notes = (*_namesakes(model, liked or ()), *allowed.notes)
     if ratings is not None and not model.model.predicts_values:
@@ -193,7 +194,7 @@ def counterfactual(  # noqa: PLR0913 - which movie, who it is for, and how long 
     titles = model.catalogue.titles
     if row in past.items:
         raise MatineeError(f"{titles[row]} is in the history, and lists are of other movies; choose another")
-    found = Engine([model], model.known).counterfactual(past, row, k)
+    found = engine_of(model).counterfactual(past, row, k)
     removed, added = (tuple(titles[one] for one in rows) for rows in (found.removed, found.added))
     return Change(
         titles[row], found.goal, found.found, removed, added, found.rank_before, found.rank_after, found.smallest
@@ -213,7 +214,7 @@ def similar(
     require_text(title)
     require_length(k)
     row = _item_row(model, item) if item is not None else model.catalogue.row_of_title(title or "")
-    found = _movies(model, Engine([model], model.known).similar(row, k), of=model.catalogue.titles[row])
+    found = _movies(model, engine_of(model).similar(row, k), of=model.catalogue.titles[row])
     notes = () if found.movies else (f"{model.name} knows no movie that is similar to {found.of}",)
     found = replace(found, notes=(*_namesakes(model, [title] if title else ()), *notes))
     return _with_shared_users(model, row, found) if explain else found
@@ -271,7 +272,7 @@ def _history_of(
             ids = model.users
             raise MatineeError(f"no user {user!r} among the {len(ids):,} known to {model.name} ({_some(ids)})")
         return model.known.histories([user]), 0
-    rows = [model.items.row(item) for item in history or ()]
+    rows = model.items.rows(history or ()).tolist()
     if history and all(row == UNKNOWN for row in rows):
         _item_row(model, history[0])  # raises: it is unknown
     rows += [model.catalogue.row_of_title(title) for title in liked or ()]
@@ -311,8 +312,7 @@ def _why_nothing(model: Artefact, past: Histories, *, filtered: bool) -> str:
 
 def _has_path(model: HasPaths, past: Histories, found: Sequence[Recommendation]) -> bool:
     """Whether a path leads from a history to any listed item."""
-    rows = np.array([each.item_row for each in found])
-    return any(model.paths_to(past.take(np.zeros(len(rows), dtype=np.int64)), rows, 1))
+    return any(model.paths_to(past, np.array([each.item_row]), 1)[0] for each in found)  # mostly to the first
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

@@ -12,6 +12,8 @@ from matinee.models.ncf.inference import NCFWeights, catalogue_sample
 
 MIN_L2 = 1e-3
 """Smallest penalty, which keeps the solution unique where training had none."""
+CONVERGED = 1e-7
+"""A step that lowers the loss by less, relative to it, is the last: Newton's next would be of this squared."""
 
 
 def solve_users(
@@ -29,19 +31,23 @@ def solve_users(
     bit for bit.
     """
     solved = np.zeros((matrix.shape[0], users.shape[1]), dtype=np.float32)
-    start = users.mean(axis=0)
-    l2 = 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
+    start, l2 = users.mean(axis=0), penalty(users, popularity, config)
     sample = catalogue_sample(popularity, config.fold_in_items)
     for row in range(matrix.shape[0]):
         events = slice(matrix.indptr[row], matrix.indptr[row + 1])
         if len(matrix.indices[events]):
-            objective = _Objective.of((matrix.indices[events], matrix.data[events]), sample, config, l2)
-            solved[row] = _minimise(weights, items[objective.rows], objective, start, config.fold_in_steps)
+            objective = Objective.of((matrix.indices[events], matrix.data[events]), sample, config, l2)
+            solved[row] = minimise(weights, items[objective.rows], objective, start, config.fold_in_steps)
     return solved
 
 
+def penalty(users: FloatArray, popularity: FloatArray, config: NCFConfig) -> float:
+    """The L2 penalty of one user's loss."""
+    return 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Objective:
+class Objective:
     """One user's loss: item rows [m], the first n of them from the history; weights [m]: of the rows as candidates.
 
     likes: [n], the events' weights, negative for a disliked item; mass: the sum of those above 0.
@@ -57,7 +63,7 @@ class _Objective:
     @classmethod
     def of(
         cls, history: tuple[IntArray, FloatArray], sample: tuple[IntArray, FloatArray], config: NCFConfig, l2: float
-    ) -> "_Objective":
+    ) -> "Objective":
         """Of a history's item rows and weights, [n] each. sample: item rows, and how many items each represents."""
         items, likes = history
         mass, n_items = float(np.maximum(likes, 0).sum()), float(sample[1].sum())
@@ -75,6 +81,15 @@ class _Objective:
             config.loss != "bce",
             l2,
         )
+
+    def hessian(self, gradients: FloatArray, curvature: FloatArray) -> FloatArray:
+        """Gauss-Newton through the tower. gradients [m, D + E], curvature [m] -> [D + E, D + E]."""
+        hessian: FloatArray = gradients.T @ (gradients * curvature[:, None])
+        if self.softmax and self.mass:
+            mean = gradients.T @ curvature
+            hessian -= np.outer(mean, mean) / self.mass
+        hessian[np.diag_indices_from(hessian)] += self.l2
+        return hessian
 
     def evaluate(self, scores: FloatArray, user: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """The loss, its derivative by each score [m], and its second derivative [m].
@@ -101,26 +116,24 @@ class _Objective:
         return float(self.weights @ losses) + penalty, gradient, self.weights * likely * (1 - likely)
 
 
-def _minimise(
-    weights: NCFWeights, items: FloatArray, objective: _Objective, start: FloatArray, steps: int
-) -> FloatArray:
+def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start: FloatArray, steps: int) -> FloatArray:
     """The user vector after some Newton steps (Gauss-Newton through the tower). items [m, D + W] -> [D + E].
 
     A step that raises the loss is quartered.
     """
     user = best = start
     lowest, step = np.inf, np.zeros_like(start)
-    for _ in range(steps + 1):
+    for left in range(steps, -1, -1):
         scores, gradients = weights.scores_and_gradients(weights.project_users(user[None])[0], items)
         value, gradient, curvature = objective.evaluate(scores, user)  # gradients [m, D + E], the others [m]
         if value <= lowest:
             best, lowest = user, value
-            hessian = gradients.T @ (gradients * curvature[:, None])  # [D + E, D + E]
-            if objective.softmax and objective.mass:
-                mean = gradients.T @ curvature
-                hessian -= np.outer(mean, mean) / objective.mass
-            hessian[np.diag_indices_from(hessian)] += objective.l2
-            step = -np.linalg.solve(hessian, gradients.T @ gradient + objective.l2 * user)
+            if not left:
+                break
+            by_user = gradients.T @ gradient + objective.l2 * user
+            step = -np.linalg.solve(objective.hessian(gradients, curvature), by_user)
+            if -float(by_user @ step) < CONVERGED * abs(value):  # twice what the step gains
+                return np.asarray(user + step)
         else:
             step = step / 4
         user = best + step

@@ -2,9 +2,13 @@
 
 from typing import ClassVar
 
-from matinee.arrays import FloatArray
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.histories import Histories
 from matinee.models.ncf.base import NCFModel
 from matinee.models.ncf.config import NCFConfig
+from matinee.models.ncf.left_out import users_without_each
 
 
 class GMFConfig(NCFConfig):
@@ -36,3 +40,30 @@ class GMF(NCFModel):
     def user_vectors(self, state: FloatArray) -> FloatArray:
         """See HasItemVectors."""
         return state
+
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: by a chord method, to about a thousandth of what an event changes.
+
+        None for trained vectors, with `loss = "bce"`, for items without events, and for histories of few events.
+        """
+        if self.config.user_state == "stored" or self.config.loss == "bce" or not self.popularity[item_rows].all():
+            return None
+        weights, owners = self._weights(), histories.owners[events]
+        scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
+        for user in np.unique(owners).tolist():
+            mine = np.flatnonzero(owners == user)
+            theirs = slice(*histories.starts[user : user + 2])
+            users = users_without_each(
+                weights,
+                (histories.items[theirs], histories.weights[theirs]),
+                events[mine] - histories.starts[user],
+                self.projected_items,
+                self.user_embeddings,
+                self.popularity,
+                self.config,
+            )
+            if users is None:
+                return None
+            items = self.projected_items[item_rows[user]]
+            scores[mine] = [weights.scores(projected, items) for projected in weights.project_users(users)]
+        return scores
