@@ -52,6 +52,12 @@ mt.compare([ease, "popularity"], split)
 mt.compare("ease", "popularity")
 mt.compare([ease, "popularity"], split, seeds=3)
 mt.compare([ease, "popularity"], split, "ndgc@10")
+## Figures
+mt.evaluate(ease, split).plot()
+mt.evaluate(ease, split).plot("report.jpg")
+ease.plot()
+mt.item_map(ease)
+mt.plot(ease)
 ## Lists
 mt.recommend(ease, "Alien (1979)", k=3)
 mt.recommend(ease, liked=["Alien (1979)", "Blade Runner (1982)"], k=3, explain=True)
@@ -83,6 +89,8 @@ Long answers are cut here.
 `import matinee as mt` completes in an editor: every function, and the settings of each model in `mt.fit("ease",
 split, l2=200)` and `mt.EASE(l2=200)`. What is a table has `.to_frame()` (polars; `.to_pandas()` from there), and
 `per_user_to_frame()`, `segments_to_frame()` and `curves_to_frame()` have the values of each user, segment and epoch.
+Data, splits, audits, reports, comparisons, searches, maps and models that train in epochs have `.plot()`: a figure that
+a notebook shows, and that `.plot("report.svg")` saves.
 """
 
 

@@ -13,7 +13,7 @@ from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.catalogue import Catalogue
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun
-from matinee.shown import Overview, Shown
+from matinee.shown import Overview, Plotted, Shown
 from matinee.vocab import Vocab
 
 
@@ -81,7 +81,7 @@ EventKinds: TypeAlias = Mapping[str, EventKind]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset(Shown):
+class Dataset(Shown, Plotted):
     """A log with its vocabularies and catalogue.
 
     kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order

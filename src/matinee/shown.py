@@ -4,6 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 10
 MOST_NOTES = 4
@@ -62,6 +68,21 @@ class Shown(ABC):
 
     def _repr_html_(self) -> str:
         return self.overview().html()
+
+
+class Plotted:
+    """An object that has a figure."""
+
+    __slots__ = ()
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Its figure, which a notebook shows. path: where to save it, .png, .svg or .pdf.
+
+        A figure of Matplotlib: `.savefig` and `.axes` are there to change it. Raises MatineeError, one line, if
+        Matplotlib is not installed, if the path cannot be written, or if there is nothing to draw.
+        """
+        figure: Figure = import_module("matinee.report.plotting").plot(self, path)
+        return figure
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

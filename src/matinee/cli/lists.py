@@ -118,11 +118,12 @@ def map_(
 ) -> None:
     """Draw a map of the movies: similar ones are close, coloured by genre."""
     from matinee.report.files import require_figure
-    from matinee.report.map import draw_map, movie_map
+    from matinee.report.item_map import item_map
+    from matinee.report.map_plot import draw_map
     from matinee.store.artefact import load
 
     require_figure(out, "--out", page=True)
-    found = movie_map(load(artefact), movies)
+    found = item_map(load(artefact), movies)
     draw_map(found, out)
     if json:
         print_json({"figure": str(out), "model": found.model, "movies": len(found.titles)})

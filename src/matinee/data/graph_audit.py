@@ -10,6 +10,7 @@ from matinee.config import ValuesConfig
 from matinee.data.statistics import Summary, count_of
 from matinee.dataset import Dataset
 from matinee.knowledge_graph import LIKED_WEIGHT, KnowledgeGraph
+from matinee.shown import Plotted
 from matinee.values import resolve
 
 SHOWN_HUBS = 3
@@ -34,7 +35,7 @@ class RelationAudit:
 
 
 @dataclass(frozen=True, slots=True)
-class GraphAudit:
+class GraphAudit(Plotted):
     """Statistics of a graph.
 
     nodes: number of each type; relations: the log's own first; isolated: items without a triple of the graph;

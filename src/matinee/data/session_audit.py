@@ -10,6 +10,7 @@ from matinee.config import SplitConfig
 from matinee.data.sessions import find_sessions
 from matinee.data.statistics import Summary, count_of
 from matinee.dataset import Dataset
+from matinee.shown import Plotted
 from matinee.times import format_duration, format_time
 
 _DAY = 86_400
@@ -31,7 +32,7 @@ class SessionCurves:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionAudit:
+class SessionAudit(Plotted):
     """Statistics of the sessions of a log.
 
     gap_seconds: a longer pause ends a session; sessions, events, users: of the kept sessions, with at least

@@ -19,7 +19,7 @@ from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.reading.columns import SNIFFED
-from matinee.shown import Overview, Shown
+from matinee.shown import Overview, Plotted, Shown
 
 __all__ = [
     "PARTS",
@@ -54,7 +54,7 @@ class LeakCounts:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Split(Shown):
+class Split(Shown, Plotted):
     """A data set with a label for each event.
 
     labels: [N], constants of labels.py; leaks: sentences on targets that the future or a repeat gives away;

@@ -18,14 +18,14 @@ from matinee.evaluation.explanations import ExplanationTest
 from matinee.evaluation.metrics import PerUser, parse_metric
 from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
-from matinee.shown import Overview, Shown
+from matinee.shown import Overview, Plotted, Shown
 
 HEADLINERS = ("ndcg", "recall", "hit", "precision", "mrr", "map", "coverage", "rmse", "mae")
 """Metrics that are shown first."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Report(Shown):
+class Report(Shown, Plotted):
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
 
     value_map: how the events of histories weigh.

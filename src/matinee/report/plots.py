@@ -12,19 +12,25 @@ from matplotlib.ticker import MaxNLocator
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.metrics import LOWER_IS_BETTER
 from matinee.report.files import save_figure
+from matinee.report.picture import Picture
 
 COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
 GRID = "#e3e6ea"
 
 
-def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] | None = None) -> None:
-    """Draw a comparison: one panel per metric, one row per model, a dot with its 95% interval.
+def draw_comparison(comparison: Comparison, path: Path) -> None:
+    """Draw a comparison and save it as .png, .svg or .pdf."""
+    save_figure(plot_comparison(comparison), path, dpi=160, bbox_inches="tight")
 
-    path: .png, .svg or .pdf; metrics: the panels, by default the deciding metric, and recall and coverage at its k.
+
+def plot_comparison(comparison: Comparison, metrics: Sequence[str] | None = None) -> Figure:
+    """One panel per metric, one row per model, a dot with its 95% interval.
+
+    metrics: the panels, by default the deciding metric, and recall and coverage at its k.
     """
     names = _panels(comparison, metrics)
     height = 1.5 + 0.38 * len(comparison.rows)
-    figure = Figure(
+    figure = Picture(
         figsize=(2.2 + 3.1 * len(names), height), layout=ConstrainedLayoutEngine(wspace=0.06), facecolor="white"
     )
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
@@ -42,18 +48,23 @@ def draw_comparison(comparison: Comparison, path: Path, metrics: Sequence[str] |
         fontsize=11,
     )
     figure.text(0.01, -0.03, _legend(comparison), fontsize=8, color=COLOURS["worse"])
-    save_figure(figure, path, dpi=160, bbox_inches="tight")
+    return figure
 
 
 def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, metric: str = "valid") -> None:
-    """Draw training curves: the loss and, if it was measured, the monitored metric on valid.
+    """Draw training curves and save them as .png, .svg or .pdf; see plot_curves."""
+    save_figure(plot_curves(runs, metric), path, dpi=160)
 
-    runs: label -> one mapping per epoch with `epoch`, `loss` and optionally `valid`; path: .png, .svg or .pdf;
-    metric: the name of the monitored metric.
+
+def plot_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], metric: str = "valid") -> Figure:
+    """Training curves: the loss and beside it, if it was measured, the monitored metric on valid.
+
+    runs: label -> one mapping per epoch with `epoch`, `loss` and optionally `valid`; metric: the name of the monitored
+    metric.
     """
     is_monitored = any("valid" in row for rows in runs.values() for row in rows)
     names = ["loss", "valid"] if is_monitored else ["loss"]
-    figure = Figure(figsize=(4.6 * len(names), 3.1), layout="constrained", facecolor="white")
+    figure = Picture(figsize=(4.6 * len(names), 3.1), layout="constrained", facecolor="white")
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for label, rows in runs.items():
             known = [row for row in rows if name in row]
@@ -71,7 +82,7 @@ def draw_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, m
             panel.spines[side].set_visible(False)
     if len(runs) > 1:
         figure.axes[0].legend(fontsize=8.5, frameon=False)
-    save_figure(figure, path, dpi=160)
+    return figure
 
 
 def _draw_panel(panel: Axes, comparison: Comparison, name: str) -> None:

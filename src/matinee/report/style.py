@@ -8,6 +8,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.report.picture import Picture
 
 INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
 BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
@@ -15,7 +16,7 @@ BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
 
 def headed_page(size: tuple[float, float], left: float, title: str, subtitle: str) -> Figure:
     """An empty page with a heading. size: inches; left: position of the heading, a fraction of the width."""
-    page = Figure(figsize=size, facecolor="white")
+    page = Picture(figsize=size, facecolor="white")
     FigureCanvasAgg(page)
     page.text(left, 0.955, title, size=17, weight="bold", color=INK, va="center", parse_math=False)
     page.text(left, 0.915, subtitle, size=10.5, color=GREY, va="center")

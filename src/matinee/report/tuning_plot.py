@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from matinee.evaluation.metrics import LOWER_IS_BETTER
 from matinee.report.files import save_figure
+from matinee.report.picture import Picture
 from matinee.report.plots import COLOURS, GRID
 from matinee.workflow.tuning import TuningResult
 
@@ -16,14 +17,16 @@ MARKERS = {"done": ("o", COLOURS["best"]), "pruned": ("v", COLOURS["tied"]), "la
 
 
 def draw_search(result: TuningResult, path: Path) -> None:
-    """Draw the trials of a search in order, the best so far as a line, and the defaults as another.
+    """Draw a search and save it as .png, .svg or .pdf."""
+    save_figure(plot_search(result), path, dpi=160)
 
-    path: .png, .svg or .pdf.
-    """
+
+def plot_search(result: TuningResult) -> Figure:
+    """The trials of a search in order, the best so far as a line, and the defaults as another."""
     is_lower_better = result.metric.partition("@")[0] in LOWER_IS_BETTER
     sign = -1.0 if is_lower_better else 1.0
     known = [(each.number, sign * each.value, each.state) for each in result.trials if each.value is not None]
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained", facecolor="white")
+    figure = Picture(figsize=(6.4, 3.4), layout="constrained", facecolor="white")
     panel = figure.subplots()
     for state, (marker, colour) in MARKERS.items():
         of_state = [(number, value) for number, value, its in known if its == state]
@@ -46,4 +49,4 @@ def draw_search(result: TuningResult, path: Path) -> None:
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
     figure.legend(fontsize=8.5, frameon=False, loc="outside right upper")
-    save_figure(figure, path, dpi=160)
+    return figure

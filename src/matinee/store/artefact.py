@@ -34,7 +34,7 @@ from matinee.item_table import ItemTable
 from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
 from matinee.nouns import MOVIE, Noun
-from matinee.shown import Overview, Shown
+from matinee.shown import Overview, Plotted, Shown
 from matinee.store.item_columns import catalogue_of, columns_of, table_of
 from matinee.store.manifest import (
     ARRAYS,
@@ -76,7 +76,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Artefact(Shown):
+class Artefact(Shown, Plotted):
     """A fitted model with everything needed to use it without its data set.
 
     popularity: [I], training events of each item; known: the histories of the users it was fitted on;

@@ -16,6 +16,7 @@ from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.models import model_class
 from matinee.models.base import Recommender
+from matinee.shown import Plotted
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch
@@ -38,7 +39,7 @@ BESIDE_LISTS = {"novelty", "diversity"}
 
 
 @dataclass(frozen=True, slots=True)
-class TuningResult:
+class TuningResult(Plotted):
     """What a search found.
 
     settings: all that `fit` needs, fixed and best; value: of `metric` on valid; defaults: the same of the model's own

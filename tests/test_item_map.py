@@ -9,13 +9,14 @@ import pytest
 import matinee as mt
 from matinee.data.synthetic import two_groups
 from matinee.errors import MatineeError
-from matinee.report.map import draw_map, movie_map
+from matinee.report.item_map import item_map
+from matinee.report.map_plot import draw_map
 from matinee.workflow import similar
 
 
 def test_two_tastes_are_separated_on_the_first_axis() -> None:
     fitted = mt.fit("ials", two_groups(24, 12), dim=4, l2=0.05)
-    drawn = movie_map(fitted)
+    drawn = item_map(fitted)
     groups = np.array([int(title.split()[1]) % 2 for title in drawn.titles])
     first = drawn.positions[:, 0]
     assert {
@@ -38,7 +39,7 @@ class Sources(HTMLParser):
 
 
 def test_the_page_is_self_contained_and_the_picture_is_a_png(tmp_path: Path) -> None:
-    drawn = movie_map(mt.fit("ials", mt.load("bundled"), epochs=2, dim=8), 200)
+    drawn = item_map(mt.fit("ials", mt.load("bundled"), epochs=2, dim=8), 200)
     draw_map(drawn, tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text("utf-8")
     sources = Sources()
@@ -54,14 +55,14 @@ def test_the_page_is_self_contained_and_the_picture_is_a_png(tmp_path: Path) -> 
 
 def test_item_bias_does_not_change_the_map() -> None:
     fitted = mt.fit("bpr", two_groups(24, 12), dim=4, epochs=1)
-    before = movie_map(fitted).positions
+    before = item_map(fitted).positions
     fitted.model.bias = fitted.model.bias + np.arange(len(fitted.model.bias), dtype=np.float32)
-    np.testing.assert_array_equal(movie_map(fitted).positions, before)
+    np.testing.assert_array_equal(item_map(fitted).positions, before)
 
 
 def test_a_model_without_vectors_raises() -> None:
     with pytest.raises(MatineeError, match="item-knn has no vectors to draw"):
-        movie_map(mt.fit("item-knn", two_groups()))
+        item_map(mt.fit("item-knn", two_groups()))
 
 
 def test_similar_movies_report_shared_users() -> None:

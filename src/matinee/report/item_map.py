@@ -1,0 +1,93 @@
+"""A map of the items: their vectors in two dimensions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from matinee.arrays import FloatArray
+from matinee.errors import MatineeError
+from matinee.models.base import HasItemVectors
+from matinee.models.vectors import unit
+from matinee.shown import Overview, Plotted, Shown
+from matinee.workflow.given import Fittable, artefact_of
+
+COLOURS = (
+    "#2f6f9f", "#c2542d", "#3f8f4f", "#8a5aa8", "#b8860b", "#c04f7a", "#3a9a9a", "#7a6a55", "#6b7fd0", "#8c9440",
+)  # fmt: skip
+OTHER = "#9aa3ab"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ItemMap(Shown, Plotted):
+    """M items, the most popular first. positions: [M, 2] within -1..1; titles, first genres and events: [M].
+
+    plural: what the items are called.
+    """
+
+    positions: FloatArray
+    titles: list[str]
+    genres: list[str]
+    events: list[int]
+    model: str
+    plural: str = "movies"
+
+    @property
+    def title(self) -> str:
+        """What is drawn."""
+        return f"{len(self.titles):,} {self.plural} by {self.model}"
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        rows = [
+            (title, genre, f"{x:+.2f}", f"{y:+.2f}")
+            for title, genre, (x, y) in zip(self.titles, self.genres, self.positions, strict=True)
+        ]
+        return Overview(f"map of {self.title}", [("", "", "x", "y"), *rows], next='.plot("map.png")', rest=self.plural)
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row an item, the most popular first: title, genre, events, x, y."""
+        return pl.DataFrame(
+            {
+                "title": self.titles,
+                "genre": self.genres,
+                "events": self.events,
+                "x": self.positions[:, 0],
+                "y": self.positions[:, 1],
+            }
+        )
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colours of the most frequent genres; all others share OTHER."""
+        names, counts = np.unique(np.array(self.genres), return_counts=True)
+        most_frequent = names[np.argsort(-counts, kind="stable")][: len(COLOURS)].tolist()
+        return dict(zip(most_frequent, COLOURS, strict=False))
+
+
+def item_map(model: Fittable, n_items: int = 1500) -> ItemMap:
+    """Map the most popular items by the first two principal components of their normalised vectors.
+
+    Each coordinate is replaced by its rank, so that a dense centre stays legible.
+    model: fitted, or the folder of an artefact. Raises MatineeError for a model without item vectors.
+    """
+    artefact = artefact_of(model, "mt.item_map({})")
+    model = artefact.model
+    if not isinstance(model, HasItemVectors):
+        raise MatineeError(f"model {model.name} has no vectors to draw; use one that has, such as ials or item2vec")
+    vectors = getattr(model, "items", None)  # without the bias that item_vectors may carry
+    vectors = model.item_vectors() if vectors is None else vectors
+    known = np.argsort(-artefact.popularity, kind="stable")[:n_items]
+    known = known[artefact.popularity[known] > 0]
+    directions = unit(np.asarray(vectors, dtype=np.float64)[known])
+    weights = np.sqrt(artefact.popularity[known])[:, None]
+    centred = directions - (directions * weights).sum(axis=0) / weights.sum()
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    flat = centred @ axes[:2].T  # [M, 2]
+    ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0, kind="stable")
+    positions = 2 * ranks / max(len(known) - 1, 1) - 1
+    catalogue = artefact.catalogue
+    genres = [(catalogue.genres[row] or ("no genre",))[0] for row in known.tolist()]
+    titles = [catalogue.titles[row] for row in known.tolist()]
+    events = artefact.popularity[known].tolist()
+    return ItemMap(positions, titles, genres, events, model.name, artefact.noun.plural)

@@ -1,0 +1,77 @@
+"""`.plot()` of everything that has a figure: what is drawn, what is saved, and what it answers when it cannot draw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+
+import matinee as mt
+from matinee.data.audit import audit
+from matinee.data.synthetic import two_groups
+from matinee.dataset import Dataset
+from matinee.errors import MatineeError
+from matinee.shown import Plotted
+from matinee.store.artefact import Artefact
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return two_groups(24, 12)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Dataset) -> Artefact:
+    return mt.fit("bpr", mt.split(data), dim=4, epochs=3, patience=2)
+
+
+def test_a_report_is_drawn_with_its_own_numbers(data: Dataset, fitted: Artefact) -> None:
+    split = mt.split(data)
+    report = mt.evaluate(fitted, split, k=(1, 2, 5))
+    left, right = report.plot().axes
+    drawn = {tuple(line.get_ydata()) for line in left.lines}
+    assert tuple(report.metrics[f"ndcg@{k}"].mean for k in (1, 2, 5)) in drawn
+    assert left.get_xlabel() == "list length k"
+    widths = [bar.get_width() for group in right.containers if isinstance(group, BarContainer) for bar in group]
+    users = [each for each in report.segments if each.of == "users" and each.size]
+    np.testing.assert_allclose(widths, [each.metrics["ndcg@5"] for each in users])
+
+
+def test_one_list_length_is_enough(data: Dataset, fitted: Artefact) -> None:
+    assert mt.evaluate(fitted, mt.split(data), k=3).plot().axes
+
+
+def test_curves_show_the_loss_and_valid_beside_it(fitted: Artefact) -> None:
+    loss, valid = fitted.plot().axes
+    assert list(loss.lines[0].get_ydata()) == [row["loss"] for row in fitted.model.curves]
+    assert list(valid.lines[0].get_ydata()) == [row["valid"] for row in fitted.model.curves if "valid" in row]
+    assert loss.get_xlabel() == valid.get_xlabel() == "epoch"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_everything_with_a_figure_is_shown_and_saved(
+    data: Dataset, fitted: Artefact, suffix: str, tmp_path: Path
+) -> None:
+    split = mt.split(data)
+    comparison = mt.compare([fitted, "popularity"], split, "ndcg@5", k=5)
+    drawn: list[Plotted] = [data, split, audit(data), comparison, fitted, mt.item_map(fitted)]
+    for number, each in enumerate(drawn):
+        figure = each.plot(tmp_path / f"{number}{suffix}")
+        assert (tmp_path / f"{number}{suffix}").stat().st_size > 1000
+        if suffix == ".png":
+            assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_drawn_is_said_in_one_line(data: Dataset, fitted: Artefact, tmp_path: Path) -> None:
+    with pytest.raises(MatineeError, match="ease is not trained in epochs"):
+        mt.fit("ease", data).plot()
+    with pytest.raises(MatineeError, match=r"end its name in one of: png, svg, pdf"):
+        fitted.plot(tmp_path / "curve.gif")
+    with pytest.raises(MatineeError, match="ials is not fitted"):
+        mt.item_map("ials")
+
+
+def test_without_matplotlib_the_extra_is_named(fitted: Artefact, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matinee.extras.is_installed", lambda package: package != "matplotlib")
+    with pytest.raises(MatineeError, match=r"pip install 'matinee\[figures\]'"):
+        fitted.plot()
