@@ -1,6 +1,6 @@
 """A database killed and started again while a site writes to it: what was acknowledged is there, once.
 
-    python benchmarks/faults_database.py > benchmarks/faults_database.json
+    python benchmarks/faults_database.py --kills 100 [--out benchmarks/faults_database.json]
 
 A site (`matinee serve`, a process of its own) takes events from several clients. At random moments its database is
 killed with SIGKILL and started again: PostgreSQL and MariaDB with every process of theirs, while the site goes on;
@@ -9,12 +9,13 @@ SQLite is part of the site, so that the site is killed. A client sends an event,
 
 lost: events that were acknowledged and are not there; doubled: ids that are there more than once.
 recovery: from the moment when the database answers (SQLite: when the site is started) to the first 200 of
-/health/ready. slowest_refusal: of the answers while the database was down.
+/health/ready. slowest_refusal: of the answers while the database was down. --out: a JSON file to add the run to.
 """
 
 import argparse
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -187,21 +189,27 @@ def _count(db: str, clients: list[Client]) -> dict[str, Any]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100, help="of each database")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--databases", nargs="+", default=["sqlite", *SERVERS], choices=["sqlite", *SERVERS])
+    parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
-    found = {}
+    runs = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(workflow.fit("ease", two_groups(200, 400)), folder / "ease")
         for database in options.databases:
             rng = random.Random(f"{options.seed} {database}")  # so that each can be run by itself
-            found[database] = try_database(database, folder / "ease", folder, options.kills, options.clients, rng)
-            print(database, found[database], file=sys.stderr, flush=True)
-    print(json.dumps({"seed": options.seed, **found}, indent=2))
+            found = try_database(database, folder / "ease", folder, options.kills, options.clients, rng)
+            runs[f"{database}, seed {options.seed}"] = {"date": datetime.now(UTC).date().isoformat()} | found
+            print(database, found, file=sys.stderr, flush=True)
+            if options.out:
+                stored = json.loads(options.out.read_text()) if options.out.exists() else {}
+                options.out.write_text(json.dumps(stored | runs, indent=2) + "\n")
+    print(json.dumps(runs, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Broker, relay and consumer killed at random while a site's log is written: nothing is lost, nothing doubled.
 
-    python benchmarks/faults_stream.py --kills 40 --seed 2
+    python benchmarks/faults_stream.py --kills 30 --seed 22 [--db postgresql] [--out benchmarks/faults_stream.json]
     python benchmarks/faults_stream.py --broker-alone --kills 25
 
 Two writers append events to the log (SQLite, or --db postgresql|mariadb). `matinee stream relay` sends them to a topic,
@@ -14,7 +14,7 @@ the topic beyond one an event, which the consumers left out. slowest_append_ms: 
 caught_up_s: seconds after the writers' end until the relay had sent all, and the files and the table held it.
 
 --broker-alone: the broker is killed, and confluent-kafka alone writes to it, with and without idempotence: how many of
-the messages that it confirmed it does not have. Each run is added to faults_stream.json.
+the messages that it confirmed it does not have. --out: a JSON file to add the run to.
 """
 
 import argparse
@@ -50,7 +50,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from database_servers import SERVERS
 from stream_servers import Moto, TestBroker
 
-RESULTS = Path(__file__).with_suffix(".json")
 PATIENCE = 400
 """Seconds after the last kill within which everything must have arrived."""
 
@@ -289,6 +288,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--db", default="sqlite", choices=["sqlite", *SERVERS])
     parser.add_argument("--broker-alone", action="store_true")
+    parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if options.broker_alone:
@@ -302,9 +302,10 @@ def main() -> None:
         else:
             found = {f"{options.db}, seed {options.seed}": _with_database(options, Path(name))}
     today = {"date": datetime.now(UTC).date().isoformat()}
-    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    stored |= {run: today | figures for run, figures in found.items()}
-    RESULTS.write_text(json.dumps(stored, indent=2) + "\n")
+    if options.out:
+        stored = json.loads(options.out.read_text()) if options.out.exists() else {}
+        stored |= {run: today | figures for run, figures in found.items()}
+        options.out.write_text(json.dumps(stored, indent=2) + "\n")
     print(json.dumps(found, indent=2))
 
 
