@@ -1,6 +1,6 @@
 """The commands of deploy/, Dockerfile and compose.yaml, run without a container; nginx with its file before the site.
 
-Only places are changed: folders, ports, and the names of other machines.
+Only locations are changed: folders, ports, and the names of other machines.
 """
 
 import configparser
@@ -89,14 +89,14 @@ def stop(process: "subprocess.Popen[bytes]") -> int:
     return process.wait(30)
 
 
-def moved(arguments: list[str], **places: object) -> list[str]:
-    """Arguments with other places."""
-    for old, new in places.items():
-        arguments = [part.replace(PLACES[old], str(new)) for part in arguments]
+def moved(arguments: list[str], **locations: object) -> list[str]:
+    """Arguments with other locations."""
+    for old, new in locations.items():
+        arguments = [part.replace(LOCATIONS[old], str(new)) for part in arguments]
     return arguments
 
 
-PLACES = {
+LOCATIONS = {
     "state": "/var/lib/matinee", "logs": "/var/log/matinee", "data": "/data", "host": "0.0.0.0",
     "password": "${MATINEE_DB_PASSWORD:?}", "broker": "broker:9092",
     "database": "postgresql://matinee:${MATINEE_DB_PASSWORD:?}@database/matinee",
@@ -279,16 +279,16 @@ def test_the_composition_and_the_image_run_their_commands(
     services = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     with PostgreSQL(syncs=False) as server:
-        places = {"database": server.create("site"), "host": "127.0.0.1", "data": registry.parent}
+        locations = {"database": server.create("site"), "host": "127.0.0.1", "data": registry.parent}
         port = free_port()
-        site = start_site(moved(services["site"]["command"], **places), port, tmp_path / "site.log")
+        site = start_site(moved(services["site"]["command"], **locations), port, tmp_path / "site.log")
         try:
             check = next(line for line in lines if line.startswith("HEALTHCHECK")).partition("CMD ")[2]
             healthy = [part.replace("127.0.0.1:8000", f"127.0.0.1:{port}") for part in json.loads(check)]
             assert subprocess.run([sys.executable, *healthy[1:]], timeout=30).returncode == 0
             sent = [{"item_id": 1, "kind": "click", "event_id": f"e{n}"} for n in range(5)]
             assert ask(port, "/api/v1/events", "POST", sent, Host="127.0.0.1").status == 201
-            relay = moved(services["relay"]["command"], **places, broker=test_broker.address)
+            relay = moved(services["relay"]["command"], **locations, broker=test_broker.address)
             relay = [part.replace("--topic=events", f"--topic={new_name}") for part in relay]
             done = subprocess.run(
                 [sys.executable, "-m", "matinee", *relay, "--once", "--json"], capture_output=True, timeout=120
