@@ -171,7 +171,7 @@ def try_tests(kind: str) -> dict[str, int]:
         found = ElementTree.parse(report).getroot().find("testsuite")
         assert found is not None
         counts = {name: int(found.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
-    if counts["failures"] + counts["errors"]:
+    if counts["failures"] + counts["errors"] or not counts["tests"]:
         print(done.stdout[-5000:], file=sys.stderr)
     return counts
 

@@ -23,7 +23,6 @@ SUITES = (
     "store/test_imports.py",
     "store/test_migrations.py",
     "store/test_every_database.py",
-    "store/test_api_keys.py",
     "store/test_sql_stream.py",
     "store/test_experiment_log.py",
     "store/test_log_loading.py",
