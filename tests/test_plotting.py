@@ -8,6 +8,7 @@ from matplotlib.container import BarContainer
 
 import matinee as mt
 from matinee.data.audit import audit
+from matinee.data.splits import Split
 from matinee.data.synthetic import two_groups
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
@@ -20,13 +21,17 @@ def data() -> Dataset:
     return two_groups(24, 12)
 
 
+def halves(data: Dataset) -> Split:
+    return mt.split(data, "random", ratios=(0.5, 0.25, 0.25))
+
+
 @pytest.fixture(scope="module")
 def fitted(data: Dataset) -> Artefact:
-    return mt.fit("bpr", mt.split(data), dim=4, epochs=3, patience=2)
+    return mt.fit("bpr", halves(data), dim=4, epochs=3, patience=2)
 
 
 def test_a_report_is_drawn_with_its_own_numbers(data: Dataset, fitted: Artefact) -> None:
-    split = mt.split(data)
+    split = halves(data)
     report = mt.evaluate(fitted, split, k=(1, 2, 5))
     left, right = report.plot().axes
     drawn = {tuple(line.get_ydata()) for line in left.lines}
@@ -38,7 +43,7 @@ def test_a_report_is_drawn_with_its_own_numbers(data: Dataset, fitted: Artefact)
 
 
 def test_one_list_length_is_enough(data: Dataset, fitted: Artefact) -> None:
-    assert mt.evaluate(fitted, mt.split(data), k=3).plot().axes
+    assert mt.evaluate(fitted, halves(data), k=3).plot().axes
 
 
 def test_curves_show_the_loss_and_valid_beside_it(fitted: Artefact) -> None:
@@ -52,7 +57,7 @@ def test_curves_show_the_loss_and_valid_beside_it(fitted: Artefact) -> None:
 def test_everything_with_a_figure_is_shown_and_saved(
     data: Dataset, fitted: Artefact, suffix: str, tmp_path: Path
 ) -> None:
-    split = mt.split(data)
+    split = halves(data)
     comparison = mt.compare([fitted, "popularity"], split, "ndcg@5", k=5)
     drawn: list[Plotted] = [data, split, audit(data), comparison, fitted, mt.item_map(fitted)]
     for number, each in enumerate(drawn):
