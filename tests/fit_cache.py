@@ -89,10 +89,12 @@ def fit_key(name: str, train: TrainingData, seed: int, settings: dict[str, Any])
 
 
 def dependencies_of_model(name: str, settings: dict[str, Any]) -> frozenset[str]:
-    """The dependencies of a model, and of the model that makes its candidates if it has one."""
-    own = dependencies(model_class(name).__module__)
-    field = model_class(name).Config.model_fields.get("first_stage")
-    return own if field is None else own | dependencies_of_model(settings.get("first_stage", field.default), {})
+    """The dependencies of a model, and of the models that it is made of: its first stage, its parts."""
+    found = dependencies(model_class(name).__module__)
+    fields = model_class(name).Config.model_fields
+    inner = [settings.get("first_stage", fields["first_stage"].default)] if "first_stage" in fields else []
+    inner += settings.get("parts", fields["parts"].default) if "parts" in fields else []
+    return found.union(*(dependencies_of_model(each, {}) for each in inner))
 
 
 @cache

@@ -11,10 +11,10 @@ from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.evaluation.baseline import below_popularity
 from matinee.histories import Histories, TrainingData
+from matinee.models.base import sized_defaults
 from matinee.models.factors.bpr import BPR
 from matinee.models.factors.ials import IALS, SPARSE_L2, SPARSE_UNOBSERVED
 from matinee.models.linear.ease import EASE
-from matinee.workflow.fitting import sized_defaults
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from matinee.models.content.config import ContentConfig
 from matinee.models.cooccurrence.item2vec import Item2Vec as _Item2Vec
 from matinee.models.cooccurrence.movie_pairs import MoviePairs as _MoviePairs
 from matinee.models.cooccurrence.pmi import PMI as _PMI
+from matinee.models.ensembles.blend import Blend as _Blend
 from matinee.models.factors.bpr import BPR as _BPR
 from matinee.models.factors.ials import IALS as _IALS
 from matinee.models.factors.vbmf import VBMF as _VBMF
@@ -503,6 +504,18 @@ class _KPRNConfig(TypedDict, total=False):
     batch_size: int
     l2: float
 
+class _BlendConfig(TypedDict, total=False):
+    parts: tuple[str, ...]
+    part_settings: Any
+    held_out: float
+    held_out_by: Literal["auto", "random", "last"]
+    candidates: int
+    max_users: int
+    fusion: Literal["z-score", "scores", "ranks"]
+    rank_constant: float
+    segments: int
+    l2: float
+
 class _MarkovConfig(TypedDict, total=False):
     steps: int
     decay: float
@@ -970,6 +983,24 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["blend"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    **settings: Unpack[_BlendConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["markov"],
     on: Split | Dataset,
     *,
@@ -1151,6 +1182,9 @@ class MultVAE(_MultVAE):
 
 class KPRN(_KPRN):
     def __init__(self, **settings: Unpack[_KPRNConfig]) -> None: ...
+
+class Blend(_Blend):
+    def __init__(self, **settings: Unpack[_BlendConfig]) -> None: ...
 
 class Markov(_Markov):
     def __init__(self, **settings: Unpack[_MarkovConfig]) -> None: ...

@@ -13,6 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.base import HasDrops, HasPaths
+from matinee.models.held_out import hold_out
 from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.encoder import (
     NODE_SHAPES,
@@ -23,7 +24,7 @@ from matinee.models.knowledge.encoder import (
     pattern_scores,
     sequences,
 )
-from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, hold_out, ndcg
+from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, ndcg
 from matinee.models.knowledge.kprn import KPRN, PATTERN_SHAPES
 from matinee.models.knowledge.paths import find_paths
 from matinee.models.knowledge.patterns import Patterns, meet

@@ -42,6 +42,7 @@ MODELS = {
     "cdae": "matinee.models.autoencoders.cdae:CDAE",
     "mult-vae": "matinee.models.autoencoders.mult_vae:MultVAE",
     "kprn": "matinee.models.knowledge.kprn:KPRN",
+    "blend": "matinee.models.ensembles.blend:Blend",
     "markov": "matinee.models.sequences.markov:Markov",
     "gru4rec": "matinee.models.sequences.gru4rec:GRU4Rec",
     "sasrec": "matinee.models.sequences.sasrec:SASRec",

@@ -124,6 +124,14 @@ class Recommender(ABC, Generic[StateT]):
             raise MatineeError(f"model {self.name} is not fitted yet; call fit first")
 
 
+def sized_defaults(
+    model: type[Recommender[Any]], train: TrainingData, settings: Mapping[str, object]
+) -> dict[str, Any]:
+    """What a model's rule of sizes gives; nothing if one of its settings is set, for a rule's settings go together."""
+    found = model.defaults_for(train)
+    return {} if found.keys() & settings.keys() else found
+
+
 @runtime_checkable
 class Explains(Protocol):
     """A model whose scores are sums over the events of the history, plus an item bias if it HasItemBias."""
@@ -236,6 +244,15 @@ class HasSimilarity(Protocol):
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Similarity of all items to each of n. [n] -> [n, I]."""
+        ...
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A model over others, which knows how it and they rank events that it held out of its training data."""
+
+    def held_out_scores(self) -> dict[str, FloatArray]:
+        """NDCG@10 of each of n users, NaN without a target: of the model first, then of each part. [n] each."""
         ...
 
 

@@ -77,6 +77,15 @@ class _PredictedValues(_Part):
     better: bool
 
 
+class _AgainstBestPart(_Part):
+    """A model over others beside its best part."""
+
+    part: StrictStr
+    users: Size
+    scores: dict[StrictStr, Number]
+    is_better: bool
+
+
 class _Noun(BaseModel):
     """What an item is called."""
 
@@ -115,6 +124,7 @@ class Manifest(_Part):
     measured: _Measured = _Measured()
     baselines: dict[StrictStr, dict[StrictStr, _Value]] = {}
     predicted_values: list[_PredictedValues] = []
+    against_best_part: _AgainstBestPart | None = None
     sparse: dict[StrictStr, tuple[Size, Size]]
     values: dict[StrictStr, StrictInt | StrictFloat | StrictStr | bool]
     files: dict[StrictStr, StrictStr] = {}

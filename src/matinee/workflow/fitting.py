@@ -22,6 +22,7 @@ from matinee.data.splits import split as cut
 from matinee.data.triples import Triples
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
+from matinee.evaluation.best_part import against_best_part
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.history_lengths import by_length_of_history
 from matinee.extras import require
@@ -29,7 +30,7 @@ from matinee.histories import TrainingData
 from matinee.item_table import ItemTable
 from matinee.memory import require_memory
 from matinee.models import create
-from matinee.models.base import HasItemVectors, Recommender
+from matinee.models.base import HasItemVectors, HasParts, Recommender, sized_defaults
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import predict_new_items
 from matinee.models.content.inputs import counted_events
@@ -118,6 +119,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if isinstance(on, Split):
         about["split"] = on.config.model_dump(mode="json") | {"refit": refit} | on.sizes()
     notes = [*_fit_notes(unfitted, monitored is not None), *_vanished(fitted, train)]
+    notes += _against_best_part(fitted, seed, about)
     if unfitted.value_map.note:
         notes.append(f"values: {unfitted.value_map.note}")
     problem = _not_predictable(unfitted, data, train.popularity) if items == "known" else None
@@ -133,14 +135,6 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
-
-
-def sized_defaults(
-    model: type[Recommender[Any]], train: TrainingData, settings: Mapping[str, object]
-) -> dict[str, Any]:
-    """What a model's rule of sizes gives; nothing if one of its settings is set, for a rule's settings go together."""
-    found = model.defaults_for(train)
-    return {} if found.keys() & settings.keys() else found
 
 
 def device_of(model: Recommender[Any], wanted: str) -> str:
@@ -213,6 +207,17 @@ def _fit_notes(model: Recommender[Any], monitored: bool) -> list[str]:
         f"patience = {config.patience} does nothing: there is no valid part to monitor, so all {config.epochs} epochs "
         "are trained"
     ]
+
+
+def _against_best_part(model: Recommender[Any], seed: int, about: dict[str, Any]) -> list[str]:
+    """A sentence on whether a model over others beats the best of them; noted in `about`. None for other models."""
+    if not isinstance(model, HasParts):
+        return []
+    found = against_best_part(model.held_out_scores(), np.random.default_rng(seed))
+    if found is None:
+        return [f"no user of {model.name} has enough events to hold any out: its parts weigh equally"]
+    about["against_best_part"] = found.to_json()
+    return [found.sentence()]
 
 
 def _vanished(model: Recommender[Any], train: TrainingData) -> list[str]:

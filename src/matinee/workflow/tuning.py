@@ -15,7 +15,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.models import model_class
-from matinee.models.base import Recommender
+from matinee.models.base import Recommender, sized_defaults
 from matinee.shown import Plotted
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
@@ -25,7 +25,7 @@ from matinee.tuning.ranges import first_fields
 from matinee.tuning.study import best_of
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import features_of, values_of
-from matinee.workflow.fitting import fit, sized_defaults
+from matinee.workflow.fitting import fit
 from matinee.workflow.given import Unfitted, class_and_settings
 
 OF_FIT = frozenset({"values", "items", "content", "graph"})

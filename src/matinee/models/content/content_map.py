@@ -142,10 +142,10 @@ class ContentMap:
                     array = np.array(array)
                     setattr(extended, name, array)
                 fill_inputs(np.moveaxis(array, axis, 0), new, self.known, mixing, n_items)
-        if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
-            popularity = np.array(model.popularity)  # type: ignore[attr-defined]
-            popularity[new] = np.maximum(extended.popularity[new], LEAST_POPULARITY)  # type: ignore[attr-defined]
-            extended.popularity = popularity  # type: ignore[attr-defined]
+        for name in popularity_arrays(model):  # 0 would mark an item as one without a vector
+            popularity = np.array(getattr(model, name))
+            popularity[new] = np.maximum(getattr(extended, name)[new], LEAST_POPULARITY)
+            setattr(extended, name, popularity)
         return extended
 
     def describe(self, config: ContentConfig) -> dict[str, Any]:
@@ -183,6 +183,11 @@ class ContentMap:
     def _scaled(self, scale: float) -> FloatArray:
         """`mixing` with the new items times a scale. [a, b]."""
         return self.mixing if scale == 1 else self.mixing * np.where(self.is_new, scale, 1).astype(np.float32)
+
+
+def popularity_arrays(model: Recommender[Any]) -> list[str]:
+    """The item arrays of a model, or of its parts, that hold the items' popularity, 0 for one without a vector."""
+    return [name for name, _ in model.item_arrays if name.rpartition(".")[2] == "popularity"]
 
 
 def _leave_one_out(factor: tuple[FloatArray, bool]) -> FloatArray:

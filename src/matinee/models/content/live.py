@@ -18,7 +18,7 @@ from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.models.base import Recommender
 from matinee.models.content.config import ContentConfig
-from matinee.models.content.content_map import LEAST_POPULARITY, KnownItems
+from matinee.models.content.content_map import LEAST_POPULARITY, KnownItems, popularity_arrays
 from matinee.models.content.growth import Room, n_items_of, with_columns
 from matinee.models.content.inputs import fill_inputs, with_inputs
 from matinee.nn.sparse_rows import keep_top_k
@@ -121,8 +121,8 @@ class LiveContentMap:
                 setattr(model, name, with_inputs(array, rows, known, mixing, kept))
             elif array.size:
                 fill_inputs(np.moveaxis(array, axis, 0), rows, known, mixing, n_items)
-        if ("popularity", 0) in model.item_arrays:  # 0 would mark an item as one without a vector
-            popularity = model.popularity  # type: ignore[attr-defined]
+        for name in popularity_arrays(model):  # 0 would mark an item as one without a vector
+            popularity = getattr(model, name)
             popularity[rows] = np.maximum(popularity[rows], LEAST_POPULARITY)
 
 

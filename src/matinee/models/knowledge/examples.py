@@ -9,6 +9,7 @@ import numpy as np
 from matinee.arrays import BoolArray, FloatArray, IntArray, starts_of, top_k
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.held_out import ndcg_of_users
 
 BLOCK = 512
 """Histories scored at once."""
@@ -68,23 +69,6 @@ def candidates_of(scores: FloatArray, histories: Histories, k: int) -> Candidate
     return Candidates(owners, columns[owners, ranks].astype(np.int64), standard[owners, ranks].astype(np.float32))
 
 
-def hold_out(train: TrainingData, share: float, rng: np.random.Generator) -> tuple[TrainingData, BoolArray]:
-    """The training data without a random share of each user's events, of users with 3 or more; what is held out. [N].
-
-    Events that weigh 0 or less are never held out: they are nothing to find.
-    """
-    histories = train.histories
-    owners, order = histories.owners, rng.random(len(histories.items))
-    liked = histories.weights > 0
-    counts = np.bincount(owners[liked], minlength=len(histories))
-    wanted = np.where(counts >= 3, np.maximum(1, np.floor(share * counts)), 0)
-    ranked = np.lexsort((order, ~liked, owners))
-    positions = np.empty(len(order), dtype=np.int64)
-    positions[ranked] = np.arange(len(order)) - histories.starts[owners[ranked]]
-    held = (positions < wanted[owners]) & liked
-    return replace(train, histories=histories.keep(~held)), held
-
-
 def examples_of(
     first_stage: Recommender[Any], train: TrainingData, held: BoolArray, k: int, users: IntArray
 ) -> Examples:
@@ -128,12 +112,6 @@ def batches(
 
 def ndcg(scores: FloatArray, examples: Examples, k: int = 10) -> float:
     """Mean NDCG@k of the candidates in the order of some scores [Q], over users with a target among them."""
-    owners, n_users = examples.candidates.owners, len(examples.histories)
-    order = np.lexsort((np.arange(len(owners)), -scores, owners))
-    ranks = np.arange(len(owners)) - starts_of(owners, n_users)[owners[order]]
-    gains = np.where((ranks < k) & examples.is_target[order], 1 / np.log2(ranks + 2.0), 0)
-    n_targets = np.bincount(owners[examples.is_target], minlength=n_users)
-    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(k) + 2.0))])[np.minimum(n_targets, k)]
-    has_target = n_targets > 0
-    found = np.bincount(owners, gains, minlength=n_users) if len(owners) else np.zeros(n_users)
-    return float((found[has_target] / ideal[has_target]).mean()) if has_target.any() else 0.0
+    n_targets = np.bincount(examples.candidates.owners[examples.is_target], minlength=len(examples.histories))
+    found = ndcg_of_users(scores, examples.candidates.owners, examples.is_target, n_targets, k)
+    return float(np.nanmean(found)) if n_targets.any() else 0.0

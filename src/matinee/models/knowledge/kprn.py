@@ -15,10 +15,11 @@ from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.base import Explains, Path, Recommender, is_exact
+from matinee.models.held_out import hold_out
 from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each, sums_of_events
 from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise, pattern_scores, sequences
-from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, hold_out, ndcg
+from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, ndcg
 from matinee.models.knowledge.path_words import in_words
 from matinee.models.knowledge.paths import Paths, find_paths
 from matinee.models.knowledge.patterns import Patterns, meet

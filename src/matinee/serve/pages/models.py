@@ -49,6 +49,7 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         art=draw_picture(card.picture),
         scores=scores,
         scale=scale_of(scores),
+        parts=artefact.manifest.get("against_best_part") if artefact else None,
         curves=curves(artefact) if artefact else [],
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
         n_watched=len(visitor.watched),

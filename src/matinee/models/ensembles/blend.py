@@ -1,0 +1,145 @@
+"""Blend: a weighted sum of several models' scores or ranks."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Search
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Explains, HasDrops, Recommender, is_exact
+from matinee.models.ensembles.base import Ensemble, EnsembleState
+from matinee.models.ensembles.config import EnsembleConfig
+from matinee.models.ensembles.examples import Describe, Examples
+from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised
+
+
+class BlendConfig(EnsembleConfig):
+    """Settings of Blend."""
+
+    fusion: Fusion = "z-score"
+    """What is summed: `z-score` of each user's scores; `scores` as they are; or `ranks`, constant / (constant + rank).
+    """
+    rank_constant: Annotated[PositiveFloat, Search(5, 200, log=True)] = 20.0
+    """ranks: the constant; larger ones weigh lower ranks more."""
+    segments: Annotated[PositiveInt, Field(le=10)] = 3
+    """Groups of users by length of history, each with weights of its own; 1 gives all the same."""
+    l2: Annotated[PositiveFloat, Search(1e-5, 1, log=True, first=True)] = 0.001
+    """Strength that keeps the weights of a group near those of all users."""
+    candidates: Annotated[PositiveInt, Search(10, 300, log=True)] = 40
+    """The best items of each part, among which the held-out ones are ranked."""
+
+
+class Blend(Ensemble):
+    """score(u, i) = sum over parts m of w_m(u) norm(s_m(u, i)), where w_m depends on the length of the history.
+
+    The weights are those, at least 0, under which held-out events of the training data are likeliest among all parts'
+    candidates by a softmax over the scores: a convex problem in as many numbers as there are parts. Groups of users by
+    length of history have weights of their own, near those of all.
+    Source: the sums are CombSUM of Fox and Shaw 1994 with weights, and reciprocal ranks those of Cormack, Clarke and
+    Buettcher 2009. Fold-in: each part's own.
+
+    Differs from the papers: weights are learned, where theirs are equal; scores have mean 0 and deviation 1, where
+    CombSUM has them between 0 and 1; the constant of ranks is 20 and not 60.
+    """
+
+    name = "blend"
+    Config = BlendConfig
+    uses_weights = True
+    config: BlendConfig
+    _own: ClassVar[tuple[str, ...]] = ("weights", "boundaries")
+    weights: FloatArray  # [S, P]
+    boundaries: FloatArray  # [S - 1] lengths of history at which the next group begins
+
+    def _describe(self, known: TrainingData) -> Describe:
+        """Each part's normalised score."""
+
+        def describe(
+            scores: Sequence[FloatArray], histories: Histories, owners: IntArray, items: IntArray
+        ) -> FloatArray:
+            return np.stack([self._normalised(each)[owners, items] for each in scores], axis=1)
+
+        return describe
+
+    def _normalised(self, scores: FloatArray) -> FloatArray:
+        return normalised(scores, self.config.fusion, self.config.rank_constant)
+
+    def _learn(self, examples: Examples | None, train: TrainingData, seed: int) -> None:
+        n_parts = len(self.parts)
+        if examples is None:
+            self.boundaries, self.weights = (
+                np.zeros(0, dtype=np.float32),
+                np.full((1, n_parts), 1 / n_parts, np.float32),
+            )
+        else:
+            self.boundaries, self.weights = self._weights_from(examples)
+
+    def _weights_from(self, examples: Examples) -> tuple[FloatArray, FloatArray]:
+        """Boundaries [S - 1] and weights [S, P], as examples teach."""
+        shares = np.arange(1, self.config.segments) / self.config.segments
+        lengths = examples.lengths[np.unique(examples.owners)]
+        boundaries = np.unique(np.quantile(lengths, shares)).astype(np.float32)
+        of_all = self._fit_weights(examples)
+        if not len(boundaries):
+            return boundaries, of_all[None].astype(np.float32)
+        group = np.searchsorted(boundaries, examples.lengths, side="right")[examples.owners]
+        of_each = [self._fit_weights(examples.of_pairs(group == index), of_all) for index in range(len(boundaries) + 1)]
+        return boundaries, np.stack(of_each).astype(np.float32)
+
+    def _fit_weights(self, examples: Examples, centre: FloatArray | None = None) -> FloatArray:
+        columns = examples.features, examples.owners, examples.is_target
+        return fit_weights(*columns, len(examples.lengths), self.config.l2, centre)
+
+    def _ranked(self, taught: Examples, others: Examples, seed: int) -> FloatArray:
+        boundaries, weights = self._weights_from(taught)
+        of_users = weights[np.searchsorted(boundaries, others.lengths, side="right")]
+        scores: FloatArray = (others.features * of_users[others.owners]).sum(axis=1)
+        return scores
+
+    def fold_in(self, histories: Histories) -> EnsembleState:
+        """The histories, and the state of them of each part that has a weight."""
+        pairs = zip(self.fitted_parts, self.weights.T, strict=True)
+        states = (part.fold_in(histories) if weights.any() else None for part, weights in pairs)
+        return EnsembleState(histories, tuple(states))
+
+    def score(self, state: EnsembleState) -> FloatArray:
+        """See Recommender."""
+        weights = self._weights_of(state.histories)
+        total: FloatArray | None = None
+        for index, (part, of_part) in enumerate(zip(self.fitted_parts, state.states, strict=True)):
+            if of_part is not None:
+                term = self._normalised(part.score(of_part))
+                term *= weights[:, [index]]
+                total = term if total is None else total + term
+        assert total is not None  # some weight is above 0
+        return total
+
+    def _weights_of(self, histories: Histories) -> FloatArray:
+        """The weight of each part for each user. [B, P]."""
+        return self.weights[np.searchsorted(self.boundaries, histories.lengths, side="right")]
+
+    def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
+        """See HasDrops: the parts' contributions times their weights. None for ranks, and if a part knows none."""
+        if self.config.fusion == "ranks":
+            return None
+        weights = self._weights_of(histories)
+        total = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
+        for index, part in enumerate(self.fitted_parts):
+            if not weights[:, index].any() or not part.reads_history:
+                continue
+            found = _drops_of(part, histories, item_rows)
+            if found is None:
+                return None
+            scales = deviations(part.score(part.fold_in(histories))) if self.config.fusion == "z-score" else 1.0
+            total += found * (weights[:, index] / scales)[histories.owners, None]
+        return total
+
+
+def _drops_of(part: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray | None:
+    """How much of a part's scores goes with each event; None where that is unknown. [N, k]."""
+    if is_exact(part):
+        assert isinstance(part, Explains)
+        return part.explain(histories, item_rows)
+    return part.drops(histories, item_rows) if isinstance(part, HasDrops) else None
