@@ -42,6 +42,13 @@ def test_shares_that_add_up_to_one_but_for_rounding_leave_nobody_out() -> None:
     ("text", "said"),
     [
         ("ease", "give each model a share"),
+        ("v12=50,v13=50", r"--split v12: .* not of versions of a registry.*serve REGISTRY/00012/ease"),
+        ("12=0.5,13=0.5", "--split 12: an experiment is of models, not of versions"),
+        ("ease=0.5,ease@13=0.5", "--split ease@13: an experiment is of models, not of versions"),
+        (
+            "registry/00012=0.5,registry/00013=0.5",
+            "--split registry/00012: an experiment is of models, not of versions",
+        ),
         ("ease=0.5", "two or more models"),
         ("ease=0.5,ease=0.5", "names ease twice"),
         ("ease=0.6,bpr=0.6", "add up to 1.2"),

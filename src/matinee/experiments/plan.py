@@ -1,7 +1,7 @@
 """Who of a site's visitors gets the lists of which model, decided by a hash: nothing is stored, and nothing changes."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import fsum, isfinite
@@ -16,6 +16,7 @@ BEGINNING = ": "
 """Between the name that was given and the shares: other shares make another experiment."""
 SIDES = ("a", "b")
 """The letters of an interleaved list's two models, in the order of the plan."""
+_VERSION = re.compile(r"(.*[/@:])?v?\d+")
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 
 
@@ -75,6 +76,7 @@ def shares_in(name: str) -> dict[str, float] | None:
 def read_split(text: str, name: str = "") -> Plan:
     """`ease=0.5,lightgcn=0.5` as a plan. name: what its name begins with. Raises UsageError for anything else."""
     arms: dict[str, float] = {}
+    _require_no_version("--split", [part.rpartition("=")[0] for part in text.split(",")])
     for part in text.split(","):
         model, _, share = (piece.strip() for piece in part.rpartition("="))
         if not model or not _NUMBER.fullmatch(share) or not 0 < float(share) <= 1 or not isfinite(float(share)):
@@ -92,9 +94,20 @@ def read_split(text: str, name: str = "") -> Plan:
 def read_interleave(text: str, name: str = "") -> Plan:
     """`ease,lightgcn` as a plan for everybody. name: as of `read_split`. Raises UsageError for anything else."""
     models = [part.strip() for part in text.split(",")]
+    _require_no_version("--interleave", models)
     if len(models) != 2 or not all(models) or models[0] == models[1]:
         raise UsageError(f"--interleave {text!r}: give two different models: ease,lightgcn")
     return Plan(_named(name, ",".join(models)), dict.fromkeys(models, 0.5), is_interleaved=True)
+
+
+def _require_no_version(option: str, names: Iterable[str]) -> None:
+    for name in map(str.strip, names):
+        if _VERSION.fullmatch(name):
+            raise UsageError(
+                f"{option} {name}: an experiment is of models, not of versions of a registry. Two models, of any "
+                "versions: matinee serve REGISTRY/00012/ease REGISTRY/00013/lightgcn --split ease=0.5,lightgcn=0.5. "
+                "Two versions of one model: `matinee retrain` compares them on the newest events before the new serves"
+            )
 
 
 def _named(name: str, what: str) -> str:

@@ -15,7 +15,7 @@ from matinee.serve.operate.overview import CLICK_DAYS, HOURS, LogState, Overview
 from matinee.serve.pages.i18n import Texts
 from matinee.serve.pages.model_cards import ModelCard
 from matinee.store.protocols import BOTH
-from matinee.store.traffic import ClickThrough
+from matinee.store.traffic import MOST_ROWS, ClickThrough
 
 WIDTH, HEIGHT = 480, 80
 """Of the figure of a log by the hour."""
@@ -77,6 +77,7 @@ def draw(found: Overview, texts: Texts, cards: Mapping[str, ModelCard]) -> dict[
         "charts": _charts(log) if log else [],
         "hours": HOURS,
         "days": CLICK_DAYS,
+        "most_rows": MOST_ROWS,
         "chart_size": (WIDTH, HEIGHT),
         "latencies": [_latency(texts, one) for one in found.times],
         "scale": [_milliseconds(texts, each) for each in (LEAST_SECONDS, MIDDLE_SECONDS, MOST_SECONDS)],
