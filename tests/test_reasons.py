@@ -174,6 +174,8 @@ SMALL = {
     "user-knn dot": {"neighbours": 5, "similarity": "dot", "weighting": "tf-idf"},
     "sasrec": {"dim": 4, "epochs": 1, "max_length": 3, "heads": 2},
     "sasrec post": {"dim": 4, "epochs": 1, "max_length": 9, "norm": "post"},
+    "gru4rec": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 3},
+    "gru4rec deep": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 9, "layers": 2, "tied": False},
     "sasrec flat": {"dim": 4, "epochs": 1, "max_length": 3, "layers": 0},
 }
 """Settings for twelve items and histories of five."""
@@ -187,7 +189,7 @@ def fitted(name: str) -> Recommender:
 
 @pytest.mark.parametrize("valued", [False, True])
 @pytest.mark.parametrize(
-    "name", ["ease", "item-knn", "pmi", "ials", "bpr", "markov", *(n for n in SMALL if "sas" in n)]
+    "name", ["ease", "item-knn", "pmi", "ials", "bpr", "markov", *(n for n in SMALL if "rec" in n)]
 )
 def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: str, valued: bool) -> None:
     model, rng = fitted(name), np.random.default_rng(5)
@@ -203,6 +205,22 @@ def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: st
         else:
             found = model.scores_without_each(histories, np.array([event]), rows)[0]
         np.testing.assert_allclose(found, rest, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("dim", [2, 20])
+def test_autorec_without_each_rating_is_that_of_the_shorter_histories(dim: int) -> None:
+    rng = np.random.default_rng(6)
+    logs = [rng.choice(30, size, replace=False).tolist() for size in rng.integers(3, 20, 50)]
+    train = TrainingData(Histories.of(logs, [rng.integers(1, 6, len(log)).tolist() for log in logs]), 30)
+    model = create("autorec", dim=dim, epochs=2).fit(train, Run.seeded(1))
+    values = [5, 1, np.nan, 2.5, 4, 9, 3, 3, 1, 2]  # one event without a rating, and one off the scale
+    history = Histories.of([[0, 3, 4, 9, 7, 12, 20, 21, 22, 23], [5], []], [values, [2.0], []])
+    rows, events = np.arange(30)[None].repeat(3, axis=0), np.arange(11)
+    rest = model.score(model.fold_in(history.without_each(events)))
+    np.testing.assert_allclose(model.scores_without_each(history, events, rows), rest, rtol=1e-4, atol=1e-5)
+    scores = model.score(model.fold_in(history))
+    drops = explaining.drops_without_each(model, history, events, rows, scores)
+    np.testing.assert_allclose(drops, scores[history.owners] - rest, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if "knn" in name])

@@ -126,9 +126,11 @@ def drops_without_each(
     assert isinstance(model, ScoresWithoutEach)
     weighed = model.weigh(histories)
     counts = weighed.weights != 0
+    if model.predicts_values:
+        counts[:] = True
     is_counted = counts[events]
     chosen = (np.cumsum(counts) - 1)[events[is_counted]]  # their indices among the events that count
-    left = model.scores_without_each(weighed.counted(), chosen, item_rows)
+    left = model.scores_without_each(weighed.keep(counts), chosen, item_rows)
     if left is None:
         return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
     drops = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)

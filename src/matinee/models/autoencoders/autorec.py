@@ -135,6 +135,23 @@ class AutoRec(Recommender[FloatArray]):
             state[row] = self._solve(ratings.indices[events], ratings.data[events])
         return state
 
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: item-based, by rank-one updates of the regression; None user-based and stored."""
+        if self.config.based_on == "user" or self.config.user_state == "stored":
+            return None
+        scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
+        owners, rated = histories.owners[events], ~np.isnan(histories.values)
+        for user in np.unique(owners).tolist():
+            mine, start = np.flatnonzero(owners == user), int(histories.starts[user])
+            theirs = start + np.flatnonzero(rated[start : histories.starts[user + 1]])
+            ratings = np.clip(histories.values[theirs], self.lowest, self.highest) - np.float32(self.mean)
+            users = self._solve_without_each(histories.items[theirs], ratings, np.searchsorted(theirs, events[mine]))
+            has_none = ~rated[events[mine]]
+            if has_none.any():  # nothing goes with an event that has no rating
+                users[has_none] = self._solve(histories.items[theirs], ratings)
+            scores[mine] = users @ self.item_factors[item_rows[user]].T + np.float32(self.mean)
+        return scores
+
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender. Predicted ratings, which may lie a little outside their range."""
         scores: FloatArray = state @ self.item_factors.T
@@ -194,9 +211,7 @@ class AutoRec(Recommender[FloatArray]):
         prior_mean: FloatArray = self.user_prior[-1]
         if len(item_rows) == 0:
             return prior_mean
-        codes = self.item_factors[item_rows].astype(np.float64)
-        residuals = ratings - codes @ prior_mean
-        inputs = codes @ self.user_prior[:-1].T  # [n, axes]
+        inputs, residuals = self._regression(item_rows, ratings)
         l2 = self.config.fold_in_l2
         if len(item_rows) <= inputs.shape[1]:  # the smaller of the two equivalent systems
             weights = inputs.T @ np.linalg.solve(inputs @ inputs.T + l2 * np.eye(len(item_rows)), residuals)
@@ -204,6 +219,33 @@ class AutoRec(Recommender[FloatArray]):
             weights = np.linalg.solve(inputs.T @ inputs + l2 * np.eye(inputs.shape[1]), inputs.T @ residuals)
         solved: FloatArray = prior_mean + weights @ self.user_prior[:-1]
         return solved
+
+    def _solve_without_each(self, item_rows: IntArray, ratings: FloatArray, events: IntArray) -> FloatArray:
+        """The same without each of E ratings, from one system. events: [E], clipped to n - 1 -> [E, K + 1].
+
+        With w the solution and V = (X'X + l2)^-1 X', it is w - V_e (r_e - x_e w) / (1 - x_e V_e).
+        """
+        prior_mean: FloatArray = self.user_prior[-1]
+        if len(item_rows) == 0:
+            return np.repeat(prior_mean[None], len(events), axis=0)
+        inputs, residuals = self._regression(item_rows, ratings)
+        l2, events = self.config.fold_in_l2, np.minimum(events, len(item_rows) - 1)
+        if len(item_rows) <= inputs.shape[1]:
+            mapped = inputs.T @ np.linalg.inv(inputs @ inputs.T + l2 * np.eye(len(item_rows)))  # [axes, n], V
+            weights, moves = mapped @ residuals, mapped[:, events]
+        else:
+            right = np.column_stack([inputs.T @ residuals, inputs[events].T])
+            weights, moves = np.split(np.linalg.solve(inputs.T @ inputs + l2 * np.eye(inputs.shape[1]), right), [1], 1)
+            weights = weights[:, 0]
+        picked = inputs[events]  # [E, axes]
+        left = (residuals[events] - picked @ weights) / (1 - np.einsum("ea,ae->e", picked, moves))
+        solved: FloatArray = prior_mean + (weights - moves.T * left[:, None]) @ self.user_prior[:-1]
+        return solved
+
+    def _regression(self, item_rows: IntArray, ratings: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Codes of rated items on the prior's axes, and the ratings less those of the mean user. [n, axes], [n]."""
+        codes = self.item_factors[item_rows].astype(np.float64)
+        return codes @ self.user_prior[:-1].T, ratings - codes @ self.user_prior[-1]
 
 
 def _prior(users: FloatArray) -> FloatArray:

@@ -63,14 +63,21 @@ def fused_states(
     return states
 
 
-def serve_states(inputs: Float64Array, lengths: IntArray, weights: Float64Array, bias: Float64Array) -> Float64Array:
+def serve_states(
+    inputs: Float64Array,
+    lengths: IntArray,
+    weights: Float64Array,
+    bias: Float64Array,
+    initial: Float64Array | None = None,
+) -> Float64Array:
     """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H].
 
-    lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`.
+    lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`;
+    initial [b, H]: first state, zeros by default.
     """
     n_rows, length, width = inputs.shape[0], inputs.shape[1], weights.shape[0]
     states = np.empty((n_rows, length, width))
-    state = np.zeros((n_rows, width))
+    state = np.zeros((n_rows, width)) if initial is None else initial.copy()
     batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
         previous = state[:size]

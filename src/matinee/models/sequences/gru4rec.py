@@ -132,6 +132,49 @@ class GRU4Rec(Recommender[FloatArray]):
         states = last_states(histories, config.max_length, config.hidden, states_of)
         return append_one(states @ self.projection if config.tied else states)
 
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: what comes before the first of the events is read once. None with attention."""
+        if self.config.attention:
+            return None
+        scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
+        owners, outputs = histories.owners[events], self._output_vectors()
+        for user in np.unique(owners).tolist():
+            mine, start, rows = np.flatnonzero(owners == user), int(histories.starts[user]), item_rows[user]
+            history = histories.take(np.array([user]))
+            read = np.flatnonzero(history.weights > 0)
+            is_read = history.weights[events[mine] - start] > 0
+            if not is_read.all():
+                scores[mine[~is_read]] = self.score(self.fold_in(history))[0, rows]
+            if not is_read.any():
+                continue
+            chosen = np.searchsorted(read, events[mine[is_read]] - start)
+            states = self._states_without_each(history.items[read], chosen)
+            vectors = states @ self.projection if self.config.tied else states  # [E, D]
+            scores[mine[is_read]] = vectors @ outputs[rows].T + self.bias[rows]
+        return scores
+
+    def _states_without_each(self, items: IntArray, events: IntArray) -> FloatArray:
+        """The last state after the items [n] of a history without each of E events. [E, H] float32."""
+        first = max(0, len(items) - 1 - self.config.max_length)  # where reading begins without one of the last events
+        events = np.maximum(events, first)  # without an earlier one, what is read is the same
+        shared = int(events.min())
+        later = np.broadcast_to(items[shared:], (len(events), len(items) - shared))
+        later = later[np.arange(shared, len(items)) != events[:, None]].reshape(
+            len(events), len(items) - shared - 1
+        )  # [E, T]
+        before, after = (self.items[part].astype(np.float64) for part in (items[None, first:shared], later))
+        state = np.zeros((len(events), self.config.hidden))
+        for weights_ih, weights_hh, bias in self._layers():
+            state = np.zeros_like(state)
+            if before.shape[1]:
+                before = serve_states(before @ weights_ih + bias[0], np.array([before.shape[1]]), weights_hh, bias[1])
+                state = np.repeat(before[:, -1], len(events), axis=0)
+            if after.shape[1]:
+                lengths = np.full(len(events), after.shape[1])
+                after = serve_states(after @ weights_ih + bias[0], lengths, weights_hh, bias[1], state)
+                state = after[:, -1]
+        return state.astype(np.float32)
+
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
         scores: FloatArray = state[:, :-1] @ self._output_vectors().T  # [B, I]
