@@ -13,6 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import sigmoid
 from matinee.models.base import Recommender
+from matinee.models.derived import derived
 from matinee.models.vectors import append_one, cosines, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, row_batches
 from matinee.training.configs import GradientConfig
@@ -244,8 +245,14 @@ class AutoRec(Recommender[FloatArray]):
 
     def _regression(self, item_rows: IntArray, ratings: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Codes of rated items on the prior's axes, and the ratings less those of the mean user. [n, axes], [n]."""
-        codes = self.item_factors[item_rows].astype(np.float64)
-        return codes @ self.user_prior[:-1].T, ratings - codes @ self.user_prior[-1]
+        codes, of_mean = self._codes
+        return codes[item_rows], ratings - of_mean[item_rows]
+
+    @derived("item_factors", "user_prior")
+    def _codes(self) -> tuple[FloatArray, FloatArray]:
+        """Codes of all items on the prior's axes [I, axes], and the mean user's ratings of them [I], in float64."""
+        codes = self.item_factors.astype(np.float64)
+        return codes @ self.user_prior[:-1].T, codes @ self.user_prior[-1]
 
 
 def _prior(users: FloatArray) -> FloatArray:
