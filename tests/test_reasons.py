@@ -207,6 +207,24 @@ def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: st
         np.testing.assert_allclose(found, rest, rtol=1e-4, atol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+@pytest.mark.parametrize("valued", [False, True])
+def test_graph_models_without_an_event_are_near_the_shorter_histories(name: str, valued: bool) -> None:
+    rng = np.random.default_rng(7)
+    logs = [rng.choice(60, size, replace=False).tolist() for size in rng.integers(5, 40, 80)]
+    model = create(name, dim=8, epochs=5).fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
+    histories = Histories.of([rng.choice(60, 40, replace=False).tolist(), rng.choice(60, 25, replace=False).tolist()])
+    if valued:
+        histories = replace(histories, mapped=rng.uniform(-0.2, 1.5, 65).astype(np.float32))
+    rows, events = np.arange(60)[None].repeat(2, axis=0), np.arange(65)
+    scores = model.score(model.fold_in(histories))[histories.owners]
+    rest = model.score(model.fold_in(histories.without_each(events)))
+    found = model.scores_without_each(histories, events, rows)
+    np.testing.assert_allclose(found, rest, atol=0.05 * np.abs(scores - rest).max())
+    assert np.abs(found - rest).mean() < 0.04 * np.abs(scores - rest).mean()
+    assert model.scores_without_each(Histories.of([[1, 2, 3]]), np.array([0]), rows[:1]) is None, "solved as it is"
+
+
 @pytest.mark.parametrize("dim", [2, 20])
 def test_autorec_without_each_rating_is_that_of_the_shorter_histories(dim: int) -> None:
     rng = np.random.default_rng(6)

@@ -1,5 +1,6 @@
 """Fold-in of the graph models: a user vector solved from the history, with the item vectors fixed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ class SolveTrace:
         self.repulsion = scale * (shrunk * self.repulsion + means)
 
 
+FEWEST = 20
+"""Histories of fewer events are solved once more without each: an event of few is no small change."""
 MAX_EXPONENT = 60.0
 """Scores up to this are exponentiated as they are: e^60 times the number of items is within float32."""
 
@@ -45,11 +48,12 @@ MAX_EXPONENT = 60.0
 class SolveItems:
     """The items that directions are solved against: items [I, D], columns [D, I] the same over the temperature.
 
-    bounded: whether no score of a direction exceeds MAX_EXPONENT.
+    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT.
     """
 
     items: FloatArray
     columns: FloatArray
+    temperature: float
     bounded: bool
 
     @classmethod
@@ -57,7 +61,7 @@ class SolveItems:
         """For a softmax of this temperature."""
         longest = float(np.linalg.norm(items, axis=1).max(initial=0))
         columns = np.ascontiguousarray(items.T) / np.float32(temperature)
-        return cls(items, columns, longest / temperature <= MAX_EXPONENT)
+        return cls(items, columns, temperature, longest / temperature <= MAX_EXPONENT)
 
 
 def solve_directions(
@@ -70,9 +74,7 @@ def solve_directions(
     `steps` steps of gradient ascent on the unit sphere, with step size 1 in units of the item vectors, from the
     directions of vectors [B, D]. matrix [B, I], the weights. Returns [B, D] of length 1; fills `trace`.
     """
-    scale = 1 / _magnitudes(matrix)
-    target = (matrix @ side.items) * scale[:, None]  # [B, D]
-    attraction = np.asarray(matrix.sum(axis=1))[:, None] * scale[:, None]  # 1 without dislikes
+    target, attraction = _pull(matrix, side)
     vectors = unit(vectors)
     for _ in range(steps):
         scores = vectors @ side.columns  # [B, I]
@@ -80,14 +82,54 @@ def solve_directions(
             scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         means = (scores @ side.items) / scores.sum(axis=1, keepdims=True)
-        gradient = target - attraction * means
-        radial = (gradient * vectors).sum(axis=1, keepdims=True)
-        gradient -= radial * vectors
+        gradient, radial = _ascent(vectors, target - attraction * means)
         moved = vectors + gradient
         if trace is not None:
             trace.record(moved, radial, means)
         vectors = unit(moved)
     return vectors
+
+
+def solve_near(
+    whole: tuple[FloatArray, csr_array], others: tuple[FloatArray, csr_array], side: SolveItems, steps: int
+) -> FloatArray:
+    """As `solve_directions`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
+
+    whole, others: vectors [1, D] and [E, D], and matrices [1, I] and [E, I]. A mean of the softmax is taken to first
+    order: the whole history's, plus the covariance of the items times the difference of the vectors. The covariance is
+    that of its last step. Of histories of 20 events and more this is within a hundredth of what an event changes.
+    """
+    target, attraction = _pull(whole[1], side)
+    vectors, passed = unit(whole[0]), []
+    for _ in range(steps):
+        scores = vectors @ side.columns  # [1, I]
+        scores -= scores.max()
+        shares = np.exp(scores, out=scores)
+        shares /= shares.sum()
+        means = shares @ side.items
+        passed.append((vectors, means))
+        vectors = unit(vectors + _ascent(vectors, target - attraction * means)[0])
+    weighted = side.items * shares[0][:, None]
+    covariance = (weighted.T @ side.items - means.T @ means) / np.float32(side.temperature)  # [D, D]
+    target, attraction = _pull(others[1], side)
+    near = unit(others[0])
+    for vectors, means in passed:
+        those = means + (near - vectors) @ covariance  # [E, D]
+        near = unit(near + _ascent(near, target - attraction * those)[0])
+    return near
+
+
+def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
+    """The weighted mean of each history's items [B, D], and the sum of its weights over their magnitudes [B, 1]."""
+    scale = 1 / _magnitudes(matrix)
+    target: FloatArray = (matrix @ side.items) * scale[:, None]
+    return target, np.asarray(matrix.sum(axis=1))[:, None] * scale[:, None]  # the latter 1 without dislikes
+
+
+def _ascent(vectors: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The gradient's part along the sphere [B, D], and what was taken off it for each vector [B, 1]."""
+    radial = (gradient * vectors).sum(axis=1, keepdims=True)
+    return gradient - radial * vectors, radial
 
 
 def _magnitudes(matrix: csr_array) -> FloatArray:
@@ -129,6 +171,34 @@ def explain_solve(
     solved = items[histories.items] * trace.target[owners] - trace.repulsion[owners]
     parts = solved * histories.weights[:, None] / _magnitudes(matrix).astype(np.float64)[owners, None]
     return event_products(trace.start[owners] * messages + parts, owners, item_rows, items)
+
+
+def are_many(histories: Histories, popularity: FloatArray, config: GraphConfig) -> bool:
+    """Whether `scores_without_each` is for these histories and listed items, of this popularity [B, k].
+
+    Not for stored users, for propagated vectors that are not solved, and for items without events, which rank last.
+    """
+    is_solved = config.user_state == "history" and config.solve_steps > 0
+    return is_solved and bool((histories.lengths >= FEWEST).all() and popularity.all())
+
+
+def scores_without_each(
+    propagate: Callable[[csr_array], FloatArray],
+    side: SolveItems,
+    steps: int,
+    histories: Histories,
+    events: IntArray,
+    item_rows: IntArray,
+) -> FloatArray:
+    """See ScoresWithoutEach: by `solve_near`. propagate: from weights [B, I] to vectors [B, D], before the solve."""
+    scores, owners = np.empty((len(events), item_rows.shape[1]), dtype=np.float32), histories.owners[events]
+    for user in np.unique(owners).tolist():
+        mine, history = np.flatnonzero(owners == user), histories.take(np.array([user]))
+        rest = history.without_each(events[mine] - histories.starts[user])
+        matrices = [each.weighted_matrix(len(side.items)) for each in (history, rest)]
+        whole, others = ((propagate(matrix), matrix) for matrix in matrices)
+        scores[mine] = solve_near(whole, others, side, steps) @ side.items[item_rows[user]].T
+    return scores
 
 
 def copy_onto(model: ModelT, known: TrainingData) -> ModelT:
