@@ -97,7 +97,7 @@ def test_people_who_share_a_name_stay_apart_by_their_ids() -> None:
 def test_triples_of_unknown_movies_are_skipped_and_counted() -> None:
     found = graph([(2, "genre", "War"), (99, "genre", "War"), (98, "prize", "Oscar"), (3, "sequel_of", 97)])
     assert triples_in(found) == {("#0", "genre", "genre:War")}
-    assert "skipped 3 of 4 triples, of items that the data lacks (99, 98, 3)" in found.notes[0]
+    assert "skipped 3 of 4 triples, of items that the data lacks (99, 98, 97)" in found.notes[0]
 
 
 def test_repeats_and_self_loops_are_dropped_and_counted_and_cycles_stay() -> None:
@@ -158,8 +158,22 @@ def test_spellings_of_relations_and_words_are_one_and_those_of_people_stay_apart
     assert words == {"person:Ann", "person:ann", "person:Bo", "genre:animation", "entity:Red", "entity:red"}
     said = "\n".join(found.notes)
     assert "relations that differ in spelling alone are one: directed_by and Directed By and directed-by" in said
-    assert "words that differ in capitals alone are one: Animation and animation" in said
-    assert "names that differ in capitals alone stay apart: Red and red, Ann and ann" in said
+    assert "words that differ in capitals and spaces alone are one: Animation and animation" in said
+    assert "names that differ in capitals and spaces alone stay apart: Red and red, Ann and ann" in said
+
+
+def test_names_that_differ_in_spaces_and_ids_with_several_names_are_noted() -> None:
+    rows = [(2, "starring", "p1", "Al Bo"), (3, "starring", "p2", "Al  Bo"), (5, "starring", "p1", "Allan Bo")]
+    found = graph(rows, columns=("head", "relation", "tail", "name"))
+    said = "\n".join(found.notes)
+    assert "names that differ in capitals and spaces alone stay apart: Al  Bo and Al Bo" in said
+    assert "an id with several names keeps the first: p1 (Al Bo and Allan Bo)" in said
+    assert set(found.names) == {"Al Bo", "Al  Bo"}
+
+
+def test_a_skipped_triple_names_the_item_that_is_not_there() -> None:
+    found = graph([(2, "sequel_of", "xyz"), (999, "genre", "Drama"), (2, "genre", "Drama")])
+    assert any("skipped 2 of 3 triples, of items that the data lacks (xyz, 999)" in note for note in found.notes)
 
 
 def test_a_word_of_a_triple_is_the_node_of_the_table_and_ids_that_differ_in_capitals_are_not() -> None:

@@ -157,8 +157,10 @@ def _types_of_entities(triples: pl.DataFrame) -> pl.DataFrame:
 def _skip_notes(triples: Triples, skipped: pl.DataFrame, n_triples: int) -> list[str]:
     if not len(skipped):
         return []
-    heads = skipped["head"].unique(maintain_order=True)
-    few = ", ".join(heads.head(3).to_list()) + (", ..." if len(heads) > 3 else "")
+    # the head, or the tail of a relation that joins items
+    lacking = skipped.select(pl.when(pl.col("head_row").is_null()).then("head").otherwise("tail")).to_series()
+    ids = lacking.unique(maintain_order=True)
+    few = ", ".join(ids.head(3).to_list()) + (", ..." if len(ids) > 3 else "")
     return [f"{triples.where}: skipped {len(skipped):,} of {n_triples:,} triples, of items that the data lacks ({few})"]
 
 

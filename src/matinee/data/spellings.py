@@ -19,7 +19,7 @@ def one_spelling(edges: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[st
     """Edges with one spelling of each relation and of each word, the most frequent, the first of equals; and notes.
 
     Relations that differ in capitals, spaces, hyphens and underscores alone are one. So are words (genres, tags,
-    countries) of one type that differ in capitals and outer spaces. People and entities of which the relation says
+    countries) of one type that differ in capitals and spaces. People and entities of which the relation says
     nothing stay apart; a note counts those that differ in this way.
     """
     edges, relations = _one_relation(edges)
@@ -29,9 +29,13 @@ def one_spelling(edges: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[st
     if relations:
         notes.append(f"{where}: relations that differ in spelling alone are one: {_few(relations)}")
     if words:
-        notes.append(f"{where}: words that differ in capitals alone are one: {_few(words)}")
+        notes.append(f"{where}: words that differ in capitals and spaces alone are one: {_few(words)}")
+    if several := _several_names(edges):
+        notes.append(f"{where}: an id with several names keeps the first: {_few(several)}")
     if apart := _spellings(edges.filter(pl.col("tail_type").is_in((PERSON, ENTITY)))):
-        notes.append(f"{where}: names that differ in capitals alone stay apart: {_few(apart)}; write them in one way")
+        notes.append(
+            f"{where}: names that differ in capitals and spaces alone stay apart: {_few(apart)}; write them in one way"
+        )
     return edges, notes
 
 
@@ -66,14 +70,21 @@ def _one_word(edges: pl.DataFrame, is_word: pl.Expr) -> tuple[pl.DataFrame, list
 
 
 def _spellings(edges: pl.DataFrame) -> list[str]:
-    """Names of one type that differ in capitals and outer spaces alone, `A and a` each, in order."""
+    """Names of one type that differ in capitals and spaces alone, `A and a` each, in order."""
     groups = edges.group_by("tail_type", _lower("name").alias("lower")).agg(pl.col("name").unique().sort())
     several = groups.filter(pl.col("name").list.len() > 1).sort("tail_type", "lower")
     return [" and ".join(names) for names in several["name"].to_list()]
 
 
+def _several_names(edges: pl.DataFrame) -> list[str]:
+    """People and entities whose id has several names, `p1 (Ann and Bob)` each, in order."""
+    groups = edges.filter(pl.col("tail_type").is_in((PERSON, ENTITY))).group_by("tail", maintain_order=True)
+    named = groups.agg(pl.col("name").unique(maintain_order=True)).filter(pl.col("name").list.len() > 1)
+    return [f"{tail} ({' and '.join(names)})" for tail, names in named.iter_rows()]
+
+
 def _lower(column: str) -> pl.Expr:
-    return pl.col(column).str.strip_chars().str.to_lowercase()
+    return pl.col(column).str.strip_chars().str.replace_all(r"\s+", " ").str.to_lowercase()
 
 
 def _few(found: list[str]) -> str:
