@@ -17,7 +17,8 @@ fitted with two. All ways are timed for one user after the other, in turns:
     user         mt.recommend(model, user=id)
     user reasons the same with explain=True
 
-Outcomes are added to latency.json. `--keep DIR` keeps the fitted models there and takes those that are there.
+Outcomes are added to latency.json, under `now` or the name that `--label` gives. `--keep DIR` keeps the fitted models
+there and takes those that are there.
 """
 
 import argparse
@@ -141,15 +142,18 @@ def ways_of(engine: Engine, model: Artefact, api: Api, user: int) -> dict[str, C
 
 
 def table() -> str:
-    """The outcomes as Markdown: median, p99; those above their limit in bold."""
-    rows = [f"| | {' | '.join(WAYS)} |", "|---" * (len(WAYS) + 1) + "|"]
-    for name, found in json.loads(OUT.read_text("utf-8")).items():
-        cells = []
-        for way in WAYS:
-            median, p99 = found[way]
-            cells.append(f"{median:.1f}, " + (f"**{p99:.1f}**" if p99 > LIMITS[way] else f"{p99:.1f}"))
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+    """The outcomes as Markdown, a table a label: median, p99; those above their limit in bold."""
+    parts = []
+    for label, models in json.loads(OUT.read_text("utf-8")).items():
+        rows = [f"| {label} | {' | '.join(WAYS)} |", "|---" * (len(WAYS) + 1) + "|"]
+        for name, found in models.items():
+            cells = []
+            for way in WAYS:
+                median, p99 = found[way]
+                cells.append(f"{median:.1f}, " + (f"**{p99:.1f}**" if p99 > LIMITS[way] else f"{p99:.1f}"))
+            rows.append(f"| {name} | {' | '.join(cells)} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
 
 
 def main() -> None:
@@ -157,6 +161,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("models", nargs="*", help="all without any; `table` for the stored table")
     options.add_argument("--keep", type=Path, help="a folder for the fitted models")
+    options.add_argument("--label", default="now", help="what the outcomes are stored under")
     options.add_argument("--users", type=int, default=300, help="how many users are timed")
     chosen = options.parse_args()
     if chosen.models == ["table"]:
@@ -166,9 +171,10 @@ def main() -> None:
         folder = chosen.keep or Path(temporary)
         for model in fitted(chosen.models or list(model_names()), folder):
             stored = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
-            stored[model.name] = measure(model, folder / model.name, chosen.users)
+            found = measure(model, folder / model.name, chosen.users)
+            stored.setdefault(chosen.label, {})[model.name] = found
             OUT.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
-            print(model.name, stored[model.name], flush=True)
+            print(model.name, found, flush=True)
 
 
 if __name__ == "__main__":
