@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-bare test-fast mutants check format bench clean
+.PHONY: help demo test test-bare test-fast mutants check format docs bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-bare  run what needs no torch in an environment without it"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
+	@echo "make docs       the documentation as a site, in build/site"
 	@echo "make bench      measure speed, memory and quality; figures as JSON beside the scripts"
 	@echo "make clean      remove the virtual environment and caches"
 
@@ -62,8 +63,11 @@ format: $(VENV)/.develops
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(VENV)/.develops
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.develops
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) $(BARE) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) $(BARE) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
