@@ -7,21 +7,28 @@ from time import perf_counter
 from rich.live import Live
 from rich.table import Table
 
+from matinee.cli.forecast import Forecast
 from matinee.cli.output import VOICE, SafeConsole, detail, table, warn
 from matinee.workflow.planned_fits import PlannedFit
 from matinee.workflow.side_by_side import Outcome
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
+EVERY = 30.0
+"""Seconds between two lines on progress where there is no terminal."""
 
 
 class Board:
     """A row for each model: its fits that are done, what runs now, and the deciding metric so far.
 
-    notes: those that were printed already.
+    jobs: fits at once; notes: those that were printed already.
     """
 
-    def __init__(self, labels: Sequence[str], n_seeds: int, metric: str, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, labels: Sequence[str], n_seeds: int, metric: str, jobs: int = 1, notes: Sequence[str] = ()
+    ) -> None:
         self._metric, self._n_seeds = metric, n_seeds
+        self._forecast = Forecast(labels, n_seeds, jobs)
+        self._printed = perf_counter()
         self._notes = set(notes)
         self._state = dict.fromkeys(labels, WAITING)
         self._scores: dict[str, list[float]] = {label: [] for label in labels}
@@ -45,6 +52,7 @@ class Board:
 
     def on_step(self, planned: PlannedFit, step: str) -> None:
         """A fit takes its next step."""
+        self._forecast.begin(planned)
         self._set(planned, step.partition(" ")[0] if step.startswith(("fitting", "evaluating")) else step)
         detail(f"{perf_counter() - self._started:7.2f} s  {planned.label}, seed {planned.seed}: {step}")
 
@@ -56,6 +64,9 @@ class Board:
 
     def on_outcome(self, planned: PlannedFit, outcome: Outcome, kept: bool) -> None:
         """A fit is finished, or was already (`kept`)."""
+        again = not isinstance(outcome, str) and outcome.drew
+        trained = 0.0 if isinstance(outcome, str) else outcome.report.fit_seconds or 0.0
+        self._forecast.end(planned, trained, again=again, kept=kept)
         if isinstance(outcome, str):
             self._set(planned, FAILED)
             warn(f"{planned.label} failed: {outcome}")
@@ -65,11 +76,14 @@ class Board:
                 self._notes.add(note)
                 warn(note)
         if outcome.search:
-            warn(f"tuned {outcome.search}")
+            warn(f"tuned {outcome.search['text']}")
         if self._metric in outcome.report.metrics:
             self._scores[planned.label].append(outcome.report.metrics[self._metric].mean)
         self._set(planned, DONE)
         detail(f"{perf_counter() - self._started:7.2f} s  {planned.label}: {'kept from before' if kept else 'done'}")
+        if self._live is None and perf_counter() - self._printed > EVERY:
+            self._printed = perf_counter()
+            warn(self._progress())
 
     def table(self) -> Table:
         """The table as it stands."""
@@ -77,14 +91,23 @@ class Board:
             (label, f"{len(scores)} of {self._n_seeds}" if self._n_seeds > 1 else "", _mean(scores), self._state[label])
             for label, scores in self._scores.items()
         ]
+        return table(self._progress(), ["model", "seeds" if self._n_seeds > 1 else "", self._metric, "now"], rows)
+
+    def _progress(self) -> str:
         done = sum(bool(scores) for scores in self._scores.values())
-        title = f"{done} of {len(rows)} models, {perf_counter() - self._started:.0f} s"
-        return table(title, ["model", "seeds" if self._n_seeds > 1 else "", self._metric, "now"], rows)
+        left = self._forecast.left()
+        soon = "" if left is None else f", about {_duration(left)} left"
+        return f"{done} of {len(self._scores)} models, {_duration(perf_counter() - self._started)}{soon}"
 
     def _set(self, planned: PlannedFit, state: str) -> None:
         self._state[planned.label] = state
         if self._live is not None:
             self._live.update(self.table())
+
+
+def _duration(seconds: float) -> str:
+    """`40 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < 99.5 else f"{seconds / 60:.0f} min"
 
 
 def _mean(scores: Sequence[float]) -> str:

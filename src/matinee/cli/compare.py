@@ -13,6 +13,11 @@ from matinee.cli.output import json_ready, print_json, say
 from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
 
+REPORTS = (Path("comparison.html"), Path("comparison.json"))
+"""What a long comparison saves if it is not told what."""
+SEARCH_SECONDS = 60.0
+"""Of a model's search, where --tune-seconds does not say otherwise."""
+
 
 @experiment_options("columns", "items", "filters", "split", "evaluation", "machine")
 def compare(  # noqa: PLR0913 - one for each option
@@ -34,6 +39,18 @@ def compare(  # noqa: PLR0913 - one for each option
     tuned: bool = typer.Option(
         False, "--tuned", help="Choose each model's settings on valid first, by a short search."
     ),
+    tune_seconds: float | None = typer.Option(
+        None,
+        "--tune-seconds",
+        metavar="X",
+        help="With --tuned: seconds after which a model's search tries no further settings. Default: 60.",
+    ),
+    unseen: bool | None = typer.Option(
+        None,
+        "--unseen/--no-unseen",
+        help="Fit each model once more without a fifth of the users, and measure what they lose. Default: if tuned.",
+        show_default=False,
+    ),
     jobs: int | None = typer.Option(
         None, "--jobs", min=1, metavar="N", help="Fits at once. Default: one for each core, if there are more than 4."
     ),
@@ -43,7 +60,11 @@ def compare(  # noqa: PLR0913 - one for each option
     strict: bool = typer.Option(False, "--strict", help="Fail before any fit if the split leaks."),
     figure: Path | None = typer.Option(None, "--figure", help="Save a figure of the comparison (png, svg, pdf)."),
     report: list[Path] = typer.Option(
-        [], "--report", metavar="FILE", help="Save a report (html, md, json, tex); repeatable.", show_default=False
+        [],
+        "--report",
+        metavar="FILE",
+        help="Save a report (html, md, json, tex); repeatable. Default if tuned or with seeds: comparison.html, .json.",
+        show_default=False,
     ),
     json: bool = Json,
 ) -> None:
@@ -59,8 +80,12 @@ def compare(  # noqa: PLR0913 - one for each option
     deciding = metric or plan.metric or "ndcg@10"
     _check_metric(deciding, [entry.model for entry in entries], common)
     require_figure(figure)
+    tuned = tuned or plan.tuned
+    report = report or (list(REPORTS) if tuned or (seeds or plan.seeds or 1) > 1 else [])
     _require_reports(report)
-    course = Course(seeds or plan.seeds or 1, tuned or plan.tuned, jobs, run, strict)
+    _check_tuning(tuned, tune_seconds)
+    whole = tuned if unseen is None else unseen
+    course = Course(seeds or plan.seeds or 1, tuned, tune_seconds or SEARCH_SECONDS, whole, jobs, run, strict)
     raw, comparison, problems = measure_plan(common, entries, deciding, course)
     if figure is not None:
         from matinee.report.plots import draw_comparison
@@ -108,6 +133,16 @@ def report(
         return
     for path in (*out, *drawn):
         say(f"saved {path}")
+
+
+def _check_tuning(tuned: bool, seconds: float | None) -> None:
+    """Raises UsageError for a budget of no search, or none at all."""
+    if seconds is None:
+        return
+    if not tuned:
+        raise UsageError(f"--tune-seconds {seconds:g} has no effect without --tuned")
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--tune-seconds {seconds:g}: a search needs a time above 0")
 
 
 def _require_reports(paths: Sequence[Path]) -> None:

@@ -54,10 +54,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How it runs: fits of each model, tuned or not, how many at once, where finished ones are kept, leaks refused."""
+    """How it runs: fits of each model, tuned or not, how many at once, where finished ones are kept, leaks refused.
+
+    search_seconds: after which a search tries no further settings; unseen: also fit without some users.
+    """
 
     n_seeds: int
     tuned: bool
+    search_seconds: float
+    unseen: bool
     jobs: int | None
     folder: Path | None
     strict: bool
@@ -107,6 +112,7 @@ def measure_plan(
 
     from matinee.evaluation.comparison import compare
     from matinee.workflow.result import Origin, result_of
+    from matinee.workflow.tuning import SHORT
 
     _check_seeds(common, course)
     started = perf_counter()
@@ -115,6 +121,7 @@ def measure_plan(
     seeds = _seeds(common, course)
     reports: list[Report] = []
     experiments: dict[int, Experiment] = {}
+    searches: dict[int, dict[str, Any]] = {}
     problems: list[str] = []
     failed: list[dict[str, str]] = []
     for index, entry in enumerate(entries):
@@ -125,12 +132,15 @@ def measure_plan(
         if report is not None:
             reports.append(report)
             experiments[id(report)] = entry.experiment
+            if found := results[0].search:
+                searches[id(report)] = found
     if problems and len(reports) < 2:
         raise MatineeError(problems[0] if len(problems) == 1 else f"all but one failed: {'; '.join(problems)}")
     comparison = compare(reports, metric, rng=np.random.default_rng(common.split.seed))
     command = shlex.join(["matinee", *sys.argv[1:]])
-    facts = {"seeds": ", ".join(map(str, seeds)), "tuned": "yes, on valid" if course.tuned else "no"}
-    origin = Origin(experiments, command, perf_counter() - started, failed, facts)
+    budget = f"yes, on valid: {SHORT} trials of each model, none begun after {course.search_seconds:g} s"
+    facts = {"seeds": ", ".join(map(str, seeds)), "tuned": budget if course.tuned else "no"}
+    origin = Origin(experiments, command, perf_counter() - started, failed, facts, searches)
     return result_of(comparison, split, origin), comparison, problems
 
 
@@ -156,7 +166,7 @@ def _measure_folds(
 
     seeds = _seeds(common, course)
     jobs = jobs_for(len(entries) * len(seeds), course.jobs)
-    of_folds, kept = [], []
+    of_folds, kept, n_folds = [], [], len(folds(common))
     for one in folds(common):
         split = _prepare(one, course.strict)
         planned = [
@@ -166,11 +176,13 @@ def _measure_folds(
                 seeds[0],
                 None if entry.fitted is None else Path(entry.source),
                 course.tuned and entry.fitted is None,
+                course.search_seconds if course.tuned else None,
+                course.unseen and entry.fitted is None and n_folds == 1,
             )
             for entry in entries
         ]
         folder = RunFolder(course.folder or DEFAULT_FOLDER, _fingerprint(split))
-        board = Board([each.label for each in planned], len(seeds), metric, (*split.data.notes, *split.notes))
+        board = Board([each.label for each in planned], len(seeds), metric, jobs, (*split.data.notes, *split.notes))
         with board.shown():
             fits = Fits(jobs, folder, Progress(board.on_step, board.on_epoch), board.on_plan, board.on_outcome)
             try:

@@ -36,8 +36,9 @@ class Report(Shown, Plotted):
     of the ratings, what counts as liked and disliked, and how many users have such a target, None without ratings;
     calibration: predicted values against actual ones; explanations: whether reasons hold, if asked for; curves: metrics
     of each epoch of training; seeds: seed, seconds and metrics of each fit, if there are several; cost: what else the
-    model costs (see evaluation/cost.py); read_notes: what reading, filtering and splitting took and changed, `notes` in
-    the JSON. user_rows [B] and per_user (name -> a value per user) are for paired tests and not in the JSON.
+    model costs (see evaluation/cost.py); unseen: what users lose who are not trained on, if asked for; read_notes: what
+    reading, filtering and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value
+    per user) are for paired tests and not in the JSON.
     """
 
     model: str
@@ -63,6 +64,7 @@ class Report(Shown, Plotted):
     curves: tuple[dict[str, float], ...] = ()
     seeds: tuple[dict[str, Any], ...] = ()
     cost: dict[str, float] = field(default_factory=dict)
+    unseen: dict[str, Any] | None = None
     read_notes: tuple[str, ...] = ()
     user_rows: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32), repr=False)
     per_user: dict[str, PerUser] = field(default_factory=dict, repr=False)

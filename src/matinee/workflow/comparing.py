@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from matinee.data.splits import Split
 from matinee.evaluation.report import Report
 from matinee.evaluation.seeds import over_seeds
+from matinee.models import model_class
 from matinee.workflow.planned_fits import Measured, PlannedFit
 from matinee.workflow.run_folder import RunFolder
 from matinee.workflow.side_by_side import Outcome, Progress, run_here, run_side_by_side
@@ -46,6 +48,11 @@ class ModelResult:
         return over_seeds(reports, found, rng) if len(seeds) > 1 else reports[0]
 
     @property
+    def search(self) -> dict[str, Any] | None:
+        """What a search tried and found, if there was one."""
+        return next((each.search for each in self.measured.values() if each.search), None)
+
+    @property
     def settings(self) -> dict[str, object] | None:
         """With those that a search found, if there was one."""
         return next((each.settings for each in self.measured.values()), None)
@@ -58,7 +65,7 @@ def measure_all(planned: Sequence[PlannedFit], seeds: Sequence[int], split: Spli
     it found. A model that draws no random number is fitted once.
     """
     results = [ModelResult(each) for each in planned]
-    waiting: list[PlannedFit] = []
+    waiting: list[PlannedFit] = []  # begun from the front
     owner: dict[int, ModelResult] = {}
 
     def plan(fit: PlannedFit, result: ModelResult) -> None:
@@ -68,7 +75,8 @@ def measure_all(planned: Sequence[PlannedFit], seeds: Sequence[int], split: Spli
             accept(fit, found, kept=True)
             return
         course.on_plan(fit, course.folder.changes(fit) if course.folder is not None else None)
-        waiting.append(fit)
+        # the long fits first, so that the short ones fill the end, and a model's seeds right after its search
+        waiting.insert(next((i for i, each in enumerate(waiting) if _is_later(each, fit)), len(waiting)), fit)
 
     def accept(fit: PlannedFit, outcome: Outcome, *, kept: bool) -> None:
         result = owner[id(fit)]
@@ -100,13 +108,23 @@ def forget_all(results: Sequence[ModelResult], seeds: Sequence[int], folder: Run
                 folder.forget(_with_seed(result.planned, seed, first))
 
 
+def _is_later(fit: PlannedFit, other: PlannedFit) -> bool:
+    """Whether a waiting fit begins after another one, planned later: its model is quicker, or has not begun."""
+    slow, slow_other = (_trains_long(each) for each in (fit, other))
+    return slow_other > slow or (slow_other == slow and fit.tuned and not other.tuned)
+
+
+def _trains_long(fit: PlannedFit) -> bool:
+    name = fit.experiment.model
+    return fit.artefact is None and name is not None and model_class(name).trained_by_torch
+
+
 def _with_seed(fit: PlannedFit, seed: int, first: Measured) -> PlannedFit:
     """The fit with another seed, and the settings that the first one's search found."""
+    fit = replace(fit, seed=seed, unseen=False)
     if first.settings is None:
-        return replace(fit, seed=seed)
-    return replace(
-        fit, seed=seed, tuned=False, experiment=fit.experiment.model_copy(update={"settings": first.settings})
-    )
+        return fit
+    return replace(fit, tuned=False, experiment=fit.experiment.model_copy(update={"settings": first.settings}))
 
 
 def _run(waiting: list[PlannedFit], split: Split, course: Course) -> Iterator[tuple[PlannedFit, Outcome]]:

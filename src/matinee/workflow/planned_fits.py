@@ -16,13 +16,15 @@ from matinee.version import __version__
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import OnStep, run
 from matinee.workflow.tuning import short_search
+from matinee.workflow.unseen import difference, left_out, without_users
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFit:
     """One fit with its evaluation. label: names the model; artefact: the folder of one that is fitted already.
 
-    tuned: settings come from a short search on valid.
+    tuned: settings come from a short search on valid; search_seconds: after which it tries no further settings;
+    unseen: also fit without some users, and measure what they lose.
     """
 
     label: str
@@ -30,6 +32,8 @@ class PlannedFit:
     seed: int
     artefact: Path | None = None
     tuned: bool = False
+    search_seconds: float | None = None
+    unseen: bool = False
 
     def about(self, fingerprint: str) -> dict[str, Any]:
         """All that decides about the result, ready for JSON. fingerprint: of the data."""
@@ -39,7 +43,8 @@ class PlannedFit:
             "experiment": self.experiment.model_dump(mode="json"),
             "seed": self.seed,
             "artefact": self.artefact and _version(self.artefact),
-            "tuned": self.tuned,
+            "tuned": self.tuned and {"seconds": self.search_seconds},
+            "unseen": self.unseen,
             "candidates": None if candidates is None else fingerprint_of(candidates),
             "data": fingerprint,
             "matinee": __version__,
@@ -51,13 +56,13 @@ class Measured:
     """What a fit gave.
 
     drew: whether it drew random numbers, so that another seed gives another result; settings: with those that a search
-    found, if there was one; search: a sentence on it.
+    found, if there was one; search: what it tried and found, ready for JSON.
     """
 
     report: Report
     drew: bool = True
     settings: dict[str, Any] | None = None
-    search: str = ""
+    search: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +90,33 @@ def measure(planned: PlannedFit, split: Split, hooks: Hooks, checkpoint: Path | 
         settings = config.model_dump(exclude={"k"})
         report = evaluate(fitted, split, config.k, seed=experiment.split.seed, **settings)
         return Measured(_with_cost(report, fitted.model, split, config), drew=False)
-    found, search = None, ""
+    found, search = None, None
     if planned.tuned:
         hooks.on_step("tuning")
-        experiment, result = short_search(experiment, split, lambda _, trials: hooks.on_step(f"tuning {len(trials)}"))
-        found, search = dict(experiment.settings), str(result)
+        experiment, result = short_search(
+            experiment,
+            split,
+            lambda _, trials: hooks.on_step(f"tuning {len(trials)}"),
+            seconds=planned.search_seconds,
+        )
+        found, search = dict(experiment.settings), result.summary() | {"text": str(result)}
     fitted, report = run(experiment, split, hooks.on_step, hooks.on_epoch, seed=planned.seed, checkpoint=checkpoint)
     report = _with_cost(report, fitted.model, split, config)
+    if planned.unseen:
+        report = _with_unseen(report, replace(planned, experiment=experiment), split, hooks)
     return Measured(report, bool(fitted.manifest.get("draws", True)), found, search)
+
+
+def _with_unseen(report: Report, planned: PlannedFit, split: Split, hooks: Hooks) -> Report:
+    """The report with what some users lose in a fit without them."""
+    experiment, seed = planned.experiment, planned.experiment.split.seed
+    users = left_out(split, report, seed)
+    if not len(users):
+        return report
+    without = without_users(split, users, experiment.evaluation)
+    hooks.on_step(f"fitting {experiment.model} without some users")
+    _, unseen = run(experiment, without, on_epoch=hooks.on_epoch, seed=planned.seed)
+    return replace(report, unseen=difference(report, unseen, users, seed))
 
 
 def _with_cost(report: Report, model: Any, split: Split, config: Any) -> Report:  # noqa: ANN401 - passed on

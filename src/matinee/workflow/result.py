@@ -23,13 +23,18 @@ LIBRARIES = ("numpy", "scipy", "polars", "torch", "optuna")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a comparison comes from. experiments: by id() of a report; command: as typed; wall_seconds: of all."""
+    """Where a comparison comes from.
+
+    experiments: by id() of a report; command: as typed; wall_seconds: of all; searches: what was tried and found, by
+    id() of a report.
+    """
 
     experiments: Mapping[int, Experiment]
     command: str = ""
     wall_seconds: float | None = None
     failed: Sequence[Mapping[str, str]] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    searches: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def result_of(comparison: Comparison, split: Split, origin: Origin) -> dict[str, Any]:
@@ -47,6 +52,11 @@ def result_of(comparison: Comparison, split: Split, origin: Origin) -> dict[str,
     return {
         "format": FORMAT,
         **comparison.to_json(),
+        "searches": [
+            {"label": label, **origin.searches[id(report)]}
+            for label, report in zip(labels, comparison.reports, strict=True)
+            if id(report) in origin.searches
+        ],
         "failed": [dict(each) for each in origin.failed],
         "times": _times(comparison.reports, origin.wall_seconds),
         "audit": found.to_json() | {"rows": [list(row) for row in found.rows()]},

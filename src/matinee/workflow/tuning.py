@@ -69,6 +69,7 @@ class TuningResult(Plotted):
             "defaults": self.defaults,
             "trials": len(self.trials),
             "searched": list(self.fields),
+            "found": {name: _plain(value) for name, value in self.trials[self.best].settings.items()},
             "seconds": self.elapsed,
         }
 
@@ -250,19 +251,23 @@ def fit_options(experiment: Experiment) -> dict[str, Any]:
 
 
 def short_search(
-    experiment: Experiment, on: Split | Dataset, on_trial: OnTrial = lambda trial, trials: None
+    experiment: Experiment,
+    on: Split | Dataset,
+    on_trial: OnTrial = lambda trial, trials: None,
+    *,
+    seconds: float | None = None,
 ) -> tuple[Experiment, TuningResult]:
     """An experiment with the settings of a short search, of what decides most, on valid; and what was found.
 
-    It costs `SHORT` fits or less. on: where there is no split, valid is a part of the data that a split by the
-    experiment's seed draws; settings that stop training on valid are then replaced by the number of epochs. Settings
-    that the experiment has stay.
+    It costs `SHORT` fits or less, and starts none after `seconds`. on: where there is no split, valid is a part of the
+    data that a split by the experiment's seed draws; settings that stop training on valid are then replaced by the
+    number of epochs. Settings that the experiment has stay.
     """
     if experiment.model is None:
         raise MatineeError("no model given; for example `matinee train ials --auto`")
     split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=experiment.split.seed))
     fields = first_fields(model_class(experiment.model).Config, experiment.settings)
-    found = tune_experiment(experiment, split, Budget(SHORT), fields=fields, hooks=(on_trial, None))
+    found = tune_experiment(experiment, split, Budget(SHORT, seconds), fields=fields, hooks=(on_trial, None))
     chosen = found.trials[found.best].settings if isinstance(on, Split) else found.without_valid()
     return experiment.model_copy(update={"settings": experiment.settings | chosen}), found
 

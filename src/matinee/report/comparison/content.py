@@ -162,6 +162,11 @@ def _cost(result: Result) -> Iterator[Block | Drawing]:
 
 
 def _training(result: Result) -> Iterator[Block | Drawing]:
+    table = tables.search_table(result)
+    if table is not None:
+        yield table
+        how = result.raw.get("again", {}).get("facts", {}).get("tuned", "yes, on valid")
+        yield f"Tuned: {how}. A search never sees test."
     yield from _picture(
         figures.curves,
         result,
@@ -222,27 +227,15 @@ def _beyond(result: Result) -> Iterator[Block | Drawing]:
 
 
 def _unseen(result: Result) -> Iterator[Block | Drawing]:
-    rows = result.raw.get("unseen") or []
-    if not rows:
+    found = tables.unseen_table(result)
+    if found is None:
         return
-    cells = tuple(
-        (
-            Cell(row["label"]),
-            Cell(number(row["known"])),
-            Cell(number(row["unseen"])),
-            Cell(
-                f"{row['difference']['mean']:+.4f}",
-                note=tables.span(row["difference"]["low"], row["difference"]["high"], "+.4f"),
-            ),
-        )
-        for row in rows
-    )
-    columns = ("Model", "Known", "Unseen", "Difference")
-    yield Table(f"{metric_name(result.metric)} of the same users, trained on and not", columns, cells, "unseen")
+    table, users = found
+    yield table
     yield (
-        f"{rows[0]['users']:,} users were left out of a second fit, and got lists from the same histories: the "
-        "difference is what a "
-        "model loses on a visitor it was not trained on, paired by user, with its 95% interval."
+        f"{users:,} users were left out of a second fit, and got lists from the same histories: the difference is what "
+        "a model loses on a visitor it was not trained on, paired by user, with its 95% interval. Both fits have the "
+        "first seed."
     )
 
 

@@ -104,6 +104,35 @@ def cost_table(result: Result) -> Table:
     return Table("Cost", columns, tuple(rows), "cost")
 
 
+def search_table(result: Result) -> Table | None:
+    """What the search for settings found for each model, on valid; None where there was none."""
+    rows = []
+    for each in result.raw.get("searches", []):
+        before, after = each["defaults"], each["valid"]
+        gain = "" if before is None else f"{after - before:+.4f}"
+        settings = ", ".join(f"{name} = {_setting(value)}" for name, value in each["found"].items()) or "the defaults"
+        cells = (each["label"], number(before), number(after), gain, str(each["trials"]), seconds(each["seconds"]))
+        rows.append((*map(Cell, cells), Cell(settings)))
+    columns = ("Model", "Default", "Tuned", "Gain", "Trials", "Time", "Settings that differ")
+    return Table("Settings chosen on valid", columns, tuple(rows), "searches") if rows else None
+
+
+def unseen_table(result: Result) -> tuple[Table, int] | None:
+    """What each model loses on users it was not trained on, and how many these are; None where it is not measured."""
+    rows, users = [], 0
+    for label, report in zip(result.labels, result.reports, strict=True):
+        found = report.get("unseen") or {}
+        values = found.get("metrics", {}).get(result.metric)
+        if values is None:
+            continue
+        gap, users = values["difference"], found["users"]
+        mean = Cell(f"{gap['mean']:+.4f}", note=span(gap["low"], gap["high"], "+.4f"))
+        rows.append((Cell(label), Cell(number(values["known"])), Cell(number(values["unseen"])), mean))
+    columns = ("Model", "Known", "Unseen", "Difference")
+    title = f"{metric_name(result.metric)} of the same users, trained on and not"
+    return (Table(title, columns, tuple(rows), "unseen"), users) if rows else None
+
+
 def segment_table(result: Result, by: str, metric: str, caption: str) -> Table | None:
     """A metric by segment, one column for each model, shaded from the lowest to the highest of the table."""
     segments = result.segments(0, by)
@@ -153,6 +182,11 @@ def p_text(p: float) -> str:
 def digits(metric: str) -> int:
     """Decimals of a metric: two of those in bits or ratios."""
     return 2 if metric.startswith(("novelty", "popularity-lift")) else 4
+
+
+def _setting(value: object) -> str:
+    """A setting with no more digits than matter."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _is_measured(result: Result, name: str) -> bool:
