@@ -14,7 +14,7 @@ from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
 
 REPORTS = (Path("comparison.html"), Path("comparison.json"))
-"""What a long comparison saves if it is not told what."""
+"""What a long comparison saves where --report names nothing."""
 SEARCH_SECONDS = 60.0
 """Of a model's search, where --tune-seconds does not say otherwise."""
 
