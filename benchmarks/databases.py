@@ -1,6 +1,6 @@
 """The store and the API on SQLite, PostgreSQL and MariaDB: no error, and nothing twice, with three writing processes.
 
-    python benchmarks/databases.py [writers] [tests] [--databases sqlite mariadb] [--out benchmarks/databases.json]
+    python benchmarks/databases.py [writers] [store] [serve] [--databases mariadb] [--out benchmarks/databases.json]
 
 For each database, empty at first:
 
@@ -9,7 +9,7 @@ the API to one or the other, each in an order of its own, of users whose ids dif
 their last of 191 characters. errors: answers other than 201, but for 503, which are sent again (refused). doubled,
 lost: of the rows in the end; mixed: users whose export is not their own events. Then the schema goes down to version 1
 and up again with these rows; as_they_were: how many came back so.
-tests: those of the store and the API that run on every kind of database (tests/server_fixtures.py), by outcome.
+store, serve: the tests of the store and of the API that run on every kind of database (tests/server_fixtures.py).
 """
 
 import argparse
@@ -159,11 +159,11 @@ def try_migrations(url: str) -> dict[str, int]:
     return {"rows": len(before), "as_they_were": sum(one == other for one, other in zip(before, after, strict=True))}
 
 
-def try_tests(kind: str) -> dict[str, int]:
-    """The outcome of the tests of a kind of database."""
+def try_tests(kind: str, part: str) -> dict[str, int]:
+    """The outcome of the tests of a kind of database, of the store or of the API."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        suites = [str(ROOT / "tests" / suite) for suite in SUITES]
+        suites = [str(ROOT / "tests" / suite) for suite in SUITES if suite.startswith(part)]
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", kind]
         done = subprocess.run([*command, f"--junit-xml={report}", *suites], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if not report.exists():
@@ -183,10 +183,10 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--databases", nargs="+", default=["sqlite", *SERVERS], choices=["sqlite", *SERVERS])
-    parser.add_argument("parts", nargs="*", metavar="PART", help="writers or tests; default: both")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="writers, store or serve; default: all")
     parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
-    parts = options.parts or ["writers", "tests"]
+    parts = options.parts or ["writers", "store", "serve"]
     found: dict[str, Any] = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -195,8 +195,9 @@ def main() -> None:
             result = {}
             if "writers" in parts:
                 result = _with_database(kind, folder)
-            if "tests" in parts:
-                result["tests"] = try_tests(kind)
+            for part in ("store", "serve"):
+                if part in parts:
+                    result[f"tests of {part}"] = try_tests(kind, part)
             print(kind, result, file=sys.stderr, flush=True)
             found[kind] = found.get(kind, {}) | {"date": datetime.now(UTC).date().isoformat()} | result
             if options.out:

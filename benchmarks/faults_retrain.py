@@ -6,7 +6,7 @@ A site (`matinee serve --registry`, EASE and ItemKNN on a synthetic log of 200 p
 through its API. `matinee retrain` then learns them: learned says whether the new film is in lists for those who like
 what its people liked, and whether a new person gets a list of their own, without what they have seen.
 Then, each time after more events, `matinee retrain` gets SIGKILL at a random moment of its run, while clients ask for
-lists. After each kill the registry is opened anew: broken counts kills after which a version that it lists, or the one
+lists. After each kill the registry is opened again: broken counts kills after which a version that it lists, or the one
 that serves, does not load with its self-test; failed and mixed count the clients' answers that were no list, and
 lists of a version that the registry did not have. At the end a retraining runs through.
 """

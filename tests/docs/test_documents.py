@@ -72,6 +72,19 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
 
 
+def test_what_the_table_of_security_names_is_there() -> None:
+    rows = [
+        line for line in (PROJECT / "docs" / "security.md").read_text("utf-8").splitlines() if line.startswith("| ")
+    ]
+    held = [cell for row in rows if row.count("|") == 5 for cell in re.findall(r"[\w./-]+", row.split("|")[4])]
+    names = [name for name in held if name.startswith("test_") or "/" in name]
+    assert len(names) > 40
+    folders = ("tests/serve", "", "src/matinee")
+    for name in names:
+        file = f"{name}.py" if name.startswith("test_") else name
+        assert any((PROJECT / folder / file).exists() for folder in folders), name
+
+
 def test_every_command_and_option_has_help() -> None:
     import typer
 
