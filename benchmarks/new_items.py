@@ -3,17 +3,19 @@
     python benchmarks/new_items.py                                print what is stored
     python benchmarks/new_items.py all                            measure everything: an hour of one core
     python benchmarks/new_items.py rows --models ease --seeds 1   measure some rows
-    python benchmarks/new_items.py known | scale                  the random split | the scale of new items
+    python benchmarks/new_items.py known | scale | warm           the random split | the scale of new items | others
 
 Each result is stored in new_items.json beside this file (`--json FILE`: in another one) as soon as it is there; what is
-stored is not measured again without `--again`. Needs ml-1m and ml-1m-text (abstracts and people from DBpedia) in
-MATINEE_DATA.
+stored is not measured again without `--again`. Then results go to new_items.again.json until all are there, so that a
+run that is killed continues. Needs ml-1m and ml-1m-text (abstracts and people from DBpedia) in MATINEE_DATA.
 
 rows: for each of three seeds, 64% of the movies are train, 16% valid and 20% test. The ridge strength of each row is
 chosen on valid from RIDGES, with the model fitted on train; the test is measured once, with the model fitted on train
 and valid. Baselines have no settings.
 scale: on valid alone. A fifth of the events of each movie are targets, of new ones and of known ones, and the
 other events of new movies are left out, so that both compete as equals.
+warm: the random split, fitted on train and valid, with and without features of the movies that nobody rated there:
+NDCG@10 at test of lists of the others, and the largest change of their scores, as a part of the largest score.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +46,14 @@ from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import ContentMap
+from matinee.models.content.inputs import counted_events
 from matinee.models.content.similarity import Features
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
 RESULTS = Path(__file__).with_suffix(".json")
 SCALES, TARGETS = (0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 2.8, 4.0), 0.2
-BLENDED = ("ease", "item-knn", "ials")
+BLENDED, SCALED = ("ease", "item-knn", "ials"), ("ease", "ials", "item-knn", "item2vec")
 BLENDS = (0.0, 10.0, 30.0, 100.0, 300.0)
 SEEDS, RATIOS, RIDGES = (1, 2, 3), (0.64, 0.16, 0.20), (0.15, 0.3, 0.5, 1.0)
 MODELS: dict[str, dict[str, Any]] = {
@@ -61,6 +65,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "bpr": {},
 }
 COLUMNS = {"genres": ("genres",), "texts": ("text",), "genres and texts": ("genres", "text")}
+MAPS: dict[tuple[Any, ...], ContentMap] = {}
 METRICS = ("new-ndcg@10", "new-recall@10", "ndcg@10", "recall@10")
 
 
@@ -113,8 +118,14 @@ def baselines(split: Split, table: ItemTable) -> dict[str, Recommender[Any]]:
 def extended(
     model: Recommender[Any], split: Split, refit: str, table: ItemTable, ridge: float, blend: float = 0.0
 ) -> Recommender[Any]:
-    popularity = split.training(refit).popularity  # type: ignore[arg-type]
-    return ContentMap.of(table, popularity, ContentConfig(ridge=ridge, blend=blend)).extend(model)
+    """The model with its new items predicted, as `mt.fit(items=...)` does; models with one training share a map."""
+    train = split.training(refit)  # type: ignore[arg-type]
+    counted = counted_events(model, train.histories, train.n_items)
+    config = ContentConfig(ridge=ridge, blend=blend)
+    key = id(table), config.model_dump_json(), counted.tobytes(), train.popularity.tobytes()
+    if key not in MAPS:
+        MAPS[key] = ContentMap.of(table, train.popularity, config, counted)
+    return MAPS[key].extend(model, config.kept)
 
 
 def row(name: str, split: Split, table: ItemTable, seed: int) -> dict[str, Any]:
@@ -182,6 +193,25 @@ def known_items(name: str, data: Any, table: ItemTable) -> dict[str, Any]:
     return found | {key: by_decile(each, split) for key, each in rows.items()}
 
 
+def warm(name: str, data: Any, table: ItemTable, seed: int) -> dict[str, float]:
+    """What features of movies without events change for the others, at test, in lists of these others alone."""
+    split = mt.split(data, seed=seed)
+    model = mt.fit(name, split, seed=seed, refit="train+valid", **MODELS[name]).model
+    both = {"without features": model, "with features": extended(model, split, "train+valid", table, 0.3)}
+    task, known = Task.of(split, EvaluationConfig()), split.training("train+valid").popularity > 0
+    assert isinstance(task.histories, Histories)
+    found, scores = {}, []
+    for key, each in both.items():
+        lists = rank(each, task.histories, 10, masked=task.masked, allowed=known).items
+        found[key] = ndcg(task, lists, np.ones_like(known))
+        scores.append(each.score(each.fold_in(task.histories.take(np.arange(500))))[:, known])
+    return found | {
+        "difference": abs(found["with features"] - found["without features"]),
+        "score difference": float(np.abs(scores[1] - scores[0]).max() / np.abs(scores[0]).max()),
+        "movies without events": int((~known).sum()),
+    }
+
+
 def by_decile(model: Recommender[Any], split: Split) -> dict[str, Any]:
     """NDCG@10 and coverage at test, and recall@10 of all targets by decile of popularity, the rarest items first."""
     metrics = evaluate(model, split, EvaluationConfig(k=(10,)), rng=np.random.default_rng(0)).metrics
@@ -198,21 +228,34 @@ def by_decile(model: Recommender[Any], split: Split) -> dict[str, Any]:
 
 
 class Results:
-    """What is stored: by part, row and (of rows and scales) seed. Written after each result."""
+    """What is stored: by part, row and seed. Written after each result; measured again, beside the file until `end`."""
 
     def __init__(self, path: Path, again: bool) -> None:
-        self.path, self.again = path, again
-        self.kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        self.path, self.file = path.with_suffix(".again.json") if again else path, path
+        self.kept: dict[str, Any] = json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}
 
     def add(self, part: str, name: str, seed: int | None, work: Callable[[], Any]) -> None:
         """Measure something, unless it is there."""
         rows, key = self.kept.setdefault(part, {}), name if seed is None else str(seed)
         into = rows if seed is None else rows.setdefault(name, {})
-        if key in into and not self.again:
+        if key in into:
             return
         into[key] = work()
         print(part, name, seed, json.dumps(into[key])[:200], file=sys.stderr, flush=True)
         self.path.write_text(json.dumps(self.kept, indent=2) + "\n", "utf-8")
+
+    def end(self) -> None:
+        """Put what was measured again in the place of what was stored."""
+        if self.path == self.file:
+            return
+        before = json.loads(self.file.read_text("utf-8")) if self.file.exists() else {}
+        for part, rows in self.kept.items():
+            for name, found in rows.items():
+                old = before.setdefault(part, {}).get(name, {})
+                before[part][name] = found if part == "known items" else old | found
+        self.file.write_text(json.dumps(before, indent=2) + "\n", "utf-8")
+        self.path.unlink(missing_ok=True)
+        self.path, self.kept = self.file, before
 
     def means(self) -> dict[str, dict[str, float]]:
         """Each metric of each row at test: the mean over its seeds."""
@@ -227,6 +270,7 @@ def measure_rows(results: Results, data: Any, table: ItemTable, models: list[str
     chosen = {f"ease, {name}": ("ease", only(table, columns)) for name, columns in COLUMNS.items() if "ease" in models}
     chosen |= {f"{name}, all features": (name, table) for name in models}
     for seed in seeds:
+        MAPS.clear()
         split = mt.split(data, "new-items", ratios=RATIOS, seed=seed)
         for name, model in baselines(split, table).items():
             results.add("rows", name, seed, lambda model=model, split=split: {"test": measure(model, split)})
@@ -251,7 +295,7 @@ def measure_scales(results: Results, data: Any, table: ItemTable, models: list[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", choices=["rows", "known", "scale", "all"])
+    parser.add_argument("part", nargs="?", choices=["rows", "known", "scale", "warm", "all"])
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), metavar="MODEL")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS, metavar="SEED")
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="FILE", help="where results are stored")
@@ -264,10 +308,13 @@ def main() -> None:
         table = features(root, data)
         if given.part in ("rows", "all"):
             measure_rows(results, data, table, given.models, given.seeds)
-        for name in set(given.models) & set(BLENDED) if given.part in ("known", "all") else ():
+        for name in sorted(set(given.models) & set(BLENDED)) if given.part in ("known", "all") else ():
             results.add("known items", name, None, lambda name=name: known_items(name, data, table))
+        for name, seed in product(given.models, given.seeds) if given.part in ("warm", "all") else ():
+            results.add("warm", name, seed, lambda name=name, seed=seed: warm(name, data, table, seed))
         if given.part in ("scale", "all"):
-            measure_scales(results, data, table, given.models, given.seeds)
+            measure_scales(results, data, table, sorted(set(given.models) & set(SCALED)), given.seeds)
+        results.end()
     print(json.dumps({"means": results.means(), **results.kept}, indent=2))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import matinee as mt
@@ -86,6 +87,43 @@ def test_new_users_and_items_of_the_log_come_into_what_is_served(registry, datab
     assert browser.get("/health").json()["version"] == 2
     assert retrain(registry, database).version is None  # nothing came since
     app.state.site.database.close()
+
+
+def test_texts_people_and_numbers_of_live_items_come_into_what_is_served(database, data, db_url, tmp_path) -> None:
+    """NEW is liked by the first group alone; an unsold item with NEW's words and actor is predicted from it."""
+    words = pl.DataFrame(
+        {
+            "item": [*range(40), 500],
+            "title": [f"Film {n}" for n in range(40)] + ["Unsold"],
+            "plot": ["a storm at sea" if n < 20 else "a trial in court" for n in range(40)] + ["a robot awakes"],
+            "people": [["Ann"] if n < 20 else ["Bob"] for n in range(40)] + [["Zoe"]],
+        }
+    )
+    registry = Registry.create(tmp_path / "described")
+    registry.add([mt.fit("ease", data, l2=5.0, items=mt.items(words, text="plot", lists="people"))])
+    registry.promote(1)
+    fingerprint = registry.load(1)[0].manifest["data"]["fingerprint"]
+    about = {
+        "texts": {"plot": "a robot awakes"},
+        "lists": {"people": ["Zoe"], "studio": ["Elm"]},
+        "numbers": {"min": 90},
+    }
+    live = SqlLiveItems(database)
+    live.put(LiveItem(NEW, {"title": "A New One", "link": "https://elm.example/1", **about}, "", NOW))
+    live.put(LiveItem("3", {"title": "Film 3 again", "texts": {"plot": "a calm sea"}}, fingerprint, NOW))
+    write(database, data, some_events())
+    retrain(registry, database)
+    found = registry.load(2)[0]
+    table, row, unsold = found.item_table, found.items.row(NEW), found.items.row(500)
+    assert table.texts["plot"][row] == "a robot awakes"
+    assert (table.lists["people"][row], table.lists["studio"][row]) == (("Zoe",), ("Elm",))
+    assert (table.numbers["min"][row], table.links[row]) == (90, "https://elm.example/1")
+    assert (table.titles[3], table.texts["plot"][3], table.lists["people"][3]) == ("Film 3 again", "a calm sea", ())
+    assert found.catalogue.titles[3] == "Film 3 again"
+    assert found.manifest["content"]["new_items"] == 1
+    column = found.model.weights[:, unsold]
+    assert np.corrcoef(column, found.model.weights[:, row])[0, 1] > 0.9
+    assert np.abs(column).max() > 0
 
 
 def test_what_is_fitted_is_what_a_fit_on_all_events_gives(registry, database, data) -> None:

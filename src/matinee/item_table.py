@@ -1,6 +1,6 @@
 """What is known of items beside their events: titles, years, lists of words, texts, numbers, links and pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +43,23 @@ class ItemTable:
         """What a table of any items and a catalogue of these items know of them; the table's word counts first."""
         own = cls.of_catalogue(items, catalogue)
         return own if table is None else table.of_items(items).filled_from(own)
+
+    @classmethod
+    def described(cls, abouts: Sequence[Mapping[str, Any]], names: "ItemTable") -> "ItemTable":
+        """Items as they are kept of a running site, with the columns of another table. abouts: [n]; ids are 0 to n - 1.
+
+        Of each its title, and any of year, genres, link and picture, and of lists, texts and numbers by column.
+        """
+        lists = {name: tuple(tuple(_described_list(about, name)) for about in abouts) for name in names.lists}
+        texts = {name: tuple(about.get("texts", {}).get(name, "") for about in abouts) for name in names.texts}
+        numbers = {
+            name: np.array([about.get("numbers", {}).get(name, np.nan) for about in abouts], dtype=np.float64)
+            for name in names.numbers
+        }
+        years = np.array([about.get("year") or 0 for about in abouts], dtype=np.int32)
+        links, pictures = (tuple(about.get(key, "") for about in abouts) for key in ("link", "picture"))
+        titles = tuple(about["title"] for about in abouts)
+        return cls(Vocab(np.arange(len(abouts))), titles, years, lists, texts, numbers, links, pictures)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -87,6 +104,18 @@ class ItemTable:
                 name: _put(column, where, other.texts.get(name, empty_texts)) for name, column in self.texts.items()
             },
             numbers=numbers,
+            links=_put_if_any(self.links, where, other.links, len(self)),
+            pictures=_put_if_any(self.pictures, where, other.pictures, len(self)),
+        )
+
+    def with_columns_of(self, lists: Iterable[str], texts: Iterable[str], numbers: Iterable[str]) -> "ItemTable":
+        """A copy that has columns of these names too, empty where they are new."""
+        n_items = len(self)
+        return replace(
+            self,
+            lists=dict.fromkeys(lists, ((),) * n_items) | dict(self.lists),
+            texts=dict.fromkeys(texts, ("",) * n_items) | dict(self.texts),
+            numbers={name: np.full(n_items, np.nan) for name in numbers} | dict(self.numbers),
         )
 
     def filled_from(self, other: "ItemTable") -> "ItemTable":
@@ -104,6 +133,18 @@ class ItemTable:
             _filled(self.links, other.links),
             _filled(self.pictures, other.pictures),
         )
+
+
+def _described_list(about: Mapping[str, Any], name: str) -> Sequence[str]:
+    found: Sequence[str] = about.get("genres", ()) if name == "genres" else about.get("lists", {}).get(name, ())
+    return found
+
+
+def _put_if_any(column: Texts, rows: Sequence[int], cells: Texts, n_items: int) -> Texts:
+    """As `_put`; a column that nobody has stays away."""
+    if not column and not any(cells):
+        return ()
+    return _put(column or ("",) * n_items, rows, cells or ("",) * len(rows))
 
 
 def _known(own: FloatArray, other: FloatArray | None) -> FloatArray:

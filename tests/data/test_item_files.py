@@ -167,6 +167,16 @@ def test_numbers_that_are_none_are_left_out_and_said_or_an_error_where_named(
         ("sku,name\n,a\np2,b\n", "line 2: no item (blank)"),
         ("", "is empty; a table of items has a header"),
         ("   \n\n", "is empty; a table of items has a header"),
+        (b"\xef\xbb\xbf", "is empty; a table of items has a header"),
+        ("sku,name\n", "has a header and no item below it"),
+        ("sku,name\n\n\n", "has a header and no item below it"),
+        ("sku,name\np1,a\np1,a\n", "item p1 stands twice, in line 2 and line 3"),
+        ("sku,name\n\u00a0p1,a\np1,c\n", "item p1 stands twice"),
+        ('sku,name\n"p\n1",a\n"p\n1",b\n', "item 'p\\n1' stands twice, in line 2 and line 4"),
+        ("sku,name\n" + f"{'x' * 900},a\n" * 2, "item " + "x" * 40 + "... stands twice"),
+        ("sku,name\np1,a\nnan,b\n,c\n", "line 3: no item (nan) in column 'sku', and on 1 more lines"),
+        ("sku,name\nnull,a\n", "or name another column (--items-id)"),
+        ("sku,name\n1,a\n2.0,b\n", "numbers in products (such as 1)"),
         (LOG, "looks like a log"),
         ("userId,movieId,rating,timestamp\n1,2,3,4\n", "looks like a log"),
         ("sku,name\np1,a,b,c\n", "line 2: 4 fields, but the first line has 2"),
@@ -213,7 +223,9 @@ def test_items_of_the_log_that_the_table_lacks_stay_and_are_counted(log: Path) -
     assert len(data.events) == 4
     assert any("1 of 3 items of the log are in products" in note for note in data.notes)
     other = loaded(log, "sku,name\nq3,Lamp\n")
-    assert any("none of the 3 items of the log is in products: ids such as 'p1' in the log" in n for n in other.notes)
+    assert any(
+        "none of the 3 items of the log is in products: ids such as p1 in the log, q3 there" in n for n in other.notes
+    )
 
 
 def test_rows_without_an_id_are_left_out_where_that_is_asked_for(log: Path) -> None:
@@ -252,6 +264,80 @@ def test_a_text_of_fifty_megabytes_is_read_and_a_feature_needs_little_of_it(log:
     data = loaded(log, f"sku,description\np1,{text}\np2,oak chair\n")
     assert len(data.item_table.texts["description"][0]) == len(text) - 1
     assert Features.of(data.item_table, ContentConfig(max_share=1.0)).present.tolist()[:2] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("ids", "shown"),
+    [
+        (["1", "B7"], "B7"),
+        (["1", "2.5"], "2.5"),
+        (["1", "007"], "007"),
+        (["1", "1e3"], "1e3"),
+        (["1", "+2"], "+2"),
+        (["1", "99999999999999999999"], "99999999999999999999"),
+    ],
+)
+def test_the_id_that_makes_ids_text_is_named(log: Path, ids: list[str], shown: str) -> None:
+    log.write_text("user,product_id,rating\na,1,5\na,2,4\nb,2,3\n")
+    with pytest.raises(DataError) as error:
+        loaded(log, "sku,name\n" + "".join(f"{item},x\n" for item in ids))
+    assert f"numbers in log (such as 1) and text in products (such as {shown})" in str(error.value)
+
+
+def test_ids_as_floats_are_the_same_ids(log: Path) -> None:
+    log.write_text("user,product_id,rating\na,1,5\na,12,4\nb,12,3\n")
+    assert loaded(log, "sku,name\n12.0,Lamp\n1.00,Sofa\n").catalogue.titles == ("Sofa", "Lamp")
+
+
+@pytest.mark.parametrize("other", ["P1", "p1\u200b", "\uff501", "p\u202e1"])
+def test_ids_that_look_the_same_stay_apart_and_are_said(log: Path, other: str) -> None:
+    data = loaded(log, f"sku,name\n{other},Lamp\n")
+    assert len(data.items) == 4
+    [note] = [note for note in data.notes if "look the same" in note]
+    assert note.startswith("items: 2 ids look the same and are different items")
+    assert repr("p1") in note
+
+
+def test_an_accent_of_two_letters_is_said_in_ascii(log: Path) -> None:
+    data = loaded(log, "sku,name\ncaf\u00e9,a\ncafe\u0301,b\n")
+    assert any(r"'cafe\u0301' and 'caf\xe9'" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("items", "says"),
+    [
+        ("sku,name\np1,a\x1b[31mb\np2,b\n", "1 titles had line breaks or control letters"),
+        ('sku,name\np1,"a\nb"\np2,b\n', "1 titles had line breaks or control letters"),
+        ("sku,name\np1,\u200b\np2,\u00a0\u3000\n", "2 have no title and are shown by their id"),
+        ("sku;name;genre\np1;a;x\np2,b,y\n", "1 rows have an id alone, such as p2,b,y in line 3"),
+        (
+            "sku,name,year\np1,a,99999\np2,b,soon\np3,c,\n",
+            "2 cells of 'year' have no year and are left out, such as '99999'",
+        ),
+        ("sku,name,genre\np1,a,x|y\np2,b,x;y\n", "1 cells of 'genre' have `;` and no `|`"),
+        ("sku,name,price\np1,a,1\np2,b,inf\n", "'price' is left out"),
+        ("sku,name,price\np1,a,1\np2,b,1e400\n", "'price' is left out"),
+        ("sku,name,name\np1,a,b\n", "not used: 'name#3'"),
+        ("sku,sku,name\np1,p2,b\n", "not used: 'sku#2'"),
+    ],
+)
+def test_nothing_is_dropped_or_guessed_in_silence(log: Path, items: str, says: str) -> None:
+    notes = "\n".join(loaded(log, items).notes)
+    assert says in notes
+    assert "\x1b" not in notes
+
+
+@pytest.mark.parametrize("marks", [b"\xef\xbb\xbf", b"\xef\xbb\xbf" * 2])
+def test_marks_of_byte_order_are_no_part_of_a_name(log: Path, marks: bytes) -> None:
+    assert loaded(log, marks + b"sku,name\np1,Lamp\n", item="sku").catalogue.titles[0] == "Lamp"
+
+
+def test_the_largest_numbers_are_features(log: Path) -> None:
+    data = loaded(log, "sku,name,price\np1,a,1e308\np2,b,-1e308\np3,c,0\n")
+    rows = np.arange(3)
+    features = Features.of(data.item_table, ContentConfig())
+    assert "price" in features.blocks
+    assert np.isfinite(features.kernel(rows, rows, 1.0)).all()
 
 
 def test_two_columns_for_one_role_are_said(log: Path) -> None:

@@ -255,32 +255,47 @@ def test_an_artefact_that_knows_the_item_wins(shop_paths: list[Path], tmp_path: 
         assert client.get("/item/p002").status_code == 410
 
 
-@pytest.mark.parametrize(
-    ("body", "where"),
-    [
-        ({}, "title"),
-        ({"title": ""}, "title"),
-        ({"title": "  "}, "title"),
-        ({"title": "x" * 501}, "title"),
-        ({"title": 7}, "title"),
-        ({"title": "x", "year": 10_000}, "year"),
-        ({"title": "x", "year": "soon"}, "year"),
-        ({"title": "x", "genres": "Kitchen"}, "genres"),
-        ({"title": "x", "genres": [""]}, "genres"),
-        ({"title": "x", "genres": ["a"] * 51}, "genres"),
-        ({"title": "x", "numbers": {"price": "dear"}}, "price"),
-        ({"title": "x", "texts": {"about": ["a"]}}, "about"),
-        ({"title": "x", "link": "javascript:alert(1)"}, "link"),
-        ({"title": "x", "link": "ftp://x"}, "link"),
-        ({"title": "x", "colour": "red"}, "colour"),
-        ({"title": "x\u0000y"}, "title"),
-    ],
-)
-def test_a_bad_field_is_named(shop: SiteClient, body: dict[str, Any], where: str) -> None:
-    answer = shop.put("/api/v1/items/new-1", json=body)
-    assert answer.status_code == 422
-    assert where in [part for problem in answer.json()["errors"] for part in problem["loc"]]
-    assert shop.get("/api/v1/items/new-1").status_code == 404
+BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({}, "title"),
+    ({"title": ""}, "title"),
+    ({"title": "  "}, "title"),
+    ({"title": "x" * 501}, "title"),
+    ({"title": 7}, "title"),
+    ({"title": "x", "year": 10_000}, "year"),
+    ({"title": "x", "year": "soon"}, "year"),
+    ({"title": "x", "genres": "Kitchen"}, "genres"),
+    ({"title": "x", "genres": [""]}, "genres"),
+    ({"title": "x", "genres": ["a"] * 51}, "genres"),
+    ({"title": "x", "numbers": {"price": "dear"}}, "price"),
+    ({"title": "x", "texts": {"about": ["a"]}}, "about"),
+    ({"title": "x", "link": "javascript:alert(1)"}, "link"),
+    ({"title": "x", "link": "ftp://x"}, "link"),
+    ({"title": "x", "colour": "red"}, "colour"),
+    ({"title": "x\u0000y"}, "title"),
+    ({"title": "\u200b"}, "title"),
+    ({"title": "\u00a0\u3000"}, "title"),
+    ({"title": "a\nb"}, "title"),
+    ({"title": "a\u2028b"}, "title"),
+    ({"title": "a\u001b[31mb"}, "title"),
+    ({"title": "x", "genres": [" "]}, "genres"),
+    ({"title": "x", "genres": ["a\tb"]}, "genres"),
+    ({"title": "x", "genres": ["\ufeff"]}, "genres"),
+    ({"title": "x", "lists": {"people": ["Ann", "  "]}}, "lists"),
+    ({"title": "x", "lists": {" ": ["Ann"]}}, "lists"),
+    ({"title": "x", "lists": {"genres": ["Drama"]}}, "lists"),
+    ({"title": "x", "texts": {"\n": "a"}}, "texts"),
+    ({"title": "x", "numbers": {" ": 3}}, "numbers"),
+    ({"title": "x", "link": "https://a\u202eb"}, "link"),
+    ({"title": "x", "link": "https://a\u0001b"}, "link"),
+]
+
+
+def test_a_bad_field_is_named(shop: SiteClient) -> None:
+    for body, where in BAD_FIELDS:
+        answer = shop.put("/api/v1/items/new-1", json=body)
+        assert answer.status_code == 422, body
+        assert where in [part for problem in answer.json()["errors"] for part in problem["loc"]]
+        assert shop.get("/api/v1/items/new-1").status_code == 404
 
 
 def test_bodies_that_are_no_items_are_refused(shop: SiteClient) -> None:
@@ -298,11 +313,11 @@ def test_bodies_that_are_no_items_are_refused(shop: SiteClient) -> None:
     assert shop.put("/api/v1/items/new-1", json={"title": "x", "texts": {"a": "y" * 300_000}}).status_code == 413
 
 
-@pytest.mark.parametrize("item_id", [" a", "a ", "a%09b", "x" * 201, "%00"])
-def test_an_id_that_no_item_can_have_is_refused(shop: SiteClient, item_id: str) -> None:
-    answer = shop.put(f"/api/v1/items/{item_id}", json={"title": "x"})
-    assert answer.status_code == 422
-    assert "item_id" in answer.json()["detail"]
+def test_an_id_that_no_item_can_have_is_refused(shop: SiteClient) -> None:
+    for item_id in (" a", "a ", "a%09b", "x" * 201, "%00", "nan", "null", "None", "a%E2%80%8Bb"):
+        answer = shop.put(f"/api/v1/items/{item_id}", json={"title": "x"})
+        assert answer.status_code == 422, item_id
+        assert "item_id" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("item_id", ["007", "1_0", "seven", "+7", "1.0", " 7", "99999999999999999999", "٣"])
@@ -339,6 +354,24 @@ def test_columns_that_no_model_knows_are_named(shop: SiteClient) -> None:
     assert [note.split(":")[0] for note in kept["notes"]] == ["texts", "numbers"]
     assert "A bare thing." in shop.get("/item/new-1").text
     assert found(shop, "bare") == ["new-1"]
+
+
+def test_a_picture_that_is_none_is_said_and_a_card_is_drawn(shop: SiteClient) -> None:
+    for name in ("../../etc/passwd", "/etc/passwd", "https://elm.example/x.png", "none.png", ".", "<b>"):
+        kept = put(shop, "new-1", title="Bare", picture=name)
+        assert [note.split(":")[0] for note in kept["notes"]] == ["picture"]
+        assert shop.get("/picture/new-1").headers["Content-Type"].startswith("image/svg")
+        assert "Bare" in shop.get("/item/new-1").text
+
+
+def test_odd_ids_are_put_shown_found_and_withdrawn(shop: SiteClient) -> None:
+    for item_id in ("a%2Fb", "%2F", "a%20b", "caf%C3%A9", "%F0%9F%98%80", "007", "a%3Fb%23c", "%E3%81%82" * 200):
+        put(shop, item_id, title="Odd one", genres=["Kitchen"])
+        assert shop.get(f"/api/v1/items/{item_id}").json()["title"] == "Odd one"
+        assert "Odd one" in shop.get(f"/item/{item_id}").text
+        assert len(found(shop, "odd one")) == 1
+        assert shop.delete(f"/api/v1/items/{item_id}").status_code == 204
+        assert found(shop, "odd one") == []
 
 
 def test_html_in_an_item_is_text(shop: SiteClient) -> None:

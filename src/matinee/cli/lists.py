@@ -175,7 +175,8 @@ def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> N
     if written.continued:
         warn(f"continued after {written.continued} of {written.parts} parts that an earlier run had finished")
     if json:
-        print_json({"out": str(written.path), "lists": lists.n_lists, "seconds": seconds, "notes": list(lists.notes)})
+        counts = {"lists": lists.n_lists, "parts": written.parts, "continued": written.continued}
+        print_json({"out": str(written.path), **counts, "seconds": seconds, "notes": list(lists.notes)})
     else:
         count = f"{lists.n_lists:,} list" + "s" * (lists.n_lists != 1)
         say(f"{count} saved to {written.path} in {seconds:.1f} s")

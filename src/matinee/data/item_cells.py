@@ -23,6 +23,8 @@ _NAMES = ("name", "title", "label", "value")
 """Keys of the word in a list of objects, such as [{"id": 28, "name": "Action"}]."""
 _LONGEST_LITERAL = 100_000
 _WITH_UNIT = re.compile(r"^\s*([^\d\s.,+-]*)\s*([+-]?\d[\d.,]*)\s*(\D*?)\s*$")
+_CONTROL, _VISIBLE = r"[\p{Cc}\p{Zl}\p{Zp}]+", r"[^\p{C}\p{Z}]"
+_CONTROL_LETTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _YEAR = r"(?:^|\D)(\d{4})(?:\D|$)"
 
 
@@ -32,13 +34,25 @@ def read_texts(column: pl.Series) -> Texts:
     return tuple(text.set(blank_cells(text), "").str.strip_chars().to_list())
 
 
-def read_lists(column: pl.Series) -> tuple[Words, str | None]:
-    """The words of each cell, without blanks and repeats; and the sign between them, where it is none of `|`.
+def read_titles(column: pl.Series) -> tuple[Texts, int]:
+    """Titles without control letters, such as line breaks and those that steer a terminal; and how many had any.
 
-    A cell is a list, a list as JSON or Python writes it, or text with `|`, else `;`, else `,` between words.
+    A title without a visible letter is empty.
+    """
+    plain = pl.Series(read_texts(column), dtype=pl.String)
+    titles = plain.str.replace_all(_CONTROL, " ").str.strip_chars()
+    titles = titles.set(~titles.str.contains(_VISIBLE), "")
+    return tuple(titles.to_list()), int(plain.str.contains(_CONTROL).sum())
+
+
+def read_lists(column: pl.Series) -> tuple[Words, str | None, int]:
+    """The words of each cell, without blanks and repeats; the sign between them, where it is none of `|`; mixed cells.
+
+    A cell is a list, a list as JSON or Python writes it, or text with `|`, else `;`, else `,` between words: the first
+    that any cell of the column has. Mixed cells: the number of those with `;` alone in a column with `|`.
     """
     if isinstance(column.dtype, pl.List | pl.Array):
-        return tuple(_words(cell) for cell in column.to_list()), None
+        return tuple(_words(cell) for cell in column.to_list()), None, 0
     text = pl.Series(column.name, read_texts(column), dtype=pl.String)
     literal = text.str.starts_with("[") & text.str.ends_with("]")
     plain = text.filter(~literal)
@@ -47,7 +61,10 @@ def read_lists(column: pl.Series) -> tuple[Words, str | None]:
         _literal(cell) if is_literal else (split_genres(cell) if separator == "|" else cell.split(separator))
         for cell, is_literal in zip(text.to_list(), literal.to_list(), strict=True)
     )
-    return tuple(map(_words, cells)), None if separator == "|" else separator
+    n_mixed = int((plain.str.contains(";", literal=True) & ~plain.str.contains("|", literal=True)).sum())
+    if separator == "|":
+        return tuple(map(_words, cells)), None, n_mixed if plain.str.contains("|", literal=True).any() else 0
+    return tuple(map(_words, cells)), separator, 0
 
 
 def read_numbers(column: pl.Series, where: str, locate: Locate) -> tuple[FloatArray, str | None]:
@@ -70,14 +87,17 @@ def read_numbers(column: pl.Series, where: str, locate: Locate) -> tuple[FloatAr
     return values, unit
 
 
-def read_years(column: pl.Series | None, titles: Texts) -> IntArray:
-    """Years of a column, of dates too, or in brackets at the end of titles; 0 if unknown."""
-    if column is None:
-        return np.array([split_year(title)[1] for title in titles], dtype=np.int32)
+def read_years(column: pl.Series) -> IntArray:
+    """Years of a column, of dates too; 0 where there is none."""
     if column.dtype.is_temporal():
         column = column.dt.year()
     years = column.cast(pl.String, strict=False).str.extract(_YEAR).cast(pl.Int32, strict=False)
     return years.fill_null(0).to_numpy()
+
+
+def years_of_titles(titles: Texts) -> IntArray:
+    """Years in brackets at the end of titles; 0 where there is none."""
+    return np.array([split_year(title)[1] for title in titles], dtype=np.int32)
 
 
 def _without_unit(column: pl.Series, blank: pl.Series, where: str, locate: Locate) -> tuple[pl.Series, str]:
@@ -134,4 +154,5 @@ def _words(cell: Any) -> tuple[str, ...]:  # noqa: ANN401 - a cell of any kind
 def _word(word: Any) -> str:  # noqa: ANN401 - an entry of any kind
     if isinstance(word, Mapping):
         word = next((word[name] for name in _NAMES if name in word), "")
-    return "" if word is None else str(word).strip()
+    text = "" if word is None else str(word).strip()
+    return text if text.isprintable() else _CONTROL_LETTERS.sub(" ", text).strip()

@@ -1,5 +1,6 @@
 """Tables of items from files and frames, and data sets with the items that only such a table has."""
 
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,19 +9,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matinee.arrays import FloatArray
+from matinee.arrays import FloatArray, IntArray
 from matinee.catalogue import Catalogue
 from matinee.config import ItemColumnsConfig, ItemsConfig, configure
-from matinee.data.item_cells import read_lists, read_numbers, read_texts, read_years
+from matinee.data.item_cells import read_lists, read_numbers, read_texts, read_titles, read_years, years_of_titles
 from matinee.data.item_columns import ItemColumns, find_item_columns, is_log
+from matinee.data.item_ids import example_of_text, read_item_ids, same_looking, show_id
 from matinee.data.lookup import stem
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, UsageError
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun, noun_of_column
 from matinee.reading.archives import open_source
-from matinee.reading.cells import blank_cells, read_ids
+from matinee.reading.cells import blank_cells
 from matinee.reading.columns import listed
+from matinee.reading.delimited import BYTE_ORDER_MARK
 from matinee.reading.table import Table, as_table, read_table
 from matinee.vocab import UNKNOWN, Vocab, as_ids
 
@@ -53,10 +56,12 @@ def load_items(path: str | Path, config: ItemColumnsConfig, data: Dataset, *, dr
         raise DataError(f"{path} is a folder or an archive; give --items the table of items in it")
     where = str(path)
     raw = archive.read(single)
-    if not raw.strip():
+    if not raw.strip(BYTE_ORDER_MARK + string.whitespace.encode()):
         raise DataError(f"{where} is empty; a table of items has a header and a line for each item: id, title, ...")
     log_columns = data.read[0]["columns"] if data.read else {}
     table = read_table(raw, where, headed=True)
+    if len(table.frame) == 0:
+        raise DataError(f"{where} has a header and no item below it; give a line for each item, or leave --items out")
     return read_items(table, config, log_columns.get("item"), drop_blank=drop_blank)
 
 
@@ -84,8 +89,7 @@ def read_items(
     columns = find_item_columns(names, config, where, log_column)
     if drop_blank and (blank := blank_cells(table.frame[columns.one["item"]])).any():
         table = table.filtered(~blank, {"no item": int(blank.sum())})
-    ids, id_notes = read_ids(table.frame[columns.one["item"]], "item", where, table.locate)
-    _require_unique(ids, table)
+    ids, id_notes = read_item_ids(table, columns.one["item"])
     items, rows = Vocab.index(as_ids(ids.to_list()))
     found = _Cells(table, columns)
     read = found.table(items, np.argsort(rows))
@@ -114,13 +118,13 @@ class _Cells:
     def table(self, items: Vocab, order: np.ndarray[Any, Any]) -> ItemTable:
         """The table with the rows in an order, which is that of the ids. [n]."""
         frame, one = self._table.frame, self._columns.one
-        titles = read_texts(frame[one["title"]]) if "title" in one else ("",) * len(items)
+        titles = self._titles(one["title"]) if "title" in one else ("",) * len(items)
         lists = {name: name for name in self._columns.lists} | ({"genres": one["genres"]} if "genres" in one else {})
         numbers = {name: self._numbers(name) for name in self._columns.numbers}
         unordered = ItemTable(
             Vocab(np.arange(len(items))),
             titles,
-            read_years(frame[one["year"]] if "year" in one else None, titles),
+            self._years(one.get("year"), titles),
             {name: self._lists(column) for name, column in lists.items()},
             {name: read_texts(frame[name]) for name in self._columns.text},
             {name: column for name, column in numbers.items() if column is not None},
@@ -130,8 +134,32 @@ class _Cells:
             self.notes.append(f"items: {empty:,} have no title and are shown by their id")
         return replace(unordered.of_items(Vocab(order)), items=items)
 
+    def _titles(self, name: str) -> tuple[str, ...]:
+        titles, n_changed = read_titles(self._table.frame[name])
+        if n_changed:
+            self.notes.append(f"items: {n_changed:,} titles had line breaks or control letters, read as blanks")
+        return titles
+
+    def _years(self, name: str | None, titles: tuple[str, ...]) -> IntArray:
+        if name is None:
+            return years_of_titles(titles)
+        years = read_years(self._table.frame[name])
+        unread = (years == 0) & ~blank_cells(self._table.frame[name]).to_numpy()
+        if unread.any():
+            first = int(np.argmax(unread))
+            cell = str(self._table.frame[name][first])[:40]
+            self.notes.append(
+                f"items: {int(unread.sum()):,} cells of {name!r} have no year and are left out, such as {cell!r} in "
+                f"{self._table.locate(first)}"
+            )
+        return years
+
     def _lists(self, name: str) -> tuple[tuple[str, ...], ...]:
-        words, separator = read_lists(self._table.frame[name])
+        words, separator, n_other = read_lists(self._table.frame[name])
+        if n_other:
+            self.notes.append(
+                f"items: {n_other:,} cells of {name!r} have `;` and no `|`: each is one word, for others are cut at `|`"
+            )
         if separator is not None:
             self.notes.append(f"items: {name!r} was cut into words at {separator!r}")
         return words
@@ -176,9 +204,10 @@ def add_items(data: Dataset, table: ItemTable, where: str = "the table of items"
         return data
     if data.items.numeric != table.items.numeric:
         kinds = ["numbers" if vocab.numeric else "text" for vocab in (data.items, table.items)]
+        one, other = (show_id(example_of_text(vocab)) for vocab in (data.items, table.items))
         raise DataError(
-            f"item ids are {kinds[0]} in {data.name} (such as {data.items.id(0)}) and {kinds[1]} in {where} (such as "
-            f"{table.items.id(0)}); make them the same, or name another column of ids (--items-id)"
+            f"item ids are {kinds[0]} in {data.name} (such as {one}) and {kinds[1]} in {where} (such as {other}); make "
+            "them the same, or name another column of ids (--items-id)"
         )
     items = Vocab(np.array(sorted({*data.items.ids.tolist(), *table.items.ids.tolist()}), dtype=data.items.ids.dtype))
     rows = items.rows(data.items.ids)
@@ -193,7 +222,7 @@ def add_items(data: Dataset, table: ItemTable, where: str = "the table of items"
     )
     moved = data.events
     events = Events(moved.user_rows, rows[moved.item_rows].astype(np.int32), moved.values, moved.times)
-    notes = (*data.notes, _matched_note(data, table, where))
+    notes = (*data.notes, _matched_note(data, table, where), *same_looking(items))
     return replace(data, items=items, events=events, catalogue=catalogue, notes=notes, table=merged)
 
 
@@ -201,7 +230,7 @@ def _matched_note(data: Dataset, table: ItemTable, where: str) -> str:
     """How many items of the log the table has, and how many it has beyond them."""
     n_known = int((table.items.rows(data.items.ids) != UNKNOWN).sum())
     if n_known == 0:
-        ids = f"{data.items.id(0)!r} in the log, {table.items.id(0)!r} there"
+        ids = f"{show_id(data.items.id(0))} in the log, {show_id(table.items.id(0))} there"
         return f"items: none of the {len(data.items):,} items of the log is in {where}: ids such as {ids}"
     n_new = len(table) - n_known
     more = f"; {n_new:,} more have no event and are from the table of items alone" if n_new else ""
@@ -236,14 +265,3 @@ def _with_joined_lists(frame: Any) -> Any:  # noqa: ANN401 - any data frame
 
 def _one_word(cell: object) -> list[str] | None:
     return None if cell is None or cell != cell else str(cell).split("|")
-
-
-def _require_unique(ids: pl.Series, table: Table) -> None:
-    repeated = ids.is_duplicated()
-    if repeated.any():
-        first = int(np.flatnonzero(repeated.to_numpy())[0])
-        again = int(np.flatnonzero((ids == ids[first]).to_numpy())[1])
-        raise DataError(
-            f"{table.where}: item {ids[first]} stands twice, in {table.locate(first)} and {table.locate(again)}; "
-            "give one row an item"
-        )

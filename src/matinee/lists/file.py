@@ -21,7 +21,7 @@ import polars as pl
 from matinee.destinations import require_file
 from matinee.errors import MatineeError
 from matinee.lists.everyone import Lists, OnPart
-from matinee.writing import make_folder, new_file
+from matinee.writing import make_folder, new_file, sync_file
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 COLUMNS = ({"user", "rank", "item", "score"}, {"item", "rank", "similar", "score"})
@@ -125,6 +125,7 @@ def _write_part(frame: pl.DataFrame, path: Path, kind: str, *, header: bool) -> 
         frame.write_csv(part, include_header=header)
     else:
         frame.write_ndjson(part)
+    sync_file(part)  # a part of which a power cut left the name alone would be taken for a whole one
     part.replace(path)
 
 

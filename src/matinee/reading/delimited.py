@@ -24,6 +24,8 @@ HEADER_WITHIN = 10
 """A tolerant reader looks for the header in so many lines."""
 _OF_MOVIES = {"item", "title", "imdb", "tmdb"}
 _SAMPLE_BYTES, _SAMPLE_LINES = 65_536, 100
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Of UTF-8."""
 _UNIT = "\x1f"
 """ASCII's unit separator replaces `::`, because CSV readers take a single byte."""
 
@@ -81,7 +83,8 @@ def decode(raw: bytes, where: str, *, fallback: str | None = None) -> bytes:
     """
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raw = _recode(raw, "utf-16", where)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    while raw.startswith(BYTE_ORDER_MARK):  # joined files and some exports have several
+        raw = raw.removeprefix(BYTE_ORDER_MARK)
     if b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
         raise DataError(f"{where} is not text (a zero byte on line {line}); give a CSV, TSV or Parquet table")

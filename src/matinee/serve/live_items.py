@@ -23,6 +23,7 @@ from matinee.models.content.config import ContentConfig
 from matinee.models.content.inputs import counted_events
 from matinee.models.content.live import LiveContentMap
 from matinee.ranking.new_items import NewItems, with_unranked
+from matinee.reading.numbers import MISSING
 from matinee.store.artefact import Artefact
 from matinee.store.protocols import LiveItem, LiveItemBook
 from matinee.vocab import UNKNOWN, GrownVocab, Vocab
@@ -122,7 +123,7 @@ class LiveItems:
             for item, row in zip(kept, rows, strict=True)
             if row == UNKNOWN and item.about and is_id(item.item_id, trained)
         }
-        changed = {row: item.about for item, row in known if item.about and self._is_newer(item)}
+        changed = {row: item.about for item, row in known if item.about and item.is_newer(self._first.manifest)}
         order = self._growth.grow(new, changed)
         items = GrownVocab.grow(trained, [int(item_id) if trained.numeric else item_id for item_id in order])
         about = changed | {len(trained) + n: new[item_id] for n, item_id in enumerate(order)}
@@ -139,17 +140,13 @@ class LiveItems:
         self._on_change(self._artefacts, now, about)
         self._changes = changes
 
-    def _is_newer(self, item: LiveItem) -> bool:
-        """Whether a trained item was changed since the artefacts' data was read."""
-        read_at = self._first.manifest.get("items_read_at")
-        return item.fingerprint == self.fingerprint or (read_at is not None and item.at >= read_at)
-
 
 def is_id(text: str, trained: Vocab) -> bool:
     """Whether a text may be the id of a new item: where the ids are whole numbers, one as it is written."""
     if trained.numeric:
         return _NUMBER.fullmatch(text) is not None and abs(int(text)) < 2**63
-    return 0 < len(text) <= LONGEST_ID and text.isprintable() and text == text.strip()
+    is_plain = text.isprintable() and text == text.strip() and text not in MISSING
+    return 0 < len(text) <= LONGEST_ID and is_plain
 
 
 class _Growth:
@@ -229,7 +226,7 @@ class _Growth:
     def _mixing_of(self, abouts: Sequence[Mapping[str, Any]]) -> FloatArray | None:
         """The prediction of items; None if nothing can be predicted, since no known item has features."""
         try:
-            return self._content.mixing(table_of(abouts, self._names))
+            return self._content.mixing(ItemTable.described(abouts, self._names))
         except MatineeError:
             return None
 
@@ -248,24 +245,6 @@ def content_map_of(artefact: Artefact) -> LiveContentMap:
     settings = artefact.manifest.get("content", {}).get("config", {})
     config = configure(ContentConfig, settings, "content of the artefact")
     return LiveContentMap(artefact.item_table, counted_events(model, histories, len(artefact.items)), config)
-
-
-def table_of(abouts: Sequence[Mapping[str, Any]], names: ItemTable) -> ItemTable:
-    """New items as a table with the columns of the trained ones."""
-    lists = {name: tuple(tuple(_list(about, name)) for about in abouts) for name in names.lists}
-    texts = {name: tuple(about.get("texts", {}).get(name, "") for about in abouts) for name in names.texts}
-    numbers = {
-        name: np.array([about.get("numbers", {}).get(name, np.nan) for about in abouts], dtype=np.float64)
-        for name in names.numbers
-    }
-    ids = Vocab(np.arange(len(abouts)))
-    years = np.array([about.get("year") or 0 for about in abouts], dtype=np.int32)
-    return ItemTable(ids, tuple(about["title"] for about in abouts), years, lists, texts, numbers)
-
-
-def _list(about: Mapping[str, Any], name: str) -> Sequence[str]:
-    found: Sequence[str] = about.get("genres", ()) if name == "genres" else about.get("lists", {}).get(name, ())
-    return found
 
 
 def _catalogue(first: Artefact, about: Mapping[int, Mapping[str, Any]], n_items: int) -> Catalogue:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 
+from matinee.item_table import ItemTable
 from matinee.ranking.new_items import NewItems
 from matinee.recommender import Engine
 from matinee.serve.art.covers import Covers
-from matinee.serve.live_items import table_of
 from matinee.serve.meaning import has_texts
 from matinee.serve.pages.resources import PageResources
 from matinee.serve.search import TitleSearch
@@ -63,7 +63,7 @@ def renew(app: FastAPI, artefacts: Sequence[Artefact], now: NewItems, about: Map
     site = replace(old, **parts, about=about)
     site.importer.lock = old.importer.lock  # one import at a time
     table = artefacts[0].item_table
-    changed = np.array(list(about), dtype=np.int64), table_of(list(about.values()), table)
+    changed = np.array(list(about), dtype=np.int64), ItemTable.described(list(about.values()), table)
     if is_version:
         found = old.meaning.of_version(artefacts[0], changed, site.engine.popularity, now.listed)
         site = replace(site, meaning=found)

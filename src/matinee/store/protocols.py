@@ -211,6 +211,12 @@ class LiveItem:
     at: Instant
     withdrawn: bool = False
 
+    def is_newer(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether it was changed since the data of an artefact were read. manifest: the artefact's."""
+        read_at = manifest.get("items_read_at")
+        fingerprint = str(manifest.get("data", {}).get("fingerprint", ""))
+        return self.fingerprint == fingerprint or (read_at is not None and self.at >= read_at)
+
 
 class LiveItemBook(Protocol):
     """The items that were added, changed or withdrawn while the site runs."""

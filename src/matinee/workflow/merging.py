@@ -1,6 +1,7 @@
 """The data behind a version, with what a site's log brought since: new events, new users and new items."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,11 +9,14 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset, Events, event_order
 from matinee.errors import MatineeError
+from matinee.item_table import ItemTable
 from matinee.store.artefact import Artefact
 from matinee.store.log_reading import LoggedEvents
 from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN, Id, IdArray, Vocab
 
+BEYOND_CATALOGUE = ("lists", "texts", "numbers", "link", "picture")
+"""What is kept of a live item and no catalogue has, except tags."""
 STEERING = ("more", "less", "dismissed", "restored")
 """Kinds of events that steer one's own lists, and from which nothing is learned for others."""
 
@@ -20,11 +24,12 @@ STEERING = ("more", "less", "dismissed", "restored")
 def merge(artefact: Artefact, logged: LoggedEvents, items: Sequence[LiveItem]) -> tuple[Dataset, BoolArray]:
     """The training data of an artefact and the events of a log as one data set, and which events are new. [N].
 
-    items: those that came live; those with events join the catalogue, with their titles, years and genres. An event
-    that the training data have already, of the same user, item and time, is not taken again. Raises MatineeError if the
-    log has events and none is of a known item: it is the log of another catalogue.
+    items: those that came live; those with events join the catalogue, with all that is kept of them, and what changed
+    of trained ones takes the place of what was read. An event that the training data have already, of the same user,
+    item and time, is not taken again. Raises MatineeError if the log has events and none is of a known item: it is the
+    log of another catalogue.
     """
-    live = {item.item_id: item for item in items if item.about}
+    live = {item.item_id: item for item in items if _counts(item, artefact)}
     kept = _kept(artefact, logged, live)
     _require_known(artefact, logged, kept)
     user_ids = [logged.user_ids[index] for index in kept.tolist()]
@@ -50,12 +55,17 @@ def merge(artefact: Artefact, logged: LoggedEvents, items: Sequence[LiveItem]) -
         _catalogue(artefact, all_items, live).with_counts(counts),
         kind=artefact.manifest.get("kind", "rating"),
         timed=bool(events.times.any()),
-        table=None if artefact.table is None else artefact.table.of_items(all_items),
+        table=_table(artefact, all_items, live),
         noun=artefact.noun,
         source=artefact.source,
         event_kinds=artefact.event_kinds,
     )
     return data, is_new[order]
+
+
+def _counts(item: LiveItem, artefact: Artefact) -> bool:
+    """Whether what is kept of an item is to be used: of trained ones, if it is newer than what was read."""
+    return bool(item.about) and (artefact.items.row(item.item_id) == UNKNOWN or item.is_newer(artefact.manifest))
 
 
 def _require_known(artefact: Artefact, logged: LoggedEvents, kept: IntArray) -> None:
@@ -122,14 +132,30 @@ def _grown(vocab: Vocab, ids: Sequence[str]) -> Vocab:
 
 
 def _catalogue(artefact: Artefact, items: Vocab, live: Mapping[str, LiveItem]) -> Catalogue:
-    old = artefact.items.rows(items.ids).tolist()
-    known = artefact.catalogue
-    about = [{} if row != UNKNOWN else live[str(items.id(n))].about for n, row in enumerate(old)]
-    pairs = list(zip(old, about, strict=True))
-    titles = tuple(known.titles[row] if row != UNKNOWN else str(one["title"]) for row, one in pairs)
-    years = tuple(known.years[row] if row != UNKNOWN else int(one.get("year") or 0) for row, one in pairs)
-    genres = tuple(known.genres[row] if row != UNKNOWN else tuple(one.get("genres", ())) for row, one in pairs)
-    if not known.tags:
-        return Catalogue(titles, years, genres)
-    tags = (known.tags[row] if row != UNKNOWN else one.get("lists", {}).get("tags", ()) for row, one in pairs)
-    return Catalogue(titles, years, genres, tuple(map(tuple, tags)))
+    known = ItemTable.of_catalogue(artefact.items, artefact.catalogue).of_items(items)
+    titles, years, genres = list(known.titles), known.years.tolist(), list(known.lists["genres"])
+    tags = list(known.lists.get("tags", ()))
+    for row, about in _by_row(items, live):
+        titles[row], years[row] = str(about["title"]), int(about.get("year") or 0)
+        genres[row] = tuple(about.get("genres", ()))
+        if tags:
+            tags[row] = tuple(about.get("lists", {}).get("tags", ()))
+    return Catalogue(tuple(titles), tuple(years), tuple(genres), tuple(tags))
+
+
+def _table(artefact: Artefact, items: Vocab, live: Mapping[str, LiveItem]) -> ItemTable | None:
+    """What is known of items, with the columns that only live ones have; None where the catalogue says it all."""
+    described = _by_row(items, live)
+    abouts = [about for _, about in described]
+    if artefact.table is None and not any(about.get(column) for about in abouts for column in BEYOND_CATALOGUE):
+        return None
+    names = ({name for about in abouts for name in about.get(kind, ())} for kind in ("lists", "texts", "numbers"))
+    table = artefact.item_table.of_items(items).with_columns_of(*map(sorted, names))
+    rows = np.array([row for row, _ in described], dtype=np.int32)
+    return table.with_rows(rows, ItemTable.described(abouts, table)) if described else table
+
+
+def _by_row(items: Vocab, live: Mapping[str, LiveItem]) -> list[tuple[int, Mapping[str, Any]]]:
+    """What is kept of the live items among some items, by their rows."""
+    rows = items.rows(list(live)).tolist()
+    return [(row, item.about) for row, item in zip(rows, live.values(), strict=True) if row != UNKNOWN]

@@ -19,8 +19,10 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.evaluate import evaluate
-from matinee.histories import Histories
+from matinee.histories import Histories, TrainingData
 from matinee.models.base import Counts, Recommender
+from matinee.models.content.content_map import predict_new_items
+from matinee.models.content.inputs import counted_events
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.live_items import SqlLiveItems
@@ -127,12 +129,25 @@ def _fit(
     train = whole(data).training()
     started = perf_counter()
     model, counts = fit_again(running, train, seed, warm=warm)
-    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None, **quality}
+    model, content = _with_new_items(model, artefact, train, data)
+    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None, **content, **quality}
     if running.graph is not None:
         about["graph"] = {"triples": len(running.graph), "fingerprint": running.graph.fingerprint}
     # what is known of live items stays laid over the trained ones
     fitted = Artefact.of(model, data, train, about | {"items_read_at": 0})
     return fitted.with_manifest(predicted_values(fitted, data, seed=seed)), counts
+
+
+def _with_new_items(
+    model: Recommender[Any], artefact: Artefact, train: TrainingData, data: Dataset
+) -> tuple[Recommender[Any], dict[str, Any]]:
+    """The model with items without events predicted, if the running version's were; and its manifest's entry."""
+    content = artefact.manifest.get("content")
+    if content is None or not model.item_arrays:
+        return model, {}
+    counted = counted_events(model, train.histories, train.n_items)
+    model, about = predict_new_items(model, data.item_table, train.popularity, content["config"], counted)
+    return model, {"content": {name: value for name, value in about.items() if name != "notes"}}
 
 
 def _newest_held_out(data: Dataset, is_new: BoolArray) -> Split:
@@ -152,6 +167,7 @@ def _compare(
         return Verdict(artefact.name, n_users), {}
     config = EvaluationConfig(k=(10,))
     candidate, _ = fit_again(running, split.training(), seed, warm=warm)
+    candidate, _ = _with_new_items(candidate, artefact, split.training(), split.data)
     before = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
     try:
         new, old = (evaluate(each, split, config, rng=np.random.default_rng(seed)) for each in (candidate, before))

@@ -72,7 +72,7 @@ def put(request: Request, response: Response, site: CurrentSite, live: Live, ite
     return ItemKept(
         **item_out(now, row).model_dump(),
         recommendable=row < now.engine.n_trained or now.engine.is_predicted(row),
-        notes=_notes(sent, live),
+        notes=[*_notes(sent, live), *_picture_note(sent, now, row)],
     )
 
 
@@ -99,7 +99,17 @@ def _id_problem(item_id: str, known: str | None, site: Site) -> str:
         return (
             f"item_id {item_id[:MAX_QUERY]!r}: the ids of this site are whole numbers, written without zeros in front"
         )
-    return f"item_id {item_id[:MAX_QUERY]!r}: an id has 1 to {LONGEST_ID} printable letters, and no blanks at its ends"
+    return (
+        f"item_id {item_id[:MAX_QUERY]!r}: an id has 1 to {LONGEST_ID} printable letters and no blanks at its ends, "
+        "and is no word for nothing, such as nan"
+    )
+
+
+def _picture_note(sent: ItemIn, site: Site, row: int) -> list[str]:
+    """A sentence where no file of the site's folder of pictures has the name."""
+    if not sent.picture or site.picture_of(row):
+        return []
+    return [f"picture: {sent.picture!r} is no picture in the site's folder of pictures, so a card is drawn"]
 
 
 def _notes(sent: ItemIn, live: LiveItems) -> list[str]:

@@ -1,8 +1,9 @@
 """Requests and answers of the API."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from matinee.ranking.explain import Method
 from matinee.recommender import Recommendation
@@ -61,6 +62,17 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What a title or word of one line has not: line breaks, and letters that steer a terminal."""
+
+
+def _lines_of(value: str | list[str] | dict[str, list[str]]) -> list[str]:
+    """The texts of a field that stand on one line, names of columns among them."""
+    if isinstance(value, str):
+        return [value]
+    return [*value, *(word for words in value.values() for word in words)] if isinstance(value, dict) else value
+
+
 class ItemIn(StrictIn):
     """An item as it is from now on. Fields that are left out are empty."""
 
@@ -79,14 +91,32 @@ class ItemIn(StrictIn):
     picture: str = Field("", max_length=200)
     """The name of a file in the site's folder of pictures."""
 
-    @field_validator("title", "genres", "lists", "texts")
+    @field_validator("title", "genres", "lists", "texts", "numbers")
     @classmethod
-    def _has_letters(cls, value: Any) -> Any:  # noqa: ANN401 - a field of any type
-        if isinstance(value, str) and not value.strip():
-            raise ValueError("it is blank")
-        if any(0xD800 <= ord(letter) < 0xE000 or letter == "\0" for letter in str(value)):
+    def _are_texts(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - a field of any type
+        lines = _lines_of(value) if info.field_name in ("title", "genres", "lists") else list(value)
+        texts = list(value.values()) if info.field_name == "texts" else []
+        if any(0xD800 <= ord(letter) < 0xE000 or letter == "\0" for text in [*lines, *texts] for letter in text):
             raise ValueError("it has letters that no text has")
+        if any(CONTROL.search(line) for line in lines):
+            raise ValueError("it has line breaks or control letters; write it on one line")
+        if not all(any(letter.isprintable() and not letter.isspace() for letter in line) for line in lines):
+            raise ValueError("it is blank")
         return value
+
+    @field_validator("lists")
+    @classmethod
+    def _have_no_genres(cls, lists: dict[str, list[str]]) -> dict[str, list[str]]:
+        if "genres" in lists:
+            raise ValueError("genres have a field of their own")
+        return lists
+
+    @field_validator("link")
+    @classmethod
+    def _is_visible(cls, link: str) -> str:
+        if not link.isprintable():
+            raise ValueError("it has letters that cannot be seen")
+        return link
 
 
 class ItemKept(ItemOut):
