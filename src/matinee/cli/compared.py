@@ -148,9 +148,10 @@ def times_line(times: Mapping[str, Any]) -> str:
     """How long training, evaluation and the whole run took."""
     from matinee.report.comparison.result import seconds
 
-    fits, evaluated = times["fit_seconds"], times["evaluate_seconds"]
-    share = f" ({evaluated / fits:.0%} of it)" if fits else ""
-    return f"training {seconds(fits)}, evaluation {seconds(evaluated)}{share}, all {seconds(times['wall_seconds'])}"
+    fits, searched, evaluated = (times[name] for name in ("fit_seconds", "search_seconds", "evaluate_seconds"))
+    share = f" ({evaluated / (fits + searched):.0%} of it)" if fits else ""
+    training = f"training {seconds(fits)}" + (f" and searches {seconds(searched)}" if searched else "")
+    return f"{training}, evaluation {seconds(evaluated)}{share}, all {seconds(times['wall_seconds'])}"
 
 
 def _measure_folds(

@@ -58,7 +58,7 @@ def result_of(comparison: Comparison, split: Split, origin: Origin) -> dict[str,
             if id(report) in origin.searches
         ],
         "failed": [dict(each) for each in origin.failed],
-        "times": _times(comparison.reports, origin.wall_seconds),
+        "times": _times(comparison.reports, origin),
         "audit": found.to_json() | {"rows": [list(row) for row in found.rows()]},
         "again": {
             "command": origin.command,
@@ -70,13 +70,18 @@ def result_of(comparison: Comparison, split: Split, origin: Origin) -> dict[str,
     }
 
 
-def _times(reports: Sequence[Report], wall: float | None) -> dict[str, float | None]:
-    """Seconds of training and evaluation, summed over models and seeds, and of the whole run."""
+def _times(reports: Sequence[Report], origin: Origin) -> dict[str, float | None]:
+    """Seconds of training, searches and evaluation, summed over models and seeds, and of the whole run."""
     fits = [
         row["fit_seconds"] or 0.0 for report in reports for row in report.seeds or [{"fit_seconds": report.fit_seconds}]
     ]
     evaluated = [report.cost.get("evaluate_seconds", 0.0) * max(1, len(report.seeds)) for report in reports]
-    return {"fit_seconds": sum(fits), "evaluate_seconds": sum(evaluated), "wall_seconds": wall}
+    return {
+        "fit_seconds": sum(fits),
+        "search_seconds": sum(each["seconds"] for each in origin.searches.values()),
+        "evaluate_seconds": sum(evaluated),
+        "wall_seconds": origin.wall_seconds,
+    }
 
 
 def _machine() -> dict[str, str]:

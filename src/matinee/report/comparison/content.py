@@ -166,7 +166,7 @@ def _training(result: Result) -> Iterator[Block | Drawing]:
     if table is not None:
         yield table
         how = result.raw.get("again", {}).get("facts", {}).get("tuned", "yes, on valid")
-        yield f"Tuned: {how}. A search never sees test."
+        yield f"Tuned {how.removeprefix('yes, ')}. A search never sees test."
     yield from _picture(
         figures.curves,
         result,

@@ -186,7 +186,7 @@ def digits(metric: str) -> int:
 
 def _setting(value: object) -> str:
     """A setting with no more digits than matter."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _is_measured(result: Result, name: str) -> bool:
