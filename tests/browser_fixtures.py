@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 from matinee import workflow
 from matinee.dataset import Dataset
 from matinee.serve.app import create_app
+from matinee.serve.pages.context import LAB_COOKIE
 from matinee.store.artefact import save
 from needs import require
 from site_fixtures import CHEAP, NOW
@@ -87,8 +88,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(context: BrowserContext, address: str, path: str = "") -> tuple[Page, list[str]]:
-    """A page, and a list that collects its errors and its requests to other sites."""
+def opened(context: BrowserContext, address: str, path: str = "", *, lab: bool = True) -> tuple[Page, list[str]]:
+    """A page, and a list that collects its errors and its requests to other sites. lab: whether lists name models."""
+    if lab:
+        context.add_cookies([{"name": LAB_COOKIE, "value": "open", "url": address}])
     page = context.new_page()
     page.set_default_timeout(15_000)
     wrong: list[str] = []

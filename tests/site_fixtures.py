@@ -18,6 +18,7 @@ from matinee.models import create
 from matinee.serve.accounts.sessions import COOKIE, SECURE_COOKIE
 from matinee.serve.app import create_app
 from matinee.serve.http.csrf import FIELD, form_token
+from matinee.serve.pages.context import LAB_COOKIE
 from matinee.store.api_keys import Scope
 from matinee.store.artefact import Artefact, save
 from matinee.store.database import SqlDatabase
@@ -99,11 +100,13 @@ class Clock:
 class SiteClient(TestClient):
     """A browser with cookies and redirects, which opens a page before it posts its form.
 
-    token: of its session at the start, if any.
+    token: of its session at the start, if any; lab: whether lists name models.
     """
 
-    def __init__(self, app: FastAPI, token: str = "", **more: Any) -> None:
+    def __init__(self, app: FastAPI, token: str = "", *, lab: bool = True, **more: Any) -> None:
         super().__init__(app, **more)
+        if lab:
+            self.cookies.set(LAB_COOKIE, "open", domain="testserver.local")
         if token:
             name = SECURE_COOKIE if str(self.base_url).startswith("https") else COOKIE
             self.cookies.set(name, token, domain="testserver.local")

@@ -104,6 +104,7 @@ def test_every_text_is_used() -> None:
         "genre.",
         "like_this.",
         "model.curve_",
+        "model.measured_",
         "operate.",
         "rerank.",
         "shared.",

@@ -16,6 +16,9 @@ from matinee.serve.pages.resources import PageResources
 from matinee.serve.site import Site
 from matinee.serve.visitor_state import VisitorState
 
+LAB_COOKIE = "matinee_lab"
+"""Whether the lab is open in this browser: models are named, and can be chosen, on every list."""
+
 
 class PageContext:
     """What all pages need of a request. The log is read once, on the first use of `visitor`."""
@@ -51,6 +54,7 @@ class PageContext:
             "q": "",
             "csrf": page_token(request),
             "notice": "error.no_database" if getattr(request.state, "without_database", False) else "",
+            "lab": request.cookies.get(LAB_COOKIE) == "open",
             "member": identity.name if identity else None,
         }
         if "n_watched" not in values:

@@ -52,10 +52,17 @@ class Words(Config):
     """A paragraph for a film lover."""
     when: str = ""
     """When to use the model."""
+    review: str = ""
+    """The model in a page's length, paragraphs apart by an empty line: idea, strengths, limits, what it does here."""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """Those of the review."""
+        return [" ".join(part.split()) for part in self.review.split("\n\n") if part.strip()]
 
     def filled(self, fill: Callable[[str], str]) -> "Words":
         """With the site's own words for `[item]` and the like."""
-        return Words(words=fill(self.words), plain=fill(self.plain), when=fill(self.when))
+        return Words(words=fill(self.words), plain=fill(self.plain), when=fill(self.when), review=fill(self.review))
 
 
 class ModelCard(Config):
@@ -65,6 +72,8 @@ class ModelCard(Config):
     """The name as printed; of a card without one, the name of the class."""
     paper: str = ""
     """Author. Year. Title. Venue."""
+    url: str = ""
+    """The address of the paper, https."""
     picture: str = NEUTRAL
     """A drawing of `serve/art/models.py`."""
     formulas: tuple[Formula, ...] = ()

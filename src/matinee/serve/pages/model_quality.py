@@ -31,13 +31,19 @@ class ModelScore:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity by epoch. points: of an SVG polyline within CURVE_WIDTH by CURVE_HEIGHT."""
+    """One quantity by epoch.
+
+    points: of an SVG polyline within CURVE_WIDTH by CURVE_HEIGHT, from `low` at its bottom to `high` at its top.
+    """
 
     name: str
     points: str
     first: float
     last: float
     epochs: int
+    low: float
+    high: float
+    digits: int
 
 
 class ModelQuality:
@@ -132,4 +138,4 @@ def _curve(name: str, values: list[tuple[float, float]]) -> Curve:
         f"{CURVE_HEIGHT - (value - low) / span * CURVE_HEIGHT:.1f}"
         for at, value in zip(epochs, heights, strict=True)
     )
-    return Curve(name, points, heights[0], heights[-1], int(epochs[-1]))
+    return Curve(name, points, heights[0], heights[-1], int(epochs[-1]), low, high, 2 if high >= 1 else 3)

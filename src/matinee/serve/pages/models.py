@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter, Response
 
-from matinee.models import create
+from matinee.models import create, model_class
 from matinee.serve.art.models import draw_picture
-from matinee.serve.pages.context import Page, Visitor
+from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.dependencies import AskedRerank
 from matinee.serve.pages.errors import require_served
 from matinee.serve.pages.mathml import mathml
+from matinee.serve.pages.model_facts import fit_facts, settings_of, split_words
 from matinee.serve.pages.model_lists import model_list, rank_cards
 from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, curves, scale_of, with_baselines
 
@@ -22,13 +23,25 @@ def index(page: Page) -> Response:
     quality = page.resources.quality
     names = quality.best_first()
     art = {name: draw_picture(page.resources.model_cards[name].picture) for name in names}
-    return page.respond("models.html", names=names, art=art, scores=quality.scores, scales=quality.scales())
+    others = [name for name in page.resources.model_cards if name not in names]
+    data = next(iter(page.site.engine.artefacts.values())).manifest.get("data", {})
+    return page.respond(
+        "models.html",
+        names=names,
+        others=others,
+        art=art,
+        scores=quality.scores,
+        scales=quality.scales(),
+        data=data.get("name", ""),
+    )
 
 
 @router.get("/models/{name:path}")
 def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bool = False) -> Response:
     """One model: its list for the visitor, how it works and how good it is. seen: list watched movies too."""
     quality, engine = page.resources.quality, page.site.engine
+    if name not in quality.names and name in page.resources.model_cards:
+        return _untrained(page, name)
     require_served(name, quality.names)
     artefact = engine.artefacts.get(name)
     items = model_list(page.site, visitor, name, LISTED, repeat=seen, rerank=rerank.asked)
@@ -53,4 +66,23 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         curves=curves(artefact) if artefact else [],
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
         n_watched=len(visitor.watched),
+        settings=settings_of(config),
+        fit=fit_facts(artefact, engine.version(name)) if artefact else None,
+        split=split_words(artefact) if artefact else ("", ""),
+    )
+
+
+def _untrained(page: PageContext, name: str) -> Response:
+    """The page of a model that this site does not serve: what it is, and how to train it."""
+    card, config = page.resources.model_cards[name], create(name).config
+    return page.respond(
+        "model_untrained.html",
+        model=name,
+        names=page.resources.quality.names,
+        card=card,
+        words=card.words_in(page.texts.language).filled(page.texts.fill),
+        formulas=[mathml(tex) for tex in card.formulas_for(config)],
+        art=draw_picture(card.picture),
+        settings=settings_of(config),
+        needs_torch=model_class(name).trained_by_torch,
     )

@@ -1,11 +1,13 @@
 """What the pages of a site compute once, when the application is made."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
-from matinee.models import model_class
-from matinee.recommender import POPULAR
+from matinee.errors import MatineeError
+from matinee.models import model_class, model_names
+from matinee.models.base import Recommender
 from matinee.serve.accounts.rate_limit import RateLimit
 from matinee.serve.pages.also_liked import AlsoLiked
 from matinee.serve.pages.cards import Cards
@@ -46,7 +48,7 @@ class PageResources:
     def of(cls, site: Site) -> Self:
         """The resources of a site."""
         models = {name: type(artefact.model) for name, artefact in site.engine.artefacts.items()}
-        model_cards = {name: model_card(model) for name, model in ({POPULAR: model_class(POPULAR)} | models).items()}
+        model_cards = {name: model_card(model) for name, model in (_known_models() | models).items()}
         return cls(
             site=site,
             renderer=Renderer(site, model_cards),
@@ -72,3 +74,12 @@ class PageResources:
             trending=self.trending.of_site(site),
             also_liked=self.also_liked.of_site(site),
         )
+
+
+def _known_models() -> dict[str, type[Recommender[Any]]]:
+    """The models of the registry by name, without those of other packages that cannot be imported."""
+    found = {}
+    for name in model_names():
+        with suppress(MatineeError):
+            found[name] = model_class(name)
+    return found
