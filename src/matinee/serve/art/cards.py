@@ -44,11 +44,11 @@ def draw_card(title: str, category: str = "", colours: int = 0) -> Markup:
     initial = next((letter for letter in title if letter.isalnum()), "·").upper()
     return Markup(
         f'<svg class="cover" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true" focusable="false">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{paper}"/>'
+        f'<rect x="-2" y="-2" width="{WIDTH + 4}" height="{HEIGHT + 4}" fill="{paper}"/>'
         f'<svg y="{top - FIELD}" width="{WIDTH}" height="{FIELD - 4}">{shape}'
         f'<text class="card-initial" x="{MARGIN - 6}" y="{FIELD - 14}" font-size="230" fill="{two}">'
         f"{escape(initial)}</text></svg>"
-        f'<text class="cover-small" x="{MARGIN}" y="26" font-size="11" fill="{ink}">{escape(category[:34])}</text>'
+        f'<text class="cover-small" x="{MARGIN}" y="28" font-size="15" fill="{ink}">{escape(category[:24])}</text>'
         f'<rect x="{MARGIN}" y="{top - 4}" width="{WIDTH - 2 * MARGIN}" height="1.5" fill="{ink}"/>'
         f'<g transform="translate({MARGIN} {top - 2})">{text}</g></svg>'
     )

@@ -44,6 +44,9 @@ PALETTES: dict[str, tuple[tuple[str, str, str, str], ...]] = {  # paper, ink, an
 }
 PLAIN = (("#d9d4c8", "#23221f", "#8a8577", "#c4511f"),)
 
+SMALL_PRINT, LONGEST_CAPTION = 15, 18
+"""Of the year and genres: 11 pixels where a cover is 176 wide; letters beside the year."""
+
 
 class Covers:
     """The covers of a catalogue, each drawn on first use and cached; what is no movie gets a card instead."""
@@ -75,7 +78,7 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str,
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
     text, panel = set_title(spoken_title(title).name, ink)
     layout = "framed" if panel < 130 and rng.random() < 0.3 else rng.choice(["below", "below", "above"])
-    small = f"{year or ''}", " / ".join((names or genres)[:2])
+    small = f"{year or ''}", _caption(names or genres)
     shapes = "".join(drawing(rng, colours))
     x, y, width, height = {
         "below": (-1, -1, WIDTH + 2, HEIGHT - panel + 1),
@@ -83,14 +86,21 @@ def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str,
         "framed": (MARGIN, MARGIN, WIDTH - 2 * MARGIN, HEIGHT - panel - MARGIN),
     }[layout]
     top = 0 if layout == "above" else HEIGHT - panel
+    # the paper goes past the edges, for a screen's pixels may cut a cover in between
     return Markup(
         f'<svg class="cover" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true" focusable="false">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{paper}"/>'
+        f'<rect x="-2" y="-2" width="{WIDTH + 4}" height="{HEIGHT + 4}" fill="{paper}"/>'
         f'<svg x="{x}" y="{y}" width="{width}" height="{height}" viewBox="0 0 240 240" '
         'preserveAspectRatio="xMidYMid slice">'
         f'<rect x="-120" y="-120" width="480" height="480" fill="{colours.field}"/>{shapes}</svg>'
         f'<g transform="translate({MARGIN} {top})">{text}'
-        f'<text class="cover-small" y="{panel - 13}" font-size="10" fill="{ink}">{escape(small[0])}</text>'
-        f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="10" fill="{ink}" '
+        f'<text class="cover-small" y="{panel - 13}" font-size="{SMALL_PRINT}" fill="{ink}">{escape(small[0])}</text>'
+        f'<text class="cover-small" x="{WIDTH - 2 * MARGIN}" y="{panel - 13}" font-size="{SMALL_PRINT}" fill="{ink}" '
         f'text-anchor="end">{escape(small[1])}</text></g></svg>'
     )
+
+
+def _caption(genres: tuple[str, ...]) -> str:
+    """One or two genres, as many as fit beside the year; a Korean letter is as wide as two Latin ones."""
+    two = " / ".join(genres[:2])
+    return two if len(two) + sum(letter > "\u1100" for letter in two) <= LONGEST_CAPTION else genres[0]

@@ -6,9 +6,23 @@ A subject is a module with a `router`; its line in SUBJECTS puts its pages on th
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from matinee.serve.pages import about, account, compare, home, lab, language, mine, models, movie, search, transfer, why
+from matinee.serve.pages import (
+    about,
+    account,
+    compare,
+    home,
+    lab,
+    language,
+    mine,
+    models,
+    movie,
+    search,
+    sharing,
+    transfer,
+    why,
+)
 
-SUBJECTS = (home, search, movie, models, lab, compare, why, mine, account, transfer, about, language)
+SUBJECTS = (home, search, movie, models, lab, compare, why, mine, account, transfer, about, language, sharing)
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 for subject in SUBJECTS:

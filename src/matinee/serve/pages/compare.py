@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.errors import require_served
 from matinee.serve.pages.model_lists import RankedCard, model_list, rank_cards
@@ -19,10 +20,11 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One model's list."""
+    """One model's list. missed: what it lacks and at least two others hold, or the only other one."""
 
     model: str
     ranked: list[RankedCard]
+    missed: list[Card]
 
 
 @router.get("/compare")
@@ -36,7 +38,9 @@ def compare(page: Page, visitor: Visitor, models: Annotated[list[str] | None, Qu
     columns = []
     for name, items in lists.items():
         list_id = page.impressions.add("compare", name, items)
-        columns.append(Column(name, rank_cards(items, page.cards.ranked(items, visitor.watched, list_id), n_lists)))
+        ranked = rank_cards(items, page.cards.ranked(items, visitor.watched, list_id), n_lists)
+        lacking = [row for row, n in n_lists.items() if row not in rows[name] and n >= min(2, len(chosen) - 1)]
+        columns.append(Column(name, ranked, page.cards.plain(lacking, visitor.watched)))
     return page.respond(
         "compare.html",
         names=quality.names,
