@@ -23,7 +23,8 @@ def index(page: Page) -> Response:
     quality = page.resources.quality
     names = quality.best_first()
     art = {name: draw_picture(page.resources.model_cards[name].picture) for name in names}
-    others = [name for name in page.resources.model_cards if name not in names]
+    known = page.resources.model_cards if page.site.wording.is_movies else ()  # papers and names speak of movies
+    others = [name for name in known if name not in names]
     data = next(iter(page.site.engine.artefacts.values())).manifest.get("data", {})
     return page.respond(
         "models.html",
