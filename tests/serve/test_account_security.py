@@ -26,6 +26,8 @@ from site_fixtures import CHEAP, NOW, Clock, SiteClient, routes_of
 ALIEN, MATRIX = 1214, 2571
 PASSWORD = "correct horse battery"
 FORMS = {
+    "/lab": {"state": "open"},
+    "/picker": {"state": "closed"},
     "/mark": {"item_id": str(ALIEN), "mark": "5"},
     "/forget": {},
     "/sign-up": {"name": "Ada", "password": PASSWORD},
