@@ -13,6 +13,7 @@ def test_the_lab_opens_and_closes(browser: Browser, address: str, javascript: bo
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address, "/movie/1214", lab=False)
     page.locator('.yours button[value="5"]').click()
+    expect(page.locator(".yours .remove")).to_be_visible()
     page.goto(address)
     expect(page.locator("#for-you")).to_be_visible()
     expect(page.locator('main a[href^="/models/"]')).to_have_count(0)
