@@ -56,6 +56,7 @@ ARGUMENTS = {
     "train": "no-such-model",
     "evaluate": "no-such-model",
     "tune": "no-such-model",
+    "replay": "no-such-model",
     "compare": "no-such-model ease",
     "recommend": "no-such-artefact --user 1",
     "similar": "no-such-artefact --item 1",

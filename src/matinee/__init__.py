@@ -29,6 +29,7 @@ FUNCTIONS = {
     "recommend": "workflow:recommend",
     "recommend_all": "workflow:recommend_all",
     "register": "models:register",
+    "replay": "workflow:replay",
     "save_artefact": "store.artefact:save",
     "similar": "workflow:similar",
     "similar_all": "workflow:similar_all",

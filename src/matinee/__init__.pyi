@@ -51,6 +51,7 @@ from matinee.tuning import OnTrial
 from matinee.vocab import Id
 from matinee.workflow.given import Fittable, Fitted, Unfitted
 from matinee.workflow.movie_lists import Change, MovieList
+from matinee.workflow.replaying import OnWindow, Replay
 from matinee.workflow.tuning import TuningResult
 
 __version__: str
@@ -1097,6 +1098,19 @@ def recommend_all(
     model: Fitted, users: GivenIds = "all", k: int = 10, *, on_part: OnPart = ..., **options: Unpack[ListOptions]
 ) -> pl.DataFrame: ...
 def register(model: ModelT, *, replace: bool = False) -> ModelT: ...
+def replay(
+    data: Dataset,
+    model: Unfitted,
+    against: Unfitted | None = None,
+    *,
+    retrain_every: str | int = "30d",
+    first: float = 0.5,
+    k: int = 10,
+    seed: int = 42,
+    folder: str | Path | None = None,
+    on_window: OnWindow | None = None,
+    **settings: object,
+) -> Replay: ...
 def save_artefact(artefact: Artefact, path: str | Path, draw: Callable[[Path], None] | None = None) -> Artefact: ...
 def similar(
     model: Fitted, title: str | None = None, *, item: Id | None = None, k: int = 10, explain: bool = False

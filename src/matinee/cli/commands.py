@@ -14,6 +14,7 @@ from matinee.cli import (
     lists,
     load,
     models,
+    replay,
     retrain,
     site,
     stream,
@@ -38,6 +39,7 @@ app.command()(tune.tune)
 app.command()(models.evaluate)
 app.command()(compare.compare)
 app.command()(compare.report)
+app.command()(replay.replay)
 app.add_typer(versions.app, name="models")
 app.command()(lists.recommend)
 app.command()(lists.similar)

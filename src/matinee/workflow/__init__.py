@@ -14,6 +14,7 @@ from matinee.workflow.movie_lists import (
     similar,
     similar_all,
 )
+from matinee.workflow.replaying import Replay, replay
 from matinee.workflow.tuning import TuningResult, fit_auto, short_search, tune, tune_experiment
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Movie",
     "MovieList",
     "OnStep",
+    "Replay",
     "TuningResult",
     "audit",
     "compare",
@@ -42,6 +44,7 @@ __all__ = [
     "read",
     "recommend",
     "recommend_all",
+    "replay",
     "run",
     "short_search",
     "similar",
