@@ -113,7 +113,7 @@ def test_windows_of_a_number_of_events_hold_about_so_many_and_cover_the_rest(dat
     windows = windows_of(data, 0.6, 40, by_events=True)
     sizes = [len(each.events) + each.repeated for each in windows]
     assert sum(sizes) == (data.events.times >= windows[0].begin).sum()
-    assert all(30 <= size <= 65 for size in sizes)
+    assert all(20 <= size <= 65 for size in sizes)
     assert [each.end for each in windows[:-1]] == [each.begin for each in windows[1:]]
 
 
