@@ -207,7 +207,12 @@ class MariaDB(DatabaseServer):
         return self.url(database)
 
     def _initialise(self) -> None:
-        options = [f"--datadir={self.folder / 'data'}", "--skip-test-db", "--auth-root-authentication-method=normal"]
+        options = [
+            f"--datadir={self.folder / 'data'}",
+            f"--tmpdir={self.folder}",
+            "--skip-test-db",
+            "--auth-root-authentication-method=normal",
+        ]
         self._run(["mariadb-install-db", "--no-defaults", *options])
         start = self.folder / "start.sql"
         start.write_text(
@@ -219,7 +224,8 @@ class MariaDB(DatabaseServer):
     def _command(self) -> list[str]:
         data, run = self.folder / "data", self.folder
         return [
-            "mariadbd", "--no-defaults", f"--datadir={data}", "--bind-address=127.0.0.1", f"--port={self.port}",
+            "mariadbd", "--no-defaults", f"--datadir={data}", f"--tmpdir={run}",
+            "--bind-address=127.0.0.1", f"--port={self.port}",
             f"--socket={run / 'socket'}", f"--pid-file={run / 'pid'}", f"--init-file={run / 'start.sql'}",
             "--innodb-buffer-pool-size=32M", "--performance-schema=OFF", "--skip-log-bin", "--skip-name-resolve",
             f"--innodb-flush-log-at-trx-commit={1 if self.syncs else 0}",
