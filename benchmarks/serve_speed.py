@@ -3,7 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/serve_speed.py ARTEFACT... [--source DIR] [--seconds 8]
 
 ARTEFACT: folders made by `matinee train ease --data ml-1m --out DIR`. --source: the sources to serve with, this one's
-by default. Lists have 10 items with their reasons, and are logged for a visitor with a session. Each kind of request
+by default. Lists have 10 items with their reasons, and are logged for a visitor with a session. A list is asked for by
+200 visitors again and again, whose states and lists are kept; a first list by one after the other of more visitors
+than states are kept of; a given history is a new one each time. Each kind of request
 is sent for some seconds on 8 connections; the figure is the processor time of the server, from /proc, by request,
 beside which other work on the machine does not count. Events are acknowledged after their sync, one in each request
 of 32 senders, and 100 in each request of 8.
@@ -22,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -36,6 +39,8 @@ from matinee.store.sql import SqlEvents
 from site_client import Processor, exchange
 
 PORT, VISITORS, HISTORY = 8767, 200, 30
+STRANGERS = 1500
+"""More visitors than a server keeps states of (1,300): each list of theirs is a first one."""
 Request = tuple[str, str, dict[str, str], object]
 """Method, path, headers, and a body that is sent as JSON, None for none."""
 
@@ -46,12 +51,17 @@ def prepare(database: str, folder: Path) -> tuple[list[str], str, list[int]]:
     ids, rng, now = found.items.ids.tolist(), Random(1), int(time.time())
     popular = sorted(range(len(ids)), key=lambda row: -found.popularity[row])[:1500]
     with closing(SqlDatabase(database)) as opened:
-        tokens = [secrets.token_urlsafe(32) for _ in range(VISITORS)]
+        tokens = [secrets.token_urlsafe(32) for _ in range(VISITORS + STRANGERS)]
         book, log = SqlAccounts(opened), SqlEvents(opened, found.items)
         for number, token in enumerate(tokens):
-            user = book.open_guest(hash_token(token), f"visitor-{number}", now)
-            seen = rng.sample(popular, HISTORY)
-            log.append([LiveEvent(user, ids[row], "rating", float(rng.randint(3, 5)), now - 1000) for row in seen])
+            book.open_guest(hash_token(token), f"visitor-{number}", now)
+        log.append(
+            [
+                LiveEvent(f"visitor-{number}", ids[row], "rating", float(rng.randint(3, 5)), now - 1000)
+                for number in range(len(tokens))
+                for row in rng.sample(popular, HISTORY)
+            ]
+        )
         _, key = ApiKeys(SqlApiKeys(opened), time.time).create("load", ("write",))
     return tokens, key, [ids[row] for row in popular]
 
@@ -60,7 +70,15 @@ def kinds(
     models: list[str], tokens: list[str], key: str, ids: list[int]
 ) -> dict[str, tuple[int, Callable[[], Request]]]:
     """By name: how many senders, and a function that makes a request."""
-    rng = Random(2)
+    rng, strangers, tokens = Random(2), cycle(tokens[VISITORS:]), tokens[:VISITORS]
+
+    def first_list(model: str) -> Callable[[], Request]:
+        path = f"/api/v1/recommendations?k=10&explain=true&model={model}"
+        return lambda: ("GET", path, {"Cookie": f"{COOKIE}={next(strangers)}"}, None)
+
+    def list_for_history(model: str) -> Callable[[], Request]:
+        path = f"/api/v1/recommendations?k=10&explain=true&model={model}&history="
+        return lambda: ("GET", path + ",".join(map(str, rng.sample(ids, HISTORY))), {}, None)
 
     def list_of(model: str, explain: str = "true") -> Callable[[], Request]:
         path = f"/api/v1/recommendations?k=10&explain={explain}&model={model}"
@@ -83,6 +101,8 @@ def kinds(
     }
     for model in models:
         found[f"list, {model}"] = (8, list_of(model))
+        found[f"first list, {model}"] = (8, first_list(model))
+        found[f"list for a given history, {model}"] = (8, list_for_history(model))
         found[f"list without reasons, {model}"] = (8, list_of(model, "false"))
     return found | {"1 event in a request": (32, events(1)), "100 events in a request": (8, events(100))}
 
@@ -163,7 +183,7 @@ def main() -> None:
                 found: dict[str, object] = {"load_average": round(os.getloadavg()[0], 1)}
                 for name, (senders, make) in kinds(models, tokens, key, ids).items():
                     found[name] = one = asyncio.run(load(process.pid, senders, make, options.seconds))
-                    if name.startswith("list, "):
+                    if name.startswith(("list, ", "first list, ")):
                         rate = one["per_processor_second"] / 2
                         found[name] = one | {"half_rate": asyncio.run(open_loop(make, rate, options.seconds))}
                     print(name, json.dumps(found[name]), file=sys.stderr, flush=True)

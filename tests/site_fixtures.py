@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import APIRouter, FastAPI
 from httpx2 import Response
+from sqlalchemy.engine import Dialect
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -22,6 +23,7 @@ from matinee.serve.pages.context import LAB_COOKIE
 from matinee.store.api_keys import Scope
 from matinee.store.artefact import Artefact, save
 from matinee.store.database import SqlDatabase
+from matinee.store.prepared import Parameters, PreparedQuery
 from matinee.training.run import Run
 
 NOW = 1_750_000_000
@@ -130,3 +132,15 @@ def client(app: FastAPI) -> Iterator[TestClient]:
     """A browser with cookies and redirects."""
     with SiteClient(app) as client:
         yield client
+
+
+def note_prepared(patch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    """Append the text of each prepared query to a list when it is asked: SQLAlchemy's events do not see them."""
+    of = PreparedQuery.of
+
+    def note(query: PreparedQuery, dialect: Dialect, value: str) -> tuple[str, Parameters]:
+        text, parameters = of(query, dialect, value)
+        asked.append(text)
+        return text, parameters
+
+    patch.setattr(PreparedQuery, "of", note)

@@ -27,7 +27,8 @@ class Histories:
     starts: [B + 1]; items: [N] item rows, all known; values: [N], the ratings, NaN for an event without one; times: [N]
     UTC seconds; user_rows: [B], UNKNOWN for a visitor, repeated if each history is one session of a user. Only models
     with stored users may read user_rows.
-    mapped: [N], the values' weights by a value map (see `values`); None where each event weighs 1.
+    mapped: [N], the values' weights by a value map (see `values`); None where each event weighs 1. weighed_by: that
+    map, which does not weigh them again.
     """
 
     starts: IntArray
@@ -36,6 +37,7 @@ class Histories:
     times: IntArray
     user_rows: IntArray
     mapped: FloatArray | None = None
+    weighed_by: object = None
 
     @classmethod
     def of(cls, items: Sequence[Sequence[int]], values: Sequence[Sequence[float]] | None = None) -> "Histories":
@@ -128,7 +130,9 @@ class Histories:
     def _select(self, events: IntArray | slice, starts: IntArray, user_rows: IntArray) -> "Histories":
         """Histories of some of the events."""
         mapped = None if self.mapped is None else self.mapped[events]
-        return Histories(starts, self.items[events], self.values[events], self.times[events], user_rows, mapped)
+        return Histories(
+            starts, self.items[events], self.values[events], self.times[events], user_rows, mapped, self.weighed_by
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

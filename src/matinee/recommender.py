@@ -151,6 +151,7 @@ class Engine:
         if len(history.items) == 0:
             return self.popular(k, allowed=both(self.allowed(rerank, dismissed), allowed))
         chosen, allowed = self._lister(name), both(self.now.listed, allowed)
+        history = chosen.weigh(history)  # once for the list and its reasons
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
         begun = perf_counter()
         ranking = self._reranker.rank(

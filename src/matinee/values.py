@@ -62,8 +62,10 @@ class ValueMap:
 
     def weigh(self, histories: Histories) -> Histories:
         """The histories with the weights of their values."""
+        if histories.weighed_by is self:
+            return histories
         is_plain = self.unary and not np.isinf(histories.values).any()
-        return histories if is_plain else replace(histories, mapped=self.weights(histories.values))
+        return histories if is_plain else replace(histories, mapped=self.weights(histories.values), weighed_by=self)
 
     def of_stars(self, stars: FloatArray) -> FloatArray:
         """Stars, 0 to 5, as values on the log's scale; of counts, on the scale of their logarithm. NaN stays. [N]."""

@@ -31,7 +31,7 @@ from matinee.store.protocols import Identity, LiveEvent, Session
 from matinee.store.sql import SqlEvents
 from matinee.store.tables import members_table, metadata, moved_table, sessions_table, visitors_table
 from matinee.vocab import Vocab
-from site_fixtures import CHEAP, NOW, Clock, SiteClient
+from site_fixtures import CHEAP, NOW, Clock, SiteClient, note_prepared
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
 PASSWORD = "correct horse battery"
@@ -409,12 +409,11 @@ def test_opening_a_guest_twice_gives_the_first(database: SqlDatabase) -> None:
     assert book.identity("nobody") is None
 
 
-def test_an_identity_is_one_query(database: SqlDatabase) -> None:
+def test_an_identity_is_one_query(database: SqlDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     book = SqlAccounts(database)
     book.open_guest("g", "visitor-1", 1)
     asked: list[str] = []
-    with database.read() as connection:
-        sql_event.listen(connection.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    note_prepared(monkeypatch, asked)
     book.identity("g")
     assert len(asked) == 1
 

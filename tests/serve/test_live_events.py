@@ -25,7 +25,7 @@ from matinee.store.protocols import ListImpression, LiveEvent
 from matinee.store.sql import SqlEvents
 from matinee.store.tables import api_keys_table, live_items_table
 from matinee.vocab import Vocab
-from site_fixtures import CHEAP, NOW, SiteClient, count_events
+from site_fixtures import CHEAP, NOW, SiteClient, count_events, note_prepared
 
 ALIEN, MATRIX, TOY_STORY, PULP = 1214, 2571, 1, 296
 ITEMS = Vocab.of([10, 20, 30])
@@ -346,12 +346,15 @@ def test_clicks_are_history_if_the_data_are_clicks(tmp_path: Path) -> None:
         ("/api/v1/recommendations?k=50&explain=true", 4),
     ],
 )  # fmt: skip
-def test_a_longer_history_needs_no_more_queries(client: TestClient, app: FastAPI, path: str, most: int) -> None:
+def test_a_longer_history_needs_no_more_queries(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, path: str, most: int
+) -> None:
     """One query for the session, one that asks whether events came, and one for the events if they did."""
     site: Site = app.state.site
     asked: list[str] = []
     for engine in {site.database._reader, site.database._writer}:
         sql_event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    note_prepared(monkeypatch, asked)
 
     def count() -> int:
         asked.clear()

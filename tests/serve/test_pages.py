@@ -21,7 +21,7 @@ from matinee.serve.http.server import ServerSettings, listen, require_free
 from matinee.serve.pages.home import ENOUGH, FOR_YOU, PICKER_COOKIE
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
-from site_fixtures import NOW, count_events, routes_of, train
+from site_fixtures import NOW, count_events, note_prepared, routes_of, train
 from site_fixtures import SiteClient as TestClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
@@ -317,13 +317,16 @@ def test_body_sizes_are_limited_with_and_without_content_length(client: TestClie
     assert client.post("/api/v1/events", content=iter([large[:1000], large]), headers=headers).status_code == 413
 
 
-def test_a_page_takes_two_queries_and_its_lists_are_logged_after_it(client: TestClient, app: FastAPI) -> None:
+def test_a_page_takes_two_queries_and_its_lists_are_logged_after_it(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for item_id in (ALIEN, MATRIX, TOY_STORY):
         mark(client, item_id, "5")
     site: Site = app.state.site
     queries: list[str] = []
     for engine in (site.database._reader, site.database._writer):
         sql_event.listen(engine, "before_cursor_execute", lambda *call: queries.append(call[2]))
+    note_prepared(monkeypatch, queries)
     client.get("/")
     asked = [query.split()[0] for query in queries]
     assert asked == ["SELECT", "SELECT"]  # the session, the events

@@ -1,8 +1,15 @@
 """A visitor with very many events costs no more than one with many."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
 from matinee.store.database import SqlDatabase
+from matinee.store.live_states import LATEST, MOST_LIVE_EVENTS
+from matinee.store.prepared import PreparedQuery
 from matinee.store.protocols import LiveEvent
-from matinee.store.sql import MOST_LIVE_EVENTS, SqlEvents
+from matinee.store.sql import SqlEvents
 from matinee.vocab import Vocab
 
 
@@ -24,3 +31,29 @@ def test_both_read_the_same_below_the_bound(database: SqlDatabase) -> None:
     batch, live = log.histories(["u"]), log.activity("u").history
     assert batch.items.tolist() == live.items.tolist() == [2, 0, 1]
     assert batch.times.tolist() == live.times.tolist()
+
+
+def test_a_new_event_costs_as_few_rows_whatever_came_before(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are read are counted, not seconds."""
+    rows, counts = SqlDatabase.rows, list[int]()
+
+    def count(database: SqlDatabase, *queries: PreparedQuery, asked: str) -> Sequence[list[tuple[Any, ...]]]:
+        found = rows(database, *queries, asked=asked)
+        counts.append(sum(map(len, found)))
+        return found
+
+    monkeypatch.setattr(SqlDatabase, "rows", count)
+    log = SqlEvents(database, Vocab.of(list(range(200))))
+    for user, n in (("few", 1000), ("many", 2 * MOST_LIVE_EVENTS)):
+        log.append([LiveEvent(user, at % 200, "rating", 4, at) for at in range(n)])
+        log.activity(user)
+        log.append([LiveEvent(user, 7, "rating", 1, n)])
+        counts.clear()
+        state = log.activity(user)
+        assert counts == [1, LATEST]
+        fresh = SqlEvents(database, Vocab.of(list(range(200)))).activity(user)
+        assert state.history.items.tolist() == fresh.history.items.tolist()
+        assert state.recent == fresh.recent
+        assert state.history.items[-1] == 7

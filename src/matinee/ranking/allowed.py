@@ -21,13 +21,16 @@ class Allowed:
     notes: tuple[str, ...] = ()
 
 
+ALL = Allowed()
+
+
 def allow(items: Vocab, among: Sequence[Id] | None = None, without: Sequence[Id] | None = None) -> Allowed:
     """Only the items of `among`, and none of `without`; None restricts nothing.
 
     Ids that no item has are counted in the notes. Raises MatineeError if nothing is left to list.
     """
     if among is None and without is None:
-        return Allowed()
+        return ALL
     mask, notes = np.ones(len(items), dtype=bool), []
     if among is not None:
         rows = items.rows(among)

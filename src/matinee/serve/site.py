@@ -12,7 +12,6 @@ from matinee.arrays import BoolArray
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.errors import MatineeError
-from matinee.histories import Histories
 from matinee.recommender import Engine, Recommendation
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
@@ -28,7 +27,7 @@ from matinee.serve.options import SiteOptions
 from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
-from matinee.serve.visitor_state import VisitorState, is_kept
+from matinee.serve.visitor_state import NOTHING, VisitorState, is_kept
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
 from matinee.store.kept_lists import SqlKeptLists
@@ -127,15 +126,11 @@ class Site:
     def state_of(self, user_id: str | None) -> VisitorState:
         """What a visitor did, in one query; an empty state without a session."""
         if user_id is None:
-            return VisitorState(None, Histories.of([[]]), {}, np.zeros(0, dtype=np.int32))
+            return VisitorState(None, NOTHING.history)
         begun = perf_counter()
         activity = self.log.activity(user_id)
         self.metrics.count_stage("history", "", perf_counter() - begun)
-        rows = activity.rows.tolist()
-        watched = {row: event for row, event in zip(rows, activity.recent, strict=True) if row != UNKNOWN}
-        history, is_trained = activity.history, activity.history.items < self.engine.n_trained
-        history = history if is_trained.all() else history.keep(is_trained)
-        return VisitorState(user_id, history, watched, activity.dismissed, activity.made)
+        return VisitorState.of(user_id, activity, self.engine.n_trained)
 
     def is_listed(self, item_row: int) -> bool:
         """Whether an item is in the catalogue now; not if it was withdrawn."""

@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from matinee.histories import Instant, UserId
 from matinee.store.database import SqlDatabase
 from matinee.store.imports import forget_imports
+from matinee.store.prepared import PARAMETER, PreparedQuery
 from matinee.store.protocols import Identity, Member, NotKept, Session
 from matinee.store.tables import (
     events_table,
@@ -55,13 +56,15 @@ _guest_identity = select(
     _visitor.created,
 )
 _member_identity = select(_session.user_id, _member.name, _session.session_id, _session.seen, _session.created)
-_IDENTITY = union_all(
-    _guest_identity.where(_visitor.token_hash == bindparam("token_hash")),
-    _member_identity.join(members_table, _member.user_id == _session.user_id).where(
-        _session.token_hash == bindparam("token_hash")
-    ),
+_IDENTITY = PreparedQuery(
+    union_all(
+        _guest_identity.where(_visitor.token_hash == bindparam(PARAMETER)),
+        _member_identity.join(members_table, _member.user_id == _session.user_id).where(
+            _session.token_hash == bindparam(PARAMETER)
+        ),
+    )
 )
-"""Whose session it is. Every request asks, so it is built once."""
+"""Whose session it is. Every request asks."""
 
 
 class SqlAccounts:
@@ -72,9 +75,8 @@ class SqlAccounts:
 
     def identity(self, token_hash: str) -> Identity | None:
         """See AccountBook."""
-        with self._database.read() as connection:
-            found = connection.execute(_IDENTITY, {"token_hash": token_hash}).first()
-        return None if found is None else Identity(*found)
+        (found,) = self._database.rows(_IDENTITY, asked=token_hash)
+        return Identity(*found[0]) if found else None
 
     def open_guest(self, token_hash: str, user_id: UserId, at: Instant) -> str:
         """See AccountBook."""

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, get_args
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from matinee.histories import Instant
 from matinee.store.database import SqlDatabase
+from matinee.store.prepared import PARAMETER, PreparedQuery
 from matinee.store.tables import api_keys_table
 
 Scope = Literal["read", "write", "admin"]
@@ -58,6 +59,7 @@ class ApiKeyBook(Protocol):
 
 _key = api_keys_table.c
 _PUBLIC = (_key.key_id, _key.name, _key.scopes, _key.created, _key.expires, _key.revoked)
+_BY_ID = PreparedQuery(select(*_PUBLIC, _key.secret_hash).where(_key.key_id == bindparam(PARAMETER)))
 
 
 class SqlApiKeys:
@@ -82,10 +84,8 @@ class SqlApiKeys:
 
     def find(self, key_id: str) -> ApiKey | None:
         """See ApiKeyBook."""
-        query = select(*_PUBLIC, _key.secret_hash).where(_key.key_id == key_id)
-        with self._database.read() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else _key_of(*row)
+        (found,) = self._database.rows(_BY_ID, asked=key_id)
+        return _key_of(*found[0]) if found else None
 
     def all(self) -> Sequence[ApiKey]:
         """See ApiKeyBook."""

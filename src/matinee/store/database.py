@@ -4,9 +4,9 @@ SQLite has one connection that writes, one transaction at a time, and many that 
 both, and its writers take turns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.engine import URL
@@ -24,6 +24,7 @@ from matinee.errors import MatineeError
 from matinee.store import servers
 from matinee.store.later import LaterWrites
 from matinee.store.migrations import upgrade
+from matinee.store.prepared import PreparedQuery
 from matinee.store.probe import try_to_write
 from matinee.store.protocols import DatabaseGone, DatabaseState, NotKept
 from matinee.store.sqlite import SYNCED, WAITS, DatabaseFile, configure, is_sqlite, prepare_file
@@ -116,6 +117,31 @@ class SqlDatabase:
             raise DatabaseGone(problem)
         with self._reader.connect() as connection:
             yield connection
+
+    def rows(self, *queries: PreparedQuery, asked: str) -> Sequence[list[tuple[Any, ...]]]:
+        """The rows of each prepared query for what is asked, read one after the other. As `read`, and quicker."""
+        if problem := self.gone:
+            raise DatabaseGone(problem)
+        dialect = self._reader.dialect
+        connection = self._reader.raw_connection()
+        cursor = connection.cursor()
+        text, parameters, found = "", None, []
+        try:
+            for query in queries:
+                text, parameters = query.of(dialect, asked)
+                cursor.execute(text, parameters)
+                found.append(list(cursor.fetchall()))
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, connection.dbapi_connection, cursor):
+                connection.invalidate(error)
+            raise DBAPIError.instance(
+                text, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
+            ) from error
+        finally:
+            with suppress(dialect.loaded_dbapi.Error):
+                cursor.close()
+            connection.close()
+        return found
 
     def is_readable(self) -> bool:
         """Whether the database can be read now."""

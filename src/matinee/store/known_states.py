@@ -2,10 +2,11 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row
-
+from matinee.store.live_states import Row
 from matinee.store.protocols import Activity
 
 MOST_EVENTS = 40_000
@@ -13,32 +14,48 @@ MOST_EVENTS = 40_000
 LEAST_EVENTS = 30
 """A state counts as so many events at least: there are 1,300 at most."""
 
-Mark = Row[Any]
-"""What tells whether the events of a user changed since: their number, the highest and the sum of their numbers."""
+Mark = tuple[Any, ...]
+"""What tells whether the events of a user changed since, as `live_states.MARK` reads it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownState:
+    """A state, the rows that it was made from, oldest first, and the mark that was read before them.
+
+    If events came between mark and rows, the next mark is another one.
+    """
+
+    mark: Mark
+    rows: Sequence[Row]
+    state: Activity
+
+    @property
+    def size(self) -> int:
+        """As how many events it counts."""
+        return max(LEAST_EVENTS, len(self.rows))
 
 
 class KnownStates:
-    """The states of the users that were read last, each under the mark of the events that it was read from."""
+    """The states of the users that were read last."""
 
     def __init__(self) -> None:
-        self._states: OrderedDict[str, tuple[Mark, Activity, int]] = OrderedDict()
+        self._states: OrderedDict[str, KnownState] = OrderedDict()
         self._n_events = 0
         self._lock = threading.Lock()
 
-    def get(self, user_id: str, mark: Mark) -> Activity | None:
-        """The state of a user whose events have this mark; None if it is not known."""
+    def get(self, user_id: str) -> KnownState | None:
+        """What is known of a user."""
         with self._lock:
             found = self._states.get(user_id)
-            if found is None or found[0] != mark:
-                return None
-            self._states.move_to_end(user_id)
-            return found[1]
+            if found is not None:
+                self._states.move_to_end(user_id)
+            return found
 
-    def put(self, user_id: str, mark: Mark, state: Activity) -> None:
-        """Keep a state that was read after its mark was: if events came between, the next mark is another one."""
-        size = max(LEAST_EVENTS, len(state.recent))
+    def put(self, user_id: str, known: KnownState) -> None:
+        """Keep a state, in the place of the one before."""
         with self._lock:
-            self._n_events += size - self._states.pop(user_id, (None, None, 0))[2]
-            self._states[user_id] = mark, state, size
+            before = self._states.pop(user_id, None)
+            self._n_events += known.size - (before.size if before else 0)
+            self._states[user_id] = known
             while self._n_events > MOST_EVENTS:
-                self._n_events -= self._states.popitem(last=False)[1][2]
+                self._n_events -= self._states.popitem(last=False)[1].size

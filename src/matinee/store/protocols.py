@@ -1,13 +1,14 @@
 """Interfaces of the stores behind the site: event log, impression log and accounts."""
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from matinee.arrays import IntArray
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
-from matinee.vocab import Id
+from matinee.vocab import UNKNOWN, Id
 
 Kind = str
 """One of KINDS, or a kind of the data's own, such as `purchase`."""
@@ -107,20 +108,30 @@ class ListImpression:
         return models[side], versions[side]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Activity:
     """A user's current state, the same object as long as nothing of it changes.
 
-    history: of one user (B = 1); recent: the last event with each of its items, newest first; rows: their item rows,
-    UNKNOWN for others than the log's items; dismissed: [D], item rows marked "not interested"; made: what was computed
-    from the state, by what it is.
+    history: of one user (B = 1); rows: the item rows of `recent`, UNKNOWN for others than the log's items; dismissed:
+    [D], item rows marked "not interested"; read_recent: makes `recent`; made: what was computed from the state, by what
+    it is.
     """
 
     history: Histories
-    recent: tuple[LiveEvent, ...]
     rows: IntArray
     dismissed: IntArray
+    read_recent: Callable[[], tuple[LiveEvent, ...]]
     made: dict[Hashable, Any] = field(default_factory=dict)
+
+    @cached_property
+    def recent(self) -> tuple[LiveEvent, ...]:
+        """The last event with each of the user's items, newest first. Lists do without."""
+        return self.read_recent()
+
+    @cached_property
+    def watched(self) -> dict[int, LiveEvent]:
+        """The same by item row, without items that the log does not know."""
+        return {row: event for row, event in zip(self.rows.tolist(), self.recent, strict=True) if row != UNKNOWN}
 
 
 class EventLog(HistorySource, Protocol):

@@ -4,30 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from sqlalchemy import Select, bindparam, delete, exists, func, insert, select
+from sqlalchemy import Select, delete, exists, func, insert, select
 
 from matinee.arrays import FloatArray, starts_of
 from matinee.histories import END_OF_TIME, Histories, Instant, UserId, last_of_each
 from matinee.store.append import Batch, append_batches
 from matinee.store.database import SqlDatabase
 from matinee.store.group_commit import GroupCommit
-from matinee.store.known_states import KnownStates
-from matinee.store.protocols import FLAGS, Activity, EventConflict, Kind, LiveEvent
+from matinee.store.known_states import KnownState, KnownStates, Mark
+from matinee.store.live_states import LATEST_ROWS, MARK, NEWEST_ROWS, Row, StateMaker, with_latest
+from matinee.store.protocols import Activity, EventConflict, Kind, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table, lists_table, visitors_table
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 IMPORT_ROWS = 50_000
 RECENT_EVENTS = 20_000
 """Maximum number of events over which trending movies are counted."""
-MOST_LIVE_EVENTS = 10_000
-"""Events of a visitor that pages and lists read, the newest: one who has sent 60,000 costs no more than that, 55 ms in
-SQLite (1,000: 7), where the newest of each item would cost 100 in SQL
-alone. The longest history of MovieLens 1M has 2,314."""
 EXTREMES: dict[Kind, float] = {"more": np.inf, "less": -np.inf}
 """Kinds that count like the highest and the lowest value."""
 _event = events_table.c
-_MARK = select(func.count(), func.max(_event.seq), func.sum(_event.seq)).where(_event.user_id == bindparam("user_id"))
-"""Read from the index alone. A number is never given twice, so events that are added, deleted or moved change it."""
 
 
 class SqlEvents:
@@ -52,7 +47,7 @@ class SqlEvents:
         self._history_kinds = tuple(history_kinds)
         self._of_stars = of_stars
         self._group_commit = GroupCommit(self._database)
-        self._newest = _select_newest((*self._history_kinds, *FLAGS))  # built once: building costs more than running
+        self._states = StateMaker(items, users, self._history_kinds, self._values_of)
         self._known = KnownStates()
 
     def histories(self, users: Sequence[UserId], *, before: Instant = END_OF_TIME) -> Histories:
@@ -64,25 +59,26 @@ class SqlEvents:
         return unique.take(np.array([index_of[name] for name in names], dtype=np.int64))
 
     def activity(self, user_id: UserId) -> Activity:
-        """See EventLog. Events that did not change since the last time are not read again."""
-        user = {"user_id": str(user_id)}
-        with self._database.read() as connection:
-            mark = connection.execute(_MARK, user).one()
-            if (known := self._known.get(user["user_id"], mark)) is not None:
-                return known
-            found = connection.execute(self._newest, user).all()
-        state = self._state_of(user["user_id"], found[::-1])
-        self._known.put(user["user_id"], mark, state)
-        return state
+        """See EventLog. Events that did not change since the last time are not read again, and of others the new."""
+        user = str(user_id)
+        known = self._known.get(user)
+        if known is None:
+            (mark,), newest = self._database.rows(MARK, NEWEST_ROWS, asked=user)
+        else:
+            ((mark,),) = self._database.rows(MARK, asked=user)
+            if known.mark == mark:
+                return known.state
+            (latest,) = self._database.rows(LATEST_ROWS, asked=user)
+            rows = with_latest(known.rows, latest, mark)
+            if rows is not None:
+                return self._keep(user, mark, rows)
+            (mark,), newest = self._database.rows(MARK, NEWEST_ROWS, asked=user)
+        return self._keep(user, mark, newest[::-1])
 
-    def _state_of(self, user_id: str, events: "Sequence[_EventRow]") -> Activity:
-        """The state of a user from their events, oldest first."""
-        flags = {event.item_id: event.kind for event in events if event.kind in FLAGS}  # the last one counts
-        dismissed = self._items.rows([item_id for item_id, kind in flags.items() if kind == "dismissed"])
-        past = [event for event in events if event.kind in self._history_kinds]
-        recent = tuple(_newest_per_item(past))
-        rows = self._items.rows([event.item_id for event in recent])
-        return Activity(self._histories_of(past, [user_id]), recent, rows, dismissed[dismissed != UNKNOWN])
+    def _keep(self, user_id: str, mark: Mark, rows: Sequence[Row]) -> Activity:
+        state = self._states.make(user_id, rows)
+        self._known.put(user_id, KnownState(mark, rows, state))
+        return state
 
     def _histories_of(self, events: "Sequence[_EventRow]", names: list[str]) -> Histories:
         """Build the histories of these users from their events, oldest first."""
@@ -94,17 +90,17 @@ class SqlEvents:
         histories = Histories(
             starts_of(owners[order], len(names)),
             item_rows[order],
-            self._values_of([events[row] for row in order.tolist()]),
+            self._values_of([event.kind for event in events], [event.value for event in events])[order],
             np.array([event.at for event in events], dtype=np.int64)[order],
             np.full(len(names), UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows(names),
         )
         return last_of_each(histories)
 
-    def _values_of(self, events: "Sequence[_EventRow]") -> FloatArray:
+    def _values_of(self, kinds: Sequence[Kind], stored: Sequence[float]) -> FloatArray:
         """The values of ratings and of EXTREMES; a watch or a click has none (NaN), although a 1 is stored. [N]."""
-        stars = [event.value if event.kind == "rating" else np.nan for event in events]
+        stars = [value if kind == "rating" else np.nan for kind, value in zip(kinds, stored, strict=True)]
         values = self._of_stars(np.array(stars, dtype=np.float32))
-        extremes = np.array([EXTREMES.get(event.kind, np.nan) for event in events], dtype=np.float32)
+        extremes = np.array([EXTREMES.get(kind, np.nan) for kind in kinds], dtype=np.float32)
         return np.where(np.isnan(extremes), values, extremes).astype(np.float32)
 
     def append(self, events: Sequence[LiveEvent], *, repeat_after: int = 0) -> int:
@@ -184,19 +180,3 @@ def _select_events(users: list[str], before: Instant, kinds: Sequence[Kind]) -> 
     columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
     of_users = _event.user_id == users[0] if len(users) == 1 else _event.user_id.in_(users)
     return select(*columns).where(of_users, _event.at < before, _event.kind.in_(kinds)).order_by(_event.at, _event.seq)
-
-
-def _select_newest(kinds: Sequence[Kind]) -> Select[Any]:
-    """The MOST_LIVE_EVENTS newest events of these kinds of the user `user_id`, newest first."""
-    columns = (_event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
-    query = select(*columns).where(_event.user_id == bindparam("user_id"), _event.kind.in_(kinds))
-    return query.order_by(_event.at.desc(), _event.seq.desc()).limit(MOST_LIVE_EVENTS)
-
-
-def _newest_per_item(events: "Sequence[_EventRow]") -> list[LiveEvent]:
-    """The last event with each item, newest first, from events oldest first."""
-    newest: dict[str, LiveEvent] = {}
-    for row in reversed(events):
-        if row.item_id not in newest:
-            newest[row.item_id] = LiveEvent(row.user_id, row.item_id, row.kind, row.value, row.at)
-    return list(newest.values())

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
-from matinee.config import EvaluationConfig, configure
+from matinee.config import EvaluationConfig, Rerank, configure
 from matinee.ranking.allowed import both
 from matinee.recommender import POPULAR
-from matinee.serve.api.dependencies import AllowedItems, CurrentKey, ItemRow, Length, Model, State
+from matinee.serve.api.asked_query import AskedList, read_query
+from matinee.serve.api.dependencies import AllowedItems, AskedState, ItemRow, Length, Model, State, find_key
 from matinee.serve.api.paging import KEPT_ITEMS, AskedPage, first_page, keep, read_on
 from matinee.serve.api.schemas import (
     CounterfactualOut,
@@ -19,21 +21,35 @@ from matinee.serve.api.schemas import (
     item_out,
     recommendation_out,
 )
-from matinee.serve.dependencies import CurrentSite
+from matinee.serve.dependencies import CurrentSite, get_site
 from matinee.serve.experiments import MadeList
+from matinee.serve.http.quick_route import QuickRoute, answered_by
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
-from matinee.serve.visitor_state import PLAIN, is_kept
+from matinee.serve.site import Site
+from matinee.serve.visitor_state import PLAIN, VisitorState, is_kept
 from matinee.store.protocols import BOTH
 
-router = APIRouter(tags=["lists"])
+router = APIRouter(tags=["lists"], route_class=QuickRoute)
+
+
+async def answer_quickly(request: Request) -> Response | None:
+    """The usual lists: for the visitor of a session, a user or a history, with or without reasons."""
+    query = read_query(request.scope["query_string"])
+    if query is None:
+        return None
+    site = await get_site(request)
+
+    def answer() -> Response:
+        key = find_key(request, site)
+        return _answer(AskedState(request, site, key, query.user_id, query.history), query.asked)
+
+    return await run_in_threadpool(answer)
 
 
 @router.get("/api/v1/recommendations", response_model=ListOut)
+@answered_by(answer_quickly)
 def recommendations(  # noqa: PLR0913 - one for each parameter
-    request: Request,
-    site: CurrentSite,
-    key: CurrentKey,
     asked_state: State,
     allowed: AllowedItems,
     paging: AskedPage,
@@ -49,27 +65,23 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
 
     With `offset=0` the list is kept for an hour, and `list=ID&offset=N` reads it on, whatever happened in between.
     """
+    return _answer(asked_state, AskedList(k, model, explain, new, rerank, allowed, paging))
+
+
+def _answer(asked_state: AskedState, asked: AskedList) -> Response:
+    request, site, paging, model = asked_state.request, asked_state.site, asked.paging, asked.model
     if paging and paging.list_id:
-        page = read_on(request, site, key, paging, k)
-        return Response(page.model_dump_json(exclude_none=True), media_type="application/json")
-    length = KEPT_ITEMS if paging else k
-    asked = configure(EvaluationConfig, {"rerank": rerank}, "query").rerank if rerank else PLAIN
+        return _json(read_on(request, site, asked_state.key, paging, asked.k))
+    length = KEPT_ITEMS if paging else asked.k
+    rerank = configure(EvaluationConfig, {"rerank": asked.rerank}, "query").rerank if asked.rerank else PLAIN
     state = asked_state.read()
-    if new:
-        passes = both(site.engine.allowed(asked, np.union1d(state.history.items, state.unlisted)), allowed.mask)
-        found = site.engine.newest(state.history, length, model, allowed=passes)
-        made = MadeList(found, found[0].model if found else model or site.engine.default)
-    else:
-        made = site.list_for(
-            state, length, model, lambda name: site.list_of(state, length, name, asked, allowed.mask, explain=explain)
-        )
-        found = made.items
-    notes = list(allowed.notes)
+    made = _newest(site, state, length, asked, rerank) if asked.new else _listed(site, state, length, asked, rerank)
+    found, notes = made.items, list(asked.allowed.notes)
     if len(state.history.items) and found and made.model == POPULAR != (model or site.engine.default):
         notes.append("the model knows nothing that this history likes: the list is by popularity")
-    texts = texts_for(request) if explain else None
+    texts = texts_for(request) if asked.explain else None
     impressions = site.impression_recorder(state.user_id)
-    list_id = impressions.add_made("api", first_page(made, k) if paging else made)
+    list_id = impressions.add_made("api", first_page(made, asked.k) if paging else made)
     impressions.write()
 
     def items() -> list[RecommendationOut]:
@@ -81,12 +93,33 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
         model=made.model,
         version=BOTH.join(map(site.engine.version, made.models)),
         history_length=len(state.history.items),
-        items=state.once(what, items) if is_kept(length, asked, allowed.mask) and not new else items(),
+        items=state.once(what, items) if is_kept(length, rerank, asked.allowed.mask) and not asked.new else items(),
         notes=notes or None,
     )
-    if paging:
-        answer = keep(site, answer, state.user_id, k, by_key="user_id" in request.query_params)
-    # written once: FastAPI would check the whole list again, in another thread
+    return _json(
+        keep(site, answer, state.user_id, asked.k, by_key="user_id" in request.query_params) if paging else answer
+    )
+
+
+def _newest(site: Site, state: VisitorState, length: int, asked: AskedList, rerank: Rerank | None) -> MadeList:
+    """Items that came since training."""
+    passes = both(site.engine.allowed(rerank, np.union1d(state.history.items, state.unlisted)), asked.allowed.mask)
+    found = site.engine.newest(state.history, length, asked.model, allowed=passes)
+    return MadeList(found, found[0].model if found else asked.model or site.engine.default)
+
+
+def _listed(site: Site, state: VisitorState, length: int, asked: AskedList, rerank: Rerank | None) -> MadeList:
+    mask = asked.allowed.mask
+    return site.list_for(
+        state,
+        length,
+        asked.model,
+        lambda name: site.list_of(state, length, name, rerank, mask, explain=asked.explain),
+    )
+
+
+def _json(answer: ListOut) -> Response:
+    """Written once: FastAPI would check the whole list again, in another thread."""
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 
 
