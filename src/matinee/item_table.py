@@ -20,7 +20,8 @@ class ItemTable:
     """One row an item, whether anybody has an event with it or not; row r is item `items.id(r)`.
 
     titles: [n], "" if unknown; years: [n], 0 if unknown. By the name of their column: lists: genres, people, ... [n];
-    texts: [n], "" if there is none; numbers: [n], NaN if unknown. links, pictures: [n], "" if there is none, or ().
+    texts: [n], "" if there is none; numbers: [n], NaN if unknown. links: [n], addresses with blanks between them,
+    pictures: [n]; "" if there is none, or ().
     """
 
     items: Vocab

@@ -21,7 +21,7 @@ from matinee.ranking.counterfactual import Counterfactual, Question, find_counte
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.new_items import NewItems
-from matinee.ranking.rank import Ranking, rank, similar
+from matinee.ranking.rank import Ranking, similar
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.rerank import Reranker
 from matinee.ranking.shared import Shared, SharedWords, named_by
@@ -72,6 +72,14 @@ class Recommendation:
     model: str
     reasons: tuple[Reason, ...] = ()
     shared: Shared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """The value that a user would give an item, and how far such predictions were off when measured (RMSE)."""
+
+    value: float
+    rmse: float
 
 
 class Engine:
@@ -186,7 +194,7 @@ class Engine:
         rest = np.flatnonzero(mask)[::-1][: k - len(found)].tolist()
         return found + [Recommendation(row, self.items.id(row), 0.0, NEWEST) for row in rest]
 
-    def predicted_value(self, history: Histories, item_row: int) -> float | None:
+    def predicted_value(self, history: Histories, item_row: int) -> Predicted | None:
         """The value that a user (B = 1) would give an item; None if it would be no better than an average.
 
         By the served model of the lowest error at the user's number of ratings, of those that beat the averages there
@@ -200,9 +208,11 @@ class Engine:
                 able.append((measured[-1]["rmse"], name))
         if not able or item_row >= self.n_trained:
             return None
-        model = self.artefacts[min(able)[1]].model
+        rmse, name = min(able)
+        model = self.artefacts[name].model
         values = model.predict_values(history) if isinstance(model, PredictsValues) else None
-        return float((model.score(model.state_of(history)) if values is None else values)[0, item_row])
+        value = (model.score(model.state_of(history)) if values is None else values)[0, item_row]
+        return Predicted(float(value), rmse)
 
     def dislikes_all(self, history: Histories, model: str | None = None) -> bool:
         """Whether a history (B = 1) has events and none with a weight above 0, so that its list is by popularity."""
@@ -212,7 +222,9 @@ class Engine:
         """How much each event of a history (B = 1) counts, below 0 against its item. [N]."""
         return self.artefacts[self._known(model or self.default)].model.weigh(history).weights
 
-    def n_changed(self, history: Histories, listed: Sequence[Recommendation], dismissed: IntArray) -> int | None:
+    def n_changed(
+        self, history: Histories, listed: Sequence[Recommendation], dismissed: IntArray, rerank: Rerank | None = None
+    ) -> int | None:
         """How many of a list's items would not be in it if every event of the history (B = 1) weighed 1.
 
         None where that cannot be said: of popular items, or of a model whose map weighs all events equally.
@@ -223,7 +235,8 @@ class Engine:
         unweighed = copy(self._lister(artefact.name))
         unweighed.value_map = UNARY
         masked = Histories.of([dismissed.tolist()])
-        found = rank(unweighed, history, len(listed), masked=masked, allowed=self.now.listed).items[0]
+        ranking = self._reranker.rank(unweighed, history, len(listed), rerank, self.now.listed, masked=masked)
+        found = ranking.items[0]
         return len({item.item_row for item in listed} - set(found.tolist()))
 
     def allowed(self, rerank: Rerank | None, dismissed: IntArray | None = None) -> BoolArray | None:

@@ -33,21 +33,22 @@ def test_a_list_is_reranked_and_reset(browser: Browser, address: str, javascript
     context = browser.new_context(java_script_enabled=javascript)
     page, wrong = opened(context, address)
     liked_alien(page, address)
-    plain = listed(page, "for-you")
+    page.goto(f"{address}/models/ease")
+    plain = listed(page, "list")
     page.locator("#rerank summary").click()
     page.get_by_label("Horror").check()
     if not javascript:
         page.get_by_role("button", name="Apply").click()
     expect(page.locator("#rerank summary b")).to_have_text("Adjusted")
     assert "genre=Horror" in page.url
-    horror = listed(page, "for-you")
+    horror = listed(page, "list")
     assert horror != plain
     page.goto(f"{address}/movie/{horror[0]}")
     expect(page.locator(".kicker")).to_contain_text("Horror")
     page.go_back()
     page.get_by_role("link", name="Reset").click()
     expect(page.locator("#rerank summary b")).to_have_count(0)
-    assert listed(page, "for-you") == plain
+    assert listed(page, "list") == plain
     assert wrong == []
     context.close()
 
@@ -62,7 +63,7 @@ def test_sliders_by_keyboard_keep_the_focus_and_change_the_list_at_once(browser:
     page.keyboard.press("ArrowRight")
     expect(page.locator("#rerank summary b")).to_have_text("Adjusted")
     expect(page.locator('#rerank input[name="novelty"]')).to_be_focused()
-    expect(page.locator('#rerank input[name="novelty"]')).to_have_value("0.25")
+    expect(page.locator('#rerank input[name="novelty"]')).to_have_value("0.5")  # a quarter is the default
     page.keyboard.press("End")
     expect(page.locator('#rerank input[name="novelty"]')).to_have_value("1")
     page.wait_for_url("**novelty=1*")
@@ -84,6 +85,7 @@ def test_sliders_and_years_without_a_mouse(browser: Browser, address: str, javas
     page, _ = opened(context, address)
     liked_alien(page, address)
     if not javascript:
+        page.goto(f"{address}/models/ease")
         page.locator("#rerank summary").click()
         slide(page, "diversity", "0.5")
         page.get_by_label("from", exact=True).fill("1990")

@@ -60,7 +60,12 @@ def test_a_first_visit_from_search_to_reasons(browser: Browser, address: str, ja
     page.goto(f"{address}/my")
     assert listed(page, "mine") == [two[0], start[0]]
     page.get_by_role("button", name="Delete everything about me").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Tell us three")
+    expect(page.locator("main")).to_contain_text("2 movies that I watched or rated")
+    page.get_by_role("button", name="Delete everything about me").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Everything is deleted")
+    expect(page.locator("main")).to_contain_text("2 ratings")
+    page.get_by_role("button", name="Take it back").click()
+    assert listed(page, "mine") == [two[0], start[0]]
     assert wrong == []
     context.close()
 

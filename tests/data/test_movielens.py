@@ -213,7 +213,7 @@ def test_movielens_small_equals_a_plain_parse(shared_data, name, sizes):
     assert all(data.catalogue.titles)
 
 
-def test_links_lead_to_imdb_or_tmdb(tmp_path: Path) -> None:
+def test_links_lead_to_imdb_and_tmdb(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(
         "userId,movieId,rating,timestamp\n1,1,4.0,5\n1,2,3.0,6\n1,3,3.5,7\n2,4,3.5,8\n"
     )
@@ -221,7 +221,7 @@ def test_links_lead_to_imdb_or_tmdb(tmp_path: Path) -> None:
     (tmp_path / "links.csv").write_text(links)
     data = load(tmp_path)
     assert data.item_table.links == (
-        "https://www.imdb.com/title/tt0114709/",
+        "https://www.imdb.com/title/tt0114709/ https://www.themoviedb.org/movie/862",
         "https://www.themoviedb.org/movie/8844",
         "",
         "",

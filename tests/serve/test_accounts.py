@@ -346,7 +346,7 @@ def test_deleting_an_account_deletes_all_its_data(app: FastAPI) -> None:
     assert one.post("/forget").url.path == "/account"  # a member needs the password
     assert one.post("/account/delete", data={"password": "not it at all"}).status_code == 422
     assert mine(one) == [ALIEN]
-    assert "Tell us three" in one.post("/account/delete", data={"password": PASSWORD}).text
+    assert "Everything is deleted" in one.post("/account/delete", data={"password": PASSWORD}).text
     for table in ("events", "lists", "members", "sessions", "visitors"):
         assert rows(app, f"SELECT * FROM {table}") == [], table
     assert "Log in" in other.get("/").text

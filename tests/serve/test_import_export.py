@@ -451,7 +451,7 @@ def test_the_download_holds_every_column_of_every_event(client: SiteClient) -> N
     assert set(kept["events"][0]) == {column.name for column in events_table.columns} - {"user_id", "seq"} | {"title"}
     assert [event["kind"] for event in kept["events"]] == ["rating", "rating", "watched", "click"]
     listed = kept["events"][1]
-    assert (listed["model"], listed["position"], listed["list_id"]) == ("ease", 1, fields["list_id"])
+    assert (listed["model"], listed["position"], listed["list_id"]) == ("ease", 4, fields["list_id"])
     assert fields["list_id"] in {shown["list_id"] for shown in kept["lists"]}
     assert kept["events"][3]["event_id"] == "mine-1"
     assert kept["account"] == {"name": "Ada", "created": "2025-06-15T15:06:40Z", "password_set": "2025-06-15T15:06:40Z"}

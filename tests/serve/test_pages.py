@@ -18,7 +18,8 @@ from matinee.serve.app import create_app, serve
 from matinee.serve.http.body import MAX_BODY_BYTES
 from matinee.serve.http.middleware import HEADERS
 from matinee.serve.http.server import ServerSettings, listen, require_free
-from matinee.serve.pages.home import ENOUGH, FOR_YOU, PICKER_COOKIE
+from matinee.serve.pages.choices import PICKER
+from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
 from site_fixtures import NOW, count_events, note_prepared, routes_of, train
@@ -111,7 +112,7 @@ def test_a_mark_is_written_with_its_list(client: TestClient, app: FastAPI) -> No
         row = connection.exec_driver_sql("SELECT * FROM events ORDER BY seq DESC").first()
     assert row is not None
     assert (row.item_id, row.kind, row.value, row.at) == (fields["item_id"], "rating", 4.0, NOW)
-    assert (row.model, row.list_id, row.position) == ("ease", fields["list_id"], 1)
+    assert (row.model, row.list_id, row.position) == ("ease", fields["list_id"], 4)  # the first three are for tonight
 
 
 def test_a_movie_page(client: TestClient) -> None:
@@ -136,7 +137,8 @@ def test_my_movies_shows_changes_and_deletes(client: TestClient, app: FastAPI) -
     assert "15 June 2025" in page
     assert items(mark(client, ALIEN, "removed", next="/my")) == [MATRIX]
     known = client.cookies[COOKIE]
-    assert "Tell us three" in client.post("/forget").text
+    assert "Everything is deleted" in client.post("/forget").text
+    assert "Tell us three" in client.get("/").text
     assert client.cookies[COOKIE] != known
     site: Site = app.state.site
     assert count_events(site.database) == 0
@@ -394,7 +396,7 @@ def test_the_invitation_stays_until_one_closes_it_or_is_known(client: TestClient
     assert section(mark(client, "1200", "4"), "start") == ""
     assert section(client.post("/picker", data={"state": "open"}).text, "start") != ""
     assert client.post("/picker", data={"state": "ajar"}).status_code == 422
-    client.cookies.delete(PICKER_COOKIE)
+    client.cookies.delete(PICKER)
     for row in client.get("/api/v1/items?k=20").json():
         page = mark(client, str(row["item_id"]), "4")
     assert section(page, "start") == ""

@@ -41,21 +41,26 @@ def rated(n: int, value: float = 4.0) -> Histories:
     return Histories.of([list(range(n))], [[value] * n])
 
 
+def value_of(engine: Engine, history: Histories, row: int) -> float | None:
+    found = engine.predicted_value(history, row)
+    return None if found is None else found.value
+
+
 def test_a_prediction_is_given_from_the_number_of_ratings_at_which_it_is_better() -> None:
     engine = engine_with(predicting("one", 3.5, measured((1, 1.0, False), (2, 0.9, True))))
-    assert [engine.predicted_value(rated(n), 3) for n in range(4)] == [None, None, 3.5, 3.5]
+    assert [value_of(engine, rated(n), 3) for n in range(4)] == [None, None, 3.5, 3.5]
 
 
 def test_a_number_at_which_it_is_not_better_keeps_it_back_whatever_the_others() -> None:
     engine = engine_with(predicting("one", 3.5, measured((1, 1.0, True), (2, 0.9, False))))
-    assert engine.predicted_value(rated(1), 3) == 3.5
-    assert engine.predicted_value(rated(3), 3) is None
+    assert value_of(engine, rated(1), 3) == 3.5
+    assert value_of(engine, rated(3), 3) is None
 
 
 def test_watches_without_a_rating_do_not_count_and_neither_do_ratings_given_twice() -> None:
     engine = engine_with(predicting("one", 3.5, measured((2, 0.9, True))))
-    assert engine.predicted_value(Histories.of([[0, 1]], [[4, np.nan]]), 3) is None
-    assert engine.predicted_value(Histories.of([[0, 0]], [[4, 5]]), 3) is None
+    assert value_of(engine, Histories.of([[0, 1]], [[4, np.nan]]), 3) is None
+    assert value_of(engine, Histories.of([[0, 0]], [[4, 5]]), 3) is None
 
 
 def test_of_several_models_the_one_of_the_lowest_error_at_that_number_predicts() -> None:
@@ -63,12 +68,12 @@ def test_of_several_models_the_one_of_the_lowest_error_at_that_number_predicts()
         predicting("one", 1.5, measured((1, 0.9, True), (3, 0.8, True))),
         predicting("two", 2.5, measured((1, 0.8, True), (3, 0.9, True))),
     )
-    assert (engine.predicted_value(rated(1), 3), engine.predicted_value(rated(3), 3)) == (2.5, 1.5)
+    assert (value_of(engine, rated(1), 3), value_of(engine, rated(3), 3)) == (2.5, 1.5)
 
 
 def test_models_without_a_table_predict_nothing() -> None:
-    assert engine_with().predicted_value(rated(3), 3) is None
-    assert engine_with(predicting("one", 3.5, [])).predicted_value(rated(3), 3) is None
+    assert value_of(engine_with(), rated(3), 3) is None
+    assert value_of(engine_with(predicting("one", 3.5, [])), rated(3), 3) is None
 
 
 def test_a_model_that_makes_no_lists_is_not_among_those_of_the_site_unless_alone() -> None:

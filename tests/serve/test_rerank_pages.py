@@ -41,7 +41,8 @@ def test_page_api_and_offline_give_the_same_reranked_list(client: TestClient, ap
     wanted = reranker.rank(engine.artefacts[model].model, history, 24, ASKED)
     items = [engine.items.id(int(row)) for row, score in zip(wanted.items[0], wanted.scores[0], strict=True) if score]
     assert len(items) > 12
-    assert listed(client.get(f"/?model={model}&{STRONG}").text, "for-you")[: len(items)] == items
+    page = client.get(f"/?model={model}&{STRONG}").text
+    assert (listed(page, "tonight") + listed(page, "for-you"))[: len(items)] == items
     assert listed(client.get(f"/models/{model}?{STRONG}").text, "list")[:10] == items[:10]
     query = {"model": model, "k": 24, "rerank": str(ASKED)}
     answer = client.get("/api/v1/recommendations", params=query).json()["items"]
@@ -59,7 +60,10 @@ def test_the_rerank_form_keeps_its_values(client: TestClient) -> None:
     assert "/?model=item-knn&amp;genre=Drama&amp;genre=Comedy&amp;from=1970&amp;to=1995&amp;novelty=0.5" in page
     plain = client.get("/").text
     assert '<details class="rerank" id="rerank">' in plain
-    assert listed(client.get("/?novelty=0&diversity=0&from=&to=").text, "for-you") == listed(plain, "for-you")
+    same, model_own = client.get("/?novelty=0.25&diversity=0&from=&to=").text, client.get("/?novelty=0").text
+    assert listed(same, "for-you") == listed(plain, "for-you")  # a quarter of novelty is the default
+    assert listed(model_own, "for-you") != listed(plain, "for-you")
+    assert "novelty=0" in model_own
 
 
 def test_filters_without_results_say_so(client: TestClient) -> None:

@@ -100,6 +100,7 @@ def test_every_text_is_used() -> None:
     chosen_by_value = (
         "account.refused.",
         "date.month_",
+        "erasing.",
         "error.heading_",
         "genre.",
         "like_this.",

@@ -20,7 +20,7 @@ def test_an_event_needs_no_list() -> None:
 
 
 def test_kinds_of_events() -> None:
-    assert KINDS == ("rating", "watched", "more", "less", "click", "dismissed", "restored")
+    assert KINDS == ("rating", "watched", "more", "less", "click", "dismissed", "restored", "saved", "unsaved")
 
 
 def test_hashes_are_not_printed() -> None:

@@ -1,4 +1,4 @@
-"""MovieLens's links.csv: a movie's page at IMDb, or at TMDB where IMDb has none."""
+"""MovieLens's links.csv: a movie's pages at IMDb and at TMDB."""
 
 import numpy as np
 import polars as pl
@@ -29,8 +29,13 @@ def read_links(archive: Archive, folder: str) -> ItemTable | None:
     text = frame.select(pl.col("movieId", "imdbId", "tmdbId").cast(pl.String).str.strip_chars())
     text = text.with_columns(pl.when(pl.all().str.contains(whole)).then(pl.all()))
     imdb = pl.format(IMDB, pl.col("imdbId").str.zfill(_IMDB_DIGITS))
-    links = pl.coalesce(imdb, pl.format(TMDB, "tmdbId"))
-    known = text.select(id=pl.col("movieId").cast(pl.Int64), link=links).drop_nulls().unique("id").sort("id")
+    links = pl.concat_str(imdb, pl.format(TMDB, "tmdbId"), separator=" ", ignore_nulls=True)
+    known = (
+        text.select(id=pl.col("movieId").cast(pl.Int64), link=pl.when(links != "").then(links))
+        .drop_nulls()
+        .unique("id")
+        .sort("id")
+    )
     n = len(known)
     nothing = ("",) * n, np.zeros(n, dtype=np.int32)
     return ItemTable(Vocab(known["id"].to_numpy()), *nothing, links=tuple(known["link"].to_list()))

@@ -53,6 +53,7 @@ from matinee.store.accounts import SqlAccounts
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.artefact import Artefact, load
 from matinee.store.database import DatabaseNotReady, SqlDatabase
+from matinee.store.erasures import SqlErasures
 from matinee.store.identity import settle
 from matinee.store.imports import SqlImports
 from matinee.store.impressions import SqlImpressions
@@ -64,6 +65,8 @@ from matinee.version import __version__
 
 FOLLOW_SECONDS = 0.5
 """How often a process asks whether another one changed the catalogue."""
+EXPIRY_SECONDS = 60
+"""How often copies of what visitors deleted are looked for that can no longer be restored."""
 KEYS_SECONDS = 30
 """How often it asks whether a key may add items, until one may."""
 DEFAULT_DB = "sqlite:///matinee.sqlite3"
@@ -164,12 +167,12 @@ async def _follow_versions(app: FastAPI, ends: asyncio.Event) -> None:
 
 
 async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
-    """Show what other processes change in the catalogue, until the application ends.
+    """Show what other processes change in the catalogue, and let expire what was deleted, until the application ends.
 
     Where a key may add items, what the first one would wait for is made ahead. Such a key is looked for at the start,
     then once in KEYS_SECONDS, and at once when a request comes with the first one.
     """
-    is_prepared, looked_at = False, -math.inf
+    is_prepared, looked_at, expired_at = False, -math.inf, -math.inf
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(ends.wait(), FOLLOW_SECONDS)
@@ -179,6 +182,9 @@ async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
             await run_in_threadpool(site.database.look)
             await run_in_threadpool(app.state.live.follow)
             site.note_state()
+            if time.monotonic() - expired_at > EXPIRY_SECONDS:
+                expired_at = time.monotonic()
+                await run_in_threadpool(site.erasures.delete_expired, site.now())
             if not is_prepared and (site.api_keys.saw_admin or time.monotonic() - looked_at > KEYS_SECONDS):
                 looked_at = time.monotonic()
                 if await run_in_threadpool(site.api_keys.has, "admin"):
@@ -217,6 +223,7 @@ def build_site(
             api_keys=ApiKeys(SqlApiKeys(database), clock),
             imports=SqlImports(database),
             kept_lists=SqlKeptLists(database),
+            erasures=SqlErasures(database),
             wording=wording,
             kinds=_writable(wording),
             rates=RequestRates.of(options.ticks, options.rates),

@@ -15,12 +15,12 @@ OF_THE_CARD = ("genres", "tags")
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """Names of columns with what they hold for an item; nothing is empty. link: http or https, or empty."""
+    """Names of columns with what they hold for an item; nothing is empty. links: http or https, one to a host."""
 
     texts: Sequence[tuple[str, str]] = ()
     lists: Sequence[tuple[str, Sequence[str]]] = ()
     numbers: Sequence[tuple[str, float]] = ()
-    link: str = ""
+    links: Sequence[str] = ()
     picture: str = ""
 
 
@@ -57,9 +57,15 @@ def _facts(
             :MAX_COLUMNS
         ],
         [(_cut(name, MAX_LINE), number) for name, number in numbers.items() if math.isfinite(number)][:MAX_COLUMNS],
-        safe_link(link),
+        _links(link),
         picture,
     )
+
+
+def _links(text: str) -> list[str]:
+    """The links of a text in which blanks separate them, the first to each host."""
+    links = [safe_link(part) for part in text[:MAX_TEXT].split()[:MAX_COLUMNS]]
+    return list({urlsplit(link).hostname: link for link in reversed(links) if link}.values())[::-1]
 
 
 def safe_link(link: str) -> str:

@@ -12,6 +12,7 @@ from matinee.arrays import BoolArray
 from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.errors import MatineeError
+from matinee.ranking.allowed import both
 from matinee.recommender import Engine, Recommendation
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
@@ -30,6 +31,7 @@ from matinee.serve.transfer.importer import Importer
 from matinee.serve.visitor_state import NOTHING, VisitorState, is_kept
 from matinee.serve.wording import Wording
 from matinee.store.database import SqlDatabase
+from matinee.store.erasures import SqlErasures
 from matinee.store.kept_lists import SqlKeptLists
 from matinee.store.protocols import AccountBook, EventConflict, EventLog, ImportLog, ImpressionLog, Kind, LiveEvent
 from matinee.titles import MovieTitle, spoken_title
@@ -65,6 +67,7 @@ class Site:
     importer: Importer
     imports: ImportLog
     kept_lists: SqlKeptLists
+    erasures: SqlErasures
     wording: Wording
     kinds: tuple[Kind, ...]
     rates: RequestRates
@@ -170,23 +173,30 @@ class Site:
                 visitor.history, k, model, rerank=rerank, dismissed=visitor.unlisted, allowed=allowed, explain=explain
             )
 
-        return visitor.once(("list", k, model, explain), make) if is_kept(k, rerank, allowed) else make()
+        filters = rerank if rerank and rerank.filters else None
+        return visitor.once(("list", k, model, explain, rerank), make) if is_kept(k, filters, allowed) else make()
 
     def for_you(
-        self, visitor: VisitorState, k: int, model: str | None, rerank: Rerank | None = None
+        self,
+        visitor: VisitorState,
+        k: int,
+        model: str | None,
+        rerank: Rerank | None = None,
+        among: BoolArray | None = None,
     ) -> list[Recommendation]:
         """A visitor's list for a page: popular items replace those about which the model knows nothing.
 
+        among: [I], which items may be listed, None for all.
         A neighbourhood model says so with a score of exactly 0: nobody who watched these items watched that one.
         """
-        found = [item for item in self.list_of(visitor, k, model, rerank) if item.score != 0]
+        found = [item for item in self.list_of(visitor, k, model, rerank, among) if item.score != 0]
         if len(found) < k:
             excluded = [
                 *visitor.history.items.tolist(),
                 *visitor.unlisted.tolist(),
                 *(item.item_row for item in found),
             ]
-            allowed = self.engine.allowed(rerank, np.array(excluded, dtype=np.int32))
+            allowed = both(self.engine.allowed(rerank, np.array(excluded, dtype=np.int32)), among)
             found += self.engine.popular(k - len(found), allowed=allowed)
         return found
 

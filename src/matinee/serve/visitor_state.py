@@ -55,6 +55,11 @@ class VisitorState:
         """[D] item rows."""
         return self.activity.dismissed
 
+    @property
+    def saved(self) -> IntArray:
+        """[S] item rows that are kept for later, the newest first."""
+        return self.activity.saved
+
     def once(self, what: Hashable, make: Callable[[], T]) -> T:
         """What depends on the state alone, made on the first call. what: names it, with all that it depends on else."""
         found: T | None = self.made.get(what)
@@ -64,6 +69,11 @@ class VisitorState:
                 self.made.clear()
             self.made[what] = found
         return found
+
+    @property
+    def for_later(self) -> list[int]:
+        """Item rows that are kept for later and were not watched since, the newest first."""
+        return [row for row in self.saved.tolist() if row not in self.watched]
 
     def with_history(self, history: Histories) -> "VisitorState":
         """The state with another history, of which nothing was computed yet."""

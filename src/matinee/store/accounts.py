@@ -170,11 +170,7 @@ class SqlAccounts:
     def forget(self, user_id: UserId) -> int:
         """See AccountBook."""
         with self._database.write() as connection:
-            n_events = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
-            forget_imports(connection, user_id)
-            for table in (lists_table, kept_lists_table, visitors_table, sessions_table, members_table):
-                connection.execute(delete(table).where(table.c.user_id == str(user_id)))
-        return n_events
+            return erase_rows(connection, user_id)
 
     def all_events(self, user_id: UserId) -> Iterator[dict[str, Any]]:
         """See AccountBook."""
@@ -226,10 +222,19 @@ def _open(connection: Connection, session: Session, guest_hash: str | None) -> N
     if guest_id is not None:
         connection.execute(delete(visitors_table).where(_visitor.user_id == guest_id))
         connection.execute(insert(moved_table).values(token_hash=guest_hash, at=session.created))
-        _move(connection, guest_id, session.user_id)
+        move_rows(connection, guest_id, session.user_id)
 
 
-def _move(connection: Connection, from_id: str, to_id: str) -> None:
+def erase_rows(connection: Connection, user_id: UserId) -> int:
+    """Delete all rows of a user. Returns the number of events."""
+    n_events = connection.execute(delete(events_table).where(_event.user_id == str(user_id))).rowcount
+    forget_imports(connection, user_id)
+    for table in (lists_table, kept_lists_table, visitors_table, sessions_table, members_table):
+        connection.execute(delete(table).where(table.c.user_id == str(user_id)))
+    return n_events
+
+
+def move_rows(connection: Connection, from_id: str, to_id: str) -> None:
     """Move one user's events, lists and imports to another; of two events with one id, the same event, one is kept."""
     own = select(_event.event_id).where(_event.user_id == to_id, _event.event_id.is_not(None)).subquery()
     duplicates = select(own.c.event_id)  # through a subquery: MariaDB cannot delete from a table that it selects from

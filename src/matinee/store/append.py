@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, tuple_
 
 from matinee.histories import Instant
-from matinee.store.protocols import FLAGS, EventConflict, LiveEvent
+from matinee.store.protocols import FLAG_PAIRS, FLAGS, EventConflict, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table
 
 _event = events_table.c
@@ -112,7 +112,8 @@ class _Log:
         return next((each for each in same if _group(each["kind"]) == _group(row["kind"])), None)
 
     def _last_stored(self, row: Values) -> Values | None:
-        is_in_group = _event.kind.in_(FLAGS) if row["kind"] in FLAGS else _event.kind.not_in((*FLAGS, "click"))
+        pair = next((pair for pair in FLAG_PAIRS if row["kind"] in pair), None)
+        is_in_group = _event.kind.in_(pair) if pair else _event.kind.not_in((*FLAGS, "click"))
         query = select(_event.kind, _event.value, _event.at).where(
             _event.user_id == row["user_id"], _event.item_id == row["item_id"], is_in_group
         )
@@ -121,8 +122,9 @@ class _Log:
 
 
 def _group(kind: str) -> str:
-    """Kinds of one group replace each other: those that flag an item, and those that are history, clicks apart."""
-    return "flag" if kind in FLAGS else "click" if kind == "click" else "history"
+    """Kinds of one group replace each other: a flag and its undo, and those that are history, clicks apart."""
+    flag = next((pair[0] for pair in FLAG_PAIRS if kind in pair), "")
+    return flag or ("click" if kind == "click" else "history")
 
 
 def _stored(connection: Connection, keys: Iterable[Key]) -> dict[Key, Values]:

@@ -13,7 +13,7 @@ from sqlalchemy import Select, bindparam, func, select
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, last_of_each
 from matinee.store.prepared import PARAMETER, PreparedQuery
-from matinee.store.protocols import FLAGS, Activity, Kind, LiveEvent
+from matinee.store.protocols import FLAG_PAIRS, Activity, Kind, LiveEvent
 from matinee.store.tables import events_table
 from matinee.vocab import UNKNOWN, Vocab
 
@@ -77,16 +77,23 @@ class StateMaker:
             np.full(1, UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows([user_id]),
         )
         is_unique = len(set(whole.items.tolist())) == len(whole.items)  # not where two texts name an item: 7 and 07
+        dismissed, saved = (self._flagged(rows, *pair) for pair in FLAG_PAIRS)
         return Activity(
             whole if is_unique else last_of_each(whole),
             item_rows[::-1],
-            self._dismissed(rows),
+            dismissed,
             lambda: tuple(LiveEvent(user_id, *past[index][:4]) for index in reversed(indices)),
+            saved[::-1],
         )
 
-    def _dismissed(self, rows: Sequence[Row]) -> IntArray:
-        flags = {item_id: kind for item_id, kind, *_ in rows if kind in FLAGS}  # the last one counts
-        found = self._rows_of([item_id for item_id, kind in flags.items() if kind == "dismissed"])
+    def _flagged(self, rows: Sequence[Row], flag: Kind, undo: Kind) -> IntArray:
+        """The rows of the items whose last event of two kinds is the flag, in the order in which they got it. [F]."""
+        flags: dict[str, Kind] = {}
+        for item_id, kind, *_ in rows:
+            if kind in (flag, undo) and flags.get(item_id) != kind:
+                flags.pop(item_id, None)
+                flags[item_id] = kind
+        found = self._rows_of([item_id for item_id, kind in flags.items() if kind == flag])
         known: IntArray = found[found != UNKNOWN]
         return known
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
+
 from matinee.arrays import IntArray
 from matinee.errors import MatineeError
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId
@@ -12,11 +14,12 @@ from matinee.vocab import UNKNOWN, Id
 
 Kind = str
 """One of KINDS, or a kind of the data's own, such as `purchase`."""
-KINDS: tuple[Kind, ...] = ("rating", "watched", "more", "less", "click", "dismissed", "restored")
-"""more, less: "like this"; dismissed: "not interested"; restored: its undo. History: all but the
-last two, and clicks only if the data are clicks."""
-FLAGS: tuple[Kind, ...] = ("dismissed", "restored")
-"""Kinds of which only the last on an item counts, and which are not history."""
+KINDS: tuple[Kind, ...] = ("rating", "watched", "more", "less", "click", "dismissed", "restored", "saved", "unsaved")
+"""more, less: "like this"; dismissed: "not interested"; saved: "for later"; restored, unsaved: their undo. History:
+all but FLAGS, and clicks only if the data are clicks."""
+FLAG_PAIRS: tuple[tuple[Kind, Kind], ...] = (("dismissed", "restored"), ("saved", "unsaved"))
+"""A flag and its undo: of each pair only the last on an item counts, and none is history."""
+FLAGS: tuple[Kind, ...] = tuple(kind for pair in FLAG_PAIRS for kind in pair)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +116,15 @@ class Activity:
     """A user's current state, the same object as long as nothing of it changes.
 
     history: of one user (B = 1); rows: the item rows of `recent`, UNKNOWN for others than the log's items; dismissed:
-    [D], item rows marked "not interested"; read_recent: makes `recent`; made: what was computed from the state, by what
-    it is.
+    [D], item rows marked "not interested"; read_recent: makes `recent`; saved: [S], item rows marked "for later", the
+    newest first; made: what was computed from the state, by what it is.
     """
 
     history: Histories
     rows: IntArray
     dismissed: IntArray
     read_recent: Callable[[], tuple[LiveEvent, ...]]
+    saved: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
     made: dict[Hashable, Any] = field(default_factory=dict)
 
     @cached_property

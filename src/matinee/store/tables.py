@@ -198,3 +198,12 @@ kept_lists_table = Table(
     Column("expires", BigInteger, nullable=False, index=True),
     Column("about", JSON, nullable=False),
 )
+erased_table = Table(
+    "erased_rows",
+    metadata,
+    Column("undo_hash", Text(64), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("table_name", Text(40), nullable=False),
+    Column("content", JSON, nullable=False),
+)

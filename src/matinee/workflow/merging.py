@@ -17,7 +17,7 @@ from matinee.vocab import UNKNOWN, Id, IdArray, Vocab
 
 BEYOND_CATALOGUE = ("lists", "texts", "numbers", "link", "picture")
 """What is kept of a live item and no catalogue has, except tags."""
-STEERING = ("more", "less", "dismissed", "restored")
+STEERING = ("more", "less", "dismissed", "restored", "saved", "unsaved")
 """Kinds of events that steer one's own lists, and from which nothing is learned for others."""
 
 

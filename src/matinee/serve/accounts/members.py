@@ -150,11 +150,11 @@ class Accounts:
         note("sessions_ended", user_id=identity.user_id)
         return self._book.close_sessions(self.member(identity).user_id, but=identity.session_id)
 
-    def leave(self, identity: Identity, password: str, caller: Caller) -> None:
-        """Delete a member and all their events. Raises RefusedError."""
+    def leave(self, identity: Identity, password: str, caller: Caller, erase: Callable[[str], object]) -> None:
+        """Delete a member and all their events. erase: deletes a user by their id. Raises RefusedError."""
         member = self.member(identity)
         self._check(name_key(member.name), password, caller)
-        self._book.forget(member.user_id)
+        erase(member.user_id)
         note("member_deleted", user_id=member.user_id, address=caller.address)
 
     def _log_in_instead(self, name: str, password: str, caller: Caller) -> NewSession:

@@ -99,16 +99,25 @@ class Visitors:
         if session.is_new and session.token:
             _set_cookie(request, response, session.token, None)
 
-    def forget(self, request: Request, response: Response) -> bool:
-        """Delete a guest and all their events. False for a member, who needs a password for that (`Accounts`)."""
+    def forget(self, request: Request, response: Response, erase: Callable[[str], object]) -> bool:
+        """Delete a guest and all their events. erase: deletes a user by their id.
+
+        False for a member, who needs a password for that (`Accounts`).
+        """
         identity = self.identity(request)
         if identity is not None and identity.session_id is not None:
             return False
         if identity is not None:
-            self._book.forget(identity.user_id)
+            erase(identity.user_id)
             note("guest_deleted", user_id=identity.user_id)
         self.close(request, response)
         return True
+
+    def reopen(self, request: Request, response: Response, user_id: str, at: Instant) -> None:
+        """Open a session, with a new token, for a guest who was deleted and is back."""
+        token = secrets.token_urlsafe(32)
+        self._book.open_guest(hash_token(token), user_id, at)
+        self.sign_in(request, response, token, Identity(user_id, None, None, at, at))
 
     def close(self, request: Request, response: Response) -> None:
         """Delete the cookie."""

@@ -10,19 +10,39 @@ from matinee.serve.pages import (
     about,
     account,
     compare,
+    erasing,
     home,
     lab,
     language,
+    later,
     mine,
     models,
     movie,
     search,
     sharing,
+    tonight,
     transfer,
     why,
 )
 
-SUBJECTS = (home, search, movie, models, lab, compare, why, mine, account, transfer, about, language, sharing)
+SUBJECTS = (
+    home,
+    tonight,
+    search,
+    movie,
+    models,
+    lab,
+    compare,
+    why,
+    later,
+    mine,
+    erasing,
+    account,
+    transfer,
+    about,
+    language,
+    sharing,
+)
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 for subject in SUBJECTS:

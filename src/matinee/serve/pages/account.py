@@ -9,6 +9,7 @@ from matinee.serve.accounts.members import Caller, NewSession, RefusedError, dev
 from matinee.serve.accounts.sessions import session_of
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.context import Page, PageContext, own_path
+from matinee.serve.pages.eraser import DONE, eraser
 from matinee.store.protocols import Identity
 
 Name = Annotated[str, Form(max_length=400)]
@@ -121,11 +122,11 @@ def delete(page: Page, member: CurrentMember, caller: CurrentCaller, password: P
     """Delete the member and all their events."""
     if member is None:
         return _to_log_in()
+    response = RedirectResponse(DONE, status_code=303)
     try:
-        page.site.accounts.leave(member, password, caller)
+        page.site.accounts.leave(member, password, caller, eraser(page.request, response, page.site))
     except RefusedError as error:
         return _account_page(page, member, "delete", error)
-    response = RedirectResponse("/", status_code=303)
     page.site.visitors.close(page.request, response)
     return response
 

@@ -5,6 +5,8 @@ from copy import copy
 import numpy as np
 from scipy.sparse import csr_array
 
+from matinee.arrays import BoolArray
+from matinee.ranking.allowed import both as both_allow
 from matinee.recommender import Recommendation
 from matinee.serve.ratings import FAVOURITE, LIKED
 from matinee.serve.site import Site
@@ -44,12 +46,14 @@ class AlsoLiked:
         """How many people liked an item in training."""
         return int(self._n_people[item_row]) if item_row < len(self._n_people) else 0
 
-    def recommend(self, item_row: int, k: int, excluded: set[int]) -> list[Recommendation]:
-        """The k items with the largest share of people who liked this one too.
+    def recommend(
+        self, item_row: int, k: int, excluded: set[int], mask: BoolArray | None = None
+    ) -> list[Recommendation]:
+        """The k items with the largest share of people who liked this one too. mask: [I], None for all.
 
         Score: people who liked both / (people who liked the item + PRIOR_PEOPLE).
         """
-        listed = self._site.engine.now.listed
+        listed = both_allow(self._site.engine.now.listed, mask)
         if not self.n_people(item_row):
             return []
         starts = self._by_item.indptr

@@ -1,6 +1,7 @@
 """Movies as pages show them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
@@ -22,7 +23,7 @@ class Card:
     """A movie on a page.
 
     value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event; picture: the
-    address of the item's own, empty where a card is drawn.
+    address of the item's own, empty where a card is drawn; saved: whether it is kept for later.
     """
 
     item_row: int
@@ -43,6 +44,7 @@ class Card:
     model: str = ""
     score: float = 0.0
     list_id: str = ""
+    saved: bool = False
 
     def __hash__(self) -> int:
         return hash((self.item_row, self.value, self.model, self.position))
@@ -62,8 +64,14 @@ class Cards:
     """Builds cards of item rows and of recommendations."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site, self._saved = site, frozenset[int]()
         self.facts = lru_cache(maxsize=CACHED_CARDS)(self._facts)
+
+    def of_visitor(self, saved: Iterable[int]) -> "Cards":
+        """The same for a visitor who keeps these item rows for later."""
+        other = copy(self)
+        other._saved = frozenset(saved)
+        return other
 
     def ranked(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
         """The cards of a list, with positions from 1. list_id: from `ImpressionRecorder.add`; links name it."""
@@ -97,6 +105,7 @@ class Cards:
             model=item.model if item else "",
             score=item.score if item else 0.0,
             list_id=list_id,
+            saved=row in self._saved,
         )
 
     def _facts(self, row: int) -> Card:

@@ -27,10 +27,10 @@ class PageContext:
         self.request, self.site, self.resources = request, site, resources
         self.texts: Texts = texts_for(request)
 
-    @property
+    @cached_property
     def cards(self) -> Cards:
-        """Builds the cards of movies."""
-        return self.resources.cards
+        """Builds the cards of movies for the visitor."""
+        return self.resources.cards.of_visitor(self.visitor.saved.tolist())
 
     @cached_property
     def visitor(self) -> VisitorState:

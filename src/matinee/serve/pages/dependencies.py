@@ -9,6 +9,9 @@ from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.errors import find_movie_row, require_served
 from matinee.serve.pages.rerank_form import RerankForm, read_rerank_form
 
+NOVELTY = 0.25
+"""Of the home page's list: without a measurable cost, and a quarter more of the catalogue (docs/serving.md)."""
+
 
 async def get_served_model(request: Request, site: CurrentSite, model: str = "") -> str:
     """The model that the address asks for, else the visitor's default. Raises PageError if it is not served."""
@@ -30,6 +33,12 @@ def get_rerank(request: Request, site: CurrentSite) -> RerankForm:
     return read_rerank_form(request, site.catalogue)
 
 
+def get_home_rerank(request: Request, site: CurrentSite) -> RerankForm:
+    """The same for the home page, whose list is a little more obscure than the model's."""
+    return read_rerank_form(request, site.catalogue, NOVELTY)
+
+
 ServedModel = Annotated[str, Depends(get_served_model)]
 MovieRow = Annotated[int, Depends(get_movie_row)]
+HomeRerank = Annotated[RerankForm, Depends(get_home_rerank)]
 AskedRerank = Annotated[RerankForm, Depends(get_rerank)]

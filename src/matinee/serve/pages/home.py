@@ -5,11 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.recommender import Recommendation
-from matinee.serve.accounts.sessions import cookie_path
 from matinee.serve.experiments import MadeList
+from matinee.serve.pages.choices import PICKER, keep_choice
 from matinee.serve.pages.context import Page, PageContext, Visitor
-from matinee.serve.pages.dependencies import AskedRerank, ServedModel
+from matinee.serve.pages.dependencies import HomeRerank, ServedModel
 from matinee.serve.pages.rendering import STRIP
 from matinee.serve.pages.rerank_form import RerankForm
 from matinee.serve.pages.resources import STARTER_PAGES, STARTERS
@@ -18,11 +17,11 @@ from matinee.serve.visitor_state import VisitorState
 
 FOR_YOU, LONG, SHORT = 24, 12, 6
 """Movies in each list; divisible by the 2, 3, 4 or 6 columns of the grid."""
+FIRST = 3
+"""Movies for tonight, each with a large card."""
 GENRES = 5
 ENOUGH, KNOWN = 3, 20
 """Movies after which lists are the visitor's own, and from which on nobody is asked to rate more."""
-PICKER_COOKIE, PICKER_SECONDS = "matinee_picker", 365 * 86_400
-"""Whether the visitor closed the picker, in this browser."""
 
 router = APIRouter()
 
@@ -32,35 +31,45 @@ def home(
     page: Page,
     visitor: Visitor,
     model: ServedModel,
-    rerank: AskedRerank,
+    rerank: HomeRerank,
     more: Annotated[int, Query(ge=0, lt=STARTER_PAGES)] = 0,
 ) -> Response:
-    """For a new visitor, popular movies and an invitation to rate; with a history, the lists made from it."""
+    """For a new visitor, popular movies and an invitation to rate; with a history, the lists made from it.
+
+    No movie is on the page twice.
+    """
     watched = visitor.watched
-    made = _for_you(page, visitor, rerank) if watched else MadeList([], model)
-    items, engine = made.items, page.site.engine
-    is_plain = not rerank.on and len(made.models) == 1
-    n_changed = engine.n_changed(visitor.history, items, visitor.unlisted) if is_plain else None
     builder = ShelfBuilder(page)
-    shelves = [shelf for shelf in _shelves(page, builder, items, model) if shelf.cards]
-    excluded = visitor.excluded
-    all_starters = [row for row in page.resources.starters if row not in excluded]
+    like = builder.something_like(FIRST)
+    made = _for_you(page, builder, rerank, FOR_YOU if like else FOR_YOU + FIRST) if watched else MadeList([], model)
+    for_you = builder.cards("for-you", made)
+    all_starters = builder.not_listed(page.resources.starters)
     starters = all_starters[more * STARTERS : (more + 1) * STARTERS] if _has_picker(page) else []
+    starters = starters[:STRIP] if len(watched) >= ENOUGH else starters
+    builder.leave_out(starters)
+    tonight = like or for_you[:FIRST] or builder.build("tonight", "", "", builder.popular_rows(FIRST)).cards
+    for_you = for_you if like else for_you[FIRST:]
+    shelves = [shelf for shelf in _shelves(builder, page, model) if shelf.cards]
     return page.respond(
         "home.html",
         model=model,
         rerank=rerank,
-        for_you=builder.cards("for-you", made),
+        mood=builder.mood,
+        liked=builder.liked_title,
+        has_lengths=builder.has_lengths,
+        tonight=tonight,
+        for_you=for_you,
         drafted=made.models if len(made.models) > 1 else (),
         starters=page.cards.plain(starters, watched),
         more=(more + 1) % max(1, len(all_starters) // STARTERS),
         to_go=max(0, ENOUGH - len(watched)),
         enough=ENOUGH,
         recent=page.cards.plain(list(watched)[:STRIP], watched),
+        later=page.cards.plain(visitor.for_later[:LONG], watched),
         shelves=shelves,
         n_watched=len(watched),
-        n_changed=n_changed,
-        dislikes_all=engine.dislikes_all(visitor.history, model),
+        n_changed=_n_changed(page, visitor, made, rerank) if builder.mask is None else None,
+        dislikes_all=page.site.engine.dislikes_all(visitor.history, model),
     )
 
 
@@ -68,28 +77,38 @@ def home(
 def picker(request: Request, state: Annotated[Literal["open", "closed"], Form()]) -> Response:
     """Close the picker, or open it again; then to the home page."""
     response = RedirectResponse("/", status_code=303)
-    path, secure = cookie_path(request), request.url.scheme == "https"
-    response.set_cookie(
-        PICKER_COOKIE, state, max_age=PICKER_SECONDS, path=path, httponly=True, samesite="lax", secure=secure
-    )
+    keep_choice(request, response, PICKER, state)
     return response
 
 
 def _has_picker(page: PageContext) -> bool:
     """Whether the page invites to rate: until the visitor closes it, or is known well."""
-    state = page.request.cookies.get(PICKER_COOKIE, "")
+    state = page.request.cookies.get(PICKER, "")
     return state == "open" or (state != "closed" and len(page.visitor.watched) < KNOWN)
 
 
-def _for_you(page: PageContext, visitor: VisitorState, rerank: RerankForm) -> MadeList:
+def _for_you(page: PageContext, builder: ShelfBuilder, rerank: RerankForm, k: int) -> MadeList:
     """The visitor's list by the model that the address asks for, else by their experiment or the default."""
     asked = page.request.query_params.get("model")
+    among = builder.allowed if builder.is_filtered else None
     return page.site.list_for(
-        visitor, FOR_YOU, asked, lambda model: page.site.for_you(visitor, FOR_YOU, model, rerank.asked)
+        page.visitor, k, asked, lambda model: page.site.for_you(page.visitor, k, model, rerank.asked, among)
     )
 
 
-def _shelves(page: PageContext, builder: ShelfBuilder, for_you: list[Recommendation], model: str) -> list[Shelf]:
+def _n_changed(page: PageContext, visitor: VisitorState, made: MadeList, rerank: RerankForm) -> int | None:
+    """How many of the list are there because of the visitor's stars; None where that cannot be said."""
+    if rerank.on or len(made.models) != 1:
+        return None
+    count = page.site.engine.n_changed
+    found = visitor.once(
+        ("changed", *(item.item_row for item in made.items)),
+        lambda: (count(visitor.history, made.items, visitor.unlisted, rerank.asked),),
+    )
+    return found[0]
+
+
+def _shelves(builder: ShelfBuilder, page: PageContext, model: str) -> list[Shelf]:
     if not page.visitor.watched:
         return [
             builder.newest(model, SHORT),
@@ -97,9 +116,8 @@ def _shelves(page: PageContext, builder: ShelfBuilder, for_you: list[Recommendat
             builder.popular(LONG),
             *builder.genres(GENRES, SHORT),
         ]
-    listed = {item.item_row for item in for_you}
     next_model = page.resources.next_model
-    upcoming = [builder.next_for_you(next_model, SHORT, listed)] if next_model else []
+    upcoming = [builder.next_for_you(next_model, SHORT)] if next_model else []
     return [
         builder.newest(model, SHORT),
         *upcoming,

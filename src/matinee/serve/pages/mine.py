@@ -2,13 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
 
-from matinee.serve.accounts.sessions import cookie_path
-from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.context import Page, PageContext, Visitor
-from matinee.serve.pages.home import PICKER_COOKIE
 from matinee.store.protocols import Import
 
 PAGE = 100
@@ -54,11 +51,3 @@ def _imports(page: PageContext, user_id: str | None) -> list[Import]:
     """The imports that the visitor can undo."""
     found = page.site.imports.recent(user_id, page.site.now()) if user_id else []
     return [one for one in found if one.n_events]
-
-
-@router.post("/forget")
-def forget(request: Request, site: CurrentSite) -> Response:
-    """Delete a guest and all their events; a member, who needs a password for that, goes to the account page."""
-    response = RedirectResponse("/", status_code=303)
-    response.delete_cookie(PICKER_COOKIE, path=cookie_path(request))
-    return response if site.visitors.forget(request, response) else RedirectResponse("/account#delete", 303)

@@ -6,14 +6,17 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from matinee.recommender import POPULAR, Engine
+from matinee.arrays import BoolArray
+from matinee.recommender import POPULAR, Engine, Recommendation
 from matinee.renamed import EVENT_KINDS
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import ListPosition
 from matinee.serve.pages.context import Page, Visitor, own_path
 from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError, find_movie_row, require_served
+from matinee.serve.pages.tonight import mask_of_tonight, tonight_asked
 from matinee.serve.site import Site
+from matinee.serve.tonight import NEAR
 from matinee.serve.visitor_state import VisitorState
 
 SIMILAR, ALSO_LIKED = 12, 6
@@ -38,7 +41,9 @@ def movie(
     if opened_from and visitor.user_id is not None:
         site.record_click(visitor.user_id, row, opened_from[:MAX_LIST_ID])
     name = _similar_model(site.engine, model)
-    near = site.engine.similar(row, SIMILAR, name) if name else []
+    mask = mask_of_tonight(site, tonight_asked(page.request, site))
+    near = _similar(site, row, name, mask) if name else []
+    listed = {item.item_row for item in near}
     list_id = page.impressions.add("similar", name, near)
     popularity, also_liked = site.engine.popularity, page.resources.also_liked
     events = int(popularity[row])
@@ -49,7 +54,9 @@ def movie(
         withdrawn=not is_listed,
         facts=site.facts_of(row),
         model=name,
-        card=cards.card(row, watched),
+        card=cards.card(row, watched, _for_me(site, visitor, row)),
+        ratings=page.resources.ratings.of(row),
+        is_filtered=mask is not None,
         events=events,
         tags=site.catalogue.tags[row] if site.catalogue.tags else (),
         place=int((popularity > events).sum()) + 1,
@@ -57,7 +64,7 @@ def movie(
         similar=cards.ranked(near, watched, list_id),
         dismissed=row in visitor.dismissed,
         predicted=_predicted_stars(site, visitor, row),
-        liked_too=cards.ranked(also_liked.recommend(row, ALSO_LIKED, visitor.excluded), watched),
+        liked_too=cards.ranked(also_liked.recommend(row, ALSO_LIKED, visitor.excluded | listed, mask), watched),
         fans=also_liked.n_people(row),
         n_watched=len(watched),
     )
@@ -96,7 +103,10 @@ def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()])
     response = RedirectResponse(own_path(form.next), status_code=303)
     user_id = site.visitors.open(request, response, site.now())
     if mark == "removed":
+        is_saved = row in site.state_of(user_id).saved
         site.log.remove(user_id, site.engine.items.id(row))
+        if is_saved:  # a bookmark is no watch
+            site.record(user_id, row, "saved")
         return response
     position = site.find_position(user_id, row, form.list_id)
     if position is None and form.model in {POPULAR, *site.engine.models}:  # a guest's first mark has no impression
@@ -108,11 +118,29 @@ def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()])
     return response
 
 
-def _predicted_stars(site: Site, visitor: VisitorState, row: int) -> float | None:
-    """The stars that a visitor would give an item, None if they did, or if nobody can say."""
+def _predicted_stars(site: Site, visitor: VisitorState, row: int) -> tuple[float, float] | None:
+    """The stars that a visitor would give an item and how far off that is; None if they did, or if nobody can say."""
     if row in visitor.watched or not site.wording.has_ratings:
         return None
-    return site.stars_of(site.engine.predicted_value(visitor.history, row))
+    found = site.engine.predicted_value(visitor.history, row)
+    if found is None:
+        return None
+    stars, higher = site.stars_of(found.value), site.stars_of(found.value + found.rmse)
+    return None if stars is None or higher is None else (stars, higher - stars)
+
+
+def _for_me(site: Site, visitor: VisitorState, row: int) -> Recommendation | None:
+    """Why the item suits the visitor, by the default model; None for what they watched, and without a reason."""
+    if row in visitor.watched or not visitor.watched or row >= site.engine.n_trained:
+        return None
+    model = site.default_for(visitor.user_id)
+    return visitor.once(("why", row, model), lambda: site.engine.reasons_of(visitor.history, row, 0.0, model))
+
+
+def _similar(site: Site, row: int, name: str, mask: BoolArray | None) -> list[Recommendation]:
+    """The items most similar to one, of those that the mood of tonight lets through."""
+    near = site.engine.similar(row, SIMILAR if mask is None else NEAR, name)
+    return [item for item in near if mask is None or mask[item.item_row]][:SIMILAR]
 
 
 def _similar_model(engine: Engine, asked: str) -> str:

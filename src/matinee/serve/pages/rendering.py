@@ -120,7 +120,7 @@ class Renderer:
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:
         """The buttons of a card's form: most of a page's bytes, cached but for the visitor's stars."""
         parts = self._cached_buttons(
-            context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words
+            context["lang"], card.title.name.replace(GAP, ""), card.value is None, bool(card.list_id), words, card.saved
         )
         if not self._site.wording.has_ratings:
             return Markup(parts[0])
@@ -130,9 +130,11 @@ class Renderer:
             html += ('class="on" ' if 2 * card.stars >= half else "", parts[2 * half])
         return Markup("".join(html))
 
-    def _draw_buttons(self, language: str, title: str, unseen: bool, listed: bool, words: bool) -> tuple[str, ...]:
+    def _draw_buttons(
+        self, language: str, title: str, unseen: bool, listed: bool, words: bool, saved: bool
+    ) -> tuple[str, ...]:
         """21 parts: between them go, for each half star, whether it is pressed and its class; without stars, 1 part."""
-        values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "gap": GAP}
+        values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "saved": saved, "gap": GAP}
         html = self._templates.get_template("marks.html").render(values | {"t": self._texts[language]})
         return tuple(html.split(GAP))
 

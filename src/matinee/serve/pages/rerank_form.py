@@ -19,17 +19,21 @@ NAMES = ("genre", *YEARS, *NUMBERS)
 
 @dataclass(frozen=True)
 class RerankForm:
-    """The form with its values. asked: the values in the address; genres, first_year, last_year: of the catalogue."""
+    """The form with its values. asked: the values in the address; genres, first_year, last_year: of the catalogue.
+
+    novelty: that of an address which names none.
+    """
 
     asked: Rerank
     genres: tuple[str, ...]
     first_year: int
     last_year: int
+    novelty: float = 0.0
 
     @property
     def on(self) -> bool:
-        """Whether the values change the model's list."""
-        return self.asked.filters or self.asked.reorders
+        """Whether the values change the list that the page has without them."""
+        return self.asked.filters or bool(self.asked.diversity) or self.asked.novelty != self.novelty
 
     @cached_property
     def query(self) -> str:
@@ -37,12 +41,18 @@ class RerankForm:
         asked = self.asked
         pairs: list[tuple[str, object]] = [("genre", genre) for genre in asked.genres]
         pairs += [(name, getattr(asked, field)) for name, field in YEARS.items() if getattr(asked, field) is not None]
-        pairs += [(name, f"{getattr(asked, name):g}") for name in NUMBERS if getattr(asked, name)]
+        if asked.novelty != self.novelty:
+            pairs.append(("novelty", f"{asked.novelty:g}"))
+        if asked.diversity:
+            pairs.append(("diversity", f"{asked.diversity:g}"))
         return f"&{urlencode(pairs)}" if pairs else ""
 
 
-def read_rerank_form(request: Request, catalogue: Catalogue) -> RerankForm:
-    """The form as a request's address fills it in. Raises PageError for an unknown genre or impossible numbers."""
+def read_rerank_form(request: Request, catalogue: Catalogue, novelty: float = 0.0) -> RerankForm:
+    """The form as a request's address fills it in. novelty: where the address names none.
+
+    Raises PageError for an unknown genre or impossible numbers.
+    """
     texts, given = texts_for(request), request.query_params
     names = catalogue.genre_names
     genres = tuple(dict.fromkeys(genre for genre in given.getlist("genre") if genre))
@@ -55,17 +65,17 @@ def read_rerank_form(request: Request, catalogue: Catalogue) -> RerankForm:
     if first is not None and last is not None and first > last:
         raise PageError("rerank.bad_years", first=f"{first:g}", last=f"{last:g}")
     strengths = {
-        name: _number(given.get(name, ""), texts(f"rerank.{name}"), *limits) or 0.0 for name, limits in NUMBERS.items()
+        name: _number(given.get(name, ""), texts(f"rerank.{name}"), *limits) for name, limits in NUMBERS.items()
     }
     asked = Rerank(
         genres=genres,
         from_year=None if first is None else int(first),
         to_year=None if last is None else int(last),
-        novelty=strengths["novelty"],
-        diversity=strengths["diversity"],
+        novelty=novelty if strengths["novelty"] is None else strengths["novelty"],
+        diversity=strengths["diversity"] or 0.0,
     )
     dated = [year for year in catalogue.years if year]
-    return RerankForm(asked, names, min(dated, default=0), max(dated, default=0))
+    return RerankForm(asked, names, min(dated, default=0), max(dated, default=0), novelty)
 
 
 def _number(text: str, name: str, low: float, high: float) -> float | None:

@@ -13,6 +13,7 @@ from matinee.serve.pages.also_liked import AlsoLiked
 from matinee.serve.pages.cards import Cards
 from matinee.serve.pages.model_cards import ModelCard, model_card
 from matinee.serve.pages.model_quality import ModelQuality, best_next_model
+from matinee.serve.pages.rating_counts import RatingCounts
 from matinee.serve.pages.rendering import Renderer
 from matinee.serve.pages.trending import Trending
 from matinee.serve.people import People
@@ -39,6 +40,7 @@ class PageResources:
     starters: list[int]
     trending: Trending
     also_liked: AlsoLiked
+    ratings: RatingCounts
     people: People
     quality: ModelQuality
     next_model: str
@@ -57,6 +59,7 @@ class PageResources:
             starters=site.engine.starters(STARTERS * STARTER_PAGES),
             trending=Trending(site),
             also_liked=AlsoLiked(site),
+            ratings=RatingCounts(site),
             people=People(next(iter(site.engine.artefacts.values())).item_table, site.engine.popularity),
             quality=ModelQuality(site.engine),
             next_model=best_next_model(site.engine),

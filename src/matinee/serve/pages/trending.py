@@ -5,7 +5,8 @@ from copy import copy
 
 import numpy as np
 
-from matinee.arrays import IntArray
+from matinee.arrays import BoolArray, IntArray
+from matinee.ranking.allowed import both
 from matinee.recommender import POPULAR, Recommendation
 from matinee.serve.site import Site
 from matinee.store.protocols import DatabaseGone
@@ -37,9 +38,9 @@ class Trending:
         other._site, other._read_at = site, -1
         return other
 
-    def recommend(self, k: int, excluded: set[int]) -> list[Recommendation]:
-        """The k items watched most lately. Score: 1 / position, as two counts order them."""
-        listed, current = self._site.engine.now.listed, self._current()
+    def recommend(self, k: int, excluded: set[int], mask: BoolArray | None = None) -> list[Recommendation]:
+        """The k items watched most lately. Score: 1 / position, as two counts order them. mask: [I], None for all."""
+        listed, current = both(self._site.engine.now.listed, mask), self._current()
         first = (current if listed is None else current[listed[current]])[: k + len(excluded)].tolist()
         rows = [row for row in first if row not in excluded][:k]
         ids = self._site.engine.items

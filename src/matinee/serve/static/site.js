@@ -48,8 +48,8 @@ main.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form[data-live]")) return;
   event.preventDefault();
-  const item = form.closest("[data-item]");
-  if (item) mark(item, event.submitter);
+  const item = form.closest("[data-item], .yours");
+  if (item && (item.matches("[data-item]") || event.submitter.matches(".later"))) mark(item, event.submitter);
   else send(form, event.submitter);
 });
 
@@ -68,7 +68,7 @@ async function send(form, button) {
       if (now.pathname !== location.pathname) history.replaceState({}, "", now.pathname + now.search);
       back(at);
     }
-    say(button.dataset.said || status_.dataset.saved);
+    say(saidBy(button));
   } catch {
     form.classList.remove("busy");
     fill(form, before);
@@ -98,6 +98,9 @@ async function refused(response, mine) {
 const FLAGS = { dismissed: "restored", restored: "dismissed" };
 const kept = new WeakMap(); // of an item: its mark when the page came, the mark that is shown, and what is on its way
 
+// What a button says that it did; the stars of an item have one text.
+const saidBy = (button) =>
+  button.dataset.said || button.closest(".stars")?.dataset.said.replace("{}", button.value) || status_.dataset.saved;
 const isStars = (value) => Number(value) > 0;
 const stars = (root) => root.querySelector('.stars [aria-pressed="true"]')?.value ?? "";
 
@@ -121,13 +124,14 @@ function stateOf(item) {
 function mark(item, button) {
   const state = stateOf(item);
   const value = button.value;
+  if (button.matches(".later")) return keep(item, state, button);
   const before = { shown: state.shown, touched: state.touched, said: item.querySelector(".done span")?.textContent };
   const shown = { restored: "", removed: "" }[value] ?? value;
-  if (shown === state.shown && button.className !== "undo") return say(button.dataset.said || status_.dataset.saved);
+  if (shown === state.shown && button.className !== "undo") return say(saidBy(button));
   state.touched ||= !(value in FLAGS);
-  draw(item, state, button.className === "undo" ? state.first : shown, button.dataset.said);
+  draw(item, state, button.className === "undo" ? state.first : shown, saidBy(button));
   if (!button.isConnected || !button.offsetParent) item.querySelector(".done .undo, .stars button, button")?.focus({ preventScroll: true });
-  say(button.dataset.said || status_.dataset.saved, true);
+  say(saidBy(button), true);
   const form = item.querySelector("form.marks, form.hiding");
   state.sent = state.sent.then(async () => {
     try {
@@ -138,6 +142,26 @@ function mark(item, button) {
     } catch {
       Object.assign(state, before);
       draw(item, state, before.shown, before.said);
+      say(status_.dataset.failed);
+    }
+  });
+}
+
+// The bookmark: pressed and released in its place.
+function keep(item, state, button) {
+  const value = button.value;
+  const press = (on) => {
+    button.setAttribute("aria-pressed", String(on));
+    button.value = on ? "unsaved" : "saved";
+  };
+  press(value === "saved");
+  say(value === "saved" ? status_.dataset.kept : status_.dataset.unkept);
+  state.sent = state.sent.then(async () => {
+    try {
+      const response = await post(button.form, value, "/my/link");
+      if (!(await refused(response, turn))) await response.text(); // an answer that is not read holds its connection
+    } catch {
+      press(value !== "saved");
       say(status_.dataset.failed);
     }
   });
@@ -226,7 +250,8 @@ addEventListener("popstate", () => location.reload());
 // Reranking: every change requests the list at once; settings at their default stay out of the address.
 async function rerank(form, control) {
   const mine = ++turn;
-  const asked = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== "" && Number(value) !== 0));
+  const atRest = (name) => form.elements[name].dataset?.rest ?? "";
+  const asked = new URLSearchParams([...new FormData(form)].filter(([name, value]) => value !== "" && value !== atRest(name)));
   const address = form.getAttribute("action") + (asked.size ? `?${asked}` : "");
   try {
     const response = await fetch(address);

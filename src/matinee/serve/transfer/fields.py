@@ -18,7 +18,7 @@ _LATER = r"^(?:plantowatch|towatch|wanttowatch|wanttosee|watchlist|wishlist|plan
 _UNFINISHED = r"^(?:(?:currently)?watching|inprogress|onhold|hold|paused|dropped|abandoned|notinterest\w+)$"
 _MARKS = {"yes", "y", "true", "1", "x", "✓", "✔", "o", "예", "네", "no", "n", "false", "0", "아니오", "아니요"}
 _NOT_SEEN = ("", "no", "n", "false", "0", "아니오", "아니요")
-_OTHER_EVENTS = ("click", "dismissed", "restored", "more", "less", *EVENT_KINDS)
+_OTHER_EVENTS = ("click", "dismissed", "restored", "unsaved", "more", "less", *EVENT_KINDS)
 _WHOLE = r"^([0-9]{1,15})\.0+$"
 """A whole number as a spreadsheet writes it, or a data frame with gaps."""
 _NUMBER = r"^[0-9]+(?:\.[0-9]*)?$"
@@ -97,6 +97,7 @@ def _excluded(fields: pl.DataFrame, layout: Layout, has_rating: pl.Series) -> pl
     undated = pl.col("date") == ""
     reason = (
         pl.when(other_event).then(pl.lit("no_event"))
+        .when(pl.col("kind").str.to_lowercase() == "saved").then(pl.lit("later"))
         .when(not_a_movie).then(pl.lit("other_kind"))
         .when(pl.lit(has_rating)).then(pl.lit(""))
         .when(status.str.contains(_UNFINISHED) | (pl.col("paused") != "")).then(pl.lit("unfinished"))

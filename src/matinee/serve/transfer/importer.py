@@ -14,11 +14,12 @@ from matinee.histories import Instant, UserId
 from matinee.serve.transfer.match import Match, MovieMatcher
 from matinee.serve.transfer.rows import ImportRow
 from matinee.serve.wording import MOVIES, Wording
-from matinee.store.protocols import Kind, LiveEvent
+from matinee.store.protocols import FLAGS, Kind, LiveEvent
 from matinee.vocab import UNKNOWN, Id, Vocab
 
-IN_THE_LOG = ("taken", "known", "twice", "rated")
-"""Outcomes of rows that are in the log: written now; there already; twice in the upload; watched, and rated as well."""
+IN_THE_LOG = ("taken", "saved", "known", "twice", "rated")
+"""Outcomes of rows that are in the log: written now, or for later; there already; twice in the upload; watched, and
+rated as well."""
 EVENTS_A_MOVIE = 5
 """Events with one movie that an import may write: every list reads the whole history."""
 CLOCK_SLACK = 86_400
@@ -75,7 +76,7 @@ class _Known:
         self.event_ids |= {str(event["event_id"]), _event_id(item, event["kind"], event["value"], at)}
         if event["kind"] == "rating":
             self.rated.add(item)
-        elif event["kind"] not in ("click", "dismissed", "restored"):
+        elif event["kind"] not in ("click", *FLAGS):
             self.watched[item] = max(at, self.watched.get(item, at))
 
 
@@ -113,11 +114,13 @@ class Importer:
         plan = ImportPlan(secrets.token_urlsafe(12), [], [], [])
         for row, match in zip(rows, matches, strict=True):
             excluded = "" if row.excluded == "other_kind" and not self._wording.is_movies else row.excluded
+            is_later, excluded = excluded == "later", "" if excluded == "later" else excluded
             if excluded or match.item_row == UNKNOWN:
                 item_row = None if match.item_row == UNKNOWN else match.item_row
                 plan.outcomes.append(Outcome(row, excluded or match.reason, item_row))
             else:
                 kind = "rating" if row.kind == "rating" and self._wording.has_ratings else self._wording.kind
+                kind = "saved" if is_later else kind
                 made = _event(user_id, ids[match.item_row], row, kind, now)
                 plan.outcomes.append(_outcome(row, match, made, known, plan))
         return plan
@@ -128,8 +131,8 @@ def _outcome(row: ImportRow, match: Match, event: LiveEvent | str, known: _Known
     if isinstance(event, str):
         return Outcome(row, event, match.item_row)
     reason = _reason(event, known)
-    if reason == "taken":
-        plan.events.append(_after_watched(event, known))
+    if reason in ("taken", "saved"):
+        plan.events.append(event if event.kind == "saved" else _after_watched(event, known))
     elif reason == "known":
         plan.known.append(str(event.event_id))
     return Outcome(row, reason, match.item_row, match.is_better_known)
@@ -159,7 +162,7 @@ def _event_id(item_id: Id, kind: str, value: float, at: Instant | None) -> str:
 
 
 def _reason(event: LiveEvent, known: _Known) -> str:
-    """Whether an event is new (taken), or why it is not written."""
+    """Whether an event is new (taken, saved), or why it is not written."""
     item, event_id = str(event.item_id), str(event.event_id)
     if event_id in known.event_ids:
         return "known"
@@ -171,7 +174,7 @@ def _reason(event: LiveEvent, known: _Known) -> str:
         return "many"
     known.new_ids.add(event_id)
     known.new_events[item] += 1
-    return "taken"
+    return "saved" if event.kind == "saved" else "taken"
 
 
 def _after_watched(event: LiveEvent, known: _Known) -> LiveEvent:

@@ -1,0 +1,68 @@
+"""A site over the bundled data and a browser to walk it, for benchmarks of its pages."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, sync_playwright
+
+import matinee as mt
+from matinee.store import artefact
+
+MODELS = ("ease", "item-knn", "popularity", "markov")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+SECONDS_TO_START = 120
+
+
+@contextmanager
+def bundled_site() -> Iterator[str]:
+    """The address of a new site over the bundled data, which ends with the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in MODELS]
+        for name, path in zip(MODELS, paths, strict=True):
+            artefact.save(mt.fit(name, mt.load("bundled")), path)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "matinee", "serve", *map(str, paths), "--port", str(port)]
+        command += ["--db", f"sqlite:///{folder}/site.sqlite3"]
+        site = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(address)
+            yield address
+        finally:
+            site.terminate()
+            site.wait()
+
+
+def wait_for(address: str) -> None:
+    """Wait until a site answers."""
+    until = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            with urlopen(f"{address}/health/ready"):
+                return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
+        yield browser
+        browser.close()

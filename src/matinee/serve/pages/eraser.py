@@ -1,0 +1,30 @@
+"""Erases a visitor so that their browser, and nobody else, can take it back."""
+
+import secrets
+from collections.abc import Callable
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from matinee.serve.accounts.sessions import cookie_path, hash_token
+from matinee.serve.site import Site
+from matinee.store.erasures import UNDO_ERASING_SECONDS
+
+UNDO_COOKIE = "matinee_undo"
+"""The token that takes a deletion back; the site keeps its hash."""
+DONE = "/my/deleted"
+"""The page that says what was deleted."""
+
+
+def eraser(request: Request, response: Response, site: Site) -> Callable[[str], None]:
+    """Erases a user, and gives the response the cookie that takes it back."""
+
+    def erase(user_id: str) -> None:
+        token = secrets.token_urlsafe(32)
+        site.erasures.erase(user_id, hash_token(token), site.now())
+        path, secure = cookie_path(request), request.url.scheme == "https"
+        response.set_cookie(
+            UNDO_COOKIE, token, UNDO_ERASING_SECONDS, path=path, httponly=True, samesite="lax", secure=secure
+        )
+
+    return erase
