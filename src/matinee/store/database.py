@@ -5,10 +5,10 @@ both, and its writers take turns.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Literal, get_args
 
-from sqlalchemy import Connection, Engine, create_engine, select
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, create_engine, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     DataError,
@@ -24,7 +24,7 @@ from matinee.errors import MatineeError
 from matinee.store import servers
 from matinee.store.later import LaterWrites
 from matinee.store.migrations import upgrade
-from matinee.store.prepared import PreparedQuery
+from matinee.store.prepared import Parameters, PreparedQuery
 from matinee.store.probe import try_to_write
 from matinee.store.protocols import DatabaseGone, DatabaseState, NotKept
 from matinee.store.sqlite import SYNCED, WAITS, DatabaseFile, configure, is_sqlite, prepare_file
@@ -123,25 +123,19 @@ class SqlDatabase:
         if problem := self.gone:
             raise DatabaseGone(problem)
         dialect = self._reader.dialect
-        connection = self._reader.raw_connection()
-        cursor = connection.cursor()
-        text, parameters, found = "", None, []
+        driver_error = dialect.loaded_dbapi.Error
         try:
-            for query in queries:
-                text, parameters = query.of(dialect, asked)
-                cursor.execute(text, parameters)
-                found.append(list(cursor.fetchall()))
-        except dialect.loaded_dbapi.Error as error:
-            if dialect.is_disconnect(error, connection.dbapi_connection, cursor):
-                connection.invalidate(error)
-            raise DBAPIError.instance(
-                text, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
-            ) from error
-        finally:
-            with suppress(dialect.loaded_dbapi.Error):
-                cursor.close()
-            connection.close()
-        return found
+            connection = self._reader.raw_connection()  # tried before it is given, if the database is a server
+            try:
+                return [_fetch(connection, *query.of(dialect, asked)) for query in queries]
+            except driver_error as error:
+                if dialect.is_disconnect(error, connection.dbapi_connection, None):
+                    connection.invalidate(error)
+                raise
+            finally:
+                connection.close()
+        except driver_error as error:
+            raise DBAPIError.instance(None, None, error, driver_error, dialect=dialect) from error
 
     def is_readable(self) -> bool:
         """Whether the database can be read now."""
@@ -209,6 +203,12 @@ class SqlDatabase:
         if problem := self.gone:
             self.trouble = str(DatabaseGone(problem))
             raise NotKept(self.trouble)
+
+
+def _fetch(connection: PoolProxiedConnection, text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(text, parameters)
+        return list(cursor.fetchall())
 
 
 def _connect(url: URL, *, writes: bool) -> Engine:
