@@ -84,4 +84,4 @@ def test_the_demo_leaves_out_what_it_cannot_train(capsys):
     from matinee.cli.site import DEMO_MODELS, _demo_names
 
     assert _demo_names("") == [name for name in DEMO_MODELS if name in WITHOUT_TORCH]
-    assert "without lightgcn: " in capsys.readouterr().err
+    assert "without lightgcn, ngcf, sasrec: trained by torch, " in capsys.readouterr().err

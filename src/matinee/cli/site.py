@@ -142,7 +142,7 @@ def _demo_names(models: str) -> list[str]:
     able = [name for name in DEMO_MODELS if is_installed("torch") or not model_class(name).trained_by_torch]
     if not names and len(able) < len(DEMO_MODELS):
         left_out = ", ".join(name for name in DEMO_MODELS if name not in able)
-        warn(f"without {left_out}: {missing('torch', 'it is trained by torch')}")
+        warn(f"without {left_out}: {missing('torch', 'trained by torch')}")
     return names or able
 
 
