@@ -91,7 +91,9 @@ def browser() -> Iterator[Browser]:
 def opened(context: BrowserContext, address: str, path: str = "", *, lab: bool = True) -> tuple[Page, list[str]]:
     """A page, and a list that collects its errors and its requests to other sites. lab: whether lists name models."""
     if lab:
-        context.add_cookies([{"name": LAB_COOKIE, "value": "open", "url": address}])
+        context.add_cookies(
+            [{"name": LAB_COOKIE, "value": "open", "url": address, "httpOnly": True, "sameSite": "Lax"}]
+        )
     page = context.new_page()
     page.set_default_timeout(15_000)
     wrong: list[str] = []

@@ -38,6 +38,9 @@ FORMS = {
     "/account/delete": {"password": PASSWORD},
     "/my/import": {},
     "/my/import/undo": {"import_id": "1"},
+    "/my/later": {"item_id": str(ALIEN)},
+    "/my/delete/undo": {},
+    "/tonight": {},
 }
 NASTY = [
     "<script>alert(1)</script>",

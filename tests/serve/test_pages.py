@@ -331,7 +331,7 @@ def test_a_page_takes_two_queries_and_its_lists_are_logged_after_it(
     note_prepared(monkeypatch, queries)
     client.get("/")
     asked = [query.split()[0] for query in queries]
-    assert asked == ["SELECT", "SELECT"]  # the session, the events
+    assert asked == ["SELECT", "SELECT"], queries  # the session, the events
     site.database.flush()
     assert sum(query.startswith("INSERT INTO lists") for query in queries) == 1
 

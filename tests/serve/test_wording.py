@@ -42,7 +42,7 @@ def test_reasons_say_what_people_did(kind: str, noun: str, english: str, korean:
 @pytest.mark.parametrize("has_ratings", [True, False])
 def test_every_text_has_words_for_every_wording(language: str, kind: str, noun: str, has_ratings: bool) -> None:
     texts = texts_of(Wording(Noun.parse(noun), kind, has_ratings, is_movielens=False))[language]
-    assert [key for key, entry in texts.entries.items() if re.search(r"\[[A-Za-z_ ]+\]", str(entry))] == []
+    assert [key for key, entry in texts.entries.items() if re.search(r"\[(?!train\])[A-Za-z_ ]+\]", str(entry))] == []
     undecided = re.compile(rf"(?<![}}>])({'|'.join(map(re.escape, FORMS))})")
     assert [key for key, entry in texts.entries.items() if undecided.search(str(entry))] == []
     english, korean = (texts_of(Wording(Noun.parse(noun), kind, has_ratings))[each].entries for each in ("en", "ko"))

@@ -13,7 +13,8 @@ from matinee.models.ncf.inference import NCFWeights, catalogue_sample
 MIN_L2 = 1e-3
 """Smallest penalty, which keeps the solution unique where training had none."""
 CONVERGED = 1e-7
-"""A step that lowers the loss by less, relative to it, is the last: Newton's next would be of this squared."""
+"""Without a tower, a step that lowers the loss by less, relative to it, is the last: Newton's next would be of this
+squared. Through a tower the steps are Gauss-Newton's, of which small ones can be followed by as small ones."""
 
 
 def solve_users(
@@ -132,7 +133,9 @@ def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start
                 break
             by_user = gradients.T @ gradient + objective.l2 * user
             step = -np.linalg.solve(objective.hessian(gradients, curvature), by_user)
-            if -float(by_user @ step) < CONVERGED * abs(value):  # twice what the step gains
+            if not weights.output.size and abs(float(by_user @ step)) < CONVERGED * abs(
+                value
+            ):  # twice what the step gains
                 return np.asarray(user + step)
         else:
             step = step / 4
