@@ -9,14 +9,12 @@ of the page's own clock, in seconds, the median of TRIES. A phone's window; the 
 Limits to compare with: a page under 200 kB, first paint under 1 s.
 """
 
-import argparse
-import json
 import statistics
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext
 
-from walks import bundled_site, chromium
+from walks import chromium, print_measured
 
 LATENCY_MS, BYTES_A_SECOND = 400, 400_000 // 8
 TRIES = 3
@@ -66,17 +64,5 @@ def measure_all(address: str) -> dict[str, Any]:
         return found | {path: measure(browser, address, path, rated=True) for path in PATHS}
 
 
-def main() -> None:
-    """Measure a site that runs, or a new one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--address", help="of a site that runs")
-    given = parser.parse_args()
-    if given.address:
-        print(json.dumps(measure_all(given.address.rstrip("/")), indent=1))
-    else:
-        with bundled_site() as address:
-            print(json.dumps(measure_all(address), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    print_measured(__doc__, measure_all)

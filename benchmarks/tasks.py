@@ -8,15 +8,13 @@ films rated) is not counted. A task takes the shortest way that this version's p
 says null where there is none. `benchmarks/tasks.json` has the counts of an older version under `before`, added by hand.
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Locator, Page
 
-from walks import bundled_site, chromium
+from walks import chromium, print_measured
 
 RATED = ("2571", "1214", "260")
 """The Matrix, Alien, Star Wars."""
@@ -68,24 +66,24 @@ class Hand:
         self.page.goto(self.address)
 
 
-def open_by_initials(hand: Hand) -> None:
-    """Open "The Fellowship of the Ring", of which one knows the letters LOTR; else by the title's first words."""
-    for text in ("lotr", "lord of the rings f"):
+def open_by_typing(hand: Hand, title: str, *texts: str) -> None:
+    """Open the first film that one of some texts suggests, until its page has a title."""
+    for text in texts:
         hand.type(hand.page.locator("#q"), text, "ArrowDown", "Enter")
-        if "Fellowship" in hand.page.title():
+        if title in hand.page.title():
             return
         hand.page.locator("#q").fill("")
     raise Impossible("not found")
+
+
+def open_by_initials(hand: Hand) -> None:
+    """Open "The Fellowship of the Ring", of which one knows the letters LOTR; else by the title's first words."""
+    open_by_typing(hand, "Fellowship", "lotr", "lord of the rings f")
 
 
 def open_a_famous_film(hand: Hand) -> None:
     """Open the first Star Wars, typing as little as needed."""
-    for text in ("star", "star wars"):
-        hand.type(hand.page.locator("#q"), text, "ArrowDown", "Enter")
-        if "A New Hope" in hand.page.title():
-            return
-        hand.page.locator("#q").fill("")
-    raise Impossible("not found")
+    open_by_typing(hand, "A New Hope", "star", "star wars")
 
 
 def find_a_funny_film(hand: Hand) -> None:
@@ -208,17 +206,5 @@ def measure(address: str) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """Measure a site that runs, or a new one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--address", help="of a site that runs")
-    given = parser.parse_args()
-    if given.address:
-        print(json.dumps(measure(given.address.rstrip("/")), indent=1))
-    else:
-        with bundled_site() as address:
-            print(json.dumps(measure(address), indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    print_measured(__doc__, measure)

@@ -1,12 +1,14 @@
 """A site over the bundled data and a browser to walk it, for benchmarks of its pages."""
 
+import argparse
+import json
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -66,3 +68,15 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
         yield browser
         browser.close()
+
+
+def print_measured(about: str | None, measure: Callable[[str], object]) -> None:
+    """The command of a walk: print what it measures of a site that runs (--address), or of a new one, as JSON."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--address", help="of a site that runs")
+    given = parser.parse_args()
+    if given.address:
+        print(json.dumps(measure(given.address.rstrip("/")), indent=1))
+    else:
+        with bundled_site() as address:
+            print(json.dumps(measure(address), indent=1))
