@@ -140,6 +140,7 @@ def test_quiet_prints_the_result_alone_and_verbose_every_step(artefact: Path) ->
     )
     assert "columns: user=userId" in usual[2]
     assert quiet[2] == ""
+    assert (output.VOICE.level, output.VOICE.debug) == (0, False)  # the next command of this process speaks as usual
     assert quiet[1].splitlines()[:6] == usual[1].splitlines()[:6]
     assert re.search(r"^ +\d+\.\d\d s  fitting popularity$", verbose[2], flags=re.MULTILINE)
 

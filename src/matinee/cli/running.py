@@ -24,12 +24,11 @@ PIPE_CLOSED = 141
 
 def run(arguments: Sequence[str]) -> int:
     """Run `matinee ARGUMENTS`. An error is one line on standard error. Returns the exit code."""
-    output.VOICE.level, output.VOICE.debug = 0, os.environ.get("MATINEE_DEBUG", "") not in ("", "0")
     _settle_environment()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show a title shows a question mark
-    with _signals() as arrived, _one_line_warnings(), _one_line_logs():
+    with _voice(), _signals() as arrived, _one_line_warnings(), _one_line_logs():
         try:
             code = _invoke(arguments)
             if sys.stdout is not None:
@@ -40,6 +39,16 @@ def run(arguments: Sequence[str]) -> int:
             return PIPE_CLOSED
         except BaseException as error:
             return _fail(arrived[0] if arrived else error)  # a library that is interrupted may fail in its own way
+
+
+@contextmanager
+def _voice() -> Iterator[None]:
+    """The voice of one command, as its switches set it; the next command of this process starts with its own."""
+    output.VOICE.level, output.VOICE.debug = 0, os.environ.get("MATINEE_DEBUG", "") not in ("", "0")
+    try:
+        yield
+    finally:
+        output.VOICE.level, output.VOICE.debug = 0, False
 
 
 def _settle_environment() -> None:
