@@ -4,8 +4,9 @@
     python benchmarks/defaults.py                            the tables, from defaults.json
 
 NDCG@10 on valid of a random 70/15/15 split, seed 42; no event of test is in memory. The grid is over the settings that
-decide most. For the rule of sparse logs, each set is left out in turn: the constants are chosen on the other sparse
-sets, and what they give on this one is compared with the best of its own grid.
+decide most. Each set is left out in turn: the point of the grid with the best mean share on the other sets takes the
+place of the default, and what it gives on this set is compared with the best of the set's own grid. The same for the
+constants of the rule for sparse logs.
 """
 
 import json
@@ -64,12 +65,16 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "ease": {"l2": [300, 10, 20, 40, 80, 150, 600, 1200, 2500]},
     "ials": {"unobserved": [0.3, 0.1, 0.03, 0.01], "l2": [0.01, 0.03, 0.003, 0.001]},
     "bpr": {"batch_size": [128]},
-    "cdae": {"batch_size": [100, 25]},
-    "mult-vae": {"batch_size": [100, 25]},
-    "neumf": {"batch_size": [64, 25]},
+    "item-knn": {"neighbours": [100, 20, 50, 200, 400], "shrinkage": [50.0, 10.0, 200.0]},
+    "user-knn": {"neighbours": [100, 50, 200, 400], "shrinkage": [0.0, 10.0, 50.0]},
+    "pmi": {"popularity_power": [0.5, 0.25, 0.75], "shrinkage": [2.0, 10.0]},
+    "cdae": {"noise": [0.5, 0.3, 0.7]},
+    "mult-vae": {"dropout": [0.5, 0.3, 0.7]},
     "lightgcn": {"temperature": [0.17, 0.05, 0.08, 0.1, 0.13, 0.22, 0.3]},
 }
 """Settings by name; the first value of each is the default of a config."""
+FEWEST_SETS = 3
+"""Sets below which leaving one out says nothing."""
 CANDIDATES = tuple(product((5, 10, 20), (0.01, 0.018, 0.032, 0.05)))
 """For the rule of iALS on sparse logs: `unobserved` as a multiple of the share of events, and `l2`."""
 
@@ -156,6 +161,42 @@ def tables() -> None:
 
 
 def left_out() -> None:
+    """Each model's default and what is chosen on the other sets, as shares of the best of the set's own grid.
+
+    A row for each set, in Markdown: default / chosen on the others; a model has a value where all of its grid is stored
+    on three sets or more.
+    """
+    shares = {model: found for model in GRIDS if len(found := _shares(model)) >= FEWEST_SETS}
+    names = [name for name in load() if any(name in found for found in shares.values())]
+    print(f"\n| left out | {' | '.join(shares)} |\n|{'---|' * (len(shares) + 1)}")
+    for name in names:
+        cells = []
+        for of_sets in shares.values():
+            others = [each for other, each in of_sets.items() if other != name]
+            if name not in of_sets:
+                cells.append("")
+                continue
+            chosen = np.argmax(np.mean(others, axis=0))
+            cells.append(f"{of_sets[name][0]:.3f} / {of_sets[name][chosen]:.3f}")
+        print(f"| {name} | {' | '.join(cells)} |")
+    rule_left_out()
+
+
+def _shares(model: str) -> dict[str, list[float]]:
+    """Set -> the value of each point of a grid over the best, where all are stored; the default first, by its rule."""
+    found = {}
+    for name, about in load().items():
+        values, sizes = about["values"].get(model, []), about["sizes"]
+        grid = [dict(zip(GRIDS[model], each, strict=True)) for each in product(*GRIDS[model].values())]
+        measured = [_stored(values, point) for point in (rule(model, sizes), *grid)]
+        best = max((each["value"] for each in values), default=0.0)
+        known = [value / best for value in measured if value is not None and best]
+        if len(grid) > 1 and len(known) == len(measured):
+            found[name] = known
+    return found
+
+
+def rule_left_out() -> None:
     """The rule of iALS for sparse logs, with its constants chosen on the other sets."""
     shares: dict[str, dict[tuple[float, float], float]] = {}
     for name, about in load().items():

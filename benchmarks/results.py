@@ -1,37 +1,155 @@
-"""What each model reaches on the protocols of MovieLens, from the experiments in configs/, one after the other.
+"""What each model reaches on the protocols of MovieLens, with equal budgets, and by the experiments in configs/.
 
-    python benchmarks/results.py PROTOCOL [NAME ...]   measure what results.json lacks of a, b or c; NAME: of a config
-    python benchmarks/results.py                       write docs/results.md from it, and print what is missing
+    python benchmarks/results.py PROTOCOL [MODEL ...]            each model after an equal search; a, b, c or new-users
+    python benchmarks/results.py PROTOCOL --verdicts             compare those whose fits are kept in runs/results
+    python benchmarks/results.py PROTOCOL --configs [NAME ...]   the experiments of configs/PROTOCOL as they are
+    python benchmarks/results.py                                 write docs/results.md, and print what is missing
 
-Each experiment is fitted once with its own settings and seed, and its test part is looked at once.
+Both measure what results.json lacks, and look at the test part once. Equal budgets: a search on valid of 9 trials, none
+begun after 30 seconds, then three seeds, or one fit of a model that draws nothing at random. A model that takes longer
+than MINUTES of processor time is named as missing. Fits are kept in runs/results, so that a stopped run goes on.
 """
 
+import argparse
 import json
 import os
-import sys
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from matinee import workflow
-from matinee.config import read_experiment
+from matinee.config import Experiment, read_experiment
+from matinee.data.splits import Split
+from matinee.evaluation.comparison import compare
+from matinee.evaluation.report import Report
+from matinee.models import model_names
+from matinee.workflow.comparing import Course, ModelResult, measure_all
+from matinee.workflow.planned_fits import PlannedFit
+from matinee.workflow.run_folder import RunFolder
+from matinee.workflow.tuning import SHORT
 
 ROOT = Path(__file__).parents[1]
 STORE, PAGE = Path(__file__).with_suffix(".json"), ROOT / "docs" / "results.md"
+FITS = ROOT / "runs" / "results"
 PROTOCOLS = {
     "a": "Protocol A: MovieLens latest-small of January 2016, 30- and 10-core, random 70/15/15",
     "b": "Protocol B: MovieLens 1M, no filter, random 70/15/15",
     "c": "Protocol C: MovieLens 1M, 5-core, leave the last out",
+    "new-users": "New users: MovieLens 1M, 15% of the users held out, the first 80% of their events given",
 }
 METRICS = ("ndcg@10", "recall@10")
-Rows = dict[str, dict[str, dict[str, Any]]]
+SEARCHED, CONFIGS = "searched", "configs"
+SEEDS = (42, 43, 44)
+SEARCH_SECONDS = 30.0
+MINUTES = 9.0
+"""Of processor time for a model, its search and all its fits: what does not end in it is missing."""
+HEAD = """# Results
+
+Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists are of all items; in brackets are 95%
+intervals. Two tables for each protocol:
+
+- **Equal budgets**: each model of the registry after a search on valid, {trials} trials from its defaults on, none
+  begun after {seconds:g} seconds of one core shared with other work; then the mean of three seeds (± their standard
+  deviation), or one fit of a model that draws nothing at random. Intervals and verdicts cover users and seeds
+  ([how](metrics.md#comparing-models)); models that share a letter do not differ. `python benchmarks/results.py b ease`
+  measures a row.
+- **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
+  budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
+"""
+Stored = dict[str, dict[str, dict[str, Any]]]
+"""searched or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
 
 
-def measure(protocol: str, names: list[str]) -> None:
+def measure_searched(protocol: str, names: list[str]) -> None:
+    """Search, fit and evaluate the models of a protocol that are not stored."""
+    split, course = prepared(protocol)
+    for name in names or models_by_time():
+        if name in rows_of(SEARCHED, protocol):
+            continue
+        started = time.process_time()
+        try:
+            with processor_limit(MINUTES * 60):
+                row = searched_row(measured(protocol, name, split, course))
+        except TimeoutError:
+            row = {"missing": f"not finished after {MINUTES:g} minutes of one core"}
+        row["processor_seconds"] = round(time.process_time() - started, 1)
+        store(SEARCHED, protocol, name, row)
+
+
+def prepared(protocol: str) -> tuple[Split, Course]:
+    """The split of a protocol, and how its fits run and are kept."""
+    split = workflow.prepare(base_of(protocol, "popularity"))
+    return split, Course(folder=RunFolder(FITS / protocol, split.data.fingerprint))
+
+
+def measured(protocol: str, name: str, split: Split, course: Course) -> ModelResult:
+    """The fits of a model on a protocol: those that are kept, and the others now."""
+    return measure_all([planned(protocol, name)], SEEDS, split, course)[0]
+
+
+def planned(protocol: str, name: str) -> PlannedFit:
+    """The first fit of a model, with its search."""
+    return PlannedFit(name, base_of(protocol, name), SEEDS[0], tuned=True, search_seconds=SEARCH_SECONDS)
+
+
+def base_of(protocol: str, name: str) -> Experiment:
+    """The experiment of a protocol with a model and none of its settings."""
+    found = read_experiment(ROOT / "configs" / protocol / "popularity.toml")
+    return found.model_copy(update={"model": name, "settings": {}})
+
+
+def searched_row(result: ModelResult) -> dict[str, Any]:
+    """What is stored of a model's fits."""
+    report = report_of(result)
+    if report is None:
+        return {"missing": result.problems[0]}
+    search = result.search or {}
+    kept = {name: search[name] for name in ("defaults", "valid", "trials", "seconds", "found") if name in search}
+    own = [each["metrics"][METRICS[0]] for each in report.seeds]
+    return plain_row(report) | {"seeds": own, "search": kept, "problems": result.problems}
+
+
+def report_of(result: ModelResult) -> Report | None:
+    """One report over the seeds that were fitted."""
+    return result.report(SEEDS, np.random.default_rng(SEEDS[0]))
+
+
+def plain_row(report: Report) -> dict[str, Any]:
+    """The metrics of a report with their intervals, its users and its time."""
+    ends = {name: report.metrics[name] for name in METRICS}
+    metrics = {name: [each.mean, each.low, each.high] for name, each in ends.items()}
+    return {"users": report.users, "metrics": metrics, "fit_seconds": report.fit_seconds}
+
+
+def add_verdicts(protocol: str) -> None:
+    """Compare the models whose fits are kept, and store who is best, tied or worse."""
+    split, course = prepared(protocol)
+    assert course.folder is not None
+    reports = {}
+    for name, row in rows_of(SEARCHED, protocol).items():
+        if "metrics" in row and course.folder.find(planned(protocol, name)) is not None:
+            reports[name] = report_of(measured(protocol, name, split, course))
+    known = [report for report in reports.values() if report is not None]
+    if len(known) < 2:
+        return
+    found = compare(known, METRICS[0], rng=np.random.default_rng(SEEDS[0]))
+    names = {id(report): name for name, report in reports.items()}
+    for verdict, report in zip(found.rows, found.reports, strict=True):
+        name = names[id(report)]
+        about = {"verdict": verdict.verdict, "group": verdict.group, "compared": len(known)}
+        store(SEARCHED, protocol, name, rows_of(SEARCHED, protocol)[name] | about, say=False)
+
+
+def measure_configs(protocol: str, names: list[str]) -> None:
     """Fit and evaluate the experiments of a protocol that are not stored."""
     split, prepared_for = None, None
     for path in experiments(protocol):
-        if (names and path.stem not in names) or path.stem in load().get(protocol, {}):
+        if (names and path.stem not in names) or path.stem in rows_of(CONFIGS, protocol):
             continue
         experiment = read_experiment(path)
         shared = experiment.model_dump(include={"data", "columns", "items", "filters", "split"})
@@ -40,15 +158,9 @@ def measure(protocol: str, names: list[str]) -> None:
         assert split is not None
         started = time.process_time()
         fitted, report = workflow.run(experiment, split)
-        stored = load()  # another process may have stored others
-        found = {
-            name: [report.metrics[name].mean, report.metrics[name].low, report.metrics[name].high] for name in METRICS
-        }
-        row = {"model": fitted.name, "users": report.users, "seed": fitted.manifest["seed"], "metrics": found}
-        row |= {"fit_seconds": report.fit_seconds, "processor_seconds": round(time.process_time() - started, 1)}
-        stored.setdefault(protocol, {})[path.stem] = row
-        STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        print(protocol, path.stem, {name: round(each[0], 4) for name, each in found.items()}, flush=True)
+        row = plain_row(report) | {"model": fitted.name, "seed": fitted.manifest["seed"]}
+        row["processor_seconds"] = round(time.process_time() - started, 1)
+        store(CONFIGS, protocol, path.stem, row)
 
 
 def experiments(protocol: str) -> list[Path]:
@@ -56,55 +168,124 @@ def experiments(protocol: str) -> list[Path]:
     return sorted((ROOT / "configs" / protocol).glob("*.toml"))
 
 
-def missing() -> dict[str, list[str]]:
-    """The experiments of each protocol that are not stored."""
-    stored = load()
-    return {
-        name: [path.stem for path in experiments(name) if path.stem not in stored.get(name, {})] for name in PROTOCOLS
-    }
+def models_by_time() -> list[str]:
+    """All models of the registry, those first that took the shortest on the bundled log."""
+    stored = json.loads((ROOT / "benchmarks" / "compare_all.json").read_text(encoding="utf-8"))
+    seconds = {row["model"]: row["fit_seconds"] for row in stored["models"]}
+    return sorted(model_names(), key=lambda name: seconds.get(name, float("inf")))
 
 
-def page(stored: Rows) -> str:
-    """docs/results.md: a table for each protocol, best first, and what is not measured yet."""
-    lines = [
-        "# Results",
-        "",
-        "Written by `python benchmarks/results.py` from `benchmarks/results.json`. Each row is an",
-        "experiment of `configs/`: one fit, one seed, settings chosen on valid by hand or by search, **not with equal",
-        "budgets**; lists of all items; in brackets 95% intervals. `matinee evaluate --config configs/b/ease.toml`",
-        "gives a row again. The protocol of new users is not measured yet.",
-    ]
-    for protocol, title in PROTOCOLS.items():
-        rows = sorted(stored.get(protocol, {}).items(), key=lambda each: -each[1]["metrics"]["ndcg@10"][0])
-        lines += ["", f"## {title}", ""]
-        if rows:
-            lines += ["| experiment | model | NDCG@10 | recall@10 | fit |", "|---|---|---|---|---|"]
-        for name, row in rows:
-            ndcg, recall = ("{:.4f} ({:.4f}–{:.4f})".format(*row["metrics"][metric]) for metric in METRICS)
-            lines.append(f"| {name} | {row['model']} | {ndcg} | {recall} | {row['fit_seconds']:.1f} s |")
-        left = [path.stem for path in experiments(protocol) if path.stem not in stored.get(protocol, {})]
-        if left:
-            lines += ["" if rows else "Nothing is measured yet."] + ([""] if not rows else [])
-            lines.append(f"Not measured yet: {', '.join(left)}.")
-    return "\n".join(lines) + "\n"
+@contextmanager
+def processor_limit(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError within once so much processor time has passed."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
-def load() -> Rows:
+def load() -> Stored:
     """What is stored."""
-    found: Rows = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+    found: Stored = json.loads(STORE.read_text(encoding="utf-8"))
     return found
 
 
+def rows_of(kind: str, protocol: str) -> dict[str, dict[str, Any]]:
+    """The stored rows of a protocol."""
+    return load().get(kind, {}).get(protocol, {})
+
+
+def store(kind: str, protocol: str, name: str, row: dict[str, Any], *, say: bool = True) -> None:
+    """Store a row at once, beside what other processes stored."""
+    stored = load()
+    stored.setdefault(kind, {}).setdefault(protocol, {})[name] = row
+    STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if say:
+        print(protocol, name, row.get("missing") or row["metrics"], f"{row['processor_seconds']} s", flush=True)
+
+
+def page(stored: Stored) -> str:
+    """docs/results.md: for each protocol the models with equal budgets, and the experiments of configs/."""
+    lines = [HEAD.format(trials=SHORT, seconds=SEARCH_SECONDS).rstrip()]
+    for protocol, title in PROTOCOLS.items():
+        lines += ["", f"## {title}"]
+        lines += _searched_lines(stored.get(SEARCHED, {}).get(protocol, {}))
+        lines += _configs_lines(protocol, stored.get(CONFIGS, {}).get(protocol, {}))
+    return "\n".join(lines) + "\n"
+
+
+def _searched_lines(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The table of equal budgets, best first, and what is missing, and why."""
+    lines = ["", "### Equal budgets", ""]
+    found = _best_first({name: row for name, row in rows.items() if "metrics" in row})
+    if found:
+        lines += ["| model | NDCG@10 | ± seeds | verdict | recall@10 | on valid: default, tuned | trials | fit |"]
+        lines += ["|---|---|---|---|---|---|---|---|", *(_searched_line(*each) for each in found), ""]
+    not_ended = [f"{name} ({row['missing']})" for name, row in rows.items() if "missing" in row]
+    left = [name for name in model_names() if name not in rows]
+    if not_ended:
+        lines += [f"Missing: {'; '.join(not_ended)}."]
+    if left:
+        lines += [f"Not measured yet: {', '.join(left)}."]
+    return lines if not_ended or left else lines[:-1]
+
+
+def _searched_line(name: str, row: dict[str, Any]) -> str:
+    search, seeds = row["search"], row["seeds"]
+    deviation = f"{np.std(seeds, ddof=1):.4f}" if len(seeds) > 1 else ""
+    values = " → ".join("–" if value is None else f"{value:.4f}" for value in (search["defaults"], search["valid"]))
+    verdict = f"{row['verdict']} {row['group']}" if "verdict" in row else "–"
+    metrics = [_interval(row, metric) for metric in METRICS]
+    cells = (name, metrics[0], deviation, verdict, metrics[1], values, search["trials"], f"{row['fit_seconds']:.1f} s")
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _configs_lines(protocol: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The table of the experiments, best first, and those that are not measured."""
+    files = [path.stem for path in experiments(protocol)]
+    if not rows:
+        return []
+    lines = ["", "### Experiments of `configs/`", ""]
+    lines += ["| experiment | model | NDCG@10 | recall@10 | fit |", "|---|---|---|---|---|"]
+    for name, row in _best_first(rows):
+        ndcg, recall = (_interval(row, metric) for metric in METRICS)
+        lines.append(f"| {name} | {row['model']} | {ndcg} | {recall} | {row['fit_seconds']:.1f} s |")
+    left = [name for name in files if name not in rows]
+    return [*lines, "", f"Not measured yet: {', '.join(left)}."] if left else lines
+
+
+def _best_first(rows: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(rows.items(), key=lambda each: -each[1]["metrics"][METRICS[0]][0])
+
+
+def _interval(row: dict[str, Any], metric: str) -> str:
+    return "{:.4f} ({:.4f}–{:.4f})".format(*row["metrics"][metric])
+
+
 def main() -> None:
-    arguments = sys.argv[1:]
-    if arguments:
-        if arguments[0] not in PROTOCOLS:
-            sys.exit(f"{arguments[0]} is none of {', '.join(PROTOCOLS)}")
-        os.chdir(ROOT)
-        measure(arguments[0], arguments[1:])
-    PAGE.write_text(page(load()), encoding="utf-8")
-    for protocol, names in missing().items():
-        print(f"{protocol}: {len(names)} missing: {', '.join(names)}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("protocol", nargs="?", choices=PROTOCOLS)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--verdicts", action="store_true", help="compare the models whose fits are kept")
+    parser.add_argument("--configs", action="store_true", help="the experiments of configs/, as they are")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    if options.protocol and options.verdicts:
+        add_verdicts(options.protocol)
+    elif options.protocol:
+        (measure_configs if options.configs else measure_searched)(options.protocol, options.names)
+    stored = load()
+    PAGE.write_text(page(stored), encoding="utf-8")
+    for protocol in PROTOCOLS:
+        left = [name for name in model_names() if name not in stored.get(SEARCHED, {}).get(protocol, {})]
+        print(f"{protocol}: {len(left)} models not measured: {', '.join(left)}")
 
 
 if __name__ == "__main__":

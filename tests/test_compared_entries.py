@@ -113,6 +113,34 @@ def test_models_are_named_as_arguments_by_option_or_all() -> None:
             read_plan(arguments, more, Experiment(), NONE)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "more", "written"),
+    [
+        (["ease,ials"], "", "ease,ials"),
+        (["ease, ials"], "", "ease,ials"),
+        (["ease ials"], "", "ease,ials"),
+        ([], "ease ials", "ease,ials"),
+    ],
+)
+def test_several_names_in_one_are_shown_apart(arguments: list[str], more: str, written: str) -> None:
+    with pytest.raises(UsageError, match=f"write --models {written}$"):
+        read_plan(arguments, more, Experiment(), NONE)
+
+
+def test_a_file_of_several_models_stands_alone(tmp_path: Path) -> None:
+    whole = file(tmp_path, "whole", 'models = ["ease", "ials"]\n')
+    for arguments in ([whole, "bpr"], ["bpr", whole]):
+        with pytest.raises(UsageError, match=r"whole.toml names several models and stands alone; add bpr"):
+            read_plan(arguments, "", Experiment(), NONE)
+    assert read_plan([whole], "bpr", Experiment(), NONE).models == ("ease", "ials", "bpr")
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    for arguments in (["nothere.toml"], ["nothere.toml", "ease"]):
+        with pytest.raises(MatineeError, match=r"no config file nothere\.toml"):
+            read_plan(arguments, "", Experiment(), NONE)
+
+
 def test_a_file_may_be_a_whole_comparison(tmp_path: Path) -> None:
     text = (
         'models = ["ease", "ials"]\nseeds = 3\nmetric = "recall@5"\ntuned = true\ndata = "x.csv"\n[split]\nseed = 7\n'
@@ -130,7 +158,10 @@ def test_a_file_may_be_a_whole_comparison(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('models = ["ease"]\n', "two or more"),
+        ('models = ["ease"]\n', "two or more models; .* names fewer"),
+        ("models = []\n", "two or more models; .* names fewer"),
+        ('data = "bundled"\n', "two or more models; .* names fewer"),
+        ('models = ["ease", \n', "cannot be read as TOML"),
         ('models = ["ease", "ials"]\nseed = 3\n', "seeds"),
         ('models = "ease"\n', "models"),
         ('models = ["ease", "ials"]\nseeds = "many"\n', "seeds"),

@@ -11,15 +11,17 @@ import pytest
 from matplotlib.figure import Figure
 
 from matinee.config import Experiment, configure
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.cost import measure_cost
 from matinee.report.comparison.content import document_of, summary
-from matinee.report.comparison.files import save_figures, save_report
+from matinee.report.comparison.figures import metric_by_k, quality_by_size, quality_by_time
+from matinee.report.comparison.files import require_reports, save_figures, save_report
 from matinee.report.comparison.labels import place_labels
 from matinee.report.comparison.latex import escape as latex
 from matinee.report.comparison.markdown import escape as markdown
 from matinee.report.comparison.result import Result, metric_name, read_result, seconds
+from matinee.report.comparison.tables import segment_table
 from matinee.workflow import prepare, run
 from matinee.workflow.result import Origin, result_of
 
@@ -197,3 +199,62 @@ def test_names_of_points_do_not_cover_each_other() -> None:
     overlaps = sum(a.overlaps(b) for at, a in enumerate(boxes) for b in boxes[:at])
     assert len(boxes) == 20
     assert overlaps <= 1
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+@pytest.fixture
+def many(result: Result) -> Result:
+    """Sixteen models, whose times and sizes go from small to large."""
+    raw = json.loads(json.dumps(result.raw))
+    raw["models"] = [row | {"label": f"{row['label']}-{copy}"} for copy in range(4) for row in raw["models"]]
+    raw["reports"] = [
+        report | {"fit_seconds": 0.02 * 3.0 ** (copy + at), "cost": {"size_mb": 0.7 * 2.0 ** (copy + at)}}
+        for copy in range(4)
+        for at, report in enumerate(raw["reports"])
+    ]
+    return Result(raw)
+
+
+def test_names_on_a_log_axis_are_round_and_apart(many: Result) -> None:
+    for draw, known in ((quality_by_time, {"30 ms", "1 s", "10 s"}), (quality_by_size, {"1", "10", "50"})):
+        figure = draw(many)
+        assert figure is not None
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        names = [text for text in axes.get_xticklabels(which="both") if text.get_text()]
+        assert known & {text.get_text() for text in names}
+        boxes = [text.get_window_extent() for text in names]
+        assert 3 <= len(boxes) <= 7
+        assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
+        assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_models_without_a_line_of_their_own_share_an_entry(many: Result, result: Result) -> None:
+    figure, few = metric_by_k(many), metric_by_k(result)
+    assert figure is not None
+    assert few is not None
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == [*many.labels[:8], "8 further models"]
+    assert [text.get_text() for text in few.legends[0].get_texts()] == list(result.labels)
+
+
+def test_many_models_are_the_rows_of_a_table_of_segments(many: Result, result: Result) -> None:
+    wide, few = (segment_table(of, "activity", "ndcg@10", "activity of the user") for of in (many, result))
+    assert wide is not None
+    assert few is not None
+    size, *rows = wide.rows
+    assert [row[0].text for row in rows] == list(many.labels)
+    assert list(wide.columns[1:]) == [row[0].text for row in few.rows]
+    assert [f"{cell.text}; {cell.note}" for cell in size[1:]] == [row[0].note for row in few.rows]
+    for at, segment in enumerate(few.rows, start=1):
+        assert [row[at].text for row in rows] == [cell.text for cell in segment[1:]] * 4
+
+
+def test_one_path_for_two_reports_is_refused(tmp_path: Path) -> None:
+    one = tmp_path / "report.html"
+    (tmp_path / "link.html").symlink_to(one)
+    one.touch()
+    require_reports([one, tmp_path / "report.json"])
+    for other in (one, tmp_path / "." / "report.html", tmp_path / "x" / ".." / "report.html", tmp_path / "link.html"):
+        with pytest.raises(UsageError, match=r"--report .* is given twice; give it once"):
+            require_reports([one, other])

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from matinee.cli.entries import Chosen, Entry, folds, is_file, overridden
 from matinee.cli.output import progress, warn
-from matinee.config import Experiment, configure
+from matinee.config import Experiment, configure, read_experiment
 from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
@@ -69,12 +69,21 @@ class Course:
 
 
 def read_plan(arguments: Sequence[str], more: str, experiment: Experiment, chosen: Chosen) -> Plan:
-    """The models of arguments, --models and a file that names several. Raises UsageError for fewer than two."""
+    """The models of arguments, --models and a file that names several.
+
+    Raises UsageError for fewer than two, and for a file of several beside other arguments.
+    """
     from matinee.models import model_names
 
     named = [name.strip() for name in more.split(",") if name.strip()]
     plan = Plan((), experiment, chosen)
-    if len(arguments) == 1 and is_file(arguments[0]) and (found := _read(Path(arguments[0]))).models:
+    files = {name: _read(Path(name)) for name in arguments if is_file(name)}
+    several = next((name for name, found in files.items() if found.models), None)
+    if several is not None and len(arguments) > 1:
+        others = ", ".join(name for name in arguments if name != several)
+        raise UsageError(f"{several} names several models and stands alone; add {others} to its `models`")
+    if several is not None:
+        found = files[several]
         own = Experiment.model_validate(found.model_dump(exclude_unset=True, exclude=set(_BESIDE)))
         merged = overridden(own, experiment, chosen - {"set"})
         merged = merged.model_copy(update={"settings": own.settings | experiment.settings})
@@ -86,8 +95,19 @@ def read_plan(arguments: Sequence[str], more: str, experiment: Experiment, chose
     if ALL in names:
         raise UsageError("`all` stands alone: it names every model of the registry")
     if len(names) < 2:
-        raise UsageError("compare takes two or more models; `matinee evaluate MODEL` evaluates one")
+        raise UsageError(_too_few(names, several))
     return replace(plan, models=names)
+
+
+def _too_few(names: Sequence[str], several: str | None) -> str:
+    """What to write instead of one model or none."""
+    text = "compare takes two or more models"
+    one = names[0] if names else ""
+    if "," in one or " " in one.strip():
+        return f"{text}, and {one!r} is one name; write --models {','.join(one.replace(',', ' ').split())}"
+    if several is not None or is_file(one):
+        return f'{text}; {several or one} names fewer: write, for example, models = ["ease", "ials"] at its top'
+    return f"{text}; `matinee evaluate MODEL` evaluates one"
 
 
 _BESIDE = ("models", "seeds", "metric", "tuned")
@@ -96,8 +116,9 @@ _BESIDE = ("models", "seeds", "metric", "tuned")
 def _read(path: Path) -> ComparisonFile:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ComparisonFile()  # reading it as an experiment says what is wrong
+    except (OSError, ValueError, RecursionError):
+        read_experiment(path)  # says what is wrong
+        raise
     return configure(ComparisonFile, values, str(path)) if "models" in values else ComparisonFile()
 
 
@@ -151,7 +172,7 @@ def times_line(times: Mapping[str, Any]) -> str:
     fits, searched, evaluated = (times[name] for name in ("fit_seconds", "search_seconds", "evaluate_seconds"))
     share = f" ({evaluated / (fits + searched):.0%} of it)" if fits else ""
     training = f"training {seconds(fits)}" + (f" and searches {seconds(searched)}" if searched else "")
-    return f"{training}, evaluation {seconds(evaluated)}{share}, all {seconds(times['wall_seconds'])}"
+    return f"{training}, evaluation {seconds(evaluated)}{share}; this command {seconds(times['wall_seconds'])}"
 
 
 def _measure_folds(

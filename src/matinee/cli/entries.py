@@ -185,8 +185,8 @@ def _settings(experiment: Experiment) -> dict[str, dict[str, object]]:
             found.setdefault(_key(experiment.model), {})[name] = value
         else:
             raise UsageError(
-                f"--set {name}={value} does not say which model it is for; "
-                f"name the model, such as --set ease.{name}={value}"
+                f"the setting {name} = {value} does not say which model it is for; name the model: "
+                f"--set ease.{name}={value}, or [settings.ease] in a file"
             )
     return found
 
@@ -198,9 +198,9 @@ def _check_settings(settings: Mapping[str, Mapping[str, object]], found: Sequenc
         first = next(iter(own), "")
         if not entries:
             names = ", ".join(dict.fromkeys(entry.model for entry in found))
-            raise UsageError(f"--set {model}.{first}: {model} is not among the models compared, {names}")
+            raise UsageError(f"{model}.{first} is set, and {model} is not among the models compared, {names}")
         if all(entry.fitted is not None for entry in entries):
-            raise UsageError(f"--set {model}.{first} has no effect on {entries[0].source}, which is fitted already")
+            raise UsageError(f"{model}.{first} is set without effect: {entries[0].source} is fitted already")
 
 
 def _same(one: Entry, other: Entry) -> bool:

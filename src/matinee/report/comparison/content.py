@@ -84,7 +84,8 @@ def _result(result: Result) -> Iterator[Block | Drawing]:
         result,
         "scores",
         f"{metric_name(result.metric)} of each model",
-        "Bars: 95% bootstrap intervals over users. Green: the best; amber: tied with it; grey: worse. Two models "
+        f"Bars: 95% intervals over users{' and seeds' if _is_seeded(result) else ''}. "
+        "Green: the best; amber: tied with it; grey: worse. Two models "
         "that share a letter do not differ. Small ticks: single seeds.",
     )
     yield tables.main_table(result)
@@ -93,12 +94,11 @@ def _result(result: Result) -> Iterator[Block | Drawing]:
 
 def _method(result: Result) -> str:
     raw = result.raw
-    seeded = any(len(report.get("seeds") or []) > 1 for report in result.reports)
     seeds = (
         " A user's value is the mean over the seeds; the standard error of that mean, times Student's t, is "
         "added to each resample, "
         "so that intervals and the first p cover users and seeds."
-        if seeded
+        if _is_seeded(result)
         else " One fit each: another seed of a model that draws at random may differ by as much as a small "
         "difference here "
         "(`--seeds 3` measures it)."
@@ -109,6 +109,11 @@ def _method(result: Result) -> str:
         f"of the two models at random for each user; both with Holm's correction over {len(result.models) - 1} tests. "
         f"Worse: both p at most {raw['alpha']:g}; else tied. Groups: all pairs, Holm over all of them.{seeds}"
     )
+
+
+def _is_seeded(result: Result) -> bool:
+    """Whether a model was fitted with several seeds."""
+    return any(len(report.get("seeds") or []) > 1 for report in result.reports)
 
 
 def _quality(result: Result) -> Iterator[Block | Drawing]:
@@ -157,7 +162,7 @@ def _cost(result: Result) -> Iterator[Block | Drawing]:
         yield (
             f"Training took {seconds(times['fit_seconds'])} in all, evaluation "
             f"{seconds(times['evaluate_seconds'])}: {share:.0%} of it. "
-            f"The whole run took {seconds(times.get('wall_seconds'))}."
+            f"The command ran for {seconds(times.get('wall_seconds'))}, without what an earlier run had finished."
         )
 
 

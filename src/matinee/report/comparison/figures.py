@@ -1,6 +1,7 @@
 """The figures of a report, one function each: None where there is nothing to draw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,6 +15,32 @@ from matinee.report.comparison.theme import INK, MARKERS, MUTED, RULE, SERIES, V
 
 MOST_LINES = len(SERIES)
 """Models drawn as lines of their own; further ones are thin and grey."""
+DURATIONS = (*(step * 10.0**power for power in range(-4, 1) for step in (1, 3)), 10, 30, 60, 180, 600, 1800)
+DURATIONS += tuple(3600.0 * hours for hours in (1, 3, 10, 24, 72, 240))
+"""Seconds that a time axis may name."""
+STEPS = tuple(step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5))
+"""Numbers that a log axis may name."""
+MOST_TICKS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """What a log axis names: those of some values, increasing, that lie in its range, as text."""
+
+    values: Sequence[float]
+    text: Callable[[float], str]
+
+    def set_on(self, axes: Axes) -> None:
+        """Name the values in the axis's range, every second or third of them where there are many."""
+        low, high = axes.get_xlim()
+        inside = [value for value in self.values if low <= value <= high]
+        inside = inside[:: 1 + len(inside) // (MOST_TICKS + 1)]
+        if len(inside) > 1:
+            axes.set_xticks(inside, [self.text(value) for value in inside])
+            axes.set_xticks([], minor=True)
+        else:  # a narrow range: matplotlib's own numbers
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: self.text(value)))
+            axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: self.text(value)))
 
 
 def scores(result: Result) -> Figure:
@@ -50,19 +77,13 @@ def scores(result: Result) -> Figure:
 def quality_by_time(result: Result) -> Figure | None:
     """The deciding metric against the seconds that a fit takes."""
     times = [report.get("fit_seconds") for report in result.reports]
-    figure = _scatter(result, times, "Training time, one fit (log scale)")
-    if figure is not None:
-        figure.axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
-    return figure
+    return _scatter(result, times, "Training time, one fit (log scale)", Ticks(DURATIONS, seconds))
 
 
 def quality_by_size(result: Result) -> Figure | None:
     """The deciding metric against the size of what the model learned."""
     sizes = [(report.get("cost") or {}).get("size_mb") for report in result.reports]
-    figure = _scatter(result, sizes, "Size of the fitted model, MB (log scale)")
-    if figure is not None:
-        figure.axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    return figure
+    return _scatter(result, sizes, "Size of the fitted model, MB (log scale)", Ticks(STEPS, "{:g}".format))
 
 
 def popularity(result: Result) -> Figure | None:
@@ -71,9 +92,7 @@ def popularity(result: Result) -> Figure | None:
     lifts = [result.value(index, name) for index in range(len(result.models))]
     if sum(lift is not None for lift in lifts) < 2:
         return None
-    figure = _scatter(
-        result, lifts, f"Popularity lift of the first {result.k} (0: as popular as the history)", log=False
-    )
+    figure = _scatter(result, lifts, f"Popularity lift of the first {result.k} (0: as popular as the history)")
     if figure is not None:
         figure.axes[0].axvline(0, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     return figure
@@ -93,7 +112,7 @@ def metric_by_k(result: Result) -> Figure | None:
         axes.set_xticks(ks)
         axes.set_xlabel("List length k")
         axes.set_ylabel(f"{metric_name(base)}@k")
-        _legend(axes, len(result.models))
+        _legend(axes)
     return figure
 
 
@@ -124,7 +143,7 @@ def curves(result: Result) -> Figure | None:
             axes.set_xlabel("Epoch")
             axes.set_title(title, loc="left", size=9)
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7.5)
+        _legend(panels[0], reverse=False)
     return figure
 
 
@@ -144,7 +163,7 @@ def segment_lines(result: Result, by: str, metric: str, label: str) -> Figure | 
         axes.set_xticks(range(len(names)), names)
         axes.set_xlabel(label)
         axes.set_ylabel(metric_name(metric))
-        _legend(axes, len(result.models))
+        _legend(axes)
     return figure
 
 
@@ -162,28 +181,33 @@ def calibration(result: Result) -> Figure | None:
         axes.axline((bins[0]["predicted"],) * 2, slope=1, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
         axes.set_xlabel("Mean predicted value")
         axes.set_ylabel("Mean actual value")
-        _legend(axes, len(able))
+        _legend(axes, reverse=False)
     return figure
 
 
-def _scatter(result: Result, xs: Sequence[float | None], label: str, *, log: bool = True) -> Figure | None:
-    """The deciding metric against another quantity, each model named; on a log axis values of 0 are left out."""
+def _scatter(result: Result, xs: Sequence[float | None], label: str, ticks: Ticks | None = None) -> Figure | None:
+    """The deciding metric against another quantity, each model named.
+
+    ticks: of a log axis, from which values of 0 are left out; None is a linear one.
+    """
     ys = [result.value(index, result.metric) for index in range(len(result.models))]
     points = [
         (x, y, name, row["verdict"])
         for x, y, name, row in zip(xs, ys, result.labels, result.models, strict=True)
-        if x is not None and y is not None and (x > 0 or not log)
+        if x is not None and y is not None and (x > 0 or ticks is None)
     ]
     if len(points) < 2:
         return None
     with themed():
         figure, (axes,) = new_figure(3.6)
-        if log:
+        if ticks is not None:
             axes.set_xscale("log")
             _frontier(axes, result, [(x, y) for x, y, _, _ in points])
         for x, y, _, verdict in points:
             axes.plot(x, y, "o", color=VERDICTS[verdict], markersize=6, zorder=3)
         axes.margins(x=0.12, y=0.12)
+        if ticks is not None:
+            ticks.set_on(axes)
         axes.set_xlabel(label)
         axes.set_ylabel(_axis(result.metric))
         place_labels(axes, [(x, y) for x, y, _, _ in points], [name for _, _, name, _ in points])
@@ -208,12 +232,17 @@ def _line(index: int) -> dict[str, Any]:
     return {"color": SERIES[index], "marker": MARKERS[index], "markersize": 4.5, "linewidth": 1.6, "zorder": 3}
 
 
-def _legend(axes: Axes, n_models: int) -> None:
-    """The models that have lines of their own, the best first, below the panel."""
+def _legend(axes: Axes, *, reverse: bool = True) -> None:
+    """The models of the lines, the best first, below the panels; one entry for those that have no line of their own.
+
+    reverse: the best was drawn last.
+    """
     handles, names = axes.get_legend_handles_labels()
-    handles, names = handles[::-1][:MOST_LINES], names[::-1][:MOST_LINES]
-    if n_models > MOST_LINES:
-        names[-1] += f"; grey: {n_models - MOST_LINES} further models"
+    if reverse:
+        handles, names = handles[::-1], names[::-1]
+    further = len(names) - MOST_LINES
+    if further > 1:
+        handles, names = handles[: MOST_LINES + 1], [*names[:MOST_LINES], f"{further} further models"]
     figure = axes.figure
     assert isinstance(figure, Figure)
     figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=7.5)

@@ -20,9 +20,17 @@ FORMATS = (".html", ".md", ".json", ".tex")
 
 
 def require_reports(paths: Sequence[Path], option: str = "--report") -> None:
-    """Raises MatineeError unless a report can be saved at each path. JSON has no mark: a result is written over."""
+    """Raises MatineeError unless a report can be saved at each path, and UsageError for a path given twice.
+
+    JSON has no mark: a result is written over.
+    """
+    saved: set[str] = set()
     for path in paths:
         require_file(path, option, FORMATS, any_file=path.suffix.lower() == ".json" and _is_result(path))
+        place = os.path.realpath(path)
+        if place in saved:
+            raise UsageError(f"{option} {path} is given twice; give it once")
+        saved.add(place)
 
 
 def save_report(result: Result, path: Path, figures: Path | None = None) -> None:

@@ -31,12 +31,13 @@ def place_labels(axes: Axes, points: Sequence[tuple[float, float]], names: Seque
     figure.set_layout_engine("none")  # the names do not move the panel
     scale = figure.dpi / 72
     frame = axes.get_window_extent()
+    page = Bbox.from_extents(figure.bbox.x0, frame.y0, figure.bbox.x1, frame.y1)
     taken = [_around(x, y, 4 * scale, 4 * scale) for x, y in axes.transData.transform(points)]
     for point, name in zip(points, names, strict=True):
         x, y = axes.transData.transform(point)
         width, height = _extent(axes, name, size)
         boxes = [(offset, _box(x, y, offset, (width, height), scale)) for offset in OFFSETS]
-        free = (pair for pair in boxes if _fits(pair[1], frame, taken))
+        free = (pair for pair in boxes if _fits(pair[1], page, taken))
         (dx, dy), box = next(free, boxes[0])
         taken.append(box)
         far = abs(dx) + abs(dy) > NEAR
@@ -71,8 +72,8 @@ def _around(x: float, y: float, width: float, height: float) -> Bbox:
     return Bbox.from_bounds(x - width, y - height, 2 * width, 2 * height)
 
 
-def _fits(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> bool:
-    inside = frame.x0 - 30 <= box.x0 and box.x1 <= frame.x1 + 30 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+def _fits(box: Bbox, page: Bbox, taken: Sequence[Bbox]) -> bool:
+    inside = page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
     return bool(inside) and not any(_overlap(box, other) for other in taken)
 
 

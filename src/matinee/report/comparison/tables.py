@@ -1,6 +1,6 @@
 """The tables of a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matinee.evaluation.metrics import LOWER_IS_BETTER, METRICS
@@ -10,6 +10,10 @@ from matinee.report.comparison.result import Result, metric_name, number, second
 ACCURACY = ("ndcg", "recall", "precision", "hit-rate", "mrr", "map")
 OF_VALUES = ("liked-ndcg", "disliked-ndcg", "graded-ndcg", "disliked", "rmse", "mae")
 BEYOND = ("coverage", "gini", "novelty", "diversity", "popularity-lift", "miscalibration")
+MOST_COLUMNS = 8
+"""Models beside each other in a table."""
+MOST_SEGMENTS = 6
+"""Segments of a table that is open from the start."""
 SHADES = 0.85
 """The darkest shade of a table, so that text on it can be read."""
 
@@ -134,7 +138,10 @@ def unseen_table(result: Result) -> tuple[Table, int] | None:
 
 
 def segment_table(result: Result, by: str, metric: str, caption: str) -> Table | None:
-    """A metric by segment, one column for each model, shaded from the lowest to the highest of the table."""
+    """A metric by segment and model, shaded from the lowest to the highest of the table.
+
+    A row for each segment; of more models than fit beside each other, a row for each model.
+    """
     segments = result.segments(0, by)
     if not segments:
         return None
@@ -144,21 +151,34 @@ def segment_table(result: Result, by: str, metric: str, caption: str) -> Table |
     ]
     known = [value for column in of for value in column.values() if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    rows = []
+    grid = []  # a row for each segment
     for segment in segments:
         values = [column.get(segment["name"]) for column in of]
         top = max((value for value in values if value is not None), default=None)
-        shaded = (
-            Cell(
-                number(value, 3),
-                value is not None and value == top and value > 0,
-                None if value is None or high == low else SHADES * (value - low) / (high - low),
-            )
-            for value in values
+        grid.append(
+            [
+                Cell(
+                    number(value, 3),
+                    value is not None and value == top and value > 0,
+                    None if value is None or high == low else SHADES * (value - low) / (high - low),
+                )
+                for value in values
+            ]
         )
-        rows.append((Cell(segment["name"], note=f"{segment['size']:,} {segment['of']}; {segment['about']}"), *shaded))
-    columns = (caption.capitalize(), *result.labels)
-    return Table(f"{metric_name(metric)} by {caption}", columns, tuple(rows), f"by-{by}", folded=len(rows) > 6)
+    title, key, folded = f"{metric_name(metric)} by {caption}", f"by-{by}", len(segments) > MOST_SEGMENTS
+    names = [segment["name"] for segment in segments]
+    if len(of) <= MOST_COLUMNS:
+        heads = [Cell(name, note=f"{_size(each)}; {each['about']}") for name, each in zip(names, segments, strict=True)]
+        rows = tuple((head, *cells) for head, cells in zip(heads, grid, strict=True))
+        return Table(title, (caption.capitalize(), *result.labels), rows, key, folded)
+    sizes = tuple(Cell(_size(segment), note=segment["about"]) for segment in segments)
+    by_model = zip(map(Cell, result.labels), *grid, strict=True)
+    return Table(title, ("Model", *names), ((Cell("size"), *sizes), *by_model), key, folded)
+
+
+def _size(segment: Mapping[str, Any]) -> str:
+    """`90 users`."""
+    return f"{segment['size']:,} {segment['of']}"
 
 
 def interval_text(result: Result, index: int, metric: str) -> str:
