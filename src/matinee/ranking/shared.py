@@ -4,16 +4,24 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from matinee.item_table import ItemTable
+from matinee.item_table import ItemTable, Words
 from matinee.models.base import Path
+from matinee.ranking.series import series_of
 
 COMMON = 0.2
 """A word that more than this share of all items has says nothing about two of them."""
 RARE = 0.01
 """A word that at most this share of all items has, such as a director, tells more than a second reason."""
+BROAD = 0.05
+"""Of a genre that more than this share of all items has, such as Action, a second one says more: `Action/Sci-Fi`."""
+JOINT = "/"
+
+NO_GENRES = frozenset({"imax", "3d", "(no genres listed)"})
+"""Words that stand among genres, in lower case, and say nothing of what a film is like."""
 
 
 KINDS = {
+    "series": ("series", "franchise", "collection", "saga"),
     "director": ("director", "directors", "directed_by"),
     "cast": ("cast", "starring", "stars", "actor", "actors"),
     "writer": ("writer", "writers", "written_by", "screenplay"),
@@ -24,8 +32,10 @@ KINDS = {
     "tag": ("tag", "tags", "keyword", "keywords"),
 }
 """What list columns of an item table say, by their names; any other is `other`."""
-ROLES = ("director", "author", "writer", "cast", "person", "brand", "other", "tag", "genre")
+ROLES = ("series", "director", "author", "writer", "cast", "person", "brand", "other", "tag", "genre")
 """Kinds by how much of an item is theirs: a film is its director's before it is that of one of its actors."""
+SERIES = "series"
+"""The list of the series that titles tell, where the table has no column of that kind."""
 
 
 def kind_of_column(attribute: str) -> str:
@@ -36,7 +46,7 @@ def kind_of_column(attribute: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`.
+    """A word of a list column of the item table, such as `directed_by` and `Ridley Scott`, or two genres: `War/Drama`.
 
     `liked` or `rated` without a value: users who liked one, or have it in their history, and the other too.
     """
@@ -49,7 +59,8 @@ class SharedWords:
     """Finds the most telling word that items share. table: what is known of the items, by row."""
 
     def __init__(self, table: ItemTable) -> None:
-        self._lists = {name: tuple(map(frozenset, column)) for name, column in table.lists.items()}
+        self._words = {name: _telling(name, column) for name, column in table.lists.items()} | _series(table)
+        self._lists = {name: tuple(map(frozenset, column)) for name, column in self._words.items()}
         self._counts = {
             name: Counter(word for words in column for word in words) for name, column in self._lists.items()
         }
@@ -91,10 +102,37 @@ class SharedWords:
         if not found:
             return None
         *_, value, attribute = min(found)
-        return Shared(attribute, value)
+        return Shared(attribute, self._with_second(attribute, value, (item_row, *cited_rows)))
+
+    def _with_second(self, attribute: str, value: str, rows: Sequence[int]) -> str:
+        """A genre that many items have with the rarest other one that all of some items have, in the first's order."""
+        counts, column = self._counts[attribute], self._lists[attribute]
+        if ROLES[self._roles[attribute]] != "genre" or counts[value] <= BROAD * len(column):
+            return value
+        others = frozenset.intersection(*(column[row] for row in rows)) - {value}
+        second = min(others, key=lambda word: (counts[word], word), default=value)
+        words = self._words[attribute][rows[0]]
+        return JOINT.join(sorted({value, second}, key=words.index))
 
     def _is_rare(self, shared: Shared | None) -> bool:
-        return shared is not None and self._counts[shared.attribute][shared.value] <= self._rare
+        return shared is not None and 0 < self._counts[shared.attribute][shared.value] <= self._rare
+
+
+def _telling(attribute: str, column: Words) -> Words:
+    """A list column without the words among genres that are none."""
+    if kind_of_column(attribute) != "genre":
+        return column
+    return tuple(tuple(word for word in words if word.lower() not in NO_GENRES) for words in column)
+
+
+def _series(table: ItemTable) -> dict[str, Words]:
+    """The column of the series that titles tell; none where the table has one."""
+    if any(kind_of_column(name) == "series" for name in table.lists):
+        return {}
+    columns = [column for name, column in table.lists.items() if kind_of_column(name) == "genre"]
+    genres = [tuple(word for words in of_item for word in words) for of_item in zip(*columns, strict=True)]
+    names = series_of(table.titles, table.years.tolist(), genres or [()] * len(table))
+    return {SERIES: tuple((name,) if name else () for name in names)}
 
 
 def word_of_path(path: Path) -> Shared | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from matinee.ranking.shared import Shared, kind_of_column
+from matinee.ranking.shared import JOINT, Shared, kind_of_column
 from matinee.serve.pages.i18n import Texts
 
 
@@ -17,7 +17,7 @@ def kind_of(shared: Shared) -> str:
 
 def word_of(texts: Texts, shared: Shared) -> str:
     """The shared word in the language of the texts: genres are translated."""
-    return texts.genre(shared.value) if kind_of(shared) == "genre" else shared.value
+    return JOINT.join(map(texts.genre, shared.value.split(JOINT))) if kind_of(shared) == "genre" else shared.value
 
 
 def with_shared(texts: Texts, movies: str, n: int, shared: Shared | None) -> str:
