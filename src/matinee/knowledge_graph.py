@@ -13,6 +13,8 @@ PERSON = "person"
 """The type of directors, actors, writers and all others."""
 ENTITY = "entity"
 """The type of a node of which no relation says more."""
+EVENTS = ("rated", "liked")
+"""Relations of users to items; an event is of one of them, by its weight."""
 LIKED_WEIGHT = 1.0
 """Weight from which an event is of the relation `liked` too: value maps give an average event 1."""
 

@@ -8,6 +8,7 @@ import polars as pl
 
 from matinee.arrays import IntArray
 from matinee.data.spellings import one_spelling, plain_relation
+from matinee.data.triple_notes import event_notes, in_a_line, skip_notes
 from matinee.data.triples import Triples
 from matinee.item_table import ItemTable
 from matinee.knowledge_graph import ENTITY, ITEM, PERSON, KnowledgeGraph
@@ -139,7 +140,7 @@ def _of_triples(items: Vocab, triples: Triples) -> tuple[pl.DataFrame, list[str]
         pl.when(pl.col("to_item")).then(pl.col("tail_row")).otherwise(pl.col("tail")).alias("tail"),
         "name",
     ).select(_SCHEMA)
-    return edges, _skip_notes(triples, skipped, len(frame))
+    return edges, [*event_notes(triples), *skip_notes(triples, skipped, items)]
 
 
 def _looked_up(frame: pl.DataFrame, column: str, table: pl.DataFrame) -> pl.DataFrame:
@@ -152,16 +153,6 @@ def _types_of_entities(triples: pl.DataFrame) -> pl.DataFrame:
     found = triples.group_by("tail").agg(pl.col("kind").min().alias("type"), pl.col("kind").max().alias("last"))
     one = pl.col("type") == pl.col("last")
     return found.select("tail", pl.when(one).then(pl.col("type")).otherwise(pl.lit(ENTITY)).alias("type"))
-
-
-def _skip_notes(triples: Triples, skipped: pl.DataFrame, n_triples: int) -> list[str]:
-    if not len(skipped):
-        return []
-    # the head, or the tail of a relation that joins items
-    lacking = skipped.select(pl.when(pl.col("head_row").is_null()).then("head").otherwise("tail")).to_series()
-    ids = lacking.unique(maintain_order=True)
-    few = ", ".join(ids.head(3).to_list()) + (", ..." if len(ids) > 3 else "")
-    return [f"{triples.where}: skipped {len(skipped):,} of {n_triples:,} triples, of items that the data lacks ({few})"]
 
 
 def _item_rows(items: Vocab, triples: Triples) -> pl.DataFrame:
@@ -193,7 +184,8 @@ def _cleaned(edges: pl.DataFrame, where: str) -> tuple[pl.DataFrame, list[str]]:
     place = pl.int_range(pl.len()).over(["head_type", "head", "relation"])
     kept = straight.filter(place < MAX_TAILS)
     if len(kept) < len(straight):
-        relations = ", ".join(straight.filter(place >= MAX_TAILS)["relation"].unique().sort().head(3).to_list())
+        capped = straight.filter(place >= MAX_TAILS)["relation"].unique().sort().head(3).to_list()
+        relations = ", ".join(map(in_a_line, capped))
         notes.append(
             f"{where}: dropped {len(straight) - len(kept):,} triples of heads with more than {MAX_TAILS:,} tails "
             f"by one relation ({relations}), keeping the first"

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from matinee.data.triple_notes import in_a_line
 from matinee.knowledge_graph import ENTITY, ITEM, PERSON
 
 NAMED = (ITEM, PERSON, ENTITY)
@@ -45,7 +46,7 @@ def _one_relation(edges: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     for name in counts["relation"].to_list():
         kept.setdefault(plain_relation(name), []).append(name)
     spelt = {name: names[0] for names in kept.values() for name in names}
-    merged = [" and ".join(names) for names in kept.values() if len(names) > 1]
+    merged = [_joined(names) for names in kept.values() if len(names) > 1]
     if not merged:
         return edges, []
     return edges.with_columns(pl.col("relation").replace_strict(spelt, return_dtype=pl.String)), merged
@@ -73,18 +74,22 @@ def _spellings(edges: pl.DataFrame) -> list[str]:
     """Names of one type that differ in capitals and spaces alone, `A and a` each, in order."""
     groups = edges.group_by("tail_type", _lower("name").alias("lower")).agg(pl.col("name").unique().sort())
     several = groups.filter(pl.col("name").list.len() > 1).sort("tail_type", "lower")
-    return [" and ".join(names) for names in several["name"].to_list()]
+    return [_joined(names) for names in several["name"].to_list()]
 
 
 def _several_names(edges: pl.DataFrame) -> list[str]:
     """People and entities whose id has several names, `p1 (Ann and Bob)` each, in order."""
     groups = edges.filter(pl.col("tail_type").is_in((PERSON, ENTITY))).group_by("tail", maintain_order=True)
     named = groups.agg(pl.col("name").unique(maintain_order=True)).filter(pl.col("name").list.len() > 1)
-    return [f"{tail} ({' and '.join(names)})" for tail, names in named.iter_rows()]
+    return [f"{in_a_line(tail)} ({_joined(names)})" for tail, names in named.iter_rows()]
 
 
 def _lower(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().str.replace_all(r"\s+", " ").str.to_lowercase()
+
+
+def _joined(names: list[str]) -> str:
+    return " and ".join(map(in_a_line, names))
 
 
 def _few(found: list[str]) -> str:

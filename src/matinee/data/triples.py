@@ -26,6 +26,8 @@ NAMES = {
 REQUIRED = ("head", "relation", "tail")
 REPEAT = re.compile(r"#\d+$")
 """What a reader adds to a column's name that stands twice."""
+OF_TRIPLES = "a graph has a line for each triple: head, relation, tail"
+OF_LINKS = "a .link has a line for each item: item_id, entity_id"
 LINK = {"item": ("itemid", "item"), "entity": ("entityid", "entity")}
 """Names of the columns of a .link."""
 
@@ -68,7 +70,10 @@ def load_triples(path: str | Path) -> Triples:
     triples = triples_of(_read(archive, name))
     link = base(name).removesuffix(".kg") + ".link"
     links = [other for other in archive.names() if base(other) == link] if base(name).endswith(".kg") else []
-    return replace(triples, item_of=_links(_read(archive, links[0]))) if links else triples
+    if not links:
+        return triples
+    item_of, notes = _links(_read(archive, links[0], OF_LINKS))
+    return replace(triples, item_of=item_of, notes=(*triples.notes, *notes))
 
 
 def triples_from_frame(frame: Any, columns: TripleColumnsConfig, where: str = "triples") -> Triples:  # noqa: ANN401
@@ -81,22 +86,27 @@ def triples_of(table: Table, columns: TripleColumnsConfig = RECOGNISED) -> Tripl
     table = _with_header(table)
     roles = _roles(table, columns)
     if not len(table.frame):
-        raise DataError(f"{table.where} has no triples; a graph has a line for each: head, relation, tail")
+        raise DataError(f"{table.where} has no triples; {OF_TRIPLES}")
     cells, notes = {}, [*table.notes, *_rivals(table, roles)]
     for role in REQUIRED:
         _require_cells(table, roles[role], role)
         ids, of_role = read_ids(table.frame[roles[role]], role, table.where, table.locate)
         cells[role] = ids.cast(pl.String)
         notes += of_role
-    named = table.frame[roles["name"]].cast(pl.String) if "name" in roles else cells["tail"]
-    cells["name"] = pl.select(pl.coalesce(named, cells["tail"])).to_series()
+    if "name" in roles:
+        named = table.frame[roles["name"]].cast(pl.String).str.strip_chars().replace("", None)
+        if n := named.null_count():
+            notes.append(f"{table.where}: {n:,} tails without a name are called by their id")
+        cells["name"] = pl.select(pl.coalesce(named, cells["tail"])).to_series()
+    else:
+        cells["name"] = cells["tail"]
     return Triples(table.where, pl.DataFrame(cells), notes=tuple(notes))
 
 
-def _read(archive: Archive, name: str) -> Table:
+def _read(archive: Archive, name: str, what: str = OF_TRIPLES) -> Table:
     raw, where = archive.read(name), archive.where(name)
     if not raw.strip():
-        raise DataError(f"{where} is empty; a graph has a line for each triple: head, relation, tail")
+        raise DataError(f"{where} is empty; {what}")
     try:  # naming a column keeps lines of three numbers from being read as adjacency text
         return read_table(raw, where, ColumnsConfig(user="head"))
     except DataError as error:
@@ -125,7 +135,8 @@ def _only_graph(archive: Archive, path: Path) -> str:
     tables = [name for name in names if base(name).endswith((".csv", ".tsv", ".parquet"))]
     found = graphs or tables
     if len(found) != 1:
-        raise DataError(f"{path} has {len(found)} tables that may be a graph ({listed(names)}); give the file itself")
+        of_what = f" ({listed(names)})" if names else ""
+        raise DataError(f"{path} has {len(found)} tables that may be a graph{of_what}; give the file itself")
     return found[0]
 
 
@@ -181,12 +192,20 @@ def _recognised(names: Sequence[str], known: Mapping[str, Sequence[str]] = NAMES
     return {role: columns[0] for role, columns in found.items() if columns}
 
 
-def _links(table: Table) -> dict[str, str]:
-    """Item id by entity, from the columns item_id and entity_id. Raises DataError without them."""
+def _links(table: Table) -> tuple[dict[str, str], list[str]]:
+    """Item id by entity, from the columns item_id and entity_id, and notes. Raises DataError without them."""
     table = _with_header(table, LINK, len(LINK))
     names = table.frame.columns
     roles = dict(zip(LINK, names, strict=False)) if table.numbered else _recognised(names, LINK)
     if len(roles) < len(LINK):
         raise DataError(f"{table.where}: a .link has the columns item_id and entity_id, not {listed(names)}")
-    items, entities = (read_ids(table.frame[roles[role]], role, table.where, table.locate)[0] for role in LINK)
-    return dict(zip(entities.cast(pl.String).to_list(), items.cast(pl.String).to_list(), strict=True))
+    for role, column in roles.items():
+        _require_cells(table, column, role)
+    ids = {role: read_ids(table.frame[roles[role]], role, table.where, table.locate)[0] for role in roles}
+    links = pl.DataFrame({role: column.cast(pl.String) for role, column in ids.items()}).unique(maintain_order=True)
+    first = links.unique("entity", keep="first", maintain_order=True)
+    notes = []
+    if n := len(links) - len(first):
+        again = links.filter(links["entity"].is_duplicated())["entity"][0]
+        notes.append(f"{table.where}: dropped {n:,} links of entities that stand for an item already, such as {again}")
+    return dict(zip(first["entity"].to_list(), first["item"].to_list(), strict=True)), notes

@@ -17,6 +17,8 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
         return table
     named = table if isinstance(table, Mapping) else getattr(table, "column_names", getattr(table, "columns", ()))
     names = list(named)
+    if not names and isinstance(table, Mapping):
+        raise DataError("the table has no columns; give polars, pandas, Arrow or a dict of columns")
     if not names:
         raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
     try:

@@ -7,11 +7,9 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import IntArray, gather, rows_of, starts_of
 from matinee.histories import Histories
-from matinee.knowledge_graph import LIKED_WEIGHT, KnowledgeGraph
+from matinee.knowledge_graph import EVENTS, LIKED_WEIGHT, KnowledgeGraph
 
 USER = "user"
-EVENTS = ("rated", "liked")
-"""Relations of users to items; an event is of one of them, by its weight."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
