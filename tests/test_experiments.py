@@ -41,30 +41,49 @@ def test_shares_that_add_up_to_one_but_for_rounding_leave_nobody_out() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("ease", "give each model a share"),
-        ("v12=50,v13=50", r"--split v12: .* not of versions of a registry.*serve REGISTRY/00012/ease"),
-        ("12=0.5,13=0.5", "--split 12: an experiment is of models, not of versions"),
-        ("ease=0.5,ease@13=0.5", "--split ease@13: an experiment is of models, not of versions"),
-        (
-            "registry/00012=0.5,registry/00013=0.5",
-            "--split registry/00012: an experiment is of models, not of versions",
-        ),
+        ("ease", "give each model or version a share"),
+        ("v12=50,v13=50", "--split 'v12=50': give each model or version a share"),
+        ("v12,v13", "--split 'v12': give each model or version a share"),
+        ("v12=0.5", "two or more models, or versions"),
+        ("v12=0.5,12=0.5", "--split names v12 twice"),
+        ("v12=0.5,00012=0.5", "--split names v12 twice"),
+        ("v12=0.6,v13=0.6", "add up to 1.2"),
+        ("ease=0.5,v13=0.5", "either models or versions of a registry, not both"),
+        ("ease=0.5,ease@13=0.5", "--split ease@13: a version of the registry is named by its number alone"),
+        ("registry/00012=0.5,registry/00013=0.5", "--split registry/00012: a version of the registry is named"),
+        ("V12=0.5,V13=0.5", "--split V12: a version of the registry is named by its number alone, v12 or 12"),
+        ("v0=0.5,v1=0.5", "--split v0: a version of the registry is named by its number alone"),
+        ("v12345678901=0.5,v1=0.5", "--split v12345678901: a version of the registry is named"),
         ("ease=0.5", "two or more models"),
         ("ease=0.5,ease=0.5", "names ease twice"),
         ("ease=0.6,bpr=0.6", "add up to 1.2"),
-        ("ease=50%,bpr=50%", "give each model a share"),
-        ("ease=0,bpr=1", "give each model a share"),
-        ("ease=-1,bpr=1", "give each model a share"),
-        ("ease=nan,bpr=0.5", "give each model a share"),
-        ("ease=1e-1,bpr=0.5", "give each model a share"),
-        ("=0.5,bpr=0.5", "give each model a share"),
-        ("ease=2,bpr=0.5", "give each model a share"),
-        ("ease=0.5,,bpr=0.5", "give each model a share"),
+        ("ease=50%,bpr=50%", "give each model or version a share"),
+        ("ease=0,bpr=1", "give each model or version a share"),
+        ("ease=-1,bpr=1", "give each model or version a share"),
+        ("ease=nan,bpr=0.5", "give each model or version a share"),
+        ("ease=1e-1,bpr=0.5", "give each model or version a share"),
+        ("=0.5,bpr=0.5", "give each model or version a share"),
+        ("ease=2,bpr=0.5", "give each model or version a share"),
+        ("ease=0.5,,bpr=0.5", "give each model or version a share"),
     ],
 )
 def test_a_wrong_split_is_refused_in_one_line(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_split(text)
+
+
+def test_versions_are_arms_however_their_numbers_are_written() -> None:
+    plan = read_split("v12=0.5, 00013=0.25", "spring")
+    assert (plan.name, plan.versions) == ("spring: v12=0.5,v13=0.25", {"v12": 12, "v13": 13})
+    assert plan.arms == read_split("12=0.5,v13=0.25").arms == shares_in(plan.name)
+    assert read_split("ease=0.5,bpr=0.5").versions == {}
+    assert {plan.arm_of(f"visitor-{n}") for n in range(200)} == {"v12", "v13", None}
+
+
+@pytest.mark.parametrize("text", ["v12,v13", "12,13", "ease,v13", "ease@12,ease@13", "00012,00013"])
+def test_versions_are_not_drafted_together(text: str) -> None:
+    with pytest.raises(UsageError, match="a draft is of two models of one version"):
+        read_interleave(text)
 
 
 @pytest.mark.parametrize("text", ["ease", "ease,ease", "a,b,c", ",", "ease,"])

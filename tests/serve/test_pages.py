@@ -22,7 +22,7 @@ from matinee.serve.pages.choices import PICKER
 from matinee.serve.pages.home import ENOUGH, FOR_YOU
 from matinee.serve.site import Site
 from matinee.vocab import Vocab
-from site_fixtures import NOW, count_events, note_prepared, routes_of, train
+from site_fixtures import NOW, SiteClient, count_events, note_prepared, routes_of, train
 from site_fixtures import SiteClient as TestClient
 
 ALIEN, MATRIX, TOY_STORY = 1214, 2571, 1
@@ -320,8 +320,10 @@ def test_body_sizes_are_limited_with_and_without_content_length(client: TestClie
 
 
 def test_a_page_takes_two_queries_and_its_lists_are_logged_after_it(
-    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    client = SiteClient(app)  # not started, so that nothing asks in the background each half second
+    monkeypatch.setattr("matinee.store.later.GATHER_SECONDS", 60)  # and nothing writes before the flush below
     for item_id in (ALIEN, MATRIX, TOY_STORY):
         mark(client, item_id, "5")
     site: Site = app.state.site

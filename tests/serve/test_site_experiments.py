@@ -179,5 +179,5 @@ def test_a_model_that_is_not_served_is_refused_at_the_start_and_in_a_new_version
     app = open_site(SPLIT)
     site = app.state.site
     with pytest.raises(MatineeError, match="no model 'item-knn' is served"):
-        renew(app, [site.engine.artefacts["ease"]], site.engine.now, {})
+        renew(app.state, [site.engine.artefacts["ease"]], site.engine.now, {})
     assert app.state.site is site

@@ -93,7 +93,10 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "split": (
         str,
-        _option("", "--split", "Which share of visitors gets the lists of which model.", metavar="A=0.5,B=0.5"),
+        _option(
+            "", "--split", "Which share of visitors gets which model's lists, or which version: v12=0.5,v13=0.5.",
+            metavar="A=0.5,B=0.5",
+        ),
     ),
     "interleave": (str, _option("", "--interleave", "Two models whose picks take turns in a list.", metavar="A,B")),
     "experiment": (

@@ -96,6 +96,8 @@ def serve(
         raise UsageError(
             "give artefacts or --registry, not both" if given else "give artefacts to serve, or --registry DIR"
         )
+    if options.experiment is not None:
+        options.experiment.require_registry(registry is not None)
     default = model_of(given[0]) if given else None
     options = replace(options, registry=registry)
     if settings.workers > 1:

@@ -1,7 +1,7 @@
 """Who of a site's visitors gets the lists of which model, decided by a hash: nothing is stored, and nothing changes."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import fsum, isfinite
@@ -16,7 +16,8 @@ BEGINNING = ": "
 """Between the name that was given and the shares: other shares make another experiment."""
 SIDES = ("a", "b")
 """The letters of an interleaved list's two models, in the order of the plan."""
-_VERSION = re.compile(r"(.*[/@:])?v?\d+")
+_VERSION = re.compile(r"v?0*([1-9][0-9]{0,8})")
+_LIKE_A_VERSION = re.compile(r"(.*[/@:])?v?[0-9]+", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 
 
@@ -24,6 +25,8 @@ _NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
 class Plan:
     """An experiment. arms: the share of visitors of each model, in order; of an interleaving, of its two models.
 
+    is_of_versions: whether the arms are versions of a registry, named `v12`, each of which is the whole site of its
+    visitors, in place of models of one version.
     name: with the shares, as `read_split` makes it; a visitor is in the same arm as long as it stays. Where the shares
     add up to less than 1, the others get the site's default, outside of the experiment. Raises UsageError for an
     impossible name.
@@ -32,6 +35,7 @@ class Plan:
     name: str
     arms: Mapping[str, float]
     is_interleaved: bool = False
+    is_of_versions: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= LONGEST_NAME or not self.name.isprintable():
@@ -40,8 +44,13 @@ class Plan:
                 f"--experiment {shown!r}: a name and its models have at most {LONGEST_NAME} printable letters"
             )
 
+    @property
+    def versions(self) -> dict[str, int]:
+        """The number of the version of each arm; none where the arms are models."""
+        return {arm: int(arm.removeprefix("v")) for arm in self.arms} if self.is_of_versions else {}
+
     def arm_of(self, user_id: UserId) -> str | None:
-        """The model of a visitor's arm, None outside of the experiment."""
+        """A visitor's arm, None outside of the experiment."""
         point, reached = position_of(self.name, str(user_id)), 0.0
         for arm, share in self.arms.items():
             reached += share
@@ -49,10 +58,18 @@ class Plan:
                 return arm
         return None
 
+    def require_registry(self, has_registry: bool) -> None:
+        """Raises UsageError if the arms are versions and there is no registry that has them."""
+        if self.is_of_versions and not has_registry:
+            raise UsageError(
+                f"--split {','.join(self.arms)}: versions are those of a registry; serve one: "
+                "matinee serve --registry DIR --split v12=0.5,v13=0.5"
+            )
+
     def require_served(self, models: Collection[str]) -> None:
         """Raises UsageError if a model of the plan is not among those that are served."""
         for arm in self.arms:
-            if arm not in models:
+            if arm not in models and not self.is_of_versions:
                 option = "--interleave" if self.is_interleaved else "--split"
                 raise UsageError(
                     f"{option}: no model {arm!r} is served{did_you_mean(arm, models)}; served are {', '.join(models)}"
@@ -74,40 +91,56 @@ def shares_in(name: str) -> dict[str, float] | None:
 
 
 def read_split(text: str, name: str = "") -> Plan:
-    """`ease=0.5,lightgcn=0.5` as a plan. name: what its name begins with. Raises UsageError for anything else."""
+    """`ease=0.5,lightgcn=0.5` or `v12=0.5,v13=0.5` as a plan. Raises UsageError for anything else.
+
+    name: what its name begins with.
+    """
+    shares = [part.rpartition("=") for part in text.split(",")]
+    versions = [_version_in(arm.strip()) for arm, _, _ in shares]
+    if any(versions) and not all(versions):
+        raise UsageError(f"--split {text.strip()!r}: its arms are either models or versions of a registry, not both")
     arms: dict[str, float] = {}
-    _require_no_version("--split", [part.rpartition("=")[0] for part in text.split(",")])
-    for part in text.split(","):
-        model, _, share = (piece.strip() for piece in part.rpartition("="))
-        if not model or not _NUMBER.fullmatch(share) or not 0 < float(share) <= 1 or not isfinite(float(share)):
-            raise UsageError(f"--split {part.strip()!r}: give each model a share from 0 to 1: ease=0.5,lightgcn=0.5")
-        if model in arms:
-            raise UsageError(f"--split names {model} twice")
-        arms[model] = float(share)
+    for (model, _, share), version in zip(shares, versions, strict=True):
+        arm, share = version or model.strip(), share.strip()
+        if not arm or not _NUMBER.fullmatch(share) or not 0 < float(share) <= 1 or not isfinite(float(share)):
+            shown = f"{model}={share}" if model else share
+            raise UsageError(
+                f"--split {shown!r}: give each model or version a share from 0 to 1: ease=0.5,lightgcn=0.5"
+            )
+        if arm in arms:
+            raise UsageError(f"--split names {arm} twice")
+        arms[arm] = float(share)
     if len(arms) < 2:
-        raise UsageError("--split takes two or more models: ease=0.5,lightgcn=0.5")
+        raise UsageError("--split takes two or more models, or versions: ease=0.5,lightgcn=0.5 or v12=0.5,v13=0.5")
     if fsum(arms.values()) > 1 + ROUNDING:
         raise UsageError(f"--split: the shares add up to {fsum(arms.values()):g}; they may add up to 1")
-    return Plan(_named(name, ",".join(f"{model}={share:g}" for model, share in arms.items())), arms)
+    named = _named(name, ",".join(f"{arm}={share:g}" for arm, share in arms.items()))
+    return Plan(named, arms, is_of_versions=all(versions))
 
 
 def read_interleave(text: str, name: str = "") -> Plan:
     """`ease,lightgcn` as a plan for everybody. name: as of `read_split`. Raises UsageError for anything else."""
     models = [part.strip() for part in text.split(",")]
-    _require_no_version("--interleave", models)
+    for model in models:
+        if _LIKE_A_VERSION.fullmatch(model):
+            raise UsageError(
+                f"--interleave {model}: a draft is of two models of one version, for two versions may have other "
+                "items; compare versions with --split v12=0.5,v13=0.5"
+            )
     if len(models) != 2 or not all(models) or models[0] == models[1]:
         raise UsageError(f"--interleave {text!r}: give two different models: ease,lightgcn")
     return Plan(_named(name, ",".join(models)), dict.fromkeys(models, 0.5), is_interleaved=True)
 
 
-def _require_no_version(option: str, names: Iterable[str]) -> None:
-    for name in map(str.strip, names):
-        if _VERSION.fullmatch(name):
-            raise UsageError(
-                f"{option} {name}: an experiment is of models, not of versions of a registry. Two models, of any "
-                "versions: matinee serve REGISTRY/00012/ease REGISTRY/00013/lightgcn --split ease=0.5,lightgcn=0.5. "
-                "Two versions of one model: `matinee retrain` compares them on the newest events before the new serves"
-            )
+def _version_in(arm: str) -> str:
+    """`v12` for a version as it may be written: `v12`, `12` or `00012`; empty for a model. Raises UsageError."""
+    found = _VERSION.fullmatch(arm)
+    if found is None and _LIKE_A_VERSION.fullmatch(arm):
+        raise UsageError(
+            f"--split {arm}: a version of the registry is named by its number alone, v12 or 12 "
+            "(`matinee models list`), and is the whole site of its visitors, with its first model"
+        )
+    return f"v{found[1]}" if found else ""
 
 
 def _named(name: str, what: str) -> str:

@@ -24,6 +24,7 @@ from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.api.description import describe
+from matinee.serve.arms import arms_of
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import Answers, NamedRoutes, log_answer
 from matinee.serve.http.admission import Admission
@@ -109,8 +110,14 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
     app.state.overviews = Overviews()
-    app.state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, app))
-    app.state.live.follow()
+    state = app.state
+    state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, state))
+    state.live.follow()
+    try:
+        state.arms = arms_of(options.experiment, version, state.resources)
+    except MatineeError:
+        site.database.close()
+        raise
     app.include_router(api.router)  # before the pages: a router is searched from its first route on
     app.include_router(operate.router)
     app.include_router(pages.router, dependencies=[Depends(require_token), Depends(go_on_without_database)])
@@ -138,8 +145,10 @@ def _new_app(site: Site) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        meaning = app.state.site.meaning
+        meaning, arms = app.state.site.meaning, app.state.arms
         meaning.start(next(iter(site.engine.artefacts.values())))
+        if arms is not None:
+            arms.start()
         with GuestRetention(site.book, site.clock, site.options.guest_days):
             ends = asyncio.Event()
             following = asyncio.gather(_follow(app, ends), _follow_versions(app, ends))
@@ -147,6 +156,8 @@ def _new_app(site: Site) -> FastAPI:
             ends.set()
             await following  # it may be reading from the database, which is closed next
         meaning.stop()
+        if arms is not None:
+            arms.close()
         site.database.close()
 
     return FastAPI(
@@ -178,10 +189,12 @@ async def _follow(app: FastAPI, ends: asyncio.Event) -> None:
             await asyncio.wait_for(ends.wait(), FOLLOW_SECONDS)
             return
         try:
-            site: Site = app.state.site
+            site, arms = app.state.site, app.state.arms
             await run_in_threadpool(site.database.look)
             await run_in_threadpool(app.state.live.follow)
             site.note_state()
+            if arms is not None:
+                await run_in_threadpool(arms.follow)
             if time.monotonic() - expired_at > EXPIRY_SECONDS:
                 expired_at = time.monotonic()
                 await run_in_threadpool(site.erasures.delete_expired, site.now())

@@ -39,13 +39,15 @@ class MadeList:
 
 def default_for(plan: Plan | None, user_id: str | None, default: str) -> str:
     """The model of lists for which none is named. user_id: None for a visitor without a session."""
-    if plan is None or plan.is_interleaved or user_id is None:
+    if plan is None or plan.is_interleaved or plan.is_of_versions or user_id is None:
         return default
     return plan.arm_of(user_id) or default
 
 
-def make_list(plan: Plan | None, visitor: VisitorState, k: int, default: str, make: Make) -> MadeList:
-    """A visitor's list for which no model is named.
+def make_list(
+    plan: Plan | None, visitor: VisitorState, k: int, default: str, make: Make, *, serving: str = ""
+) -> MadeList:
+    """A visitor's list for which no model is named. serving: the arm whose version makes it, empty for none.
 
     A visitor without a session or a history is in no experiment: everyone without a history gets the same list.
     """
@@ -55,6 +57,8 @@ def make_list(plan: Plan | None, visitor: VisitorState, k: int, default: str, ma
     if plan.is_interleaved:
         return _by_two(plan, visitor, k, make)
     arm = plan.arm_of(user_id)
+    if plan.is_of_versions:
+        return _by_one(make(default), default, Exposure(plan.name, arm) if arm and arm == serving else None)
     return _by_one(make(arm or default), arm or default, Exposure(plan.name, arm) if arm else None)
 
 

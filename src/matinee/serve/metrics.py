@@ -69,6 +69,7 @@ class SiteMetrics:
             multiprocess_mode="livemax",
         )
         self._n_dropped, self._noted = 0, set[tuple[str, str]]()
+        self._of_arms: dict[str, set[tuple[str, str]]] = {}
         for outcome in ("accepted", "duplicate", "rejected"):
             self._events.labels(outcome)  # from the start, so that a rate has a zero to begin from
         if SHARED not in os.environ:
@@ -100,9 +101,10 @@ class SiteMetrics:
         self._dropped.inc(max(0, n_dropped - self._n_dropped))
         self._n_dropped = max(n_dropped, self._n_dropped)
 
-    def note_versions(self, versions: Iterable[tuple[str, str]]) -> None:
-        """Note the versions that are served now, each with its model; those that no longer are become 0."""
-        now = set(versions)
+    def note_versions(self, versions: Iterable[tuple[str, str]], arm: str = "") -> None:
+        """Note the versions that an arm is served now, each with its model; those that no longer are become 0."""
+        self._of_arms[arm] = set(versions)
+        now = set().union(*self._of_arms.values())
         for pair in self._noted | now:
             self._versions.labels(*pair).set(pair in now)
         self._noted |= now

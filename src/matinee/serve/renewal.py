@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from fastapi import FastAPI
+from starlette.datastructures import State
 
 from matinee.item_table import ItemTable
 from matinee.ranking.new_items import NewItems
@@ -50,13 +50,15 @@ def parts_of_site(
     }
 
 
-def renew(app: FastAPI, artefacts: Sequence[Artefact], now: NewItems, about: Mapping[int, Mapping[str, Any]]) -> None:
-    """Put a site over these artefacts and the catalogue as it is now in the place of an application's site.
+def renew(state: State, artefacts: Sequence[Artefact], now: NewItems, about: Mapping[int, Mapping[str, Any]]) -> None:
+    """Put a site over these artefacts and the catalogue as it is now in the place of the one in a state.
+
+    state: of the application, or of an arm; its `site` and `resources` are replaced.
 
     Requests take the site from the resources, once, so that an answer is of one version. Only LiveItems calls this, one
     change at a time.
     """
-    old: Site = app.state.site
+    old: Site = state.site
     is_version = artefacts[0] is not next(iter(old.engine.artefacts.values()))
     default = old.engine.default if any(each.name == old.engine.default for each in artefacts) else None
     parts = parts_of_site(artefacts, old.database, old.wording, default, now, old.search)
@@ -67,11 +69,11 @@ def renew(app: FastAPI, artefacts: Sequence[Artefact], now: NewItems, about: Map
     if is_version:
         found = old.meaning.of_version(artefacts[0], changed, site.engine.popularity, now.listed)
         site = replace(site, meaning=found)
-        resources = replace(PageResources.of(site), import_limit=app.state.resources.import_limit)
+        resources = replace(PageResources.of(site), import_limit=state.resources.import_limit)
         _warm_up(site)
     else:
-        resources = app.state.resources.of_site(site)
-    app.state.resources, app.state.site = resources, site
+        resources = state.resources.of_site(site)
+    state.resources, state.site = resources, site
     if has_texts(table) and not is_version:
         site.meaning.update(changed, site.engine.popularity, now.listed)
 

@@ -50,7 +50,8 @@ class Site:
     """The services behind the pages and the API.
 
     clock: UTC seconds; kinds: of events that visitors and programs may write; left_out: folders of artefacts that
-    cannot be served; about: what is kept of items that changed or came since training, by row.
+    cannot be served; about: what is kept of items that changed or came since training, by row; arm: of an experiment of
+    versions, whose visitors it serves, empty for everyone else's site.
     """
 
     engine: Engine
@@ -77,6 +78,7 @@ class Site:
     about: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     pictures: Pictures = field(default_factory=lambda: Pictures(None))
     metrics: SiteMetrics = field(default_factory=SiteMetrics)
+    arm: str = ""
 
     def __post_init__(self) -> None:
         self.engine.on_stage = self.metrics.count_stage
@@ -154,7 +156,7 @@ class Site:
         if model:
             items = make(model)
             return MadeList(items, items[0].model if items else model)
-        return make_list(self.options.experiment, visitor, k, self.engine.default, make)
+        return make_list(self.options.experiment, visitor, k, self.engine.default, make, serving=self.arm)
 
     def list_of(
         self,
@@ -257,4 +259,4 @@ class Site:
     def note_state(self) -> None:
         """Note in the metrics what nobody counts as it happens."""
         self.metrics.note_log_of_lists(len(self.database.later), self.database.later.dropped)
-        self.metrics.note_versions((name, self.engine.version(name)) for name in self.engine.models)
+        self.metrics.note_versions(((name, self.engine.version(name)) for name in self.engine.models), self.arm)

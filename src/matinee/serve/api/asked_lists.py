@@ -1,12 +1,13 @@
 """Lists asked for in a body: of several users, or of a history that may hold unknown ids; and what comes next."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import Field
 
 from matinee.config import Rerank
-from matinee.histories import Histories
+from matinee.histories import Histories, UserId
 from matinee.ranking.allowed import Allowed, allow
 from matinee.serve.api.dependencies import (
     MAX_HISTORY,
@@ -20,7 +21,7 @@ from matinee.serve.api.dependencies import (
     state_of_user,
 )
 from matinee.serve.api.schemas import ItemId, ListOut, StrictIn, UserIdIn, UserListOut, UserListsOut, recommendation_out
-from matinee.serve.dependencies import CurrentSite
+from matinee.serve.dependencies import CurrentSite, site_of_user
 from matinee.serve.impressions import new_list_id
 from matinee.serve.pages.i18n import texts_for
 from matinee.serve.site import MAX_K, Site
@@ -62,22 +63,17 @@ def recommendations(request: Request, site: CurrentSite, key: CurrentKey, asked:
         raise HTTPException(UNPROCESSABLE, "user_ids and history were both given; give one of them")
     if asked.from_year is not None and asked.to_year is not None and asked.from_year > asked.to_year:
         raise HTTPException(UNPROCESSABLE, f"from_year {asked.from_year} is after to_year {asked.to_year}")
-    allowed = allow(site.engine.items, asked.among, asked.without)
-    notes = list(allowed.notes)
     if asked.user_ids is not None:
         require_key(key, "read")
-        states = [state_of_user(site, user_id) for user_id in asked.user_ids]
-    elif asked.history is not None:
+        return _lists_of_users(request, site, asked, asked.user_ids)
+    allowed = allow(site.engine.items, asked.among, asked.without)
+    notes = list(allowed.notes)
+    if asked.history is not None:
         history, unknown = parse_history(site, asked.history)
-        states, notes = [site.state_of(None).with_history(history)], notes + unknown
+        state, notes = site.state_of(None).with_history(history), notes + unknown
     else:
-        states = [site.state_of(site.visitors.user_id(request))]
-    shown_ids: list[int | str] | list[None] = asked.user_ids or [None]
-    lists = [
-        _list(request, site, asked, state, allowed).model_copy(update={"user_id": user_id})
-        for state, user_id in zip(states, shown_ids, strict=True)
-    ]
-    return UserListsOut(lists=lists, notes=notes or None)
+        state = site.state_of(site.visitors.user_id(request))
+    return UserListsOut(lists=[_list(request, site, asked, state, allowed)], notes=notes or None)
 
 
 @router.get("/api/v1/items/{item_id:path}/next", response_model_exclude_none=True)
@@ -92,6 +88,20 @@ def what_comes_next(site: CurrentSite, row: ItemRow, k: Length = 10, model: Mode
     return ListOut(
         list_id=new_list_id(), model=name, version=engine.version(name), history_length=len(history.items), items=items
     )
+
+
+def _lists_of_users(request: Request, site: Site, asked: ListsIn, user_ids: Sequence[UserId]) -> UserListsOut:
+    """A list for each user, by the site that serves them: arms that are versions may have other items."""
+    allowed: dict[str, Allowed] = {}
+    lists = []
+    for user_id in user_ids:
+        theirs = site_of_user(request, site, user_id)
+        if theirs.arm not in allowed:
+            allowed[theirs.arm] = allow(theirs.engine.items, asked.among, asked.without)
+        made = _list(request, theirs, asked, state_of_user(theirs, user_id), allowed[theirs.arm])
+        lists.append(made.model_copy(update={"user_id": user_id}))
+    notes = list(dict.fromkeys(note for one in allowed.values() for note in one.notes))
+    return UserListsOut(lists=lists, notes=notes or None)
 
 
 def _list(request: Request, site: Site, asked: ListsIn, state: VisitorState, allowed: Allowed) -> UserListOut:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from matinee.serve.api.dependencies import CurrentKey, require_key
 from matinee.serve.api.events import MAX_EVENTS, ClientId, event_problem, live_event, use_client_id
 from matinee.serve.api.schemas import EventIn, RowOut, RowsOut
-from matinee.serve.dependencies import CurrentSite
+from matinee.serve.dependencies import CurrentSite, site_of_user
 from matinee.serve.site import Site
 from matinee.store.protocols import EventConflict
 
@@ -29,7 +29,7 @@ def batch(
     client_id: ClientId = None,
 ) -> RowsOut:
     """Write each event that can be written; the answer says of each row whether it was, and why not."""
-    read = [_read(site, row) for row in sent]
+    read = [_read(request, site, row) for row in sent]
     good = [row for row in read if isinstance(row, EventIn)]
     if any(event.user_id is not None for event in good):
         require_key(key, "write")
@@ -37,7 +37,7 @@ def batch(
     if any(event.user_id is None for event in good):
         use_client_id(client_id, request)
         visitor_id = site.visitors.open(request, response, site.now())
-    events = [live_event(site, event, visitor_id, key) for event in good]
+    events = [live_event(site_of_user(request, site, event.user_id), event, visitor_id, key) for event in good]
     site.metrics.count_events("rejected", len(sent) - len(good))
     written = iter(site.append_each(events))
     rows = [
@@ -48,7 +48,7 @@ def batch(
     return RowsOut(**counts, rows=rows)
 
 
-def _read(site: Site, row: Any) -> EventIn | str:  # noqa: ANN401 - whatever JSON holds
+def _read(request: Request, site: Site, row: Any) -> EventIn | str:  # noqa: ANN401 - whatever JSON holds
     """The event of a row, or why it is none."""
     try:
         event = EventIn.model_validate(row)
@@ -56,7 +56,7 @@ def _read(site: Site, row: Any) -> EventIn | str:  # noqa: ANN401 - whatever JSO
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return f"{where}: {first['msg']}" if where else first["msg"]
-    return event_problem(site, event) or event
+    return event_problem(site_of_user(request, site, event.user_id), event) or event
 
 
 def _outcome(n: int, event: EventIn, outcome: int | EventConflict) -> RowOut:

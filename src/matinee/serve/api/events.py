@@ -11,7 +11,7 @@ from matinee.errors import MatineeError
 from matinee.serve.accounts.sessions import session_of
 from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, require_key
 from matinee.serve.api.schemas import EventIn, EventsOut
-from matinee.serve.dependencies import CurrentSite
+from matinee.serve.dependencies import CurrentSite, site_of_user
 from matinee.serve.site import Site
 from matinee.store.api_keys import ApiKey
 from matinee.store.protocols import EventConflict, LiveEvent
@@ -55,14 +55,15 @@ def events(
         raise HTTPException(UNPROCESSABLE, f"{len(batch)} events; send 1 to {MAX_EVENTS} at a time")
     if any(event.user_id is not None for event in batch):
         require_key(key, "write")
-    for event in batch:
-        if reason := event_problem(site, event):
+    sites = [site_of_user(request, site, event.user_id) for event in batch]
+    for event, theirs in zip(batch, sites, strict=True):
+        if reason := event_problem(theirs, event):
             raise HTTPException(UNPROCESSABLE, reason)
     visitor_id = None
     if any(event.user_id is None for event in batch):
         use_client_id(client_id, request)
         visitor_id = site.visitors.open(request, response, site.now())
-    new = [live_event(site, event, visitor_id, key) for event in batch]
+    new = [live_event(theirs, event, visitor_id, key) for event, theirs in zip(batch, sites, strict=True)]
     try:
         accepted = site.append(new)
     except EventConflict as error:

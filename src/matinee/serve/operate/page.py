@@ -35,7 +35,7 @@ def operate(request: Request, site: CurrentSite, page: Page) -> Response:
         headers = dict(error.headers or {}) | ({"WWW-Authenticate": CHALLENGE} if error.status_code == 401 else {})
         return PlainTextResponse(f"{error.detail}\n", error.status_code, headers)
     gatherer: Overviews = request.app.state.overviews
-    found = gatherer.gather(site, request.app.state.version)
+    found = gatherer.gather(request.app.state.site, request.app.state.version)
     return page.respond("operate.html", n_watched=0, **draw(found, page.texts, page.resources.model_cards))
 
 

@@ -220,18 +220,37 @@ class Registry:
             self.load(before.previous)
             return self._point(Pointer(before.previous, before.current))
 
+    @contextmanager
+    def held(self, number: int) -> Iterator[None]:
+        """Nobody removes a version meanwhile, in any process: a shared lock on its file, which ends with the process.
+
+        Raises MatineeError if the version is not there.
+        """
+        about = self.folder(number) / ABOUT
+        try:
+            file = os.open(about, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self.version(number)  # says what there is instead
+            raise MatineeError(f"{about} cannot be read") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            self.version(number)  # it may have been removed before the lock was there
+            yield
+        finally:
+            os.close(file)
+
     def prune(self, keep: int = KEEP) -> list[int]:
-        """Remove all but the newest versions, never the current one or the one before it. Returns what is removed."""
+        """Remove all but the newest versions; never the current one, the one before it, or one that is held.
+
+        Returns what is removed.
+        """
         with self.locked():
             self._sweep()
             pointer = self._pointer_if_any()
             if pointer is None:
                 return []  # nobody knows which one serves
             spared = {*self.numbers()[-keep:], pointer.current, pointer.previous}
-            gone = [number for number in self.numbers() if number not in spared]
-            for number in gone:
-                self._remove(self.folder(number))
-            return gone
+            return [number for number in self.numbers() if number not in spared and self._remove_unless_held(number)]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -281,6 +300,21 @@ class Registry:
         for number in self._numbered():
             if not (self.folder(number) / ABOUT).exists():
                 self._remove(self.folder(number))
+
+    def _remove_unless_held(self, number: int) -> bool:
+        """Remove a version, unless a running site has it as an arm. Returns whether it is removed."""
+        try:
+            file = os.open(self.folder(number) / ABOUT, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._remove(self.folder(number))
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(file)
+        return True
 
     def _remove(self, folder: Path) -> None:
         """Remove a version, unless something stands in it that Matinee did not write."""
