@@ -177,7 +177,7 @@ def test_an_option_that_the_split_does_not_use_is_refused_before_the_log_is_read
         experiment = Experiment(data=data, split=SplitConfig(**settings))
         with pytest.raises(mt.MatineeError, match="has no effect"):
             prepare(experiment)
-    with pytest.raises(mt.MatineeError, match=r"split random takes a data set, not parts; write mt.split\(mt.load"):
+    with pytest.raises(mt.MatineeError, match=r"this takes a data set, not a str; write mt.split\(mt.load\('parts'\)"):
         mt.split("parts")
 
 

@@ -1,6 +1,7 @@
 """Loading of data sets and splits by name or path."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,6 +15,7 @@ from matinee.data.lookup import BUNDLED, find, is_table, stem
 from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
 from matinee.data.part_files import find_parts, has_parts, note_shared
+from matinee.data.pieces import is_one_table, with_folder_columns
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.data.tables import log_of
 from matinee.dataset import Dataset
@@ -97,11 +99,29 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
         return replace(log, titles=read_titles(archive, ""))
     if has_parts(archive.names()):
         raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
+    if is_one_table(tables):
+        log = _read_pieces(archive, tables, columns, now)
+        return log if log.titles else replace(log, titles=read_titles(archive, ""))
     contents = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
     raise DataError(
         f"{archive.path} has no ratings: none of {', '.join(RATINGS)} and not exactly one table, but {contents}; "
         "give the path of the table itself"
     )
+
+
+def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig, now: Instant) -> Log:
+    """Read a table that was written in pieces, as Spark, BigQuery and others do; empty pieces are counted."""
+    filled = [name for name in names if archive.read(name)]
+    pieces = [
+        with_folder_columns(read_table(archive.read(name), archive.where(name), columns), name) for name in filled
+    ]
+    if not pieces:
+        raise DataError(f"{archive.path} has {len(names):,} pieces of a table, and all are empty; write them again")
+    log = log_of(concatenated(pieces, str(archive.path)), columns, now)
+    empty = f", {len(names) - len(filled):,} of them empty" if len(filled) < len(names) else ""
+    first, last = base(names[0]), base(names[-1])
+    note = f"read {len(names):,} files as the pieces of one table, {first} to {last}{empty}"
+    return replace(log, notes=(note, *log.notes))
 
 
 def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:

@@ -2,9 +2,11 @@
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+import numpy as np
 
 from matinee.errors import DataError
 from matinee.ranking.allowed import Allowed, allow
@@ -12,12 +14,12 @@ from matinee.reading import cells
 from matinee.reading.archives import read_bytes
 from matinee.reading.columns import NAMES, plain_name
 from matinee.reading.delimited import decode
-from matinee.reading.table import Table, read_table
+from matinee.reading.table import Table, as_table, read_table
 from matinee.vocab import Id, Vocab
 
 Role = Literal["user", "item"]
 GivenIds: TypeAlias = Iterable[Id] | str | Path
-"""Ids, the name of a file of ids, or a text such as `1,2,3`."""
+"""Ids, the name of a file of ids, or a text such as `1,2,3`; in Python also a frame with a column of them."""
 ALL = "all"
 BINARY = (b"PAR1", b"\x1f\x8b")
 """How Parquet and gzip begin."""
@@ -25,15 +27,25 @@ ENDINGS = {".csv", ".tsv", ".txt", ".parquet", ".gz"}
 
 
 def read_ids(given: GivenIds, role: Role) -> list[Id]:
-    """Ids from a sequence, a file, or a text such as `1,2,3`. Repeats are dropped, the order is kept.
+    """Ids from a sequence, a frame, a file, or a text such as `1,2,3`. Repeats are dropped, the order is kept.
 
-    A file has one id a line, or is a table (CSV, TSV, Parquet) with a column named after the role. A text that is the
-    name of a file is that file. Raises DataError if a file cannot be read, or has no such column.
+    A file has one id a line, or is a table (CSV, TSV, Parquet) with a column named after the role, as a frame is. A
+    text that is the name of a file is that file. Raises DataError if a file cannot be read, if there is no such column,
+    and for what has no ids.
     """
+    if isinstance(given, Mapping) or hasattr(given, "columns"):
+        return list(dict.fromkeys(_from_table(as_table(given, f"{role}s"), role)))
     if isinstance(given, str):
         is_file = Path(given).suffix in ENDINGS or (os.path.exists(given) and not os.path.isdir(given))
         given = Path(given) if is_file else [part.strip() for part in given.split(",") if part.strip()]
-    return list(dict.fromkeys(_from_file(given, role) if isinstance(given, Path) else given))
+    if isinstance(given, Path):
+        given = _from_file(given, role)
+    if not isinstance(given, Iterable):
+        raise DataError(f"{role}s are ids; write {role}s=[{given!r}] for one, and leave them out for all")
+    ids = list(given)
+    if odd := next((each for each in ids if not isinstance(each, str | int | np.integer)), None):
+        raise DataError(f"{role}s are ids, numbers or text, not a {type(odd).__name__}; give a list of them")
+    return list(dict.fromkeys(ids))
 
 
 def read_ids_or_all(given: GivenIds, role: Role) -> list[Id] | None:

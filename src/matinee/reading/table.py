@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from matinee.config import ColumnsConfig
-from matinee.errors import DataError
+from matinee.errors import DataError, first_line
 from matinee.reading.adjacency_text import NOTE, is_adjacency_text, read_adjacency_text
 from matinee.reading.columnar import OWN, facts_of, read_columnar
 from matinee.reading.columns import SNIFFED, find_roles, numbered_roles
@@ -145,11 +145,22 @@ def as_table(table: Any, where: str) -> Table:  # noqa: ANN401 - any table
 
 
 def concatenated(tables: Sequence[Table], where: str) -> Table:
-    """Tables of the same columns, one below the other. Raises DataError if their columns differ."""
+    """Tables of the same columns, one below the other; a column that is text in one of them becomes text in all.
+
+    Raises DataError if their columns differ, or the types of one column cannot be brought together.
+    """
+    names = tables[0].frame.columns
     for table in tables[1:]:
-        if table.frame.columns != tables[0].frame.columns:
+        if set(table.frame.columns) != set(names):
             raise DataError(f"{table.where} has other columns than {tables[0].where}; give files of one kind")
-    frame = pl.concat([table.frame for table in tables])
+    frames = [table.frame.select(names) for table in tables]
+    mixed = [name for name in names if len({frame.schema[name] == pl.String for frame in frames}) > 1]
+    try:
+        frame = pl.concat(
+            [frame.with_columns(pl.col(mixed).cast(pl.String)) for frame in frames], how="vertical_relaxed"
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{where}: its files have columns of different types ({first_line(error)})") from None
     return replace(tables[0], where=where, frame=frame, lines=None, parts=tuple(tables))
 
 

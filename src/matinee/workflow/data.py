@@ -27,6 +27,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.knowledge_graph import KnowledgeGraph
+from matinee.workflow.given import require_dataset
 
 
 def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None = None, **columns: str) -> Dataset:
@@ -36,6 +37,10 @@ def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None =
     are added. columns: user, item, value and at, if the table names its columns differently.
     Raises DataError, one line that says what is wrong, where, and how to fix it.
     """
+    if not isinstance(data, str | Path):
+        raise MatineeError(
+            f"load takes a name or a path, not a {type(data).__name__}; write mt.events(frame) for a frame"
+        )
     loaded = load_data(data, configure(ColumnsConfig, columns, "columns"))
     if items is None or isinstance(items, ItemTable):
         return loaded if items is None else add_items(loaded, items)
@@ -51,6 +56,7 @@ def events(frame: Any, *, name: str = "events", **columns: str) -> Dataset:  # n
 
 def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:
     """The events that pass the filters: min_user_events, min_item_events, filter_order, min_value, since, until..."""
+    data = require_dataset(data, "mt.keep({}, ...)")
     return apply_filters(data, configure(FilterConfig, filters, "filters"), rng=np.random.default_rng(seed))
 
 
@@ -65,7 +71,7 @@ def split(data: Dataset | str | Path, method: str = "random", **settings: object
     if isinstance(data, Dataset):
         return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
     if method != "files":
-        raise MatineeError(f"split {method} takes a data set, not {data}; write mt.split(mt.load({str(data)!r}), ...)")
+        require_dataset(data, f"mt.split({{}}, {method!r})")
     columns = {name: settings.pop(name) for name in ColumnsConfig.model_fields if name in settings}
     filters = {name: settings.pop(name) for name in FilterConfig.model_fields if name in settings}
     return cut_files(
@@ -77,7 +83,9 @@ def split(data: Dataset | str | Path, method: str = "random", **settings: object
 
 def audit(of: Dataset | Split) -> Audit:
     """Sizes, concentration and drift of a log; of a split also its parts, cold users and items, and leaks."""
-    return audit_log(of) if isinstance(of, Dataset) else audit_log(of.data, of)
+    if isinstance(of, Split):
+        return audit_log(of.data, of)
+    return audit_log(require_dataset(of, "mt.audit({})"))
 
 
 def whole(data: Dataset) -> Split:

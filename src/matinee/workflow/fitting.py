@@ -80,7 +80,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
     """
-    require_data(on, model)
+    require_data(on, "fit", model)
     kind, own = class_and_settings(model, settings)
     unfitted = kind(**own)
     require_trainer(kind)

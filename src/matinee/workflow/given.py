@@ -47,12 +47,19 @@ def class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[ty
     return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
-def require_data(on: object, model: object) -> None:
-    """Raises MatineeError with the call that works for what is no data set and no split."""
+def require_data(on: object, function: str, model: object) -> None:
+    """Raises MatineeError with the call of `fit` or `fit_auto` that works for what is no data set and no split."""
     if not isinstance(on, Dataset | Split):
-        data = f"mt.load({on!r})" if isinstance(on, str) else 'mt.load("bundled")'
-        name = _name_of(model) or "ease"
-        raise MatineeError(f"fit takes a data set or a split, not {_kind(on)}; write mt.fit({name!r}, {data})")
+        call = f"mt.{function}({(_name_of(model) or 'ease')!r}, {_loaded(on)})"
+        raise MatineeError(f"{function} takes a data set or a split, not {_kind(on)}; write {call}")
+
+
+def require_dataset(given: object, call: str) -> Dataset:
+    """The data set. Raises MatineeError with the call that works, such as `mt.keep({})`, for anything else."""
+    if isinstance(given, Dataset):
+        return given
+    which = f"the split of {given.data.name}" if isinstance(given, Split) else _kind(given)
+    raise MatineeError(f"this takes a data set, not {which}; write {call.format(_loaded(given))}")
 
 
 def require_split(over: object, call: str) -> Split:
@@ -76,7 +83,7 @@ def texts_of(liked: str | Sequence[str] | None) -> list[str] | None:
     titles = list(liked) if isinstance(liked, Iterable) else [liked]
     if not all(isinstance(each, str) for each in titles):
         raise MatineeError(
-            f"liked is titles, not {titles[0]!r}; write history=[...] for ids of items, and user=... for a user"
+            f"liked is titles, not {_short(titles[0])}; write history=[...] for ids of items, and user=... for a user"
         )
     return titles
 
@@ -91,7 +98,7 @@ def ids_of(history: Sequence[Id] | None) -> list[Id] | None:
 def require_text(title: str | None) -> None:
     """Raises MatineeError with the call that works for a title that is no text."""
     if not isinstance(title, str | None):
-        raise MatineeError(f"title is text, not {title!r}; for an id write item={title!r}")
+        raise MatineeError(f"title is text, not {_short(title)}; for an id write item={_short(title, 'id')}")
 
 
 def _name_of(model: object) -> str | None:
@@ -103,6 +110,20 @@ def _name_of(model: object) -> str | None:
 def _is_folder(text: str) -> bool:
     """Whether a text is meant as a folder and not as a model's name."""
     return text not in model_names() and (Path(text).expanduser().exists() or "/" in text)
+
+
+def _loaded(given: object) -> str:
+    """The call that makes a data set of what was given in its place."""
+    if isinstance(given, Split):
+        return "split.data"
+    if isinstance(given, str | Path):
+        return f"mt.load({str(given)!r})"
+    return "mt.events(frame)" if hasattr(given, "columns") or isinstance(given, Mapping) else 'mt.load("bundled")'
+
+
+def _short(given: Any, name: str = "") -> str:  # noqa: ANN401 - anything that people may pass
+    """A single value as Python writes it; for a table or another object its name, or what it is."""
+    return repr(given) if isinstance(given, str | bytes | float | int) else name or _kind(given)
 
 
 def _kind(given: Any) -> str:  # noqa: ANN401 - anything that people may pass

@@ -36,7 +36,7 @@ from matinee.shown import Overview, Shown
 from matinee.tensors import read_arrays, write_arrays
 from matinee.times import format_time, parse_duration
 from matinee.workflow.fitting import fit
-from matinee.workflow.given import Unfitted, class_and_settings
+from matinee.workflow.given import Unfitted, class_and_settings, require_dataset
 from matinee.writing import make_folder, new_file
 
 OnWindow = Callable[[int, int, str], None]
@@ -144,6 +144,7 @@ def replay(  # noqa: PLR0913 - one for each option
     An event of an item that its user had before is folded in and not measured: lists leave such items out.
     Raises MatineeError for a log without times, and for a folder that has another replay.
     """
+    data = require_dataset(data, "mt.replay({}, model)")
     if not 0 < first < 1:
         raise MatineeError(f"first = {first} is not between 0 and 1; write first=0.5 to train on half of the events")
     if isinstance(retrain_every, int) and retrain_every < 1:

@@ -26,7 +26,7 @@ from matinee.tuning.study import best_of
 from matinee.workflow.evaluating import evaluate
 from matinee.workflow.experiments import features_of, values_of
 from matinee.workflow.fitting import fit
-from matinee.workflow.given import Unfitted, class_and_settings
+from matinee.workflow.given import Unfitted, class_and_settings, require_data, require_split
 
 OF_FIT = frozenset({"values", "items", "content", "graph"})
 """What `fit` takes beside a model's settings."""
@@ -171,6 +171,7 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     and if all trials fail.
     """
     kind, settings = class_and_settings(model, settings)
+    split = require_split(split, f"mt.tune({kind.name!r}, {{}})")
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     kind(**own)  # unknown settings are named before anything is read
     budget = Budget(20 if trials is None and seconds is None else trials, seconds)
@@ -285,6 +286,7 @@ def fit_auto(
     takes them; what is set is not searched.
     """
     kind, settings = class_and_settings(model, settings)
+    require_data(on, "fit_auto", kind)
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=seed))
     found = tune(kind, split, trials=SHORT, seed=seed, fields=first_fields(kind.Config, own), **settings)
