@@ -27,6 +27,8 @@ ALIEN, MATRIX = 1214, 2571
 PASSWORD = "correct horse battery"
 FORMS = {
     "/lab": {"state": "open"},
+    "/lab/fits": {"model": "ease", "l2": "100"},
+    "/lab/fits/change": {"fit_id": "x", "action": "keep"},
     "/picker": {"state": "closed"},
     "/mark": {"item_id": str(ALIEN), "mark": "5"},
     "/forget": {},

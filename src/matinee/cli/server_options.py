@@ -106,6 +106,12 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
             metavar="NAME",
         ),
     ),
+    "lab_fits": (
+        bool,
+        _option(
+            False, "--lab-fits", "Let visitors of the lab fit models with other settings, one at a time; of one worker."
+        ),
+    ),
     "access_log": (Path | None, _option(None, "--access-log", "A line of JSON for each request.", metavar="FILE")),
     "security_log": (Path | None, SecurityLog),
 }  # fmt: skip
@@ -142,6 +148,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
     from matinee.serve.http.server import ServerSettings
     from matinee.serve.logs import open_log
     from matinee.serve.options import SiteOptions
+    from matinee.serve.own_fits.fits import OwnFitOptions
 
     proxies = values["forwarded_allow_ips"]
     with wrong_usage():
@@ -164,7 +171,10 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             durability=values["durability"],
             metrics_from=values["metrics_from"],
             experiment=read_plan(values["split"], values["interleave"], values["experiment"]),
+            own_fits=OwnFitOptions() if values["lab_fits"] else None,
         )
+    if values["lab_fits"] and settings.workers > 1:
+        raise UsageError("--lab-fits needs --workers 1: a fit belongs to the process that began it")
     open_log("access", values["access_log"])
     open_log("security", values["security_log"])
     return settings, options

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matinee.dataset import Dataset
     from matinee.serve.http.server import ServerSettings
     from matinee.serve.options import SiteOptions
+    from matinee.serve.own_fits.fits import OwnFitOptions
     from matinee.store.artefact import Artefact
 
 DEMO_MODELS: dict[str, dict[str, Any]] = {
@@ -51,6 +52,9 @@ def demo(
     port: int = Port,
     no_browser: bool = typer.Option(False, "--no-browser", help="Do not open the site in a browser."),
     models: str = typer.Option("", "--models", metavar="A,B,...", help=f"Default: {','.join(DEMO_MODELS)}."),
+    lab_fits: bool = typer.Option(
+        True, "--lab-fits/--no-lab-fits", help="Let visitors of the lab fit models with other settings."
+    ),
 ) -> None:
     """Train and evaluate some models on the bundled MovieLens, and open a site with them."""
     from matinee.serve.app import serve as serve_site
@@ -75,7 +79,8 @@ def demo(
 
     db = f"sqlite:///{folder / 'visitors.sqlite3'}"
     default = "ease" if "ease" in names else names[0]
-    serve_site(paths, ServerSettings(port=port), db, on_ready, default=default, options=SiteOptions(allowed_hosts=()))
+    options = SiteOptions(allowed_hosts=(), own_fits=OwnFitOptions() if lab_fits else None)
+    serve_site(paths, ServerSettings(port=port), db, on_ready, default=default, options=options)
 
 
 @server_options

@@ -39,6 +39,7 @@ from matinee.serve.http.server import ServerSettings, address_of, listen, server
 from matinee.serve.live_items import LiveItems
 from matinee.serve.operate.overview import Overviews
 from matinee.serve.options import SiteOptions
+from matinee.serve.own_fits.fits import OwnFits
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
 from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
@@ -158,6 +159,8 @@ def _new_app(site: Site) -> FastAPI:
         meaning.stop()
         if arms is not None:
             arms.close()
+        if site.own_fits is not None:
+            await run_in_threadpool(site.own_fits.stop)
         site.database.close()
 
     return FastAPI(
@@ -242,6 +245,7 @@ def build_site(
             rates=RequestRates.of(options.ticks, options.rates),
             options=options,
             pictures=Pictures(options.pictures),
+            own_fits=OwnFits(options.own_fits, options.ticks) if options.own_fits else None,
         )
     except MatineeError:
         database.close()

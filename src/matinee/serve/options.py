@@ -12,6 +12,7 @@ from matinee.serve.http.addresses import Network, read_networks
 from matinee.serve.http.cors import read_origins
 from matinee.serve.http.hosts import read_hosts
 from matinee.serve.http.root_path import read_root_path
+from matinee.serve.own_fits.fits import OwnFitOptions
 from matinee.store.database import DURABILITIES, Durability
 
 
@@ -30,6 +31,7 @@ class SiteOptions:
     registry: the folder of the versions that the site serves and follows, in place of artefacts;
     metrics_from: addresses and networks, with commas, that see `/metrics` without an API key;
     experiment: which visitors get the lists of which model;
+    own_fits: how visitors of the lab may fit models with other settings, None if they may not;
     ticks: seconds of a clock that is never set back, for limits.
     """
 
@@ -44,6 +46,7 @@ class SiteOptions:
     registry: Path | None = None
     metrics_from: str = ""
     experiment: Plan | None = None
+    own_fits: OwnFitOptions | None = None
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:

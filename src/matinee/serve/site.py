@@ -25,6 +25,7 @@ from matinee.serve.item_facts import ItemFacts, facts_of, facts_of_row
 from matinee.serve.live_meaning import LiveMeaning
 from matinee.serve.metrics import SiteMetrics
 from matinee.serve.options import SiteOptions
+from matinee.serve.own_fits.fits import OwnFits
 from matinee.serve.pictures import Pictures
 from matinee.serve.search import TitleSearch
 from matinee.serve.transfer.importer import Importer
@@ -51,7 +52,8 @@ class Site:
 
     clock: UTC seconds; kinds: of events that visitors and programs may write; left_out: folders of artefacts that
     cannot be served; about: what is kept of items that changed or came since training, by row; arm: of an experiment of
-    versions, whose visitors it serves, empty for everyone else's site.
+    versions, whose visitors it serves, empty for everyone else's site; own_fits: those of visitors, None where they may
+    make none.
     """
 
     engine: Engine
@@ -76,6 +78,7 @@ class Site:
     left_out: tuple[str, ...] = ()
     meaning: LiveMeaning = field(default_factory=LiveMeaning)
     about: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    own_fits: OwnFits | None = None
     pictures: Pictures = field(default_factory=lambda: Pictures(None))
     metrics: SiteMetrics = field(default_factory=SiteMetrics)
     arm: str = ""

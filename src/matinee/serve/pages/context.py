@@ -10,6 +10,7 @@ from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.csrf import page_token
 from matinee.serve.http.root_path import site_path, with_root
 from matinee.serve.impressions import ImpressionRecorder, new_list_id
+from matinee.serve.own_fits.fits import OwnFit
 from matinee.serve.pages.cards import Cards
 from matinee.serve.pages.i18n import Texts, texts_for
 from matinee.serve.pages.resources import PageResources
@@ -18,6 +19,9 @@ from matinee.serve.visitor_state import VisitorState
 
 LAB_COOKIE = "matinee_lab"
 """Whether the lab is open in this browser: models are named, and can be chosen, on every list."""
+
+OWN_FITS_COOKIE = "matinee_own_fits"
+"""The secret to which the fits of this browser belong; it ends with the browser."""
 
 
 class PageContext:
@@ -42,6 +46,12 @@ class PageContext:
         """Records the lists of this page; `respond` writes them."""
         return self.site.impression_recorder(self.site.visitors.user_id(self.request))
 
+    @property
+    def kept_fits(self) -> list[OwnFit]:
+        """The fits of this browser that the visitor kept."""
+        fits, owner = self.site.own_fits, self.request.cookies.get(OWN_FITS_COOKIE, "")
+        return [fit for fit in fits.of(owner) if fit.is_kept] if fits is not None and owner else []
+
     def respond(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
         """A whole page. Without a value `n_watched` for its header, the log is read."""
         request = self.request
@@ -55,6 +65,7 @@ class PageContext:
             "csrf": page_token(request),
             "notice": "error.no_database" if getattr(request.state, "without_database", False) else "",
             "lab": request.cookies.get(LAB_COOKIE) == "open",
+            "kept_fits": self.kept_fits,
             "member": identity.name if identity else None,
         }
         if "n_watched" not in values:

@@ -41,7 +41,7 @@ class FitFacts:
 def settings_of(config: Config) -> list[Setting]:
     """The settings of a model, in the order of their declaration."""
     return [
-        Setting(name, _as_text(value), (field.description or "").replace("`", ""), value == field.default)
+        Setting(name, as_text(value), (field.description or "").replace("`", ""), value == field.default)
         for name, field in type(config).model_fields.items()
         for value in (getattr(config, name),)
     ]
@@ -80,10 +80,10 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """A value as a configuration file has it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return ", ".join(map(_as_text, value))
+        return ", ".join(map(as_text, value))
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -108,13 +108,15 @@ def curves(artefact: Artefact) -> list[Curve]:
     if path is None or not path.is_file():
         return []
     try:
-        epochs: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-        rows = [
-            (name, [(epoch["epoch"], epoch[name]) for epoch in epochs if name in epoch]) for name in ("loss", "valid")
-        ]
-        return [_curve(name, values) for name, values in rows if len(values) > 1]
+        return curves_of(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return []  # an artefact can be served without its curves
+
+
+def curves_of(epochs: Sequence[Mapping[str, Any]]) -> list[Curve]:
+    """The same of the metrics of each epoch. Raises ValueError for one that is not finite."""
+    rows = [(name, [(epoch["epoch"], epoch[name]) for epoch in epochs if name in epoch]) for name in ("loss", "valid")]
+    return [_curve(name, values) for name, values in rows if len(values) > 1]
 
 
 def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact) -> ModelScore | None:

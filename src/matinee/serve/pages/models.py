@@ -11,6 +11,7 @@ from matinee.serve.pages.mathml import mathml
 from matinee.serve.pages.model_facts import fit_facts, settings_of, split_words
 from matinee.serve.pages.model_lists import model_list, rank_cards
 from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, curves, scale_of, with_baselines
+from matinee.serve.pages.own_fits import refit_form
 
 LISTED = 20
 
@@ -70,6 +71,7 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         settings=settings_of(config),
         fit=fit_facts(artefact, engine.version(name)) if artefact else None,
         split=split_words(artefact) if artefact else ("", ""),
+        refit=refit_form(page, name),
     )
 
 

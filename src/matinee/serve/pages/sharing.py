@@ -8,7 +8,7 @@ from matinee.serve.pages.context import Page, Visitor
 from matinee.serve.pages.errors import PageError
 
 NINE = 9
-PRIVATE = ("/my", "/account", "/language", "/why/", "/search", "/compare", "/api/")
+PRIVATE = ("/my", "/account", "/language", "/why/", "/search", "/compare", "/lab/", "/api/")
 """What a crawler has no use for: pages of one visitor, and pages without end."""
 
 router = APIRouter()
