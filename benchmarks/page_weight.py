@@ -42,9 +42,9 @@ def visit(context: BrowserContext, url: str) -> dict[str, float]:
     return {"bytes": sum(sizes), "requests": len(sizes), "first_paint": paint / 1000, "loaded": loaded / 1000}
 
 
-def measure(browser: Browser, address: str, path: str, *, rated: bool) -> dict[str, Any]:
+def measure(browser: Browser, address: str, path: str, *, rated: bool, locale: str = "en-US") -> dict[str, Any]:
     """The medians of a page's visits."""
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, locale="en-US")
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, locale=locale)
     if rated:
         page = context.new_page()
         for item in RATED:
@@ -61,7 +61,11 @@ def measure_all(address: str) -> dict[str, Any]:
     """All pages, the home page as a new guest sees it too."""
     with chromium() as browser:
         found = {"/ (a guest)": measure(browser, address, "/", rated=False)}
-        return found | {path: measure(browser, address, path, rated=True) for path in PATHS}
+        for path in PATHS:
+            found[path] = measure(browser, address, path, rated=True)
+        for path in PATHS[:2]:
+            found[f"{path} (Korean)"] = measure(browser, address, path, rated=True, locale="ko-KR")
+        return found
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the Korean font of the site: parts of Pretendard in `serve/static/fonts/`, and the rules in `korean.css`.
+"""Makes the Korean font of the site: parts of Pretendard in `serve/static/fonts/`, and their rules in `fonts.css`.
 
     python docs/make_korean_font.py PretendardVariable.ttf
 
@@ -101,7 +101,8 @@ def main() -> None:
             f"font-weight: {WEIGHTS[0]} {WEIGHTS[1]}; font-display: swap; "
             f"unicode-range: {unicode_range(number, chosen)}; }}"
         )
-    (STATIC / "korean.css").write_text("\n".join([head, *rules]) + "\n", "utf-8")
+    others = (STATIC / "fonts.css").read_text("utf-8").partition(head)[0]
+    (STATIC / "fonts.css").write_text(others + "\n".join([head, *rules]) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import json
 import logging
 import re
 import time
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -275,8 +277,10 @@ def test_strict_headers_and_no_inline_code(client: SiteClient) -> None:
     for answer in answers:
         for name, value in HEADERS.items():
             assert answer.headers[name] == value
-        assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=|javascript:", answer.text)
+        assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son\w+=|javascript:", answer.text)
         policy = answer.headers["content-security-policy"]
+        for style in re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL):
+            assert b64encode(sha256(style.encode()).digest()).decode() in policy
         assert "default-src 'self'" in policy
         assert not re.search(r"unsafe|\*|data:|https?:", policy)
 

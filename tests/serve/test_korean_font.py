@@ -3,9 +3,9 @@
 import re
 
 from matinee.serve.pages.i18n import TEXTS
-from matinee.serve.pages.rendering import STATIC
+from matinee.serve.stylesheet import STATIC
 
-RULES = re.findall(r"url\((\S+?)\).*?unicode-range: ([^;]+);", (STATIC / "korean.css").read_text("utf-8"))
+RULES = re.findall(r"url\((fonts/hangul\S+?)\).*?unicode-range: ([^;]+);", (STATIC / "fonts.css").read_text("utf-8"))
 
 
 def letters_of(ranges: str) -> set[str]:

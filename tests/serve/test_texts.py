@@ -10,7 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from matinee.serve.pages.i18n import COOKIE, FOLDER, LANGUAGES, TEXTS, preferred
-from matinee.serve.pages.rendering import HERE, STATIC
+from matinee.serve.pages.rendering import HERE
+from matinee.serve.stylesheet import STATIC
 
 NAMES = {
     "Matinee",

@@ -33,6 +33,7 @@ from matinee.serve.http.cors import Cors
 from matinee.serve.http.csrf import require_token
 from matinee.serve.http.hosts import AllowedHosts
 from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
+from matinee.serve.http.page_response import LEVEL
 from matinee.serve.http.rates import LimitedRates, RequestRates
 from matinee.serve.http.root_path import RootPath
 from matinee.serve.http.server import ServerSettings, address_of, listen, server_of
@@ -41,7 +42,6 @@ from matinee.serve.operate.overview import Overviews
 from matinee.serve.options import SiteOptions
 from matinee.serve.own_fits.fits import OwnFits
 from matinee.serve.pages.i18n import DEFAULT, texts_for, texts_of
-from matinee.serve.pages.rendering import STATIC
 from matinee.serve.pages.resources import PageResources
 from matinee.serve.pages.without_database import go_on_without_database
 from matinee.serve.pictures import Pictures
@@ -49,6 +49,7 @@ from matinee.serve.renewal import parts_of_site, renew
 from matinee.serve.retention import GuestRetention
 from matinee.serve.site import Site
 from matinee.serve.startup import WaitingApp, load_compatible
+from matinee.serve.stylesheet import STATIC
 from matinee.serve.versions import ServedVersion, follow_versions
 from matinee.serve.wording import Wording, wording_of
 from matinee.store.accounts import SqlAccounts
@@ -126,7 +127,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     describe(app)
     add_error_handlers(app)
     app.add_middleware(NamedRoutes)  # the innermost; the others in this order
-    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=4)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=LEVEL)
     app.add_middleware(Admission)
     app.add_middleware(WholeBodies)
     app.add_middleware(HeadAsGet)

@@ -16,7 +16,8 @@ from starlette.types import Receive, Scope, Send
 from matinee.errors import MatineeError
 from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
 from matinee.serve.pages.i18n import texts_for
-from matinee.serve.pages.rendering import HERE, STATIC
+from matinee.serve.pages.rendering import HERE
+from matinee.serve.stylesheet import STATIC
 from matinee.store.artefact import Artefact, load
 from matinee.store.compatible import require_same_items
 from matinee.store.database import DatabaseNotReady

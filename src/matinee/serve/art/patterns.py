@@ -3,7 +3,7 @@
 import math
 from random import Random
 
-from matinee.serve.art.shapes import SIZE, Colours, box, circle, half, path, polar, polygon, star
+from matinee.serve.art.shapes import SIZE, Colours, box, circle, half, path, polar, polygon, short, star
 
 
 def rays(rng: Random, c: Colours) -> list[str]:
@@ -18,29 +18,21 @@ def rays(rng: Random, c: Colours) -> list[str]:
 
 def mosaic(rng: Random, c: Colours) -> list[str]:
     """A grid of quarter circles, discs and squares."""
-    n = rng.choice([3, 4])
-    side = SIZE / n
+    side = rng.choice([60, 80])
+    steps = range(0, SIZE, side)
     shapes = []
-    for x, y in ((side * column, side * row) for row in range(n) for column in range(n)):
+    for x, y in ((column, row) for row in steps for column in steps):
         back, front = rng.sample([c.field, c.one, c.two, c.three], 2)
         shapes.append(box(x, y, side + 0.5, side + 0.5, back))
         match rng.randrange(5):
             case 0:
                 shapes.append(circle(x + side / 2, y + side / 2, side * 0.36, front))
             case 1:
-                shapes.append(
-                    path(f"M{x:.1f} {y:.1f}h{side:.1f}a{side:.1f} {side:.1f} 0 0 1 -{side:.1f} {side:.1f}z", front)
-                )
+                shapes.append(path(f"M{x} {y}h{side}a{side} {side} 0 0 1 -{side} {side}z", front))
             case 2:
-                shapes.append(
-                    path(
-                        f"M{x:.1f} {y + side:.1f}v-{side:.1f}a{side:.1f} {side:.1f} 0 0 1 {side:.1f} {side:.1f}z", front
-                    )
-                )
+                shapes.append(path(f"M{x} {y + side}v-{side}a{side} {side} 0 0 1 {side} {side}z", front))
             case 3:
-                shapes.append(
-                    path(f"M{x:.1f} {y + side / 2:.1f}a{side / 2:.1f} {side / 2:.1f} 0 0 1 {side:.1f} 0z", front)
-                )
+                shapes.append(path(f"M{x} {y + side // 2}a{side // 2} {side // 2} 0 0 1 {side} 0z", front))
             case _:
                 shapes.append(polygon([(x, y + side), (x + side, y), (x + side, y + side)], front))
     return shapes
@@ -93,7 +85,7 @@ def pair(rng: Random, c: Colours) -> list[str]:
     reach = math.hypot(gap, lean)
     high = math.sqrt(max(r * r - reach * reach, 1))
     dx, dy = lean / reach * high, gap / reach * high
-    turn = f"A{r:.1f} {r:.1f} 0 0 1"
+    turn = f"A{short(r)} {short(r)} 0 0 1"
     low, high_end = f"{120 + dx:.1f} {120 + dy:.1f}", f"{120 - dx:.1f} {120 - dy:.1f}"
     return [*shapes, path(f"M{low}{turn} {high_end}{turn} {low}z", c.three)]
 
@@ -126,7 +118,7 @@ def bars(rng: Random, c: Colours) -> list[str]:
     for k in range(n):
         tall = 26 + 90 * abs(math.sin(math.pi * (pace * k / n + phase))) + rng.uniform(0, 40)
         shapes.append(
-            f'<rect x="{6 + 17.8 * k:.1f}" y="{120 - tall / 2:.1f}" width="11" height="{tall:.1f}" rx="5.5" '
+            f'<rect x="{6 + 18 * k}" y="{short(120 - tall / 2)}" width="11" height="{short(tall)}" rx="5.5" '
             f'fill="{(c.one, c.two, c.three)[k % 3 if rng.random() < 0.4 else 0]}"/>'
         )
     return shapes
@@ -156,7 +148,7 @@ def halftone(rng: Random, c: Colours) -> list[str]:
     shapes = []
     for row in range(11):
         for column in range(11):
-            px, py = 11 + 21.8 * column + (row % 2) * 10.9, 11 + 21.8 * row
+            px, py = 10 + 22 * column + (row % 2) * 11, 10 + 22 * row
             r = 10.5 * math.exp(-(((px - x) ** 2 + (py - y) ** 2) / 14000)) + 1
             shapes.append(circle(px, py, r, c.one if r < 8.8 else c.two))
     return shapes

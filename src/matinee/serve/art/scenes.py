@@ -152,7 +152,7 @@ def stairs(rng: Random, c: Colours) -> list[str]:
     for k in range(n):
         shapes.append(box(k * side, SIZE - (k + 1) * side * 0.8, SIZE, side * 0.8 + 1, c.one if k % 2 else c.three))
     x, y = (n // 2 - 0.5) * side, SIZE - (n // 2) * side * 0.8
-    figure = [circle(x, y - 36, 6, c.field), path(f"M{x - 8:.1f} {y + 1:.1f}v-22a8 8 0 0 1 16 0v22z", c.field)]
+    figure = [circle(x, y - 36, 6, c.two), path(f"M{x - 8:.0f} {y + 1:.0f}v-22a8 8 0 0 1 16 0v22z", c.two)]
     if rng.random() < 0.5:
         return [*shapes, *figure]
     return ['<g transform="translate(240 0) scale(-1 1)">', *shapes, *figure, "</g>"]

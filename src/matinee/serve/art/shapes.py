@@ -7,6 +7,11 @@ from dataclasses import dataclass
 SIZE = 240
 
 
+def short(number: float) -> str:
+    """A length to a tenth of a unit, a third of a pixel on most covers; a page has thousands of them."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
 @dataclass(frozen=True, slots=True)
 class Colours:
     """field: the background; one, two, three: colours to draw with, boldest first."""
@@ -19,22 +24,23 @@ class Colours:
 
 def circle(x: float, y: float, r: float, fill: str, extra: str = "") -> str:
     """A filled circle."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="{fill}"{extra}/>'
+    return f'<circle cx="{short(x)}" cy="{short(y)}" r="{short(r)}" fill="{fill}"{extra}/>'
 
 
 def ring(x: float, y: float, r: float, colour: str, width: float) -> str:
     """A circle's outline."""
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="none" stroke="{colour}" stroke-width="{width:.1f}"/>'
+    drawn = f'<circle cx="{short(x)}" cy="{short(y)}" r="{short(r)}" fill="none" stroke="{colour}" '
+    return f'{drawn}stroke-width="{short(width)}"/>'
 
 
 def box(x: float, y: float, width: float, height: float, fill: str) -> str:
     """A filled rectangle."""
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
+    return f'<rect x="{short(x)}" y="{short(y)}" width="{short(width)}" height="{short(height)}" fill="{fill}"/>'
 
 
 def polygon(points: Iterable[tuple[float, float]], fill: str) -> str:
-    """A filled polygon."""
-    return f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}" fill="{fill}"/>'
+    """A filled polygon, its corners on whole units."""
+    return f'<polygon points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in points)}" fill="{fill}"/>'
 
 
 def path(commands: str, fill: str, extra: str = "") -> str:
@@ -50,7 +56,7 @@ def polar(x: float, y: float, r: float, turn: float) -> tuple[float, float]:
 def half(x: float, y: float, r: float, turn: float) -> str:
     """Path commands of a half disc whose flat side is rotated by `turn`."""
     (x1, y1), (x2, y2) = polar(x, y, r, turn), polar(x, y, r, turn + 0.5)
-    return f"M{x1:.1f} {y1:.1f}A{r:.1f} {r:.1f} 0 0 1 {x2:.1f} {y2:.1f}z"
+    return f"M{short(x1)} {short(y1)}A{short(r)} {short(r)} 0 0 1 {short(x2)} {short(y2)}z"
 
 
 def star(x: float, y: float, r: float, fill: str) -> str:

@@ -11,11 +11,13 @@ from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.cors import is_called_from
 from matinee.serve.http.problems import is_api, problem
 from matinee.serve.http.root_path import site_path
+from matinee.serve.stylesheet import STYLE_SOURCES
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+        f"default-src 'self'; style-src 'self' {STYLE_SOURCES}; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'; object-src 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",

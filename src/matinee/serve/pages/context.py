@@ -4,10 +4,11 @@ from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.csrf import page_token
+from matinee.serve.http.page_response import PageResponse
 from matinee.serve.http.root_path import site_path, with_root
 from matinee.serve.impressions import ImpressionRecorder, new_list_id
 from matinee.serve.own_fits.fits import OwnFit
@@ -59,6 +60,7 @@ class PageContext:
         identity = self.site.visitors.identity(request)
         shared: dict[str, Any] = {
             "here": path if request.method == "GET" else "/",
+            "site_url": str(request.base_url),
             "list_id": new_list_id(),
             "model": "",
             "q": "",
@@ -72,7 +74,7 @@ class PageContext:
             shared["n_watched"] = len(self.visitor.watched)
         html = self.render(template, **shared | values)
         self.impressions.write()
-        response = HTMLResponse(html, status, {"Vary": "Cookie, Accept-Language"})
+        response = PageResponse(html, status, {"Vary": "Cookie, Accept-Language"})
         self.site.visitors.keep_cookie(request, response)
         return response
 

@@ -18,9 +18,9 @@ from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts, texts_of
 from matinee.serve.pages.model_cards import ModelCard
 from matinee.serve.pages.sentences import with_shared
 from matinee.serve.site import Site
+from matinee.serve.stylesheet import INLINED, STATIC
 
 HERE = Path(__file__).parent
-STATIC = HERE.parent / "static"
 STRIP = 6
 """Movies in a single row of the grid; divisible by its 2, 3 or 6 columns."""
 GAP = "\x01\x02"
@@ -50,6 +50,7 @@ class Renderer:
         self._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_card)
         self._templates.globals |= {
             "asset": lambda name: f"/static/{name}?v={versions[name]}",
+            "styles": {name: Markup(css) for name, css in INLINED.items()},
             "buttons": self._buttons,
             "label": lambda name: model_cards[name].label,
             "languages": [(name, TEXTS[name]("language.name")) for name in LANGUAGES],

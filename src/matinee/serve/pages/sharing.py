@@ -1,13 +1,21 @@
-"""What other programs read of the site: the picture of one's nine, the manifest, and what crawlers may fetch."""
+"""What other programs read of the site: pictures to share, the manifest, and what crawlers may fetch."""
+
+from subprocess import SubprocessError
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from matinee.serve.art.nine import draw_nine
-from matinee.serve.pages.context import Page, Visitor
+from matinee.serve.art.png import draw_png
+from matinee.serve.art.shared import PREVIEW_WIDTH, SHOWN, draw_item_preview, draw_nine, draw_site_preview
+from matinee.serve.pages.context import Page, PageContext, Visitor
+from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError
+from matinee.serve.visitor_state import VisitorState
 
 NINE = 9
+NINE_WIDTH = 832
+"""Pixels of the picture of nine."""
+A_DAY = {"Cache-Control": "public, max-age=86400"}
 PRIVATE = ("/my", "/account", "/language", "/why/", "/search", "/compare", "/lab/", "/api/")
 """What a crawler has no use for: pages of one visitor, and pages without end."""
 
@@ -17,15 +25,53 @@ router = APIRouter()
 @router.get("/my/nine.svg")
 def nine(page: Page, visitor: Visitor) -> Response:
     """The visitor's taste in nine items: what they rated highest, the newest first among equals."""
+    return Response(_nine(page, visitor), media_type="image/svg+xml", headers=_own("matinee-nine.svg"))
+
+
+@router.get("/my/nine.png")
+def nine_as_png(page: Page, visitor: Visitor) -> Response:
+    """The same for programs that show no SVG."""
+    return _png(_nine(page, visitor), NINE_WIDTH, _own("matinee-nine.png"))
+
+
+def _nine(page: PageContext, visitor: VisitorState) -> str:
     watched = visitor.watched
     if not watched:
         raise PageError("share.nothing", 404)
     best = sorted(watched, key=lambda row: -float(watched[row].value or 0.0))[:NINE]  # stable: the newest come first
-    texts, catalogue = page.texts, page.site.catalogue
-    covers = [page.site.covers.draw(row, tuple(map(texts.genre, catalogue.genres[row]))) for row in best]
-    headers = {"Content-Disposition": 'inline; filename="matinee-nine.svg"', "Cache-Control": "private, no-store"}
-    drawn = draw_nine(covers, texts("share.title", n=len(best)), "Matinee")
-    return Response(drawn, media_type="image/svg+xml", headers=headers)
+    return draw_nine([_cover(page, row) for row in best], page.texts("share.title", n=len(best)), "Matinee")
+
+
+@router.get("/preview.png")
+def site_preview(page: Page) -> Response:
+    """What programs show that preview a link to the site."""
+    covers = [_cover(page, item.item_row) for item in page.site.engine.popular(SHOWN)]
+    return _png(draw_site_preview(covers, "Matinee", page.texts("base.description")), PREVIEW_WIDTH, A_DAY)
+
+
+@router.get("/preview/{item_id:path}")
+def item_preview(page: Page, row: MovieRow) -> Response:
+    """The same of an item's page."""
+    card = page.resources.cards.facts(row)
+    words = " · ".join([*([str(card.year)] if card.year else []), *map(page.texts.genre, card.genres[:3])])
+    drawn = draw_item_preview(_cover(page, row), card.title.name, words, "Matinee")
+    return _png(drawn, PREVIEW_WIDTH, A_DAY)
+
+
+def _cover(page: PageContext, row: int) -> str:
+    genres = page.site.catalogue.genres[row]
+    return page.site.covers.draw(row, tuple(map(page.texts.genre, genres)))
+
+
+def _own(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, no-store"}
+
+
+def _png(svg: str, width: int, headers: dict[str, str]) -> Response:
+    try:
+        return Response(draw_png(svg, width), media_type="image/png", headers=headers)
+    except SubprocessError as error:
+        raise PageError("share.failed", 503) from error
 
 
 @router.get("/manifest.webmanifest")

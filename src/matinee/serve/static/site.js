@@ -19,6 +19,7 @@ async function show(response, mine) {
   const next = page.getElementById("main");
   if (mine !== turn || !next) return false;
   main.replaceChildren(...next.childNodes);
+  reachFirst(main);
   document.getElementById("my-link").replaceWith(page.getElementById("my-link"));
   document.title = page.title;
   return true;
@@ -212,6 +213,7 @@ function freshen(picker) {
     picker.className = next.className;
     for (const one of later) one.remove();
     while (next.nextSibling) main.append(next.nextSibling);
+    reachFirst(main);
   }, 350);
 }
 
@@ -277,22 +279,58 @@ main.addEventListener("submit", (event) => {
   rerank(event.target, null);
 });
 
-// Keyboard in the first-visit picker: arrows move between items, 1 to 5 rate the focused one, w marks it.
-const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "row", ArrowUp: "-row" };
-main.addEventListener("keydown", (event) => {
-  const card = event.target.closest(".starters [data-item]");
-  if (!card || event.altKey || event.ctrlKey || event.metaKey) return;
-  const cards = [...card.parentElement.children];
-  const now = cards.indexOf(card);
-  if (event.key in STEPS) {
-    const across = cards.findIndex((one) => one.offsetTop > cards[0].offsetTop);
-    const step = STEPS[event.key] === "row" ? across : STEPS[event.key] === "-row" ? -across : STEPS[event.key];
-    const target = cards[now + step];
-    if (!target) return;
-    event.preventDefault();
-    target.querySelector("a").focus();
+// Keyboard: a row is one stop of the Tab key, its card that was used last, and stars are one stop of the card. Arrows go
+// from card to card, and among stars from star to star; 1 to 5 rate the card, w marks it, l keeps it for later.
+const ROWS = ".grid, .firsts, .list, .ranked";
+const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: "down", ArrowUp: "up" };
+const KEYS = { w: "button.seen:not(.on)", l: "button.later" };
+const current = new WeakMap(); // of a row: its card that Tab reaches
+
+function reach(row, card) {
+  current.set(row, card);
+  for (const one of row.children) {
+    const stars = [...one.querySelectorAll(".stars button")];
+    const star = stars.find((button) => button.getAttribute("aria-pressed") === "true") ?? stars[0];
+    for (const control of one.querySelectorAll("a, button")) {
+      control.tabIndex = one === card && (control === star || !control.matches(".stars button, h3 a, .thumb")) ? 0 : -1;
+    }
   }
-  const mark = /^[1-5]$/.test(event.key) ? `button[value="${event.key}"]` : event.key.toLowerCase() === "w" ? "button.seen:not(.on)" : "";
+}
+
+function reachFirst(root) {
+  for (const row of root.querySelectorAll(ROWS)) if (!current.has(row)) reach(row, row.firstElementChild);
+}
+reachFirst(main);
+
+main.addEventListener("focusin", (event) => {
+  const card = event.target.closest("[data-item]");
+  const row = card?.closest(ROWS);
+  if (row && current.get(row) !== card) reach(row, card);
+});
+
+// The card that an arrow leads to: beside, above or below; past the end of a row, the next row's.
+function neighbour(row, card, step) {
+  const cards = [...row.children];
+  const now = cards.indexOf(card);
+  if (!isNaN(step)) return cards[now + step];
+  const wide = cards.filter((one) => one.offsetTop === cards[0].offsetTop).length;
+  const down = step === "down";
+  const rows = [...main.querySelectorAll(ROWS)];
+  return cards[now + (down ? wide : -wide)] ?? current.get(rows[rows.indexOf(row) + (down ? 1 : -1)]);
+}
+
+main.addEventListener("keydown", (event) => {
+  const card = event.target.closest("[data-item]");
+  const row = card?.closest(ROWS);
+  if (!row || event.altKey || event.ctrlKey || event.metaKey) return;
+  const step = STEPS[event.key];
+  const star = event.target.closest(".stars button");
+  const target = !step ? null : star && !isNaN(step) ? (step > 0 ? star.nextElementSibling : star.previousElementSibling) : neighbour(row, card, step);
+  if (target) {
+    event.preventDefault();
+    (target.matches("button") ? target : target.querySelector("a:not(.thumb)"))?.focus();
+  }
+  const mark = /^[1-5]$/.test(event.key) ? `.stars button[value="${event.key}"]` : KEYS[event.key.toLowerCase()];
   if (mark) card.querySelector(mark)?.click();
 });
 
