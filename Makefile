@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-bare test-fast mutants check format docs bench clean
+.PHONY: help demo test test-bare test-newest test-lowest test-fast mutants check format docs bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test       run every test"
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
 	@echo "make test-bare  run what needs no torch in an environment without it"
+	@echo "make test-newest, test-lowest   the same and the fast tests, with the newest Python and packages, or the lowest"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
 	@echo "make docs       the documentation as a site, in build/site"
@@ -42,6 +43,13 @@ test-bare: pyproject.toml constraints.txt
 	$(BARE)/bin/python -m pip install --disable-pip-version-check -q -c $(CONSTRAINTS) -e .
 	$(BARE)/bin/python tests/bare_install.py
 
+# The same and the fast tests that need no torch: on the newest Python that is found with the newest of every package,
+# and on the oldest with the lowest versions that pyproject.toml allows. Not part of .ci/run, which has no time for them.
+test-newest:
+	bash tests/other_versions.sh newest
+test-lowest:
+	bash tests/other_versions.sh lowest
+
 # Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
 test-fast: $(VENV)/.develops
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -q \
@@ -70,4 +78,4 @@ bench: $(VENV)/.develops
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) $(BARE) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	rm -rf $(VENV) $(BARE) .venv-newest .venv-lowest build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

@@ -1,11 +1,14 @@
-"""Scripts of the docs folder as modules."""
+"""Scripts of the docs folder as modules, and what documents and tests register, undone."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from matinee.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from matinee.evaluation.own_metrics import OWN
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -23,3 +26,15 @@ def docs_script() -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture
+def metrics_of_one_test() -> Iterator[None]:
+    """Metrics that a test registers are gone after it."""
+    metrics, lower, own = METRICS.copy(), LOWER_IS_BETTER.copy(), OWN.copy()
+    yield
+    for now in (METRICS, LOWER_IS_BETTER, OWN):
+        now.clear()
+    METRICS.update(metrics)
+    LOWER_IS_BETTER.update(lower)
+    OWN.update(own)

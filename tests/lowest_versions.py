@@ -1,5 +1,6 @@
-"""Print the lowest version of each package that pyproject.toml allows, as constraints for pip."""
+"""Print the lowest versions that pyproject.toml allows, of users' extras too, as constraints for pip."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,8 +8,11 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def main() -> None:
-    for requirement in tomllib.loads(PROJECT.read_text("utf-8"))["project"]["dependencies"]:
-        print(requirement.partition(";")[0].strip().replace(">=", "=="))
+    project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+    extras = [each for name, listed in project["optional-dependencies"].items() if name != "dev" for each in listed]
+    for requirement in dict.fromkeys([*project["dependencies"], *extras]):
+        without_extras = re.sub(r"\[.*?\]", "", requirement.partition(";")[0])  # constraints may have none
+        print(without_extras.strip().replace(">=", "=="))
 
 
 if __name__ == "__main__":

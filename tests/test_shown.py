@@ -32,6 +32,15 @@ def test_every_object_says_what_it_is_and_how_large(split, ease):
         (report, r"ease on two-groups, test of split random: \d+ users.*\n  metric +@5\n  ndcg +0\.\d{4} \("),
         (comparison, r"2 models on two-groups, .*\n  model +ndcg@5 +difference +p \(Holm\) +verdict\n  ease .* best\n"),
         (mt.audit(split), r"audit of two-groups\n.*\n  data +two-groups"),
+        (
+            mt.items({"item": range(900), "title": ["A"] * 899 + [""], "brand": ["b|c"] * 900}, lists="brand"),
+            r"table of 900 items\n  column +what +items with it\n  title +title +899\n  year +year +0\n"
+            r"  brand +list +900\nnext: mt\.load",
+        ),
+        (
+            mt.graph({"head": range(9), "relation": ["genre"] * 8 + ["actor"], "tail": "a" * 9}),
+            r"knowledge graph of .*: 9 triples, 2 kinds of relations\n  relation  triples\n  genre +8\n  actor +1\n",
+        ),
         (mt.recommend(ease, history=[0, 2]), r"recommended by ease\n +title +genres +score\n  1 +Movie"),
     ]
     for each, pattern in shown:
@@ -53,6 +62,42 @@ def test_pages_are_escaped():
     page = Overview("<b>", [("<i>", "&")], ["<script>"], "<a>").html()
     assert not re.search(r"<(b|i|script|a)>", page)
     assert "&lt;script&gt;" in page
+
+
+def test_a_table_of_items_and_a_graph_are_frames():
+    columns = {
+        "item": ["a", "b"],
+        "title": ["A", ""],
+        "year": [1990, None],
+        "genres": ["x|y", ""],
+        "price": [None, 2.5],
+    }
+    rows = mt.items(columns, numbers="price").to_frame().rows()
+    assert rows == [("a", "A", 1990, ["x", "y"], None), ("b", None, None, [], 2.5)]
+    triples = mt.graph({"head": ["1"], "relation": ["genre"], "tail": ["a"]})
+    assert triples.to_frame().rows() == [("1", "genre", "a", "a")]
+
+
+def test_a_search_shows_its_trials_best_first(split):
+    found = mt.tune("ease", split, trials=4, seed=2, metric="ndcg@5")
+    lines = repr(found).splitlines()
+    assert lines[0] == str(found)
+    assert lines[1].split() == ["trial", *found.fields, "ndcg@5"]
+    values = [float(line.split()[-1]) for line in lines[2:-1]]
+    assert values == sorted(values, reverse=True)
+    assert any(line.strip().startswith("the defaults") for line in lines)
+    frame = found.to_frame()
+    assert frame["trial"].to_list() == [each.number for each in found.trials]
+    assert frame["value"].to_list() == [each.value for each in found.trials]
+    assert len(repr(found)) <= MOST_TEXT
+
+
+def test_events_take_a_table_of_items_as_files_do():
+    table = mt.items({"item": ["a", "b", "c"], "title": ["A", "B", "C"]})
+    data = mt.events({"user": [1, 1], "item": ["a", "b"]}, items=table)
+    assert data.catalogue.titles == ("A", "B", "C")
+    with pytest.raises(mt.MatineeError, match=r"make a table of a frame with mt\.items"):
+        mt.events({"user": [1], "item": ["a"]}, items={"item": ["a"]})
 
 
 def test_every_table_is_a_frame(split, ease):

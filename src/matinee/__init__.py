@@ -26,6 +26,7 @@ FUNCTIONS = {
     "keep": "workflow:keep",
     "load": "workflow:load",
     "load_artefact": "store.artefact:load",
+    "metric": "evaluation.own_metrics:metric",
     "recommend": "workflow:recommend",
     "recommend_all": "workflow:recommend_all",
     "register": "models:register",

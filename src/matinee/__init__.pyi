@@ -14,6 +14,7 @@ from matinee.dataset import Dataset
 from matinee.errors import DataError as DataError
 from matinee.errors import MatineeError as MatineeError
 from matinee.evaluation.comparison import Comparison
+from matinee.evaluation.own_metrics import OwnMetric
 from matinee.evaluation.report import Report
 from matinee.item_table import ItemTable
 from matinee.lists.everyone import ListOptions, OnPart
@@ -621,7 +622,9 @@ def evaluate(
     seed: int = 42,
     **settings: Unpack[_EvaluationConfig],
 ) -> Report: ...
-def events(frame: Any, *, name: str = "events", **columns: Unpack[_ColumnsConfig]) -> Dataset: ...
+def events(
+    frame: Any, *, name: str = "events", items: ItemTable | str | Path | None = None, **columns: Unpack[_ColumnsConfig]
+) -> Dataset: ...
 @overload
 def fit(
     model: Literal["popularity"],
@@ -1081,6 +1084,7 @@ def load(
     data: str | Path = "bundled", *, items: ItemTable | str | Path | None = None, **columns: Unpack[_ColumnsConfig]
 ) -> Dataset: ...
 def load_artefact(path: str | Path) -> Artefact: ...
+def metric(name: str, *, lower_is_better: bool = False, replace: bool = False) -> Callable[[OwnMetric], OwnMetric]: ...
 def recommend(
     model: Fitted,
     liked: str | Sequence[str] | None = None,

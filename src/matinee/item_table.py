@@ -5,18 +5,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
+from matinee.shown import Overview, Shown
 from matinee.vocab import UNKNOWN, Vocab
 
 Words = tuple[tuple[str, ...], ...]
 Texts = tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class ItemTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class ItemTable(Shown):
     """One row an item, whether anybody has an event with it or not; row r is item `items.id(r)`.
 
     titles: [n], "" if unknown; years: [n], 0 if unknown. By the name of their column: lists: genres, people, ... [n];
@@ -64,6 +66,38 @@ class ItemTable:
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def overview(self) -> Overview:
+        """See Shown: how many items have a cell in each column."""
+        frame = self.to_frame()
+        rows = [(name, kind, f"{_n_filled(frame[name]):,}") for name, kind in self._columns()]
+        headline = f"table of {len(self):,} items"
+        return Overview(
+            headline, [("column", "what", "items with it"), *rows], (), "mt.load(log, items=table)", "columns"
+        )
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row an item: item, title, year, and its lists, texts and numbers by column; null where there is none."""
+        columns = {"item": self.items.to_series(), "title": pl.Series(self.titles, dtype=pl.String)}
+        columns["year"] = pl.Series(self.years)
+        for name, words in self.lists.items():
+            columns[name] = pl.Series([list(each) for each in words], dtype=pl.List(pl.String))
+        for name, texts in self.texts.items():
+            columns[name] = pl.Series(texts, dtype=pl.String)
+        columns |= {name: pl.Series(column, nan_to_null=True) for name, column in self.numbers.items()}
+        for name, cells in (("link", self.links), ("picture", self.pictures)):
+            columns |= {name: pl.Series(cells, dtype=pl.String)} if cells else {}
+        frame = pl.DataFrame([column.rename(name) for name, column in columns.items()])
+        return frame.with_columns(pl.col(pl.String).replace("", None), year=pl.col("year").replace(0, None))
+
+    def _columns(self) -> list[tuple[str, str]]:
+        """Names of the columns of the frame but the id, each with what it is."""
+        kinds = (
+            {"title": "title", "year": "year"} | dict.fromkeys(self.lists, "list") | dict.fromkeys(self.texts, "text")
+        )
+        kinds |= dict.fromkeys(self.numbers, "number") | ({"link": "link"} if self.links else {})
+        kinds |= {"picture": "picture"} if self.pictures else {}
+        return list(kinds.items())
 
     def has_features(self, among: BoolArray) -> bool:
         """Whether any of some items has a word, a text, a number or a year. among: [n]."""
@@ -171,6 +205,11 @@ def _put(column: Sequence[Any], rows: Sequence[int], cells: Sequence[Any]) -> tu
     for row, cell in zip(rows, cells, strict=True):
         changed[row] = cell
     return tuple(changed)
+
+
+def _n_filled(column: pl.Series) -> int:
+    """Number of cells that say something."""
+    return int((column.list.len() > 0).sum()) if column.dtype == pl.List else len(column) - column.null_count()
 
 
 def _take(column: Sequence[Any], rows: IntArray, missing: object) -> tuple[Any, ...]:

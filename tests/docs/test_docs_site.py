@@ -1,5 +1,7 @@
 """The documentation as a site: it builds strictly, asks no other host, and its reference pages name everything."""
 
+import ast
+import json
 import re
 import shlex
 import subprocess
@@ -7,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -34,6 +37,26 @@ def test_the_site_builds_strictly_and_asks_no_other_host(tmp_path: Path) -> None
     for page in pages:
         assert not FETCHED.findall(page.read_text("utf-8")), page.relative_to(site)
     assert "Steck 2019" in (site / "python.html").read_text("utf-8")  # the docstring of EASE
+    for source in (PROJECT / "docs" / "tutorials").glob("*.md"):
+        require_outputs(source, site / "tutorials" / f"{source.stem}.ipynb")
+
+
+def require_outputs(source: Path, notebook: Path) -> None:
+    """A notebook has its tutorial's code, no errors, and what each cell that ends in a value shows, in short."""
+    cells = [cell for cell in json.loads(notebook.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    blocks = re.findall(r"^```python\n(.*?)^```$", source.read_text("utf-8"), flags=re.M | re.S)
+    assert ["".join(cell["source"]) for cell in cells] == [block.strip() for block in blocks]
+    for cell in cells:
+        shown = cell["outputs"]
+        assert not [each for each in shown if each["output_type"] == "error" or each.get("name") == "stderr"]
+        assert len("".join(map(_text, shown))) <= 2_500, cell["source"]
+        code = "".join(line for line in cell["source"] if not line.startswith("!"))
+        ends_in_value = code and isinstance(ast.parse(code).body[-1], ast.Expr)
+        assert shown or not ends_in_value, cell["source"]
+
+
+def _text(output: dict[str, Any]) -> str:
+    return "".join(output.get("text") or output.get("data", {}).get("text/plain", ""))
 
 
 @pytest.mark.slow
@@ -76,6 +99,8 @@ def test_the_python_page_names_every_function_and_model(docs_script: Callable[[s
     assert headings >= set(dir(mt)) - errors
 
 
-def test_every_page_of_the_folder_is_in_the_navigation() -> None:
+def test_every_page_is_in_the_navigation() -> None:
+    docs = PROJECT / "docs"
     listed = set(re.findall(r"[\w./-]+\.md", (PROJECT / "mkdocs.yml").read_text("utf-8")))
-    assert listed >= {each.name for each in (PROJECT / "docs").glob("*.md")}
+    pages = [*docs.glob("*.md"), *docs.glob("tutorials/*.md"), *docs.glob("how-to/*.md")]
+    assert listed >= {each.relative_to(docs).as_posix() for each in pages}

@@ -15,6 +15,7 @@ from matinee.reading.archives import Archive, base, open_source
 from matinee.reading.cells import blank_cells, read_ids
 from matinee.reading.columns import columns_named, listed
 from matinee.reading.table import Table, as_table, read_table
+from matinee.shown import Overview, Shown
 
 NAMES = {
     "head": ("head", "headid", "h", "subject", "item", "itemid", "movie", "movieid", "source"),
@@ -45,8 +46,8 @@ class TripleColumnsConfig(Config):
 RECOGNISED = TripleColumnsConfig()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Triples:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Triples(Shown):
     """T triples as they are written.
 
     frame: head, relation, tail and name, [T] text; name is the tail itself where the table has none. item_of: of an
@@ -57,6 +58,18 @@ class Triples:
     frame: pl.DataFrame
     item_of: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def overview(self) -> Overview:
+        """See Shown: how many triples each relation has, the most frequent first."""
+        counts = self.frame.group_by("relation").len().sort(["len", "relation"], descending=[True, False])
+        rows = [(relation, f"{n:,}") for relation, n in counts.iter_rows()]
+        headline = f"knowledge graph of {self.where}: {len(self.frame):,} triples, {len(rows):,} kinds of relations"
+        following = 'mt.fit("kprn", data, graph=graph)'
+        return Overview(headline, [("relation", "triples"), *rows], self.notes, following, "relations")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a triple: head, relation, tail and name, as text."""
+        return self.frame
 
 
 def load_triples(path: str | Path) -> Triples:

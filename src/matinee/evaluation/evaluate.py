@@ -33,6 +33,7 @@ from matinee.evaluation.metrics import (
     support,
 )
 from matinee.evaluation.new_items import items_held_out, measure_new, require_new_items
+from matinee.evaluation.own_metrics import OWN, measure_own
 from matinee.evaluation.predicted_values import calibration, predict
 from matinee.evaluation.report import Report, describe_split
 from matinee.evaluation.segments import Lists, Segment, segments_of
@@ -82,6 +83,7 @@ def evaluate(
     held_out = items_held_out(split, config.on) if task.sampled is None else None
     new = measure_new(model, task, held_out, config.k, cold)
     others |= {name: PerUser(column) for name, column in new.items()}
+    others |= measure_own(task, items, split.data.items, config.k)
     explanations = _test_explanations(model, task, items, config, rng) if config.explanations else None
     predicted = _predict(model, task) if model.predicts_values else None
     others |= {} if predicted is None else errors_of_values(predicted, task.judged.values, task.judged.starts)
@@ -149,6 +151,8 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
         if base in OF_NEW_ITEMS:
             return PerUser(measure_new(model, task, held_out, [k or 1])[metric]).mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
+        if base in OWN:
+            return sign * _known_mean(measure_own(task, items, split.data.items, [k or 1])[metric].values, metric)
         if scale is not None:
             return sign * _known_mean(_liking(task, items, scale, [k or 1])[metric], metric)
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)

@@ -40,9 +40,9 @@ METRICS = {
     "rmse": "root of the mean squared error of the predicted values of the targets",
     "mae": "mean absolute error of the predicted values of the targets",
 }
-"""Name -> definition. All except rmse and mae are named with a list length: `ndcg@10`."""
+"""Name -> definition. All except rmse and mae are named with a list length: `ndcg@10`. `own_metrics` adds to them."""
 WITHOUT_K = frozenset({"rmse", "mae"})
-LOWER_IS_BETTER = frozenset({"rmse", "mae", "gini", "disliked-ndcg", "disliked", "miscalibration"})
+LOWER_IS_BETTER = {"rmse", "mae", "gini", "disliked-ndcg", "disliked", "miscalibration"}
 OF_LIKING = frozenset({"liked-ndcg", "disliked-ndcg", "graded-ndcg", "disliked"})
 """Metrics that need ratings: `evaluation.liking` measures them."""
 OF_NEW_ITEMS = frozenset({"new-ndcg", "new-recall", "new-hit-rate"})

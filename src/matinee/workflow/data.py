@@ -41,17 +41,26 @@ def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None =
         raise MatineeError(
             f"load takes a name or a path, not a {type(data).__name__}; write mt.events(frame) for a frame"
         )
-    loaded = load_data(data, configure(ColumnsConfig, columns, "columns"))
+    return _with_items(load_data(data, configure(ColumnsConfig, columns, "columns")), items)
+
+
+def events(
+    frame: Any,  # noqa: ANN401 - any data frame
+    *,
+    name: str = "events",
+    items: ItemTable | str | Path | None = None,
+    **columns: str,
+) -> Dataset:
+    """A data set from a polars, pandas or Arrow frame, or a dict of columns; items and columns as in `load`."""
+    return _with_items(events_from_frame(frame, configure(ColumnsConfig, columns, "columns"), name=name), items)
+
+
+def _with_items(data: Dataset, items: ItemTable | str | Path | None) -> Dataset:
     if items is None or isinstance(items, ItemTable):
-        return loaded if items is None else add_items(loaded, items)
+        return data if items is None else add_items(data, items)
     if not isinstance(items, str | Path):
         raise MatineeError("items= is a table or the path of a file; make a table of a frame with mt.items(frame)")
-    return with_items_file(loaded, ItemsConfig(file=str(items)))
-
-
-def events(frame: Any, *, name: str = "events", **columns: str) -> Dataset:  # noqa: ANN401 - any data frame
-    """A data set from a polars, pandas or Arrow frame, or a dict of columns; columns as in `load`."""
-    return events_from_frame(frame, configure(ColumnsConfig, columns, "columns"), name=name)
+    return with_items_file(data, ItemsConfig(file=str(items)))
 
 
 def keep(data: Dataset, *, seed: int = 42, **filters: object) -> Dataset:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from matinee.config import Config, EvaluationConfig, Experiment, SplitConfig, configure
 from matinee.data.labels import TEST, TEST_INPUTS, UNUSED
@@ -16,7 +17,7 @@ from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.models import model_class
 from matinee.models.base import Recommender, sized_defaults
-from matinee.shown import Plotted
+from matinee.shown import Overview, Plotted, Shown
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch
@@ -38,8 +39,8 @@ BESIDE_LISTS = {"novelty", "diversity"}
 """Metrics that no search can follow, since they do not measure targets; OF_ALL_LISTS too."""
 
 
-@dataclass(frozen=True, slots=True)
-class TuningResult(Plotted):
+@dataclass(frozen=True, slots=True, repr=False)
+class TuningResult(Shown, Plotted):
     """What a search found.
 
     settings: all that `fit` needs, fixed and best; value: of `metric` on valid; defaults: the same of the model's own
@@ -80,6 +81,30 @@ class TuningResult(Plotted):
         if len(kept) == len(best.settings) or not best.curve:
             return dict(best.settings)
         return kept | {"epochs": max(best.curve, key=lambda each: each[1])[0]}
+
+    def overview(self) -> Overview:
+        """See Shown: the trials with a value, the best first."""
+        found = self.to_frame().drop_nulls("value")
+        found = found.sort("value", descending=not _is_lower_better(self.metric), maintain_order=True)
+        rows = [("trial", *self.fields, self.metric)]
+        for trial in found.select("trial", *self.fields, "value").rows():
+            rows.append(
+                ("the defaults" if trial[0] == 0 else str(trial[0]), *map(_short, trial[1:-1]), f"{trial[-1]:.4f}")
+            )
+        following = f'model = mt.fit("{self.model}", split, **result.settings)'
+        return Overview(str(self), rows, (), following, "trials")
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row a trial: trial, each searched field (null for the default), value, state, seconds and note."""
+        sign = -1.0 if _is_lower_better(self.metric) else 1.0
+        rows = [
+            {"trial": each.number}
+            | {name: _plain(each.settings.get(name)) for name in self.fields}
+            | {"value": None if each.value is None else sign * each.value, "state": each.state}
+            | {"seconds": each.seconds, "note": each.note}
+            for each in self.trials
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None)
 
     def __str__(self) -> str:
         words = (
@@ -335,6 +360,10 @@ def _measured(
         "samples": 100,  # intervals are not read
         "explanations": False,
     }
+
+
+def _short(value: object) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _is_lower_better(metric: str) -> bool:

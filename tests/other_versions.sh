@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The torch-free part with other versions than CI's: `newest` takes the newest Python of this machine and the newest of
+# every package, `lowest` the oldest Python that pyproject.toml allows and the lowest versions. Makes .venv-newest or
+# .venv-lowest, runs tests/bare_install.py there and then the fast tests. PYTHON=python3.14 names another Python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+which=$1
+
+pythons() {  # paths of Pythons, the oldest first
+    { ls /usr/bin/python3.?? /usr/local/bin/python3.?? "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3.?? 2>/dev/null || true; } |
+        sed -E 's#(.*/python3\.)([0-9]+)$#\2 \1\2#' | sort -n | awk '$1 >= 11 {print $2}'
+}
+case $which in
+    newest) python=${PYTHON:-$(pythons | tail -n 1)} constraints=/dev/null ;;
+    lowest) python=${PYTHON:-$(pythons | head -n 1)} constraints=.venv-lowest/lowest.txt ;;
+    *) echo "usage: $0 newest|lowest" >&2; exit 2 ;;
+esac
+[ -n "$python" ] || { echo "no Python 3.11 or later is found; name one: PYTHON=/path/to/python $0 $which" >&2; exit 1; }
+
+venv=.venv-$which
+"$python" -m venv --clear "$venv"
+[ "$which" = lowest ] && "$venv/bin/python" tests/lowest_versions.py >"$constraints"
+pip() { "$venv/bin/python" -m pip install --disable-pip-version-check -q -c "$constraints" "$@"; }
+pip -e .
+"$venv/bin/python" tests/bare_install.py
+pip -e '.[figures,excel]' -r tests/fast_tests.txt
+"$venv/bin/python" -m pip freeze --exclude-editable >"$venv/versions.txt"
+echo "$("$venv/bin/python" --version), $(wc -l <"$venv/versions.txt") packages: $venv/versions.txt"
+# -W: what a new version announces for later is no failure today, and what an old one has announced is known
+PYTHONPATH=tests OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -W default \
+    -p without_torch -m "not (slow or fits or reference or site or browser or service)" ${TESTS:-}

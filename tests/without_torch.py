@@ -1,0 +1,34 @@
+"""A plugin of pytest for an environment without torch: a test that asks for torch is skipped, and counted.
+
+`tests/other_versions.sh` uses it; elsewhere a missing torch fails.
+"""
+
+import re
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+LEFT_OUT = {"browser", "contract", "golden", "reference"}
+"""Folders of tests that are slow or fit models."""
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that import torch themselves, and folders without fast tests."""
+    if collection_path.is_dir():
+        return True if collection_path.name in LEFT_OUT else None
+    imports = re.search(
+        r"^(import|from) (torch|matinee\.training\.torch_trainer)\b", collection_path.read_text("utf-8"), flags=re.M
+    )
+    return True if imports else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Skip a test in which a model, or the test itself, finds that torch is not installed."""
+    try:
+        return (yield)
+    except Exception as error:
+        if re.search(r"trained by torch, which is not installed|No module named 'torch'", str(error)):
+            pytest.skip("torch is not installed")
+        raise
