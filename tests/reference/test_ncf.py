@@ -110,7 +110,8 @@ def test_gradients_by_the_user_vector_equal_finite_differences(matrix: csr_array
     weights = network.serving_weights()
     user = network.parameters["users"].detach().numpy()[2]
     item_inputs = weights.project_items(network.parameters["items"].detach().numpy())
-    scores, gradients = weights.scores_and_gradients(weights.project_users(user[None])[0], item_inputs)
+    scores, outputs = weights.activations(weights.project_users(user[None])[0], item_inputs)
+    gradients = weights.gradients(item_inputs, outputs)
     np.testing.assert_allclose(scores, table_by_hand(network)[2], atol=1e-6)
     for dim in range(len(user)):
         step = np.zeros_like(user)
@@ -377,3 +378,18 @@ def test_gmf_scores_without_an_event_are_those_of_the_shorter_history() -> None:
         .scores_without_each(history, events, rows)
         is None
     )
+
+
+@pytest.mark.parametrize("name", ["mlp", "neumf"])
+def test_scores_of_a_tower_without_an_event_are_those_of_the_shorter_history(name: str) -> None:
+    rng = np.random.default_rng(4)
+    logs = [rng.choice(60, size, replace=False).tolist() for size in rng.integers(5, 25, 80)]
+    model = create(name, dim=8, layers=2, epochs=3, candidates=0).fit(
+        TrainingData(Histories.of(logs), 60), Run.seeded(1)
+    )
+    histories, rows = Histories.of(logs[:2]), np.array([[1, 2, 3], [4, 0, 59]])
+    events = np.array([0, 3, len(logs[0]) + 1])
+    rest = model.score(model.fold_in(histories.without_each(events)))
+    found = model.scores_without_each(histories, events, rows)
+    np.testing.assert_allclose(found, np.take_along_axis(rest, rows[[0, 0, 1]], axis=1), rtol=1e-5, atol=1e-6)
+    assert model.scores_without_each(Histories.of([[7]]), np.array([0]), rows[:1]) is None, "nothing is left"

@@ -98,6 +98,19 @@ class NCFModel(Recommender[FloatArray]):
         """See Recommender."""
         return fill_cold_scores(score_all(self._weights(), state, self.projected_items), state, self.popularity)
 
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: each shorter history is solved, but only the listed items go through the tower.
+
+        None for items without events, and where nothing is left of a history.
+        """
+        rest, owners = histories.without_each(events), histories.owners[events]
+        if not self.popularity[item_rows].all() or not rest.lengths.all():
+            return None
+        weights, states = self._weights(), self.fold_in(rest)
+        listed = self.projected_items[item_rows]  # [B, k, D + W]
+        scores = [weights.scores(state, listed[owner]) for state, owner in zip(states, owners, strict=True)]
+        return np.array(scores, dtype=np.float32).reshape(len(events), item_rows.shape[1])
+
     @property
     def _product_dim(self) -> int:
         return self.config.dim if self.has_product else 0

@@ -125,17 +125,17 @@ def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start
     user = best = start
     lowest, step = np.inf, np.zeros_like(start)
     for left in range(steps, -1, -1):
-        scores, gradients = weights.scores_and_gradients(weights.project_users(user[None])[0], items)
-        value, gradient, curvature = objective.evaluate(scores, user)  # gradients [m, D + E], the others [m]
+        scores, outputs = weights.activations(weights.project_users(user[None])[0], items)
+        value, gradient, curvature = objective.evaluate(scores, user)  # [m] each but the first
         if value <= lowest:
             best, lowest = user, value
             if not left:
                 break
+            gradients = weights.gradients(items, outputs)  # [m, D + E]
             by_user = gradients.T @ gradient + objective.l2 * user
             step = -np.linalg.solve(objective.hessian(gradients, curvature), by_user)
-            if not weights.output.size and abs(float(by_user @ step)) < CONVERGED * abs(
-                value
-            ):  # twice what the step gains
+            is_last = abs(float(by_user @ step)) < CONVERGED * abs(value)  # twice what the step gains
+            if is_last and not weights.output.size:
                 return np.asarray(user + step)
         else:
             step = step / 4

@@ -56,33 +56,32 @@ class NCFWeights:
 
     def scores(self, user: FloatArray, items: FloatArray) -> FloatArray:
         """Scores of one projected user [D + W] and projected items [m, D + W]. [m]."""
-        n = len(self.product)
-        scores: FloatArray = items[:, :n] @ user[:n]
-        if not len(self.output):
-            return scores
-        hidden = np.maximum(items[:, n:] + user[n:], 0)  # [m, W]
-        for weights, bias in self.hidden:
-            hidden = hidden @ weights
-            hidden += bias
-            np.maximum(hidden, 0, out=hidden)
-        scores += hidden @ self.output
-        return scores
+        return self.activations(user, items)[0]
 
-    def scores_and_gradients(self, user: FloatArray, items: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """As `scores`, and each score's gradient by the user vector before projection. [m], [m, D + E]."""
+    def activations(self, user: FloatArray, items: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
+        """As `scores`, and the outputs of each layer of the tower, [m, w] each."""
         n = len(self.product)
         scores: FloatArray = items[:, :n] @ user[:n]
-        by_product = items[:, :n] * self.product
         if not len(self.output):
-            return scores, by_product
-        activations = [np.maximum(items[:, n:] + user[n:], 0)]
+            return scores, []
+        hidden = items[:, n:] + user[n:]  # [m, W]
+        outputs = [np.maximum(hidden, 0, out=hidden)]
         for weights, bias in self.hidden:
-            activations.append(np.maximum(activations[-1] @ weights + bias, 0))
-        gradient = self.output * (activations[-1] > 0)
-        for (weights, _), below in zip(reversed(self.hidden), reversed(activations[:-1]), strict=True):
+            hidden = outputs[-1] @ weights
+            hidden += bias
+            outputs.append(np.maximum(hidden, 0, out=hidden))
+        scores += outputs[-1] @ self.output
+        return scores, outputs
+
+    def gradients(self, items: FloatArray, outputs: list[FloatArray]) -> FloatArray:
+        """Gradients of scores by the user vector. items [m, D + W], outputs as of `activations` -> [m, D + E]."""
+        by_product = items[:, : len(self.product)] * self.product
+        if not outputs:
+            return by_product
+        gradient = self.output * (outputs[-1] > 0)
+        for (weights, _), below in zip(reversed(self.hidden), reversed(outputs[:-1]), strict=True):
             gradient = (gradient @ weights.T) * (below > 0)
-        scores = scores + activations[-1] @ self.output
-        return scores, np.concatenate([by_product, gradient @ self.user_layer.T], axis=1)
+        return np.concatenate([by_product, gradient @ self.user_layer.T], axis=1)
 
 
 def score_all(weights: NCFWeights, users: FloatArray, items: FloatArray) -> FloatArray:

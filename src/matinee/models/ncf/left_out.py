@@ -42,8 +42,9 @@ def users_without_each(
     if (rest.mass < LEAST_REST * objective.mass).any():
         return None
     whole = minimise(weights, items, objective, users.mean(axis=0), config.fold_in_steps)
-    scores, gradients = weights.scores_and_gradients(weights.project_users(whole[None])[0], items)
+    scores, outputs = weights.activations(weights.project_users(whole[None])[0], items)
     _, _, curvature = objective.evaluate(scores, whole)
+    gradients = weights.gradients(items, outputs)
     inverse = np.linalg.inv(objective.hessian(gradients, curvature))
     left: FloatArray = np.repeat(whole[None], len(events), axis=0)
     for _ in range(STEPS):
