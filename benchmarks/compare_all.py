@@ -16,6 +16,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from matinee.report.comparison.files import save_report
+from matinee.report.comparison.result import read_result
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "runs" / "compare-all"
 REPORT = FOLDER / "report"
@@ -102,20 +105,22 @@ def table_of(summary: dict[str, Any]) -> str:
 
 
 def draw() -> None:
-    """The report in a browser, as pictures for the docs."""
+    """The report made again from its JSON, and in a browser, as pictures for the docs."""
     from playwright.sync_api import sync_playwright
 
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     page_file = REPORT.with_suffix(".html")
+    save_report(read_result(REPORT.with_suffix(".json")), page_file)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         for name, ((width, height), scheme, section) in PICTURES.items():
             page = browser.new_page(
-                viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if scheme == "dark" else "light",
+                reduced_motion="reduce",
             )
             page.goto(page_file.as_uri())
             if section != "result":
-                page.locator(f"#{section}").scroll_into_view_if_needed()
                 page.evaluate("id => document.getElementById(id).scrollIntoView()", section)
             picture = ROOT / "docs" / "images" / f"{name}.png"
             page.screenshot(path=picture)

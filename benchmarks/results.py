@@ -5,9 +5,9 @@
     python benchmarks/results.py PROTOCOL --configs [NAME ...]   the experiments of configs/PROTOCOL as they are
     python benchmarks/results.py                                 write docs/results.md, and print what is missing
 
-Both measure what results.json lacks, and look at the test part once. Equal budgets: a search on valid of 9 trials, none
-begun after 30 seconds, then three seeds, or one fit of a model that draws nothing at random. A model that takes longer
-than MINUTES of processor time is named as missing. Fits are kept in runs/results, so that a stopped run goes on.
+Both measure what results.json lacks, and look at the test part once. Equal budgets: a search of 9 trials on valid, then
+three seeds, or one fit of a model that draws nothing at random. A model that takes longer than MINUTES of processor
+time is named as missing. Trials and fits are kept in runs/results, so that a stopped run goes on.
 """
 
 import argparse
@@ -25,13 +25,16 @@ import numpy as np
 from matinee import workflow
 from matinee.config import Experiment, read_experiment
 from matinee.data.splits import Split
+from matinee.errors import MatineeError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.report import Report
-from matinee.models import model_names
+from matinee.models import model_class, model_names
+from matinee.tuning import Budget
+from matinee.tuning.ranges import first_fields
 from matinee.workflow.comparing import Course, ModelResult, measure_all
 from matinee.workflow.planned_fits import PlannedFit
 from matinee.workflow.run_folder import RunFolder
-from matinee.workflow.tuning import SHORT
+from matinee.workflow.tuning import SHORT, TuningResult, tune_experiment
 
 ROOT = Path(__file__).parents[1]
 STORE, PAGE = Path(__file__).with_suffix(".json"), ROOT / "docs" / "results.md"
@@ -45,7 +48,6 @@ PROTOCOLS = {
 METRICS = ("ndcg@10", "recall@10")
 SEARCHED, CONFIGS = "searched", "configs"
 SEEDS = (42, 43, 44)
-SEARCH_SECONDS = 30.0
 MINUTES = 9.0
 """Of processor time for a model, its search and all its fits: what does not end in it is missing."""
 HEAD = """# Results
@@ -53,11 +55,10 @@ HEAD = """# Results
 Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists are of all items; in brackets are 95%
 intervals. Two tables for each protocol:
 
-- **Equal budgets**: each model of the registry after a search on valid, {trials} trials from its defaults on, none
-  begun after {seconds:g} seconds of one core shared with other work; then the mean of three seeds (± their standard
-  deviation), or one fit of a model that draws nothing at random. Intervals and verdicts cover users and seeds
-  ([how](metrics.md#comparing-models)); models that share a letter do not differ. `python benchmarks/results.py b ease`
-  measures a row.
+- **Equal budgets**: each model of the registry after a search of {trials} trials on valid, the first with its defaults;
+  then the mean of three seeds (± their standard deviation), or one fit of a model that draws nothing at random.
+  Intervals and verdicts cover users and seeds ([how](metrics.md#comparing-models)); models that share a letter do not
+  differ. `python benchmarks/results.py b ease` measures a row.
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
   budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
 """
@@ -71,30 +72,38 @@ def measure_searched(protocol: str, names: list[str]) -> None:
     for name in names or models_by_time():
         if name in rows_of(SEARCHED, protocol):
             continue
-        started = time.process_time()
         try:
             with processor_limit(MINUTES * 60):
-                row = searched_row(measured(protocol, name, split, course))
+                found = searched(protocol, name, split)
+                row = searched_row(measured(protocol, name, found.summary()["found"], split, course), found)
         except TimeoutError:
             row = {"missing": f"not finished after {MINUTES:g} minutes of one core"}
-        row["processor_seconds"] = round(time.process_time() - started, 1)
+        except MatineeError as error:
+            row = {"missing": str(error)}
         store(SEARCHED, protocol, name, row)
 
 
 def prepared(protocol: str) -> tuple[Split, Course]:
     """The split of a protocol, and how its fits run and are kept."""
     split = workflow.prepare(base_of(protocol, "popularity"))
-    return split, Course(folder=RunFolder(FITS / protocol, split.data.fingerprint))
+    return split, Course(folder=RunFolder(FITS / protocol / "fits", split.data.fingerprint))
 
 
-def measured(protocol: str, name: str, split: Split, course: Course) -> ModelResult:
+def searched(protocol: str, name: str, split: Split) -> TuningResult:
+    """The short search of `--tuned`, which goes on from the trials that are kept."""
+    experiment, folder = base_of(protocol, name), FITS / protocol / "searches" / name
+    fields = first_fields(model_class(name).Config)
+    return tune_experiment(experiment, split, Budget(SHORT), fields=fields, folder=folder)
+
+
+def measured(protocol: str, name: str, settings: dict[str, Any], split: Split, course: Course) -> ModelResult:
     """The fits of a model on a protocol: those that are kept, and the others now."""
-    return measure_all([planned(protocol, name)], SEEDS, split, course)[0]
+    return measure_all([planned(protocol, name, settings)], SEEDS, split, course)[0]
 
 
-def planned(protocol: str, name: str) -> PlannedFit:
-    """The first fit of a model, with its search."""
-    return PlannedFit(name, base_of(protocol, name), SEEDS[0], tuned=True, search_seconds=SEARCH_SECONDS)
+def planned(protocol: str, name: str, settings: dict[str, Any]) -> PlannedFit:
+    """The first fit of a model with the settings found."""
+    return PlannedFit(name, base_of(protocol, name).model_copy(update={"settings": settings}), SEEDS[0])
 
 
 def base_of(protocol: str, name: str) -> Experiment:
@@ -103,13 +112,13 @@ def base_of(protocol: str, name: str) -> Experiment:
     return found.model_copy(update={"model": name, "settings": {}})
 
 
-def searched_row(result: ModelResult) -> dict[str, Any]:
-    """What is stored of a model's fits."""
+def searched_row(result: ModelResult, search: TuningResult) -> dict[str, Any]:
+    """What is stored of a model's search and fits."""
     report = report_of(result)
     if report is None:
         return {"missing": result.problems[0]}
-    search = result.search or {}
-    kept = {name: search[name] for name in ("defaults", "valid", "trials", "seconds", "found") if name in search}
+    summary = search.summary()
+    kept = {name: summary[name] for name in ("defaults", "valid", "trials", "seconds", "found")}
     own = [each["metrics"][METRICS[0]] for each in report.seeds]
     return plain_row(report) | {"seeds": own, "search": kept, "problems": result.problems}
 
@@ -132,8 +141,9 @@ def add_verdicts(protocol: str) -> None:
     assert course.folder is not None
     reports = {}
     for name, row in rows_of(SEARCHED, protocol).items():
-        if "metrics" in row and course.folder.find(planned(protocol, name)) is not None:
-            reports[name] = report_of(measured(protocol, name, split, course))
+        settings = row.get("search", {}).get("found", {})
+        if "metrics" in row and course.folder.find(planned(protocol, name, settings)) is not None:
+            reports[name] = report_of(measured(protocol, name, settings, split, course))
     known = [report for report in reports.values() if report is not None]
     if len(known) < 2:
         return
@@ -208,12 +218,12 @@ def store(kind: str, protocol: str, name: str, row: dict[str, Any], *, say: bool
     stored.setdefault(kind, {}).setdefault(protocol, {})[name] = row
     STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if say:
-        print(protocol, name, row.get("missing") or row["metrics"], f"{row['processor_seconds']} s", flush=True)
+        print(protocol, name, row.get("missing") or row["metrics"], flush=True)
 
 
 def page(stored: Stored) -> str:
     """docs/results.md: for each protocol the models with equal budgets, and the experiments of configs/."""
-    lines = [HEAD.format(trials=SHORT, seconds=SEARCH_SECONDS).rstrip()]
+    lines = [HEAD.format(trials=SHORT).rstrip()]
     for protocol, title in PROTOCOLS.items():
         lines += ["", f"## {title}"]
         lines += _searched_lines(stored.get(SEARCHED, {}).get(protocol, {}))

@@ -6,6 +6,7 @@ import pytest
 
 from matinee.cli.compared import read_plan
 from matinee.cli.entries import Entry, entries_of
+from matinee.cli.running import run
 from matinee.config import Experiment, parse_settings, read_experiment
 from matinee.errors import MatineeError, UsageError
 
@@ -171,3 +172,10 @@ def test_a_file_may_be_a_whole_comparison(tmp_path: Path) -> None:
 def test_a_wrong_comparison_file_is_refused(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(MatineeError, match=problem):
         read_plan([file(tmp_path, "wrong", text)], "", Experiment(), NONE)
+
+
+def test_a_file_in_place_of_the_folder_of_fits_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = Path(file(tmp_path, "taken", ""))
+    for path, problem in ((taken, "is a file; name a folder"), (taken / "fits", "is a file, not a folder")):
+        assert run(["compare", "ease", "ials", "--run", str(path)]) != 0
+        assert problem in capsys.readouterr().err

@@ -104,6 +104,8 @@ def test_the_same_command_goes_on_and_a_changed_setting_is_noticed(log: Path, sp
     _, third = run(fits, [42], split, folder)
     assert third.ran == [("ease", 42)]
     assert third.changes == ["l2 was 20.0 and is 30.0"]
+    tuned = replace(fits[1], tuned=True, search_seconds=5.0, unseen=True)
+    assert folder.changes(tuned) == "tuned was off and is on with seconds = 5.0; unseen was off and is on"
     other = replace(folder, fingerprint="another")
     _, fourth = run(fits, [42], split, other)
     assert len(fourth.ran) == 2

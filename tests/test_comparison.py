@@ -16,7 +16,7 @@ from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
 from matinee.evaluation.seeds import over_seeds, seed_noise
 from matinee.evaluation.segments import Segment
-from matinee.evaluation.significance import holm, paired_p, permutation_p, tied_groups
+from matinee.evaluation.significance import differing, holm, paired_p, permutation_p, tied_groups
 from matinee.report.plots import draw_comparison
 from matinee.report.tables import comparison_table, format_p, report_table, segment_table
 
@@ -263,6 +263,32 @@ def test_models_share_a_letter_exactly_if_they_do_not_differ(pairs, letters):
     shared = [[bool(set(a) & set(b)) for b in found] for a in found]
     np.testing.assert_array_equal(~differ, shared)
     assert sorted(map(len, found)) == sorted(map(len, letters))
+
+
+def test_one_pair_differs_as_its_interval_says():
+    draw = rng().normal(0.0, 1.0, (4000, 1))
+    for gap in (0.0, 1.5, 1.9, 2.1, 3.0):
+        assert differing(np.hstack([draw + gap, 0 * draw]), 0.05)[0, 1] == (gap > 1.96)
+    same = np.hstack([draw, draw, draw + 1])  # always apart, or never
+    np.testing.assert_array_equal(differing(same, 0.05), [[0, 0, 1], [0, 0, 1], [1, 1, 0]])
+    assert differing(draw, 0.05).shape == (1, 1)
+
+
+def test_many_models_that_are_far_apart_differ():
+    """276 pairs: the smallest p-value of 10,000 resamples, 2 / 10,001, is not below .05 after correction for them."""
+    draws = rng().normal(0.0, 0.01, (10_000, 24)) + np.repeat([0.3, 0.1], 12)
+    expected = np.zeros((24, 24), dtype=bool)
+    expected[:12, 12:] = expected[12:, :12] = True
+    np.testing.assert_array_equal(differing(draws, 0.05), expected)
+
+
+def test_equal_models_differ_at_most_once_in_twenty_comparisons():
+    """Users of 8 equal models, and the resamples of their means: normal around the measured means."""
+    draw, wrong = rng(), 0
+    for _ in range(100):
+        measured = draw.normal(0.0, 1.0, 8)
+        wrong += differing(measured + draw.normal(0.0, 1.0, (1000, 8)), 0.05).any()
+    assert wrong <= 11
 
 
 def test_the_error_of_seeds_widens_a_difference():

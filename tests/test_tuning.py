@@ -21,6 +21,7 @@ from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError, UsageError
 from matinee.models.factors.bpr import BPRConfig
 from matinee.models.linear.ease import EASE, EASEConfig
+from matinee.models.neighbours.item_knn import ItemKNNConfig
 from matinee.tuning import Budget, Range, StudyFolder, Trial, ranges_of, search
 from matinee.tuning.ranges import first_fields
 from matinee.workflow import fitting, tuning
@@ -124,11 +125,20 @@ def test_ranges_come_from_the_config_and_leave_out_what_is_set() -> None:
         ("l2=0:5:log", "must start above 0"),
         ("l2=1:5:lin", "not in :lin"),
         ("dropout", "leave one of the two out"),
+        ("item_power=0:2", "item_power = 2 must be"),
+        ("l2=0:5", "l2 = 0 must be"),
+        ("l2=-5:5", "l2 = -5 must be"),
     ],
 )
 def test_a_wrong_range_is_named(text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=re.escape(problem)):
         ranges_of(EASEConfig, "ease", [text], ["dropout"])
+
+
+@pytest.mark.parametrize("text", ["neighbours=0:10", "neighbours=1.5:10", "shrinkage=-1:1"])
+def test_a_range_beyond_the_limits_of_its_field_is_refused_before_any_trial(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--search {text}: {text.partition('=')[0]} = "):
+        ranges_of(ItemKNNConfig, "item-knn", [text])
 
 
 def test_nothing_to_tune_is_said() -> None:

@@ -83,6 +83,7 @@ def compare(  # noqa: PLR0913 - one for each option
     tuned = tuned or plan.tuned
     report = report or (list(REPORTS) if tuned or (seeds or plan.seeds or 1) > 1 else [])
     _require_reports(report)
+    _require_run(run)
     _check_tuning(tuned, tune_seconds)
     whole = tuned if unseen is None else unseen
     course = Course(seeds or plan.seeds or 1, tuned, tune_seconds or SEARCH_SECONDS, whole, jobs, run, strict)
@@ -143,6 +144,17 @@ def _check_tuning(tuned: bool, seconds: float | None) -> None:
         raise UsageError(f"--tune-seconds {seconds:g} has no effect without --tuned")
     if not 0 < seconds < float("inf"):
         raise UsageError(f"--tune-seconds {seconds:g}: a search needs a time above 0")
+
+
+def _require_run(folder: Path | None) -> None:
+    """Raises UsageError for a file in place of the folder that keeps fits, MatineeError if nothing can be written."""
+    from matinee.destinations import require_folder
+
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--run {folder} is a file; name a folder, which keeps the finished fits")
+    require_folder(folder / "fit", "--run")
 
 
 def _require_reports(paths: Sequence[Path]) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matinee.evaluation.report import Report
     from matinee.workflow.comparing import ModelResult
 
+SOME_SECONDS = 1.0
+"""Of training, below which the share of evaluation says nothing."""
 DEFAULT_FOLDER = Path("runs") / "compare"
 ALL = "all"
 
@@ -170,7 +172,7 @@ def times_line(times: Mapping[str, Any]) -> str:
     from matinee.report.comparison.result import seconds
 
     fits, searched, evaluated = (times[name] for name in ("fit_seconds", "search_seconds", "evaluate_seconds"))
-    share = f" ({evaluated / (fits + searched):.0%} of it)" if fits else ""
+    share = f" ({evaluated / (fits + searched):.0%} of it)" if fits + searched >= SOME_SECONDS else ""
     training = f"training {seconds(fits)}" + (f" and searches {seconds(searched)}" if searched else "")
     return f"{training}, evaluation {seconds(evaluated)}{share}; this command {seconds(times['wall_seconds'])}"
 

@@ -43,7 +43,7 @@ class Entry:
 def named(experiment: Experiment) -> str:
     """The experiment's model. Raises UsageError if it has none."""
     if experiment.model is None:
-        raise UsageError("no model given; for example `matinee train ease`, or --config with a model in it")
+        raise UsageError("no model given; name one, such as ease, or give --config with a model in it")
     return experiment.model
 
 

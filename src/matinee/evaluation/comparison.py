@@ -27,7 +27,7 @@ class Compared:
     difference: from the best, paired by user, with its interval; 0 for the best itself, and below 0 is worse in every
     metric. p: two-sided p-value of the difference, by the bootstrap over users, and over seeds where there are several;
     p_permutation: by exchanging the two models at random, user by user; adjusted: after Holm's correction. group:
-    letters; two models that share one do not differ (all pairs, Holm).
+    letters; two models that share one do not differ (all pairs at once, see differing).
     """
 
     label: str

@@ -6,8 +6,11 @@ from math import exp, log
 from types import MappingProxyType
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from matinee.config import Config, Search
 from matinee.errors import UsageError, did_you_mean
+from matinee.problems import first_problem
 
 OFF_SHARE = 0.25
 """Length of the stretch below a range that stands for the default, as a share of the range's own length."""
@@ -127,7 +130,20 @@ def _chosen(
         return name, declared[name]
     if not _is_number(config, name):
         raise UsageError(f"--search {text}: {name} is no number; --set {name}=VALUE sets it")
-    return name, _parsed(text, given)
+    found = _parsed(text, given)
+    _check_ends(config, name, found, text)
+    return name, found
+
+
+def _check_ends(config: type[Config], name: str, found: Search, text: str) -> None:
+    """Raises UsageError for an end of a range that its field refuses; a trial shows what does not go together."""
+    for end in (found.low, found.high):
+        value = int(end) if end.is_integer() else end
+        try:
+            config.model_validate({name: value})
+        except ValidationError as error:
+            if any(each["loc"][:1] == (name,) for each in error.errors()):
+                raise UsageError(first_problem(config, error, f"--search {text}", {})) from None
 
 
 def _parsed(text: str, given: str) -> Search:

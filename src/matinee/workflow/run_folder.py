@@ -101,6 +101,10 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any], where: str = 
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return f"on with {', '.join(f'{name} = {_shown(each)}' for name, each in value.items())}"
     return "the default" if value is None else str(value)
 
 

@@ -10,6 +10,9 @@ from matinee.report.comparison import figures, tables
 from matinee.report.comparison.document import Block, Cell, Code, Document, Picture, Section, Table
 from matinee.report.comparison.result import Result, metric_name, number, seconds
 
+MOST_NAMES = 8
+"""Worse models that the summary names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
@@ -43,7 +46,7 @@ def document_of(result: Result, *, pictures: bool = True) -> Document:
 
 
 def summary(result: Result) -> str:
-    """What came out, in two sentences."""
+    """What came out, in two sentences, and what stays open."""
     names = {
         verdict: [row["label"] for row in result.models if row["verdict"] == verdict] for verdict in ("tied", "worse")
     }
@@ -51,7 +54,14 @@ def summary(result: Result) -> str:
     if names["tied"]:
         text += f" Tied with it: {', '.join(names['tied'])}."
     if names["worse"]:
-        text += f" Worse: {', '.join(names['worse'])}."
+        n = len(names["worse"])
+        text += f" Worse: {', '.join(names['worse']) if n <= MOST_NAMES else f'the other {n}'}."
+    undecided = [row["label"] for row in result.models if tables.is_undecided(row)]
+    if undecided:
+        text += (
+            f" Undecided rather than equal: {', '.join(undecided)}. The intervals of their differences leave out 0, "
+            f"but after correction for {len(result.models) - 1} tests no longer; more seeds or users would decide."
+        )
     return text
 
 
@@ -86,7 +96,8 @@ def _result(result: Result) -> Iterator[Block | Drawing]:
         f"{metric_name(result.metric)} of each model",
         f"Bars: 95% intervals over users{' and seeds' if _is_seeded(result) else ''}. "
         "Green: the best; amber: tied with it; grey: worse. Two models "
-        "that share a letter do not differ. Small ticks: single seeds.",
+        "that share a letter do not differ where all pairs are tested at once, which corrects for more tests than the "
+        "colours. Small ticks: single seeds.",
     )
     yield tables.main_table(result)
     yield _method(result)
@@ -107,7 +118,8 @@ def _method(result: Result) -> str:
         f"Difference: from the best, paired by user, {raw['samples']:,} bootstrap samples. Two tests: the "
         "bootstrap, and an exchange "
         f"of the two models at random for each user; both with Holm's correction over {len(result.models) - 1} tests. "
-        f"Worse: both p at most {raw['alpha']:g}; else tied. Groups: all pairs, Holm over all of them.{seeds}"
+        f"Worse: both p at most {raw['alpha']:g}; else tied. "
+        f"Groups: all pairs at once, by the largest gap of any pair.{seeds}"
     )
 
 

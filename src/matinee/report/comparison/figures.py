@@ -15,32 +15,36 @@ from matinee.report.comparison.theme import INK, MARKERS, MUTED, RULE, SERIES, V
 
 MOST_LINES = len(SERIES)
 """Models drawn as lines of their own; further ones are thin and grey."""
-DURATIONS = (*(step * 10.0**power for power in range(-4, 1) for step in (1, 3)), 10, 30, 60, 180, 600, 1800)
-DURATIONS += tuple(3600.0 * hours for hours in (1, 3, 10, 24, 72, 240))
-"""Seconds that a time axis may name."""
-STEPS = tuple(step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5))
-"""Numbers that a log axis may name."""
-MOST_TICKS = 7
+SECOND_SCALES = (
+    (*(step * 10.0**power for power in range(-4, 1) for step in (1, 3)), 10, 30, 60, 180, 600, 1800, 3600, 10800),
+    (*(10.0**power for power in range(-4, 2)), 60, 600, 3600, 36000, 360000),
+)
+NUMBER_SCALES = (
+    tuple(step * 10.0**power for power in range(-4, 6) for step in (1, 2, 5)),
+    tuple(10.0**power for power in range(-4, 7)),
+)
+"""Values that an axis of seconds or of numbers may name, in finer and in coarser steps."""
+MOST_TICKS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """What a log axis names: those of some values, increasing, that lie in its range, as text."""
+    """What a log axis names: the values in its range of the finest scale that is not too fine, as text."""
 
-    values: Sequence[float]
+    scales: Sequence[Sequence[float]]
     text: Callable[[float], str]
 
     def set_on(self, axes: Axes) -> None:
-        """Name the values in the axis's range, every second or third of them where there are many."""
+        """Name them, or matplotlib's own choice where the range has none or one."""
         low, high = axes.get_xlim()
-        inside = [value for value in self.values if low <= value <= high]
-        inside = inside[:: 1 + len(inside) // (MOST_TICKS + 1)]
-        if len(inside) > 1:
-            axes.set_xticks(inside, [self.text(value) for value in inside])
+        inside = [[value for value in scale if low <= value <= high] for scale in self.scales]
+        chosen = next((values for values in inside if len(values) <= MOST_TICKS), inside[-1])
+        if len(chosen) > 1:
+            axes.set_xticks(chosen, [self.text(value) for value in chosen])
             axes.set_xticks([], minor=True)
-        else:  # a narrow range: matplotlib's own numbers
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: self.text(value)))
-            axes.xaxis.set_minor_formatter(FuncFormatter(lambda value, _: self.text(value)))
+        else:
+            for name in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+                name(FuncFormatter(lambda value, _: self.text(value)))
 
 
 def scores(result: Result) -> Figure:
@@ -77,13 +81,13 @@ def scores(result: Result) -> Figure:
 def quality_by_time(result: Result) -> Figure | None:
     """The deciding metric against the seconds that a fit takes."""
     times = [report.get("fit_seconds") for report in result.reports]
-    return _scatter(result, times, "Training time, one fit (log scale)", Ticks(DURATIONS, seconds))
+    return _scatter(result, times, "Training time, one fit (log scale)", Ticks(SECOND_SCALES, _duration))
 
 
 def quality_by_size(result: Result) -> Figure | None:
     """The deciding metric against the size of what the model learned."""
     sizes = [(report.get("cost") or {}).get("size_mb") for report in result.reports]
-    return _scatter(result, sizes, "Size of the fitted model, MB (log scale)", Ticks(STEPS, "{:g}".format))
+    return _scatter(result, sizes, "Size of the fitted model, MB (log scale)", Ticks(NUMBER_SCALES, "{:,g}".format))
 
 
 def popularity(result: Result) -> Figure | None:
@@ -200,9 +204,10 @@ def _scatter(result: Result, xs: Sequence[float | None], label: str, ticks: Tick
         return None
     with themed():
         figure, (axes,) = new_figure(3.6)
+        line: list[tuple[float, float]] = []
         if ticks is not None:
             axes.set_xscale("log")
-            _frontier(axes, result, [(x, y) for x, y, _, _ in points])
+            line = _frontier(axes, result, [(x, y) for x, y, _, _ in points])
         for x, y, _, verdict in points:
             axes.plot(x, y, "o", color=VERDICTS[verdict], markersize=6, zorder=3)
         axes.margins(x=0.12, y=0.12)
@@ -210,19 +215,26 @@ def _scatter(result: Result, xs: Sequence[float | None], label: str, ticks: Tick
             ticks.set_on(axes)
         axes.set_xlabel(label)
         axes.set_ylabel(_axis(result.metric))
-        place_labels(axes, [(x, y) for x, y, _, _ in points], [name for _, _, name, _ in points])
+        place_labels(axes, [(x, y) for x, y, _, _ in points], [name for _, _, name, _ in points], line)
     return figure
 
 
-def _frontier(axes: Axes, result: Result, points: Sequence[tuple[float, float]]) -> None:
-    """A line along the models that no other beats in both quantities."""
+def _frontier(axes: Axes, result: Result, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Draw a line along the models that no other beats in both quantities. Returns its corners."""
     sign = -1 if result.metric.partition("@")[0] in LOWER_IS_BETTER else 1
-    best: list[tuple[float, float]] = []
+    corners: list[tuple[float, float]] = []
     for x, y in sorted(points, key=lambda point: (point[0], -sign * point[1])):
-        if not best or sign * y > sign * best[-1][1]:
-            best.append((x, y))
-    xs, ys = zip(*best, strict=True)
-    axes.step(xs, ys, where="post", color=RULE, linewidth=2.5, zorder=1)
+        if not corners:
+            corners = [(x, y)]
+        elif sign * y > sign * corners[-1][1]:
+            corners += [(x, corners[-1][1]), (x, y)]
+    axes.plot(*zip(*corners, strict=True), color=RULE, linewidth=2.5, zorder=1)
+    return corners
+
+
+def _duration(value: float) -> str:
+    """`30 s`, `3 min`, `1 h`."""
+    return seconds(value) if value < 60 else f"{value / 60:g} min" if value < 3600 else f"{value / 3600:g} h"
 
 
 def _line(index: int) -> dict[str, Any]:

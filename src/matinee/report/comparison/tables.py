@@ -40,10 +40,16 @@ def main_table(result: Result) -> Table:
             Cell("" if is_best else p_text(row["p_adjusted"])),
             Cell("" if is_best or "p_permutation_adjusted" not in row else p_text(row["p_permutation_adjusted"])),
             Cell(row.get("group", "")),
-            Cell(row["verdict"], verdict=row["verdict"]),
+            Cell(row["verdict"], verdict=row["verdict"], note="interval without 0" if is_undecided(row) else ""),
         ]
         rows.append(tuple(cells))
     return Table("Models, best first", tuple(columns), tuple(rows), "main")
+
+
+def is_undecided(row: Mapping[str, Any]) -> bool:
+    """Whether a model is tied with the best only by the correction for several tests: its own interval leaves out 0."""
+    gap = row["difference"]
+    return row["verdict"] == "tied" and None not in (gap["low"], gap["high"]) and not gap["low"] <= 0 <= gap["high"]
 
 
 def metrics_table(result: Result, bases: Sequence[str], caption: str, key: str) -> Table | None:
