@@ -1,13 +1,14 @@
 """Covers are well-formed and deterministic, and titles stay inside them."""
 
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset
-from matinee.serve.art.covers import MARGIN, PALETTES, WIDTH, draw_cover
+from matinee.serve.art.covers import MARGIN, PALETTES, WIDTH, Covers, draw_cover
 from matinee.serve.art.drawings import DRAWINGS
 from matinee.titles import spoken_title
 
@@ -48,6 +49,21 @@ def test_a_movie_always_has_the_same_cover() -> None:
     assert draw_cover("Alien (1979)", 1979, ("Horror", "Sci-Fi")) == draw_cover(
         "Alien (1979)", 1979, ("Horror", "Sci-Fi")
     )
+
+
+@pytest.mark.parametrize("is_movies", [True, False])
+def test_no_drawing_stands_twice_side_by_side(bundled: Dataset, is_movies: bool) -> None:
+    covers = Covers(bundled.catalogue, is_movies=is_movies)
+    rows = list(range(0, len(bundled.catalogue), 7))
+    seconds = covers.seconds(rows)
+    assert 0.02 < sum(seconds) / len(seconds) < 0.4
+    drawings = [covers.drawing(row, second) for row, second in zip(rows, seconds, strict=True)]
+    alone = sum(len(bundled.catalogue.genres[row]) == 0 for row in rows)  # one drawing for all of them
+    assert sum(one == other for one, other in pairwise(drawings)) <= (alone if is_movies else 0)
+    for row in rows[:200]:
+        first, second = covers.draw(row), covers.draw(row, second=True)
+        assert re.findall(r"<text.*?</text>", first)[-1] == re.findall(r"<text.*?</text>", second)[-1]
+        assert (first == second) == (covers.drawing(row) == covers.drawing(row, True))
 
 
 @pytest.mark.parametrize(

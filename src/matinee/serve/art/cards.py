@@ -32,13 +32,18 @@ FIELD = 226
 Shape = Callable[[Random, str], str]
 
 
-def draw_card(title: str, category: str = "", colours: int = 0) -> Markup:
+def shape_of(title: str, second: bool = False) -> Shape:
+    """The shape of an item's card, the second the next one."""
+    return SHAPES[(_number(title) + second) % len(SHAPES)]
+
+
+def draw_card(title: str, category: str = "", colours: int = 0, *, second: bool = False) -> Markup:
     """One card as inline SVG, 240 by 360 units. category: as printed; colours: the same for all of a category."""
     paper, ink, one, two = PALETTES[colours % len(PALETTES)]
     rng = Random(_number(title))
     if rng.random() < 0.4:
         one, two = two, one
-    shape = rng.choice(SHAPES)(rng, one)
+    shape = shape_of(title, second)(rng, one)
     text, panel = set_title(title[:120], ink, LARGEST_TITLE)
     top = max(HEIGHT - panel + 12, 120)
     initial = next((letter for letter in title if letter.isalnum()), "·").upper()

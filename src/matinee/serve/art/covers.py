@@ -1,9 +1,12 @@
-"""Covers generated from title, year and genres, in place of posters; a movie always gets the same one.
+"""Covers generated from title, year and genres, in place of posters; a movie always gets the same one of two.
+
+The second differs in its drawing, and stands where a neighbour has the drawing of the first.
 
 A cover is SVG without style or script. The genre decides the colours, genre and title the drawing, and the title is
 set as large as it fits.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
 from random import Random
@@ -11,8 +14,8 @@ from random import Random
 from markupsafe import Markup, escape
 
 from matinee.catalogue import Catalogue
-from matinee.serve.art.cards import draw_card
-from matinee.serve.art.drawings import DRAWINGS, WITHOUT_GENRE
+from matinee.serve.art.cards import draw_card, shape_of
+from matinee.serve.art.drawings import DRAWINGS, WITHOUT_GENRE, Drawing
 from matinee.serve.art.lettering import HEIGHT, MARGIN, WIDTH, set_title
 from matinee.serve.art.shapes import Colours
 from matinee.titles import spoken_title
@@ -54,30 +57,60 @@ class Covers:
     def __init__(self, catalogue: Catalogue, *, is_movies: bool = True) -> None:
         self._catalogue, self._is_movies = catalogue, is_movies
         self.draw = lru_cache(maxsize=4096)(self._draw)
+        self.drawing = lru_cache(maxsize=8192)(self._drawing)
 
-    def _draw(self, item_row: int, names: tuple[str, ...] | None = None) -> Markup:
+    def _draw(self, item_row: int, names: tuple[str, ...] | None = None, *, second: bool = False) -> Markup:
         """The cover of an item as inline SVG, hidden from screen readers because the page names the movie beside it.
 
-        names: its genres in the visitor's language.
+        names: its genres in the visitor's language; second: the one beside a neighbour with the drawing of the first.
         """
         catalogue = self._catalogue
         title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
         if self._is_movies:
-            return draw_cover(title, year, genres, names)
+            return draw_cover(title, year, genres, names, second=second)
         colours = catalogue.genre_names.index(genres[0]) if genres else item_row
-        return draw_card(title, (names or genres or ("",))[0], colours)
+        return draw_card(title, (names or genres or ("",))[0], colours, second=second)
+
+    def _drawing(self, item_row: int, second: bool = False) -> str:
+        """The name of what is drawn on the cover of an item."""
+        title, genres = self._catalogue.titles[item_row], self._catalogue.genres[item_row]
+        drawing = drawing_of(random_of(title), genres, second) if self._is_movies else shape_of(title, second)
+        return drawing.__name__
+
+    def seconds(self, item_rows: Iterable[int]) -> list[bool]:
+        """Whether each item of a row needs its second cover, so that no drawing stands twice side by side."""
+        found, before = [], ""
+        for row in item_rows:
+            found.append(self.drawing(row) == before)
+            before = self.drawing(row, found[-1])
+        return found
 
 
-def draw_cover(title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None) -> Markup:
+def random_of(title: str) -> Random:
+    """The same chance for the same title."""
+    return Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
+
+
+def drawing_of(rng: Random, genres: tuple[str, ...], second: bool = False) -> Drawing:
+    """The drawing of a movie: one of its genre's, the second another one of its genres'."""
+    known = [genre for genre in genres if genre in PALETTES]
+    chosen = rng.choice(DRAWINGS[rng.choice(known[:3])] if known else WITHOUT_GENRE)
+    others = [drawing for genre in known[:3] for drawing in DRAWINGS[genre] if drawing is not chosen]
+    return others[len(others) // 2] if second and others else chosen
+
+
+def draw_cover(
+    title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None, *, second: bool = False
+) -> Markup:
     """One cover, 240 by 360 units. names: the genres in the visitor's language, if not as in the data."""
-    rng = Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
+    rng = random_of(title)
+    drawing = drawing_of(rng, genres, second)
     known = [genre for genre in genres if genre in PALETTES]
     paper, ink, one, two = rng.choice(PALETTES[rng.choice(known[:2])] if known else PLAIN)
-    drawing = rng.choice(DRAWINGS[rng.choice(known[:3])] if known else WITHOUT_GENRE)
     swap = rng.random() < 0.4
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
     text, panel = set_title(spoken_title(title).name, ink)
-    layout = "framed" if panel < 130 and rng.random() < 0.3 else rng.choice(["below", "below", "above"])
+    layout = "framed" if swap and panel < 130 and rng.random() < 0.5 else rng.choice(["below", "below", "above"])
     small = f"{year or ''}", _caption(names or genres)
     shapes = "".join(drawing(rng, colours))
     x, y, width, height = {

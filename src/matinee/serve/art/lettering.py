@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from markupsafe import escape
 
 WIDTH, HEIGHT, MARGIN = 240, 360, 16
-LARGEST, SUBTITLE = 58, 15
+LARGEST, SUBTITLE = 58, 16
 MAX_LINES = 5
 LEADING = 0.9
 CAP = 0.69
@@ -43,14 +43,14 @@ def set_title(name: str, ink: str, largest: float = LARGEST) -> tuple[str, int]:
         y += 5
         for line in small_lines:
             y += small * 1.08
-            texts.append(_text(line, y, small, ink))
+            texts.append(_text(line, y, small, ink, "cover-title cover-rest"))
     return "".join(texts), round(y + 34)
 
 
-def _text(line: str, y: float, size: float, ink: str) -> str:
+def _text(line: str, y: float, size: float, ink: str, name: str = "cover-title") -> str:
     """One line; textLength keeps it within the cover even in a fallback font."""
     return (
-        f'<text class="cover-title" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
+        f'<text class="{name}" y="{y:.1f}" font-size="{size:.1f}" fill="{ink}" '
         f'textLength="{_width(line) * size / 1000:.1f}" lengthAdjust="spacingAndGlyphs">{escape(line)}</text>'
     )
 

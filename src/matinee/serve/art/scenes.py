@@ -87,16 +87,9 @@ def teeth(rng: Random, c: Colours) -> list[str]:
 def keyhole(rng: Random, c: Colours) -> list[str]:
     """Light through a keyhole."""
     x = rng.uniform(95, 145)
-    hole = path(f"M{x - 17:.0f} 118L{x - 34:.0f} 196H{x + 34:.0f}L{x + 17:.0f} 118z", c.field)
+    hole = path(f"M{x - 17:.0f} 118L{x - 34:.0f} 196H{x + 34:.0f}L{x + 17:.0f} 118z", c.one)
     glow = polygon([(x - 34, 196), (x + 34, 196), (x + 90, 250), (x - 90, 250)], c.two)
-    return [
-        box(-5, -5, 250, 250, c.one),
-        ring(x, 120, 100, c.three, 2),
-        glow,
-        circle(x, 92, 38, c.field),
-        hole,
-        circle(x, 92, 13, c.two),
-    ]
+    return [ring(x, 120, 100, c.three, 2), glow, circle(x, 92, 38, c.one), hole, circle(x, 92, 13, c.two)]
 
 
 def record(rng: Random, c: Colours) -> list[str]:
@@ -123,7 +116,7 @@ def searchlights(rng: Random, c: Colours) -> list[str]:
 def windows(rng: Random, c: Colours) -> list[str]:
     """A house front at night with a few lit windows."""
     columns, rows = rng.choice([(5, 6), (6, 7)])
-    shapes = [box(-5, -5, 250, 250, c.three if rng.random() < 0.5 else c.field)]
+    shapes = []
     lit = set(rng.sample(range(columns * rows), 5))
     wide, tall = 240 / columns, 240 / rows
     for k in range(columns * rows):

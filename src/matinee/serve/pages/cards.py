@@ -23,7 +23,8 @@ class Card:
     """A movie on a page.
 
     value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event; picture: the
-    address of the item's own, empty where a card is drawn; saved: whether it is kept for later.
+    address of the item's own, empty where a card is drawn; saved: whether it is kept for later; second_cover: the item
+    beside it has the drawing of its first.
     """
 
     item_row: int
@@ -45,6 +46,7 @@ class Card:
     score: float = 0.0
     list_id: str = ""
     saved: bool = False
+    second_cover: bool = False
 
     def __hash__(self) -> int:
         return hash((self.item_row, self.value, self.model, self.position))
@@ -75,11 +77,19 @@ class Cards:
 
     def ranked(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
         """The cards of a list, with positions from 1. list_id: from `ImpressionRecorder.add`; links name it."""
-        return [self.card(item.item_row, watched, item, n, list_id) for n, item in enumerate(items, start=1)]
+        return self._varied(self.card(item.item_row, watched, item, n, list_id) for n, item in enumerate(items, 1))
 
     def plain(self, rows: Sequence[int], watched: Watched) -> list[Card]:
         """The cards of item rows that no model recommended."""
-        return [self.card(row, watched, position=n) for n, row in enumerate(rows, start=1)]
+        return self._varied(self.card(row, watched, position=n) for n, row in enumerate(rows, start=1))
+
+    def _varied(self, cards: Iterable[Card]) -> list[Card]:
+        """The same cards with covers of which no two neighbours have the same drawing."""
+        cards = list(cards)
+        seconds = self._site.covers.seconds(card.item_row for card in cards)
+        return [
+            replace(card, second_cover=True) if second else card for card, second in zip(cards, seconds, strict=True)
+        ]
 
     def card(
         self,

@@ -90,7 +90,7 @@ class Renderer:
         """The item's picture, else its cover or card; hidden from screen readers, for the page names the item."""
         if card.picture:
             return Markup(self._templates.get_template("picture.html").render(card=card))
-        return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)))
+        return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)), second=card.second_cover)
 
     def _card(self, language: str, csrf: str, card: Card, next: str, list_id: str, because: Markup | None) -> Markup:
         """A card of a grid. Its HTML is cached by what it is of and says, for all pages, lists and visitors.

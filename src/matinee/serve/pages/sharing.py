@@ -39,13 +39,13 @@ def _nine(page: PageContext, visitor: VisitorState) -> str:
     if not watched:
         raise PageError("share.nothing", 404)
     best = sorted(watched, key=lambda row: -float(watched[row].value or 0.0))[:NINE]  # stable: the newest come first
-    return draw_nine([_cover(page, row) for row in best], page.texts("share.title", n=len(best)), "Matinee")
+    return draw_nine(_covers(page, best), page.texts("share.title", n=len(best)), "Matinee")
 
 
 @router.get("/preview.png")
 def site_preview(page: Page) -> Response:
     """What programs show that preview a link to the site."""
-    covers = [_cover(page, item.item_row) for item in page.site.engine.popular(SHOWN)]
+    covers = _covers(page, [item.item_row for item in page.site.engine.popular(SHOWN)])
     return _png(draw_site_preview(covers, "Matinee", page.texts("base.description")), PREVIEW_WIDTH, A_DAY)
 
 
@@ -54,13 +54,16 @@ def item_preview(page: Page, row: MovieRow) -> Response:
     """The same of an item's page."""
     card = page.resources.cards.facts(row)
     words = " · ".join([*([str(card.year)] if card.year else []), *map(page.texts.genre, card.genres[:3])])
-    drawn = draw_item_preview(_cover(page, row), card.title.name, words, "Matinee")
+    drawn = draw_item_preview(_covers(page, [row])[0], card.title.name, words, "Matinee")
     return _png(drawn, PREVIEW_WIDTH, A_DAY)
 
 
-def _cover(page: PageContext, row: int) -> str:
-    genres = page.site.catalogue.genres[row]
-    return page.site.covers.draw(row, tuple(map(page.texts.genre, genres)))
+def _covers(page: PageContext, rows: list[int]) -> list[str]:
+    genres, covers = page.site.catalogue.genres, page.site.covers
+    return [
+        covers.draw(row, tuple(map(page.texts.genre, genres[row])), second=second)
+        for row, second in zip(rows, covers.seconds(rows), strict=True)
+    ]
 
 
 def _own(name: str) -> dict[str, str]:
