@@ -1,6 +1,6 @@
 """A site with more to do than it can: connections, overload, a locked database. Prints one JSON object.
 
-    OMP_NUM_THREADS=1 python benchmarks/overload.py [--source ../older/src] [--seconds 10] [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/overload.py [--source DIR] [--seconds 10] [--quick] [--parts NAME ...]
 
 Starts `matinee serve` of the sources in a folder (this one's by default) on one core, and measures at the client:
 
@@ -8,7 +8,9 @@ Starts `matinee serve` of the sources in a folder (this one's by default) on one
                    how much it logs
     connections    1,000 connections, each asking again and again, 200 requests a second in all, open loop: a request is
                    sent at its time, whatever became of those before, and its latency counts from that time
-    overload       open loop at three times what the site answered of lists when asked one after another
+    overload       open loop at three times what the site answered of lists when asked one after another; how late this
+                   script sent its requests is in their times too
+    flood          the same at twelve times
     lock           another process holds the write lock: health, pages, lists and writes, every half second
 """
 
@@ -30,6 +32,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 PORT = 8766
+PARTS = ("half_open", "connections", "overload", "flood", "lock")
 FEW_FILES, MANY_FILES = 1024, 4096
 """Files that the server may open: for half-open connections, and for the rest."""
 LIST = "/api/v1/recommendations?history=1,2,3,10,32&k=24&model=item-knn"
@@ -152,12 +155,19 @@ async def connections(n: int, seconds: float) -> dict[str, object]:
     return {"connections": n} | summary(answers)
 
 
-async def overload(seconds: float) -> dict[str, object]:
+async def overload(seconds: float, times: float) -> dict[str, object]:
     begun = time.perf_counter()
     alone = [await ask(LIST) for _ in range(100)]
     rate = len(alone) / (time.perf_counter() - begun)
-    answers = await open_loop(3 * rate, seconds, lambda _, at: ask(LIST, since=at))
-    return {"one_after_another_a_second": round(rate), "asked_a_second": round(3 * rate)} | summary(answers)
+    late: list[float] = []
+
+    async def send(_: int, at: float) -> Answer:
+        late.append(1000 * (time.perf_counter() - at))
+        return await ask(LIST, since=at)
+
+    answers = await open_loop(times * rate, seconds, send)
+    found = {"one_after_another_a_second": round(rate), "asked_a_second": round(times * rate)}
+    return found | {"sent_late_ms_p95": round(statistics.quantiles(late, n=20)[-1], 1)} | summary(answers)
 
 
 async def lock(database: Path, seconds: float) -> dict[str, object]:
@@ -184,6 +194,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, default=Path(__file__).parents[1] / "src")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--quick", action="store_true", help="a tenth of it, to see that it works")
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     options = parser.parse_args()
     scale = 0.1 if options.quick else 1.0
     with tempfile.TemporaryDirectory() as temporary:
@@ -195,10 +206,12 @@ def main() -> None:
         parts: dict[str, Callable[[Path], Awaitable[dict[str, object]]]] = {
             "half_open": lambda errors: half_open(errors, int(1200 * scale)),
             "connections": lambda _: connections(int(1000 * scale), options.seconds * scale),
-            "overload": lambda _: overload(options.seconds * scale),
+            "overload": lambda _: overload(options.seconds * scale, 3),
+            "flood": lambda _: overload(options.seconds * scale, 12),
             "lock": lambda _: lock(folder / "site.db", 30 * scale),
         }
-        for name, part in parts.items():
+        for name in options.parts:
+            part = parts[name]
             print(name, file=sys.stderr, flush=True)
             with server(folder, options.source, FEW_FILES if name == "half_open" else MANY_FILES) as errors:
                 try:

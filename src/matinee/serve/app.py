@@ -24,6 +24,8 @@ from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors
 from matinee.serve.api.description import describe
+from matinee.serve.api.events import write_named
+from matinee.serve.api.gathered_writes import GatheredWrites
 from matinee.serve.arms import arms_of
 from matinee.serve.error_handlers import add_error_handlers
 from matinee.serve.http.access import Answers, NamedRoutes, log_answer
@@ -112,6 +114,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     app.state.refusal_text = lambda request, key: texts_for(request)(key)
     app.state.resources = PageResources.of(site)
     app.state.overviews = Overviews()
+    app.state.gathered_events = GatheredWrites(write_named)
     state = app.state
     state.live = LiveItems(list(site.engine.artefacts.values()), SqlLiveItems(site.database), partial(renew, state))
     state.live.follow()
@@ -120,7 +123,7 @@ def app_of(site: Site, version: ServedVersion | None = None) -> FastAPI:
     except MatineeError:
         site.database.close()
         raise
-    app.include_router(api.router)  # before the pages: a router is searched from its first route on
+    app.router.routes.extend(api.router.routes)  # before the pages: a router is searched from its first route on
     app.include_router(operate.router)
     app.include_router(pages.router, dependencies=[Depends(require_token), Depends(go_on_without_database)])
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

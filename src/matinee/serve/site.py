@@ -238,12 +238,25 @@ class Site:
         """Write events, and count their outcomes. As `EventLog.append`."""
         try:
             n_written = self.log.append(events, repeat_after=repeat_after)
-        except MatineeError:
-            self.metrics.count_events("rejected", len(events))
+        except MatineeError as error:
+            self._count_written(events, error)
             raise
-        self.metrics.count_events("accepted", n_written)
-        self.metrics.count_events("duplicate", len(events) - n_written)
+        self._count_written(events, n_written)
         return n_written
+
+    def append_all(self, batches: Sequence[Sequence[LiveEvent]]) -> list[int | Exception]:
+        """Write batches of events, and count their outcomes. As `EventLog.append_all`."""
+        outcomes = self.log.append_all(batches)
+        for events, outcome in zip(batches, outcomes, strict=True):
+            self._count_written(events, outcome)
+        return outcomes
+
+    def _count_written(self, events: Sequence[LiveEvent], outcome: int | Exception) -> None:
+        if isinstance(outcome, MatineeError):
+            self.metrics.count_events("rejected", len(events))
+        elif isinstance(outcome, int):
+            self.metrics.count_events("accepted", outcome)
+            self.metrics.count_events("duplicate", len(events) - outcome)
 
     def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
         """Write each event that can be written, and count its outcome. As `EventLog.append_each`."""

@@ -4,15 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, tuple_
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, tuple_
 
 from matinee.histories import Instant
+from matinee.store.prepared import PARAMETER, PreparedQuery
 from matinee.store.protocols import FLAG_PAIRS, FLAGS, EventConflict, LiveEvent
 from matinee.store.tables import MAX_KEYS_PER_QUERY, events_table
 
 _event = events_table.c
 _CONTENT = ("item_id", "kind", "value", "model", "list_id", "position")
 """What two events of one id must have in common, beside the time that their sender gave."""
+
+_NEWEST = PreparedQuery(select(func.max(_event.at)).where(_event.user_id == bindparam(PARAMETER)))
+_INSERT = insert(events_table)
 
 Values = dict[str, Any]
 Key = tuple[str, str]
@@ -74,7 +78,7 @@ class _Log:
     def write(self) -> None:
         """Insert what was taken."""
         if self._rows:
-            self._connection.execute(insert(events_table), self._rows)
+            self._connection.execute(_INSERT, self._rows)
 
     def _new(self, events: Sequence[LiveEvent]) -> list[tuple[LiveEvent, Values]] | EventConflict:
         """The events of a batch whose ids are new, with their columns."""
@@ -95,8 +99,8 @@ class _Log:
     def _newest_of(self, user_id: str) -> Instant:
         """The time of a user's newest event: a clock that is set back changes no order."""
         if user_id not in self._newest_stored:
-            query = select(func.max(_event.at)).where(_event.user_id == user_id)
-            self._newest_stored[user_id] = self._connection.execute(query).scalar() or 0
+            query = _NEWEST.of(self._connection.dialect, user_id)
+            self._newest_stored[user_id] = self._connection.exec_driver_sql(*query).scalar() or 0
         return max(self._newest_stored[user_id], self._newest.get(user_id, 0))
 
     def _is_repeat(self, row: Values, within: int) -> bool:

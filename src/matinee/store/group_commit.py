@@ -39,20 +39,27 @@ class GroupCommit:
 
     def append(self, events: Sequence[LiveEvent], repeat_after: int = 0) -> int:
         """See EventLog."""
-        ticket = _Ticket(Batch(events, repeat_after))
+        (outcome,) = self.append_all([Batch(events, repeat_after)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def append_all(self, batches: Sequence[Batch]) -> list[int | Exception]:
+        """Append each batch, in a transaction with all that wait. Of each: the number written, or why it was not."""
+        tickets = [_Ticket(batch) for batch in batches]
         with self._mutex:
-            self._waiting.append(ticket)
+            self._waiting += tickets
         try:
             with self._database.turn.taken():
-                while not ticket.is_done.is_set():
+                while not all(ticket.is_done.is_set() for ticket in tickets):
                     self._write_group()
-        except NotKept:
-            if self._withdraw(ticket):
-                raise
-            ticket.is_done.wait()  # another writer has it in its transaction
-        if isinstance(ticket.outcome, Exception):
-            raise ticket.outcome
-        return ticket.outcome
+        except NotKept as error:
+            for ticket in tickets:
+                if self._withdraw(ticket):
+                    ticket.resolve(error)
+            for ticket in tickets:
+                ticket.is_done.wait()  # another writer has it in its transaction
+        return [ticket.outcome for ticket in tickets]
 
     def _write_group(self) -> None:
         """One transaction; one for each batch if one of them cannot be written. Raises NotKept if none is taken."""

@@ -150,6 +150,10 @@ class EventLog(HistorySource, Protocol):
         """
         ...
 
+    def append_all(self, batches: Sequence[Sequence[LiveEvent]]) -> list[int | Exception]:
+        """As `append` of each batch, with one sync for all. Of each: what `append` returns, or what it would raise."""
+        ...
+
     def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
         """Write each event that can be, in one transaction. Of each: 1, 0 if it was there, or its conflict.
 

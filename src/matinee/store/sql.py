@@ -107,6 +107,10 @@ class SqlEvents:
         """See EventLog."""
         return self._group_commit.append(events, repeat_after)
 
+    def append_all(self, batches: Sequence[Sequence[LiveEvent]]) -> list[int | Exception]:
+        """See EventLog."""
+        return self._group_commit.append_all([Batch(events) for events in batches])
+
     def append_each(self, events: Sequence[LiveEvent]) -> list[int | EventConflict]:
         """See EventLog."""
         with self._database.write() as connection:

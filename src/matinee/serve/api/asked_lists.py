@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import Field
 
 from matinee.config import Rerank
@@ -16,6 +16,7 @@ from matinee.serve.api.dependencies import (
     ItemRow,
     Length,
     Model,
+    get_key,
     parse_history,
     require_key,
     state_of_user,
@@ -33,7 +34,7 @@ MAX_USERS = 100
 
 Genre = Annotated[str, Field(min_length=1, max_length=100)]
 
-router = APIRouter(tags=["lists"])
+router = APIRouter(tags=["lists"], dependencies=[Depends(get_key)])
 
 
 class ListsIn(StrictIn):

@@ -2,17 +2,17 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Depends, Request, Response
 from pydantic import ValidationError
 
-from matinee.serve.api.dependencies import CurrentKey, require_key
+from matinee.serve.api.dependencies import CurrentKey, get_key, require_key
 from matinee.serve.api.events import MAX_EVENTS, ClientId, event_problem, live_event, use_client_id
 from matinee.serve.api.schemas import EventIn, RowOut, RowsOut
 from matinee.serve.dependencies import CurrentSite, site_of_user
 from matinee.serve.site import Site
 from matinee.store.protocols import EventConflict
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], dependencies=[Depends(get_key)])
 
 Rows = Annotated[
     list[Any], Body(min_length=1, max_length=MAX_EVENTS, description="Each row as in POST /api/v1/events.")

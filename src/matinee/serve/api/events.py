@@ -1,17 +1,22 @@
 """Writing events."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Request, Response
-from starlette.status import HTTP_409_CONFLICT
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.status import HTTP_201_CREATED, HTTP_409_CONFLICT
 
 from matinee.errors import MatineeError
 from matinee.serve.accounts.sessions import session_of
-from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, require_key
+from matinee.serve.api.dependencies import UNPROCESSABLE, CurrentKey, find_key, get_key, require_key
 from matinee.serve.api.schemas import EventIn, EventsOut
-from matinee.serve.dependencies import CurrentSite, site_of_user
+from matinee.serve.dependencies import CurrentSite, get_site, site_of_user
+from matinee.serve.http.quick_route import QuickRoute, answered_by
 from matinee.serve.site import Site
 from matinee.store.api_keys import ApiKey
 from matinee.store.protocols import EventConflict, LiveEvent
@@ -37,10 +42,53 @@ ClientId = Annotated[
     ),
 ]
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], dependencies=[Depends(get_key)], route_class=QuickRoute)
+_SENT: TypeAdapter[EventIn | list[EventIn]] = TypeAdapter(EventIn | list[EventIn])
 
 
-@router.post("/api/v1/events", status_code=201)
+@dataclass(frozen=True, slots=True)
+class NamedEvents:
+    """A request with events of users that it names."""
+
+    request: Request
+    site: Site
+    batch: Sequence[EventIn]
+
+
+async def answer_quickly(request: Request) -> Response | None:
+    """The usual events, each with its user_id. Those of requests that wait together share a transaction."""
+    batch = await read_usual(request)
+    if batch is None:
+        return None
+    asked = NamedEvents(request, await get_site(request), batch)
+    found: EventsOut = await request.app.state.gathered_events.write(asked)
+    return Response(found.model_dump_json(), HTTP_201_CREATED, media_type="application/json")
+
+
+async def read_usual(request: Request) -> Sequence[EventIn] | None:
+    """The events of a request in JSON that names their users; None for any other, and where they cannot be read."""
+    if request.headers.getlist("content-type") != ["application/json"] or "x-client-id" in request.headers:
+        return None
+    try:
+        sent = _SENT.validate_python(await request.json(), from_attributes=True)
+    except (ValueError, RecursionError):  # FastAPI says what is wrong
+        return None
+    batch = sent if isinstance(sent, list) else [sent]
+    return batch if all(event.user_id is not None for event in batch) else None
+
+
+def write_named(requests: Sequence[NamedEvents]) -> list[EventsOut | Exception]:
+    """Write the events of requests with one sync. Of each request its answer, or why nothing of it is kept."""
+    prepared = [_prepared_named(asked) for asked in requests]
+    outcomes = iter(requests[0].site.append_all([events for events in prepared if not isinstance(events, Exception)]))
+    return [
+        events if isinstance(events, Exception) else _answer(asked.batch, next(outcomes))
+        for asked, events in zip(requests, prepared, strict=True)
+    ]
+
+
+@router.post("/api/v1/events", status_code=HTTP_201_CREATED)
+@answered_by(answer_quickly)
 def events(
     request: Request,
     response: Response,
@@ -51,6 +99,33 @@ def events(
 ) -> EventsOut:
     """Write one event or a list of them, all or none."""
     batch = sent if isinstance(sent, list) else [sent]
+
+    def open_visitor() -> str:
+        use_client_id(client_id, request)
+        return site.visitors.open(request, response, site.now())
+
+    (outcome,) = site.append_all([_prepared(request, site, batch, key, open_visitor)])
+    answer = _answer(batch, outcome)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _prepared_named(asked: NamedEvents) -> list[LiveEvent] | Exception:
+    try:
+        return _prepared(asked.request, asked.site, asked.batch, find_key(asked.request, asked.site))
+    except (HTTPException, MatineeError, SQLAlchemyError) as error:
+        return error
+
+
+def _prepared(
+    request: Request,
+    site: Site,
+    batch: Sequence[EventIn],
+    key: ApiKey | None,
+    open_visitor: Callable[[], str] | None = None,
+) -> list[LiveEvent]:
+    """The events of a request as they are stored. Raises HTTPException if one of them cannot be."""
     if not 1 <= len(batch) <= MAX_EVENTS:
         raise HTTPException(UNPROCESSABLE, f"{len(batch)} events; send 1 to {MAX_EVENTS} at a time")
     if any(event.user_id is not None for event in batch):
@@ -59,17 +134,18 @@ def events(
     for event, theirs in zip(batch, sites, strict=True):
         if reason := event_problem(theirs, event):
             raise HTTPException(UNPROCESSABLE, reason)
-    visitor_id = None
-    if any(event.user_id is None for event in batch):
-        use_client_id(client_id, request)
-        visitor_id = site.visitors.open(request, response, site.now())
-    new = [live_event(theirs, event, visitor_id, key) for event, theirs in zip(batch, sites, strict=True)]
-    try:
-        accepted = site.append(new)
-    except EventConflict as error:
-        sent_id = str(batch[error.position].event_id)
-        raise HTTPException(HTTP_409_CONFLICT, str(EventConflict(sent_id, error.position, error.names))) from None
-    return EventsOut(accepted=accepted, duplicates=len(new) - accepted)
+    visitor_id = open_visitor() if open_visitor and any(event.user_id is None for event in batch) else None
+    return [live_event(theirs, event, visitor_id, key) for event, theirs in zip(batch, sites, strict=True)]
+
+
+def _answer(batch: Sequence[EventIn], outcome: int | Exception) -> EventsOut | Exception:
+    """The answer to a request with events, or what to raise."""
+    if isinstance(outcome, EventConflict):
+        sent_id = str(batch[outcome.position].event_id)
+        return HTTPException(HTTP_409_CONFLICT, str(EventConflict(sent_id, outcome.position, outcome.names)))
+    if isinstance(outcome, Exception):
+        return outcome
+    return EventsOut(accepted=outcome, duplicates=len(batch) - outcome)
 
 
 def event_problem(site: Site, event: EventIn) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from starlette.status import HTTP_404_NOT_FOUND, HTTP_405_METHOD_NOT_ALLOWED
 
-from matinee.serve.api.dependencies import UNPROCESSABLE, ItemRow, Length, require_scope
+from matinee.serve.api.dependencies import UNPROCESSABLE, ItemRow, Length, get_key, require_scope
 from matinee.serve.api.schemas import FoundOut, ItemIn, ItemKept, ItemOut, found_out, item_out
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.live_items import LONGEST_ID, LiveItems, is_id
@@ -13,7 +13,7 @@ from matinee.serve.site import MAX_QUERY, Site
 from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN
 
-router = APIRouter(tags=["items"])
+router = APIRouter(tags=["items"], dependencies=[Depends(get_key)])
 
 PARTS = ("/similar", "/next", "/why", "/counterfactual")
 """What routes of `lists` and `asked_lists` tell of an item, at the ends of their paths."""

@@ -3,14 +3,14 @@
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from matinee.config import EvaluationConfig, Rerank, configure
 from matinee.ranking.allowed import both
 from matinee.recommender import POPULAR
 from matinee.serve.api.asked_query import AskedList, read_query
-from matinee.serve.api.dependencies import AllowedItems, AskedState, ItemRow, Length, Model, State, find_key
+from matinee.serve.api.dependencies import AllowedItems, AskedState, ItemRow, Length, Model, State, find_key, get_key
 from matinee.serve.api.paging import KEPT_ITEMS, AskedPage, first_page, keep, read_on
 from matinee.serve.api.schemas import (
     CounterfactualOut,
@@ -30,7 +30,7 @@ from matinee.serve.site import Site
 from matinee.serve.visitor_state import PLAIN, VisitorState, is_kept
 from matinee.store.protocols import BOTH
 
-router = APIRouter(tags=["lists"], route_class=QuickRoute)
+router = APIRouter(tags=["lists"], dependencies=[Depends(get_key)], route_class=QuickRoute)
 
 
 async def answer_quickly(request: Request) -> Response | None:

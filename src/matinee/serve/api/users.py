@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.status import HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND
 
-from matinee.serve.api.dependencies import CurrentKey, require_key
+from matinee.serve.api.dependencies import CurrentKey, get_key, require_key
 from matinee.serve.api.schemas import ErasedOut
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.logs import note
@@ -21,7 +21,7 @@ User = Annotated[
     str, Path(min_length=1, max_length=200, description="A user id; `me` for the visitor of this session.")
 ]
 
-router = APIRouter(tags=["users"])
+router = APIRouter(tags=["users"], dependencies=[Depends(get_key)])
 
 
 @router.get("/api/v1/users/{user_id:path}")
