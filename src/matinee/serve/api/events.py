@@ -80,7 +80,8 @@ async def read_usual(request: Request) -> Sequence[EventIn] | None:
 def write_named(requests: Sequence[NamedEvents]) -> list[EventsOut | Exception]:
     """Write the events of requests with one sync. Of each request its answer, or why nothing of it is kept."""
     prepared = [_prepared_named(asked) for asked in requests]
-    outcomes = iter(requests[0].site.append_all([events for events in prepared if not isinstance(events, Exception)]))
+    batches = [events for events in prepared if not isinstance(events, Exception)]
+    outcomes = iter(requests[0].site.append_all(batches) if batches else ())
     return [
         events if isinstance(events, Exception) else _answer(asked.batch, next(outcomes))
         for asked, events in zip(requests, prepared, strict=True)
