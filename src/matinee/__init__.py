@@ -35,6 +35,7 @@ FUNCTIONS = {
     "similar": "workflow:similar",
     "similar_all": "workflow:similar_all",
     "split": "workflow:split",
+    "synthesize": "workflow:synthesize",
     "tune": "workflow:tune",
 }
 """Public names -> where they are. They are imported on first use, so that `import matinee` is quick."""

@@ -1123,6 +1123,14 @@ def similar_all(
     model: Fitted, items: GivenIds = "all", k: int = 10, *, titles: bool = False, on_part: OnPart = ...
 ) -> pl.DataFrame: ...
 def split(data: Dataset | str | Path, method: str = "random", **settings: Unpack[_SplitConfig]) -> Split: ...
+def synthesize(
+    users: int | None = None,
+    items: int | None = None,
+    events: int | None = None,
+    *,
+    like: Dataset | None = None,
+    seed: int = 42,
+) -> Dataset: ...
 def tune(
     model: Unfitted,
     split: Split,

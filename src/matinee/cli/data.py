@@ -1,4 +1,4 @@
-"""The commands data list, fetch, import, audit and show."""
+"""The commands data list, fetch, import, audit, show and synthesize."""
 
 import shlex
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from matinee.cli.options import Json, experiment_options
 from matinee.cli.output import print_json, say, table, transfer, warn
+from matinee.cli.synthesize import synthesize
 from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
 
@@ -20,7 +21,8 @@ Rows = tuple[list[str], list[tuple[object, ...]]]
 MIN_PAIR_EVENTS = 10
 """Minimum number of events of a movie in --pairs: two movies with the same single user are perfectly similar."""
 
-app = typer.Typer(help="List, download, import, audit and show data sets.", no_args_is_help=True)
+app = typer.Typer(help="List, download, import, audit, show and synthesize data sets.", no_args_is_help=True)
+app.command()(synthesize)
 
 
 @app.command("list")

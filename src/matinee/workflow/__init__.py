@@ -15,6 +15,7 @@ from matinee.workflow.movie_lists import (
     similar_all,
 )
 from matinee.workflow.replaying import Replay, replay
+from matinee.workflow.synthesizing import compare_logs, population_of, synthesize, write_synthetic
 from matinee.workflow.tuning import TuningResult, fit_auto, short_search, tune, tune_experiment
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "TuningResult",
     "audit",
     "compare",
+    "compare_logs",
     "counterfactual",
     "evaluate",
     "events",
@@ -38,6 +40,7 @@ __all__ = [
     "keep",
     "load",
     "noted",
+    "population_of",
     "predicted_values",
     "prepare",
     "quality",
@@ -50,8 +53,10 @@ __all__ = [
     "similar",
     "similar_all",
     "split",
+    "synthesize",
     "tune",
     "tune_experiment",
     "values_of",
     "whole",
+    "write_synthetic",
 ]

@@ -1,0 +1,1 @@
+"""Synthetic logs of any size in the shape of a real one."""
