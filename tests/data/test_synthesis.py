@@ -1,4 +1,4 @@
-"""Synthetic logs: their sizes, that nothing is drawn twice, that a part stands alone, and how alike they are."""
+"""Synthetic logs: their sizes, that nothing is drawn twice, that a part stands alone, and how close they come."""
 
 from pathlib import Path
 

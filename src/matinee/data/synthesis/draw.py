@@ -19,7 +19,7 @@ FAVOURITES = (0.6, 0.3, 0.1)
 """Share of each of a user's three tastes among their sessions."""
 TASTE_ROUNDS, TIMELY_ROUNDS, ROUNDS = 8, 24, 60
 """What a user had already is drawn again, so many rounds by taste; then by popularity among items that were there; then
-from all items alike."""
+from all items."""
 FADING = 0.3
 """Share of draws that are made again where the item came long before: popularity moves to what is newer."""
 ANY = -1
@@ -141,8 +141,8 @@ def _shared_out(activity: FloatArray, n_events: int, most: int) -> IntArray:
 def _standard(values: FloatArray, weights: FloatArray) -> FloatArray:
     """Values with a weighted mean of 0 and a weighted variance of 1, as far as they differ. [n]."""
     centred = values - np.average(values, weights=weights)
-    spread = float(np.sqrt(np.average(centred**2, weights=weights)))
-    found: FloatArray = centred / max(spread, 1e-9)
+    deviation = float(np.sqrt(np.average(centred**2, weights=weights)))
+    found: FloatArray = centred / max(deviation, 1e-9)
     return found
 
 

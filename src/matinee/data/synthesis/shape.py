@@ -23,7 +23,7 @@ POPULAR = 0.8
 
 @dataclass(frozen=True, slots=True)
 class LogShape:
-    """How events are spread over users, items, values and time.
+    """How events are distributed over users, items, values and time.
 
     activity, popularity: quantiles at TAILS of the events of a user and of an item, over their mean; values: distinct
     values and their shares, empty for clicks; joined: quantiles (21) of users' first events over the span; start: the
