@@ -1,4 +1,4 @@
-"""A synthetic log of 100 million events: seconds, memory, bytes, and how close logs in three shapes come to the real ones.
+"""A synthetic log of 100 million events: seconds, memory, bytes; and how close logs in three shapes come to real ones.
 
 python benchmarks/synthesize.py             # 100 million events, then the comparisons
 python benchmarks/synthesize.py 1000000     # so many events
