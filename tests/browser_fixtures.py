@@ -18,10 +18,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_pla
 from matinee import workflow
 from matinee.dataset import Dataset
 from matinee.serve.app import create_app
+from matinee.serve.options import SiteOptions
+from matinee.serve.own_fits.fits import OwnFitOptions
 from matinee.serve.pages.context import LAB_COOKIE
 from matinee.store.artefact import save
 from needs import require
-from site_fixtures import CHEAP, NOW
+from site_fixtures import CHEAP, NOW, copying_fit
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -56,7 +58,9 @@ def measured_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFacto
 def address(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server on a free port."""
     db = tmp_path_factory.mktemp("browser") / "site.db"
-    with served(create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP)) as address:
+    options = SiteOptions(own_fits=OwnFitOptions(command=copying_fit(0.4)))
+    app = create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP, options=options)
+    with served(app) as address:
         yield address
 
 

@@ -1,5 +1,6 @@
 """A small real site: three models on the better-known bundled movies, and a new database for each test."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,25 @@ def app(artefact_paths: list[Path], db_url: str) -> Iterator[FastAPI]:
     app = create_app(artefact_paths, db_url=db_url, clock=lambda: NOW, hasher=CHEAP)
     yield app
     app.state.site.database.close()
+
+
+def copying_fit(pause: float = 0.0) -> tuple[str, ...]:
+    """A program that fits nothing: it writes the served artefact again. pause: seconds of each of its seven steps."""
+    text = f"""
+import json, shutil, sys, time
+order = json.loads(sys.stdin.readline())
+def say(**what):
+    print(json.dumps(what), flush=True)
+    time.sleep({pause})
+for stage in ("reading", "measuring"):
+    say(stage=stage)
+for epoch in (1, 2, 3):
+    say(epoch=epoch, epochs=3, loss=1 / epoch)
+shutil.copytree(order["like"], order["out"])
+say(stage="fitting")
+say(done=True)
+"""
+    return (sys.executable, "-c", text)
 
 
 def key_headers(app: FastAPI, *scopes: Scope) -> dict[str, str]:

@@ -29,6 +29,7 @@ ALIEN, MATRIX = 1214, 2571
 PASSWORD = "correct horse battery"
 FORMS = {
     "/lab": {"state": "open"},
+    "/lab/person": {"person": "1"},
     "/lab/fits": {"model": "ease", "l2": "100"},
     "/lab/fits/change": {"fit_id": "x", "action": "keep"},
     "/picker": {"state": "closed"},

@@ -19,19 +19,8 @@ from matinee.serve.own_fits.fits import COMMAND, OwnFitOptions
 from matinee.serve.own_fits.process import FitProcess
 from matinee.serve.own_fits.settings import SettingError, fields_of, read_changes
 from matinee.store.artefact import load, save
-from site_fixtures import CHEAP, NOW, SiteClient
+from site_fixtures import CHEAP, NOW, SiteClient, copying_fit
 
-COPY = """
-import json, shutil, sys
-order = json.loads(sys.stdin.readline())
-for stage in ("reading", "measuring"):
-    print(json.dumps({"stage": stage}), flush=True)
-for epoch in (1, 2, 3):
-    print(json.dumps({"epoch": epoch, "epochs": 3, "loss": 1 / epoch}), flush=True)
-shutil.copytree(order["like"], order["out"])
-print(json.dumps({"done": True}), flush=True)
-"""
-"""Fits nothing: it writes the served artefact again."""
 WAITS = """
 import json, sys
 print(json.dumps({"stage": "measuring"}), flush=True)
@@ -39,6 +28,9 @@ print(json.dumps({"epoch": 1, "epochs": 2, "loss": 0.5}), flush=True)
 sys.stdin.read()
 """
 """Is never done."""
+
+
+COPY = copying_fit()[-1]
 
 
 def command(text: str) -> tuple[str, ...]:

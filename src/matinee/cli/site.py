@@ -200,9 +200,10 @@ class _Evaluations:
 
     def _evaluate(self, name: str, method: str) -> dict[str, Any]:
         from matinee import workflow
+        from matinee.workflow.held_out import held_out_quality
 
         parts = self._splits.setdefault(method, workflow.split(self._data, method))
-        return workflow.quality(workflow.evaluate(workflow.fit(name, parts, **DEMO_MODELS.get(name, {})), parts))
+        return held_out_quality(name, parts, DEMO_MODELS.get(name, {}))
 
 
 def _findings(port: int) -> Iterator[Finding]:

@@ -6,9 +6,7 @@ import numpy as np
 import polars as pl
 
 from matinee.arrays import FloatArray
-from matinee.errors import MatineeError
-from matinee.models.base import HasItemVectors
-from matinee.models.vectors import unit
+from matinee.models.projection import most_popular, project
 from matinee.shown import Overview, Plotted, Shown
 from matinee.workflow.given import Fittable, artefact_of
 
@@ -72,22 +70,10 @@ def item_map(model: Fittable, n_items: int = 1500) -> ItemMap:
     model: fitted, or the folder of an artefact. Raises MatineeError for a model without item vectors.
     """
     artefact = artefact_of(model, "mt.item_map({})")
-    model = artefact.model
-    if not isinstance(model, HasItemVectors):
-        raise MatineeError(f"model {model.name} has no vectors to draw; use one that has, such as ials or item2vec")
-    vectors = getattr(model, "items", None)  # without the bias that item_vectors may carry
-    vectors = model.item_vectors() if vectors is None else vectors
-    known = np.argsort(-artefact.popularity, kind="stable")[:n_items]
-    known = known[artefact.popularity[known] > 0]
-    directions = unit(np.asarray(vectors, dtype=np.float64)[known])
-    weights = np.sqrt(artefact.popularity[known])[:, None]
-    centred = directions - (directions * weights).sum(axis=0) / weights.sum()
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    flat = centred @ axes[:2].T  # [M, 2]
-    ranks = np.argsort(np.argsort(flat, axis=0, kind="stable"), axis=0, kind="stable")
-    positions = 2 * ranks / max(len(known) - 1, 1) - 1
+    known = most_popular(artefact.popularity, n_items)
+    positions = project(artefact.model, artefact.popularity, known)
     catalogue = artefact.catalogue
     genres = [(catalogue.genres[row] or ("no genre",))[0] for row in known.tolist()]
     titles = [catalogue.titles[row] for row in known.tolist()]
     events = artefact.popularity[known].tolist()
-    return ItemMap(positions, titles, genres, events, model.name, artefact.noun.plural)
+    return ItemMap(positions, titles, genres, events, artefact.name, artefact.noun.plural)

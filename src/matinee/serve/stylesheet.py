@@ -19,8 +19,10 @@ def source_of(style: str) -> str:
     return f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
 
 
-INLINED = {name: shortened((STATIC / f"{name}.css").read_text("utf-8")) for name in ("site", "text", "lab", "operate")}
-"""By the name of its file: of every page, of pages to read or fill in, of models and reasons, of the operator.
+INLINED = {
+    name: shortened((STATIC / f"{name}.css").read_text("utf-8")) for name in ("site", "text", "lab", "map", "operate")
+}
+"""By the name of its file: of every page, of pages to read or fill in, of models and reasons, the map, the operator's.
 
 They name no file, whose path would depend on where the site is mounted; fonts are in fonts.css, loaded beside the page.
 """

@@ -21,13 +21,12 @@ from matinee.store import artefact
 from matinee.store.artefact import Artefact
 from matinee.values import resolve
 from matinee.workflow.data import split
-from matinee.workflow.evaluating import evaluate, quality
 from matinee.workflow.fitting import fit
+from matinee.workflow.held_out import held_out_quality
 
 Say = Callable[..., None]
 NICE = 10
 """How far the process stands back behind the site that started it."""
-K = (10,)
 
 
 def fit_own(order: Mapping[str, Any], say: Say) -> None:
@@ -40,7 +39,7 @@ def fit_own(order: Mapping[str, Any], say: Say) -> None:
     like = artefact.load(order["like"])
     data = load_data(like.manifest["data"]["name"])
     require_same_data(like, data)
-    unfitted = create(like.name, **_changed(like, order["settings"]))
+    settings = _changed(like, order["settings"])
     values, seed = _values(like, data), int(order["seed"])
 
     def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
@@ -48,10 +47,9 @@ def fit_own(order: Mapping[str, Any], say: Say) -> None:
 
     say(stage="measuring")
     parts = split(data, "leave-last" if like.model.ordered else "random")
-    measured = fit(unfitted, parts, seed=seed, values=values, on_epoch=on_epoch, threads=1)
-    about = quality(evaluate(measured, parts, K))
+    about = held_out_quality(like.name, parts, settings, seed=seed, values=values, on_epoch=on_epoch)
     say(stage="fitting")
-    fitted = fit(unfitted, data, seed=seed, values=values, on_epoch=on_epoch, threads=1)
+    fitted = fit(create(like.name, **settings), data, seed=seed, values=values, on_epoch=on_epoch, threads=1)
     say(stage="saving")
     artefact.save(fitted.with_manifest(about), order["out"])
 
@@ -69,7 +67,7 @@ def _values(like: Artefact, data: Dataset) -> ValuesConfig:
     return default if resolve(default, data.events.values, data.kind).config == own else own
 
 
-def _changed(like: Artefact, changes: Mapping[str, object]) -> dict[str, object]:
+def _changed(like: Artefact, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of an artefact that differ from the defaults, with changes."""
     fields = type(like.model.config).model_fields
     own = like.model.config.model_dump()

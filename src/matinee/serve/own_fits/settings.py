@@ -22,7 +22,7 @@ DATA = "bundled"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A setting of the form. why: what it does, in English; value: of the served model, empty where it is off."""
+    """A setting of the form. why: what it does, in a few English words; value: of the served model, empty if off."""
 
     name: str
     low: float
@@ -63,7 +63,7 @@ def fields_of(artefact: Artefact) -> list[Field]:
     found = []
     for name, each in ranges.items():
         value = getattr(config, name)
-        why = (type(config).model_fields[name].description or "").replace("`", "")
+        why = (type(config).model_fields[name].description or "").replace("`", "").partition(". ")[0].rstrip(".")
         low, high = (min(each.low, value), max(each.high, value)) if isinstance(value, int | float) else each.bounds
         found.append(Field(name, low, high, each.whole, "" if value is None else f"{value:g}", why))
     return found

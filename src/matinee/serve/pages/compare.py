@@ -13,6 +13,7 @@ from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.errors import require_served
 from matinee.serve.pages.listers import Lister, Side, listers_of, sides_of
+from matinee.serve.pages.model_quality import data_of
 
 LENGTH = 12
 LEAST, FILLED, MOST = 2, 3, 4
@@ -54,6 +55,7 @@ def compare(page: Page, visitor: Visitor, models: Annotated[list[str] | None, Qu
         characters=[_character(page, side) for side in sides if len(side.only) >= TELLING],
         length=max(len(side.rows) for side in sides),
         most=MOST,
+        data=data_of(page.site.engine),
         n_watched=len(visitor.watched),
     )
 

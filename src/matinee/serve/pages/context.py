@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.csrf import page_token
+from matinee.serve.http.middleware import PERSONAL_PATHS
 from matinee.serve.http.page_response import PageResponse
 from matinee.serve.http.root_path import site_path, with_root
 from matinee.serve.impressions import ImpressionRecorder, new_list_id
@@ -15,6 +16,7 @@ from matinee.serve.own_fits.fits import OwnFit
 from matinee.serve.pages.cards import Cards
 from matinee.serve.pages.i18n import Texts, texts_for
 from matinee.serve.pages.resources import PageResources
+from matinee.serve.sample_people import SamplePerson
 from matinee.serve.site import Site
 from matinee.serve.visitor_state import VisitorState
 
@@ -23,6 +25,9 @@ LAB_COOKIE = "matinee_lab"
 
 OWN_FITS_COOKIE = "matinee_own_fits"
 """The secret to which the fits of this browser belong; it ends with the browser."""
+
+PERSON_COOKIE = "matinee_person"
+"""The sample person as whom the visitor looks, by its key; it ends with the browser."""
 
 
 class PageContext:
@@ -39,13 +44,22 @@ class PageContext:
 
     @cached_property
     def visitor(self) -> VisitorState:
-        """What the visitor did."""
-        return self.site.state_of(self.site.visitors.user_id(self.request))
+        """What the visitor did, or the sample person as whom they look."""
+        person = self.person
+        return self.site.state_of(self.site.visitors.user_id(self.request)) if person is None else person.state
+
+    @cached_property
+    def person(self) -> SamplePerson | None:
+        """The sample person as whom the visitor looks; nobody on pages of their own data."""
+        key = self.request.cookies.get(PERSON_COOKIE, "")
+        is_own = site_path(self.request.scope).startswith(PERSONAL_PATHS)
+        return self.resources.sample_people.find(key) if key and not is_own else None
 
     @cached_property
     def impressions(self) -> ImpressionRecorder:
-        """Records the lists of this page; `respond` writes them."""
-        return self.site.impression_recorder(self.site.visitors.user_id(self.request))
+        """Records the lists of this page; `respond` writes them. Those for a sample person are nobody's."""
+        user_id = None if self.person else self.site.visitors.user_id(self.request)
+        return self.site.impression_recorder(user_id)
 
     @property
     def kept_fits(self) -> list[OwnFit]:
@@ -68,6 +82,7 @@ class PageContext:
             "notice": "error.no_database" if getattr(request.state, "without_database", False) else "",
             "lab": request.cookies.get(LAB_COOKIE) == "open",
             "kept_fits": self.kept_fits,
+            "looking_as": taste_of(self.texts, self.person) if self.person else "",
             "member": identity.name if identity else None,
         }
         if "n_watched" not in values:
@@ -82,6 +97,12 @@ class PageContext:
         """A template in the visitor's language, with these values alone; its links work below a root path."""
         html = self.resources.renderer.render(template, self.texts, values)
         return with_root(html, self.request.scope.get("root_path", ""))
+
+
+def taste_of(texts: Texts, person: SamplePerson) -> str:
+    """A sample person by taste: `Horror and Thriller`."""
+    first, *rest = map(texts.genre, person.genres)
+    return texts("people.both", first=first, second=rest[0]) if rest else first
 
 
 def page_context(request: Request) -> PageContext:

@@ -44,7 +44,7 @@ def mine(
 @router.get("/my/link")
 def link(page: Page, visitor: Visitor) -> Response:
     """The header's link to the visitor's movies, with their number: what a mark changes on any page."""
-    return HTMLResponse(page.render("my_link.html", n_watched=len(visitor.watched)))
+    return HTMLResponse(page.render("my_link.html", n_watched=len(visitor.watched), looking_as=""))
 
 
 def _imports(page: PageContext, user_id: str | None) -> list[Import]:

@@ -69,6 +69,11 @@ class ModelQuality:
         return {split: scale_of([score for score in self.scores.values() if score.split == split]) for split in splits}
 
 
+def data_of(engine: Engine) -> str:
+    """The name of the data that the models of an engine were fitted on, empty if unknown."""
+    return str(next(iter(engine.artefacts.values())).manifest.get("data", {}).get("name", ""))
+
+
 def model_scores(artefacts: Sequence[Artefact]) -> dict[str, ModelScore]:
     """The scores of the models that were measured, by name."""
     found = {
@@ -103,7 +108,12 @@ def scale_of(scores: Sequence[ModelScore]) -> float:
 
 
 def curves(artefact: Artefact) -> list[Curve]:
-    """Loss and validation metric by epoch; empty for models that do not train by epochs."""
+    """Loss and validation metric by epoch, of the fit that was measured if its curve was kept; empty without epochs."""
+    try:
+        if found := curves_of(artefact.manifest.get("held_out_curve") or []):
+            return found
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
+        pass  # a manifest that somebody wrote by hand
     path = artefact.path / "curves.json" if artefact.path else None
     if path is None or not path.is_file():
         return []

@@ -4,13 +4,13 @@ from fastapi import APIRouter, Response
 
 from matinee.models import create, model_class
 from matinee.serve.art.models import draw_picture
-from matinee.serve.pages.context import Page, PageContext, Visitor
+from matinee.serve.pages.context import Page, PageContext, Visitor, taste_of
 from matinee.serve.pages.dependencies import AskedRerank
 from matinee.serve.pages.errors import require_served
 from matinee.serve.pages.mathml import mathml
 from matinee.serve.pages.model_facts import fit_facts, settings_of, split_words
 from matinee.serve.pages.model_lists import model_list, rank_cards
-from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, curves, scale_of, with_baselines
+from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, curves, data_of, scale_of, with_baselines
 from matinee.serve.pages.own_fits import refit_form
 
 LISTED = 20
@@ -26,7 +26,6 @@ def index(page: Page) -> Response:
     art = {name: draw_picture(page.resources.model_cards[name].picture) for name in names}
     known = page.resources.model_cards if page.site.wording.is_movies else ()  # papers and names speak of movies
     others = [name for name in known if name not in names]
-    data = next(iter(page.site.engine.artefacts.values())).manifest.get("data", {})
     return page.respond(
         "models.html",
         names=names,
@@ -34,7 +33,9 @@ def index(page: Page) -> Response:
         art=art,
         scores=quality.scores,
         scales=quality.scales(),
-        data=data.get("name", ""),
+        data=data_of(page.site.engine),
+        people=_people(page),
+        has_map=bool(page.resources.maps.models),
     )
 
 
@@ -73,6 +74,20 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         split=split_words(artefact) if artefact else ("", ""),
         refit=refit_form(page, name),
     )
+
+
+def _people(page: PageContext) -> list[dict[str, object]]:
+    """The sample people, by taste, with what they like best."""
+    return [
+        {
+            "key": person.key,
+            "taste": taste_of(page.texts, person),
+            "cards": page.cards.plain(person.favourites, {}),
+            "titles": ", ".join(page.cards.facts(row).title.name for row in person.favourites),
+            "n_items": len(person.state.watched),
+        }
+        for person in page.resources.sample_people.people
+    ]
 
 
 def _untrained(page: PageContext, name: str) -> Response:

@@ -11,7 +11,7 @@ from matinee.recommender import POPULAR, Engine, Recommendation
 from matinee.renamed import EVENT_KINDS
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import ListPosition
-from matinee.serve.pages.context import Page, Visitor, own_path
+from matinee.serve.pages.context import PERSON_COOKIE, Page, Visitor, own_path
 from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError, find_movie_row, require_served
 from matinee.serve.pages.tonight import mask_of_tonight, tonight_asked
@@ -94,7 +94,12 @@ class MarkForm(BaseModel):
 
 @router.post("/mark")
 def mark(request: Request, site: CurrentSite, form: Annotated[MarkForm, Form()]) -> Response:
-    """Rate an item (0.5 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page."""
+    """Rate an item (0.5 to 5), mark it as watched, remove, dismiss or restore it; then back to the form's page.
+
+    Raises PageError while the visitor looks as somebody else.
+    """
+    if request.cookies.get(PERSON_COOKIE):
+        raise PageError("people.refused", 409)
     row = find_movie_row(site, form.item_id)
     mark = EVENT_KINDS.get(form.mark, form.mark)  # an old name: the page was opened before an update
     stars = STARS if "rating" in site.kinds else set()

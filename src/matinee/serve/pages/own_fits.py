@@ -16,9 +16,10 @@ from matinee.serve.own_fits.settings import SettingError, can_be_fitted, fields_
 from matinee.serve.pages.account import CurrentCaller
 from matinee.serve.pages.context import OWN_FITS_COOKIE, Page, PageContext, Visitor
 from matinee.serve.pages.errors import PageError, require_served
-from matinee.serve.pages.listers import Lister, Side, lister_of_fit, listers_of, sides_of
+from matinee.serve.pages.listers import Side, lister_of_fit, listers_of, sides_of
 from matinee.serve.pages.model_facts import as_text
 from matinee.serve.pages.model_quality import CURVE_HEIGHT, CURVE_WIDTH, Curve, curves, curves_of, scale_of
+from matinee.serve.visitor_state import VisitorState
 
 LENGTH = 12
 
@@ -86,11 +87,9 @@ def show(page: Page, visitor: Visitor, fit_id: str) -> Response:
     """A fit: how far it is, and once it is done how good, and its list beside that of the served model."""
     fit = _find(page, fit_id)
     process, name = fit.process, fit.like.name
-    is_done = process.state == "done"
-    sides: Sequence[Side] = ()
-    if is_done:
-        listers = [listers_of(page)[name], _lister(page, fit)]
-        sides = sides_of(page, visitor, listers, LENGTH)
+    state = process.state  # once: it may end at any moment
+    is_done = state == "done"
+    sides: Sequence[Side] = _sides(page, visitor, fit) if is_done else ()
     scores = [side.lister.score for side in sides if side.lister.score is not None]
     progress = process.progress
     return page.respond(
@@ -100,12 +99,12 @@ def show(page: Page, visitor: Visitor, fit_id: str) -> Response:
         changes=[
             (each, as_text(getattr(fit.like.model.config, each)), as_text(fit.changes[each])) for each in fit.changes
         ],
-        state=process.state,
+        state=state,
         stages=STAGES,
         progress=progress,
         remaining=process.remaining(),
         limit=_offered(page).options.seconds,
-        curves=_curves(fit),
+        curves=curves(fit.artefact) if is_done else _curves_so_far(fit),
         curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
         sides=sides,
         n_both=len(frozenset.intersection(*(side.rows for side in sides))) if sides else 0,
@@ -145,13 +144,18 @@ def _find(page: PageContext, fit_id: str) -> OwnFit:
     return fit
 
 
-def _lister(page: PageContext, fit: OwnFit) -> Lister:
+def _sides(page: PageContext, visitor: VisitorState, fit: OwnFit) -> list[Side]:
+    """The list of the served model, if it is still served, and that of the fit."""
     try:
-        return lister_of_fit(page, fit)
-    except MatineeError:
+        own = lister_of_fit(page, fit)
+    except MatineeError:  # its files are damaged or gone
         raise PageError("own.refused.gone", 404) from None
+    served = listers_of(page).get(fit.like.name)
+    return sides_of(page, visitor, [served, own] if served else [own], LENGTH)
 
 
-def _curves(fit: OwnFit) -> list[Curve]:
-    """Of the epochs so far while it is measured, then of the whole fit."""
-    return curves(fit.artefact) if fit.process.state == "done" else curves_of(fit.process.progress.curve)
+def _curves_so_far(fit: OwnFit) -> list[Curve]:
+    try:
+        return curves_of(fit.process.progress.curve)
+    except ValueError:  # a loss that is not finite: the fit is about to say so
+        return []

@@ -11,12 +11,14 @@ from matinee.models.base import Recommender
 from matinee.serve.accounts.rate_limit import RateLimit
 from matinee.serve.pages.also_liked import AlsoLiked
 from matinee.serve.pages.cards import Cards
+from matinee.serve.pages.item_positions import ItemMaps
 from matinee.serve.pages.model_cards import ModelCard, model_card
 from matinee.serve.pages.model_quality import ModelQuality, best_next_model
 from matinee.serve.pages.rating_counts import RatingCounts
 from matinee.serve.pages.rendering import Renderer
 from matinee.serve.pages.trending import Trending
 from matinee.serve.people import People
+from matinee.serve.sample_people import SamplePeople
 from matinee.serve.site import Site
 
 STARTERS = 12
@@ -45,6 +47,8 @@ class PageResources:
     quality: ModelQuality
     next_model: str
     import_limit: RateLimit
+    maps: ItemMaps
+    sample_people: SamplePeople
 
     @classmethod
     def of(cls, site: Site) -> Self:
@@ -64,6 +68,8 @@ class PageResources:
             quality=ModelQuality(site.engine),
             next_model=best_next_model(site.engine),
             import_limit=RateLimit(site.options.ticks, IMPORTS, IMPORTS_SECONDS),
+            maps=ItemMaps(site.engine),
+            sample_people=SamplePeople(site.engine, site.wording.kind),
         )
 
     def of_site(self, site: Site) -> Self:
