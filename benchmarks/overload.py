@@ -10,7 +10,7 @@ Starts `matinee serve` of the sources in a folder (this one's by default) on one
                    sent at its time, whatever became of those before, and its latency counts from that time
     overload       open loop on kept connections at three times what the site answered of lists to 8 that ask one after
                    another; how late this script sent its requests is in their times too
-    flood          the same at twelve times
+    flood          the same at six times
     lock           another process holds the write lock: health, pages, lists and writes, every half second
 """
 
@@ -199,7 +199,8 @@ async def overload(seconds: float, times: float) -> dict[str, object]:
         nonlocal done
         caller = free.pop()
         while time.perf_counter() < end:
-            done += await caller.get(LIST) == 200
+            status = await caller.get(LIST)
+            done += status == 200
         free.append(caller)
 
     for duration in (2, 2):  # the first warms up
@@ -267,7 +268,7 @@ def main() -> None:
             "half_open": lambda errors: half_open(errors, int(1200 * scale)),
             "connections": lambda _: connections(int(1000 * scale), options.seconds * scale),
             "overload": lambda _: overload(options.seconds * scale, 3),
-            "flood": lambda _: overload(options.seconds * scale, 12),
+            "flood": lambda _: overload(options.seconds * scale, 6),
             "lock": lambda _: lock(folder / "site.db", 30 * scale),
         }
         for name in options.parts:

@@ -5,10 +5,10 @@
 ARTEFACT: folders made by `matinee train ease --data ml-1m --out DIR`. --source: the sources to serve with, this one's
 by default. Lists have 10 items with their reasons, and are logged for a visitor with a session. A list is asked for by
 200 visitors again and again, whose states and lists are kept; a first list by one after the other of more visitors
-than states are kept of; a given history is a new one each time. Each kind of request
-is sent for some seconds on 8 connections; the figure is the processor time of the server, from /proc, by request,
-beside which other work on the machine does not count. Events are acknowledged after their sync, one in each request
-of 32 senders, and 100 in each request of 8.
+than states are kept of; a given history is a new one each time. Each kind of request is sent for some seconds on 8
+connections; on one where a visitor of many events sends one before each list. The figure is the processor time of the
+server, from /proc, by request, beside which other work on the machine does not count. Events are acknowledged after
+their sync, one in each request of 32 senders, and 100 in each request of 8.
 """
 
 import argparse
@@ -39,6 +39,8 @@ from matinee.store.sql import SqlEvents
 from site_client import Processor, exchange
 
 PORT, VISITORS, HISTORY = 8767, 200, 30
+LONG = (1000, 60_000)
+"""Events of visitors who send one more before each list."""
 STRANGERS = 1500
 """More visitors than a server keeps states of (1,300): each list of theirs is a first one."""
 Request = tuple[str, str, dict[str, str], object]
@@ -62,7 +64,14 @@ def prepare(database: str, folder: Path) -> tuple[list[str], str, list[int]]:
                 for row in rng.sample(popular, HISTORY)
             ]
         )
-        _, key = ApiKeys(SqlApiKeys(opened), time.time).create("load", ("write",))
+        for n_events in LONG:
+            log.append(
+                [
+                    LiveEvent(f"long-{n_events}", rng.choice(ids), "rating", float(rng.randint(3, 5)), now - 10**6 + n)
+                    for n in range(n_events)
+                ]
+            )
+        _, key = ApiKeys(SqlApiKeys(opened), time.time).create("load", ("read", "write"))
     return tokens, key, [ids[row] for row in popular]
 
 
@@ -104,7 +113,26 @@ def kinds(
         found[f"first list, {model}"] = (8, first_list(model))
         found[f"list for a given history, {model}"] = (8, list_for_history(model))
         found[f"list without reasons, {model}"] = (8, list_of(model, "false"))
+        for n_events in LONG:
+            name = f"an event and a list in turn, of a visitor of {n_events:,} events, {model}"
+            found[name] = (1, event_then_list(model, n_events, key, ids))
     return found | {"1 event in a request": (32, events(1)), "100 events in a request": (8, events(100))}
+
+
+def event_then_list(model: str, n_events: int, key: str, ids: list[int]) -> Callable[[], Request]:
+    """An event and a list in turn, of a visitor of many events."""
+    rng = Random(3)
+    user, asked = f"long-{n_events}", {"Authorization": f"Bearer {key}"}
+    path = f"/api/v1/recommendations?k=10&explain=true&model={model}&user_id={user}"
+    in_turn = cycle((True, False))
+
+    def make() -> Request:
+        if next(in_turn):
+            sent = {"item_id": rng.choice(ids), "kind": "rating", "value": 4, "user_id": user}
+            return "POST", "/api/v1/events", asked, sent
+        return "GET", path, asked, None
+
+    return make
 
 
 async def load(pid: int, senders: int, make: Callable[[], Request], seconds: float) -> dict[str, float]:

@@ -243,6 +243,29 @@ def test_past_the_queue_requests_are_refused_at_once(app: FastAPI) -> None:
     asyncio.run(run())
 
 
+def test_few_reads_are_worked_on_at_a_time_and_writes_apart_from_them(app: FastAPI) -> None:
+    """So that threads do not keep the event loop from refusing others."""
+
+    async def run() -> None:
+        release, working = asyncio.Event(), []
+
+        async def slow(scope: Any, receive: Any, send: Any) -> None:
+            working.append(scope["method"])
+            await release.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        gate = Admission(slow)
+        asked = [call(gate, post_scope(app) | {"method": method}) for method in ("GET", "HEAD", "POST") * 5]
+        tasks = [asyncio.create_task(each) for each in asked]
+        await asyncio.sleep(0)
+        assert [method for method in working if method != "POST"] == ["GET", "HEAD"]
+        assert working.count("POST") == 5
+        release.set()
+        assert {status for status, _ in await asyncio.gather(*tasks)} == {200}
+
+    asyncio.run(run())
+
+
 def test_a_request_that_waits_too_long_for_its_turn_is_refused(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "QUEUE_SECONDS", 0.05)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, bindparam, func, select
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, last_of_each
 from matinee.store.prepared import PARAMETER, PreparedQuery
-from matinee.store.protocols import FLAG_PAIRS, Activity, Kind, LiveEvent
+from matinee.store.protocols import FLAG_PAIRS, FLAGS, Activity, Kind, LiveEvent
 from matinee.store.tables import events_table
 from matinee.vocab import UNKNOWN, Vocab
 
@@ -64,25 +64,25 @@ class StateMaker:
     def make(self, user_id: str, rows: Sequence[Row]) -> Activity:
         """The state of a user from their rows, oldest first."""
         past = [row for row in rows if row[1] in self._history_kinds]
-        item_ids, kinds, values, times, _ = zip(*past, strict=True) if past else ((), (), (), (), ())
-        last = dict(zip(item_ids, range(len(past)), strict=True))
-        indices = sorted(last.values())  # of the last event with each item
-        item_rows = self._rows_of([item_ids[index] for index in indices])
+        indices = {row[0]: index for index, row in enumerate(past)}  # of the last event with each item
+        chosen = [past[index] for index in sorted(indices.values())]
+        item_rows = self._rows_of([row[0] for row in chosen])
         known = item_rows != UNKNOWN
         whole = Histories(
             np.array([0, int(known.sum())]),
             item_rows[known],
-            self._values([kinds[index] for index in indices], [values[index] for index in indices])[known],
-            np.array([times[index] for index in indices], dtype=np.int64)[known],
+            self._values([row[1] for row in chosen], [row[2] for row in chosen])[known],
+            np.array([row[3] for row in chosen], dtype=np.int64)[known],
             np.full(1, UNKNOWN, dtype=np.int32) if self._users is None else self._users.rows([user_id]),
         )
         is_unique = len(set(whole.items.tolist())) == len(whole.items)  # not where two texts name an item: 7 and 07
-        dismissed, saved = (self._flagged(rows, *pair) for pair in FLAG_PAIRS)
+        flags = [row for row in rows if row[1] in FLAGS]
+        dismissed, saved = (self._flagged(flags, *pair) for pair in FLAG_PAIRS)
         return Activity(
             whole if is_unique else last_of_each(whole),
             item_rows[::-1],
             dismissed,
-            lambda: tuple(LiveEvent(user_id, *past[index][:4]) for index in reversed(indices)),
+            lambda: tuple(LiveEvent(user_id, *row[:4]) for row in reversed(chosen)),
             saved[::-1],
         )
 

@@ -15,6 +15,9 @@ from matinee.serve.http.refusals import refuse
 from matinee.serve.http.root_path import site_path
 
 WITHOUT_LANE = {"/health/live", "/metrics"}
+READING_AT_ONCE = 2
+"""One works while the other waits for the database. More answer no more, for they share one interpreter, and each of
+them takes it from the event loop, which refuses (decision 083)."""
 QUEUE_SECONDS = 5
 """The longest that a request waits for its turn."""
 
@@ -37,7 +40,7 @@ class Admission(HttpMiddleware):
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app)
-        self._reading = Lane(8, 64)  # more threads at work would keep the event loop from its own
+        self._reading = Lane(READING_AT_ONCE, 64)
         self._writing = Lane(24, 96)  # they mostly wait for the disk; the server has 40 threads
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
