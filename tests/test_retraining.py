@@ -187,6 +187,17 @@ def test_a_wrong_database_changes_nothing(registry, database, data, tmp_path: Pa
     assert registry.numbers() == [1, 2]
 
 
+def test_erasing_who_came_last_is_no_older_copy(registry, database, data) -> None:
+    registry.add(registry.load(1), log={"offset": 3})
+    registry.promote(2)
+    write(database, data, [("a", "1", "rating", 5.0), ("b", "1", "rating", 4.0), ("b", "2", "rating", 4.0)])
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM events WHERE user_id = 'b'")
+    assert retrain(registry, database).new_events == 0  # all that is there was learned before
+    write(database, data, [("c", "1", "rating", 5.0)])
+    assert retrain(registry, database).new_events == 1
+
+
 def test_what_predictions_are_worth_is_measured_on_the_new_fit(data, database, tmp_path: Path) -> None:
     fitted = mt.fit("vbmf", data, dim=2)
     averages = {"item_mean": 9.0, "item_and_user_mean": 9.0}

@@ -245,6 +245,29 @@ def test_cookie_flags(app: FastAPI, scheme: str) -> None:
     assert all("set-cookie" in answer.headers for answer in answers)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_only_the_browser_that_deleted_can_take_it_back(app: FastAPI, scheme: str) -> None:
+    client = SiteClient(app, base_url=f"{scheme}://testserver")
+    client.post("/mark", data=FORMS["/mark"])
+    secure = scheme == "https"
+    name = "__Host-matinee_undo" if secure else "matinee_undo"
+    cookies = client.post("/forget", follow_redirects=False).headers.get_list("set-cookie")
+    (cookie,) = (each for each in cookies if each.startswith(f"{name}="))
+    flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert {"httponly", "samesite=lax", "path=/"} <= flags
+    assert ("secure" in flags) == secure
+    token = cookie.partition("=")[2].partition(";")[0]
+    assert token not in everything_stored(app)
+    other = SiteClient(app, base_url=f"{scheme}://testserver")
+    other.post("/my/delete/undo")
+    assert rows(app, "SELECT * FROM events") == []
+    taken_back = client.post("/my/delete/undo", follow_redirects=False).headers.get_list("set-cookie")
+    assert len(rows(app, "SELECT * FROM events")) == 1
+    (gone,) = (each for each in taken_back if each.startswith(f"{name}="))
+    assert ("Secure" in gone) == secure  # without it, a browser keeps a cookie with the prefix
+    assert "Max-Age=0" in gone
+
+
 def test_over_https_a_cookie_without_the_prefix_is_ignored(app: FastAPI) -> None:
     client = SiteClient(app)
     sign_up(client)

@@ -1,6 +1,8 @@
 """A database file that is deleted, replaced or written over while the site runs: said, refused, and pages go on."""
 
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -105,6 +107,45 @@ def test_it_goes_on_when_the_file_is_back(site: FastAPI, path: Path) -> None:
     path.with_suffix(".aside").rename(path)
     assert client.post("/api/v1/events", json=WATCHED).status_code == 201
     assert client.get("/health/ready").json()["status"] == "ready"
+
+
+def test_an_older_copy_of_itself_is_noticed_and_erasing_is_none(site: FastAPI, path: Path) -> None:
+    database, client = site.state.site.database, SiteClient(site)
+
+    def say(n: int) -> None:
+        for _ in range(n):
+            assert client.post("/api/v1/events", json=WATCHED).status_code == 201
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        database.look()
+        assert database.gone is None
+
+    say(2)
+    older = path.read_bytes()
+    say(3)
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM events")
+    say(0)  # the numbers of erased events are not given back
+    newer = path.read_bytes()
+    write_over(path, older)
+    database.look()
+    assert client.post("/api/v1/events", json=WATCHED).status_code == 503
+    assert "an older copy of itself" in client.get("/health/ready").json()["why"][0]
+    write_over(path, newer)
+    database.look()
+    assert client.get("/health/ready").json()["status"] == "ready"
+
+
+def test_looking_drops_no_lock_of_the_database(site: FastAPI, path: Path) -> None:
+    """POSIX drops a process's locks of a file when it closes any of its descriptors; SQLite must know of all."""
+    database = site.state.site.database
+    with database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM lists")
+        database.look()
+        for _ in range(2):
+            code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN EXCLUSIVE')"
+            found = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
+            assert "database is locked" in found.stderr
 
 
 def test_the_site_looks_each_second(artefact_paths: list[Path], path: Path) -> None:

@@ -175,6 +175,9 @@ def test_about_names_the_data_and_its_licence(client: TestClient) -> None:
         ("/movie/1?model=eaze", "There is no model"),
         ("/movie/<script>alert(1)</script>", "Not found"),
         ("/static/none.css", "Not found"),
+        ("/static/", "Not found"),
+        ("/static/fonts/", "Not found"),
+        ("/static/%2e%2e/site.py", "Not found"),
     ],
 )
 def test_unknown_paths_and_ids_are_404_pages_with_suggestions(client: TestClient, path: str, says: str) -> None:

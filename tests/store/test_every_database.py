@@ -15,6 +15,7 @@ from matinee.store import servers
 from matinee.store.accounts import SqlAccounts
 from matinee.store.database import SqlDatabase
 from matinee.store.health import check_database
+from matinee.store.log_reading import highest_sequence, last_sequence
 from matinee.store.protocols import LiveEvent, Member, NotKept, Session
 from matinee.store.sql import SqlEvents
 from matinee.store.tables import UnstorableText
@@ -87,6 +88,19 @@ def test_text_that_not_every_database_holds_is_refused_by_all(database: SqlDatab
         with pytest.raises(UnstorableText, match="no database can hold"):
             ask()
     assert log.append([watched("tom")]) == 1
+
+
+def test_the_highest_sequence_outlives_its_event(database: SqlDatabase) -> None:
+    log = SqlEvents(database, ITEMS)
+    assert highest_sequence(database) == 0
+    log.append([watched(f"user {n}") for n in range(3)])
+    before = last_sequence(database)
+    assert highest_sequence(database) == before >= 3
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM events WHERE user_id <> 'user 0'"))
+    assert last_sequence(database) < before == highest_sequence(database)
+    log.append([watched("user 4")])
+    assert last_sequence(database) == highest_sequence(database) > before
 
 
 def test_a_name_is_taken_once(database: SqlDatabase) -> None:

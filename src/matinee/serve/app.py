@@ -102,6 +102,8 @@ def create_app(
     if not strict and default not in {artefact.name for artefact in artefacts}:
         default = None
     site = build_site(artefacts, db_url=db_url, clock=clock, default=default, hasher=hasher, options=options)
+    if version is not None:
+        version.warn_of_older_log(site.database)
     return app_of(replace(site, left_out=tuple(left_out)), version)
 
 

@@ -13,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from matinee.errors import MatineeError
 from matinee.store.artefact import Artefact
 from matinee.store.compatible import require_compatible
+from matinee.store.database import SqlDatabase
+from matinee.store.log_reading import highest_sequence
 from matinee.store.versions import Registry
 
 _log = logging.getLogger("matinee")
@@ -43,6 +45,16 @@ class ServedVersion:
                 raise
             self.number, self.artefacts = pointer.previous, self.registry.load(pointer.previous)
             self._refuse(pointer.current, error)
+
+    def warn_of_older_log(self, database: SqlDatabase) -> None:
+        """Say in the log if the version that serves has learned events that the database never had, or lost."""
+        offset = int(self.registry.version(self.number).log.get("offset", 0))
+        if offset and (newest := highest_sequence(database)) < offset:
+            _log.warning(
+                "the database %s ends at event %s, and version %s has learned up to %s: it is an older copy, or "
+                "another one; what came between is not in it, and matinee retrain refuses it",
+                *(database.name, f"{newest:,}", self.number, f"{offset:,}"),
+            )
 
     def follow(self, serve: Callable[[Sequence[Artefact]], None]) -> None:
         """Serve the version that the registry names, if it is another one and sound; else keep this one and say why.

@@ -8,6 +8,17 @@ from matinee.store.database import SqlDatabase
 from matinee.store.tables import events_table
 
 _event = events_table.c
+_OF_MYSQL = (
+    "SELECT auto_increment - 1 FROM information_schema.tables WHERE table_schema = database() AND table_name = 'events'"
+)
+_HIGHEST = {
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'events'",
+    "postgresql": "SELECT last_value FROM pg_sequences "
+    "WHERE schemaname = current_schema() AND sequencename = 'events_seq_seq'",
+    "mysql": _OF_MYSQL,
+    "mariadb": _OF_MYSQL,
+}
+"""The query for the highest sequence that a database has given, by its dialect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,13 @@ def last_sequence(database: SqlDatabase) -> int:
     """The sequence of the newest event, 0 without any."""
     with database.read() as connection:
         return int(connection.execute(select(func.coalesce(func.max(_event.seq), 0))).scalar_one())
+
+
+def highest_sequence(database: SqlDatabase) -> int:
+    """The sequence that the newest event got, also if it was erased since: it never falls, but in an older copy."""
+    with database.read() as connection:
+        given = connection.exec_driver_sql(_HIGHEST[connection.dialect.name]).scalar()
+    return max(int(given or 0), last_sequence(database))
 
 
 def read_events(database: SqlDatabase, after: int) -> LoggedEvents:

@@ -51,13 +51,15 @@ class DatabaseFile:
     """The file of an open database, to notice when it is deleted, or another one stands in its place.
 
     It is noticed at once, by what the file system says. A file that another database was written over looks as
-    before: `watch` says which id it has, and `look` asks for it.
+    before: `watch` says which id it has, and `look` asks for it. An older copy of itself has the id, too, and a lower
+    number of its last event, which SQLite never gives back.
     """
 
     def __init__(self, url: URL) -> None:
         self._path = Path(str(url.database)).absolute()
         self._identity = self._look()
         self._database_id: str | None = None
+        self._newest = 0
         self._written_over: str | None = None
 
     def watch(self, database_id: str) -> None:
@@ -87,7 +89,27 @@ class DatabaseFile:
         except sqlite3.DatabaseError:
             found = None
         is_same = found is not None and found[0] == self._database_id
-        self._written_over = None if is_same else "the database file was written over with other data"
+        newest = self._newest_in_file() if is_same else self._newest
+        self._newest = max(self._newest, newest)
+        self._written_over = (
+            "the database file was written over with other data"
+            if not is_same
+            else "the database file was written over with an older copy of itself"
+            if newest < self._newest
+            else None
+        )
+
+    def _newest_in_file(self) -> int:
+        """The number of the last event as the file alone has it, without what the log beside it still holds.
+
+        The highest that is known where it cannot be read now, as while the log is moved into the file.
+        """
+        with (
+            suppress(sqlite3.Error, TypeError),
+            closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection,
+        ):
+            return int(connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()[0])
+        return self._newest
 
     def _look(self) -> tuple[int, int] | None:
         try:

@@ -26,7 +26,7 @@ from matinee.models.content.inputs import counted_events
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.live_items import SqlLiveItems
-from matinee.store.log_reading import last_sequence, read_events
+from matinee.store.log_reading import highest_sequence, read_events
 from matinee.store.versions import Registry
 from matinee.store.versions.counts import CountsFolder
 from matinee.vocab import UNKNOWN
@@ -83,7 +83,7 @@ def retrain(
         running = registry.pointer().current
         offset = int(registry.version(running).log.get("offset", 0))
         artefacts = registry.load(running)
-        if (newest := last_sequence(database)) < offset:
+        if (newest := highest_sequence(database)) < offset:
             raise MatineeError(
                 f"the database ends at event {newest:,}, and version {running} has learned up to {offset:,}: "
                 "--db names another database, or an older copy"

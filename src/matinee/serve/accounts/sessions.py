@@ -19,9 +19,8 @@ from matinee.histories import Instant
 from matinee.serve.logs import note
 from matinee.store.protocols import AccountBook, Identity
 
-COOKIE, SECURE_COOKIE, SECURE_COOKIE_BELOW = "matinee_session", "__Host-matinee_session", "__Secure-matinee_session"
-"""The second is for HTTPS: browsers accept it only from this very host, over TLS, and for all of its paths. The third
-is for HTTPS below a root path, where another site may use the rest of the host."""
+COOKIE, SECURE_COOKIE = "matinee_session", "__Host-matinee_session"
+"""The second is for HTTPS, as `secret_cookie` names it."""
 COOKIE_SECONDS = 365 * 86_400
 IDLE_SECONDS = 60 * 86_400
 """A member's session ends after so long without use."""
@@ -162,10 +161,19 @@ def _is_secure(request: Request) -> bool:
     return request.url.scheme == "https"
 
 
-def _cookie_name(request: Request) -> str:
+def secret_cookie(request: Request, name: str) -> str:
+    """The name of a cookie that holds a secret.
+
+    Over HTTPS browsers accept it, by its prefix, only from this very host, over TLS, and for all of its paths; below a
+    root path, where another site may use the rest of the host, over TLS.
+    """
     if not _is_secure(request):
-        return COOKIE
-    return SECURE_COOKIE if cookie_path(request) == "/" else SECURE_COOKIE_BELOW
+        return name
+    return f"__Host-{name}" if cookie_path(request) == "/" else f"__Secure-{name}"
+
+
+def _cookie_name(request: Request) -> str:
+    return secret_cookie(request, COOKIE)
 
 
 def cookie_path(request: Request) -> str:

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from matinee.serve.accounts.sessions import cookie_path, hash_token
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.pages.account import CurrentMember
 from matinee.serve.pages.choices import forget_choices
 from matinee.serve.pages.context import Page, Visitor
-from matinee.serve.pages.eraser import DONE, UNDO_COOKIE, eraser
+from matinee.serve.pages.eraser import DONE, eraser, forget_undo, undo_hash
 
 router = APIRouter()
 
@@ -39,7 +38,7 @@ def forget(request: Request, site: CurrentSite) -> Response:
 def deleted(page: Page) -> Response:
     """What was deleted, and how to take it back."""
     site = page.site
-    found = site.erasures.find(hash_token(page.request.cookies.get(UNDO_COOKIE, "")), site.now())
+    found = site.erasures.find(undo_hash(page.request), site.now())
     until = "" if found is None else datetime.fromtimestamp(found.until, UTC).strftime("%H:%M")
     return page.respond("deleted.html", found=found, until=until)
 
@@ -48,15 +47,13 @@ def deleted(page: Page) -> Response:
 def undo(request: Request, site: CurrentSite) -> Response:
     """Put back what this browser deleted within the last hour; a second click changes nothing."""
     now, current = site.now(), site.visitors.identity(request)
-    restored = site.erasures.restore(
-        hash_token(request.cookies.get(UNDO_COOKIE, "")), now, current.user_id if current else None
-    )
+    restored = site.erasures.restore(undo_hash(request), now, current.user_id if current else None)
     if restored is None:
         return RedirectResponse(DONE, 303)
     is_member = site.book.member(restored) is not None
     is_same = current is not None and current.user_id == restored
     response = RedirectResponse("/log-in?next=/my" if is_member and not is_same else "/my", 303)
-    response.delete_cookie(UNDO_COOKIE, path=cookie_path(request))
+    forget_undo(request, response)
     if not is_member and not is_same:
         site.visitors.reopen(request, response, restored, now)
     return response
