@@ -96,6 +96,15 @@ def test_a_request_that_does_not_arrive_is_given_up(start: Start, sent: bytes) -
     assert 0.2 < time.monotonic() - begun < 3
 
 
+def test_no_answer_says_which_server_it_is(start: Start) -> None:
+    address = start()
+    for request in (GET, b"nonsense\r\n\r\n", GET.replace(b"GET", b"TRACE")):
+        head = ask(address, request).partition(b"\r\n\r\n")[0].lower()
+        assert head.startswith(b"http/1.1 ")
+        assert b"server:" not in head
+        assert b"uvicorn" not in head
+
+
 def test_a_header_sent_letter_by_letter_gets_no_more_time(start: Start) -> None:
     address, begun = start(), time.monotonic()
     with socket.create_connection(address) as client, suppress(OSError):
