@@ -4,10 +4,12 @@
 
 A site (`matinee serve`, a process of its own) takes events from several clients. At random moments its database is
 killed with SIGKILL and started again: PostgreSQL and MariaDB with every process of theirs, while the site goes on;
-SQLite is part of the site, so that the site is killed. A client sends an event, with an id of its own, until it gets
-201; what it does not get an answer to, it sends again. At the end the log is read:
+SQLite is part of the site, so that the site is killed. A client, which names itself by a secret client id, sends an
+event, with an id of its own, until it gets 201; what it does not get an answer to, it sends again. At the end the log
+is read:
 
-lost: events that were acknowledged and are not there; doubled: ids that are there more than once.
+lost: events that were acknowledged and are not there; doubled: ids that are there more than once; users: who wrote
+them, as many as there are clients.
 recovery: from the moment when the database answers (SQLite: when the site is started) to the first 200 of
 /health/ready. slowest_refusal: of the answers while the database was down. --out: a JSON file to add the run to.
 """
@@ -15,6 +17,7 @@ recovery: from the moment when the database answers (SQLite: when the site is st
 import argparse
 import json
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -86,7 +89,9 @@ class Client(threading.Thread):
 
     def __init__(self, site: Site, number: int) -> None:
         super().__init__(daemon=True)
-        self.http = httpx2.Client(base_url=site.address, timeout=30)
+        # a cookie would come with the first answer, and that one may be lost
+        headers = {"X-Client-Id": f"client {number} {secrets.token_urlsafe(16)}"}
+        self.http = httpx2.Client(base_url=site.address, timeout=30, headers=headers)
         self.number, self.sent = number, 0
         self.acknowledged: list[str] = []
         self.answers: Counter[str] = Counter()
@@ -178,12 +183,14 @@ def _count(db: str, clients: list[Client]) -> dict[str, Any]:
     engine = create_engine(parse_url(db))
     with engine.connect() as connection:
         stored = Counter(connection.execute(text("SELECT event_id FROM events")).scalars())
+        n_users = connection.execute(text("SELECT count(DISTINCT user_id) FROM events")).scalar_one()
     engine.dispose()
     acknowledged = {event_id for client in clients for event_id in client.acknowledged}
     return {
         "acknowledged": len(acknowledged),
         "lost": len(acknowledged - stored.keys()),
         "doubled": sum(n > 1 for n in stored.values()),
+        "users": n_users,
         "answers": dict(sorted(sum((client.answers for client in clients), Counter()).items())),
     }
 
