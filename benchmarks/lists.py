@@ -2,6 +2,7 @@
 
     python benchmarks/lists.py --peer VENV/bin/python     against implicit, in an environment of its own
     python benchmarks/lists.py --million                  the file of 10 million rows alone
+    python benchmarks/lists.py --models all --keep DIR    rank() for everyone by each model, with its limit
 
 Run it on one core with one thread. Ours and implicit's runs alternate, and the median of each is taken. `stored`: the
 same user and item vectors for both; `rank`: rank() from histories, with the fold-in of everybody, of which `fold_in`
@@ -32,6 +33,7 @@ from matinee.evaluation.task import Task
 from matinee.histories import Histories, TrainingData
 from matinee.lists import everyone
 from matinee.lists.file import write
+from matinee.models import model_names
 from matinee.models.base import Recommender
 from matinee.ranking.rank import rank
 from matinee.store.artefact import Artefact
@@ -43,6 +45,11 @@ MODELS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """A few epochs: training does not change the time of lists."""
 TIMES, K = 5, 10
+QUICK = ("ease", "item-knn", "ials", "bpr", "lightgcn", "mult-vae", "cdae", "sasrec")
+LIMIT_OF_QUICK, LIMIT = 0.2, 0.6
+"""Seconds for lists of everyone that these models, and all others, should keep."""
+TIMES_EACH = 2
+OUT = Path(__file__).with_suffix(".json")
 N_USERS, N_ITEMS, DIM = 1_000_000, 60_000, 64
 
 
@@ -124,6 +131,25 @@ def movielens(data: Dataset, peer: str | None) -> dict[str, Any]:
     return result
 
 
+def by_each(names: list[str], folder: Path) -> None:
+    """Seconds of processor time of lists for all users of MovieLens 1M, printed and stored model by model."""
+    from latency import fitted
+
+    for name in names:
+        (model,) = fitted([name], folder)
+        histories = model.known.histories(model.users.ids.tolist())
+        seconds = []
+        for _ in range(TIMES_EACH):
+            started = time.process_time()
+            rank(model.model, histories, K)
+            seconds.append(time.process_time() - started)
+        stored = json.loads(OUT.read_text("utf-8"))
+        limit = LIMIT_OF_QUICK if name in QUICK else LIMIT
+        stored.setdefault("by_each", {})[name] = {"seconds": round(min(seconds), 3), "limit": limit}
+        OUT.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
+        print(name, stored["by_each"][name], flush=True)
+
+
 def million() -> dict[str, Any]:
     """Lists of a million users with a history of ten items each, from synthetic vectors, to a Parquet file."""
     rng = np.random.default_rng(0)
@@ -157,7 +183,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", help="the Python of an environment with implicit")
     parser.add_argument("--million", action="store_true", help="only the million users")
+    parser.add_argument("--models", nargs="+", help="lists for everyone by these models, or by `all`")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "lists", help="of fitted models")
     options = parser.parse_args()
+    if options.models:
+        by_each(list(model_names()) if options.models == ["all"] else options.models, options.keep)
+        return
     result: dict[str, Any] = {}
     if not options.million:
         root = os.environ.get("MATINEE_DATA") or Path(__file__).parents[2] / "shared" / "data"

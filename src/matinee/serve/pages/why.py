@@ -14,6 +14,8 @@ from matinee.serve.pages.path_drawing import draw_path
 
 MOST = 100
 """Contributions shown one by one; the rest are summed up."""
+AGAINST = 0.15
+"""A disliked movie is named above if it lowers the score by at least this share of the largest contribution."""
 
 router = APIRouter()
 
@@ -50,7 +52,7 @@ def why(page: Page, visitor: Visitor, row: MovieRow, model: ServedModel, change:
         if adds[n] != 0
     ]
     reasons = page.site.engine.reasons_of(visitor.history, row, float(found.scores[0, 0]), model)
-    disliked = [part for part in parts if part.adds < 0 and part.weight < 0][:2]
+    disliked = [part for part in parts if part.weight < 0 and part.share <= -AGAINST][:2]
     return page.respond(
         "why.html",
         model=model,
