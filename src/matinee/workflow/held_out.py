@@ -10,6 +10,8 @@ from matinee.training.run import OnEpoch
 from matinee.workflow.evaluating import evaluate, quality
 from matinee.workflow.fitting import fit
 
+POINTS = 10
+"""Scores on valid at most: one of LightGCN costs as much as two of its epochs."""
 CURVE = "held_out_curve"
 """The key of the manifest with the curve of the fit that was measured."""
 
@@ -25,10 +27,13 @@ def held_out_quality(
 ) -> dict[str, Any]:
     """Metrics of a fit on the training part of a split, for the manifest of an artefact that is fitted on all of it.
 
-    A model that trains by epochs is scored on valid after each: its curve is kept too, and its best epoch counts.
+    A model that trains by epochs is scored on valid meanwhile: its curve is kept too, and the best of the scored
+    epochs counts.
     """
     config = create(model, **settings).config
-    monitored = {"patience": config.epochs} if isinstance(config, EpochsConfig) and not config.patience else {}
+    monitored: dict[str, Any] = {}
+    if isinstance(config, EpochsConfig) and not config.patience:
+        monitored = {"patience": config.epochs, "validate_every": -(-config.epochs // POINTS)}
     values = values or ValuesConfig()
     fitted = fit(model_class(model)(**settings | monitored), parts, seed=seed, values=values, on_epoch=on_epoch)
     curve = {CURVE: list(fitted.model.curves)} if fitted.model.curves else {}

@@ -126,7 +126,8 @@ def curves(artefact: Artefact) -> list[Curve]:
 def curves_of(epochs: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """The same of the metrics of each epoch. Raises ValueError for one that is not finite."""
     rows = [(name, [(epoch["epoch"], epoch[name]) for epoch in epochs if name in epoch]) for name in ("loss", "valid")]
-    return [_curve(name, values) for name, values in rows if len(values) > 1]
+    ends = [float(epoch["epoch"]) for epoch in epochs]
+    return [_curve(name, values, (min(ends), max(ends))) for name, values in rows if len(values) > 1]
 
 
 def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact) -> ModelScore | None:
@@ -139,14 +140,15 @@ def _read_score(name: str, metrics: Mapping[str, Any] | None, artefact: Artefact
     return ModelScore(name, *interval, int(measured.get("users", 0)), str(measured.get("on", "")), split)
 
 
-def _curve(name: str, values: list[tuple[float, float]]) -> Curve:
+def _curve(name: str, values: list[tuple[float, float]], ends: tuple[float, float]) -> Curve:
+    """A quantity by epoch. ends: the first and the last epoch of the drawing, for what is not measured at each."""
     epochs, heights = [float(at) for at, _ in values], [float(value) for _, value in values]
     if not all(map(isfinite, (*epochs, *heights))):
         raise ValueError(f"{name}: NaN or infinity")
     low, high = min(heights), max(heights)
     span = high - low or 1.0
     points = " ".join(
-        f"{(at - epochs[0]) / (epochs[-1] - epochs[0]) * CURVE_WIDTH:.1f},"
+        f"{(at - ends[0]) / (ends[1] - ends[0]) * CURVE_WIDTH:.1f},"
         f"{CURVE_HEIGHT - (value - low) / span * CURVE_HEIGHT:.1f}"
         for at, value in zip(epochs, heights, strict=True)
     )
