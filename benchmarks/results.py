@@ -243,7 +243,7 @@ def _searched_lines(rows: dict[str, dict[str, Any]]) -> list[str]:
     if not_ended:
         lines += [f"Missing: {'; '.join(not_ended)}."]
     if left:
-        lines += [f"Not measured yet: {', '.join(left)}."]
+        lines += [f"Not measured yet, for want of processor time: {', '.join(left)}."]
     return lines if not_ended or left else lines[:-1]
 
 

@@ -143,6 +143,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
     if base in OF_NEW_ITEMS:
         require_new_items(metric, held_out)
     task = Task.of(split, config)
+    vocab = split.data.items  # apart, so that a model that is fitted cannot reach the test part through this function
     sign = -1.0 if base in LOWER_IS_BETTER else 1.0
 
     def score(model: Recommender[Any]) -> float:
@@ -152,7 +153,7 @@ def validation(split: Split, metric: str = "ndcg@10", on: PartName = "valid") ->
             return PerUser(measure_new(model, task, held_out, [k or 1])[metric]).mean
         items = np.concatenate([rank(model, inputs, k or 1, masked=masked).items for inputs, masked in task.batches()])
         if base in OWN:
-            return sign * _known_mean(measure_own(task, items, split.data.items, [k or 1])[metric].values, metric)
+            return sign * _known_mean(measure_own(task, items, vocab, [k or 1])[metric].values, metric)
         if scale is not None:
             return sign * _known_mean(_liking(task, items, scale, [k or 1])[metric], metric)
         hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
