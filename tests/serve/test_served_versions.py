@@ -87,6 +87,7 @@ def test_no_request_fails_and_no_list_is_mixed_while_versions_change(client, reg
 
     def ask(worker: int) -> None:
         browser = SiteClient(client.app)
+        browser.portal = client.portal  # one event loop, as a server has
         for n in count(worker):
             found = listed(browser, histories[n % 20])
             assert [item["item_id"] for item in found["items"]] == wanted[found["version"]][n % 20]
