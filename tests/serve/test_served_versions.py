@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from anyio.from_thread import start_blocking_portal
 from starlette.testclient import TestClient
 
 import matinee as mt
@@ -87,7 +88,7 @@ def test_no_request_fails_and_no_list_is_mixed_while_versions_change(client, reg
 
     def ask(worker: int) -> None:
         browser = SiteClient(client.app)
-        browser.portal = client.portal  # one event loop, as a server has
+        browser.portal = portal  # all on one event loop, as in a server
         for n in count(worker):
             found = listed(browser, histories[n % 20])
             assert [item["item_id"] for item in found["items"]] == wanted[found["version"]][n % 20]
@@ -96,7 +97,7 @@ def test_no_request_fails_and_no_list_is_mixed_while_versions_change(client, reg
             if ends:
                 return
 
-    with ThreadPoolExecutor(3) as pool:
+    with start_blocking_portal() as portal, ThreadPoolExecutor(3) as pool:
         asking = [pool.submit(ask, worker) for worker in range(3)]
         for change in (lambda: registry.promote(2), registry.rollback, registry.rollback):
             change()
