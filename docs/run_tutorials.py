@@ -15,11 +15,14 @@ import nbformat
 from mkdocs.structure.files import File, Files
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
+from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 
 SOURCES = Path(__file__).with_name("tutorials")
 SECONDS_A_CELL = 120
-DOWNLOAD = '!!! note ""\n    This page is a notebook: [download it]({}.ipynb) with its outputs.\n\n'
+DOWNLOAD = (
+    '<p class="notebook">This page is a notebook: <a href="{}.ipynb" download>download it</a> with its outputs.</p>\n\n'
+)
 
 _pages: dict[str, str] = {}
 """Path of a page below docs -> its Markdown with the outputs, from on_files until the pages are read."""
@@ -30,10 +33,12 @@ def executed(source: Path) -> NotebookNode:
     notebook = jupytext.read(source)
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(
-            notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources={"metadata": {"path": folder}}
-        )
+        where = {"metadata": {"path": folder}}
+        client = NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name="python3", resources=where)
         client.execute(env=os.environ | {"PATH": commands})
+    for output in (each for cell in notebook.cells for each in cell.get("outputs", ())):
+        if output.output_type == "stream":
+            output.text = strip_ansi(output.text)
     return notebook
 
 

@@ -28,4 +28,5 @@ pip -e '.[figures,excel]' -r tests/fast_tests.txt
 echo "$("$venv/bin/python" --version), $(wc -l <"$venv/versions.txt") packages: $venv/versions.txt"
 # -W: what a new version announces for later is no failure today, and what an old one has announced is known
 PYTHONPATH=tests OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -W default \
-    -p without_torch -m "not (slow or fits or reference or site or browser or service)" ${TESTS:-}
+    -p without_torch -k "not postgresql and not mariadb" \
+    -m "not (slow or fits or reference or site or browser or service)" ${TESTS:-}

@@ -31,7 +31,7 @@ def test_every_object_says_what_it_is_and_how_large(split, ease):
         (ease, r"ease fitted on two-groups, in [\d.]+ s: 60 users, 30 items, [\d,]+ events\n  l2 = 7\.0\nnext: mt\."),
         (report, r"ease on two-groups, test of split random: \d+ users.*\n  metric +@5\n  ndcg +0\.\d{4} \("),
         (comparison, r"2 models on two-groups, .*\n  model +ndcg@5 +difference +p \(Holm\) +verdict\n  ease .* best\n"),
-        (mt.audit(split), r"audit of two-groups\n.*\n  data +two-groups"),
+        (mt.audit(split), r"audit of two-groups\n  what +value\n  data +two-groups"),
         (
             mt.items({"item": range(900), "title": ["A"] * 899 + [""], "brand": ["b|c"] * 900}, lists="brand"),
             r"table of 900 items\n  column +what +items with it\n  title +title +899\n  year +year +0\n"
@@ -46,7 +46,7 @@ def test_every_object_says_what_it_is_and_how_large(split, ease):
     for each, pattern in shown:
         assert re.match(pattern, repr(each)), repr(each)
         assert len(repr(each)) <= MOST_TEXT
-        assert each._repr_html_().startswith("<table><caption>")
+        assert each._repr_html_().startswith("<p><strong>")
 
 
 def test_what_is_long_is_cut_and_counted():

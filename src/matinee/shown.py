@@ -43,11 +43,13 @@ class Overview:
         return _cut("\n".join([*lines, *notes, *after]), MOST_TEXT)
 
     def html(self) -> str:
-        """As a table with a caption, escaped."""
-        head, body = ("", "") if not self.rows else (_html_row(self.rows[0], "th"), map(_html_row, self.rows[1:]))
+        """The same as a paragraph and a table, all of its rows, escaped."""
+        table = ""
+        if self.rows:
+            table = f"<table>{_html_row(self.rows[0], 'th')}{''.join(map(_html_row, self.rows[1:]))}</table>"
         notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes_shown())
         after = f"<p>next: <code>{escape(self.next)}</code></p>" if self.next else ""
-        return f"<table><caption>{escape(self.headline)}</caption>{head}{''.join(body)}</table>{notes}{after}"
+        return f"<p><strong>{escape(self.headline)}</strong></p>{table}{notes}{after}"
 
     def _notes_shown(self) -> list[str]:
         left = len(self.notes) - MOST_NOTES

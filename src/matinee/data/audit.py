@@ -124,7 +124,7 @@ class Audit(Shown, Plotted):
     def overview(self) -> Overview:
         """See Shown."""
         notes = (*(f"the split leaks: {leak}" for leak in self.leaks), *self.notes)
-        return Overview(f"audit of {self.name}", [("", ""), *self.rows()], notes, "audit.to_frame()", "rows")
+        return Overview(f"audit of {self.name}", [("what", "value"), *self.rows()], notes, "audit.to_frame()", "rows")
 
     def to_frame(self) -> pl.DataFrame:
         """The rows of the audit as text: what, value."""

@@ -185,7 +185,7 @@ class Report(Shown, Plotted):
             for name, cells in rows.items()
         )
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
-        return f"<table><caption>{escape(self.headline())}</caption><tr><th></th>{head}</tr>{body}</table>{notes}"
+        return f"<p><strong>{escape(self.headline())}</strong></p><table><tr><th></th>{head}</tr>{body}</table>{notes}"
 
 
 def _mask_notes(evaluation: Mapping[str, Any]) -> list[str]:
