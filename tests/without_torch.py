@@ -23,12 +23,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if imports else None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, object, object]:
-    """Skip a test in which a model, or the test itself, finds that torch is not installed."""
+def _without_torch() -> Generator[None, object, object]:
+    """Skip a test in which a model, a fixture, or the test itself finds that torch is not installed."""
     try:
         return (yield)
     except Exception as error:
-        if re.search(r"trained by torch, which is not installed|No module named 'torch'", str(error)):
+        if re.search(
+            r"which is not installed: pip install 'matinee\[train|No (module|package).* torch|'torch'", str(error)
+        ):
             pytest.skip("torch is not installed")
         raise
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_without_torch)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_without_torch)
