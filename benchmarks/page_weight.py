@@ -6,7 +6,8 @@ Chromium with an empty cache, through its own throttle (CDP): 400 ms to each ans
 context for each page. bytes: what the line carried, compressed, headers included; first_paint: "first-contentful-paint"
 of the page's own clock, in seconds, the median of TRIES. A phone's window; the visitor has rated three films.
 
-Limits to compare with: a page under 200 kB, first paint under 1 s.
+Limits to compare with: a page under 200 kB, first paint under 1 s. The file of results has an older version under
+`before`, added by hand.
 """
 
 import statistics

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -17,6 +17,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 import matinee as mt
 from matinee.store import artefact
+from matinee.store.artefact import Artefact
+from matinee.workflow import quality
 
 MODELS = ("ease", "item-knn", "popularity", "markov")
 ARGUMENTS = (
@@ -26,13 +28,25 @@ ARGUMENTS = (
 SECONDS_TO_START = 120
 
 
+def measured(name: str) -> Artefact:
+    """A model of the bundled data with its scores, as the demo has it."""
+    split = mt.split(mt.load("bundled"))
+    fitted = mt.fit(name, split)
+    return fitted.with_manifest(quality(mt.evaluate(fitted, split, k=(10,))))
+
+
+def plain(name: str) -> Artefact:
+    """A model of the bundled data."""
+    return mt.fit(name, mt.load("bundled"))
+
+
 @contextmanager
-def bundled_site() -> Iterator[str]:
+def bundled_site(models: Sequence[str] = MODELS, fitted: Callable[[str], Artefact] = plain) -> Iterator[str]:
     """The address of a new site over the bundled data, which ends with the block."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in MODELS]
-        for name, path in zip(MODELS, paths, strict=True):
-            artefact.save(mt.fit(name, mt.load("bundled")), path)
+        paths = [Path(folder) / name for name in models]
+        for name, path in zip(models, paths, strict=True):
+            artefact.save(fitted(name), path)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]

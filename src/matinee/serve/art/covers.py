@@ -87,7 +87,7 @@ class Covers:
 
 
 def random_of(title: str) -> Random:
-    """The same chance for the same title."""
+    """A generator that draws the same for the same title."""
     return Random(int.from_bytes(sha256(title.encode()).digest()[:8]))
 
 
