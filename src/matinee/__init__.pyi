@@ -28,6 +28,7 @@ from matinee.models.cooccurrence.item2vec import Item2Vec as _Item2Vec
 from matinee.models.cooccurrence.movie_pairs import MoviePairs as _MoviePairs
 from matinee.models.cooccurrence.pmi import PMI as _PMI
 from matinee.models.ensembles.blend import Blend as _Blend
+from matinee.models.ensembles.rerank import Reranker as _Reranker
 from matinee.models.factors.bpr import BPR as _BPR
 from matinee.models.factors.ials import IALS as _IALS
 from matinee.models.factors.vbmf import VBMF as _VBMF
@@ -518,6 +519,20 @@ class _BlendConfig(TypedDict, total=False):
     segments: int
     l2: float
 
+class _RerankConfig(TypedDict, total=False):
+    parts: tuple[str, ...]
+    part_settings: Any
+    held_out: float
+    held_out_by: Literal["auto", "random", "last"]
+    candidates: int
+    max_users: int
+    n_trees: int
+    leaves: int
+    learning_rate: float
+    least_rows: int
+    feature_share: float
+    top: int
+
 class _MarkovConfig(TypedDict, total=False):
     steps: int
     decay: float
@@ -1005,6 +1020,24 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["rerank"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    **settings: Unpack[_RerankConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["markov"],
     on: Split | Dataset,
     *,
@@ -1211,6 +1244,9 @@ class KPRN(_KPRN):
 
 class Blend(_Blend):
     def __init__(self, **settings: Unpack[_BlendConfig]) -> None: ...
+
+class Reranker(_Reranker):
+    def __init__(self, **settings: Unpack[_RerankConfig]) -> None: ...
 
 class Markov(_Markov):
     def __init__(self, **settings: Unpack[_MarkovConfig]) -> None: ...

@@ -1,12 +1,16 @@
 """Optional packages: the extra that installs each, and the one line that says so where it is missing."""
 
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
 from matinee.errors import MatineeError
 
-EXTRAS = {"torch": "train", "optuna": "train", "matplotlib": "figures"}
+EXTRAS = {"torch": "train", "optuna": "train", "matplotlib": "figures", "lightgbm": "rerank"}
 """Package -> extra. The extras of databases, streams, spreadsheets and texts are named where they are read."""
 CPU_ONLY = "on a machine without a GPU add --extra-index-url https://download.pytorch.org/whl/cpu, 0.2 GB instead of 3"
+
+OPENMP = "it loads OpenMP from the system: `apt-get install libgomp1`, `dnf install libgomp` or `brew install libomp`"
 
 
 def is_installed(package: str) -> bool:
@@ -18,6 +22,15 @@ def require(package: str, purpose: str) -> None:
     """Raises MatineeError, with the command that installs it, if a package is missing. purpose: what needs it."""
     if not is_installed(package):
         raise missing(package, purpose)
+
+
+def imported(package: str, purpose: str) -> ModuleType:
+    """The package. Raises MatineeError where it is missing, or a library of the system that it loads."""
+    require(package, purpose)
+    try:
+        return import_module(package)
+    except OSError as error:
+        raise MatineeError(f"{purpose}, which cannot start ({error}); {OPENMP}") from None
 
 
 def missing(package: str, purpose: str) -> MatineeError:

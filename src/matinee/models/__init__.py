@@ -43,6 +43,7 @@ MODELS = {
     "mult-vae": "matinee.models.autoencoders.mult_vae:MultVAE",
     "kprn": "matinee.models.knowledge.kprn:KPRN",
     "blend": "matinee.models.ensembles.blend:Blend",
+    "rerank": "matinee.models.ensembles.rerank:Reranker",
     "markov": "matinee.models.sequences.markov:Markov",
     "gru4rec": "matinee.models.sequences.gru4rec:GRU4Rec",
     "sasrec": "matinee.models.sequences.sasrec:SASRec",

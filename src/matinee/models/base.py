@@ -47,6 +47,8 @@ class Recommender(ABC, Generic[StateT]):
     """Whether it learns from the knowledge graph of its training data."""
     trained_by_torch: ClassVar[bool] = False
     """Whether torch trains it, on the run's device."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages of extras, beside torch, that it is fitted with."""
     item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()
     """Learned arrays in which an item's score is linear, with the axis of items: a content map predicts those of new
     items. Empty for a model without any."""

@@ -148,9 +148,11 @@ def device_of(model: Recommender[Any], wanted: str) -> str:
 
 
 def require_trainer(model: type[Recommender[Any]]) -> None:
-    """Raises MatineeError if torch trains a model and is not installed."""
+    """Raises MatineeError if a model needs a package that is not installed, torch or another."""
     if model.trained_by_torch:
         require("torch", f"{model.name} is trained by torch")
+    for package in model.packages:
+        require(package, f"{model.name} is trained by {package}")
 
 
 def require_graph_reader(model: Recommender[Any], graph: object) -> None:

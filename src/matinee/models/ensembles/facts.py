@@ -1,0 +1,89 @@
+"""What a second stage knows of a candidate beside its scores: facts of the item, the history, and both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.histories import Histories, TrainingData
+from matinee.models.ensembles.fusion import normalised
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemFacts:
+    """Facts of I items.
+
+    popularity: [I], log(1 + training events); ages: [I], log(1 + days) from the item's first event to the last of all;
+    entities: [I, E], what the knowledge graph says of the item (genres, decades, people), each row summing to 1; end:
+    time of the last training event.
+    """
+
+    popularity: FloatArray
+    ages: FloatArray
+    entities: csr_array
+    end: int
+
+    @classmethod
+    def of(cls, known: TrainingData) -> "ItemFacts":
+        """The facts that training data give; an item without events has age 0."""
+        firsts = np.full(known.n_items, known.end, dtype=np.int64)
+        np.minimum.at(firsts, known.histories.items, known.histories.times)
+        ages = np.log1p((known.end - firsts) / DAY).astype(np.float32)
+        return cls(np.log1p(known.popularity).astype(np.float32), ages, _entities(known), known.end)
+
+
+def _entities(known: TrainingData) -> csr_array:
+    """The entities of each item, whose row sums to 1; an empty column where there is no graph. [I, E]."""
+    graph, n_items = known.graph, known.n_items
+    if graph is None or not len(graph.names):
+        none = np.zeros(0, dtype=np.int32)
+        return csr_array((none.astype(np.float32), none, np.zeros(n_items + 1, np.int32)), shape=(n_items, 1))
+    of_item = (graph.heads < n_items) & (graph.tails >= n_items)
+    pairs = graph.heads[of_item], graph.tails[of_item] - n_items
+    ones = np.ones(len(pairs[0]), dtype=np.float32)
+    found = coo_array((ones, pairs), shape=(n_items, len(graph.names))).tocsr()
+    found.data /= np.repeat(np.maximum(np.asarray(found.sum(axis=1)), 1), np.diff(found.indptr))
+    return found
+
+
+def features_of(
+    facts: ItemFacts, scores: Sequence[FloatArray], histories: Histories, owners: IntArray, items: IntArray
+) -> FloatArray:
+    """Features of q candidates. [q, 2 P + 6] float32.
+
+    Each part's z-score, and log(1 + rank) among the candidates; the item's popularity and age; the share of the history
+    that has the item's entities; log(1 + length) of the history, its mean popularity, and log(1 + days) since its last
+    event before the end of training. scores: [b, I] of each part; owners, items: [q], by owner.
+    """
+    columns = []
+    for each in scores:
+        known = z_scores(each)[owners, items]
+        columns += [known, np.log1p(_ranks(known, owners, len(histories)))]
+    lengths = np.maximum(histories.lengths, 1)
+    mean_popularity = np.bincount(histories.owners, facts.popularity[histories.items], len(histories)) / lengths
+    lasts = np.full(len(histories), facts.end, dtype=np.int64)
+    has_events = histories.lengths > 0
+    lasts[has_events] = histories.times[histories.starts[1:][has_events] - 1]
+    since = np.log1p(np.maximum(facts.end - lasts, 0) / DAY)
+    profiles = csr_array(histories.matrix(len(facts.popularity)) @ facts.entities)
+    shared = np.asarray(profiles[owners].multiply(facts.entities[items]).sum(axis=1)).ravel() / lengths[owners]
+    of_history = (np.log1p(histories.lengths), mean_popularity, since)
+    columns += [facts.popularity[items], facts.ages[items], shared, *(column[owners] for column in of_history)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def z_scores(scores: FloatArray) -> FloatArray:
+    """One model's scores with mean 0 and deviation 1 over all items. [b, I] -> [b, I]."""
+    return normalised(scores, "z-score", 1.0)
+
+
+def _ranks(scores: FloatArray, owners: IntArray, n_users: int) -> IntArray:
+    """Rank of each candidate among those of its user, from 0. [q]."""
+    order = np.lexsort((-scores, owners))
+    ranks = np.empty(len(owners), dtype=np.int64)
+    ranks[order] = np.arange(len(owners)) - starts_of(owners, n_users)[owners[order]]
+    return ranks

@@ -1,0 +1,95 @@
+"""Boosted regression trees as arrays: LightGBM grows them, and nothing but numpy is needed to apply them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matinee.arrays import FloatArray, IntArray
+
+BLOCK_CELLS = 2**22
+"""Rows times trees that are applied at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """T trees with n nodes together; a leaf is its own child.
+
+    roots: [T], the first node of each tree; features: [n], the feature that a node asks for; thresholds: [n] float64,
+    up to which a row goes to the first child, 0 in leaves; children: [n, 2]; values: [n] float64, 0 but in leaves.
+    """
+
+    roots: IntArray
+    features: IntArray
+    thresholds: FloatArray
+    children: IntArray
+    values: FloatArray
+
+    @classmethod
+    def none(cls) -> "Trees":
+        """No tree."""
+        nodes = np.zeros(0, dtype=np.int32)
+        return cls(nodes, nodes, np.zeros(0), np.zeros((0, 2), dtype=np.int32), np.zeros(0))
+
+    @classmethod
+    def of_model(cls, model: Mapping[str, Any]) -> "Trees":
+        """The trees of LightGBM's `dump_model`: numeric features without missing values."""
+        roots, nodes = [], _Nodes([], [], [], [])
+        for tree in model["tree_info"]:
+            roots.append(nodes.append(tree["tree_structure"]))
+        return cls(
+            np.array(roots, dtype=np.int32),
+            np.array(nodes.features, dtype=np.int32),
+            np.array(nodes.thresholds),
+            np.array(nodes.children, dtype=np.int32).reshape(-1, 2),
+            np.array(nodes.values),
+        )
+
+    def first(self, n_trees: int) -> "Trees":
+        """The first trees alone; the nodes of the others are dropped."""
+        end = self.roots[n_trees] if n_trees < len(self.roots) else len(self.features)
+        nodes = self.features[:end], self.thresholds[:end], self.children[:end], self.values[:end]
+        return Trees(self.roots[:n_trees], *nodes)
+
+    def sums(self, rows: FloatArray) -> FloatArray:
+        """The sum of the leaves that each row reaches. [q, F] -> [q] float64."""
+        if not len(self.roots):
+            return np.zeros(len(rows))
+        size = max(1, BLOCK_CELLS // len(self.roots))
+        blocks = [self._sums(rows[start : start + size]) for start in range(0, len(rows), size)]
+        return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def _sums(self, rows: FloatArray) -> FloatArray:
+        index = np.arange(len(rows))[:, None]
+        nodes = np.broadcast_to(self.roots, (len(rows), len(self.roots)))  # [q, T]
+        for _ in range(len(self.features)):  # at most; far fewer, unless an artefact is made up
+            above = rows[index, self.features[nodes]] > self.thresholds[nodes]
+            below = self.children[nodes, above.astype(np.int8)]
+            if (below == nodes).all():
+                break
+            nodes = below
+        sums: FloatArray = self.values[nodes].sum(axis=1)
+        return sums
+
+
+@dataclass(slots=True)
+class _Nodes:
+    """Columns of nodes while they are collected."""
+
+    features: list[int]
+    thresholds: list[float]
+    children: list[Sequence[int]]
+    values: list[float]
+
+    def append(self, node: Mapping[str, Any]) -> int:
+        """Add a node of LightGBM's and all below it; returns its row."""
+        row = len(self.features)
+        is_leaf = "leaf_value" in node
+        self.features.append(0 if is_leaf else node["split_feature"])
+        self.thresholds.append(0.0 if is_leaf else node["threshold"])
+        self.values.append(node["leaf_value"] if is_leaf else 0.0)
+        self.children.append((row, row))
+        if not is_leaf:
+            self.children[row] = self.append(node["left_child"]), self.append(node["right_child"])
+        return row
