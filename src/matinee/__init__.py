@@ -13,7 +13,9 @@ from matinee.version import __version__
 FUNCTIONS = {
     "DataError": "errors:DataError",
     "MatineeError": "errors:MatineeError",
+    "advise": "workflow:advise",
     "audit": "workflow:audit",
+    "check_advice": "workflow:check_advice",
     "compare": "workflow:compare",
     "counterfactual": "workflow:counterfactual",
     "evaluate": "workflow:evaluate",

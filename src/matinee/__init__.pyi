@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 import polars as pl
 
-from matinee.config import EvaluationConfig, Rerank, SplitParts, ValuesConfig
+from matinee.config import EvaluationConfig, Experiment, Rerank, SplitParts, ValuesConfig
 from matinee.data.audit import Audit
 from matinee.data.splits import Split
 from matinee.data.triples import Triples
@@ -51,6 +51,9 @@ from matinee.store.artefact import Artefact
 from matinee.training.run import OnEpoch
 from matinee.tuning import OnTrial
 from matinee.vocab import Id
+from matinee.workflow.advice_check import AdviceCheck
+from matinee.workflow.advising import Advice
+from matinee.workflow.comparing import Course
 from matinee.workflow.given import Fittable, Fitted, Unfitted
 from matinee.workflow.movie_lists import Change, MovieList
 from matinee.workflow.replaying import OnWindow, Replay
@@ -608,7 +611,16 @@ class _SASRecConfig(TypedDict, total=False):
     heads: int
     norm: Literal["pre", "post"]
 
+def advise(over: Split | Dataset, *, seed: int = 42, without: str | None = None) -> Advice: ...
 def audit(of: Dataset | Split) -> Audit: ...
+def check_advice(
+    advice: Advice,
+    split: Split,
+    *,
+    seconds: float = 60.0,
+    experiment: Experiment | None = None,
+    course: Course | None = None,
+) -> AdviceCheck: ...
 def compare(
     models: Sequence[Fittable],
     over: Split,

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from matinee.cli import (
+    advise,
     backup,
     compare,
     data,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(site.demo)
 app.add_typer(data.app, name="data")
+app.command()(advise.advise)
 app.command()(models.train)
 app.command()(tune.tune)
 app.command()(models.evaluate)

@@ -1,5 +1,7 @@
 """Load, split, fit, evaluate, recommend: the five steps from a log to a list, for notebooks and commands."""
 
+from matinee.workflow.advice_check import AdviceCheck, check_advice
+from matinee.workflow.advising import Advice, advise
 from matinee.workflow.data import audit, events, graph, graph_of, items, keep, load, split, whole
 from matinee.workflow.evaluating import compare, evaluate, quality
 from matinee.workflow.experiments import OnStep, features_of, noted, prepare, read, run, values_of
@@ -19,13 +21,17 @@ from matinee.workflow.synthesizing import compare_logs, population_of, synthesiz
 from matinee.workflow.tuning import TuningResult, fit_auto, short_search, tune, tune_experiment
 
 __all__ = [
+    "Advice",
+    "AdviceCheck",
     "Change",
     "Movie",
     "MovieList",
     "OnStep",
     "Replay",
     "TuningResult",
+    "advise",
     "audit",
+    "check_advice",
     "compare",
     "compare_logs",
     "counterfactual",

@@ -69,7 +69,7 @@ class EASE(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the weights do not fit into memory."""
-        _require_memory(train, run.memory)
+        self._require_memory(train, run.memory)
         matrix = self._scaled(train)  # [U, I]
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
@@ -91,7 +91,7 @@ class EASE(Recommender[csr_array]):
 
     def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
-        _require_memory(train, run.memory)
+        self._require_memory(train, run.memory)
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * np.diag(counts)
         return self._solve(_inverse(np.array(counts, order="F"), added.astype(np.float32)), train)
 
@@ -104,6 +104,17 @@ class EASE(Recommender[csr_array]):
         if self.config.item_power:
             self.weights *= _counts(train)[:, None] ** np.float32(-self.config.item_power)
         return self
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the weights, a block of rows and, with few users, their projections."""
+        n_items, n_users = train.n_items, train.n_users
+        projections = 4 * n_users * (n_users + n_items) if _has_few_users(train) else 0
+        return 4 * n_items * (n_items + BLOCK_ROWS) + projections
+
+    def _require_memory(self, train: TrainingData, memory: int | None) -> None:
+        what = f"EASE keeps {train.n_items:,} x {train.n_items:,} weights, 4 bytes each, and"
+        fix = "filter items (--min-item-events), or use ials or item-knn, which stay small"
+        require_memory(self.least_memory(train), what, fix, memory)
 
     def fold_in(self, histories: Histories) -> csr_array:
         """The weights of the histories. [B, I]."""
@@ -215,14 +226,3 @@ def _symmetrise(lower: FloatArray) -> FloatArray:
 
 def _has_few_users(train: TrainingData) -> bool:
     return train.n_users < FEW_USERS * train.n_items
-
-
-def _require_memory(train: TrainingData, memory: int | None) -> None:
-    """Raises MatineeError unless the weights, a block of rows and, with few users, their projections fit."""
-    n_items, n_users = train.n_items, train.n_users
-    needed = 4 * n_items * (n_items + BLOCK_ROWS)
-    if _has_few_users(train):
-        needed += 4 * n_users * (n_users + n_items)
-    what = f"EASE keeps {n_items:,} x {n_items:,} weights, 4 bytes each, and"
-    fix = "filter items (--min-item-events), or use ials or item-knn, which stay small"
-    require_memory(needed, what, fix, memory)
