@@ -17,6 +17,7 @@ DATA = two_groups()
 @pytest.mark.parametrize(
     "call",
     [
+        mt.advise,
         mt.audit,
         mt.keep,
         mt.split,

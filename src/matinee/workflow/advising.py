@@ -22,6 +22,7 @@ from matinee.memory import available_memory, size
 from matinee.models import model_class
 from matinee.models.base import sized_defaults
 from matinee.shown import Overview, Shown
+from matinee.workflow.given import require_data
 
 NEAREST = 3
 """Logs whose results count."""
@@ -117,8 +118,7 @@ def advise(over: Split | Dataset, *, seed: int = 42, without: str | None = None)
     if it has times and at random otherwise; without: a measured log that is left out, to see how advice travels.
     Raises MatineeError for a log without events to train on.
     """
-    if not isinstance(over, Split | Dataset):
-        raise MatineeError(f"mt.advise takes a data set or a split, not {over!r}; write mt.advise(mt.load({over!r}))")
+    over = require_data(over, "mt.advise({})")
     split = over if isinstance(over, Split) else cut(over, split_for(over, seed))
     train = split.training()
     if not len(train.histories.items):

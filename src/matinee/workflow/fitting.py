@@ -40,7 +40,7 @@ from matinee.training.devices import name_of, resolve_device, thread_limit
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
 from matinee.workflow.data import graph_of, whole
-from matinee.workflow.given import Unfitted, class_and_settings, require_data
+from matinee.workflow.given import Unfitted, class_and_settings, require_data, written
 
 SOME_USERS = 32
 """Users whose scores are looked at after a fit."""
@@ -80,7 +80,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
     """
-    require_data(on, "fit", model)
+    require_data(on, f"mt.fit({written(model)}, {{}})")
     kind, own = class_and_settings(model, settings)
     unfitted = kind(**own)
     require_trainer(kind)

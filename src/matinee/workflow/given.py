@@ -33,7 +33,7 @@ def artefact_of(model: Fittable, call: str, fit: Callable[[Unfitted], Artefact] 
     name = _name_of(model)
     if fit is not None and name is not None:
         return fit(model)
-    fitted = f"mt.fit({(name or 'ease')!r}, data)"
+    fitted = f"mt.fit({written(model)}, data)"
     problem = f"this takes a fitted model, not {_kind(model)}" if name is None else f"{name} is not fitted on any data"
     raise MatineeError(f"{problem}; write {call.format(fitted)}, with data = mt.load()")
 
@@ -47,11 +47,17 @@ def class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[ty
     return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
-def require_data(on: object, function: str, model: object) -> None:
-    """Raises MatineeError with the call of `fit` or `fit_auto` that works for what is no data set and no split."""
-    if not isinstance(on, Dataset | Split):
-        call = f"mt.{function}({(_name_of(model) or 'ease')!r}, {_loaded(on)})"
-        raise MatineeError(f"{function} takes a data set or a split, not {_kind(on)}; write {call}")
+def require_data(on: object, call: str) -> Split | Dataset:
+    """The data set or split. Raises MatineeError with the call that works, such as `mt.fit({})`, otherwise."""
+    if isinstance(on, Dataset | Split):
+        return on
+    function = call.partition("(")[0].removeprefix("mt.")
+    raise MatineeError(f"{function} takes a data set or a split, not {_kind(on)}; write {call.format(_loaded(on))}")
+
+
+def written(model: object) -> str:
+    """The name of a model as a call has it; that of ease for what is none."""
+    return repr(_name_of(model) or "ease")
 
 
 def require_dataset(given: object, call: str) -> Dataset:

@@ -311,7 +311,7 @@ def fit_auto(
     takes them; what is set is not searched.
     """
     kind, settings = class_and_settings(model, settings)
-    require_data(on, "fit_auto", kind)
+    require_data(on, f"mt.fit_auto({kind.name!r}, {{}})")
     own = {name: value for name, value in settings.items() if name not in OF_FIT}
     split = on if isinstance(on, Split) else cut(on, SplitConfig(seed=seed))
     found = tune(kind, split, trials=SHORT, seed=seed, fields=first_fields(kind.Config, own), **settings)

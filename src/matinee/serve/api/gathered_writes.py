@@ -43,8 +43,10 @@ class GatheredWrites(Generic[Asked, Found]):
         async with self._turn:
             if call.outcome is None:
                 taken, self._waiting, self._since = self._waiting, [], monotonic()
-                await run_in_threadpool(self._write, taken)
-                self._since = None
+                try:
+                    await run_in_threadpool(self._write, taken)
+                finally:  # also when who asked has gone meanwhile
+                    self._since = None
         if isinstance(call.outcome, Exception):
             raise call.outcome
         assert call.outcome is not None
