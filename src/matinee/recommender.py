@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import isfinite
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -14,7 +13,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId, last_of_each
-from matinee.models.base import HasPaths, PredictsValues, Recommender
+from matinee.models.base import PredictsValues, Recommender
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.counterfactual import Counterfactual, Question, find_counterfactual
@@ -22,13 +21,13 @@ from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.new_items import NewItems
 from matinee.ranking.rank import Ranking, similar
-from matinee.ranking.reasons import reasons_that_hold
+from matinee.ranking.recommendation import ReasonFinder, Recommendation
 from matinee.ranking.rerank import Reranker
-from matinee.ranking.shared import Shared, SharedWords, named_by
+from matinee.ranking.shared import SharedWords
 from matinee.store.artefact import Artefact
 from matinee.store.compatible import require_same_items
 from matinee.values import UNARY
-from matinee.vocab import UNKNOWN, Id
+from matinee.vocab import UNKNOWN
 
 NEWEST = "newest"
 """The model name of items that came since training, in the order in which they came."""
@@ -38,40 +37,10 @@ PREFERRED = ("ease", "item-knn")
 """The default model is the first of these that is served."""
 WHY_EVENTS = 200
 """For models that cannot explain: number of last events left out in turn for one movie."""
-LIKED_STARS = 3.0
-"""A reason is liked from this value on, on a scale from half a star to five."""
-N_PATHS = 3
-"""Paths from the reasons of an item to it that may name what they share, the strongest."""
 COUNTERFACTUAL_SECONDS = 1.0
 """Of the search for what would change a list."""
 N_SIMILAR, MAX_CACHED = 250, 2048
 """Similar items cached per item, and items in the cache: 4 MB. They do not depend on the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """An event of the history that supports a recommendation: its item, value if any, and contribution to the score.
-
-    liked: whether its value is one of at least LIKED_STARS, or asks for more like it.
-    """
-
-    item_row: int
-    item_id: Id
-    value: float | None
-    contribution: float
-    liked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    """One item of a list. model: the model that ranked it; reasons: strongest first; shared: what it and they share."""
-
-    item_row: int
-    item_id: Id
-    score: float
-    model: str
-    reasons: tuple[Reason, ...] = ()
-    shared: Shared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +140,7 @@ class Engine:
             return self._listed(ranking, POPULAR)
         found = self._listed(ranking, name)
         if found and explain:
-            found = self._with_reasons(found, history)
+            found = self._reasons(name, found).add(found, history)
             self.on_stage("reasons", name, perf_counter() - ranked)
         return found
 
@@ -277,7 +246,7 @@ class Engine:
         """An item with its score and the reasons that hold for it, as in a list. history: B = 1."""
         name = self._known(model or self.default)
         item = Recommendation(item_row, self.items.id(item_row), score, name)
-        return self._with_reasons([item], history)[0] if len(history.items) else item
+        return self._reasons(name, [item]).add([item], history)[0] if len(history.items) else item
 
     def similar(
         self, item_row: int, k: int, model: str | None = None, out: Collection[int] = ()
@@ -362,50 +331,10 @@ class Engine:
             if row != UNKNOWN
         ]
 
-    def _with_reasons(self, listed: list[Recommendation], history: Histories) -> list[Recommendation]:
-        """The list with the reasons that hold."""
-        rows = np.array([item.item_row for item in listed], dtype=np.int32)  # [k]
-        scores = np.array([item.score for item in listed], dtype=np.float32)
-        name = listed[0].model
-        chosen = self._lister(name) if (rows >= self.n_trained).any() else self.artefacts[name].model
-        cited, found = reasons_that_hold(chosen, history, rows, scores)
-        explained, liked = [], self._liked(name, history)
-        for index, item in enumerate(listed):
-            reasons = tuple(
-                self._reason(history, event, float(found.contributions[event, index]), liked[event])
-                for event in cited[index].tolist()
-                if event != UNKNOWN
-            )
-            cited_rows = [reason.item_row for reason in reasons]
-            is_trained = item.item_row < self.n_trained
-            n, shared = self.shared_words.find_for(item.item_row, cited_rows) if is_trained else (len(reasons), None)
-            explained.append(replace(item, reasons=reasons[:n], shared=shared))
-        return self._named_by_paths(explained, history)
-
-    def _named_by_paths(self, explained: list[Recommendation], history: Histories) -> list[Recommendation]:
-        """The list of a model with paths: the strongest path from the strongest reason names what they share."""
-        model = self.artefacts[explained[0].model].model
-        cited = [{reason.item_row for reason in item.reasons[:1]} for item in explained]
-        trained = [index for index, item in enumerate(explained) if item.reasons and item.item_row < self.n_trained]
-        if not isinstance(model, HasPaths) or not trained:
-            return explained
-        rows = np.array([explained[index].item_row for index in trained], dtype=np.int32)
-        is_cited = [np.isin(history.items, list(cited[index])) for index in trained]
-        from_reasons = history.take(np.zeros(len(trained), dtype=np.int64)).keep(np.concatenate(is_cited))
-        named = list(explained)
-        for index, paths in zip(trained, model.paths_to(from_reasons, rows, N_PATHS), strict=True):
-            found = named_by(paths, cited[index], explained[index].shared)
-            if found is not None:
-                reasons = tuple(each for each in explained[index].reasons if each.item_row == found[0])
-                named[index] = replace(explained[index], reasons=reasons, shared=found[1])
-        return named
-
-    def _liked(self, name: str, history: Histories) -> list[bool]:
-        """Whether the value of each event of a history (B = 1) says that its item was liked."""
-        stars = self.artefacts[name].model.value_map.stars_of(history.values)
-        liked: list[bool] = ((history.values == np.inf) | (stars >= LIKED_STARS)).tolist()
-        return liked
-
-    def _reason(self, history: Histories, event: int, contribution: float, is_liked: bool) -> Reason:
-        row, value = int(history.items[event]), float(history.values[event])
-        return Reason(row, self.items.id(row), value if isfinite(value) else None, contribution, is_liked)
+    def _reasons(self, name: str, listed: list[Recommendation]) -> ReasonFinder:
+        """The finder of a model's reasons; one that reads new items only where some are listed."""
+        model = self.artefacts[name].model
+        with_new = any(item.item_row >= self.n_trained for item in listed)
+        return ReasonFinder(
+            model, self._lister(name) if with_new else model, self.n_trained, self.items, self.shared_words
+        )

@@ -7,7 +7,7 @@ import numpy as np
 
 from matinee.experiments.plan import SIDES, Plan, position_of
 from matinee.ranking.interleave import team_draft
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.serve.visitor_state import VisitorState
 from matinee.store.protocols import BOTH
 

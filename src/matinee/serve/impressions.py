@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from matinee.histories import Instant
-from matinee.recommender import Engine, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import Engine
 from matinee.serve.experiments import MadeList
 from matinee.store.protocols import BOTH, ImpressionLog, ListImpression, LiveEvent
 

@@ -1,6 +1,6 @@
 """Which ratings count as liking a movie, on a scale from half a star to five."""
 
-from matinee.recommender import LIKED_STARS
+from matinee.ranking.recommendation import LIKED_STARS
 
 LIKED = LIKED_STARS
 """A reason says "you liked" from this rating on; a shelf starts from a movie rated higher."""

@@ -13,7 +13,8 @@ from matinee.catalogue import Catalogue
 from matinee.config import Rerank
 from matinee.errors import MatineeError
 from matinee.ranking.allowed import both
-from matinee.recommender import Engine, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import Engine
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
 from matinee.serve.accounts.sessions import Visitors

@@ -8,7 +8,8 @@ import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray
 from matinee.catalogue import Catalogue
-from matinee.recommender import Engine, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import Engine
 
 LENGTHS = ("runtime", "minutes", "length", "duration")
 """Names of a number column that holds how long an item is, in minutes."""

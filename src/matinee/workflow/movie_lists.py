@@ -17,7 +17,7 @@ from matinee.lists.everyone import ListOptions, OnPart, require_length
 from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models.base import HasPaths, Recommender
 from matinee.ranking.counterfactual import Goal
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.shown import Overview, Shown
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from matinee.ranking.explain import Method
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.renamed import EVENT_KINDS
 from matinee.serve.pages.i18n import Texts
 from matinee.serve.pages.sentences import sentence

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray
 from matinee.ranking.allowed import both as both_allow
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.serve.ratings import FAVOURITE, LIKED
 from matinee.serve.site import Site
 

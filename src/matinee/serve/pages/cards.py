@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
+from matinee.ranking.recommendation import Recommendation
 from matinee.ranking.shared import Shared
-from matinee.recommender import Recommendation
 from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent

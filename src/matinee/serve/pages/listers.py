@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.serve.own_fits.fits import OwnFit
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext

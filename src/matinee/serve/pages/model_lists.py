@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.config import Rerank
-from matinee.recommender import Recommendation
+from matinee.ranking.recommendation import Recommendation
 from matinee.serve.pages.cards import Card
 from matinee.serve.site import Site
 from matinee.serve.visitor_state import VisitorState

@@ -7,7 +7,8 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from matinee.arrays import BoolArray
-from matinee.recommender import POPULAR, Engine, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import POPULAR, Engine
 from matinee.renamed import EVENT_KINDS
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.impressions import ListPosition

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.arrays import BoolArray
-from matinee.recommender import NEWEST, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import NEWEST
 from matinee.serve.experiments import MadeList
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext

@@ -7,7 +7,8 @@ import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
 from matinee.ranking.allowed import both
-from matinee.recommender import POPULAR, Recommendation
+from matinee.ranking.recommendation import Recommendation
+from matinee.recommender import POPULAR
 from matinee.serve.site import Site
 from matinee.store.protocols import DatabaseGone
 from matinee.vocab import UNKNOWN
