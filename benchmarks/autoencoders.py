@@ -28,11 +28,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, SplitConfig, read_experiment
+from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.labels import TEST, TRAIN
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
 from matinee.evaluation.evaluate import evaluate
+from matinee.experiment import Experiment, read_experiment
 from matinee.histories import TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 import matinee as mt
-from matinee.config import read_experiment
 from matinee.data.splits import Split
 from matinee.dataset import Dataset
+from matinee.experiment import read_experiment
 from matinee.training.devices import name_of, resolve_device
 
 HERE = Path(__file__).parent

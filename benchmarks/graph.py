@@ -30,11 +30,12 @@ import numpy as np
 import torch
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, SplitConfig, read_experiment
+from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
 from matinee.data.synthetic import zipf_log
 from matinee.evaluation.evaluate import evaluate, validation
+from matinee.experiment import Experiment, read_experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender

@@ -25,11 +25,12 @@ import torch
 from matplotlib.figure import Figure
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, read_experiment
+from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.evaluate import evaluate, validation
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment, read_experiment
 from matinee.models import create
 from matinee.models.base import Recommender
 from matinee.report.plots import draw_comparison, draw_curves

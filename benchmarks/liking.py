@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, PartName, ValuesConfig, configure, read_experiment
+from matinee.config import EvaluationConfig, PartName, ValuesConfig, configure
 from matinee.data.splits import Split
 from matinee.evaluation.bootstrap import percentiles, resample, resampled_means
 from matinee.evaluation.liking import measure_liking, scale_of
 from matinee.evaluation.metrics import PerUser, accuracy, find_hits
 from matinee.evaluation.significance import holm, paired_p
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment, read_experiment
 from matinee.models.base import Recommender
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import rank

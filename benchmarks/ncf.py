@@ -26,9 +26,10 @@ import numpy as np
 import torch
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, read_experiment
+from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate, validation
+from matinee.experiment import read_experiment
 from matinee.histories import TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender

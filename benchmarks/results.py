@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
-from matinee.config import Experiment, read_experiment
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment, read_experiment
 from matinee.models import model_class, model_names
 from matinee.tuning import Budget
 from matinee.tuning.ranges import first_fields

@@ -28,10 +28,11 @@ import numpy as np
 import torch
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, read_experiment
+from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
 from matinee.evaluation.evaluate import evaluate, peak_memory_mb, validation
 from matinee.evaluation.report import Report
+from matinee.experiment import read_experiment
 from matinee.folders import cache_folder
 from matinee.histories import Histories, TrainingData
 from matinee.models import create

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, read_experiment
+from matinee.config import EvaluationConfig
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment, read_experiment
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 PATTERNS = {"c-small": ("c-small/*",), "c": ("c/*",), "session": ("session/*", "session-*"), "every": ("session/*",)}

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 from matinee import workflow
-from matinee.config import Experiment, configure, read_experiment
+from matinee.config import configure
+from matinee.experiment import Experiment, read_experiment
 from matinee.values import resolve
 
 METRICS = ("ndcg@10", "liked-ndcg@10", "disliked-ndcg@10", "graded-ndcg@10", "disliked@10")

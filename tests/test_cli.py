@@ -427,7 +427,7 @@ def test_closed_form_models_are_served_without_torch(cli: Cli, log: Path) -> Non
 
 
 def test_every_released_model_has_its_experiments() -> None:
-    from matinee.config import read_experiment
+    from matinee.experiment import read_experiment
 
     project = Path(__file__).parents[1]
     for name in RELEASED:

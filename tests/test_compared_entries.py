@@ -7,8 +7,8 @@ import pytest
 from matinee.cli.compared import read_plan
 from matinee.cli.entries import Entry, entries_of
 from matinee.cli.running import run
-from matinee.config import Experiment, parse_settings, read_experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment, parse_settings, read_experiment
 
 SPLIT = '[split]\nsplit = "random"\nseed = 7\n'
 

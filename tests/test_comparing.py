@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matinee.config import Experiment
 from matinee.data.splits import Split
+from matinee.experiment import Experiment
 from matinee.workflow import prepare
 from matinee.workflow.comparing import Course, ModelResult, forget_all, measure_all
 from matinee.workflow.planned_fits import Hooks, Measured, PlannedFit, measure

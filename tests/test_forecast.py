@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from matinee.cli.forecast import Forecast
-from matinee.config import Experiment
+from matinee.experiment import Experiment
 from matinee.workflow.comparing import _is_later
 from matinee.workflow.planned_fits import PlannedFit
 

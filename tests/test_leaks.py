@@ -10,13 +10,14 @@ import pytest
 
 from matinee.arrays import FloatArray
 from matinee.cli.running import run
-from matinee.config import EvaluationConfig, Experiment, SplitConfig
+from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.audit import require_no_leaks, strict_problems
 from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.evaluation.evaluate import evaluate, validation
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.training.configs import EpochsConfig

@@ -12,12 +12,13 @@ import pytest
 
 import matinee as mt
 from matinee.cli.entries import folds
-from matinee.config import EvaluationConfig, Experiment, SplitConfig
+from matinee.config import EvaluationConfig, SplitConfig
 from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.cross_validation import pooled
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment
 from matinee.store.artefact import Artefact
 from matinee.workflow import prepare
 from matinee.workflow.planned_fits import PlannedFit

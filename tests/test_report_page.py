@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from matinee.config import Experiment, configure
+from matinee.config import configure
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.cost import measure_cost
+from matinee.experiment import Experiment
 from matinee.report.comparison.content import document_of, summary
 from matinee.report.comparison.figures import metric_by_k, quality_by_size, quality_by_time
 from matinee.report.comparison.files import require_reports, save_figures, save_report

@@ -14,11 +14,11 @@ import pytest
 
 import matinee as mt
 from matinee.cli.running import run as run_command
-from matinee.config import Experiment
 from matinee.data.labels import TEST
 from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment
 from matinee.models.factors.bpr import BPRConfig
 from matinee.models.linear.ease import EASE, EASEConfig
 from matinee.models.neighbours.item_knn import ItemKNNConfig

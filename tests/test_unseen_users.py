@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import matinee as mt
-from matinee.config import EvaluationConfig, Experiment
+from matinee.config import EvaluationConfig
 from matinee.data.labels import TRAIN
 from matinee.data.splits import Split
 from matinee.data.synthetic import zipf_log
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment
 from matinee.workflow.planned_fits import Hooks, PlannedFit, measure
 from matinee.workflow.unseen import difference, left_out, without_users
 

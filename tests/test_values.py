@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from matinee.config import Config, Experiment, ValuesConfig, configure
+from matinee.config import Config, ValuesConfig, configure
 from matinee.errors import MatineeError
+from matinee.experiment import Experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.ranking.fallback import Fallback

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 import matinee as mt
-from matinee.config import Experiment, SplitConfig
+from matinee.config import SplitConfig
 from matinee.data.synthetic import missing_item, two_groups
 from matinee.dataset import Dataset
+from matinee.experiment import Experiment
 from matinee.store.artefact import Artefact
 from matinee.workflow import prepare
 

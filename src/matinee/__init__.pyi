@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 import polars as pl
 
-from matinee.config import EvaluationConfig, Experiment, Rerank, SplitParts, ValuesConfig
+from matinee.config import EvaluationConfig, Rerank, SplitParts, ValuesConfig
 from matinee.data.audit import Audit
 from matinee.data.splits import Split
 from matinee.data.triples import Triples
@@ -16,6 +16,7 @@ from matinee.errors import MatineeError as MatineeError
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.own_metrics import OwnMetric
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment
 from matinee.item_table import ItemTable
 from matinee.lists.everyone import ListOptions, OnPart
 from matinee.lists.given_ids import GivenIds

@@ -1,11 +1,9 @@
-"""Settings: the base of every model's hyper-parameters, and a whole experiment as TOML."""
+"""Settings: the base of every model's hyper-parameters, and the parts of an experiment."""
 
 import math
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -311,35 +309,6 @@ class ValuesConfig(Config):
         return f"{self.map}:{knots}" if knots else self.map
 
 
-class MachineConfig(Config):
-    """Where a model is trained. It decides about speed, and about no more than the last digits of what is learned."""
-
-    device: str = "cpu"
-    """Where torch trains: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: a GPU if there is one. Other models have none."""
-    threads: Annotated[int, Field(ge=1)] | None = None
-    """Threads of matrix products; by default as many as the processor has cores, or OMP_NUM_THREADS."""
-
-
-class Experiment(Config):
-    """A complete experiment: `matinee evaluate --config FILE` runs it."""
-
-    model: str | None = None
-    """The model's name in the registry."""
-    data: str = "bundled"
-    """`bundled`, the name of a data set, or a path."""
-    columns: ColumnsConfig = ColumnsConfig()
-    items: ItemsConfig = ItemsConfig()
-    filters: FilterConfig = FilterConfig()
-    split: SplitConfig = SplitConfig()
-    values: ValuesConfig = ValuesConfig()
-    graph: str | None = None
-    """A file of triples for a model that reads a knowledge graph."""
-    settings: dict[str, Any] = {}
-    """The model's hyper-parameters."""
-    evaluation: EvaluationConfig = EvaluationConfig()
-    machine: MachineConfig = MachineConfig()
-
-
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -357,39 +326,6 @@ def configure(
         raise MatineeError(first_problem(kind, error, where, typed or {})) from None
     except RecursionError:
         raise MatineeError(f"{where}: nested too deeply") from None
-
-
-def read_experiment(path: Path) -> Experiment:
-    """Read an experiment from a TOML file. Raises MatineeError if it is missing, not TOML or has an unknown key."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text)
-    except FileNotFoundError:
-        raise MatineeError(f"no config file {path}; configs/ in the project has one for each model") from None
-    except OSError as error:
-        raise MatineeError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise MatineeError(f"{path} cannot be read as TOML: {error}") from None
-    except RecursionError:
-        raise MatineeError(f"{path} cannot be read as TOML: nested too deeply") from None
-    return configure(Experiment, values, str(path))
-
-
-def parse_settings(pairs: Sequence[str]) -> dict[str, object]:
-    """`["l2=200", "weighting=bm25"]` -> `{"l2": 200, "weighting": "bm25"}`.
-
-    Raises MatineeError without `=`, and for a key that is given twice.
-    """
-    settings: dict[str, object] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise MatineeError(f"--set {pair!r} is not key=value; for example --set l2=200")
-        name = key.strip().replace("-", "_")
-        if name in settings:
-            raise MatineeError(f"--set {name} is given twice; give it once")
-        settings[name] = _parse_value(text.strip())
-    return settings
 
 
 def parse_rerank(text: str) -> dict[str, object]:
@@ -416,14 +352,6 @@ def _ascending_scale(scale: tuple[float, float] | None) -> tuple[float, float] |
     if scale is not None and not scale[0] < scale[1]:
         raise ValueError("a scale is its lowest value and a higher one, such as 0.5,5")
     return scale
-
-
-def _parse_value(text: str) -> object:
-    """A value as TOML writes it, else the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"] if text.isprintable() else text
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - any annotation

@@ -8,9 +8,10 @@ import polars as pl
 import pytest
 
 import matinee as mt
-from matinee.config import Experiment, configure
+from matinee.config import configure
 from matinee.dataset import Dataset
 from matinee.errors import DataError
+from matinee.experiment import Experiment
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.similarity import Features
 from matinee.workflow import prepare, read, run

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from matinee import workflow
-from matinee.config import EvaluationConfig, Experiment, read_experiment
+from matinee.config import EvaluationConfig
 from matinee.data.splits import TEST, VALID, Split
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment, read_experiment
 
 PROJECT = Path(__file__).parents[2]
 SharedData = Callable[[str], Path]

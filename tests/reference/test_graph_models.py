@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from matinee.config import read_experiment
 from matinee.errors import MatineeError
+from matinee.experiment import read_experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.graph import training as losses

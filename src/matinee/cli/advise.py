@@ -7,8 +7,8 @@ import typer
 from matinee.cli.entries import Chosen
 from matinee.cli.options import Json, experiment_options
 from matinee.cli.output import OnStep, print_json, progress, say, table, warn
-from matinee.config import Experiment
 from matinee.errors import UsageError
+from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split

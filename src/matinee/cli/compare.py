@@ -10,8 +10,8 @@ from matinee.cli.compared import Course, measure_plan, read_plan, times_line
 from matinee.cli.entries import Chosen, entries_of
 from matinee.cli.options import Json, experiment_options, wrong_usage
 from matinee.cli.output import json_ready, print_json, say
-from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment
 
 REPORTS = (Path("comparison.html"), Path("comparison.json"))
 """What a long comparison saves where --report names nothing."""

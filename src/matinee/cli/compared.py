@@ -14,8 +14,9 @@ from pydantic import Field
 
 from matinee.cli.entries import Chosen, Entry, folds, is_file, overridden
 from matinee.cli.output import progress, warn
-from matinee.config import Experiment, configure, read_experiment
+from matinee.config import configure
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment, read_experiment
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split

@@ -9,8 +9,8 @@ import typer
 from matinee.cli.options import Json, experiment_options
 from matinee.cli.output import print_json, say, table, transfer, warn
 from matinee.cli.synthesize import synthesize
-from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.dataset import Dataset

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from matinee.cli.options import check_graph, check_machine, check_model, check_triples, with_model
 from matinee.cli.output import OnEpoch, OnStep, warn
-from matinee.config import Config, Experiment, configure, read_experiment
+from matinee.config import Config, configure
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment, read_experiment
 
 if TYPE_CHECKING:
     from matinee.data.splits import Split

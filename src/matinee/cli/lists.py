@@ -10,8 +10,9 @@ import typer
 
 from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, warn
-from matinee.config import Experiment, Rerank, configure
+from matinee.config import Rerank, configure
 from matinee.errors import UsageError
+from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.lists.everyone import SimilarLists, UserLists

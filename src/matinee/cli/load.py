@@ -10,8 +10,8 @@ import typer
 from matinee.cli.options import Json, experiment_options
 from matinee.cli.output import print_json, progress, say, warn
 from matinee.cli.server_options import Database
-from matinee.config import Experiment
 from matinee.errors import UsageError
+from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.dataset import Dataset

@@ -18,8 +18,9 @@ from matinee.cli.options import (
     with_model,
 )
 from matinee.cli.output import print_json, progress, say, table, warn
-from matinee.config import EvaluationConfig, Experiment
+from matinee.config import EvaluationConfig
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment
 from matinee.extras import is_installed
 
 if TYPE_CHECKING:

@@ -9,20 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import typer
 
-from matinee.config import (
-    ColumnsConfig,
-    Config,
-    EvaluationConfig,
-    Experiment,
-    FilterConfig,
-    ItemsConfig,
-    MachineConfig,
-    SplitConfig,
-    configure,
-    parse_settings,
-    read_experiment,
-)
+from matinee.config import ColumnsConfig, Config, EvaluationConfig, FilterConfig, ItemsConfig, SplitConfig, configure
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment, MachineConfig, parse_settings, read_experiment
 
 if TYPE_CHECKING:
     from matinee.models.base import Recommender

@@ -18,8 +18,8 @@ from matinee.cli.health import Finding, artefact_findings, database_findings, mo
 from matinee.cli.options import Json, wrong_usage
 from matinee.cli.output import print_json, progress, say, table, warn
 from matinee.cli.server_options import Database, Port, server_options
-from matinee.config import Experiment
 from matinee.errors import MatineeError, UsageError
+from matinee.experiment import Experiment
 from matinee.extras import EXTRAS, is_installed, missing
 from matinee.folders import cache_folder, demo_folder, has_home
 

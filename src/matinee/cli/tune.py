@@ -10,7 +10,7 @@ import typer
 from matinee.cli.entries import Chosen, named
 from matinee.cli.options import Json, check_model, check_triples, experiment_options, with_model
 from matinee.cli.output import print_json, progress, say, table, warn
-from matinee.config import Experiment
+from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.tuning import Trial

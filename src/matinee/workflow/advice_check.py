@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from matinee.config import Experiment
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
 from matinee.evaluation.comparison import Compared, Comparison, compare
+from matinee.experiment import Experiment
 from matinee.extras import require
 from matinee.shown import Overview, Shown
 from matinee.workflow.advising import Advice

@@ -8,11 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.config import (
-    EvaluationConfig,
-    Experiment,
-    ValuesConfig,
-)
+from matinee.config import EvaluationConfig, ValuesConfig
 from matinee.data.filters import apply_filters
 from matinee.data.item_tables import with_items_file
 from matinee.data.loading import load as load_data
@@ -26,6 +22,7 @@ from matinee.evaluation.baseline import below_popularity
 from matinee.evaluation.evaluate import evaluate as measure
 from matinee.evaluation.report import Report
 from matinee.evaluation.task import Task
+from matinee.experiment import Experiment
 from matinee.models import model_class
 from matinee.store.artefact import Artefact
 from matinee.training.run import OnEpoch

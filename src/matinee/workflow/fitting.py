@@ -9,13 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from matinee.arrays import IntArray
-from matinee.config import (
-    Experiment,
-    SplitConfig,
-    SplitParts,
-    ValuesConfig,
-    configure,
-)
+from matinee.config import SplitConfig, SplitParts, ValuesConfig, configure
 from matinee.data.item_tables import add_items
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
@@ -25,6 +19,7 @@ from matinee.errors import MatineeError
 from matinee.evaluation.best_part import against_best_part
 from matinee.evaluation.evaluate import peak_memory_mb, validation
 from matinee.evaluation.history_lengths import by_length_of_history
+from matinee.experiment import Experiment
 from matinee.extras import require
 from matinee.histories import TrainingData
 from matinee.item_table import ItemTable

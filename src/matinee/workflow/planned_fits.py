@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matinee.config import Experiment
 from matinee.data.candidate_files import fingerprint as fingerprint_of
 from matinee.data.splits import Split
 from matinee.evaluation.cost import measure_cost
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment
 from matinee.training.run import OnEpoch
 from matinee.version import __version__
 from matinee.workflow.evaluating import evaluate

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from matinee.config import Experiment
 from matinee.data.audit import audit
 from matinee.data.splits import Split
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.report import Report
+from matinee.experiment import Experiment
 from matinee.version import __version__
 from matinee.workflow.toml_text import experiment_toml
 

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from matinee.config import Experiment
 from matinee.data.split_settings import settings_of
+from matinee.experiment import Experiment
 
 
 def experiment_toml(experiment: Experiment, settings: Mapping[str, Any]) -> str:

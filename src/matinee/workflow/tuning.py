@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matinee.config import Config, EvaluationConfig, Experiment, SplitConfig, configure
+from matinee.config import Config, EvaluationConfig, SplitConfig, configure
 from matinee.data.labels import TEST, TEST_INPUTS, UNUSED
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
+from matinee.experiment import Experiment
 from matinee.models import model_class
 from matinee.models.base import Recommender, sized_defaults
 from matinee.shown import Overview, Plotted, Shown
