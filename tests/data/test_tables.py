@@ -230,7 +230,7 @@ def test_a_table_in_memory_with_named_columns_and_gaps():
         events_from_frame(frame)
 
 
-@pytest.mark.parametrize(("table", "message"), [(3, "int is not a table"), ({}, "dict is not a table")])
+@pytest.mark.parametrize(("table", "message"), [(3, "int is not a table"), ({}, "the table has no columns")])
 def test_an_object_that_is_not_a_table_raises(table, message):
     with pytest.raises(DataError, match=message):
         events_from_frame(table)

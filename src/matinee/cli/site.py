@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matinee.dataset import Dataset
     from matinee.serve.http.server import ServerSettings
     from matinee.serve.options import SiteOptions
-    from matinee.serve.own_fits.fits import OwnFitOptions
     from matinee.store.artefact import Artefact
 
 DEMO_MODELS: dict[str, dict[str, Any]] = {
@@ -60,6 +59,7 @@ def demo(
     from matinee.serve.app import serve as serve_site
     from matinee.serve.http.server import ServerSettings, require_free
     from matinee.serve.options import SiteOptions
+    from matinee.serve.own_fits.fits import OwnFitOptions
     from matinee.store.manifest import require_destination
 
     with wrong_usage():
