@@ -16,8 +16,9 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 import matinee as mt
+from matinee.data.synthesis.files import write_parts
 from matinee.errors import DataError
-from matinee.workflow import compare_logs, population_of, write_synthetic
+from matinee.workflow import compare_logs, population_of
 
 EVENTS = 100_000_000
 EVENTS_PER_USER, EVENTS_PER_ITEM = 160, 1_250
@@ -54,7 +55,7 @@ def written(n_events: int) -> dict[str, float]:
     started, busy = perf_counter(), process_time()
     population = population_of(users, items, n_events, seed=42)
     with tempfile.TemporaryDirectory() as folder:
-        n_files = write_synthetic(population, Path(folder) / "log")
+        n_files = write_parts(population, Path(folder) / "log")
         size = sum(path.stat().st_size for path in (Path(folder) / "log").iterdir())
     return {
         "users": users,

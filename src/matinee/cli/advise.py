@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from matinee.cli.entries import Chosen
-from matinee.cli.options import Json, experiment_options
+from matinee.cli.options import Json, experiment_options, require_search_time
 from matinee.cli.output import OnStep, print_json, progress, say, table, warn
 from matinee.errors import UsageError
 from matinee.experiment import Experiment
@@ -38,8 +38,8 @@ def advise(
     for name, given in (("--tune-seconds", seconds), ("--jobs", jobs)):
         if given is not None and not check:
             raise UsageError(f"{name} {given:g} has no effect without --check")
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise UsageError(f"--tune-seconds {seconds:g}: a search needs a time above 0")
+    if seconds is not None:
+        require_search_time(seconds)
     with progress(None) as (on_step, _):
         split = _prepared(experiment, chosen, on_step)
         on_step("measuring the log")
@@ -81,7 +81,6 @@ def _checked(
 
 def _show(advice: "Advice") -> None:
     from matinee.data.statistics import percent
-    from matinee.workflow.advising import seconds_text
 
     traits = advice.traits
     order = "no times" if traits.order is None else f"{traits.order:.3f}"
@@ -95,17 +94,7 @@ def _show(advice: "Advice") -> None:
         ("recent events on new items", "no times" if traits.cold is None else percent(traits.cold)),
     ]
     say(table(f"{advice.data}, to be tested by split {advice.split}", ["", ""], rows))
-    models = [
-        (
-            place,
-            each.model,
-            "" if each.share is None else f"{each.share:.2f}",
-            "" if each.seconds is None else seconds_text(each.seconds),
-            each.obstacle or each.why,
-        )
-        for place, each in enumerate(advice.suggestions, start=1)
-    ]
-    say(table("models to try, best first", ["", "model", "of the best", "fit", "measured"], models, right="02"))
+    say(table("models to try, best first", ["", "model", "of the best", "fit", "measured"], advice.rows(), right="02"))
     for name, about in {each.log: each.about for of in advice.suggestions for each in of.evidence}.items():
         say(f"{name}: {about}")
     for note in advice.notes:

@@ -8,7 +8,7 @@ import typer
 
 from matinee.cli.compared import Course, measure_plan, read_plan, times_line
 from matinee.cli.entries import Chosen, entries_of
-from matinee.cli.options import Json, experiment_options, wrong_usage
+from matinee.cli.options import Json, experiment_options, require_search_time, wrong_usage
 from matinee.cli.output import json_ready, print_json, say
 from matinee.errors import MatineeError, UsageError
 from matinee.experiment import Experiment
@@ -142,8 +142,7 @@ def _check_tuning(tuned: bool, seconds: float | None) -> None:
         return
     if not tuned:
         raise UsageError(f"--tune-seconds {seconds:g} has no effect without --tuned")
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"--tune-seconds {seconds:g}: a search needs a time above 0")
+    require_search_time(seconds)
 
 
 def _require_run(folder: Path | None) -> None:

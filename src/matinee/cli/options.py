@@ -77,6 +77,12 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
     return wrap
 
 
+def require_search_time(seconds: float) -> None:
+    """Raises UsageError for a --tune-seconds that no search can end in."""
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"--tune-seconds {seconds:g}: a search needs a time above 0")
+
+
 @contextmanager
 def wrong_usage() -> Iterator[None]:
     """Turn an error into one of usage: what an option or argument says is wrong in itself, before any work."""

@@ -22,14 +22,15 @@ def synthesize(
     json: bool = Json,
 ) -> None:
     """Write a synthetic log: skewed activity and popularity, tastes, sessions, drift, ratings, as in a real log."""
-    from matinee.workflow import compare_logs, load, population_of, write_synthetic
+    from matinee.data.synthesis.files import write_parts
+    from matinee.workflow import compare_logs, load, population_of
 
     real = None if like is None else load(like)
     population = population_of(users, items, events, like=real, seed=seed)
     compared = None if real is None else compare_logs(real, population.shape, seed)
     started = perf_counter()
     with progress(len(population.parts())) as (on_step, _):
-        n_files = write_synthetic(population, out, lambda done, total: on_step(f"part {done:,} of {total:,}"))
+        n_files = write_parts(population, out, lambda done, total: on_step(f"part {done:,} of {total:,}"))
     seconds = perf_counter() - started
     found = {
         "path": str(out),

@@ -111,14 +111,14 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
 
 def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig, now: Instant) -> Log:
     """Read a table that was written in pieces, as Spark, BigQuery and others do; empty pieces are counted."""
-    filled = [name for name in names if archive.read(name)]
-    pieces = [
-        with_folder_columns(read_table(archive.read(name), archive.where(name), columns), name) for name in filled
-    ]
+    pieces = []
+    for name in names:
+        if raw := archive.read(name):
+            pieces.append(with_folder_columns(read_table(raw, archive.where(name), columns), name))
     if not pieces:
         raise DataError(f"{archive.path} has {len(names):,} pieces of a table, and all are empty; write them again")
     log = log_of(concatenated(pieces, str(archive.path)), columns, now)
-    empty = f", {len(names) - len(filled):,} of them empty" if len(filled) < len(names) else ""
+    empty = f", {len(names) - len(pieces):,} of them empty" if len(pieces) < len(names) else ""
     first, last = base(names[0]), base(names[-1])
     note = f"read {len(names):,} files as the pieces of one table, {first} to {last}{empty}"
     return replace(log, notes=(note, *log.notes))

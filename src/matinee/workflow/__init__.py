@@ -17,7 +17,7 @@ from matinee.workflow.movie_lists import (
     similar_all,
 )
 from matinee.workflow.replaying import Replay, replay
-from matinee.workflow.synthesizing import compare_logs, population_of, synthesize, write_synthetic
+from matinee.workflow.synthesizing import compare_logs, population_of, synthesize
 from matinee.workflow.tuning import TuningResult, fit_auto, short_search, tune, tune_experiment
 
 __all__ = [
@@ -64,5 +64,4 @@ __all__ = [
     "tune_experiment",
     "values_of",
     "whole",
-    "write_synthetic",
 ]

@@ -93,10 +93,9 @@ class Advice(Shown):
             "notes": list(self.notes),
         }
 
-    def overview(self) -> Overview:
-        """See Shown."""
-        head = ("", "model", "of the best", "fit about", "why")
-        rows = [
+    def rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Table rows: place, model, share of the best, seconds of a fit, and why, or why not."""
+        return [
             (
                 str(place),
                 each.model,
@@ -106,9 +105,13 @@ class Advice(Shown):
             )
             for place, each in enumerate(self.suggestions, start=1)
         ]
+
+    def overview(self) -> Overview:
+        """See Shown."""
+        head = ("", "model", "of the best", "fit about", "why")
         headline = f"advice for {self.data}, split {self.split}"
         first = self.models[0] if self.models else "popularity"
-        return Overview(headline, [head, *rows], self.notes, f'mt.fit_auto("{first}", split)', "models")
+        return Overview(headline, [head, *self.rows()], self.notes, f'mt.fit_auto("{first}", split)', "models")
 
 
 def advise(over: Split | Dataset, *, seed: int = 42, without: str | None = None) -> Advice:

@@ -1,7 +1,6 @@
 """Synthetic logs like a real one: fitted to it, drawn in memory or to files, and held against it."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from matinee.data.loading import load as load_data
 from matinee.data.splits import Split
 from matinee.data.splits import split as cut
 from matinee.data.synthesis.draw import Population, draw
-from matinee.data.synthesis.files import OnPart, frame_of, write_parts
+from matinee.data.synthesis.files import frame_of
 from matinee.data.synthesis.shape import LogShape
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
@@ -61,8 +60,7 @@ def synthesize(
     Raises MatineeError if the sizes do not fit together, or the log is too small to have a shape.
     """
     population = population_of(users, items, events, like=like, seed=seed)
-    frame = pl.concat([frame_of(part) for part in draw(population)])
-    return _as_dataset(frame, population)
+    return _drawn(population)
 
 
 def population_of(
@@ -87,14 +85,6 @@ def population_of(
     return Population.of(shape, n_users, n_items, n_events, seed)
 
 
-def write_synthetic(population: Population, folder: Path, on_part: OnPart = lambda done, total: None) -> int:
-    """Write a synthetic log as Parquet files, which `load` reads as one; an interrupted run goes on.
-
-    Returns the number of files. Raises MatineeError if the folder has anything else.
-    """
-    return write_parts(population, folder, on_part)
-
-
 def shape_of(data: Dataset, seed: int = 42) -> LogShape:
     """The shape of a log with its taste: the one at which item-knn is as much better than popularity as on the log.
 
@@ -104,10 +94,8 @@ def shape_of(data: Dataset, seed: int = 42) -> LogShape:
     if not _can_be_drawn(sample):
         return shape
     wanted = _lead(sample, seed)
-    leads = []
-    for taste in TASTES:
-        population = _like(sample, replace(LogShape.of(sample), taste=taste), seed)
-        leads.append(_lead(_as_dataset(pl.concat([frame_of(part) for part in draw(population)]), population), seed))
+    of_sample = LogShape.of(sample)
+    leads = [_lead(_drawn(_like(sample, replace(of_sample, taste=taste), seed)), seed) for taste in TASTES]
     ascending = np.maximum.accumulate(leads)
     return replace(shape, taste=float(np.interp(wanted, ascending, TASTES)))
 
@@ -120,8 +108,7 @@ def compare_logs(data: Dataset, shape: LogShape, seed: int = 42) -> LogCompariso
     sample = _sample(data, seed)
     if not _can_be_drawn(sample):
         raise MatineeError(f"{data.name} is too dense to be drawn: its users have more than half of the items")
-    population = _like(sample, replace(LogShape.of(sample), taste=shape.taste), seed)
-    made = _as_dataset(pl.concat([frame_of(part) for part in draw(population)]), population)
+    made = _drawn(_like(sample, replace(LogShape.of(sample), taste=shape.taste), seed))
     both = [_statistics(each, seed) for each in (sample, made)]
     return LogComparison(tuple((name, both[0][name], both[1][name]) for name in both[0] if name in both[1]))
 
@@ -141,7 +128,9 @@ def _sample(data: Dataset, seed: int) -> Dataset:
     return apply_filters(data, FilterConfig(sample_users=MOST_USERS), rng=np.random.default_rng(seed))
 
 
-def _as_dataset(frame: pl.DataFrame, population: Population) -> Dataset:
+def _drawn(population: Population) -> Dataset:
+    """All events of a synthetic log, in memory."""
+    frame = pl.concat([frame_of(part) for part in draw(population)])
     if not population.shape.values:
         frame = frame.drop("value")
     n_users, n_items = len(population.n_events), len(population.by_taste)
@@ -150,8 +139,8 @@ def _as_dataset(frame: pl.DataFrame, population: Population) -> Dataset:
 
 def _lead(data: Dataset, seed: int) -> float:
     """NDCG@10 of item-knn over that of popularity."""
-    found = _quality(cut(data, SplitConfig(seed=seed)), "item-knn")
-    return found / max(_quality(cut(data, SplitConfig(seed=seed)), "popularity"), 1e-9)
+    split = cut(data, SplitConfig(seed=seed))
+    return _quality(split, "item-knn") / max(_quality(split, "popularity"), 1e-9)
 
 
 def _quality(split: Split, model: str) -> float:
