@@ -1,6 +1,7 @@
 """The store and the API on SQLite, PostgreSQL and MariaDB: no error, and nothing twice, with three writing processes.
 
     python benchmarks/databases.py [writers] [store] [serve] [--databases mariadb] [--out benchmarks/databases.json]
+    python benchmarks/databases.py store serve --few
 
 For each database, empty at first:
 
@@ -9,12 +10,14 @@ the API to one or the other, each in an order of its own, of users whose ids dif
 their last of 191 characters. errors: answers other than 201, but for 503, which are sent again (refused). doubled,
 lost: of the rows in the end; mixed: users whose export is not their own events. Then the schema goes down to version 1
 and up again with these rows; as_they_were: how many came back so.
-store, serve: the tests of the store and of the API that run on every kind of database (tests/server_fixtures.py).
+store, serve: every test of tests/store and of tests/serve that uses a database and is not about SQLite itself; with
+--few those alone that run on every kind of database in each run of the tests (tests/server_fixtures.py).
 """
 
 import argparse
 import http.client
 import json
+import os
 import random
 import signal
 import subprocess
@@ -39,7 +42,7 @@ from matinee.store.artefact import save
 from matinee.store.database import SqlDatabase
 from matinee.store.migrations import downgrade, upgrade
 from matinee.store.tables import events_table
-from server_fixtures import SUITES
+from server_fixtures import EVERY_TEST, SUITES
 
 ROOT = Path(__file__).parents[1]
 USERS = (
@@ -159,21 +162,24 @@ def try_migrations(url: str) -> dict[str, int]:
     return {"rows": len(before), "as_they_were": sum(one == other for one, other in zip(before, after, strict=True))}
 
 
-def try_tests(kind: str, part: str) -> dict[str, int]:
+def try_tests(kind: str, part: str, *, few: bool) -> dict[str, Any]:
     """The outcome of the tests of a kind of database, of the store or of the API."""
+    begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        suites = [str(ROOT / "tests" / suite) for suite in SUITES if suite.startswith(part)]
+        suites = [suite for suite in SUITES if suite.startswith(part)] if few else [part]
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", kind]
-        done = subprocess.run([*command, f"--junit-xml={report}", *suites], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        command += [f"--junit-xml={report}", *(str(ROOT / "tests" / suite) for suite in suites)]
+        environment = os.environ if few else os.environ | {EVERY_TEST: "1"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         if not report.exists():
             raise SystemExit(done.stdout[-3000:])
         found = ElementTree.parse(report).getroot().find("testsuite")
         assert found is not None
         counts = {name: int(found.attrib[name]) for name in ("tests", "failures", "errors", "skipped")}
     if counts["failures"] + counts["errors"] or not counts["tests"]:
-        print(done.stdout[-5000:], file=sys.stderr)
-    return counts
+        print(done.stdout[-20_000:], file=sys.stderr)
+    return counts | {"seconds": round(time.monotonic() - begin, 1)}
 
 
 def main() -> None:
@@ -183,6 +189,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--databases", nargs="+", default=["sqlite", *SERVERS], choices=["sqlite", *SERVERS])
+    parser.add_argument("--few", action="store_true", help="of the tests, those that every run has")
     parser.add_argument("parts", nargs="*", metavar="PART", help="writers, store or serve; default: all")
     parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
@@ -197,7 +204,7 @@ def main() -> None:
                 result = _with_database(kind, folder)
             for part in ("store", "serve"):
                 if part in parts:
-                    result[f"tests of {part}"] = try_tests(kind, part)
+                    result[f"tests of {part}"] = try_tests(kind, part, few=options.few)
             print(kind, result, file=sys.stderr, flush=True)
             found[kind] = found.get(kind, {}) | {"date": datetime.now(UTC).date().isoformat()} | result
             if options.out:

@@ -1,6 +1,7 @@
 """A database killed and started again while a site writes to it: what was acknowledged is there, once.
 
     python benchmarks/faults_database.py --kills 100 [--out benchmarks/faults_database.json]
+    python benchmarks/faults_database.py --lock 30 [--databases postgresql]
 
 A site (`matinee serve`, a process of its own) takes events from several clients. At random moments its database is
 killed with SIGKILL and started again: PostgreSQL and MariaDB with every process of theirs, while the site goes on;
@@ -12,6 +13,9 @@ lost: events that were acknowledged and are not there; doubled: ids that are the
 them, as many as there are clients.
 recovery: from the moment when the database answers (SQLite: when the site is started) to the first 200 of
 /health/ready. slowest_refusal: of the answers while the database was down. --out: a JSON file to add the run to.
+
+--lock: in place of kills, another session has the writers' turn for so many seconds, on PostgreSQL and MariaDB (SQLite:
+faults_site.py lock), while clients write and read. slowest_seconds: of a page and of two of the site's own reports.
 """
 
 import argparse
@@ -36,6 +40,7 @@ from sqlalchemy import create_engine, text
 from matinee import workflow
 from matinee.data.synthetic import two_groups
 from matinee.store.artefact import save
+from matinee.store.servers import connect_patiently, take_turn
 from matinee.store.urls import parse_url
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -148,11 +153,7 @@ def _under_load(
     site: Site, server: DatabaseServer | None, n_kills: int, n_clients: int, rng: random.Random
 ) -> dict[str, Any]:
     begin = time.monotonic()
-    site.wait_until_ready()
-    clients = [Client(site, number) for number in range(n_clients)]
-    for client in clients:
-        client.send_one()  # who it is, is known before the first kill
-        client.start()
+    clients = _started_clients(site, n_clients)
     recoveries = []
     for _ in range(n_kills):
         time.sleep(rng.uniform(0.05, 0.6))
@@ -164,10 +165,7 @@ def _under_load(
             site.kill()
             site.start()
         recoveries.append(site.wait_until_ready())
-    for client in clients:
-        client.stopped.set()
-    for client in clients:
-        client.join()
+    _stop(clients)
     return _count(site.db, clients) | {
         "kills": n_kills,
         "clients": n_clients,
@@ -177,6 +175,63 @@ def _under_load(
         "slowest_refusal_s": round(max(client.slowest_refusal for client in clients), 3),
         "seconds": round(time.monotonic() - begin, 1),
     }
+
+
+def try_lock(name: str, artefact: Path, seconds: float, n_clients: int) -> dict[str, Any]:
+    """Hold the writers' turn of a server for a while under load."""
+    with SERVERS[name]() as server:
+        site = Site(artefact, server.create("site"))
+        site.start()
+        try:
+            return _while_locked(site, seconds, n_clients)
+        finally:
+            site.kill()
+
+
+def _while_locked(site: Site, seconds: float, n_clients: int) -> dict[str, Any]:
+    clients = _started_clients(site, n_clients)
+    slowest: dict[str, float] = {}
+    answers: Counter[str] = Counter()
+    engine = connect_patiently(parse_url(site.db))
+    with engine.begin() as connection, httpx2.Client(base_url=site.address, timeout=60) as http:
+        take_turn(connection)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for path in ("/", "/health/live", "/health"):
+                begin = time.monotonic()
+                answer = http.get(path)
+                slowest[path] = max(slowest.get(path, 0.0), round(time.monotonic() - begin, 3))
+                answers[f"{path} {answer.status_code}"] += 1
+            time.sleep(0.05)
+        health = answer.json()["status"]
+    engine.dispose()
+    recovery = site.wait_until_ready()
+    _stop(clients)
+    return _count(site.db, clients) | {
+        "locked_seconds": seconds,
+        "slowest_seconds": slowest,
+        "reads": dict(answers),
+        "health_at_the_end": health,
+        "slowest_refusal_s": round(max(client.slowest_refusal for client in clients), 3),
+        "recovery_s": round(recovery, 3),
+        "stuck": int(recovery == float("inf")),
+    }
+
+
+def _started_clients(site: Site, n_clients: int) -> list[Client]:
+    site.wait_until_ready()
+    clients = [Client(site, number) for number in range(n_clients)]
+    for client in clients:
+        client.send_one()  # who it is, is known before the first fault
+        client.start()
+    return clients
+
+
+def _stop(clients: list[Client]) -> None:
+    for client in clients:
+        client.stopped.set()
+    for client in clients:
+        client.join()
 
 
 def _count(db: str, clients: list[Client]) -> dict[str, Any]:
@@ -203,15 +258,22 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--databases", nargs="+", default=["sqlite", *SERVERS], choices=["sqlite", *SERVERS])
     parser.add_argument("--out", type=Path, help="a JSON file to add to")
+    parser.add_argument("--lock", type=float, default=0, help="seconds, in place of kills")
     options = parser.parse_args()
+    if options.lock:
+        options.databases = [name for name in options.databases if name in SERVERS]
     runs = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save(workflow.fit("ease", two_groups(200, 400)), folder / "ease")
         for database in options.databases:
-            rng = random.Random(f"{options.seed} {database}")  # so that each can be run by itself
-            found = try_database(database, folder / "ease", folder, options.kills, options.clients, rng)
-            runs[f"{database}, seed {options.seed}"] = {"date": datetime.now(UTC).date().isoformat()} | found
+            if options.lock:
+                run, found = "lock", try_lock(database, folder / "ease", options.lock, options.clients)
+            else:
+                rng = random.Random(f"{options.seed} {database}")  # so that each can be run by itself
+                run = f"seed {options.seed}"
+                found = try_database(database, folder / "ease", folder, options.kills, options.clients, rng)
+            runs[f"{database}, {run}"] = {"date": datetime.now(UTC).date().isoformat()} | found
             print(database, found, file=sys.stderr, flush=True)
             if options.out:
                 stored = json.loads(options.out.read_text()) if options.out.exists() else {}

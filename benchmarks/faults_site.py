@@ -2,17 +2,17 @@
 
     python benchmarks/faults_site.py [PART...] [--out benchmarks/faults_site.json]
 
-With `--out` each part is stored as soon as it ends, beside what the file holds of others; kills are added to those that
-are there, every 50, so that 1,000 can be made in several runs. Without, one JSON object is printed at the end.
+With `--out` each part is stored as soon as it ends, beside what the file holds of others. Kills are stored by seed,
+every 50, and a run goes on where the one before it was stopped, so that 1,000 can be made in several. Without, one JSON
+object is printed at the end.
 
 kills: SIGKILL of the server at random moments while clients write; what was not answered is sent again under its id.
-cuts: the writes and syncs of a process that appends events are recorded (needs strace); the state after a power cut has
-all that was synced before a random moment, and of each later write nothing, some sectors of 512 bytes, or all.
-disks: ext4 itself, in an image behind a loop device (needs root), as in faults_artefact.py.
+cuts, disks: power cuts, replayed from a record (needs strace) or of an ext4 of their own (needs root): power_cuts.py.
 full, lock, clock: the site with a limit on the size of its files, with a database that another process has locked, and
 with a clock that is set back.
-Counted are acknowledged events that are lost, and events that are there twice. `normal` is the other durability, which
-may lose some in a power cut: it shows that the cuts would be noticed.
+Counted are acknowledged events that are lost, events that are there twice, and starts after which the site was not
+ready within a minute (stuck). `normal` is the other durability, which may lose some in a power cut: it shows that the
+cuts would be noticed.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import http.client
 import json
 import os
 import random
-import re
 import resource
 import shutil
 import signal
@@ -32,31 +31,27 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from starlette.testclient import TestClient
 
-from faults_artefact import mounted
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.app import create_app, serve
 from matinee.serve.http.server import ServerSettings
 from matinee.store.api_keys import SqlApiKeys
 from matinee.store.database import Durability, SqlDatabase
-from matinee.store.protocols import LiveEvent
-from matinee.store.sql import SqlEvents
-from matinee.vocab import Vocab
+from power_cuts import cuts, disks, outcome
 
 CLIENTS, ITEM, USERS = 4, 1, 20
 KILLS_AT_ONCE = 50
 """Kills on one database, before its events are counted."""
-SECTOR = 512
-CHECKPOINT_PAGES = "40"
-"""So that the short record of a power cut holds checkpoints too."""
+PATIENCE = 60
+"""Seconds after which a site that is not ready again counts as stuck."""
 
 
 def artefact(folder: Path) -> Path:
@@ -132,19 +127,6 @@ class Load:
             connection.close()
 
 
-def outcome(db: Path, acknowledged: set[str]) -> dict[str, int]:
-    """What became of acknowledged events."""
-    with closing(sqlite3.connect(db)) as connection:
-        names = [row[0].rpartition(":")[2] for row in connection.execute("SELECT event_id FROM events")]
-        is_whole = connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
-    return {
-        "acknowledged": len(acknowledged),
-        "lost": len(acknowledged - set(names)),
-        "doubled": len(names) - len(set(names)),
-        "damaged": 0 if is_whole else 1,
-    }
-
-
 def new_key(db: Path) -> str:
     """A database with an API key that may write."""
     database = SqlDatabase(f"sqlite:///{db}")
@@ -170,17 +152,25 @@ def fork_server(model: Path, db: Path, port: int) -> int:
     raise SystemExit("the server did not start")
 
 
+def is_ready_in_time(port: int) -> bool:
+    """Wait for the site to be ready; False if it is not within PATIENCE."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if json.loads(get(port, "/health")[1])["status"] == "ready":
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def kills(n: int, rng: random.Random) -> dict[str, Any]:
     """SIGKILL of the server under load, n times on one database."""
     with tempfile.TemporaryDirectory() as folder:
         model, db, port = artefact(Path(folder)), Path(folder) / "site.db", free_port()
-        load, slowest = Load(port, new_key(db)), 0.0
+        load, slowest, stuck = Load(port, new_key(db)), 0.0, 0
         for _ in range(n):
             begun = time.monotonic()
             pid = fork_server(model, db, port)
-            state = json.loads(get(port, "/health")[1])["status"]
-            if state != "ready":
-                raise SystemExit(f"after a kill the site is {state}")
+            stuck += not is_ready_in_time(port)
             slowest = max(slowest, round(time.monotonic() - begun, 2))
             load.start()
             time.sleep(rng.uniform(0, 0.25))
@@ -192,194 +182,8 @@ def kills(n: int, rng: random.Random) -> dict[str, Any]:
         load.stop()  # sends what is left
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        about = {"kills": n, "slowest_seconds_until_ready": slowest, "sent": len(load.sent)}
+        about = {"kills": n, "stuck": stuck, "slowest_seconds_until_ready": slowest, "sent": len(load.sent)}
         return about | outcome(db, load.acknowledged)
-
-
-def append_for_ever(db: str, durability: Durability, seconds: float) -> None:
-    """Append events from several threads, and write the id of each to standard output once it is acknowledged."""
-    pages = f"PRAGMA wal_autocheckpoint = {os.environ.get('CHECKPOINT_PAGES', 1000)}"
-    event.listen(Engine, "connect", lambda raw, _: raw.execute(pages))
-    log = SqlEvents(SqlDatabase(f"sqlite:///{db}", durability), Vocab.of([ITEM]))
-    end = time.monotonic() + seconds
-
-    def write(number: int) -> None:
-        count = 0
-        while time.monotonic() < end:
-            name = f"{number}-{count}"
-            log.append([LiveEvent(f"u{count % USERS}", ITEM, "click", 1, 5, name)])
-            os.write(1, f"ack {name}\n".encode())
-            count += 1
-
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os._exit(0)  # without closing the database, which would sync it
-
-
-def writer(db: Path, durability: Durability, seconds: float) -> list[str]:
-    return [sys.executable, __file__, "--append", str(db), durability, str(seconds)]
-
-
-Operation = tuple[str, str, int, bytes]
-"""Name (write, truncate, sync, unlink, ack), file name or event id, offset or size, content."""
-_CALL = re.compile(r"^\d+\s+(pwrite64|write|ftruncate|fsync|fdatasync|unlink)\((?:\d+<([^>]*)>|\"([^\"]*)\")(.*)$")
-_CONTENT = re.compile(r', "((?:\\x[0-9a-f]{2})*)", \d+(?:, (\d+))?')
-_RESUMED = re.compile(r"^(\d+)\s+<\.\.\. (fsync|fdatasync) resumed>")
-
-
-def record(db: Path, durability: Durability, seconds: float) -> list[Operation]:
-    """What a process that appends does to the files of a database, in order, with its acknowledgements."""
-    trace = db.with_name("trace.txt")
-    calls = "trace=pwrite64,write,ftruncate,fsync,fdatasync,unlink"
-    command = ["strace", "-f", "-qq", "-y", "-xx", "-s", "70000", "-e", calls, "-o", str(trace)]
-    environment = os.environ | {"CHECKPOINT_PAGES": CHECKPOINT_PAGES}
-    command += writer(db, durability, seconds)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    with trace.open() as lines:
-        return list(parse(lines, db.name))
-
-
-def parse(lines: Iterable[str], name: str) -> Iterator[Operation]:
-    """The operations in a trace on the files of a database. A sync counts once it has returned."""
-    syncing: dict[str, str] = {}
-    for line in lines:
-        resumed, found = _RESUMED.match(line), _CALL.match(line)
-        if resumed and resumed[1] in syncing:
-            yield "sync", syncing.pop(resumed[1]), 0, b""
-        if not found:
-            continue
-        call, path, unlinked, rest = found.groups()
-        file = Path(_plain(unlinked or path)).name
-        if "sync" in call and "unfinished" in rest:
-            syncing[line.split()[0]] = file
-        else:
-            operation = _operation(call, file, rest)
-            if operation[0] == "ack" or (file.startswith(name) and not file.endswith("-shm")):
-                yield operation
-
-
-def _operation(call: str, file: str, rest: str) -> Operation:
-    if "sync" in call:
-        return "sync", file, 0, b""
-    if call == "unlink":
-        return "unlink", file, 0, b""
-    if call == "ftruncate":
-        return "truncate", file, int(re.findall(r"\d+", rest)[0]), b""
-    found = _CONTENT.match(rest)
-    content, at = (_bytes(found[1]), int(found[2] or 0)) if found else (b"", 0)
-    if call == "write" and content.startswith(b"ack "):
-        return "ack", content.decode().split()[1], 0, b""
-    return "write", file, at, content
-
-
-def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text.replace("\\x", ""))
-
-
-def _plain(path: str) -> str:
-    return _bytes(path).decode() if path.startswith("\\x") else path
-
-
-class Disk:
-    """The files of a database: what is synced, and what is not yet."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.synced = {path.name: bytearray(path.read_bytes()) for path in folder.glob(f"{name}*") if path.is_file()}
-        self.synced = {file: content for file, content in self.synced.items() if not file.endswith("-shm")}
-        self.unsynced: dict[str, list[Operation]] = {}
-
-    def apply(self, operation: Operation) -> None:
-        """Do what the process did."""
-        name, file, *_ = operation
-        if name == "sync":
-            for each in self.unsynced.pop(file, []):
-                change(self.synced.setdefault(file, bytearray()), each)
-        else:
-            self.unsynced.setdefault(file, []).append(operation)
-
-    def after_cut(self, rng: random.Random) -> dict[str, bytes]:
-        """One of the states that a power cut may leave."""
-        state = {file: bytearray(content) for file, content in self.synced.items()}
-        kept_share = rng.choice((0.0, 0.3, 0.7, 1.0))
-        for file, operations in self.unsynced.items():
-            for operation in operations:
-                if rng.random() < kept_share:
-                    change(state.setdefault(file, bytearray()), operation, rng if rng.random() < 0.3 else None)
-        return {file: bytes(content) for file, content in state.items()}
-
-
-def change(content: bytearray, operation: Operation, tear: random.Random | None = None) -> None:
-    """Apply an operation to a file; tear: write some of its sectors only."""
-    name, _, at, new = operation
-    if name in ("truncate", "unlink"):
-        del content[at:]
-        return
-    content.extend(bytes(max(0, at + len(new) - len(content))))
-    for start in range(0, len(new), SECTOR):
-        if tear is None or tear.random() < 0.5:
-            part = new[start : start + SECTOR]
-            content[at + start : at + start + len(part)] = part
-
-
-def cuts(n: int, rng: random.Random, durability: Durability, seconds: float) -> dict[str, Any]:
-    """Power cuts at random moments of a recorded load."""
-    total: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        db = Path(folder) / "site.db"
-        SqlDatabase(f"sqlite:///{db}").close()
-        before = Disk(Path(folder), db.name).synced
-        operations = record(db, durability, seconds)
-        for _ in range(n):
-            end = rng.randrange(len(operations))
-            disk = Disk(Path(folder) / "nothing", db.name)
-            disk.synced = {file: bytearray(content) for file, content in before.items()}
-            acknowledged = set()
-            for operation in operations[:end]:
-                if operation[0] == "ack":
-                    acknowledged.add(operation[1])
-                else:
-                    disk.apply(operation)
-            with tempfile.TemporaryDirectory() as cut:
-                for file, content in disk.after_cut(rng).items():
-                    (Path(cut) / file).write_bytes(content)
-                total.update(reopened(Path(cut) / db.name, acknowledged))
-    n_syncs = sum(operation[0] == "sync" for operation in operations)
-    return {"cuts": n, "operations": len(operations), "syncs": n_syncs} | dict(total)
-
-
-def reopened(db: Path, acknowledged: set[str]) -> dict[str, int]:
-    """What became of acknowledged events, once the site's own code has opened the database again."""
-    SqlDatabase(f"sqlite:///{db}").close()
-    found = outcome(db, acknowledged)
-    return found | {"cuts_with_a_loss": int(found["lost"] > 0)}
-
-
-def disks(n: int, rng: random.Random, durability: Durability) -> dict[str, Any]:
-    """Power cuts of an ext4 file system: what the kernel has not given to the device is lost."""
-    total: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        image, copy, mount = (Path(folder) / name for name in ("disk.img", "cut.img", "mount"))
-        for _ in range(n):
-            image.write_bytes(b"")
-            os.truncate(image, 32 * 2**20)
-            subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-            with mounted(image, mount):
-                command = writer(mount / "site.db", durability, 60)
-                with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-                    assert child.stdout is not None
-                    first = child.stdout.readline()
-                    time.sleep(rng.uniform(0, 1))
-                    child.kill()
-                    acknowledged = {line.split()[1].decode() for line in [first, *child.stdout] if line.endswith(b"\n")}
-                shutil.copyfile(image, copy)
-            with mounted(copy, mount):
-                found = {"lost": len(acknowledged), "acknowledged": len(acknowledged), "doubled": 0, "damaged": 0}
-                db = mount / "site.db"
-                total.update(reopened(db, acknowledged) if db.exists() and db.stat().st_size else found)
-    return {"cuts": n} | dict(total)
 
 
 @contextmanager
@@ -450,7 +254,7 @@ def lock(seconds: float) -> dict[str, Any]:
         load.stop()
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        found = {"seconds": seconds, "slowest_seconds": slowest, "states": dict(states), "health_after": after}
+        found = {"locked_seconds": seconds, "slowest_seconds": slowest, "states": dict(states), "health_after": after}
         return found | {"statuses": dict(load.statuses)} | outcome(db, load.acknowledged)
 
 
@@ -483,9 +287,6 @@ def clock(n: int, rng: random.Random) -> dict[str, Any]:
 
 
 def main() -> None:
-    if "--append" in sys.argv:
-        db, durability, seconds = sys.argv[2:]
-        append_for_ever(db, durability, float(seconds))  # type: ignore[arg-type]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     can_mount = os.geteuid() == 0 and all(map(shutil.which, ("losetup", "mkfs.ext4")))
     can_trace = shutil.which("strace") is not None
@@ -501,13 +302,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a JSON file to add to")
     options = parser.parse_args()
     found: dict[str, Any] = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
-    for name, result in results(options, random.Random(options.seed)):
-        if options.out and name == "kills":
-            before = found.get(name, {})
-            added = {key: before.get(key, 0) + value for key, value in result.items()}
-            slowest = {key: max(before.get(key, 0), value) for key, value in result.items() if "slowest" in key}
-            result = added | slowest
-        found[name] = result | {"seed": options.seed}
+    for name, work in parts(options, random.Random(options.seed), found):
+        begun = time.monotonic()
+        result = work() | {"date": datetime.now(UTC).date().isoformat(), "seed": options.seed}
+        result["seconds"] = round(time.monotonic() - begun, 1)
+        found[name] = added(found[name], result) if name in found and name == kills_of(options) else result
         print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
         if options.out:
             options.out.write_text(json.dumps(found, indent=2) + "\n")
@@ -515,26 +314,43 @@ def main() -> None:
         print(json.dumps(found, indent=2))
 
 
-def results(options: argparse.Namespace, rng: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each part that is asked for, with its result; kills in parts of KILLS_AT_ONCE."""
+def kills_of(options: argparse.Namespace) -> str:
+    """Under which name kills are stored."""
+    return f"kills, seed {options.seed}"
+
+
+def added(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """Two results of kills as one."""
+    sums = {key: round(before[key] + value, 1) for key, value in result.items() if not isinstance(value, str)}
+    slowest = {key: max(before[key], value) for key, value in result.items() if key.startswith("slowest")}
+    return result | sums | slowest | {"seed": result["seed"]}
+
+
+def parts(
+    options: argparse.Namespace, rng: random.Random, found: dict[str, Any]
+) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Each part that is asked for, by name; kills in parts of KILLS_AT_ONCE, without those that are there."""
 
     def n_of(name: str) -> Any:
         return getattr(options, name) if not options.parts or name in options.parts else 0
 
-    for start in range(0, n_of("kills"), KILLS_AT_ONCE):
-        yield "kills", kills(min(KILLS_AT_ONCE, options.kills - start), rng)
+    name = kills_of(options)
+    done = int(found.get(name, {}).get("kills", 0))
+    for start in range(done, n_of("kills"), KILLS_AT_ONCE):
+        n, of_part = min(KILLS_AT_ONCE, options.kills - start), random.Random(f"{options.seed} {start}")
+        yield name, partial(kills, n, of_part)
     if seconds := n_of("lock"):
-        yield "lock", lock(seconds)
+        yield "lock", partial(lock, seconds)
     durabilities: tuple[Durability, ...] = ("full", "normal")
     for durability in durabilities:
         if n := n_of("cuts"):
-            yield f"cuts, {durability}", cuts(n, rng, durability, options.record)
+            yield f"cuts, {durability}", partial(cuts, n, rng, durability, options.record)
         if n := n_of("disks"):
-            yield f"disks, {durability}", disks(n, rng, durability)
+            yield f"disks, {durability}", partial(disks, n, rng, durability)
     if n_of("full"):
-        yield "full", full()
+        yield "full", full
     if n := n_of("clock"):
-        yield "clock", clock(n, rng)
+        yield "clock", partial(clock, n, rng)
 
 
 if __name__ == "__main__":

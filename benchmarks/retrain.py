@@ -1,17 +1,17 @@
 """How much faster a model learns new events from the running version than from the start, and whether it is as good.
 
-    python benchmarks/retrain.py counts   # MovieLens 1M, the newest 1,000 events are new
-    python benchmarks/retrain.py warm     # the bundled data, 5% of the events are new
+    python benchmarks/retrain.py counts [MODEL...]   # MovieLens 1M, the newest 1,000 events are new
+    python benchmarks/retrain.py warm [MODEL...]     # the bundled data, 5% of the events are new
 
 counts: a fit on all events against an update by the users that changed, processor seconds, each the best of three.
 warm: training from the start against training from the running arrays in a quarter of the epochs; both are compared on
-the newest 10% of the events, by user. Results: retrain.json.
+the newest 10% of the events, by user. Results, each model's as soon as it is there: retrain.json.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,12 @@ def fit(like: Recommender[Any], train: TrainingData) -> Recommender[Any]:
     return model.fit(weighed(model, train), Run.seeded(1))
 
 
-def counts() -> dict[str, Any]:
+def counts(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Times of a full fit and of an update, by model, and the largest difference of a score."""
-    data, found = mt.load("ml-1m"), {}
+    data = mt.load("ml-1m")
     before, train = oldest(data, len(data.events) - NEW_EVENTS), whole(data).training()
     probe = Histories.of([[3, 10, 200], [50], [7, 8, 9, 1000]])
-    for name in COUNTED:
+    for name in names:
         earlier = mt.fit(name, before)
         statistic = earlier.model.count(
             weighed(earlier.model, replace(train, histories=Running.of(earlier, data).histories))
@@ -86,19 +86,13 @@ def counts() -> dict[str, Any]:
             )
         )
         old, new = (each.score(each.state_of(probe)) for each in (again, updated))
-        found[name] = {
-            "full": full,
-            "update": update,
-            "ratio": full / update,
-            "difference": float(abs(old - new).max()),
-        }
-        print(name, found[name], flush=True)
-    return found
+        difference = float(abs(old - new).max())
+        yield name, {"full": full, "update": update, "ratio": full / update, "difference": difference}
 
 
-def warm() -> dict[str, Any]:
+def warm(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Seconds and NDCG@10 of training from the start and from the running arrays, by model and seed."""
-    data, found = mt.load("bundled"), {}
+    data = mt.load("bundled")
     n = len(data.events)
     before, known = oldest(data, int(0.85 * n)), oldest(data, int(0.9 * n))
     order = np.argsort(data.events.times, kind="stable")
@@ -106,7 +100,7 @@ def warm() -> dict[str, Any]:
     labels[order[int(0.9 * n) :]] = TEST
     split = Split(data, SplitConfig(split="time"), labels)
     train = whole(known).training()
-    for name in WARM:
+    for name in names:
         rows = []
         for seed in SEEDS:
             running = Running.of(mt.fit(name, before, seed=seed), data)
@@ -124,16 +118,17 @@ def warm() -> dict[str, Any]:
                     "p": compared.rows[1].p, "users": reports[0].users,
                 }
             )  # fmt: skip
-            print(name, rows[-1], flush=True)
-        found[name] = rows
-    return found
+        yield name, rows
 
 
 def main() -> None:
-    part = sys.argv[1]
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[part] = {"counts": counts, "warm": warm}[part]()
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    part, names = sys.argv[1], sys.argv[2:]
+    measure, all_names = {"counts": (counts, COUNTED), "warm": (warm, WARM)}[part]
+    for name, found in measure(names or all_names):
+        print(name, found, flush=True)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        results.setdefault(part, {})[name] = found
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from typing import Any, Self
 PASSWORD = "secret-of-the-tests"
 START_SECONDS = 120
 """Machines of continuous integration are slow and busy."""
+TRY_SECONDS, CONNECT_SECONDS = 5, 60
+"""How long to wait for a connection: where one is tried again, and where it must come, however busy the machine is."""
 
 
 class DatabaseServer:
@@ -107,12 +109,13 @@ class DatabaseServer:
     def _command(self) -> list[str]:
         raise NotImplementedError
 
-    def _connect(self, database: str | None = None) -> Any:
+    def _connect(self, seconds: int = CONNECT_SECONDS) -> Any:
+        """A connection of the driver's own, without a transaction."""
         raise NotImplementedError
 
     def _answers(self) -> bool:
         try:
-            self._connect().close()
+            self._connect(TRY_SECONDS).close()
         except self._errors():
             return False
         return True
@@ -178,12 +181,12 @@ class PostgreSQL(DatabaseServer):
         options = [part for setting in settings for part in ("-c", setting)]
         return ["postgres", "-D", str(self.folder / "data"), "-p", str(self.port), *options]
 
-    def _connect(self, database: str | None = None) -> Any:
+    def _connect(self, seconds: int = CONNECT_SECONDS) -> Any:
         import psycopg
 
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, user="matinee", password=PASSWORD, dbname=database or "postgres",
-            autocommit=True, connect_timeout=5,
+            host="127.0.0.1", port=self.port, user="matinee", password=PASSWORD, dbname="postgres",
+            autocommit=True, connect_timeout=seconds,
         )  # fmt: skip
 
     def _errors(self) -> type[Exception]:
@@ -231,12 +234,12 @@ class MariaDB(DatabaseServer):
             f"--innodb-flush-log-at-trx-commit={1 if self.syncs else 0}",
         ]  # fmt: skip
 
-    def _connect(self, database: str | None = None) -> Any:
+    def _connect(self, seconds: int = CONNECT_SECONDS) -> Any:
         import pymysql
 
         return pymysql.connect(
-            host="127.0.0.1", port=self.port, user="matinee", password=PASSWORD, database=database, connect_timeout=5,
-            autocommit=True,
+            host="127.0.0.1", port=self.port, user="matinee", password=PASSWORD, autocommit=True,
+            connect_timeout=seconds,
         )  # fmt: skip
 
     def _errors(self) -> type[Exception]:

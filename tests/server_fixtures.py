@@ -5,6 +5,7 @@ wrote is deleted, unless the test changed the tables.
 """
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ SUITES = (
     "serve/test_import_undo.py",
 )
 """The tests that run over every kind of database, where they use one."""
+EVERY_TEST = "MATINEE_EVERY_TEST_ON_SERVERS"
+"""In the environment: all other tests that use a database run over every kind as well, which takes some minutes."""
 ON_SQLITE = "sqlite_only"
 """The mark of tests that are about SQLite itself, its file, locks or settings."""
 
@@ -48,7 +51,8 @@ NewDatabase = Callable[[], str]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of SUITES that use a database over every kind of it."""
     path = str(metafunc.definition.path)
-    wants_all = path.endswith(SUITES) and not any(metafunc.definition.iter_markers(ON_SQLITE))
+    is_chosen = path.endswith(SUITES) or EVERY_TEST in os.environ
+    wants_all = is_chosen and not any(metafunc.definition.iter_markers(ON_SQLITE))
     if wants_all and "database_kind" in metafunc.fixturenames:
         metafunc.parametrize("database_kind", ["sqlite", *SERVERS], scope="session")
 

@@ -16,6 +16,7 @@ from matinee.serve.app import create_app
 from matinee.store.artefact import Artefact, save
 from matinee.store.database import SqlDatabase
 from matinee.store.log_reading import read_events
+from matinee.store.streams.sql import SqlStream
 from matinee.workflow.site_log import site_log
 from site_fixtures import NOW, key_headers
 
@@ -142,5 +143,5 @@ def test_events_arrive_in_the_order_of_their_times(served: Artefact, tmp_path: P
     url = f"sqlite:///{tmp_path}/order.db"
     load(write(tmp_path / "log.csv", rows), "--db", url)
     database = SqlDatabase(url)
-    assert list(read_events(database, 0).times) == sorted(rows["time"])
+    assert list(read_events(SqlStream(database, "test"), 0).times) == sorted(rows["time"])
     database.close()

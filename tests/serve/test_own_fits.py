@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from matinee import workflow
 from matinee.dataset import Dataset
@@ -160,6 +161,32 @@ def test_a_fit_is_seen_by_its_visitor_alone_and_can_be_thrown_away(lab: Callable
     assert mine.post("/lab/fits/change", data={"fit_id": fit_id, "action": "discard"}).status_code == 200
     assert not folder.exists()
     assert mine.get(path).status_code == 404
+
+
+def test_a_made_up_secret_owns_no_fit(lab: Callable[[str], FastAPI]) -> None:
+    app = lab(COPY)
+    mine, visitor = SiteClient(app), TestClient(app)
+    path = begin(mine)
+    wait(app)
+    for planted in (b"", b"x", b"\xe9", b"'; --", b"a" * 31, b"a" * 32, b"a" * 33):
+        headers = {"cookie": b"matinee_own_fits=" + planted}
+        assert visitor.get(path, headers=headers).status_code == 404
+        assert visitor.get("/models/item-knn", headers=headers).status_code == 200
+    planter = SiteClient(app, cookies={"matinee_own_fits": "x"})
+    begin(planter)
+    wait(app)
+    assert {len(fit.owner) for fit in app.state.site.own_fits._fits.values()} == {32}
+
+
+def test_over_https_the_secret_of_a_fit_comes_from_this_host_alone(lab: Callable[[str], FastAPI]) -> None:
+    app = lab(COPY)
+    secure = SiteClient(app, base_url="https://testserver")
+    path = begin(secure)
+    wait(app)
+    token = secure.cookies["__Host-matinee_own_fits"]
+    assert secure.get(path).status_code == 200
+    planted = SiteClient(app, base_url="https://testserver", cookies={"matinee_own_fits": token})
+    assert planted.get(path).status_code == 404
 
 
 def test_one_fit_runs_at_a_time_and_can_be_cancelled(lab: Callable[[str], FastAPI]) -> None:

@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 
 from matinee.errors import MatineeError
-from matinee.store import log_loading
+from matinee.store import log_loading, log_reading
 from matinee.store.database import SqlDatabase
 from matinee.store.log_loading import Loaded, load_log, with_event_ids
 from matinee.store.log_reading import read_events
 from matinee.store.protocols import LiveEvent
 from matinee.store.sql import SqlEvents
+from matinee.store.streams.sql import SqlStream
 from matinee.vocab import Vocab
 
 LONG = "x" * 200
@@ -34,9 +35,22 @@ LOG = log_of(
 def test_a_second_load_writes_nothing(database: SqlDatabase) -> None:
     assert load_log(database, LOG) == Loaded(6, 0)
     assert load_log(database, LOG) == Loaded(0, 6)
-    stored = read_events(database, 0)
+    stored = read_events(SqlStream(database, "test"), 0)
     columns = (stored.user_ids, stored.item_ids, stored.kinds, stored.values, stored.times)
     assert list(zip(*columns, strict=True)) == LOG.rows()
+
+
+def test_a_log_is_read_in_pages_from_where_a_reader_stopped(
+    database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_log(database, LOG)
+    stream = SqlStream(database, "test")
+    whole = read_events(stream, 0)
+    monkeypatch.setattr(log_reading, "PAGE", 2)
+    assert read_events(stream, 0) == whole
+    newer = read_events(stream, whole.offset - 3)
+    assert (newer.offset, newer.item_ids) == (whole.offset, whole.item_ids[3:])
+    assert (len(read_events(stream, whole.offset)), read_events(stream, whole.offset).offset) == (0, whole.offset)
 
 
 def test_what_was_added_to_a_log_is_written_beside_the_rest(database: SqlDatabase) -> None:
@@ -57,7 +71,7 @@ def test_an_interrupted_load_goes_on(database: SqlDatabase, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         load_log(database, LOG, interrupt)
     assert load_log(database, LOG) == Loaded(6 - 2 * stop, 2 * stop)
-    assert len(read_events(database, 0)) == 6
+    assert len(read_events(SqlStream(database, "test"), 0)) == 6
 
 
 def test_what_was_sent_to_the_site_stays_beside_it(database: SqlDatabase) -> None:
@@ -81,7 +95,7 @@ def test_event_ids_fit_and_differ() -> None:
 def test_an_id_that_no_database_holds_is_refused_by_name(database: SqlDatabase, user: str) -> None:
     with pytest.raises(MatineeError, match="the user_id"):
         load_log(database, pl.concat([LOG, log_of((user, "a", "rating", 1.0, 1))]))
-    assert len(read_events(database, 0)) == 0
+    assert len(read_events(SqlStream(database, "test"), 0)) == 0
 
 
 def test_a_new_file_gets_the_events(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 from sqlalchemy import bindparam, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from matinee.store.database import SqlDatabase
 from matinee.store.prepared import PARAMETER, PreparedQuery
@@ -30,7 +30,7 @@ def test_rows_are_those_of_sqlalchemy(database: SqlDatabase, user: str) -> None:
 def test_an_error_of_the_driver_is_one_of_sqlalchemy(database: SqlDatabase) -> None:
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE events RENAME TO elsewhere")
-    with pytest.raises(OperationalError, match="events"):
+    with pytest.raises(DBAPIError, match="events"):
         database.rows(PreparedQuery(QUERY), asked="ada")
     with database.write() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO events")

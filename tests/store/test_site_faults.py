@@ -23,7 +23,7 @@ def faults() -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["kills", "full", "lock"])
+@pytest.mark.parametrize("name", ["kills, seed 1", "full", "lock"])
 def test_no_acknowledged_event_is_lost_or_doubled(faults: dict[str, Any], name: str) -> None:
     found = faults[name]
     assert found["acknowledged"] > 0
@@ -40,7 +40,7 @@ def test_a_full_disk_takes_no_page_away_and_health_says_so_for_as_long(faults: d
 
 @pytest.mark.slow
 def test_the_last_rating_counts_whatever_the_clock_does(faults: dict[str, Any]) -> None:
-    assert faults["clock"] == {"ratings": 60, "wrong": 0, "seed": 1}
+    assert (faults["clock"]["ratings"], faults["clock"]["wrong"]) == (60, 0)
 
 
 @pytest.mark.slow

@@ -1,12 +1,17 @@
 """Reading a site's event log by sequence."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 
 from matinee.store.database import SqlDatabase
+from matinee.store.protocols import LiveEvent
+from matinee.store.streams.protocols import EventStream
 from matinee.store.tables import events_table
 
+PAGE = 20_000
+"""Events read at a time."""
 _event = events_table.c
 _OF_MYSQL = (
     "SELECT auto_increment - 1 FROM information_schema.tables WHERE table_schema = database() AND table_name = 'events'"
@@ -49,10 +54,16 @@ def highest_sequence(database: SqlDatabase) -> int:
     return max(int(given or 0), last_sequence(database))
 
 
-def read_events(database: SqlDatabase, after: int) -> LoggedEvents:
-    """The events that arrived after a sequence, 0 for all."""
-    columns = (_event.seq, _event.user_id, _event.item_id, _event.kind, _event.value, _event.at)
-    with database.read() as connection:
-        rows = connection.execute(select(*columns).where(_event.seq > after).order_by(_event.seq)).all()
-    sequences, *others = zip(*rows, strict=True) if rows else ((), (), (), (), (), ())
-    return LoggedEvents(max(sequences, default=after), *others)
+def read_events(stream: EventStream, after: int) -> LoggedEvents:
+    """The events of a site's log that arrived after a sequence, 0 for all. Raises Unavailable."""
+    columns: tuple[list[Any], ...] = ([], [], [], [], [])
+    offset = after
+    while page := stream.read({0: offset + 1}, PAGE, 0):
+        for column, values in zip(columns, zip(*(_content(each.event) for each in page), strict=True), strict=True):
+            column += values
+        offset = page[-1].seq
+    return LoggedEvents(offset, *map(tuple, columns))
+
+
+def _content(event: LiveEvent) -> tuple[str, str, str, float, int]:
+    return str(event.user_id), str(event.item_id), event.kind, event.value, event.at

@@ -27,6 +27,7 @@ from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.live_items import SqlLiveItems
 from matinee.store.log_reading import highest_sequence, read_events
+from matinee.store.streams.sql import SqlStream
 from matinee.store.versions import Registry
 from matinee.store.versions.counts import CountsFolder
 from matinee.vocab import UNKNOWN
@@ -88,7 +89,7 @@ def retrain(
                 f"the database ends at event {newest:,}, and version {running} has learned up to {offset:,}: "
                 "--db names another database, or an older copy"
             )
-        logged = read_events(database, offset)
+        logged = read_events(SqlStream(database, "retrain"), offset)
         data, is_new = merge(artefacts[0], logged, SqlLiveItems(database).all())
         n_new = int(is_new.sum())
         if n_new < max(least, 1):

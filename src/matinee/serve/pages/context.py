@@ -1,11 +1,13 @@
 """The context of a request for a page: visitor, language, impressions and the response."""
 
+import re
 from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
 
+from matinee.serve.accounts.sessions import secret_cookie
 from matinee.serve.dependencies import CurrentSite
 from matinee.serve.http.csrf import page_token
 from matinee.serve.http.middleware import PERSONAL_PATHS
@@ -25,6 +27,8 @@ LAB_COOKIE = "matinee_lab"
 
 OWN_FITS_COOKIE = "matinee_own_fits"
 """The secret to which the fits of this browser belong; it ends with the browser."""
+_OWN_FITS_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+"""The form of token_urlsafe(24); any other value of the cookie is ignored."""
 
 PERSON_COOKIE = "matinee_person"
 """The sample person as whom the visitor looks, by its key; it ends with the browser."""
@@ -64,8 +68,14 @@ class PageContext:
     @property
     def kept_fits(self) -> list[OwnFit]:
         """The fits of this browser that the visitor kept."""
-        fits, owner = self.site.own_fits, self.request.cookies.get(OWN_FITS_COOKIE, "")
+        fits, owner = self.site.own_fits, self.fits_owner
         return [fit for fit in fits.of(owner) if fit.is_kept] if fits is not None and owner else []
+
+    @property
+    def fits_owner(self) -> str:
+        """The secret to which the fits of this browser belong, empty without one."""
+        found = self.request.cookies.get(secret_cookie(self.request, OWN_FITS_COOKIE), "")
+        return found if _OWN_FITS_TOKEN.fullmatch(found) else ""
 
     def respond(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
         """A whole page. Without a value `n_watched` for its header, the log is read."""

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from matinee.errors import MatineeError
 from matinee.serve.accounts.rate_limit import network_of
-from matinee.serve.accounts.sessions import cookie_path
+from matinee.serve.accounts.sessions import cookie_path, secret_cookie
 from matinee.serve.own_fits.fits import OwnFit, OwnFits, Refused
 from matinee.serve.own_fits.process import STAGES
 from matinee.serve.own_fits.settings import SettingError, can_be_fitted, fields_of, read_changes
@@ -51,7 +51,7 @@ def begin(page: Page, caller: CurrentCaller, form: Annotated[dict[str, str], Dep
     seconds = fits.limit.take(network_of(caller.address))
     if seconds:
         raise PageError("account.refused.too_often", 429, n=-(-seconds // 60))
-    owner = page.request.cookies.get(OWN_FITS_COOKIE, "") or secrets.token_urlsafe(24)
+    owner = page.fits_owner or secrets.token_urlsafe(24)
     try:
         fit = fits.begin(owner, like, changes)
     except Refused as refused:
@@ -59,7 +59,8 @@ def begin(page: Page, caller: CurrentCaller, form: Annotated[dict[str, str], Dep
         raise PageError(f"own.refused.{refused.reason}", 429) from None
     response = RedirectResponse(f"/lab/fits/{fit.fit_id}", status_code=303)
     secure, path = page.request.url.scheme == "https", cookie_path(page.request)
-    response.set_cookie(OWN_FITS_COOKIE, owner, path=path, httponly=True, samesite="lax", secure=secure)
+    name = secret_cookie(page.request, OWN_FITS_COOKIE)
+    response.set_cookie(name, owner, path=path, httponly=True, samesite="lax", secure=secure)
     return response
 
 
@@ -121,7 +122,7 @@ def refit_form(page: PageContext, name: str) -> dict[str, object] | None:
     if site.own_fits is None or name not in site.engine.artefacts or not can_be_fitted(site.engine.artefacts[name]):
         return None
     label = page.resources.model_cards[name].label
-    mine = site.own_fits.of(page.request.cookies.get(OWN_FITS_COOKIE, ""))
+    mine = site.own_fits.of(page.fits_owner)
     return {
         "fields": fields_of(site.engine.artefacts[name]),
         "mine": [(fit.fit_id, fit.label(label)) for fit in mine if fit.like.name == name],
@@ -138,7 +139,7 @@ def _offered(page: PageContext) -> OwnFits:
 
 def _find(page: PageContext, fit_id: str) -> OwnFit:
     """A fit of this visitor. Raises PageError for any other."""
-    fit = _offered(page).find(page.request.cookies.get(OWN_FITS_COOKIE, ""), fit_id)
+    fit = _offered(page).find(page.fits_owner, fit_id)
     if fit is None:
         raise PageError("own.refused.gone", 404)
     return fit
