@@ -109,7 +109,7 @@ def test_texts_people_and_numbers_of_live_items_come_into_what_is_served(databas
         "numbers": {"min": 90},
     }
     live = SqlLiveItems(database)
-    live.put(LiveItem(NEW, {"title": "A New One", "link": "https://elm.example/1", **about}, "", NOW))
+    live.put(LiveItem(NEW, {"title": "A New One", "link": "https://elm.example/1", "credit": "Elm", **about}, "", NOW))
     live.put(LiveItem("3", {"title": "Film 3 again", "texts": {"plot": "a calm sea"}}, fingerprint, NOW))
     write(database, data, some_events())
     retrain(registry, database)
@@ -117,7 +117,7 @@ def test_texts_people_and_numbers_of_live_items_come_into_what_is_served(databas
     table, row, unsold = found.item_table, found.items.row(NEW), found.items.row(500)
     assert table.texts["plot"][row] == "a robot awakes"
     assert (table.lists["people"][row], table.lists["studio"][row]) == (("Zoe",), ("Elm",))
-    assert (table.numbers["min"][row], table.links[row]) == (90, "https://elm.example/1")
+    assert (table.numbers["min"][row], table.links[row], table.credits[row]) == (90, "https://elm.example/1", "Elm")
     assert (table.titles[3], table.texts["plot"][3], table.lists["people"][3]) == ("Film 3 again", "a calm sea", ())
     assert found.catalogue.titles[3] == "Film 3 again"
     assert found.manifest["content"]["new_items"] == 1

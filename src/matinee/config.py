@@ -247,6 +247,8 @@ class ItemColumnsConfig(Config):
     """Column of links."""
     picture: str | None = None
     """Column of pictures."""
+    credit: str | None = None
+    """Column that says whose the texts, people and pictures are: source, licence, an address."""
 
 
 class ItemsConfig(ItemColumnsConfig):

@@ -1,4 +1,4 @@
-"""What is known of items beside their events: titles, years, lists of words, texts, numbers, links and pictures."""
+"""What is known of items beside events: titles, years, lists of words, texts, numbers, links, pictures, credits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ class ItemTable(Shown):
 
     titles: [n], "" if unknown; years: [n], 0 if unknown. By the name of their column: lists: genres, people, ... [n];
     texts: [n], "" if there is none; numbers: [n], NaN if unknown. links: [n], addresses with blanks between them,
-    pictures: [n]; "" if there is none, or ().
+    pictures: [n], credits: whose texts, people and pictures these are, [n]; "" if there is none, or ().
     """
 
     items: Vocab
@@ -34,6 +34,7 @@ class ItemTable(Shown):
     numbers: Mapping[str, FloatArray] = field(default_factory=dict)
     links: Texts = ()
     pictures: Texts = ()
+    credits: Texts = ()
 
     @classmethod
     def of_catalogue(cls, items: Vocab, catalogue: Catalogue) -> "ItemTable":
@@ -51,7 +52,7 @@ class ItemTable(Shown):
     def described(cls, abouts: Sequence[Mapping[str, Any]], names: "ItemTable") -> "ItemTable":
         """Items as they are kept of a running site, with the columns of another table. abouts: [n]; ids are 0 to n - 1.
 
-        Of each its title, and any of year, genres, link and picture, and of lists, texts and numbers by column.
+        Of each its title, and any of year, genres, link, picture and credit, and of lists, texts and numbers by column.
         """
         lists = {name: tuple(tuple(_described_list(about, name)) for about in abouts) for name in names.lists}
         texts = {name: tuple(about.get("texts", {}).get(name, "") for about in abouts) for name in names.texts}
@@ -60,9 +61,9 @@ class ItemTable(Shown):
             for name in names.numbers
         }
         years = np.array([about.get("year") or 0 for about in abouts], dtype=np.int32)
-        links, pictures = (tuple(about.get(key, "") for about in abouts) for key in ("link", "picture"))
+        cells = (tuple(about.get(key, "") for about in abouts) for key in ("link", "picture", "credit"))
         titles = tuple(about["title"] for about in abouts)
-        return cls(Vocab(np.arange(len(abouts))), titles, years, lists, texts, numbers, links, pictures)
+        return cls(Vocab(np.arange(len(abouts))), titles, years, lists, texts, numbers, *cells)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -85,7 +86,7 @@ class ItemTable(Shown):
         for name, texts in self.texts.items():
             columns[name] = pl.Series(texts, dtype=pl.String)
         columns |= {name: pl.Series(column, nan_to_null=True) for name, column in self.numbers.items()}
-        for name, cells in (("link", self.links), ("picture", self.pictures)):
+        for name, cells in self._single.items():
             columns |= {name: pl.Series(cells, dtype=pl.String)} if cells else {}
         frame = pl.DataFrame([column.rename(name) for name, column in columns.items()])
         return frame.with_columns(pl.col(pl.String).replace("", None), year=pl.col("year").replace(0, None))
@@ -95,9 +96,13 @@ class ItemTable(Shown):
         kinds = (
             {"title": "title", "year": "year"} | dict.fromkeys(self.lists, "list") | dict.fromkeys(self.texts, "text")
         )
-        kinds |= dict.fromkeys(self.numbers, "number") | ({"link": "link"} if self.links else {})
-        kinds |= {"picture": "picture"} if self.pictures else {}
+        kinds |= dict.fromkeys(self.numbers, "number") | {name: name for name, cells in self._single.items() if cells}
         return list(kinds.items())
+
+    @property
+    def _single(self) -> dict[str, Texts]:
+        """The columns of which there is one, by their role."""
+        return {"link": self.links, "picture": self.pictures, "credit": self.credits}
 
     def has_features(self, among: BoolArray) -> bool:
         """Whether any of some items has a word, a text, a number or a year. among: [n]."""
@@ -116,8 +121,7 @@ class ItemTable(Shown):
             {name: _take(column, rows, ()) for name, column in self.lists.items()},
             {name: _take(column, rows, "") for name, column in self.texts.items()},
             {name: _take_array(column, rows, np.nan) for name, column in self.numbers.items()},
-            _take(self.links, rows, "") if self.links else (),
-            _take(self.pictures, rows, "") if self.pictures else (),
+            *(_take(cells, rows, "") if cells else () for cells in self._single.values()),
         )
 
     def with_rows(self, rows: IntArray, other: "ItemTable") -> "ItemTable":
@@ -141,6 +145,7 @@ class ItemTable(Shown):
             numbers=numbers,
             links=_put_if_any(self.links, where, other.links, len(self)),
             pictures=_put_if_any(self.pictures, where, other.pictures, len(self)),
+            credits=_put_if_any(self.credits, where, other.credits, len(self)),
         )
 
     def with_columns_of(self, lists: Iterable[str], texts: Iterable[str], numbers: Iterable[str]) -> "ItemTable":
@@ -167,6 +172,7 @@ class ItemTable(Shown):
             },
             _filled(self.links, other.links),
             _filled(self.pictures, other.pictures),
+            _filled(self.credits, other.credits),
         )
 
 

@@ -54,8 +54,8 @@ def test_a_bookmark_keeps_a_film_for_later(browser: Browser, address: str, javas
     assert listed(page, "for-later") == [first]
     if javascript:
         assert serious_violations(page) == []
-    page.get_by_role("button", name="List it elsewhere too").click()
-    expect(page.locator("#choice")).to_contain_text("stays in other lists")
+    page.get_by_role("button", name="Show it in other lists too").click()
+    expect(page.locator("#choice")).to_contain_text("may show what you keep")
     with page.expect_response("**/my/link" if javascript else "**/mark"):
         page.locator("#for-later .later").click()
     if not javascript:

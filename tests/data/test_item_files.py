@@ -35,9 +35,9 @@ def loaded(log: Path, items: str | bytes, name: str = "products.csv", **columns:
 def test_columns_are_recognised_by_their_usual_names(log: Path) -> None:
     data = loaded(
         log,
-        "SKU,Product Name,Category,Description,Brand,Price,Image URL,url,shelf mark\n"
-        "p2,Lamp,Home|Light,A lamp.,Brook,12.5,2.png,https://shop.example/2,7-B\n"
-        "p9,Sofa,Home,A sofa.,Elm,900,,,\n",
+        "SKU,Product Name,Category,Description,Brand,Price,Image URL,url,Text credit,shelf mark\n"
+        "p2,Lamp,Home|Light,A lamp.,Brook,12.5,2.png,https://shop.example/2,The maker,7-B\n"
+        "p9,Sofa,Home,A sofa.,Elm,900,,,,\n",
     )
     table = data.item_table
     assert data.items.ids.tolist() == ["p1", "p2", "p3", "p9"]
@@ -46,6 +46,7 @@ def test_columns_are_recognised_by_their_usual_names(log: Path) -> None:
     assert table.texts == {"Description": ("", "A lamp.", "", "A sofa.")}
     assert np.nan_to_num(table.numbers["Price"]).tolist() == [0, 12.5, 0, 900]
     assert (table.pictures, table.links) == (("", "2.png", "", ""), ("", "https://shop.example/2", "", ""))
+    assert table.credits == ("", "The maker", "", "")
     said = "\n".join(data.notes)
     assert "not used: 'shelf mark'" in said
     assert "items: 1 of 3 items of the log are in products; 1 more have no event" in said

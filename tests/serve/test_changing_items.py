@@ -287,6 +287,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"title": "x", "numbers": {" ": 3}}, "numbers"),
     ({"title": "x", "link": "https://a\u202eb"}, "link"),
     ({"title": "x", "link": "https://a\u0001b"}, "link"),
+    ({"title": "x", "credit": "one\ntwo"}, "credit"),
+    ({"title": "x", "credit": "x" * 501}, "credit"),
 ]
 
 
@@ -384,11 +386,26 @@ def test_html_in_an_item_is_text(shop: SiteClient) -> None:
         texts={evil: evil},
         lists={evil: [evil]},
         link="https://example.org/?a=<b>",
+        credit=f"{evil} javascript:alert(1) https://example.org/<b>",
     )
     for address in ("/item/new-1", "/search?q=script", "/search/suggest?q=script", "/picture/new-1"):
         page = shop.get(address).text
         assert "<script>alert" not in page
         assert "<img src=x" not in page
+
+
+def test_texts_and_people_come_with_whose_they_are(shop: SiteClient) -> None:
+    credit = "DBpedia, CC BY-SA 3.0 https://dbpedia.org/page/Urn javascript:alert(1)"
+    put(shop, "urn-1", title="Urn", texts={"about": "It holds tea."}, credit=credit)
+    put(shop, "urn-2", title="Bare urn", credit=credit)  # says nothing that is somebody's
+    page = shop.get("/item/urn-1").text
+    link = '<a href="https://dbpedia.org/page/Urn" rel="noopener noreferrer nofollow">dbpedia.org/page/Urn</a>'
+    assert f"Source: DBpedia, CC BY-SA 3.0 {link} javascript:alert(1)</p>" in page
+    assert 'class="hint credit"' not in shop.get("/item/urn-2").text
+    assert 'class="hint credit"' not in shop.get("/item/p000").text
+    assert shop.get("/about").text.count(link) == 1
+    shop.get("/language?to=ko&next=/")
+    assert "출처: DBpedia" in shop.get("/item/urn-1").text
 
 
 def test_items_may_come_and_go_while_lists_are_made(shop: SiteClient) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 from starlette.testclient import TestClient
 
 from matinee.errors import UsageError
+from matinee.serve import api, pages
 from matinee.serve.accounts.rate_limit import RequestRate
 from matinee.serve.app import create_app
 from matinee.serve.http import admission, body
 from matinee.serve.http.admission import Admission
 from matinee.serve.http.body import MAX_BODY_BYTES, WholeBodies
-from matinee.serve.http.root_path import read_root_path, with_root
+from matinee.serve.http.root_path import OWN, read_root_path, with_root
 from matinee.serve.http.server import ServerSettings
 from matinee.serve.options import SiteOptions
 from site_fixtures import CHEAP, NOW, Clock, SiteClient, key_headers, routes_of
@@ -145,6 +147,30 @@ def test_text_that_looks_like_a_link_is_left_alone() -> None:
         '<a href="/f/my">say &#34; href=&#34;/my</a> href=/x'
     )
     assert with_root('<a href="//other.example/">', "/f") == '<a href="//other.example/">'
+
+
+def test_the_first_part_of_every_route_is_no_root_path() -> None:
+    routes = {route.path.split("/")[1] for part in (pages, api) for route in routes_of(part.router)} - {""}
+    assert set(OWN) == routes | {"metrics", "operate", "static"}
+    for part in OWN:
+        with pytest.raises(UsageError, match="begins like a page of the site"):
+            read_root_path(f"/{part}/films")
+
+
+def test_pictures_below_a_path_are_where_pages_say(open_site: Open, tmp_path: Path) -> None:
+    Image.new("RGB", (60, 90), "red").save(tmp_path / "a.png")
+    app = open_site(root_path=ROOT, pictures=tmp_path)
+    with SiteClient(app) as client:
+        sent = {"title": "A new film", "picture": "a.png"}
+        assert client.put(f"{ROOT}/api/v1/items/990001", json=sent, headers=key_headers(app, "admin")).is_success
+        page = client.get(f"{ROOT}/movie/990001").text
+        assert f'src="{ROOT}/picture/990001"' in page
+        assert client.get(f"{ROOT}/picture/990001").headers["content-type"] == "image/webp"
+        shared = re.search(r'og:image" content="([^"]+)"', page)
+        assert shared is not None
+        assert shared[1] == f"http://testserver{ROOT}/preview/990001"
+        assert client.get(shared[1]).headers["content-type"] == "image/png"
+        assert client.get(f"{ROOT}/manifest.webmanifest").json()["start_url"] == f"{ROOT}/"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from matinee.catalogue import Catalogue
+from matinee.ranking.shared import Shared
+from matinee.serve.pages.cards import Card
+from matinee.serve.pages.tonight import firsts_of
 from matinee.serve.site import Site
 from matinee.serve.tonight import Tonight, is_lighter, lengths_of, mask_of, read_tonight, tonight_of
+from matinee.titles import MovieTitle
 
 ALIEN, ALIENS, MATRIX, TOY_STORY = "1214", "1200", "2571", "1"
 CATALOGUE = Catalogue.of(
@@ -62,6 +66,27 @@ def test_any_cookie_is_read(text: str) -> None:
 )
 def test_lighter_is_less_heavy_and_heavy_in_no_new_way(genres: str, than: str, is_it: bool) -> None:
     assert is_lighter(genres.split("|"), than.split("|")) == is_it
+
+
+@pytest.mark.parametrize(
+    ("series", "first"),
+    [
+        (["", "", "", ""], [0, 1, 2]),
+        (["Alien", "Alien", "Star Wars", ""], [0, 2, 3]),
+        (["Alien", "Star Wars", "Alien", "Star Wars", ""], [0, 1, 4]),
+        (["Alien", "Alien", "Alien", "Star Wars"], [0, 1, 3]),  # there are no three
+        (["Alien", "Alien"], [0, 1]),
+        ([], []),
+    ],
+)
+def test_of_a_series_one_is_among_the_first_as_far_as_there_are_others(series: list[str], first: list[int]) -> None:
+    cards = [
+        Card(n, n, MovieTitle("A"), "A", 0, (), "", shared=Shared("series", name) if name else Shared("genres", "War"))
+        for n, name in enumerate(series)
+    ]
+    firsts, others = firsts_of(cards, 3)
+    assert [card.item_row for card in firsts] == first
+    assert [card.item_row for card in others] == [n for n in range(len(series)) if n not in first]
 
 
 def test_a_column_of_minutes_is_found_by_its_name() -> None:

@@ -23,6 +23,7 @@ SHOP = {
     "price": [80.5, None, 12.0, 900.0],
     "url": ["https://shop.example/1", None, "", "https://shop.example/9"],
     "image": [None, "2.png", "", ""],
+    "licence": ["Texts: Oak Guild, CC BY 4.0", None, "", ""],
 }
 LOG = {"user": ["a", "a", "b", "b"], "product": ["p1", "p2", "p2", "p3"], "at": [1, 2, 3, 4]}
 
@@ -40,7 +41,7 @@ def same(one: ItemTable, other: ItemTable) -> bool:
         and (dict(one.lists), dict(one.texts)) == (dict(other.lists), dict(other.texts))
         and one.numbers.keys() == other.numbers.keys()
         and all(np.array_equal(one.numbers[name], other.numbers[name], equal_nan=True) for name in one.numbers)
-        and (one.links, one.pictures) == (other.links, other.pictures)
+        and (one.links, one.pictures, one.credits) == (other.links, other.pictures, other.credits)
     )
 
 
@@ -58,6 +59,7 @@ def test_every_column_of_the_table_comes_back(tmp_path: Path) -> None:
     assert np.isnan(table.numbers["price"][1])
     assert table.links == ("https://shop.example/1", "", "", "https://shop.example/9")
     assert table.pictures == ("", "2.png", "", "")
+    assert table.credits == ("Texts: Oak Guild, CC BY 4.0", "", "", "")
     save(after, tmp_path / "again")
     assert same(load(tmp_path / "again").item_table, table)
 
@@ -104,6 +106,7 @@ def test_an_artefact_from_before_nouns_has_movies_and_its_source_by_name() -> No
         (pl.Series("number:price", [1.0, float("inf"), 2.0, 3.0]), "number:price holds infinite"),
         (pl.Series("link", [None] * 4, dtype=pl.String), "link does not hold texts"),
         (pl.Series("picture", [b"x"] * 4), "picture does not hold texts"),
+        (pl.Series("credit", [1] * 4), "credit does not hold texts"),
     ],
 )
 def test_a_damaged_column_is_one_line(tmp_path: Path, column: pl.Series, says: str) -> None:

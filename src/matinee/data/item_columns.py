@@ -17,6 +17,7 @@ _ONE = {
     "link": "link url producturl itemurl permalink website",
     "picture": "picture image imageurl imagelink pictureurl photo photourl thumbnail thumbnailurl poster posterurl "
     "posterpath img cover coverurl imageurlhighres imageurll imageurlm",
+    "credit": "credit attribution licence license rights textcredit",
 }
 _SEVERAL = {
     "text": "text description overview abstract plot summary synopsis details about tagline features "

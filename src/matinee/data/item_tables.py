@@ -128,7 +128,7 @@ class _Cells:
             {name: self._lists(column) for name, column in lists.items()},
             {name: read_texts(frame[name]) for name in self._columns.text},
             {name: column for name, column in numbers.items() if column is not None},
-            *(read_texts(frame[one[role]]) if role in one else () for role in ("link", "picture")),
+            *(read_texts(frame[one[role]]) if role in one else () for role in ("link", "picture", "credit")),
         )
         if (empty := sum(not title for title in titles)) and "title" in one:
             self.notes.append(f"items: {empty:,} have no title and are shown by their id")

@@ -1,4 +1,4 @@
-"""What the page of an item says beside its title: texts, lists, numbers and a link, cut to a sensible length."""
+"""What the page of an item says beside its title: texts, lists, numbers and links, cut to a sensible length."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,20 +8,32 @@ from urllib.parse import urlsplit
 
 from matinee.item_table import ItemTable
 
-MAX_TEXT, MAX_LINE, MAX_WORDS, MAX_COLUMNS = 2000, 200, 30, 12
-"""Letters of a text and of a word, words of a list, and columns of each kind that a page shows."""
+MAX_TEXT, MAX_LINE, MAX_WORDS, MAX_COLUMNS, MAX_CREDIT = 2000, 200, 30, 12, 500
+"""Letters of a text and of a word, words of a list, columns of each kind, and letters of a credit that a page shows."""
 OF_THE_CARD = ("genres", "tags")
 
 
 @dataclass(frozen=True, slots=True)
+class CreditPart:
+    """A stretch of a credit. url: where it leads, if it is an address."""
+
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ItemFacts:
-    """Names of columns with what they hold for an item; nothing is empty. links: http or https, one to a host."""
+    """Names of columns with what they hold for an item; nothing is empty. links: http or https, one to a host.
+
+    credit: whose texts, people and picture these are; empty where there are none of them.
+    """
 
     texts: Sequence[tuple[str, str]] = ()
     lists: Sequence[tuple[str, Sequence[str]]] = ()
     numbers: Sequence[tuple[str, float]] = ()
     links: Sequence[str] = ()
     picture: str = ""
+    credit: Sequence[CreditPart] = ()
 
 
 def facts_of_row(table: ItemTable, row: int) -> ItemFacts:
@@ -32,13 +44,27 @@ def facts_of_row(table: ItemTable, row: int) -> ItemFacts:
         {name: float(column[row]) for name, column in table.numbers.items()},
         table.links[row] if table.links else "",
         table.pictures[row] if table.pictures else "",
+        table.credits[row] if table.credits else "",
     )
 
 
 def facts_of(about: Mapping[str, Any]) -> ItemFacts:
     """What is kept of a live item."""
     texts, lists, numbers = (about.get(name, {}) for name in ("texts", "lists", "numbers"))
-    return _facts(texts, lists, numbers, about.get("link", ""), about.get("picture", ""))
+    return _facts(texts, lists, numbers, *(about.get(name, "") for name in ("link", "picture", "credit")))
+
+
+def credit_parts(credit: str) -> list[CreditPart]:
+    """A credit cut into plain text and addresses: `DBpedia, CC BY-SA https://dbpedia.org/` has two parts."""
+    parts: list[CreditPart] = []
+    for word in _cut(credit, MAX_CREDIT).split():
+        if url := safe_link(word):
+            parts.append(CreditPart(word.partition("://")[2].rstrip("/"), url))
+        elif parts and not parts[-1].url:
+            parts[-1] = CreditPart(f"{parts[-1].text} {word}")
+        else:
+            parts.append(CreditPart(word))
+    return parts
 
 
 def _facts(
@@ -47,6 +73,7 @@ def _facts(
     numbers: Mapping[str, float],
     link: str,
     picture: str,
+    credit: str,
 ) -> ItemFacts:
     shown = [(name, words) for name, words in lists.items() if words and name not in OF_THE_CARD]
     return ItemFacts(
@@ -59,6 +86,7 @@ def _facts(
         [(_cut(name, MAX_LINE), number) for name, number in numbers.items() if math.isfinite(number)][:MAX_COLUMNS],
         _links(link),
         picture,
+        credit_parts(credit) if shown or picture or any(map(str.strip, texts.values())) else (),
     )
 
 

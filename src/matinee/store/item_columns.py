@@ -1,7 +1,7 @@
 """What is known of items as columns of items.parquet, which older versions read without them.
 
-list:NAME holds lists of text, text:NAME and the columns link and picture text, number:NAME numbers or null. The title,
-year, genres and tags are columns of every artefact; list:genres is written where a genre has a `|`.
+list:NAME holds lists of text, text:NAME and the columns link, picture and credit text, number:NAME numbers or null. The
+title, year, genres and tags are columns of every artefact; list:genres is written where a genre has a `|`.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from matinee.store.soundness import UnsoundError
 from matinee.vocab import Vocab
 
 LIST, TEXT, NUMBER = "list:", "text:", "number:"
-LINK, PICTURE = "link", "picture"
+SINGLE = ("link", "picture", "credit")
 OWN_COLUMNS = ("genres", "tags")
 """Lists that the catalogue has too."""
 
@@ -28,7 +28,7 @@ def columns_of(table: ItemTable) -> dict[str, pl.Series]:
             columns[LIST + name] = pl.Series(list(map(list, words)), dtype=pl.List(pl.String))
     columns |= {TEXT + name: pl.Series(texts, dtype=pl.String) for name, texts in table.texts.items()}
     columns |= {NUMBER + name: pl.Series(numbers, dtype=pl.Float64) for name, numbers in table.numbers.items()}
-    for name, texts in ((LINK, table.links), (PICTURE, table.pictures)):
+    for name, texts in zip(SINGLE, (table.links, table.pictures, table.credits), strict=True):
         if texts:
             columns[name] = pl.Series(texts, dtype=pl.String)
     return columns
@@ -44,7 +44,7 @@ def catalogue_of(table: pl.DataFrame) -> Catalogue:
 
 def table_of(table: pl.DataFrame, items: Vocab, catalogue: Catalogue) -> ItemTable | None:
     """What else is known of the items; None if nothing is. Raises UnsoundError for a column of a wrong type."""
-    names = [name for name in table.columns if name.startswith((LIST, TEXT, NUMBER)) or name in (LINK, PICTURE)]
+    names = [name for name in table.columns if name.startswith((LIST, TEXT, NUMBER)) or name in SINGLE]
     if not names:
         return None
     columns: dict[str, dict[str, Any]] = {LIST: {}, TEXT: {}, NUMBER: {}}
@@ -60,7 +60,7 @@ def table_of(table: pl.DataFrame, items: Vocab, catalogue: Catalogue) -> ItemTab
         columns[LIST],
         columns[TEXT],
         columns[NUMBER],
-        *(_texts(table[name]) if name in names else () for name in (LINK, PICTURE)),
+        *(_texts(table[name]) if name in names else () for name in SINGLE),
     )
 
 

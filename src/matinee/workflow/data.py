@@ -105,8 +105,9 @@ def whole(data: Dataset) -> Split:
 def items(frame: Any, **columns: object) -> ItemTable:  # noqa: ANN401 - any data frame
     """A table of items from a polars, pandas or Arrow frame, or a dict of columns: one row an item.
 
-    columns: item, title, year, genres, text, lists, numbers, link and picture, names of columns; text, lists and
-    numbers may be several. All but lists and numbers are recognised by name.
+    columns: item, title, year, genres, text, lists, numbers, link, picture and credit (whose the texts, people and
+    pictures are), names of columns; text, lists and numbers may be several. All but lists and numbers are recognised by
+    name.
     Raises DataError for an unknown column, or an id that is missing or stands twice.
     """
     return items_of(frame, **columns)

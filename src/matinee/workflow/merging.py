@@ -15,7 +15,7 @@ from matinee.store.log_reading import LoggedEvents
 from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN, Id, IdArray, Vocab
 
-BEYOND_CATALOGUE = ("lists", "texts", "numbers", "link", "picture")
+BEYOND_CATALOGUE = ("lists", "texts", "numbers", "link", "picture", "credit")
 """What is kept of a live item and no catalogue has, except tags."""
 STEERING = ("more", "less", "dismissed", "restored", "saved", "unsaved")
 """Kinds of events that steer one's own lists, and from which nothing is learned for others."""

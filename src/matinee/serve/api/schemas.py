@@ -90,6 +90,8 @@ class ItemIn(StrictIn):
     """Where more is said of it: http or https."""
     picture: str = Field("", max_length=200)
     """The name of a file in the site's folder of pictures."""
+    credit: str = Field("", max_length=500)
+    """Whose the texts, people and picture are: source, licence, an address."""
 
     @field_validator("title", "genres", "lists", "texts", "numbers")
     @classmethod
@@ -111,12 +113,12 @@ class ItemIn(StrictIn):
             raise ValueError("genres have a field of their own")
         return lists
 
-    @field_validator("link")
+    @field_validator("link", "credit")
     @classmethod
-    def _is_visible(cls, link: str) -> str:
-        if not link.isprintable():
+    def _is_visible(cls, text: str) -> str:
+        if not text.isprintable():
             raise ValueError("it has letters that cannot be seen")
-        return link
+        return text
 
 
 class ItemKept(ItemOut):

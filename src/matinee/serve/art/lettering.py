@@ -1,6 +1,6 @@
 """Titles set on covers and cards, as large as they fit.
 
-Letter widths are those of the bundled Archivo at width 62 and weight 800.
+Letter widths are those of the bundled Archivo at width 62 and weight 800, with wider blanks.
 """
 
 import unicodedata
@@ -22,7 +22,10 @@ _ADVANCES = (
     "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
     "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
 )
+WORD_SPACING = 80
+"""How much wider than the font's a blank is, as `.cover-title` has it: at this width it would all but vanish."""
 _WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
+_WIDTHS[" "] += WORD_SPACING
 
 
 def set_title(name: str, ink: str, largest: float = LARGEST) -> tuple[str, int]:

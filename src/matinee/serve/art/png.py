@@ -15,7 +15,8 @@ import resvg_py
 FONTS = sorted(str(path) for path in (Path(__file__).parent / "fonts").glob("*.ttf"))
 STYLE = (
     "text { font-family: 'Matinee Text', 'Matinee Hangul' } "
-    ".cover-title, .card-initial { font-family: 'Matinee Title', 'Matinee Hangul' }"
+    ".cover-title, .card-initial { font-family: 'Matinee Title', 'Matinee Hangul' } "
+    ".cover-title { word-spacing: 0.08em }"
 )
 """The fonts of the site's pages, cut for pictures by docs/make_picture_fonts.py."""
 KEPT = 64

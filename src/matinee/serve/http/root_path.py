@@ -18,8 +18,9 @@ from matinee.serve.http.asgi import HttpMiddleware
 _PATH = re.compile(r"(/[A-Za-z0-9_~.-]+)+", re.ASCII)
 _LINK = re.compile(r'((?: href| src| action| formaction)=")/(?!/)')
 OWN = (
-    *("account", "about", "api", "compare", "forget", "health", "language", "log-in", "log-out", "mark"),
-    *("metrics", "models", "movie", "my", "operate", "search", "sign-up", "static", "why"),
+    *("account", "about", "api", "compare", "forget", "health", "item", "lab", "language", "log-in", "log-out"),
+    *("manifest.webmanifest", "mark", "metrics", "models", "movie", "my", "operate", "picker", "picture", "preview"),
+    *("preview.png", "robots.txt", "search", "sign-up", "static", "tonight", "why"),
 )
 """First parts of the site's own paths: a prefix that begins so would be ambiguous."""
 

@@ -13,6 +13,7 @@ from matinee.serve.pages.rendering import STRIP
 from matinee.serve.pages.rerank_form import RerankForm
 from matinee.serve.pages.resources import STARTER_PAGES, STARTERS
 from matinee.serve.pages.shelves import Shelf, ShelfBuilder
+from matinee.serve.pages.tonight import firsts_of
 from matinee.serve.visitor_state import VisitorState
 
 FOR_YOU, LONG, SHORT = 24, 12, 6
@@ -47,8 +48,9 @@ def home(
     starters = all_starters[more * STARTERS : (more + 1) * STARTERS] if _has_picker(page) else []
     starters = starters[:STRIP] if len(watched) >= ENOUGH else starters
     builder.leave_out(starters)
-    tonight = like or for_you[:FIRST] or builder.build("tonight", "", "", builder.popular_rows(FIRST)).cards
-    for_you = for_you if like else for_you[FIRST:]
+    firsts, others = firsts_of(for_you, FIRST)
+    tonight = like or firsts or builder.build("tonight", "", "", builder.popular_rows(FIRST)).cards
+    for_you = for_you if like else others
     shelves = [shelf for shelf in _shelves(builder, page, model) if shelf.cards]
     return page.respond(
         "home.html",

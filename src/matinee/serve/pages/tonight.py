@@ -1,5 +1,6 @@
 """The form of tonight's mood: what every row leaves out, remembered in this browser."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -7,7 +8,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from matinee.arrays import BoolArray
+from matinee.ranking.shared import SERIES, kind_of_column
 from matinee.serve.dependencies import CurrentSite
+from matinee.serve.pages.cards import Card
 from matinee.serve.pages.choices import TONIGHT, keep_choice
 from matinee.serve.pages.errors import PageError, find_movie_row
 from matinee.serve.site import MAX_QUERY, Site
@@ -65,3 +68,13 @@ def mask_of_tonight(site: Site, mood: Tonight) -> BoolArray | None:
     """Which items every row may list. [I], None for all."""
     table = next(iter(site.engine.artefacts.values())).item_table
     return mask_of(mood, site.catalogue, lengths_of(table.numbers))
+
+
+def firsts_of(cards: Sequence[Card], k: int) -> tuple[list[Card], list[Card]]:
+    """The first k cards, one of each series as far as there are others, and the rest; both in order."""
+    series = [
+        card.shared.value if card.shared and kind_of_column(card.shared.attribute) == SERIES else "" for card in cards
+    ]
+    again = [bool(name) and name in series[:n] for n, name in enumerate(series)]
+    chosen = set(sorted(range(len(cards)), key=again.__getitem__)[:k])
+    return [cards[n] for n in sorted(chosen)], [card for n, card in enumerate(cards) if n not in chosen]
