@@ -1,4 +1,4 @@
-"""Every registered model with its default settings, fitted on the bundled data once for all tests and workers."""
+"""The bundled data split, in a database, and every registered model fitted on it once for all tests and workers."""
 
 import os
 from pathlib import Path
@@ -12,6 +12,7 @@ from matinee.data.splits import Split, split
 from matinee.dataset import Dataset
 from matinee.models import model_class
 from matinee.models.base import Recommender
+from matinee.store.sql import SqlEvents
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,23 @@ def bundled_split(bundled: Dataset) -> Split:
 @pytest.fixture(scope="session")
 def last_split(bundled: Dataset) -> Split:
     return split(bundled, SplitConfig(split="leave-last"))
+
+
+@pytest.fixture(scope="session")
+def log_url(bundled: Dataset, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with the bundled events, for all who only read it.
+
+    A live log does not come sorted by user, but each user's events come in their order, equal times included.
+    """
+    events = bundled.events
+    users = np.random.default_rng(0).permutation(len(bundled.users))[events.user_rows]
+    order = np.lexsort((np.arange(len(events)), users, events.times))
+    url = f"sqlite:///{tmp_path_factory.mktemp('log') / 'log.sqlite3'}"
+    source = SqlEvents(url, bundled.items, bundled.users)
+    user_ids, item_ids = bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows]
+    source.bulk_import([user_ids[order], item_ids[order], events.values[order], events.times[order]])
+    source.close()
+    return url
 
 
 class Fitted(dict[str, Recommender]):

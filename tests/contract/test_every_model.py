@@ -64,14 +64,12 @@ def some_histories(bundled_split: Split) -> Histories:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_1a_memory_and_sql_give_the_same_lists(
-    name: str, fitted: dict[str, Recommender], bundled: Dataset, tmp_path: Path
+    name: str, fitted: dict[str, Recommender], bundled: Dataset, log_url: str
 ) -> None:
     users = [int(user) for user in bundled.users.ids[::9]]
     memory = EventSource(bundled.events, bundled.users)
-    sql = SqlEvents(f"sqlite:///{tmp_path / 'events.sqlite3'}", bundled.items)
+    sql = SqlEvents(log_url, bundled.items)
     events = bundled.events
-    user_ids, item_ids = bundled.users.ids[events.user_rows], bundled.items.ids[events.item_rows]
-    sql.bulk_import([user_ids, item_ids, events.values, events.times])
     before = int(np.quantile(events.times, 0.6))
     model = copy(fitted[name])
     model.value_map = resolve(ValuesConfig(map="default"), events.values)

@@ -78,7 +78,10 @@ def trains_evaluates_and_serves(machine: Machine) -> None:
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A copy of the project with the two edits."""
     copy = tmp_path_factory.mktemp("inside") / "matinee"
-    skipped = shutil.ignore_patterns(".*_cache", "__pycache__", ".venv", ".hypothesis", ".git", "artefacts", "demo")
+    skipped = shutil.ignore_patterns(
+        *(".pytest_cache", ".ruff_cache", ".import_linter_cache", "__pycache__", ".hypothesis"),
+        *(".venv*", ".git", "artefacts", "demo", "build"),
+    )  # mypy's cache is taken along: what it has checked, unchanged, it need not check again
     shutil.copytree(PROJECT, copy, ignore=skipped)
     subprocess.run(["git", "init", "-q"], cwd=copy, check=True)  # the check of words lists files with git
     (copy / PATH).write_text(FILE, "utf-8")

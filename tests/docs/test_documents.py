@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from matinee.dataset import Dataset
 from released import RELEASED
 
 PROJECT = Path(__file__).parents[2]
@@ -113,9 +114,9 @@ def test_every_released_model_has_its_page_and_its_row_in_the_index(name: str) -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RELEASED)
 def test_the_example_of_a_model_page_runs(
-    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, known_movies: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With one epoch in place of all: what the models learn is measured elsewhere."""
+    """With one epoch and a thousand movies in place of all: what the models learn is measured elsewhere."""
     from matinee import workflow
     from matinee.models import model_class
 
@@ -126,5 +127,6 @@ def test_the_example_of_a_model_page_runs(
         return whole(model, *arguments, **settings | quick)
 
     monkeypatch.setattr(workflow, "fit", short)
+    monkeypatch.setattr(workflow, "load", {"bundled": known_movies}.__getitem__)
     run_python(MODEL_PAGES / f"{name}.md", monkeypatch)
     assert capsys.readouterr().out.strip()

@@ -173,8 +173,8 @@ def test_pipelined_requests_are_answered_in_their_order(start: Start) -> None:
     with socket.create_connection(start()) as client:
         client.sendall(GET.replace(b"/ ", b"/slow ") + 3 * GET)
         found = b""
-        for _ in range(4):
-            found += read(client)
+        while found.count(b"hello") < 4 and (part := read(client)):  # one read may bring several answers
+            found += part
     assert found.count(b" 200 OK") == 4
 
 
