@@ -18,6 +18,7 @@ hypothesis.settings.load_profile("matinee")
 pytest_plugins = (
     "server_fixtures",
     "stream_fixtures",
+    "cluster_fixtures",
     "site_fixtures",
     "shop_fixtures",
     "browser_fixtures",

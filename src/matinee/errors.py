@@ -26,6 +26,6 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return f"; known are: {', '.join(options)}"
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of another library's message, cut: some hold the bytes that they stumbled on."""
     return str(error).strip().split("\n", 1)[0][:200]

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from matinee.errors import MatineeError
 
-EXTRAS = {"torch": "train", "optuna": "train", "matplotlib": "figures", "lightgbm": "rerank"}
+EXTRAS = {"ray": "cluster", "torch": "train", "optuna": "train", "matplotlib": "figures", "lightgbm": "rerank"}
 """Package -> extra. The extras of databases, streams, spreadsheets and texts are named where they are read."""
 CPU_ONLY = "on a machine without a GPU add --extra-index-url https://download.pytorch.org/whl/cpu, 0.2 GB instead of 3"
 

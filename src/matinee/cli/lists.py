@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from matinee.cli.options import Json, wrong_usage
+from matinee.cli.options import Json, On, Workers, wrong_usage
 from matinee.cli.output import print_json, progress, say, warn
 from matinee.config import Rerank, configure
 from matinee.errors import UsageError
@@ -16,6 +16,7 @@ from matinee.experiment import Experiment
 
 if TYPE_CHECKING:
     from matinee.lists.everyone import SimilarLists, UserLists
+    from matinee.scale.runner import Runner
     from matinee.store.artefact import Artefact
     from matinee.workflow import MovieList
     from matinee.workflow.movie_lists import Movie
@@ -50,18 +51,21 @@ def recommend(  # noqa: PLR0913 - one for each option
     ),
     out: Path | None = Out,
     titles: bool = Titles,
+    workers: int | None = Workers,
+    on: str | None = On,
     json: bool = Json,
 ) -> None:
     """Recommend movies to a known user, from a history or liked titles, or to all users (--users all --out FILE)."""
     from matinee import workflow
     from matinee.lists.everyone import for_users
+    from matinee.scale.choice import runner_of
     from matinee.store.artefact import load
 
     one = user is not None or history is not None or bool(liked)
-    if _is_batch("--users", users is not None, out, one or explain, titles):
+    if _is_batch("--users", users is not None, out, one or explain, titles or _elsewhere(workers, on)):
         wanted = _reranked(rerank)
         lists = for_users(load(artefact), str(users), k, among=among, without=without, rerank=wanted, titles=titles)
-        _write(lists, out, json)
+        _write(lists, out, json, runner_of(workers, on))
         return
     if sum((user is not None, history is not None, bool(liked))) != 1:
         raise UsageError("give one of --user, --history and --liked, or --users with --out for lists of many")
@@ -95,16 +99,19 @@ def similar(  # noqa: PLR0913 - one for each option
     everything: bool = typer.Option(False, "--all", help="The similar movies of every movie; with --out."),
     out: Path | None = Out,
     titles: bool = Titles,
+    workers: int | None = Workers,
+    on: str | None = On,
     json: bool = Json,
 ) -> None:
     """List the movies most similar to one, or to each of all (--all --out FILE)."""
     from matinee import workflow
     from matinee.lists.everyone import for_items
+    from matinee.scale.choice import runner_of
     from matinee.store.artefact import load
 
     one = item is not None or title is not None
-    if _is_batch("--all", everything, out, one or explain, titles):
-        _write(for_items(load(artefact), "all", k, titles=titles), out, json)
+    if _is_batch("--all", everything, out, one or explain, titles or _elsewhere(workers, on)):
+        _write(for_items(load(artefact), "all", k, titles=titles), out, json, runner_of(workers, on))
         return
     if (item is None) == (title is None):
         raise UsageError("give one of --item and --title, or --all with --out for every movie")
@@ -151,27 +158,32 @@ def _reranked(text: str | None) -> Rerank | None:
         return configure(Experiment, {"evaluation": {"rerank": text}}, "options", typed).evaluation.rerank
 
 
-def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, titles: bool) -> bool:
+def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, of_many: bool) -> bool:
     """Whether lists of many are asked for. Raises UsageError for options that do not go together."""
     if given and out is None:
         raise UsageError(f"{flag} writes a file; add --out lists.parquet, .csv or .jsonl")
     if given and of_one:
         raise UsageError(f"{flag} and options for a single list were both given; give one of them")
-    if not given and (out is not None or titles):
-        raise UsageError(f"--out and --titles are for the lists of many; add {flag}" + " all" * (flag == "--users"))
+    if not given and (out is not None or of_many):
+        options = "--out, --titles, --workers and --on are"
+        raise UsageError(f"{options} for the lists of many; add {flag}" + " all" * (flag == "--users"))
     return given
 
 
-def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool) -> None:
+def _elsewhere(workers: int | None, on: str | None) -> bool:
+    return workers is not None or on is not None
+
+
+def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool, runner: "Runner") -> None:
     """Write lists of many to a file, with a bar of parts and the time left."""
     from matinee.lists.file import write
 
     for note in lists.notes:
         warn(note)
     started = perf_counter()
-    with progress(len(lists)) as (on_step, _):
+    with runner, progress(len(lists)) as (on_step, _):
         on_step("lists")
-        written = write(lists, Path(str(out)), lambda done, total: on_step("lists"))
+        written = write(lists, Path(str(out)), lambda done, total: on_step("lists"), runner)
     seconds = perf_counter() - started
     if written.continued:
         warn(f"continued after {written.continued} of {written.parts} parts that an earlier run had finished")

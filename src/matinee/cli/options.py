@@ -45,6 +45,12 @@ COLUMN_NAMES = {"at": "time"}
 COLUMN_HELP = "Column of the {}; recognised by name if left out."
 
 Json = typer.Option(False, "--json", help="Print only one JSON object.")
+Workers = typer.Option(
+    None, "--workers", min=1, help="Processes of this machine that work side by side, one core each.", metavar="N"
+)
+On = typer.Option(
+    None, "--on", help="A Ray cluster to work on: HOST:PORT of its head, ray://HOST:PORT, or auto.", metavar="ADDRESS"
+)
 
 
 def experiment_options(*sections: str, models: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -20,7 +20,7 @@ from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Vocab
 
-PART_ROWS = 200_000
+PART_ROWS = 50_000
 """Rows of a part, at most: what is computed, held in memory and written at once."""
 OnPart = Callable[[int, int], None]
 """Called with the number of parts that are done, and of all parts."""

@@ -5,7 +5,8 @@ Parts are kept in a hidden folder beside the file until all are there, each writ
     .lists.parquet.parts/plan.json          what the lists hold; a run with another plan starts from the first part
     .lists.parquet.parts/00000.parquet      the first part
 
-They are then joined to a file that is whole or not there, and the folder is removed.
+They are then joined to a file that is whole or not there, and the folder is removed. Parts are computed by a runner,
+which may have workers on other machines: they return the bytes of a part, and only this process writes.
 """
 
 import json
@@ -14,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +23,7 @@ import polars as pl
 from matinee.destinations import require_file
 from matinee.errors import MatineeError
 from matinee.lists.everyone import Lists, OnPart
+from matinee.scale.runner import Here, Runner
 from matinee.writing import make_folder, new_file, sync_file
 
 FORMATS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -38,8 +41,27 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write(lists: Lists, out: Path, on_part: OnPart = lambda done, total: None) -> Written:
-    """Write lists to a Parquet, CSV or JSON lines file, by its ending.
+@dataclass(frozen=True, slots=True)
+class PartBytes:
+    """The job of a runner: from the number of a part to the bytes of its file."""
+
+    lists: Lists
+    kind: str
+
+    def __call__(self, index: int) -> bytes:
+        """The same bytes in every process."""
+        frame, file = self.lists.part(index), BytesIO()
+        if self.kind == "parquet":
+            frame.write_parquet(file)
+        elif self.kind == "csv":
+            frame.write_csv(file, include_header=index == 0)
+        else:
+            frame.write_ndjson(file)
+        return file.getvalue()
+
+
+def write(lists: Lists, out: Path, on_part: OnPart = lambda done, total: None, runner: Runner | None = None) -> Written:
+    """Write lists to a Parquet, CSV or JSON lines file, by its ending. runner: computes the parts; by default here.
 
     A file of lists is replaced when the new one is complete. Raises MatineeError for another ending, for a file or
     folder that is anything else, if another run is writing it, or if it cannot be written.
@@ -52,10 +74,13 @@ def write(lists: Lists, out: Path, on_part: OnPart = lambda done, total: None) -
         with _only_run(folder, out):
             continued = _begin(folder, lists)
             parts = [folder / f"{index:05d}{out.suffix}" for index in range(len(lists))]
-            for index, path in enumerate(parts):
-                if not path.is_file():
-                    _write_part(lists.part(index), path, kind, header=index == 0)
-                on_part(index + 1, len(parts))
+            missing = [index for index, path in enumerate(parts) if not path.is_file()]
+            for done in range(len(parts) - len(missing)):
+                on_part(done + 1, len(parts))
+            computed = (runner or Here()).map(PartBytes(lists, kind), missing)
+            for done, (index, content) in enumerate(zip(missing, computed, strict=True), len(parts) - len(missing)):
+                _write_part(content, parts[index])
+                on_part(done + 1, len(parts))
             with new_file(out, "lists") as whole:
                 _join(parts, whole, kind)
             shutil.rmtree(folder)
@@ -117,14 +142,9 @@ def _begin(folder: Path, lists: Lists) -> int:
     return kept
 
 
-def _write_part(frame: pl.DataFrame, path: Path, kind: str, *, header: bool) -> None:
+def _write_part(content: bytes, path: Path) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    if kind == "parquet":
-        frame.write_parquet(part)
-    elif kind == "csv":
-        frame.write_csv(part, include_header=header)
-    else:
-        frame.write_ndjson(part)
+    part.write_bytes(content)
     sync_file(part)  # a part of which a power cut left the name alone would be taken for a whole one
     part.replace(path)
 

@@ -1,0 +1,84 @@
+"""Jobs on a Ray cluster: the same bytes as by one worker here, also when a node is killed in mid-job."""
+
+import operator
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import matinee as mt
+from matinee.data.synthetic import two_groups
+from matinee.errors import MatineeError
+from matinee.lists import everyone
+from matinee.lists.everyone import UserLists, require_length
+from matinee.lists.file import write
+from matinee.scale import cluster as module
+from matinee.scale.choice import runner_of
+from matinee.scale.runner import Here, Runner
+from slow_lists import SlowLists
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.service,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Ray's own files
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def runner(ray_cluster: Any) -> Iterator[Runner]:
+    with runner_of(on=ray_cluster.address) as opened:
+        yield opened
+
+
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> UserLists:
+    """Eight parts of three users."""
+    monkeypatch.setattr(everyone, "PART_ROWS", 3 * 3)
+    return everyone.for_users(mt.fit("ials", two_groups(24, 12), dim=4, epochs=2), "all", 3)
+
+
+def test_results_come_in_the_order_of_the_parts(runner):
+    assert runner.workers == 3
+    assert list(runner.map(partial(operator.mul, 3), range(20))) == list(range(0, 60, 3))
+    job = partial(np.add, np.arange(500_000.0))  # in the memory that the workers of a node share
+    assert [float(found[-1]) for found in runner.map(job, [1, 2, 3])] == [500_000, 500_001, 500_002]
+
+
+def test_an_error_names_the_part_and_keeps_its_kind(runner):
+    with pytest.raises(MatineeError, match="part 2: k = 0: a list has at least one item"):
+        list(runner.map(require_length, [1, 0, 2]))
+    with pytest.raises(MatineeError, match="part 3: unexpected ZeroDivisionError"):
+        list(runner.map(partial(operator.truediv, 1), [2, 1, 0, 3]))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_lists_are_those_of_one_worker_byte_for_byte(ending, runner, lists, tmp_path):
+    write(lists, tmp_path / f"here.{ending}", runner=Here(1))
+    assert write(lists, tmp_path / f"there.{ending}", runner=runner).parts == 8
+    assert (tmp_path / f"here.{ending}").read_bytes() == (tmp_path / f"there.{ending}").read_bytes()
+
+
+def test_a_node_of_another_version_is_named(runner, monkeypatch):
+    monkeypatch.setattr(module, "__version__", "0.0.1")
+    with pytest.raises(MatineeError, match=r"part 1: node .* has matinee .* and not 0\.0\.1; install the same"):
+        list(runner.map(abs, [1]))
+
+
+def test_a_node_that_is_killed_in_mid_job_changes_no_byte(runner, ray_cluster, lists, tmp_path, capsys):
+    write(lists, tmp_path / "here.csv", runner=Here(1))
+    killed_at = []
+
+    def kill(done: int, total: int) -> None:
+        if done == 2:
+            node = ray_cluster.worker_nodes.copy().pop()
+            ray_cluster.remove_node(node, allow_graceful=False)
+            killed_at.append(total - done)
+
+    write(SlowLists(lists, 0.5), tmp_path / "there.csv", kill, runner)
+    assert killed_at == [6]
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+    assert capsys.readouterr().out == ""  # Ray's words are notes

@@ -1,0 +1,297 @@
+"""Runners: the same results in the same order, whatever runs the parts; and what is said when one fails."""
+
+import operator
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+import matinee as mt
+from matinee.data.synthetic import two_groups
+from matinee.errors import MatineeError, UsageError
+from matinee.lists import everyone
+from matinee.lists.everyone import require_length
+from matinee.lists.file import write
+from matinee.scale.choice import runner_of
+from matinee.scale.cluster import why_lost, why_not
+from matinee.scale.local import Processes
+from matinee.scale.packing import pack, unpack
+from matinee.scale.runner import AHEAD, HELD, Here, Runner, Workers, attempt
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Runner]:
+    with Processes(2) as runner:
+        yield runner
+
+
+def late_first(part: int) -> int:
+    """The earlier a part, the later its result."""
+    time.sleep((3 - part) * 0.02)
+    return part
+
+
+def drawn(part: tuple[int, int]) -> float:
+    """What a job draws follows from its part."""
+    return float(np.random.default_rng(part).random())
+
+
+def process_of(_: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def die(part: int) -> int:
+    if part == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return part
+
+
+def exhausted(part: int) -> None:
+    raise MemoryError
+
+
+@pytest.mark.slow
+def test_results_come_in_the_order_of_the_parts_and_from_several_processes(processes):
+    assert list(processes.map(late_first, range(4))) == list(Here().map(late_first, range(4))) == [0, 1, 2, 3]
+    seeds = [(42, part) for part in range(9)]
+    assert list(processes.map(drawn, seeds)) == list(Here().map(drawn, seeds)) == [drawn(seed) for seed in seeds]
+    assert len(set(processes.map(process_of, range(8)))) == 2
+    assert list(processes.map(drawn, [])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["here", "processes"])
+def test_an_error_names_the_part_and_keeps_its_kind(kind, processes):
+    runner = Here() if kind == "here" else processes
+    with pytest.raises(MatineeError, match="part 2: k = 0: a list has at least one item"):
+        list(runner.map(require_length, [1, 0, 2]))
+    with pytest.raises(MatineeError, match="part 3: unexpected ZeroDivisionError: division by zero") as caught:
+        list(runner.map(partial(operator.truediv, 1), [2, 1, 0, 3]))
+    assert any("Traceback" in note for note in caught.value.__notes__)
+    with pytest.raises(MatineeError, match="part 1: not enough memory"):
+        list(runner.map(exhausted, [1]))
+    results = runner.map(require_length, [1, 2, 0])
+    assert [next(results), next(results)] == [None, None]  # what came before is there
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_one_line():
+    with Processes(2) as runner, pytest.raises(MatineeError, match="killed, perhaps for want of memory; --workers 1"):
+        list(runner.map(die, range(4)))
+
+
+@pytest.mark.slow
+def test_an_interrupted_map_ends_its_processes(tmp_path):
+    runner, pids = Processes(2), []
+
+    def interrupted() -> None:
+        with runner:
+            for _ in runner.map(time.sleep, [0.01, 600, 600]):
+                pids.extend(runner._pool._processes)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    assert not runner._folder.exists()
+
+
+@dataclass(eq=False)
+class Task:
+    job: object
+    part: object
+
+
+class Slowest(Workers):
+    """Workers that end the last task first."""
+
+    workers = 2
+
+    def __init__(self) -> None:
+        self.most, self.held, self.cancelled = 0, 0, []
+
+    def ship(self, job):
+        return job
+
+    def begin(self, shipped, part):
+        return Task(shipped, part)
+
+    def ended(self, tasks):
+        self.most = max(self.most, len(tasks))
+        return {tasks[-1]: attempt(tasks[-1].job, tasks[-1].part, 1)}
+
+    def cancel(self, tasks):
+        self.cancelled += tasks
+
+    def __exit__(self, *error):
+        pass
+
+
+def test_parts_are_taken_as_workers_get_free_and_results_that_wait_are_bounded():
+    taken = []
+    parts = (taken.append(part) or part for part in range(60))
+    workers = Slowest()
+    results = workers.map(abs, parts)
+    assert next(results) == 0
+    assert len(taken) == HELD * workers.workers  # the first was last of all that may be held
+    assert workers.most == AHEAD * workers.workers
+    assert list(results) == list(range(1, 60))
+
+
+def test_what_nobody_waits_for_is_cancelled():
+    workers = Slowest()
+    with pytest.raises(MatineeError, match="part 1: "):
+        list(workers.map(len, [0, [], [], [], [], []]))
+    assert not workers.cancelled  # an error waits for its turn, as a result does
+    results = workers.map(len, [[], [], [], 0, [], []])
+    workers.ended = lambda tasks: {tasks[0]: attempt(tasks[0].job, tasks[0].part, 1)}
+    next(results)
+    results.close()
+    assert len(workers.cancelled) == AHEAD * workers.workers - 1
+
+
+def test_a_job_is_packed_without_a_copy_of_its_arrays_and_read_as_it_was(tmp_path):
+    np.save(tmp_path / "mapped.npy", np.arange(1000.0))
+    mapped = np.load(tmp_path / "mapped.npy", mmap_mode="r")
+    job = {"mapped": mapped, "sparse": csr_array(np.eye(5)), "fortran": np.asfortranarray(np.ones((3, 4))), "k": 3}
+    pickled, buffers = pack(job)
+    assert len(pickled) < 2000
+    assert sum(len(each) for each in buffers) >= 8000
+    found = unpack(pickled, [bytes(each) for each in buffers])
+    assert np.array_equal(found["mapped"], mapped)
+    assert not found["mapped"].flags.writeable
+    assert (found["sparse"] != job["sparse"]).nnz == 0
+    assert found["k"] == 3
+    assert found["fortran"].flags.f_contiguous
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"workers": 0}, "--workers 0: at least one worker"),
+        ({"workers": -1}, "--workers -1"),
+        ({"workers": 2, "on": "10.0.0.1:6379"}, "--workers and --on were both given"),
+    ],
+)
+def test_a_wrong_runner_is_one_line(given, message):
+    with pytest.raises(UsageError, match=message):
+        runner_of(**given)
+
+
+def test_one_worker_is_this_process():
+    assert isinstance(runner_of(), Here)
+    assert isinstance(runner_of(1), Here)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_lists_of_several_processes_are_those_of_one_byte_for_byte(ending, processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(everyone, "PART_ROWS", 5 * 3)
+    for model, settings in (("ease", {"l2": 1.0}), ("ials", {"dim": 4, "epochs": 2})):
+        lists = everyone.for_users(mt.fit(model, two_groups(24, 12), **settings), "all", 3)
+        alone, together = tmp_path / f"{model}-1.{ending}", tmp_path / f"{model}-2.{ending}"
+        write(lists, alone, runner=Here(1))
+        assert write(lists, together, runner=processes).parts == 5
+        assert alone.read_bytes() == together.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_second_run_with_workers_skips_what_is_done(processes, tmp_path, monkeypatch):
+    monkeypatch.setattr(everyone, "PART_ROWS", 5 * 3)
+    lists, out = everyone.for_users(mt.fit("ease", two_groups(24, 12)), "all", 3), tmp_path / "lists.csv"
+    write(lists, tmp_path / "whole.csv")
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(lists, out, stop, processes)
+    assert len(list((tmp_path / ".lists.csv.parts").glob("0*.csv"))) == 3
+    assert write(lists, out, runner=processes).continued == 3
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("10.0.0.1", "a cluster is HOST:PORT, such as"),
+        ("10.0.0.1:", "a cluster is HOST:PORT"),
+        (":6379", "a cluster is HOST:PORT"),
+        ("10.0.0.1:99999", "a cluster is HOST:PORT"),
+        ("10.0.0.1:6e3", "a cluster is HOST:PORT"),
+        ("http://10.0.0.1:6379", "a cluster is HOST:PORT"),
+        ("ray://10.0.0.1", "a cluster is HOST:PORT"),
+        ("", "a cluster is HOST:PORT"),
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1: .*refused; is `ray start` running"),
+        ("nowhere.invalid:6379", "no Ray cluster answers at nowhere.invalid:6379: "),
+        ("ray://127.0.0.1:1", "no Ray cluster answers at ray://127.0.0.1:1: .*refused"),
+    ],
+)
+def test_an_address_that_is_no_cluster_is_one_line_at_once(address, message):
+    pytest.importorskip("ray")
+    with pytest.raises(MatineeError, match=message):
+        runner_of(on=address)
+
+
+def test_another_server_at_the_address_is_one_line_at_once():
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(MatineeError, match="is no Ray cluster: it does not speak gRPC"):
+            runner_of(on=f"127.0.0.1:{server.getsockname()[1]}")
+        answering.join()
+
+
+MISMATCH = """Version mismatch: The cluster was started with:
+    Ray: 2.52.0
+    Python: 3.12.1
+This process on 10.0.0.9 was started with:
+    Ray: 2.60.0
+    Python: 3.11.7
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError(MISMATCH), "Ray 2.52.0 with Python 3.12.1 and Ray 2.60.0 with Python 3.11.7 do not go together"),
+        (RuntimeError("InvalidAuthToken: Authentication failed"), "wants its token: set RAY_AUTH_MODE=token"),
+        (ConnectionError("ray client connection timeout"), "HOST:PORT is what `ray start --head` prints"),
+    ],
+)
+def test_a_cluster_that_does_not_take_this_process_is_one_line(error, message):
+    line = why_not("10.0.0.1:6379", error)
+    assert message in line
+    assert "10.0.0.1:6379" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("failed to import ...\nModuleNotFoundError: No module named 'matinee'"), "has no matinee: pip"),
+        (RuntimeError("No module named 'matinee.scale'\n"), "has no matinee.scale: pip install 'matinee"),
+        (MemoryError("Task was killed\nby the node"), "gave a part up: MemoryError Task was killed; give nodes more"),
+    ],
+)
+def test_a_part_that_the_cluster_gives_up_is_one_line(error, message):
+    assert message in why_lost(error)
+    assert "\n" not in why_lost(error)
