@@ -8,7 +8,7 @@ from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Explains, HasItemBias, Recommender
-from matinee.models.graph.fold_in import SolveItems, SolveTrace, solve_directions
+from matinee.models.graph.fold_in import SolveItems, solve
 from matinee.models.vectors import unit
 from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
@@ -68,15 +68,15 @@ def test_a_bias_belongs_to_the_item_and_to_no_event(train: TrainingData) -> None
     np.testing.assert_array_equal(found.item_bias[0], model.bias[[4, 5]])
 
 
-def test_the_trace_of_a_solve_adds_up_to_its_solution() -> None:
+def test_the_coefficients_of_a_solve_add_up_to_its_solution() -> None:
     rng = np.random.default_rng(0)
     items = unit(rng.normal(size=(9, 5)))
     histories = Histories.of([[0, 3], [1, 2, 8], [5]])
-    matrix, first = histories.matrix(9), rng.normal(size=(3, 5))
-    trace = SolveTrace(first)
-    solution = solve_directions(first, matrix, SolveItems.of(items, 0.3), 7, trace)
+    first = rng.normal(size=(3, 5))
+    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), 7)
+    start, target, repulsion = solution.coefficients()
     means = np.stack([items[[0, 3]].mean(0), items[[1, 2, 8]].mean(0), items[[5]].mean(0)])
-    np.testing.assert_allclose(trace.start * first + trace.target * means - trace.repulsion, solution, atol=1e-6)
+    np.testing.assert_allclose(start * first + target * means - repulsion, solution.vectors, atol=1e-6)
 
 
 class Products(Recommender[Histories]):

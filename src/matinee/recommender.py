@@ -266,9 +266,8 @@ class Engine:
     def popular(self, k: int, *, allowed: BoolArray | None = None) -> list[Recommendation]:
         """The k items with most training events; ties are ordered by row."""
         rows = self._by_popularity if allowed is None else self._by_popularity[allowed[self._by_popularity]]
-        return [
-            Recommendation(int(row), self.items.id(int(row)), float(self.popularity[row]), POPULAR) for row in rows[:k]
-        ]
+        rows = rows[:k]
+        return self._listed(Ranking(rows[None], self.popularity[None, rows].astype(np.float64)), POPULAR)
 
     def starters(self, k: int) -> list[int]:
         """Popular items that differ: each maximises 2 popularity - similarity of genres and decade to those picked."""
@@ -325,11 +324,10 @@ class Engine:
         return name
 
     def _listed(self, ranking: Ranking, name: str) -> list[Recommendation]:
-        return [
-            Recommendation(int(row), self.items.id(int(row)), float(score), name)
-            for row, score in zip(ranking.items[0], ranking.scores[0], strict=True)
-            if row != UNKNOWN
-        ]
+        is_listed = ranking.items[0] != UNKNOWN
+        rows, scores = ranking.items[0, is_listed], ranking.scores[0, is_listed]
+        columns = rows.tolist(), self.items.ids_of(rows), scores.tolist()
+        return [Recommendation(row, item_id, score, name) for row, item_id, score in zip(*columns, strict=True)]
 
     def _reasons(self, name: str, listed: list[Recommendation]) -> ReasonFinder:
         """The finder of a model's reasons; one that reads new items only where some are listed."""

@@ -3,10 +3,13 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 ARTICLES = frozenset({"the", "a", "an"})
 """Articles that a lookup ignores."""
 WORD = re.compile(r"[^\W_]+")
+KEPT = 16_384
+"""Titles whose spoken form is kept."""
 _YEAR = re.compile(r"\s*\((\d{4})(?:[–-]\d{0,4})?\)\s*$")
 _ARTICLE_LAST = re.compile(r"^(.*), (The|A|An|La|Le|Les|Il|El|Die|Der|Das|Los|Las|L'|Un|Une|I|Lo)$", re.IGNORECASE)
 _OTHER_NAME = re.compile(r"\s*\(([^()]*)\)\s*$")
@@ -36,6 +39,7 @@ def spoken_title(title: str) -> MovieTitle:
     return MovieTitle(article_first(name), article_first(other))
 
 
+@lru_cache(maxsize=KEPT)
 def titled(title: str) -> str:
     """`Matrix, The (1999)` -> The Matrix (1999): as in a sentence."""
     name, year = spoken_title(title).name, split_year(title)[1]

@@ -88,6 +88,11 @@ class Vocab:
             raise IndexError(f"row {row} is outside 0..{len(self.ids) - 1}")
         return self.ids[row].item() if self.numeric else str(self.ids[row])
 
+    def ids_of(self, rows: IntArray) -> list[Id]:
+        """The ids at rows [n], all known, as Python ints or strs."""
+        found: list[Id] = self.ids[rows].tolist()
+        return found
+
     def take(self, rows: IntArray) -> "Vocab":
         """The vocabulary of a subset of rows, in ascending order."""
         return Vocab(self.ids[rows])

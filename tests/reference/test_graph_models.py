@@ -16,7 +16,7 @@ from matinee.experiment import read_experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.graph import training as losses
-from matinee.models.graph.fold_in import SolveItems, solve_directions
+from matinee.models.graph.fold_in import SolveItems, solve_from
 from matinee.models.graph.lightgcn import propagate
 from matinee.models.graph.ngcf import SLOPE, NGCFConfig
 from matinee.models.graph.ngcf import propagate as propagate_ngcf
@@ -273,7 +273,8 @@ def test_a_solved_direction_is_where_the_gradient_along_the_sphere_vanishes(matr
     items = rng.normal(size=(N_ITEMS, DIM)).astype(np.float32)
     items /= np.linalg.norm(items, axis=1, keepdims=True)
     start = rng.normal(size=(N_USERS, DIM)).astype(np.float32)
-    solved = torch.from_numpy(solve_directions(start, matrix, SolveItems.of(items, 0.5), 400)).double().requires_grad_()
+    solution = solve_from(start, matrix, SolveItems.of(items, 0.5), 400)
+    solved = torch.from_numpy(solution.vectors).double().requires_grad_()
     logits = torch.nn.functional.normalize(solved, dim=1) @ torch.from_numpy(items).double().T / 0.5
     dense = torch.from_numpy(matrix.toarray()).double()
     likelihood = (torch.log_softmax(logits, dim=1) * dense / dense.sum(dim=1, keepdim=True)).sum()

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from scipy.sparse import csr_array
@@ -147,9 +148,15 @@ class Explains(Protocol):
         ...
 
 
+@cache
+def follows(model: type[Recommender[Any]], protocol: type) -> bool:
+    """As `isinstance` of one of its models, which takes longer for a protocol than some models do for a list."""
+    return issubclass(model, protocol)
+
+
 def is_exact(model: Recommender[Any]) -> bool:
     """Whether a model's scores are sums over the events of the history: not those of stored user vectors."""
-    return isinstance(model, Explains) and getattr(model.config, "user_state", "history") == "history"
+    return follows(type(model), Explains) and getattr(model.config, "user_state", "history") == "history"
 
 
 @runtime_checkable

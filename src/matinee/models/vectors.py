@@ -82,10 +82,13 @@ def event_products(
 
     event_vectors [N, D], owners [N] the user of each event, item_rows [B, k], item_vectors [I, D].
     """
+    if len(item_rows) == 1:
+        products: FloatArray = (event_vectors @ item_vectors[item_rows[0]].T).astype(np.float32)
+        return products
     # one column of the lists at a time, so that no [N, k, D] array is held
     columns = [np.einsum("nd,nd->n", event_vectors, item_vectors[column[owners]]) for column in item_rows.T]
-    products = np.stack(columns, axis=1) if columns else np.zeros((len(event_vectors), 0))
-    return products.astype(np.float32)
+    stacked = np.stack(columns, axis=1) if columns else np.zeros((len(event_vectors), 0))
+    return stacked.astype(np.float32)
 
 
 def capped_dim(model: Recommender[Any], n_items: int) -> int:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories
-from matinee.models.base import Explains, HasDrops, HasItemBias, Recommender, ScoresWithoutEach, is_exact
+from matinee.models.base import Explains, HasDrops, HasItemBias, Recommender, ScoresWithoutEach, follows, is_exact
 from matinee.vocab import UNKNOWN
 
 Method = Literal["exact", "parts", "left-out", "none"]
@@ -65,7 +65,7 @@ def explain(
     if not model.reads_history or len(histories.items) == 0:
         return Explanation("none", contributions, no_bias, scores, examined)
     if is_exact(model):
-        item_bias = model.item_bias_of(rows) if isinstance(model, HasItemBias) else no_bias
+        item_bias = cast(HasItemBias, model).item_bias_of(rows) if follows(type(model), HasItemBias) else no_bias
         contributions = _terms(model, histories, rows)
         examined[:] = True
         method: Method = "exact"
@@ -83,21 +83,20 @@ def explain(
 
 def _terms(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray:
     """What each event adds to the scores, of a model that explains; 0 for events that do not count. [N, k]."""
-    assert isinstance(model, Explains)
     terms = np.zeros((len(histories.items), item_rows.shape[1]), dtype=np.float32)
     weighed = model.weigh(histories)
-    terms[weighed.weights != 0] = model.explain(weighed.counted(), item_rows)
+    terms[weighed.weights != 0] = cast(Explains, model).explain(weighed.counted(), item_rows)
     return terms
 
 
 def known_drops(model: Recommender[Any], histories: Histories, item_rows: IntArray) -> FloatArray | None:
     """The drops of a model that HasDrops, in blocks of bounded memory; None without. [N, k]."""
-    if not isinstance(model, HasDrops):
+    if not follows(type(model), HasDrops):
         return None
     weighed = model.weigh(histories)
     counted, found = weighed.counted(), []
     for start, stop in blocks(counted):
-        drops = model.drops(counted.block(start, stop), item_rows[start:stop])
+        drops = cast(HasDrops, model).drops(counted.block(start, stop), item_rows[start:stop])
         if drops is None:
             return None
         found.append(drops)
@@ -119,18 +118,17 @@ def drops_without_each(
     contributions: [N, k], as `explain` gives them, if known: of a model that adds up they are the drops.
     """
     owners = histories.owners[events]
-    if not (model.adds_up or isinstance(model, ScoresWithoutEach)) or _has_repeats(histories):
+    if not (model.adds_up or follows(type(model), ScoresWithoutEach)) or _has_repeats(histories):
         return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
     if model.adds_up:
         return (_terms(model, histories, item_rows) if contributions is None else contributions)[events]
-    assert isinstance(model, ScoresWithoutEach)
     weighed = model.weigh(histories)
     counts = weighed.weights != 0
     if model.predicts_values:
         counts[:] = True
     is_counted = counts[events]
     chosen = (np.cumsum(counts) - 1)[events[is_counted]]  # their indices among the events that count
-    left = model.scores_without_each(weighed.keep(counts), chosen, item_rows)
+    left = cast(ScoresWithoutEach, model).scores_without_each(weighed.keep(counts), chosen, item_rows)
     if left is None:
         return scores[owners] - scores_of(model, histories.without_each(events), item_rows[owners])
     drops = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)

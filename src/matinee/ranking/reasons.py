@@ -80,15 +80,18 @@ def _events_to_delete(cited: IntArray, n_events: int) -> IntArray:
 
     As many as MAX_EVENTS allow, at least two.
     """
-    named, counts = np.unique(cited[cited != UNKNOWN], return_counts=True)
+    counts = np.bincount(cited[cited != UNKNOWN], minlength=n_events)
+    named, others = np.flatnonzero(counts), np.flatnonzero(counts == 0)
     if len(named) == 0:
         return named
-    others = np.setdiff1d(np.arange(n_events), named, assume_unique=True)
     most = max(2, MAX_EVENTS // n_events)
     n_others = min(len(others), N_OTHERS, most // 2)
-    others = others[np.linspace(0, len(others) - 1, n_others).astype(np.int64)]
-    chosen = named[np.argsort(-counts, kind="stable")[: most - n_others]]
-    return np.union1d(chosen, others)
+    steps = np.arange(n_others) * (len(others) - 1) // max(1, n_others - 1)
+    by_count = named[np.argsort(-counts[named], kind="stable")]
+    is_chosen = np.zeros(n_events, dtype=bool)
+    is_chosen[others[steps]] = True
+    is_chosen[by_count[: most - n_others]] = True
+    return np.flatnonzero(is_chosen)
 
 
 def _holds(cited: IntArray, events: IntArray, drops: FloatArray) -> BoolArray:
@@ -102,7 +105,7 @@ def _holds(cited: IntArray, events: IntArray, drops: FloatArray) -> BoolArray:
     n_others = (~is_cited).sum(axis=0)
     means = np.where(is_cited, 0, drops).sum(axis=0) / np.maximum(n_others, 1)  # [k]
     indices = np.searchsorted(events, cited).clip(0, len(events) - 1)  # [k, m]
-    own = np.take_along_axis(drops, indices.T, axis=0).T
+    own = drops[indices, np.arange(len(cited))[:, None]]
     enough = means - TIE * np.abs(means)
     holds: BoolArray = (events[indices] == cited) & (own > 0) & (own >= enough[:, None])
     return holds

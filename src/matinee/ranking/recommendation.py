@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from matinee.histories import Histories
-from matinee.models.base import HasPaths, Recommender
+from matinee.models.base import HasPaths, Recommender, follows
 from matinee.ranking.reasons import reasons_that_hold
 from matinee.ranking.shared import Shared, SharedWords, named_by
 from matinee.vocab import UNKNOWN, Id, Vocab
@@ -63,31 +63,39 @@ class ReasonFinder:
         rows = np.array([item.item_row for item in listed], dtype=np.int32)  # [k]
         scores = np.array([item.score for item in listed], dtype=np.float32)
         cited, found = reasons_that_hold(self.lister, history, rows, scores)
-        explained, liked = [], self._liked(history)
-        for index, item in enumerate(listed):
-            reasons = tuple(
-                self._reason(history, event, float(found.contributions[event, index]), liked[event])
-                for event in cited[index].tolist()
-                if event != UNKNOWN
-            )
-            cited_rows = [reason.item_row for reason in reasons]
+        adds = found.contributions[cited, np.arange(len(listed))[:, None]].tolist()  # [k, m], anything for UNKNOWN
+        rows_of, values, liked = history.items.tolist(), history.values.tolist(), self._liked(history)
+        ids = self.items.ids_of(history.items)
+
+        def reason(event: int, contribution: float) -> Reason:
+            value = values[event] if isfinite(values[event]) else None
+            return Reason(rows_of[event], ids[event], value, contribution, liked[event])
+
+        explained = []
+        for item, events, parts in zip(listed, cited.tolist(), adds, strict=True):
+            pairs = zip(events, parts, strict=True)
+            reasons = tuple(reason(event, part) for event, part in pairs if event != UNKNOWN)
+            cited_rows = [each.item_row for each in reasons]
             is_trained = item.item_row < self.n_trained
             n, shared = self.shared_words.find_for(item.item_row, cited_rows) if is_trained else (len(reasons), None)
-            explained.append(replace(item, reasons=reasons[:n], shared=shared))
+            named = item.item_row, item.item_id, item.score, item.model
+            explained.append(Recommendation(*named, reasons[:n], shared))
         return self._named_by_paths(explained, history)
 
     def _named_by_paths(self, explained: list[Recommendation], history: Histories) -> list[Recommendation]:
         """The list of a model with paths: the strongest path from the strongest reason names what they share."""
-        model = self.model
+        if not follows(type(self.model), HasPaths):
+            return explained
         cited = [{reason.item_row for reason in item.reasons[:1]} for item in explained]
         trained = [index for index, item in enumerate(explained) if item.reasons and item.item_row < self.n_trained]
-        if not isinstance(model, HasPaths) or not trained:
+        if not trained:
             return explained
         rows = np.array([explained[index].item_row for index in trained], dtype=np.int32)
         is_cited = [np.isin(history.items, list(cited[index])) for index in trained]
         from_reasons = history.take(np.zeros(len(trained), dtype=np.int64)).keep(np.concatenate(is_cited))
+        found_paths = cast(HasPaths, self.model).paths_to(from_reasons, rows, N_PATHS)
         named = list(explained)
-        for index, paths in zip(trained, model.paths_to(from_reasons, rows, N_PATHS), strict=True):
+        for index, paths in zip(trained, found_paths, strict=True):
             found = named_by(paths, cited[index], explained[index].shared)
             if found is not None:
                 reasons = tuple(each for each in explained[index].reasons if each.item_row == found[0])
@@ -99,7 +107,3 @@ class ReasonFinder:
         stars = self.model.value_map.stars_of(history.values)
         liked: list[bool] = ((history.values == np.inf) | (stars >= LIKED_STARS)).tolist()
         return liked
-
-    def _reason(self, history: Histories, event: int, contribution: float, is_liked: bool) -> Reason:
-        row, value = int(history.items[event]), float(history.values[event])
-        return Reason(row, self.items.id(row), value if isfinite(value) else None, contribution, is_liked)

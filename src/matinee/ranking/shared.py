@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from matinee.item_table import ItemTable, Words
 from matinee.models.base import Path
@@ -38,6 +39,7 @@ SERIES = "series"
 """The list of the series that titles tell, where the table has no column of that kind."""
 
 
+@cache
 def kind_of_column(attribute: str) -> str:
     """The kind of a list column, one of ROLES."""
     name = attribute.lower().replace(" ", "_")
@@ -65,7 +67,28 @@ class SharedWords:
             name: Counter(word for words in column for word in words) for name, column in self._lists.items()
         }
         self._roles = {name: ROLES.index(kind_of_column(name)) for name in self._lists}
-        self._most, self._rare = COMMON * len(table), RARE * len(table)
+        self._rare = RARE * len(table)
+        self._telling = self._most_telling_first(COMMON * len(table))
+        rank_of = {pair: rank for rank, pair in enumerate(self._telling)}
+        self._ranks = [
+            frozenset(
+                rank_of[name, word]
+                for name, column in self._lists.items()
+                for word in column[row]
+                if (name, word) in rank_of
+            )
+            for row in range(len(table))
+        ]
+
+    def _most_telling_first(self, most: float) -> list[tuple[str, str]]:
+        """Columns and their words, without those of more than `most` items, in the order that `find` goes by."""
+        found = [
+            (max(count, self._rare), self._roles[name], count, -place, word, name)
+            for place, (name, counts) in enumerate(self._counts.items())
+            for word, count in counts.items()
+            if count <= most
+        ]
+        return [(name, word) for *_, word, name in sorted(found)]
 
     def find_for(self, item_row: int, cited_rows: Sequence[int]) -> tuple[int, Shared | None]:
         """How many of the cited items, the first ones, to name with which word.
@@ -89,19 +112,10 @@ class SharedWords:
         """
         if not cited_rows:
             return None
-        found: list[tuple[float, int, int, int, str, str]] = []
-        for place, (name, column) in enumerate(self._lists.items()):
-            words = column[item_row].intersection(*(column[row] for row in cited_rows))
-            counts = self._counts[name]
-            role = self._roles[name]
-            found += [
-                (max(counts[word], self._rare), role, counts[word], -place, word, name)
-                for word in words
-                if counts[word] <= self._most
-            ]
-        if not found:
+        ranks = self._ranks[item_row].intersection(*(self._ranks[row] for row in cited_rows))
+        if not ranks:
             return None
-        *_, value, attribute = min(found)
+        attribute, value = self._telling[min(ranks)]
         return Shared(attribute, self._with_second(attribute, value, (item_row, *cited_rows)))
 
     def _with_second(self, attribute: str, value: str, rows: Sequence[int]) -> str:

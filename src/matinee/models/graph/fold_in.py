@@ -1,13 +1,13 @@
 """Fold-in of the graph models: a user vector solved from the history, with the item vectors fixed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.graph.config import GraphConfig
@@ -16,45 +16,30 @@ from matinee.models.vectors import event_products, find_stored_users, unit
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
 
 
-class SolveTrace:
-    """Coefficients of a solve: solution = start · initial vectors + target · mean of the history's items - repulsion.
-
-    start, target: [B, 1]; repulsion: [B, D], the accumulated softmax means, which every event of a history shares: the
-    gradient of one event's log softmax is its item's vector minus that mean.
-    """
-
-    def __init__(self, initial: FloatArray) -> None:
-        lengths = np.linalg.norm(initial, axis=1, keepdims=True)
-        self.start = 1 / np.where(lengths > 0, lengths, 1)
-        self.target = np.zeros_like(self.start)
-        self.repulsion = np.zeros_like(initial)
-
-    def record(self, moved: FloatArray, radial: FloatArray, means: FloatArray) -> None:
-        """One step: u becomes the direction of moved [B, D] = (1 - radial [B, 1]) u + target mean - means [B, D]."""
-        lengths = np.linalg.norm(moved, axis=1, keepdims=True)
-        shrunk, scale = 1 - radial, 1 / np.where(lengths > 0, lengths, 1)
-        self.start = scale * shrunk * self.start
-        self.target = scale * (shrunk * self.target + 1)
-        self.repulsion = scale * (shrunk * self.repulsion + means)
-
-
 FEWEST = 20
 """Histories of fewer events are solved once more without each: an event of few is no small change."""
 MAX_EXPONENT = 60.0
 """Scores up to this are exponentiated as they are: e^60 times the number of items is within float32."""
+TINY = np.finfo(np.float32).tiny
+MOST_SOLVED = 16
+"""Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
+Propagate = Callable[[csr_array], FloatArray]
+"""From the weights of histories [B, I] to vectors [B, D], before the solve."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SolveItems:
     """The items that directions are solved against: items [I, D], columns [D, I] the same over the temperature.
 
-    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT.
+    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT; solved: solutions of
+    single histories.
     """
 
     items: FloatArray
     columns: FloatArray
     temperature: float
     bounded: bool
+    solved: "dict[Hashable, Solution]" = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: FloatArray, temperature: float) -> "SolveItems":
@@ -64,66 +49,104 @@ class SolveItems:
         return cls(items, columns, temperature, longest / temperature <= MAX_EXPONENT)
 
 
-def solve_directions(
-    vectors: FloatArray, matrix: csr_array, side: SolveItems, steps: int, trace: SolveTrace | None = None
-) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """What a solve of B histories found, and how it went there.
+
+    matrix: [B, I], the weights; vectors: [B, D] of length 1; start: [B, 1], the length of what it started from; passed:
+    for each of S steps its direction [B, D], the softmax mean there [B, D], the factor of the direction in the next one
+    before it is scaled [B, 1], and the length that it is divided by [B, 1]; shares: [B, I], the softmax of the last
+    step, not normalised.
+    """
+
+    matrix: csr_array
+    vectors: FloatArray
+    start: FloatArray
+    passed: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]
+    shares: FloatArray
+
+    def coefficients(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Of vectors = start · what it started from + target · mean of the history's items - repulsion.
+
+        start, target: [B, 1]; repulsion: [B, D], the softmax means, which every event of a history shares: the gradient
+        of one event's log softmax is its item's vector minus that mean.
+        """
+        if not self.passed:
+            return 1 / self.start, np.zeros_like(self.start), np.zeros_like(self.vectors)
+        _, means, kept, lengths = (np.stack(column) for column in zip(*self.passed, strict=True))  # [S, B, D or 1]
+        factors = kept / lengths
+        later = np.cumprod(factors[::-1], axis=0)[::-1]  # of a step and all after it
+        weights = np.concatenate([later[1:], np.ones_like(later[:1])]) / lengths
+        return later[0] / self.start, weights.sum(axis=0), (weights * means).sum(axis=0)
+
+
+def solve(propagate: Propagate, histories: Histories, side: SolveItems, steps: int) -> Solution:
     """Directions u that maximise the weighted mean of log softmax(u · v_i / temperature) over each history's items i.
 
     Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
     `steps` steps of gradient ascent on the unit sphere, with step size 1 in units of the item vectors, from the
-    directions of vectors [B, D]. matrix [B, I], the weights. Returns [B, D] of length 1; fills `trace`.
+    directions that `propagate` gives. The solution of a single history is kept.
     """
+    if len(histories) != 1:
+        matrix = histories.weighted_matrix(len(side.items))
+        return solve_from(propagate(matrix), matrix, side, steps)
+    key = steps, histories.items.tobytes(), histories.weights.tobytes()
+    found = side.solved.get(key)
+    if found is None:
+        matrix = histories.weighted_matrix(len(side.items))
+        found = solve_from(propagate(matrix), matrix, side, steps)
+        if len(side.solved) >= MOST_SOLVED:
+            side.solved.clear()
+        side.solved[key] = found
+    return found
+
+
+def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, steps: int) -> Solution:
+    """See `solve`: of histories with these weights [B, I], from vectors [B, D]."""
     target, attraction = _pull(matrix, side)
-    vectors = unit(vectors)
+    passed: list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = []
+    start, shares = _lengths(vectors), vectors[:, :0]
+    vectors = vectors / start
     for _ in range(steps):
-        scores = vectors @ side.columns  # [B, I]
+        shares = vectors @ side.columns  # [B, I]
         if not side.bounded:
-            scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        means = (scores @ side.items) / scores.sum(axis=1, keepdims=True)
+            shares -= shares.max(axis=1, keepdims=True)
+        np.exp(shares, out=shares)
+        means = (shares @ side.items) / shares.sum(axis=1, keepdims=True)
         gradient, radial = _ascent(vectors, target - attraction * means)
         moved = vectors + gradient
-        if trace is not None:
-            trace.record(moved, radial, means)
-        vectors = unit(moved)
-    return vectors
+        lengths = _lengths(moved)
+        passed.append((vectors, means, 1 - radial, lengths))
+        vectors = moved / lengths
+    return Solution(matrix, vectors, start, passed, shares)
 
 
-def solve_near(
-    whole: tuple[FloatArray, csr_array], others: tuple[FloatArray, csr_array], side: SolveItems, steps: int
-) -> FloatArray:
-    """As `solve_directions`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
+def solve_near(whole: Solution, propagate: Propagate, others: csr_array, side: SolveItems) -> FloatArray:
+    """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
-    whole, others: vectors [1, D] and [E, D], and matrices [1, I] and [E, I]. A mean of the softmax is taken to first
-    order: the whole history's, plus the covariance of the items times the difference of the vectors. The covariance is
-    that of its last step. Of histories of 20 events and more this is within a hundredth of what an event changes.
+    whole: of the one history; others: [E, I]. A mean of the softmax is taken to first order: the whole history's, plus
+    the covariance of the items times the difference of the vectors. The covariance is that of its last step. Of
+    histories of 20 events and more this is within a hundredth of what an event changes.
     """
-    target, attraction = _pull(whole[1], side)
-    vectors, passed = unit(whole[0]), []
-    for _ in range(steps):
-        scores = vectors @ side.columns  # [1, I]
-        scores -= scores.max()
-        shares = np.exp(scores, out=scores)
-        shares /= shares.sum()
-        means = shares @ side.items
-        passed.append((vectors, means))
-        vectors = unit(vectors + _ascent(vectors, target - attraction * means)[0])
-    weighted = side.items * shares[0][:, None]
-    covariance = (weighted.T @ side.items - means.T @ means) / np.float32(side.temperature)  # [D, D]
-    target, attraction = _pull(others[1], side)
-    near = unit(others[0])
-    for vectors, means in passed:
+    shares = whole.shares[0] / whole.shares.sum()
+    weighted = side.items * np.sqrt(shares)[:, None]
+    means = whole.passed[-1][1]
+    covariance = (weighted.T @ weighted - means.T @ means) / np.float32(side.temperature)  # [D, D]
+    target, attraction = _pull(others, side)
+    near = unit(propagate(others))
+    for vectors, means, *_ in whole.passed:
         those = means + (near - vectors) @ covariance  # [E, D]
-        near = unit(near + _ascent(near, target - attraction * those)[0])
+        moved = near + _ascent(near, target - attraction * those)[0]
+        near = moved / _lengths(moved)
     return near
 
 
 def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
     """The weighted mean of each history's items [B, D], and the sum of its weights over their magnitudes [B, 1]."""
-    scale = 1 / _magnitudes(matrix)
-    target: FloatArray = (matrix @ side.items) * scale[:, None]
-    return target, np.asarray(matrix.sum(axis=1))[:, None] * scale[:, None]  # the latter 1 without dislikes
+    scale = 1 / _magnitudes(matrix)[:, None]
+    target: FloatArray = (matrix @ side.items) * scale
+    return target, _row_sums(matrix, matrix.data)[:, None] * scale  # the latter 1 without dislikes
 
 
 def _ascent(vectors: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -134,8 +157,25 @@ def _ascent(vectors: FloatArray, gradient: FloatArray) -> tuple[FloatArray, Floa
 
 def _magnitudes(matrix: csr_array) -> FloatArray:
     """Sum of the entries' magnitudes in each row, 1 for an empty row. [B] float32."""
-    sums = np.asarray(abs(matrix).sum(axis=1), dtype=np.float32)
+    sums = _row_sums(matrix, np.abs(matrix.data))
     return np.where(sums > 0, sums, np.float32(1))
+
+
+def _row_sums(matrix: csr_array, entries: FloatArray) -> FloatArray:
+    """Sum of the entries of each row of a matrix that has them in the place of its own. [B] float32."""
+    sums = np.bincount(rows_of(matrix.indptr), entries, minlength=matrix.shape[0])
+    return sums.astype(np.float32)
+
+
+def _lengths(vectors: FloatArray) -> FloatArray:
+    """Lengths of rows, a little more than 0 for a row of zeros. [B, 1]."""
+    lengths: FloatArray = np.maximum(np.sqrt((vectors * vectors).sum(axis=1, keepdims=True)), TINY)
+    return lengths
+
+
+def is_solved(histories: Histories, config: GraphConfig) -> bool:
+    """Whether the vectors of histories, none of them empty, are those of `solve`."""
+    return config.user_state == "history" and config.solve_steps > 0 and bool((histories.lengths > 0).all())
 
 
 def finish_vectors(
@@ -147,7 +187,8 @@ def finish_vectors(
     """
     rest = np.flatnonzero(~is_stored & (np.diff(matrix.indptr) > 0))
     if len(rest) and config.solve_steps:
-        vectors[rest] = solve_directions(vectors[rest], matrix[rest], side, config.solve_steps)
+        those = matrix if len(rest) == len(vectors) else matrix[rest]
+        vectors[rest] = solve_from(vectors[rest], those, side, config.solve_steps).vectors
     finished: FloatArray = unit(vectors) if config.similarity == "cosine" else vectors
     return finished
 
@@ -161,16 +202,15 @@ def explain_solve(
     Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
     """
     items, owners = side.items, histories.owners
-    matrix = histories.weighted_matrix(len(items))
     initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
     np.add.at(initial, owners, messages)
     if not config.solve_steps and config.similarity == "dot":
         return event_products(messages, owners, item_rows, items)
-    trace = SolveTrace(initial)
-    solve_directions(initial, matrix, side, config.solve_steps, trace)
-    solved = items[histories.items] * trace.target[owners] - trace.repulsion[owners]
-    parts = solved * histories.weights[:, None] / _magnitudes(matrix).astype(np.float64)[owners, None]
-    return event_products(trace.start[owners] * messages + parts, owners, item_rows, items)
+    solution = solve(lambda _: initial, histories, side, config.solve_steps)
+    start, target, repulsion = solution.coefficients()
+    solved = items[histories.items] * target[owners] - repulsion[owners]
+    parts = solved * histories.weights[:, None] / _magnitudes(solution.matrix).astype(np.float64)[owners, None]
+    return event_products(start[owners] * messages + parts, owners, item_rows, items)
 
 
 def are_many(histories: Histories, popularity: FloatArray, config: GraphConfig) -> bool:
@@ -178,26 +218,25 @@ def are_many(histories: Histories, popularity: FloatArray, config: GraphConfig) 
 
     Not for stored users, for propagated vectors that are not solved, and for items without events, which rank last.
     """
-    is_solved = config.user_state == "history" and config.solve_steps > 0
-    return is_solved and bool((histories.lengths >= FEWEST).all() and popularity.all())
+    are_long = bool((histories.lengths >= FEWEST).all())
+    return are_long and is_solved(histories, config) and bool(popularity.all())
 
 
 def scores_without_each(
-    propagate: Callable[[csr_array], FloatArray],
+    propagate: Propagate,
     side: SolveItems,
     steps: int,
     histories: Histories,
     events: IntArray,
     item_rows: IntArray,
 ) -> FloatArray:
-    """See ScoresWithoutEach: by `solve_near`. propagate: from weights [B, I] to vectors [B, D], before the solve."""
+    """See ScoresWithoutEach: by `solve_near`."""
     scores, owners = np.empty((len(events), item_rows.shape[1]), dtype=np.float32), histories.owners[events]
     for user in np.unique(owners).tolist():
-        mine, history = np.flatnonzero(owners == user), histories.take(np.array([user]))
+        mine, history = np.flatnonzero(owners == user), histories.block(user, user + 1)
         rest = history.without_each(events[mine] - histories.starts[user])
-        matrices = [each.weighted_matrix(len(side.items)) for each in (history, rest)]
-        whole, others = ((propagate(matrix), matrix) for matrix in matrices)
-        scores[mine] = solve_near(whole, others, side, steps) @ side.items[item_rows[user]].T
+        whole, others = solve(propagate, history, side, steps), rest.weighted_matrix(len(side.items))
+        scores[mine] = solve_near(whole, propagate, others, side) @ side.items[item_rows[user]].T
     return scores
 
 

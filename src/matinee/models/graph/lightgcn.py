@@ -16,7 +16,9 @@ from matinee.models.graph.fold_in import (
     copy_onto,
     explain_solve,
     finish_vectors,
+    is_solved,
     scores_without_each,
+    solve,
 )
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
@@ -42,7 +44,7 @@ class LightGCN(Recommender[FloatArray]):
 
     Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
     sqrt(history length), times the events' weights. A few gradient steps then turn it towards the direction that makes
-    the history most likely among all items, with the items fixed (solve_directions), which amounts to choosing its
+    the history most likely among all items, with the items fixed (`fold_in.solve`), which amounts to choosing its
     layer 0. `with_graph_of` propagates layer 0 over a newer log. Items without events score lowest; an empty history is
     ranked by popularity.
 
@@ -142,6 +144,8 @@ class LightGCN(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, D]; zero for an empty history of a visitor."""
+        if is_solved(histories, self.config):
+            return solve(self._propagated, histories, self._solve_items, self.config.solve_steps).vectors
         matrix = histories.weighted_matrix(len(self.items))
         vectors = self._propagated(matrix)
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)

@@ -19,7 +19,9 @@ from matinee.models.graph.fold_in import (
     copy_onto,
     explain_solve,
     finish_vectors,
+    is_solved,
     scores_without_each,
+    solve,
 )
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
@@ -147,6 +149,8 @@ class NGCF(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, (K + 1) D]; zero without a history."""
+        if is_solved(histories, self.config):
+            return solve(self._propagated, histories, self._solve_items, self.config.solve_steps).vectors
         matrix = histories.weighted_matrix(len(self.items))
         has_history = np.diff(matrix.indptr) > 0
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
