@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--verdicts", action="store_true", help="compare the models whose fits are kept")
     parser.add_argument("--configs", action="store_true", help="the experiments of configs/, as they are")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()  # names may come after --configs
     os.chdir(ROOT)
     if options.protocol and options.verdicts:
         add_verdicts(options.protocol)

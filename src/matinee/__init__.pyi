@@ -134,6 +134,8 @@ class _EASEConfig(TypedDict, total=False):
     weigh_training: bool
     user_power: float
     item_power: float
+    closeness: float
+    span: int
 
 class _LinearNextConfig(TypedDict, total=False):
     decays: tuple[float, ...]
@@ -516,6 +518,7 @@ class _BlendConfig(TypedDict, total=False):
     part_settings: Any
     held_out: float
     held_out_by: Literal["auto", "random", "last"]
+    refit_parts: bool
     candidates: int
     max_users: int
     fusion: Literal["z-score", "scores", "ranks"]
@@ -528,6 +531,7 @@ class _RerankConfig(TypedDict, total=False):
     part_settings: Any
     held_out: float
     held_out_by: Literal["auto", "random", "last"]
+    refit_parts: bool
     candidates: int
     max_users: int
     n_trees: int

@@ -161,6 +161,17 @@ def test_the_last_event_is_held_out_of_a_sequence() -> None:
     assert rest.histories.items.tolist() == [3, 1, 4, 0, 5, 6, 7]
 
 
+def test_without_refit_parts_stay_as_fitted_without_the_held_out_events(train: TrainingData) -> None:
+    settings = {"parts": "ease,popularity", "held_out_by": "last"}
+    kept = create("blend", **settings, refit_parts=False).fit(train, Run.seeded(1))
+    again = create("blend", **settings).fit(train, Run.seeded(1))
+    rest, _ = hold_out(train, 0.2, np.random.default_rng(0), "last")
+    assert np.array_equal(kept.weights, again.weights)
+    for data, model in ((rest, kept), (train, again)):
+        alone = create("ease").fit(data, Run.seeded(0))
+        assert np.array_equal(getattr(model, "ease.weights"), alone.weights)
+
+
 def test_ndcg_of_users_by_hand() -> None:
     scores, owners = np.array([3.0, 2.0, 1.0, 5.0]), np.array([0, 0, 0, 1])
     found = ndcg_of_users(scores, owners, np.array([False, True, False, False]), np.array([2, 1, 0]))

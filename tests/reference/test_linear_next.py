@@ -7,7 +7,7 @@ from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.linear.linear_next import count_followers
+from matinee.models.linear.followers import count_followers
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
@@ -72,7 +72,7 @@ def test_scores_equal_a_regression_over_every_position(
 
 
 def test_followers_stay_within_a_history_and_are_discounted_by_distance() -> None:
-    counts = count_followers(Histories.of([[0, 1, 2], [2], [], [3, 0, 1]]), 4, decay=0.5)
+    counts = count_followers(Histories.of([[0, 1, 2], [2], [], [3, 0, 1]]), 4, 0.5 ** np.arange(3))
     expected = np.zeros((4, 4))
     expected[0, 1], expected[1, 2], expected[0, 2], expected[3, 0], expected[3, 1] = 2, 1, 0.5, 1, 0.5
     np.testing.assert_allclose(counts, expected)
@@ -80,9 +80,9 @@ def test_followers_stay_within_a_history_and_are_discounted_by_distance() -> Non
 
 def test_blocks_of_events_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     histories = Histories.of(walks())
-    whole = count_followers(histories, N_ITEMS, decay=0.7)
-    monkeypatch.setattr("matinee.models.linear.linear_next.BLOCK_EVENTS", 7)
-    np.testing.assert_allclose(count_followers(histories, N_ITEMS, decay=0.7), whole, rtol=1e-6)
+    whole = count_followers(histories, N_ITEMS, 0.7 ** np.arange(10))
+    monkeypatch.setattr("matinee.models.linear.followers.BLOCK_EVENTS", 7)
+    np.testing.assert_allclose(count_followers(histories, N_ITEMS, 0.7 ** np.arange(10)), whole, rtol=1e-6)
 
 
 def test_a_cycle_is_continued() -> None:

@@ -109,6 +109,32 @@ def test_user_power_and_item_power_scale_the_matrix_of_ease(train: TrainingData,
     np.testing.assert_allclose(by_item, scaled, rtol=1e-3, atol=2e-6)
 
 
+@pytest.mark.parametrize(("closeness", "span", "user_power"), [(0.6, 3, 0.0), (0.9, 20, 0.5), (0.3, 2, 0.0)])
+def test_closeness_learns_from_every_window_of_a_history(
+    closeness: float, span: int, user_power: float, watched: list[list[int]], matrix: np.ndarray
+) -> None:
+    """The textbook's EASE over more rows: whole histories, and windows that slide over them and past both ends."""
+    rows = [math.sqrt(1 - closeness) * row * max(row.sum(), 1) ** (-user_power / 2) for row in matrix]
+    for items in watched:
+        once = [item for index, item in enumerate(items) if item not in items[index + 1 :]]
+        for start in range(1 - span, len(once)):
+            row = np.zeros(N_ITEMS)
+            row[once[max(start, 0) : start + span]] = math.sqrt(closeness / span) * len(once) ** (-user_power / 2)
+            rows.append(row)
+    model = create("ease", l2=2.0, dropout=0.4, closeness=closeness, span=span, user_power=user_power)
+    model.fit(TrainingData(Histories.of(watched), N_ITEMS), Run.seeded(0))
+    np.testing.assert_allclose(model.weights, ease_by_the_book(np.array(rows), 2.0, 0.4), rtol=1e-3, atol=2e-6)
+
+
+def test_closeness_gives_the_same_from_counts_of_users(train: TrainingData) -> None:
+    model = create("ease", l2=2.0, closeness=0.7, span=4)
+    whole = model.fit(train, Run.seeded(0)).weights.copy()
+    halves = [TrainingData(train.histories.block(*ends), N_ITEMS) for ends in ((0, 15), (15, N_USERS))]
+    assert model.can_count(train)
+    model.fit_counts(sum(model.count(half) for half in halves), train, Run.seeded(0))
+    np.testing.assert_allclose(model.weights, whole, atol=1e-6)
+
+
 def test_ease_refuses_a_catalogue_that_does_not_fit_into_memory(train: TrainingData) -> None:
     with pytest.raises(MatineeError, match=r"not enough memory: EASE keeps 25 x 25 weights.* needs 0 MB .* item-knn"):
         create("ease").fit(train, Run(memory=1000))

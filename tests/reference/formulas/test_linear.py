@@ -26,7 +26,13 @@ def objective(b: list[list[float]], l2: float, p: float) -> float:
 
 @pytest.mark.parametrize(
     ("settings", "formulas"),
-    [({}, SCORE + EASE), ({"dropout": 0.3}, SCORE + EDLAE), ({"item_power": 0.2}, SCORE), ({"user_power": 0.2}, SCORE)],
+    [
+        ({}, SCORE + EASE),
+        ({"dropout": 0.3}, SCORE + EDLAE),
+        ({"item_power": 0.2}, SCORE),
+        ({"user_power": 0.2}, SCORE),
+        ({"closeness": 0.5}, SCORE),
+    ],
 )
 def test_ease_scores_and_minimises_the_formulas_of_its_card(
     settings: dict[str, float], formulas: tuple[str, ...]

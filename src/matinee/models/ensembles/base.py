@@ -33,7 +33,7 @@ class EnsembleState:
 
 
 class Ensemble(Recommender[EnsembleState]):
-    """Parts that are fitted twice: without some held-out events, to learn from these, and then on all events.
+    """Parts that are fitted twice: without some held-out events, to learn from these, and then on all (`refit_parts`).
 
     Only training events are held out: no event of valid or test reaches a fit.
     """
@@ -94,6 +94,7 @@ class Ensemble(Recommender[EnsembleState]):
         rest, held = hold_out(train, self.config.held_out, run.rng, which)
         users = np.flatnonzero(np.bincount(train.histories.owners[held], minlength=train.n_users))
         users = np.sort(run.rng.permutation(users)[: self.config.max_users])
+        firsts: list[Recommender[Any]] = []
         if len(users):
             firsts = [self._fit_part(part, rest, run, seed) for part in self._created()]
             examples = examples_of(firsts, train, held, users, self.config.candidates, self._describe(rest))
@@ -102,10 +103,10 @@ class Ensemble(Recommender[EnsembleState]):
         else:
             self._learn(None, train, seed)
             self.held_out_ndcg = np.zeros((0, 1 + len(self.parts)), dtype=np.float32)
-        for part in self._created():
-            fitted = self._fit_part(part, train, run, seed)
-            for name in part.learned:
-                setattr(self, f"{part.name}.{name}", getattr(fitted, name))
+        keeps_first = bool(firsts) and not self.config.refit_parts
+        for fitted in firsts if keeps_first else (self._fit_part(part, train, run, seed) for part in self._created()):
+            for name in fitted.learned:
+                setattr(self, f"{fitted.name}.{name}", getattr(fitted, name))
         return self
 
     @abstractmethod

@@ -18,6 +18,9 @@ class EnsembleConfig(Config):
     """Share of each user's events that the parts are fitted without at first, to learn from how they rank them."""
     held_out_by: Literal["auto", "random", "last"] = "auto"
     """Which events: random ones, or each user's last one alone; auto takes `last` if a part reads the order."""
+    refit_parts: bool = True
+    """Whether the parts are fitted again, on held-out events too; false keeps the first fits, at half the cost,
+    which is as good where little is held out, such as the last of many events."""
     candidates: PositiveInt = 100
     """The best items of each part, among which the held-out ones are ranked."""
     max_users: PositiveInt = 20_000

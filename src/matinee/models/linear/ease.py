@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.linalg import blas, lapack
 from scipy.sparse import csr_array, diags_array
 
@@ -14,6 +14,8 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
+from matinee.models.linear.followers import count_followers
+from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 BLOCK_ROWS = 1024
@@ -41,6 +43,11 @@ class EASEConfig(Config):
     """Weight of a user's n events, n^-user_power each: 0 weighs events equally, 1 users equally."""
     item_power: Annotated[float, Field(ge=0, le=1), Search(0, 1)] = 0.0
     """Weight of an item with n events, n^-item_power as input and as target: above 0, popular items count less."""
+    closeness: Annotated[float, Field(ge=0, lt=1), Search(0.3, 0.9)] = 0.0
+    """Share with which a history counts as its windows of `span` events in a row, and not as a whole: above 0, items
+    that people take soon after each other weigh more in each other's scores."""
+    span: Annotated[PositiveInt, Field(ge=2, le=1000), Search(10, 60, log=True)] = 20
+    """Events in a window."""
 
 
 class EASE(Recommender[csr_array]):
@@ -55,7 +62,10 @@ class EASE(Recommender[csr_array]):
     users than items, P comes from a U x U system instead. Fold-in is the history itself, its events' weights as x:
     there is nothing to solve.
 
-    Differs from the paper: nothing. user_power and item_power, off by default, are additions.
+    With closeness c, XᵀX gives way to (1 - c) XᵀX + c/span · the sum of wᵀw over the windows w of `span` items in a row
+    that slide over each history and past both its ends; the diagonal stays. Order counts in training alone.
+
+    Differs from the paper: nothing. user_power, item_power and closeness, off by default, are additions.
     """
 
     name = "ease"
@@ -73,7 +83,7 @@ class EASE(Recommender[csr_array]):
         matrix = self._scaled(train)  # [U, I]
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
-        gram = None if _has_few_users(train) else _gram(matrix)
+        gram = None if self._by_users(train) else self._gram(matrix, train)
         return self._solve(_inverse_of_few(matrix, added) if gram is None else _inverse(gram, added), train)
 
     @property
@@ -83,11 +93,11 @@ class EASE(Recommender[csr_array]):
 
     def can_count(self, train: TrainingData) -> bool:
         """See FitsFromCounts. Not with item_power, for then an item's weight depends on all users."""
-        return not self.config.item_power and not _has_few_users(train)
+        return not self.config.item_power and not self._by_users(train)
 
     def count(self, train: TrainingData) -> FloatArray:
         """See FitsFromCounts: the lower triangle of XᵀX."""
-        return _gram(self._scaled(train))
+        return self._gram(self._scaled(train), train)
 
     def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
@@ -108,8 +118,9 @@ class EASE(Recommender[csr_array]):
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the weights, a block of rows and, with few users, their projections."""
         n_items, n_users = train.n_items, train.n_users
-        projections = 4 * n_users * (n_users + n_items) if _has_few_users(train) else 0
-        return 4 * n_items * (n_items + BLOCK_ROWS) + projections
+        projections = 4 * n_users * (n_users + n_items) if self._by_users(train) else 0
+        windows = 4 * n_items**2 if self.config.closeness else 0
+        return 4 * n_items * (n_items + BLOCK_ROWS) + projections + windows
 
     def _require_memory(self, train: TrainingData, memory: int | None) -> None:
         what = f"EASE keeps {train.n_items:,} x {train.n_items:,} weights, 4 bytes each, and"
@@ -150,6 +161,37 @@ class EASE(Recommender[csr_array]):
         if self.config.item_power:
             matrix = (matrix @ diags_array(_counts(train) ** np.float32(-self.config.item_power))).tocsr()
         return matrix
+
+    def _by_users(self, train: TrainingData) -> bool:
+        """Whether a system of users is cheaper: there are few, and each is one row."""
+        return train.n_users < FEW_USERS * train.n_items and not self.config.closeness
+
+    def _gram(self, matrix: csr_array, train: TrainingData) -> FloatArray:
+        """Lower triangle of XᵀX, float32 in Fortran order, or with closeness what takes its place. [I, I]."""
+        gram, share = _gram(matrix), np.float32(self.config.closeness)
+        if share:
+            diagonal = np.diag(gram).copy()  # an item is in as many windows as there are events in each
+            pairs = _pairs_in_windows(matrix, train, self.config.span)
+            gram *= 1 - share
+            gram += share * np.tril(pairs + pairs.T)
+            np.fill_diagonal(gram, diagonal)
+        return gram
+
+
+def _pairs_in_windows(matrix: csr_array, train: TrainingData, span: int) -> FloatArray:
+    """The share of the windows that hold an item i that also hold j later, summed over histories. [I, I] (i, j).
+
+    An item counts where it is last in a history, by its entry of the matrix [U, I].
+    """
+    matrix.sort_indices()  # a product of sparse matrices leaves them in any order
+    histories = train.histories
+    keys = histories.owners * train.n_items + histories.items
+    last = len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1]
+    is_last = np.zeros(len(keys), dtype=bool)
+    is_last[last] = entries_at(matrix, histories.owners[last], histories.items[last]) != 0
+    taken = histories.keep(is_last)
+    weights = entries_at(matrix, taken.owners, taken.items)
+    return count_followers(taken, train.n_items, 1 - np.arange(1, span) / span, weights)
 
 
 def _product_of_rows(state: csr_array, weights: FloatArray) -> FloatArray:
@@ -222,7 +264,3 @@ def _symmetrise(lower: FloatArray) -> FloatArray:
         square = whole[start:stop, start:stop]
         square[:] = np.triu(square) + np.triu(square, 1).T
     return whole
-
-
-def _has_few_users(train: TrainingData) -> bool:
-    return train.n_users < FEW_USERS * train.n_items

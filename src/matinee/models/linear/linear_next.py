@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Self, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 from scipy.linalg import lapack
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import Config, Search
@@ -15,13 +14,12 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
+from matinee.models.linear.followers import count_followers
 from matinee.training.run import Run
 
 Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 NEGLIGIBLE = 0.03
 """Weight below which an event no longer counts in a bag."""
-BLOCK_EVENTS = 2**21
-"""Events of bags that are held at once."""
 MANY_ITEMS, FEW_EVENTS = 5_000, 3
 """By default, with more items than the first, those with fewer events than the second stay out of the bags."""
 
@@ -82,8 +80,9 @@ class LinearNext(Recommender[csr_array]):
         decays, n_items = self.config.decays, train.n_items
         needed = self.least_memory(train)
         require_memory(needed, f"linear-next with {n_items:,} items", "filter items, or use markov", run.memory)
+        weights = np.sqrt(_event_weights(train.histories, self.config.user_power))  # a pair counts by both
         followers = {
-            decay: count_followers(train.histories, n_items, decay, self.config.user_power)
+            decay: count_followers(train.histories, n_items, _discounts(decay), weights)
             for decay in {*decays, self.config.target_decay}
         }
         inputs = self._inputs(train)
@@ -180,29 +179,11 @@ def _targets(
     return targets
 
 
-def count_followers(histories: Histories, n_items: int, decay: float, user_power: float = 0.0) -> FloatArray:
-    """Pairs of an event i and an event j, d events later, each decay^(d - 1) lengths^-user_power. [I, I] (i, j).
-
-    The transposed one-hot matrix of events times the matrix of bags before them, in blocks of events: both sparse, and
-    a row of the product stays in the processor's cache.
-    """
+def _discounts(decay: float) -> FloatArray:
+    """Factors of an event 1, 2, ... events before, as far as they are not negligible: decay^(events between)."""
     n_steps = 1 if decay == 0 else 1 + int(np.log(NEGLIGIBLE) / np.log(decay))
-    discounts = np.float32(decay) ** np.arange(n_steps - 1, -1, -1, dtype=np.float32)  # [steps], the event before last
-    padded = np.concatenate([np.zeros(n_steps, dtype=np.int32), histories.items])
-    before = sliding_window_view(padded, n_steps)  # [N + 1, steps], the items before each event
-    index = np.arange(len(histories.items)) - histories.starts[histories.owners]  # of each event in its history
-    in_history = np.arange(n_steps, 0, -1)  # [steps], the least index of an event that has one so far before it
-    event_weights = _event_weights(histories, user_power)
-    total = np.zeros((n_items, n_items), dtype=np.float32)  # (j, i)
-    n_rows = max(BLOCK_EVENTS // n_steps, 1)
-    for start in range(0, len(histories.items), n_rows):
-        block = slice(start, start + n_rows)
-        bags = np.where(index[block, None] >= in_history, discounts, np.float32(0))  # [b, steps]
-        rows = np.arange(len(bags) + 1)
-        previous = csr_array((bags.ravel(), before[:-1][block].ravel(), rows * n_steps), shape=(len(bags), n_items))
-        events = csc_array((event_weights[block], histories.items[block], rows), shape=(n_items, len(bags)))
-        total += (events.tocsr() @ previous).toarray()
-    return total.T
+    discounts: FloatArray = np.float32(decay) ** np.arange(n_steps, dtype=np.float32)
+    return discounts
 
 
 def _event_weights(histories: Histories, user_power: float) -> FloatArray:
