@@ -1,5 +1,7 @@
 """rank() and top_k against sorted(), ties and masks included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,13 +14,14 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
+from matinee.ranking import rank as ranking
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.rank import rank, similar
 from matinee.training.run import Run
 
 
 class Table(Recommender[np.ndarray]):
-    """Given scores, one row per user in the order they come."""
+    """Given scores, one row for each user row."""
 
     name = "table"
     Config = Config
@@ -27,18 +30,20 @@ class Table(Recommender[np.ndarray]):
     def __init__(self, scores: np.ndarray) -> None:
         super().__init__()
         self.scores = scores
-        self.given = 0
 
     def fit(self, train: TrainingData, run: Run) -> "Table":
         return self
 
     def fold_in(self, histories: Histories) -> np.ndarray:
-        rows = np.arange(self.given, self.given + len(histories))
-        self.given += len(histories)
-        return rows
+        return histories.user_rows
 
     def score(self, state: np.ndarray) -> np.ndarray:
         return self.scores[state].copy()
+
+
+def numbered(items: list[list[int]]) -> Histories:
+    """Histories of the users 0, 1, 2, ..."""
+    return replace(Histories.of(items), user_rows=np.arange(len(items), dtype=np.int32))
 
 
 few_values = st.sampled_from([0.0, 1.0, -1.0, 0.5, -np.inf])  # few values, so that there are ties
@@ -87,7 +92,7 @@ def test_one_nan_in_a_wide_row_is_refused() -> None:
     scores = np.zeros((2, 3000), dtype=np.float32)
     scores[1, 1234] = np.nan
     with pytest.raises(MatineeError, match="gave NaN scores"):
-        rank(Table(scores), Histories.of([[], []]), 5)
+        rank(Table(scores), numbered([[], []]), 5)
 
 
 def test_top_k_refuses_a_length_out_of_range() -> None:
@@ -98,7 +103,7 @@ def test_top_k_refuses_a_length_out_of_range() -> None:
 
 def test_masks_and_short_lists() -> None:
     scores = np.array([[5, 4, 3, 2, 1], [1, 1, 1, 1, 1]], dtype=np.float32)
-    histories = Histories.of([[0], [4]])
+    histories = numbered([[0], [4]])
     masked = Histories.of([[1], []])
     allowed = np.array([True, True, True, True, False])
     listed = rank(Table(scores), histories, 4, masked=masked, allowed=allowed)
@@ -110,14 +115,14 @@ def test_masks_and_short_lists() -> None:
 
 def test_users_without_history_are_scored_by_cold() -> None:
     scores = np.array([[5, 4, 3], [5, 4, 3]], dtype=np.float32)
-    listed = rank(Table(scores), Histories.of([[], [0]]), 2, cold=np.array([1, 2, 9]))
+    listed = rank(Table(scores), numbered([[], [0]]), 2, cold=np.array([1, 2, 9]))
     assert listed.items.tolist() == [[2, 1], [1, 2]]
     assert listed.scores.tolist() == [[9, 2], [4, 3]]
 
 
 def test_a_history_of_which_the_model_knows_nothing_is_scored_by_popularity() -> None:
     scores = np.array([[0, 0, 0, 0], [0, 0, -1, 0], [0, 0, 0, 0.5], [0, 3, 0, 0], [2, 0, 0, 0]], dtype=np.float32)
-    histories = Histories.of([[0], [1], [2], [1], []])
+    histories = numbered([[0], [1], [2], [1], []])
     masked, allowed = Histories.of([[3], [], [], [], []]), np.array([True, True, True, True])
     cold = np.array([1, 5, 3, 9])
     listed = rank(Table(scores), histories, 2, masked=masked, allowed=allowed, cold=cold)
@@ -126,7 +131,7 @@ def test_a_history_of_which_the_model_knows_nothing_is_scored_by_popularity() ->
     assert listed.unknown.tolist() == [True, True, False, True, False]
     assert listed.scores[2].tolist() == [0.5, 0.0]
     one_by_one = [
-        rank(Table(scores[n : n + 1]), histories.take(np.array([n])), 2, masked=masked.take(np.array([n])), cold=cold)
+        rank(Table(scores), histories.take(np.array([n])), 2, masked=masked.take(np.array([n])), cold=cold)
         for n in range(5)
     ]
     assert [each.items[0].tolist() for each in one_by_one] == listed.items.tolist()
@@ -140,14 +145,14 @@ def test_a_history_of_which_the_model_knows_nothing_is_scored_by_popularity() ->
 
 def test_k_beyond_the_catalogue_and_no_users() -> None:
     for k in (2, 5, 10**12):  # memory does not grow with k
-        assert rank(Table(np.array([[1, 2]], dtype=np.float32)), Histories.of([[]]), k).items.tolist() == [[1, 0]]
-    assert len(rank(Table(np.zeros((0, 2))), Histories.of([]), 5)) == 0
+        assert rank(Table(np.array([[1, 2]], dtype=np.float32)), numbered([[]]), k).items.tolist() == [[1, 0]]
+    assert len(rank(Table(np.zeros((0, 2))), numbered([]), 5)) == 0
 
 
 def test_bad_input_is_named() -> None:
     table = Table(np.array([[1, np.nan]], dtype=np.float32))
     with pytest.raises(MatineeError, match="gave NaN scores"):
-        rank(table, Histories.of([[]]), 1)
+        rank(table, numbered([[]]), 1)
     with pytest.raises(ValueError, match="k = 0"):
         rank(table, Histories.of([[]]), 0)
     with pytest.raises(ValueError, match="masked has 2 rows for 1 histories"):
@@ -185,6 +190,19 @@ def test_similar_never_lists_the_item_itself_even_before_dissimilar_ones() -> No
 
 
 def test_a_catalogue_without_items_gives_empty_lists() -> None:
-    listed = rank(Table(np.zeros((2, 0), dtype=np.float32)), Histories.of([[], []]), 3)
+    listed = rank(Table(np.zeros((2, 0), dtype=np.float32)), numbered([[], []]), 3)
     assert (listed.items == -1).all()
     assert np.isneginf(listed.scores).all()
+
+
+def test_each_user_gets_their_own_list_whatever_the_lengths_of_the_histories(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.random((40, 30), dtype=np.float32)
+    histories = numbered([rng.permutation(30)[: rng.integers(0, 25)].tolist() for _ in range(40)])
+    masked, among = (numbered([rng.permutation(30)[:n].tolist() for _ in range(40)]) for n in (3, 20))
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", 7 * scores[0].nbytes)
+    listed = rank(Table(scores), histories, 4, masked=masked, candidates=among)
+    for user in range(40):
+        out = {*histories.block(user, user + 1).items.tolist(), *masked.block(user, user + 1).items.tolist()}
+        left = sorted(set(among.block(user, user + 1).items.tolist()) - out, key=lambda item: -scores[user, item])[:4]
+        assert listed.items[user].tolist() == left + [-1] * (4 - len(left))

@@ -116,12 +116,11 @@ class Histories:
     def matrix(self, n_items: int, entries: FloatArray | None = None) -> csr_array:
         """User-item matrix: 1 for each item of a history, or the entry of its last event. entries [N] -> [B, I]."""
         keys = self.owners * n_items + self.items
-        # np.unique returns the first index of a key; on the reversed column that is the item's last event
-        unique, from_end = np.unique(keys[::-1], return_index=True)
-        data = np.ones(len(unique)) if entries is None else entries[::-1][from_end]
-        starts = starts_of(unique // n_items, len(self))
-        columns = (unique % n_items).astype(np.int32)
-        return csr_array((data.astype(np.float32), columns, starts), shape=(len(self), n_items))
+        unique, last = _last_of_each_key(keys)
+        data = np.ones(len(unique), dtype=np.float32) if entries is None else entries[last].astype(np.float32)
+        starts = np.searchsorted(unique, n_items * np.arange(len(self) + 1, dtype=np.int64))
+        columns = (unique - np.repeat(n_items * np.arange(len(self)), np.diff(starts))).astype(np.int32)
+        return csr_array((data, columns, starts), shape=(len(self), n_items))
 
     def weighted_matrix(self, n_items: int) -> csr_array:
         """User-item matrix of the weights, which every model folds in that sums over the history. [B, I]."""
@@ -222,13 +221,25 @@ class EventSource:
         return starts_of(self.events.user_rows, n_users + 1)
 
 
+def _last_of_each_key(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """The keys that there are, ascending, and the index of the last event of each. keys: [N]."""
+    order = np.argsort(keys)
+    ordered = keys[order]
+    is_last = np.ones(len(keys), dtype=bool)
+    is_last[:-1] = ordered[1:] != ordered[:-1]
+    if is_last.all():  # few histories have an item twice, and a stable sort takes twice as long
+        return ordered, order
+    return ordered[is_last], np.argsort(keys, kind="stable")[is_last]
+
+
 def last_of_each(histories: Histories) -> Histories:
     """Keep only the last event of each item in each history; the order is unchanged."""
     if len(histories.items) == 0:
         return histories
     owners = histories.owners
-    keys = owners * (int(histories.items.max()) + 1) + histories.items
-    _, from_end = np.unique(keys[::-1], return_index=True)
-    is_last = np.zeros(len(keys), dtype=bool)
-    is_last[len(keys) - 1 - from_end] = True
+    _, last = _last_of_each_key(owners * (int(histories.items.max()) + 1) + histories.items)
+    if len(last) == len(owners):
+        return histories
+    is_last = np.zeros(len(owners), dtype=bool)
+    is_last[last] = True
     return histories.keep(is_last)

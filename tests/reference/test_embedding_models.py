@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
+from matinee.models.factors import least_squares
 from matinee.models.factors.bpr import BPR, PairwiseLoss
 from matinee.training.run import Run
 from model_fixtures import random_histories
@@ -144,3 +146,21 @@ def test_negatives_of_bpr_are_drawn_as_often_as_they_should_be(kind: str, train:
 def test_vectors_longer_than_the_catalogue_are_refused(name: str, train: TrainingData) -> None:
     with pytest.raises(MatineeError, match=r"dim = 15 is more than the 14 items there are; set it to 14 or less"):
         create(name, dim=15).fit(train, Run.seeded(0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unobserved", [1e-3, 0.3, 10.0])
+@pytest.mark.parametrize("steps", [0, 64])
+def test_conjugate_gradients_and_what_takes_their_place_solve_each_system(
+    dtype: type, unobserved: float, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(1)
+    items = (rng.normal(size=(50, 8)) * np.logspace(0, -2, 8)).astype(dtype)  # some directions hardly matter
+    weights = csr_array((rng.random((30, 50)) < np.linspace(0, 1, 30)[:, None]) * rng.normal(size=(30, 50)))
+    ridge = np.linspace(0.01, 2, 30).astype(np.float32)
+    monkeypatch.setattr(least_squares, "MAX_STEPS", steps)
+    found = least_squares.solve(weights.astype(np.float32), least_squares.FixedSide.of(items, unobserved), ridge)
+    h = items.astype(np.float64)
+    for x, r, w in zip(weights.toarray(), ridge, found, strict=True):
+        system = unobserved * h.T @ h + (h.T * np.abs(x)) @ h + r * np.eye(8)
+        np.testing.assert_allclose(w, np.linalg.solve(system, h.T @ x), rtol=1e-4, atol=1e-5)

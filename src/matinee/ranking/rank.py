@@ -52,8 +52,8 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
     `allowed` ([I]) or `candidates` (B rows of items). A user whose history has no event that counts for its item (an
     empty one, or dislikes only) gets the scores of `cold` ([I], such as popularity, or a Fallback) if given, else the
     model's; so does one of whose history the model knows nothing: the best score of the list is exactly 0. Users are
-    scored in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and memory do not grow with
-    a k beyond the catalogue.
+    scored by length of history, in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and
+    memory do not grow with a k beyond the catalogue.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -64,29 +64,35 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
             raise ValueError(f"{name} has {len(given)} rows for {len(histories)} histories")
     items, scores = _empty(0, k)
     unknown = np.zeros(len(histories), dtype=bool)
+    order = np.argsort(histories.lengths, kind="stable")  # what the users of one block share is computed once
     start, size = 0, 1  # one user first, since the number of items is known only after scoring
-    while start < len(histories):
-        stop = min(start + size, len(histories))
-        block = histories.block(start, stop)
+    while start < len(order):
+        rows = order[start : start + size]
+        block, of_masked, among = (_take(given, rows) for given in (histories, masked, candidates))
+        assert block is not None
+        block = model.weigh(block)
         block_scores = model.score(model.state_of(block))  # [b, I]
         if start == 0:
             items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
-        if cold is not None and (without := np.flatnonzero(likes_nothing(model.weigh(block)))).size:
+            size = max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
+        if cold is not None and (without := np.flatnonzero(likes_nothing(block))).size:
             block_scores[without] = cold.scores(block.take(without)) if isinstance(cold, Fallback) else cold
-        hidden = None if repeat else block, masked.block(start, stop) if masked else None
-        among = candidates.block(start, stop) if candidates else None
+        hidden = [of_masked] if repeat else [block, of_masked]
         _mask(block_scores, allowed, hidden, among)
-        _fill(items[start:stop], scores[start:stop], block_scores, model.name)
-        if cold is not None and (rows := np.flatnonzero(_knows_nothing(model, block, scores[start:stop]))).size:
+        items[rows], scores[rows] = _best(block_scores, items.shape[1], model.name)
+        if cold is not None and (found := np.flatnonzero(_knows_nothing(block, scores[rows]))).size:
             popular = cold.popularity if isinstance(cold, Fallback) else cold
-            block_scores = np.tile(popular.astype(np.float32), (len(rows), 1))
-            _mask(block_scores, allowed, [each and each.take(rows) for each in hidden], among and among.take(rows))
-            found = _empty(len(rows), items.shape[1])
-            _fill(*found, block_scores, model.name)
-            items[start + rows], scores[start + rows] = found
-            unknown[start + rows] = True
-        start, size = stop, max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
+            popular_scores = np.tile(popular.astype(np.float32), (len(found), 1))
+            _mask(popular_scores, allowed, [each and each.take(found) for each in hidden], among and among.take(found))
+            unknown[rows[found]] = True
+            items[rows[found]], scores[rows[found]] = _best(popular_scores, items.shape[1], model.name)
+        start += len(rows)
     return Ranking(items, scores, unknown if unknown.any() else None)
+
+
+def _take(histories: Histories | None, rows: IntArray) -> Histories | None:
+    """Some of the histories; a single one as it is, since a live list takes it each time."""
+    return histories if histories is None or len(histories) == 1 else histories.take(rows)
 
 
 def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
@@ -105,9 +111,7 @@ def similar(model: Recommender[Any], item_rows: IntArray, k: int) -> Ranking:
     else:
         return rank(model, Histories.of([[int(row)] for row in item_rows]), k)
     scores[np.arange(len(item_rows)), item_rows] = -np.inf
-    ranking = Ranking(*_empty(len(item_rows), min(k, scores.shape[1])))
-    _fill(ranking.items, ranking.scores, scores, model.name)
-    return ranking
+    return Ranking(*_best(scores, min(k, scores.shape[1]), model.name))
 
 
 def _mask(
@@ -125,24 +129,23 @@ def _mask(
             scores[rows.owners, rows.items] = -np.inf
 
 
-def _knows_nothing(model: Recommender[Any], histories: Histories, scores: FloatArray) -> BoolArray:
+def _knows_nothing(weighed: Histories, scores: FloatArray) -> BoolArray:
     """Whether a history counts and yet no item of its list has a score other than 0. scores: [b, k] -> [b]."""
     if scores.shape[1] == 0:
         return np.zeros(len(scores), dtype=bool)
     found: BoolArray = scores[:, 0] == 0
-    return found & ~likes_nothing(model.weigh(histories)) if found.any() else found
+    return found & ~likes_nothing(weighed) if found.any() else found
 
 
 def _empty(n_lists: int, k: int) -> tuple[IntArray, FloatArray]:
     return np.full((n_lists, k), UNKNOWN, dtype=np.int32), np.full((n_lists, k), -np.inf, dtype=np.float32)
 
 
-def _fill(items: IntArray, scores: FloatArray, block_scores: FloatArray, name: str) -> None:
-    """Write the top k of [b, I] scores into [b, k] items and scores, k <= I."""
-    if items.shape[1] == 0:
-        return
-    columns, best = top_k(block_scores, items.shape[1])
+def _best(scores: FloatArray, k: int, name: str) -> tuple[IntArray, FloatArray]:
+    """Items and scores of the k best of b users, UNKNOWN for what is masked. scores: [b, I], k <= I -> [b, k] each."""
+    if k == 0:
+        return _empty(len(scores), 0)
+    columns, best = top_k(scores, k)
     if np.isnan(best).any():
         raise MatineeError(f"model {name} gave NaN scores; refit it with a smaller learning rate")
-    items[:] = np.where(np.isneginf(best), UNKNOWN, columns)
-    scores[:] = best
+    return np.where(np.isneginf(best), np.int32(UNKNOWN), columns), best

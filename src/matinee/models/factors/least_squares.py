@@ -11,22 +11,38 @@ from matinee.histories import Histories
 
 SYSTEM_VALUES = 2**22
 """Number of values of D x D systems held at once."""
+BLOCK_BYTES = 2**22
+"""Of item vectors gathered at once, which stay in the cache over the steps of a solve."""
+MAX_STEPS = 64
+"""Of conjugate gradients, after which a system is factored instead; 7 to 10 are usual."""
+CONVERGED = 1e-6
+"""Solutions have converged where the squared residual, in the preconditioner's norm, is below this times the resolution
+of its type, as a share of the first one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedSide:
     """The item vectors H that users are solved against. padded: [I + 1, D], H and a zero row; gram: a HᵀH, [D, D].
 
-    a: weight of every pair towards 0, of items in the history or not.
+    a: weight of every pair towards 0, of items in the history or not. axes: [D, D], the principal axes of H, in which
+    its Gram matrix is diagonal; rotated: [I + 1, D], padded @ axes; squares: [D], sums of squares of its columns.
     """
 
     padded: FloatArray
     gram: FloatArray
+    unobserved: float
+    axes: FloatArray
+    rotated: FloatArray
+    squares: FloatArray
 
     @classmethod
     def of(cls, items: FloatArray, unobserved: float) -> "FixedSide":
         """items: [I, D]; unobserved: a."""
-        return cls(append_zero_row(items), items.dtype.type(unobserved) * (items.T @ items))
+        padded, products = append_zero_row(items), items.T @ items
+        # vectors of a training that diverged stay NaN, and `rank` says so
+        squares, axes = np.linalg.eigh(np.where(np.isfinite(products), products, 0))
+        gram = items.dtype.type(unobserved) * products
+        return cls(padded, gram, unobserved, axes, padded @ axes, np.maximum(squares, 0))
 
     @property
     def n_items(self) -> int:
@@ -35,11 +51,66 @@ class FixedSide:
 
 
 def solve(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
-    """W = A⁻¹ Σ x_i h_i over a row's entries, A = a HᵀH + Σ |x_i| h_i h_iᵀ + ridge I. [B, D].
+    """W = A⁻¹ Σ x_i h_i over a row's entries, A = a HᵀH + Σ |x_i| h_i h_iᵀ + ridge I, to rounding. [B, D].
 
     matrix X [B, I]: confidence |x_i| in the preference sign(x_i); ridge [B].
     Source: Hu et al. 2008, eq. 4, where preferences are 0 or 1.
+
+    By conjugate gradients for many rows at once, in the principal axes of H: there a HᵀH is diagonal, and so nearly is
+    A. They end when every row has converged; where some row does not, A is factored.
     """
+    dim = side.rotated.shape[1]
+    vectors = np.zeros((matrix.shape[0], dim), dtype=np.float32)
+    rights = matrix.astype(side.rotated.dtype, copy=False) @ side.rotated[:-1]  # [B, D]
+    masses = np.bincount(rows_of(matrix.indptr), np.abs(matrix.data), minlength=matrix.shape[0])
+    dtype, variances = side.rotated.dtype, side.squares / max(side.n_items, 1)
+    diagonal = side.unobserved * side.squares + ridge[:, None]  # [B, D], of A without its sum
+    scale = (1 / (diagonal + masses[:, None] * variances)).astype(dtype)
+    diagonal = diagonal.astype(dtype)
+    is_binary = bool((matrix.data == 1).all())
+    for rows, columns in padded_blocks(matrix, BLOCK_BYTES // dtype.itemsize // dim):
+        confidences = None if is_binary else np.abs(padded_entries(matrix, rows, columns.shape[1]))
+        system = side.rotated[columns], confidences, diagonal[rows]
+        found, converged = _conjugate_gradients(system, rights[rows], scale[rows])
+        vectors[rows] = found @ side.axes.T
+        if not converged:
+            vectors[rows] = _solve_directly(matrix[rows], side, ridge[rows])
+    return vectors
+
+
+def _conjugate_gradients(
+    system: tuple[FloatArray, FloatArray | None, FloatArray], rights: FloatArray, scale: FloatArray
+) -> tuple[FloatArray, bool]:
+    """Solutions of b systems A v = rights from zero, and whether they have all converged. [b, D].
+
+    system: gathered [b, L, D], confidences c [b, L] (None: 1), diagonal [b, D]: A = gatheredᵀ diag(c) gathered +
+    diag(diagonal). scale [b, D]: about the inverse diagonal of A.
+    """
+    gathered, confidences, diagonal = system
+    solution, residual = np.zeros_like(rights), rights.copy()
+    direction = scale * residual
+    size = np.einsum("bd,bd->b", residual, direction)
+    enough = np.float32(CONVERGED * np.finfo(rights.dtype).eps) * size
+    for _ in range(MAX_STEPS):
+        scores = np.matmul(gathered, direction[:, :, None])[:, :, 0]  # [b, L]
+        if confidences is not None:
+            scores *= confidences
+        change = np.matmul(scores[:, None, :], gathered)[:, 0]  # [b, D], A direction
+        change += diagonal * direction
+        length = size / np.maximum(np.einsum("bd,bd->b", direction, change), np.finfo(np.float32).tiny)
+        solution += length[:, None] * direction
+        residual -= length[:, None] * change
+        preconditioned = scale * residual
+        new_size = np.einsum("bd,bd->b", residual, preconditioned)
+        if (new_size <= enough).all():
+            return solution, True
+        direction = preconditioned + (new_size / np.maximum(size, np.finfo(np.float32).tiny))[:, None] * direction
+        size = new_size
+    return solution, False
+
+
+def _solve_directly(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
+    """As `solve`, by factoring each system."""
     vectors = np.zeros((matrix.shape[0], side.padded.shape[1]), dtype=np.float32)
     for rows, lefts, gathered, entries in systems(matrix, side, ridge):
         rights = gathered if entries is None else gathered * entries[..., None]

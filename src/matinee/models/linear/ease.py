@@ -22,7 +22,7 @@ BLOCK_ROWS = 1024
 """Rows made dense at once."""
 SPARSE_COST = 300.0
 """Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
-STRIP_BYTES = 4 * 2**20
+STRIP_BYTES = 2 * 2**20
 """Weights read at once while a batch is scored: the same sums, 2 to 4 times faster than over whole rows."""
 BATCH = 32
 """Batch size from which copying strips pays."""
