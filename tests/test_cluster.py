@@ -14,9 +14,12 @@ from matinee.errors import MatineeError
 from matinee.lists import everyone
 from matinee.lists.everyone import UserLists, require_length
 from matinee.lists.file import write
+from matinee.models import model_class
 from matinee.scale import cluster as module
 from matinee.scale.choice import runner_of
 from matinee.scale.runner import Here, Runner
+from matinee.workflow import counting
+from matinee.workflow.data import whole
 from slow_lists import SlowLists
 
 pytestmark = [
@@ -30,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def runner(ray_cluster: Any) -> Iterator[Runner]:
-    with runner_of(on=ray_cluster.address) as opened:
+    with runner_of(ray_cluster.address) as opened:
         yield opened
 
 
@@ -60,6 +63,15 @@ def test_lists_are_those_of_one_worker_byte_for_byte(ending, runner, lists, tmp_
     write(lists, tmp_path / f"here.{ending}", runner=Here(1))
     assert write(lists, tmp_path / f"there.{ending}", runner=runner).parts == 8
     assert (tmp_path / f"here.{ending}").read_bytes() == (tmp_path / f"there.{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["ease", "item-knn"])
+def test_counts_are_those_of_one_worker_bit_for_bit(name, runner, monkeypatch):
+    monkeypatch.setattr(counting, "PART_PAIRS", 100)
+    train = whole(two_groups(240, 30)).training()
+    here, there = (counting.count_by_parts(model_class(name)(), train, each) for each in (Here(1), runner))
+    assert len(counting.user_parts(train)) > 5
+    assert (here != there).sum() == 0
 
 
 def test_a_node_of_another_version_is_named(runner, monkeypatch):

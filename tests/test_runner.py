@@ -12,19 +12,24 @@ from functools import partial
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 import matinee as mt
+from matinee.cli.running import run
 from matinee.data.synthetic import two_groups
+from matinee.dataset import Dataset
 from matinee.errors import MatineeError, UsageError
 from matinee.lists import everyone
 from matinee.lists.everyone import require_length
 from matinee.lists.file import write
+from matinee.models import model_class
 from matinee.scale.choice import runner_of
 from matinee.scale.cluster import why_lost, why_not
 from matinee.scale.local import Processes
 from matinee.scale.packing import pack, unpack
 from matinee.scale.runner import AHEAD, HELD, Here, Runner, Workers, attempt
+from matinee.workflow import counting
+from matinee.workflow.data import whole
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +184,13 @@ def test_a_job_is_packed_without_a_copy_of_its_arrays_and_read_as_it_was(tmp_pat
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"workers": 0}, "--workers 0: at least one worker"),
-        ({"workers": -1}, "--workers -1"),
-        ({"workers": 2, "on": "10.0.0.1:6379"}, "--workers and --on were both given"),
+        (0, "workers = 0: at least one worker"),
+        (-1, "workers = -1"),
     ],
 )
 def test_a_wrong_runner_is_one_line(given, message):
     with pytest.raises(UsageError, match=message):
-        runner_of(**given)
+        runner_of(given)
 
 
 def test_one_worker_is_this_process():
@@ -242,7 +246,7 @@ def test_a_second_run_with_workers_skips_what_is_done(processes, tmp_path, monke
 def test_an_address_that_is_no_cluster_is_one_line_at_once(address, message):
     pytest.importorskip("ray")
     with pytest.raises(MatineeError, match=message):
-        runner_of(on=address)
+        runner_of(address)
 
 
 def test_another_server_at_the_address_is_one_line_at_once():
@@ -256,7 +260,7 @@ def test_another_server_at_the_address_is_one_line_at_once():
         answering = threading.Thread(target=answer)
         answering.start()
         with pytest.raises(MatineeError, match="is no Ray cluster: it does not speak gRPC"):
-            runner_of(on=f"127.0.0.1:{server.getsockname()[1]}")
+            runner_of(f"127.0.0.1:{server.getsockname()[1]}")
         answering.join()
 
 
@@ -295,3 +299,70 @@ def test_a_cluster_that_does_not_take_this_process_is_one_line(error, message):
 def test_a_part_that_the_cluster_gives_up_is_one_line(error, message):
     assert message in why_lost(error)
     assert "\n" not in why_lost(error)
+
+
+@pytest.fixture(scope="module")
+def few_items() -> Dataset:
+    """671 users and 152 items."""
+    return mt.keep(mt.load("bundled"), min_item_events=110)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ease", "item-knn", "pmi", "markov", "linear-next", "movie-pairs"])
+def test_counts_of_parts_of_the_users_are_the_same_for_every_runner(name, processes, few_items, monkeypatch):
+    monkeypatch.setattr(counting, "PART_PAIRS", 100_000)
+    settings = {"pair_weight": "pair"} if name == "movie-pairs" else {}
+    train, model = whole(few_items).training(), model_class(name)(**settings)
+    assert len(counting.user_parts(train)) > 3
+    here, there = (counting.count_by_parts(model, train, runner) for runner in (Here(1), processes))
+    together = model.count(train)
+    one, two, all_at_once = (each.toarray() if issparse(each) else each for each in (here, there, together))
+    assert np.array_equal(one, two)
+    if name in ("ease", "pmi", "movie-pairs"):  # whole numbers
+        assert np.array_equal(one, all_at_once)
+    else:
+        np.testing.assert_allclose(one, all_at_once, rtol=1e-5, atol=1e-4)
+
+
+def test_parts_cover_all_users_and_cost_about_the_same(few_items, monkeypatch):
+    monkeypatch.setattr(counting, "PART_PAIRS", 100)
+    train = whole(few_items).training()
+    parts = counting.user_parts(train)
+    assert len(parts) == counting.PARTS
+    assert [0, *(stop for _, stop in parts)] == [*(start for start, _ in parts), train.n_users]
+    pairs = [float((train.histories.lengths[start:stop].astype(float) ** 2).sum()) for start, stop in parts]
+    assert max(pairs) < 3 * np.mean(pairs)
+    monkeypatch.setattr(counting, "PART_PAIRS", 10**12)
+    assert counting.user_parts(train) == [(0, train.n_users)]
+
+
+def test_a_fit_by_workers_is_that_of_one_process(few_items):
+    fits = [mt.fit("ease", few_items, workers=workers, values="unary").model.weights for workers in (None, 1)]
+    assert np.array_equal(*fits)
+
+
+@pytest.mark.parametrize("workers", [1, 2, "10.0.0.1:6379"])
+def test_a_model_without_counts_says_that_workers_have_no_effect(workers, few_items):
+    with pytest.raises(UsageError, match=r"--workers and --on have no effect on ials .* leave them out"):
+        mt.fit("ials", few_items, workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train ials --workers 2 --out A", "--workers and --on have no effect on ials"),
+        ("train ease --workers 0 --out A", "--workers"),
+        ("train ease --workers 2 --on 10.0.0.1:6379 --out A", "--workers and --on were both given"),
+        ("train markov --on 10.0.0.1 --out A", "--on 10.0.0.1: a cluster is HOST:PORT"),
+        ("recommend A --user 1 --workers 2", "--out, --titles, --workers and --on are for the lists of many"),
+        ("recommend A --users all --out L.csv --workers 1 --on auto", "--workers and --on were both given"),
+        ("similar A --title X --on auto", "--out, --titles, --workers and --on are for the lists of many"),
+    ],
+)
+def test_a_wrong_command_is_one_line(line, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run([*line.split()]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.out == ""
+    assert not list(tmp_path.iterdir())

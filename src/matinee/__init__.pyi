@@ -673,6 +673,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_PopularityConfig],
 ) -> Artefact: ...
 @overload
@@ -691,6 +692,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_ItemKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -709,6 +711,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_UserKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -727,6 +730,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_EASEConfig],
 ) -> Artefact: ...
 @overload
@@ -745,6 +749,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_LinearNextConfig],
 ) -> Artefact: ...
 @overload
@@ -763,6 +768,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_IALSConfig],
 ) -> Artefact: ...
 @overload
@@ -781,6 +787,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_VBMFConfig],
 ) -> Artefact: ...
 @overload
@@ -799,6 +806,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_MoviePairsConfig],
 ) -> Artefact: ...
 @overload
@@ -817,6 +825,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_PMIConfig],
 ) -> Artefact: ...
 @overload
@@ -835,6 +844,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_Item2VecConfig],
 ) -> Artefact: ...
 @overload
@@ -853,6 +863,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_BPRConfig],
 ) -> Artefact: ...
 @overload
@@ -871,6 +882,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_LightGCNConfig],
 ) -> Artefact: ...
 @overload
@@ -889,6 +901,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_NGCFConfig],
 ) -> Artefact: ...
 @overload
@@ -907,6 +920,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_GMFConfig],
 ) -> Artefact: ...
 @overload
@@ -925,6 +939,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_MLPConfig],
 ) -> Artefact: ...
 @overload
@@ -943,6 +958,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_NeuMFConfig],
 ) -> Artefact: ...
 @overload
@@ -961,6 +977,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_AutoRecConfig],
 ) -> Artefact: ...
 @overload
@@ -979,6 +996,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_CDAEConfig],
 ) -> Artefact: ...
 @overload
@@ -997,6 +1015,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_MultVAEConfig],
 ) -> Artefact: ...
 @overload
@@ -1015,6 +1034,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_KPRNConfig],
 ) -> Artefact: ...
 @overload
@@ -1033,6 +1053,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_BlendConfig],
 ) -> Artefact: ...
 @overload
@@ -1051,6 +1072,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_RerankConfig],
 ) -> Artefact: ...
 @overload
@@ -1069,6 +1091,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_MarkovConfig],
 ) -> Artefact: ...
 @overload
@@ -1087,6 +1110,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_GRU4RecConfig],
 ) -> Artefact: ...
 @overload
@@ -1105,6 +1129,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: Unpack[_SASRecConfig],
 ) -> Artefact: ...
 @overload
@@ -1123,6 +1148,7 @@ def fit(
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: object,
 ) -> Artefact: ...
 def fit_auto(model: Unfitted, on: Split | Dataset, *, seed: int = 42, **settings: Any) -> Artefact: ...

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from matinee.cli.options import Json, On, Workers, wrong_usage
+from matinee.cli.options import Json, On, Workers, chosen_workers, wrong_usage
 from matinee.cli.output import print_json, progress, say, warn
 from matinee.config import Rerank, configure
 from matinee.errors import UsageError
@@ -61,11 +61,12 @@ def recommend(  # noqa: PLR0913 - one for each option
     from matinee.scale.choice import runner_of
     from matinee.store.artefact import load
 
+    several = chosen_workers(workers, on)
     one = user is not None or history is not None or bool(liked)
-    if _is_batch("--users", users is not None, out, one or explain, titles or _elsewhere(workers, on)):
+    if _is_batch("--users", users is not None, out, one or explain, titles or several is not None):
         wanted = _reranked(rerank)
         lists = for_users(load(artefact), str(users), k, among=among, without=without, rerank=wanted, titles=titles)
-        _write(lists, out, json, runner_of(workers, on))
+        _write(lists, out, json, runner_of(several))
         return
     if sum((user is not None, history is not None, bool(liked))) != 1:
         raise UsageError("give one of --user, --history and --liked, or --users with --out for lists of many")
@@ -109,9 +110,10 @@ def similar(  # noqa: PLR0913 - one for each option
     from matinee.scale.choice import runner_of
     from matinee.store.artefact import load
 
+    several = chosen_workers(workers, on)
     one = item is not None or title is not None
-    if _is_batch("--all", everything, out, one or explain, titles or _elsewhere(workers, on)):
-        _write(for_items(load(artefact), "all", k, titles=titles), out, json, runner_of(workers, on))
+    if _is_batch("--all", everything, out, one or explain, titles or several is not None):
+        _write(for_items(load(artefact), "all", k, titles=titles), out, json, runner_of(several))
         return
     if (item is None) == (title is None):
         raise UsageError("give one of --item and --title, or --all with --out for every movie")
@@ -168,10 +170,6 @@ def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, of_many: b
         options = "--out, --titles, --workers and --on are"
         raise UsageError(f"{options} for the lists of many; add {flag}" + " all" * (flag == "--users"))
     return given
-
-
-def _elsewhere(workers: int | None, on: str | None) -> bool:
-    return workers is not None or on is not None
 
 
 def _write(lists: "UserLists | SimilarLists", out: Path | None, json: bool, runner: "Runner") -> None:

@@ -11,9 +11,12 @@ from matinee.cli.entries import Chosen, Entry, folds, measure, named, resolve, s
 from matinee.cli.next_step import next_step
 from matinee.cli.options import (
     Json,
+    On,
+    Workers,
     check_machine,
     check_model,
     check_triples,
+    chosen_workers,
     experiment_options,
     with_model,
 )
@@ -32,13 +35,15 @@ AUTO = typer.Option(False, "--auto", help="Choose settings on valid first, by a 
 
 
 @experiment_options("columns", "items", "filters", "split", "machine")
-def train(
+def train(  # noqa: PLR0913 - one for each option
     experiment: Experiment,
     chosen: Chosen,
     model: str | None = typer.Argument(None, help="A model of the registry, such as ease.", show_default=False),
     out: Path | None = typer.Option(None, "--out", help="Folder of the artefact. Default: artefacts/MODEL."),
     resume: bool = typer.Option(False, "--resume", help="Continue an interrupted run; keep a finished one."),
     auto: bool = AUTO,
+    workers: int | None = Workers,
+    on: str | None = On,
     json: bool = Json,
 ) -> None:
     """Fit a model on a log, or with --split on its training part, and save it as an artefact."""
@@ -54,6 +59,7 @@ def train(
     check_machine(experiment, [name])
     path = out or Path("artefacts") / name
     require_destination(path)
+    chosen_workers(workers, on)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_replaceable(checkpoint)
     if checkpoint.exists() and not resume:
@@ -82,6 +88,7 @@ def train(
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,
+                    workers=chosen_workers(workers, on),
                     **experiment.machine.model_dump(),
                     **experiment.settings,
                 )

@@ -53,6 +53,13 @@ On = typer.Option(
 )
 
 
+def chosen_workers(workers: int | None, on: str | None) -> int | str | None:
+    """What --workers or --on ask for. Raises UsageError if both are given."""
+    if workers is not None and on is not None:
+        raise UsageError("--workers and --on were both given: a cluster has the workers of its nodes; give one")
+    return workers if on is None else on
+
+
 def experiment_options(*sections: str, models: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options of an experiment to a command: `--data`, `--config`, and those of some sections.
 

@@ -20,7 +20,7 @@ from matinee.vocab import UNKNOWN
 StateT = TypeVar("StateT")
 StartArrays: TypeAlias = Mapping[str, tuple[str, Literal["items", "users", "neither"]]]
 Counts: TypeAlias = FloatArray | csr_array
-"""[I, I], a sum over users."""
+"""[I, I], or several such in one array; a sum over users."""
 
 
 class Recommender(ABC, Generic[StateT]):
@@ -160,13 +160,8 @@ def is_exact(model: Recommender[Any]) -> bool:
 
 
 @runtime_checkable
-class FitsFromCounts(Protocol):
-    """A model that is computed from counts of pairs of items, each a sum over users: new events change few of them."""
-
-    @property
-    def counts_need_same_items(self) -> bool:
-        """Whether what a user adds to the counts depends on the number of items."""
-        ...
+class FitsFromSums(Protocol):
+    """A model that is fitted from counts of pairs of items, each a sum over users, who can be counted in parts."""
 
     def can_count(self, train: TrainingData) -> bool:
         """Whether settings allow counts by user, and the fit is not faster without them."""
@@ -178,6 +173,16 @@ class FitsFromCounts(Protocol):
 
     def fit_counts(self, counts: Counts, train: TrainingData, run: Run) -> Self:
         """As `fit` on all users, whose counts these are."""
+        ...
+
+
+@runtime_checkable
+class FitsFromCounts(FitsFromSums, Protocol):
+    """A model that is computed from such counts: new events change few of them, and there is nothing else to learn."""
+
+    @property
+    def counts_need_same_items(self) -> bool:
+        """Whether what a user adds to the counts depends on the number of items."""
         ...
 
 

@@ -29,11 +29,13 @@ from matinee.models.base import HasItemVectors, HasParts, Recommender, sized_def
 from matinee.models.content.config import ContentConfig
 from matinee.models.content.content_map import predict_new_items
 from matinee.models.content.inputs import counted_events
+from matinee.scale.choice import runner_of
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.devices import name_of, resolve_device, thread_limit
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
+from matinee.workflow.counting import fit_by_parts, require_counts
 from matinee.workflow.data import graph_of, whole
 from matinee.workflow.given import Unfitted, class_and_settings, require_data, written
 
@@ -58,6 +60,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
+    workers: int | str | None = None,
     **settings: object,
 ) -> Artefact:
     """Fit a model on the training part of a split, or on a whole data set.
@@ -69,8 +72,9 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
     (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
     where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
-    products, by default the machine's; settings: the
-    model's hyper-parameters; those left out have the model's defaults, which may follow from the sizes of the data.
+    products, by default the machine's; workers: processes that count parts of the users, or the address of a Ray
+    cluster that does, for a model fitted from counts; settings: the model's hyper-parameters; those left out have the
+    model's defaults, which may follow from the sizes of the data.
     Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
@@ -106,7 +110,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     )
     started = perf_counter()
     with thread_limit(threads, torch_trains=unfitted.trained_by_torch):
-        fitted = unfitted.fit(train, run)
+        fitted = unfitted.fit(train, run) if workers is None else _by_workers(unfitted, train, run, workers)
     seconds = perf_counter() - started
     about: dict[str, Any] = {"seed": seed, "device": name_of(device), "fit_seconds": seconds}
     about |= {"peak_memory_mb": peak_memory_mb(), "split": None}
@@ -130,6 +134,12 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def _by_workers(model: Recommender[Any], train: TrainingData, run: Run, workers: int | str) -> Recommender[Any]:
+    require_counts(model, train)
+    with runner_of(workers) as runner:
+        return fit_by_parts(model, train, run, runner)
 
 
 def device_of(model: Recommender[Any], wanted: str) -> str:

@@ -82,12 +82,28 @@ class MoviePairs(Recommender[FloatArray]):
 
         With held-out pairs, the last row of `curves` has `valid_cross_entropy` and `test_cross_entropy`.
         """
+        return self._fit([] if self.config.pairs == "sampled" else self._counts(train, run), train, run)
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromSums. Pairs that are sampled, or assigned to parts at random, are not counted by user."""
+        return self.config.pairs != "sampled" and self.config.ratios[0] == 1
+
+    def count(self, train: TrainingData) -> csr_array:
+        """See FitsFromSums: co-occurrence counts."""
+        return count_cooccurrences(train.matrix(), self.config.pair_weight)
+
+    def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
+        """See FitsFromSums."""
+        require_pairs(float(counts.sum()))
+        return self._fit([counts], train, run)
+
+    def _fit(self, parts: list[csr_array], train: TrainingData, run: Run) -> Self:
+        """Train. parts: counts of train, and of valid and test where there are any; none if pairs are sampled."""
         from matinee.nn.gradients import loss_with_gradients
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
         from matinee.training.transfers import to_array, to_tensor
 
         config, dim = self.config, capped_dim(self, train.n_items)
-        parts = [] if config.pairs == "sampled" else self._counts(train, run)
         batches = CooccurrenceBatches(config, parts[0] if parts else train.histories, train.n_items, run.rng)
         parameters = initial_parameters(config, dim, batches.row_sums, torch_generator(run))
         items, bias = parameters["items"], parameters["bias"]

@@ -77,14 +77,36 @@ class LinearNext(Recommender[csr_array]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the system does not fit into memory."""
-        decays, n_items = self.config.decays, train.n_items
-        needed = self.least_memory(train)
-        require_memory(needed, f"linear-next with {n_items:,} items", "filter items, or use markov", run.memory)
+        self._require_memory(train, run.memory)
+        return self._solve({decay: self._followers(train, decay) for decay in self._all_decays()}, train)
+
+    def can_count(self, train: TrainingData) -> bool:
+        """See FitsFromSums."""
+        return True
+
+    def count(self, train: TrainingData) -> FloatArray:
+        """See FitsFromSums: N above for each of the decays. [number of decays + 1, I, I]."""
+        return np.stack([self._followers(train, decay) for decay in self._all_decays()])
+
+    def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
+        """See FitsFromSums."""
+        self._require_memory(train, run.memory)
+        return self._solve(dict(zip(self._all_decays(), counts, strict=True)), train)
+
+    def _all_decays(self) -> list[float]:
+        return [*self.config.decays, self.config.target_decay]
+
+    def _followers(self, train: TrainingData, decay: float) -> FloatArray:
         weights = np.sqrt(_event_weights(train.histories, self.config.user_power))  # a pair counts by both
-        followers = {
-            decay: count_followers(train.histories, n_items, _discounts(decay), weights)
-            for decay in {*decays, self.config.target_decay}
-        }
+        return count_followers(train.histories, train.n_items, _discounts(decay), weights)
+
+    def _require_memory(self, train: TrainingData, memory: int | None) -> None:
+        what = f"linear-next with {train.n_items:,} items"
+        require_memory(self.least_memory(train), what, "filter items, or use markov", memory)
+
+    def _solve(self, followers: Mapping[float, FloatArray], train: TrainingData) -> Self:
+        """Set the weights from N of each decay."""
+        decays, n_items = self.config.decays, train.n_items
         inputs = self._inputs(train)
         gram = _gram(followers, decays, inputs, _weighted_events(train.histories, n_items, self.config.user_power))
         np.einsum("ii->i", gram)[:] += np.float32(self.config.l2)
