@@ -453,8 +453,9 @@ def test_the_download_holds_every_column_of_every_event(client: SiteClient) -> N
     assert set(kept["events"][0]) == {column.name for column in events_table.columns} - {"user_id", "seq"} | {"title"}
     assert [event["kind"] for event in kept["events"]] == ["rating", "rating", "watched", "click"]
     listed = kept["events"][1]
-    assert (listed["model"], listed["position"], listed["list_id"]) == ("ease", 4, fields["list_id"])
-    assert fields["list_id"] in {shown["list_id"] for shown in kept["lists"]}
+    shown = next(each for each in kept["lists"] if each["list_id"] == fields["list_id"])
+    position = [*map(str, shown["items"])].index(str(listed["item_id"])) + 1
+    assert (listed["model"], listed["position"], listed["list_id"]) == ("ease", position, fields["list_id"])
     assert kept["events"][3]["event_id"] == "mine-1"
     assert kept["account"] == {"name": "Ada", "created": "2025-06-15T15:06:40Z", "password_set": "2025-06-15T15:06:40Z"}
     assert [set(session) for session in kept["sessions"]] == [{"session_id", "device", "created", "last_used"}]

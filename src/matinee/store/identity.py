@@ -5,11 +5,10 @@ is written over while the site runs no longer has the id.
 """
 
 import secrets
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from matinee.errors import MatineeError
 from matinee.store.artefact import Artefact
@@ -28,24 +27,43 @@ RECENT, FEWEST = 1000, 20
 def settle(database: SqlDatabase, artefact: Artefact) -> None:
     """Note that a database is of the catalogue of an artefact, and from now on watch that it stays this database.
 
-    Raises MatineeError if it is of another one. A catalogue may grow and shrink: the note follows it from start to
-    start. A database that cannot be written now is noted at the next start.
+    Sites that start at the same moment note the same id. A database that cannot be written now is noted, and watched,
+    from the next start on. A catalogue may grow and shrink: the note follows it from start to start.
+
+    Raises MatineeError if the database is of another catalogue.
     """
     with database.read() as connection:
-        found = connection.execute(select(identity_table)).first()
-        problem = _problem(found.catalogue, artefact) if found else _problem_of_events(connection, artefact)
+        found = _checked(connection, database, artefact)
+    database_id = found.database_id if found else None
+    if found is None or found.catalogue != _noted(artefact):
+        database_id = _note(database, artefact) or database_id
+    if database_id is not None:
+        database.watch(database_id)
+
+
+def _note(database: SqlDatabase, artefact: Artefact) -> str | None:
+    """Write the note of a catalogue. Returns the id of the database, None if it cannot be written now."""
+    try:
+        with database.write() as connection:
+            found = _checked(connection, database, artefact)  # another site may have started meanwhile
+            database_id: str = found.database_id if found else secrets.token_hex(16)
+            connection.execute(delete(identity_table))
+            connection.execute(insert(identity_table).values(database_id=database_id, catalogue=_noted(artefact)))
+    except NotKept:
+        return None
+    return database_id
+
+
+def _checked(connection: Connection, database: SqlDatabase, artefact: Artefact) -> Row[Any] | None:
+    """The note of a database, None without one. Raises MatineeError if it is of another catalogue."""
+    found = connection.execute(select(identity_table)).first()
+    problem = _problem(found.catalogue, artefact) if found else _problem_of_events(connection, artefact)
     if problem:
         raise MatineeError(
             f"the database {database.name} is of another catalogue than {artefact.path or artefact.name}: {problem}; "
             "give this site a --db of its own"
         )
-    now = _noted(artefact)
-    database_id = found.database_id if found else secrets.token_hex(16)
-    if found is None or found.catalogue != now:
-        with suppress(NotKept), database.write() as connection:
-            connection.execute(delete(identity_table))
-            connection.execute(insert(identity_table).values(database_id=database_id, catalogue=now))
-    database.watch(database_id)
+    return found
 
 
 def _noted(artefact: Artefact) -> dict[str, Any]:
