@@ -28,10 +28,18 @@ split
 split.to_frame()
 mt.split("bundled")
 mt.split(data, "randm")
+mt.split(data, "loo")
+mt.split(data, test_size=0.2)
+mt.Dataset(frame)
+data.n_users
+split.train
 ## Models
 mt.models()
 mt.EASE(l2=200)
 mt.EASY
+mt.AlternatingLeastSquares(factors=64)
+mt.IALS(factors=64)
+mt.EASE(l2=200).fit(split)
 mt.fit("ease", "bundled")
 mt.fit("EASE", split)
 mt.fit("eas", split)
@@ -39,6 +47,9 @@ mt.fit("ease", split, lambda_=200)
 mt.fit("ease", split, l2=-1)
 mt.fit("lightgcn", split, epoch=2)
 mt.train("ease", split)
+mt.fit("ease", split, random_state=1)
+mt.fit(["ease", "popularity"], split)
+mt.run_recbole(model="BPR", dataset="ml-100k")
 ease = mt.fit("ease", split, l2=200)
 ease
 mt.fit(mt.Popularity(), split)
@@ -48,6 +59,9 @@ mt.evaluate("popularity", split)
 mt.evaluate(ease, data)
 mt.evaluate(ease, split, on="train")
 mt.evaluate(ease, split).to_frame()
+mt.evaluate(ease, split)["ndcg@10"].mean
+mt.evaluate(ease, split, metrics=["ndcg@10"])
+mt.ndcg_at_k(ease, split)
 mt.compare([ease, "popularity"], split)
 mt.compare("ease", "popularity")
 mt.compare([ease, "popularity"], split, seeds=3)
@@ -63,6 +77,10 @@ mt.recommend(ease, "Alien (1979)", k=3)
 mt.recommend(ease, liked=["Alien (1979)", "Blade Runner (1982)"], k=3, explain=True)
 mt.recommend(ease, user=1, k=3).to_frame()
 mt.recommend(ease, user=1000)
+mt.recommend(ease, user=[1, 2])
+mt.recommend(ease, user_id=1)
+mt.recommend(ease, user=1, top_k=3)
+ease.recommend(1, 10)
 mt.recommend(ease, "Aliem (1979)")
 mt.recommend(ease, 1)
 mt.recommend(ease, history=1)
@@ -87,7 +105,7 @@ data. Each answer says what it is and how large, and what to call next; an error
 Long answers are cut here.
 
 `import matinee as mt` completes in an editor: every function, and the settings of each model in `mt.fit("ease",
-split, l2=200)` and `mt.EASE(l2=200)`. What is a table has `.to_frame()` (polars; `.to_pandas()` from there), and
+split, l2=200)` and `mt.EASE(l2=200)`. What is a table has `.to_frame()` (polars) and `.to_pandas()`, and
 `per_user_to_frame()`, `segments_to_frame()` and `curves_to_frame()` have the values of each user, segment and epoch.
 Data, splits, audits, reports, comparisons, searches, maps and models that train in epochs have `.plot()`: a figure that
 a notebook shows, and that `.plot("report.svg")` saves.

@@ -54,7 +54,7 @@ def stub() -> str:
 
 def _public(name: str, imports: set[str]) -> str:
     """A function with its signature, or a class by its import; adds what it needs to the imports."""
-    found: ClassOrFunction = getattr(matinee, name)
+    found: ClassOrFunction = inspect.unwrap(getattr(matinee, name))
     if isinstance(found, type):
         imports.add(f"from {found.__module__} import {found.__name__} as {name}")
         return ""

@@ -98,6 +98,43 @@ def test_what_is_clear_is_taken(known, call, same):
         ("mt.predict", "no attribute 'predict'; write mt.recommend(model, liked="),
         ("mt.comparee", "no attribute 'comparee'; did you mean 'compare'?"),
         ("mt.EASY", "no model 'EASY'; did you mean 'EASE'?"),
+        ("mt.AlternatingLeastSquares(64)", "no model 'AlternatingLeastSquares'; here it is 'IALS'"),
+        ("mt.SVD()", "no model 'SVD'; the nearest here is 'IALS'"),
+        ("mt.iALS()", "no model 'iALS'; here it is 'IALS'"),
+        ("mt.EASEModel()", "no model 'EASEModel'; here it is 'EASE'"),
+        ("mt.Dataset(frame)", "no attribute 'Dataset'; write mt.events(frame"),
+        ("mt.run_recbole('BPR')", "no attribute 'run_recbole'; write mt.evaluate('bpr'"),
+        ("mt.ndcg_at_k(ease)", "no attribute 'ndcg_at_k'; write mt.evaluate(model, split)['ndcg@10']"),
+        ("mt.EASE(l2=7).fit(split)", "ease learns by mt.fit; write model = mt.fit(mt.EASE(l2=7.0), split)"),
+        ("mt.IALS(factors=64)", "unknown key 'factors'; here it is 'dim'"),
+        ("mt.BPR(lr=.1)", "unknown key 'lr'; here it is 'learning_rate'"),
+        ("mt.ItemKNN(K=20)", "unknown key 'K'; here it is 'neighbours'"),
+        ("mt.fit('ease', split, random_state=1)", "unknown key 'random_state'; .*: write seed="),
+        ("mt.fit(['ease'], split)", "fit takes one model, not several; write [mt.fit(each, split) for each in models]"),
+        ("mt.fit(5, split)", "fit takes a model or its name, not a int"),
+        ("mt.fit(split)", "fit: 'on' is missing; write mt.fit('ease', split)"),
+        ("mt.evaluate(ease)", "evaluate: 'over' is missing; write mt.evaluate(model, split)"),
+        ("mt.evaluate(ease, split, 'ndcg')", "k is the lengths of lists, not 'ndcg'; write k=10"),
+        ("mt.evaluate(ease, split, metrics=['ndcg'])", "unknown key 'metrics'; a report has every metric"),
+        ("mt.evaluate(ease, split, topk=5)", "unknown key 'topk'; here it is 'k'"),
+        ("mt.split(data, 'loo')", "split = 'loo' is unknown; here it is 'leave-last'"),
+        ("mt.split(data, 0.2)", "split = 0.2 is unknown; known are: files"),
+        ("mt.split(data, test_size=.2)", "unknown key 'test_size'; here it is 'ratios'"),
+        ("mt.keep(data, 5)", "keep takes data without a name and no more, but has 2 values; write mt.keep(data, min_"),
+        ("mt.recommend(ease, user_id=1)", "recommend: unknown argument 'user_id'; here it is 'user'"),
+        ("mt.recommend(ease, user=1, top_k=5)", "recommend: unknown argument 'top_k'; here it is 'k'"),
+        ("mt.recommend(ease, user=[1, 2])", "user is one id, not a list; write mt.recommend_all(model, users=[...]"),
+        ("mt.recommend(ease, 1, 10)", "recommend takes model, liked without a name and no more, but has 3 values"),
+        ("mt.load_artefact(ease)", "load_artefact takes the folder of an artefact, not a Artefact"),
+        ("ease.recommend(1)", "'Artefact' object has no attribute 'recommend'; write mt.recommend(model, user=1"),
+        ("data.n_users", "'Dataset' object has no attribute 'n_users'; write len(data.users)"),
+        ("data.head()", "'Dataset' object has no attribute 'head'; write data.to_frame().head()"),
+        ("split.train", "'Split' object has no attribute 'train'; write split.to_frame()"),
+        (
+            "mt.evaluate(ease, split).ndcg",
+            "'Report' object has no attribute 'ndcg'; write report.metrics['ndcg@10'].mean",
+        ),
+        ("mt.evaluate(ease, split)['ndgc@10']", "ease was not measured by 'ndgc@10'; did you mean 'ndcg@10'?"),
     ],
 )
 def test_what_is_nearly_right_is_answered_in_a_line_with_the_call_that_works(known, call, message):
@@ -106,6 +143,17 @@ def test_what_is_nearly_right_is_answered_in_a_line_with_the_call_that_works(kno
     text = str(raised.value).replace('"', "'")
     assert re.search(re.escape(message).replace(r"\.\*", ".*"), text), text
     assert "\n" not in text
+
+
+def test_what_is_a_table_is_one_of_pandas_too(known):
+    data, split, ease = (known[name] for name in ("data", "split", "ease"))
+    report = mt.evaluate(ease, split, k=5, samples=100)
+    for table in (data, split, report, mt.audit(data), mt.recommend(ease, history=[0, 2])):
+        frame, pandas = table.to_frame(), table.to_pandas()
+        assert list(pandas.columns) == frame.columns
+        assert pandas.to_dict("list") == frame.to_dict(as_series=False)
+    assert report["ndcg@5"] == report.metrics["ndcg@5"]
+    assert mt.recommend(ease, history=[0, 2])[0].item_id == frame["item"][0]
 
 
 def _plain(value: object) -> object:

@@ -41,24 +41,6 @@ FUNCTIONS = {
     "tune": "workflow:tune",
 }
 """Public names -> where they are. They are imported on first use, so that `import matinee` is quick."""
-ELSEWHERE = {
-    "bundled": 'mt.load("bundled")',
-    "dataset": 'mt.load("bundled")',
-    "load_dataset": 'mt.load("bundled")',
-    "load_model": "mt.load_artefact(folder)",
-    "metrics": "mt.evaluate(model, split).to_frame()",
-    "movielens": 'mt.load("bundled")',
-    "plot": "mt.evaluate(model, split).plot(); data, splits, audits, comparisons and artefacts have .plot() too",
-    "predict": 'mt.recommend(model, liked=["Alien (1979)"])',
-    "read_csv": 'mt.load("ratings.csv")',
-    "save": "mt.save_artefact(model, folder)",
-    "save_model": "mt.save_artefact(model, folder)",
-    "topk": "mt.recommend_all(model, k=10)",
-    "train": 'mt.fit("ease", split)',
-    "train_test_split": "mt.split(data)",
-}
-"""What people call these in other libraries."""
-
 
 __all__ = ["__version__", "models", *FUNCTIONS]
 
@@ -66,19 +48,26 @@ __all__ = ["__version__", "models", *FUNCTIONS]
 def __getattr__(name: str) -> object:
     """A public function, `models`, or the class of a model, such as EASE."""
     from importlib import import_module
+    from importlib.util import find_spec
 
     if name in FUNCTIONS:
         module, _, attribute = FUNCTIONS[name].partition(":")
-        return getattr(import_module(f"matinee.{module}"), attribute)
+        found = getattr(import_module(f"matinee.{module}"), attribute)
+        return found if isinstance(found, type) else import_module("matinee.front_door").answering(found)
+    from matinee.elsewhere import FUNCTIONS as OTHERS
+
+    if name in OTHERS:
+        raise AttributeError(f"module 'matinee' has no attribute {name!r}; write {OTHERS[name]}")
     if name == "models" or name[:1].isupper():
         models = import_module("matinee.models")
         return models if name == "models" else models.class_called(name)
-    if name.startswith("_"):
+    if name.startswith("_") or find_spec(f"matinee.{name}"):  # a module that an import statement goes on to find
         raise AttributeError(f"module 'matinee' has no attribute {name!r}")
     from matinee.errors import did_you_mean
 
-    hint = f"; write {ELSEWHERE[name]}" if name in ELSEWHERE else did_you_mean(name, FUNCTIONS)
-    raise AttributeError(f"module 'matinee' has no attribute {name!r}{hint}")
+    if import_module("matinee.models.other_names").same(name) is not None:
+        import_module("matinee.models").class_called(name)  # raises
+    raise AttributeError(f"module 'matinee' has no attribute {name!r}{did_you_mean(name, FUNCTIONS)}")
 
 
 def __dir__() -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import polars as pl
 
+from matinee import elsewhere
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.catalogue import Catalogue
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.vocab import Vocab
 
 
@@ -81,7 +82,7 @@ EventKinds: TypeAlias = Mapping[str, EventKind]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset(Shown, Plotted):
+class Dataset(Shown, Framed, Plotted):
     """A log with its vocabularies and catalogue.
 
     kind: `rating` if the log has values, otherwise `click`; timed: whether the log has times, otherwise its own order
@@ -90,6 +91,8 @@ class Dataset(Shown, Plotted):
     the data and others; noun: what an item is called; source: `MovieLens`, or empty for data of one's own; event_kinds:
     by name, the most frequent first, empty where the log does not name kinds.
     """
+
+    other_names = elsewhere.DATASET
 
     name: str
     users: Vocab

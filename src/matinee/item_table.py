@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.catalogue import Catalogue
-from matinee.shown import Overview, Shown
+from matinee.shown import Framed, Overview, Shown
 from matinee.vocab import UNKNOWN, Vocab
 
 Words = tuple[tuple[str, ...], ...]
@@ -18,7 +18,7 @@ Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ItemTable(Shown):
+class ItemTable(Shown, Framed):
     """One row an item, whether anybody has an event with it or not; row r is item `items.id(r)`.
 
     titles: [n], "" if unknown; years: [n], 0 if unknown. By the name of their column: lists: genres, people, ... [n];

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from matinee import renamed
-from matinee.errors import did_you_mean
+from matinee.elsewhere import key_hint, value_hint
 
 REASONS = {
     "bool_parsing": "is neither true nor false",
@@ -80,13 +80,13 @@ def _unknown_key(kind: type[BaseModel], path: Sequence[str], field: str) -> str:
     fields = _fields_at(kind, path[:-1])
     if (new_name := renamed.SETTINGS.get(path[-1])) in fields:
         return f"{field!r} has been renamed; write {new_name!r}"
-    return f"unknown key {field!r}{did_you_mean(path[-1], fields)}"
+    return f"unknown key {field!r}{key_hint(path[-1], fields)}"
 
 
 def _reason(problem: Any, given: object) -> str:  # noqa: ANN401 - pydantic's dict of an error
-    if problem["type"] == "literal_error" and isinstance(given, str):
-        known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return f"is unknown{did_you_mean(given, known)}"
+    known = re.findall(r"'([^']*)'", problem.get("ctx", {}).get("expected", ""))
+    if problem["type"] == "literal_error" and known:
+        return f"is unknown{value_hint(str(given), known)}"
     if (reason := REASONS.get(problem["type"])) is not None:
         return reason.format_map(problem.get("ctx", {}))
     message: str = problem["msg"]

@@ -1,14 +1,17 @@
 """What an object shows of itself in a terminal and in a notebook: what it is, how large, and what to call next."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from matinee.errors import MatineeError
 
 if TYPE_CHECKING:
+    import polars as pl
     from matplotlib.figure import Figure
 
 MOST_ROWS = 10
@@ -60,16 +63,47 @@ class Shown(ABC):
     """An object that a terminal and a notebook show by an overview."""
 
     __slots__ = ()
+    other_names: ClassVar[Mapping[str, str]] = {}
+    """Attributes that such an object has in other libraries, and the call that works here."""
 
     @abstractmethod
     def overview(self) -> Overview:
         """What to show."""
+
+    if not TYPE_CHECKING:  # types know which attributes there are
+
+        def __getattr__(self, name: str) -> object:
+            """Raises AttributeError with the call that works, if it is known."""
+            write = f"; write {self.other_names[name]}" if name in self.other_names else ""
+            problem = f"{type(self).__name__!r} object has no attribute {name!r}{write}"
+            raise AttributeError(problem, name=name, obj=self)
 
     def __repr__(self) -> str:
         return self.overview().text()
 
     def _repr_html_(self) -> str:
         return self.overview().html()
+
+
+class Framed(ABC):
+    """An object that is a table."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_frame(self) -> "pl.DataFrame":
+        """The table, of polars."""
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - a type of pandas, which need not be installed
+        """The same as a data frame of pandas, by way of numpy. Raises MatineeError if pandas is not installed."""
+        try:
+            pandas = import_module("pandas")
+        except ModuleNotFoundError:
+            raise MatineeError("to_pandas needs pandas, which is not installed: pip install pandas") from None
+        columns = {column.name: column for column in self.to_frame()}
+        return pandas.DataFrame(
+            {name: each.to_numpy() if each.dtype.is_numeric() else each.to_list() for name, each in columns.items()}
+        )
 
 
 class Plotted:

@@ -28,6 +28,10 @@ class Vocab:
 
     ids: IdArray
 
+    def __repr__(self) -> str:
+        some = ", ".join(repr(each) for each in self.ids[:3].tolist())
+        return f"Vocab of {len(self.ids):,} ids: {some}{', ...' if len(self.ids) > 3 else ''}"
+
     @classmethod
     def index(cls, ids: IdArray) -> tuple["Vocab", IntArray]:
         """Build a vocabulary from a column of ids [N]. Returns it and the column as rows [N] int32."""

@@ -14,7 +14,7 @@ from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, EventKinds, Events
 from matinee.errors import DataError
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.times import format_time
 
 _DAY = 86_400
@@ -80,7 +80,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Audit(Shown, Plotted):
+class Audit(Shown, Framed, Plotted):
     """Statistics of a log and its split.
 
     duplicates: events beyond the first of a user and item; top1_share, top10_share: share of events on the top 1% and

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from matinee import elsewhere
 from matinee.arrays import IntArray
 from matinee.config import ColumnsConfig, FilterConfig, PartName, SplitConfig, SplitParts
 from matinee.data.filters import UNFILTERED, filter_events
@@ -19,7 +20,7 @@ from matinee.dataset import Dataset, Events
 from matinee.errors import DataError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.reading.columns import SNIFFED
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 
 __all__ = [
     "PARTS",
@@ -54,12 +55,14 @@ class LeakCounts:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Split(Shown, Plotted):
+class Split(Shown, Framed, Plotted):
     """A data set with a label for each event.
 
     labels: [N], constants of labels.py; leaks: sentences on targets that the future or a repeat gives away;
     notes: sentences on what the method did beyond its config.
     """
+
+    other_names = elsewhere.SPLIT
 
     data: Dataset
     config: SplitConfig

@@ -15,7 +15,7 @@ from matinee.reading.archives import Archive, base, open_source
 from matinee.reading.cells import blank_cells, read_ids
 from matinee.reading.columns import columns_named, listed
 from matinee.reading.table import Table, as_table, read_table
-from matinee.shown import Overview, Shown
+from matinee.shown import Framed, Overview, Shown
 
 NAMES = {
     "head": ("head", "headid", "h", "subject", "item", "itemid", "movie", "movieid", "source"),
@@ -47,7 +47,7 @@ RECOGNISED = TripleColumnsConfig()
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Triples(Shown):
+class Triples(Shown, Framed):
     """T triples as they are written.
 
     frame: head, relation, tail and name, [T] text; name is the tail itself where the table has none. item_of: of an

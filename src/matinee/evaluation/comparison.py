@@ -13,7 +13,7 @@ from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metr
 from matinee.evaluation.report import Report, format_interval
 from matinee.evaluation.seeds import seed_noise
 from matinee.evaluation.significance import differing, holm, paired_p, permutation_p, tied_groups
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 
 SAME = ("predict", "repeat", "mask", "candidates", "relevant_from", "liked_from", "disliked_to")
 """Settings of an evaluation that decide about its targets."""
@@ -42,7 +42,7 @@ class Compared:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison(Shown, Plotted):
+class Comparison(Shown, Framed, Plotted):
     """Models ordered by a metric, best first. Reports are in the order of rows."""
 
     metric: str

@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from matinee import elsewhere
 from matinee.arrays import IntArray
 from matinee.config import Rerank, ValuesConfig
 from matinee.data.split_settings import settings_of
 from matinee.data.splits import Split
+from matinee.errors import MatineeError, did_you_mean
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.explanations import ExplanationTest
 from matinee.evaluation.metrics import PerUser, parse_metric
 from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 
 HEADLINERS = ("ndcg", "recall", "hit", "precision", "mrr", "map", "coverage", "rmse", "mae")
 """Metrics that are shown first."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Report(Shown, Plotted):
+class Report(Shown, Framed, Plotted):
     """What was measured, on what, and how. Times in seconds, memory in MB (10^6 bytes).
 
     value_map: how the events of histories weigh.
@@ -40,6 +42,8 @@ class Report(Shown, Plotted):
     reading, filtering and splitting took and changed, `notes` in the JSON. user_rows [B] and per_user (name -> a value
     per user) are for paired tests and not in the JSON.
     """
+
+    other_names = elsewhere.REPORT
 
     model: str
     config: dict[str, Any]
@@ -154,6 +158,12 @@ class Report(Shown, Plotted):
             "report.to_frame(), print(report.table())",
             "metrics",
         )
+
+    def __getitem__(self, name: str) -> Interval:
+        """A metric by its name, such as `ndcg@10`. Raises MatineeError with the closest if it was not measured."""
+        if name not in self.metrics:
+            raise MatineeError(f"{self.model} was not measured by {name!r}{did_you_mean(str(name), self.metrics)}")
+        return self.metrics[name]
 
     def to_frame(self) -> pl.DataFrame:
         """One row a metric: metric, k (null without a list length), mean, and low and high of its 95% interval."""

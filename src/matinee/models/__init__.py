@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from matinee.errors import MatineeError, did_you_mean
+from matinee.errors import MatineeError
 from matinee.models.base import Recommender
-from matinee.models.other_names import hint
+from matinee.models.other_names import class_hint, hint
 from matinee.models.outside import (
     check_model,
     class_path,
@@ -96,7 +96,7 @@ def model_class(name: str) -> type[Recommender[Any]]:
 def class_called(attribute: str) -> type[Recommender[Any]]:
     """A class of this package, such as EASE. Raises AttributeError with the closest if there is none."""
     if attribute not in CLASSES:
-        raise AttributeError(f"there is no model {attribute!r}{did_you_mean(attribute, CLASSES)}")
+        raise AttributeError(f"there is no model {attribute!r}{class_hint(attribute, CLASSES)}")
     return model_class(CLASSES[attribute])
 
 

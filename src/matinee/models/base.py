@@ -1,9 +1,9 @@
 """The interface of a model: fit on histories, fold histories in, score items. `ranking` makes the lists."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from scipy.sparse import csr_array
@@ -74,6 +74,12 @@ class Recommender(ABC, Generic[StateT]):
         settings = self.config.model_dump(exclude_unset=True)
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
 
+    def __init_subclass__(cls) -> None:
+        """A `fit` without a run, as scikit-learn has it, is answered with the call that works."""
+        super().__init_subclass__()
+        if "fit" in vars(cls):
+            setattr(cls, "fit", _asking_for_run(vars(cls)["fit"]))  # noqa: B010 - a method, of whatever arguments
+
     @abstractmethod
     def fit(self, train: TrainingData, run: Run) -> Self:
         """Learn from histories. A second fit forgets the first."""
@@ -125,6 +131,18 @@ class Recommender(ABC, Generic[StateT]):
         """Raises MatineeError if the model has not been fitted."""
         if not self.fitted:
             raise MatineeError(f"model {self.name} is not fitted yet; call fit first")
+
+
+def _asking_for_run(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """A `fit` that is called with nothing but data raises MatineeError."""
+
+    @wraps(fit)
+    def called(self: Recommender[Any], *values: object, **named: object) -> object:
+        if len(values) + len(named) < 2:
+            raise MatineeError(f"{self.name} learns by mt.fit; write model = mt.fit(mt.{self!r}, split)")
+        return fit(self, *values, **named)
+
+    return called
 
 
 def sized_defaults(

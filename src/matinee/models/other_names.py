@@ -1,15 +1,27 @@
 """Names that models have in papers and other libraries, and what they are called here."""
 
+from collections.abc import Mapping
+
 from matinee.errors import did_you_mean
 
 SAME = {
     "ease": ("easer", "ease^r", "embarrassinglyshallow"),
     "ease --set dropout=0.5": ("edlae", "dlae", "denoisingease"),
-    "ials": ("als", "wrmf", "implicit", "implicitals", "implicitmf", "ialsplusplus", "ials++", "weightedmf"),
-    "item-knn": ("itemknn", "itemcf", "ibcf", "knnitem", "itembasedcf", "knn"),
+    "ials": (
+        "als",
+        "alternatingleastsquares",
+        "wrmf",
+        "implicit",
+        "implicitals",
+        "implicitmf",
+        "ialsplusplus",
+        "ials++",
+        "weightedmf",
+    ),
+    "item-knn": ("itemknn", "itemcf", "ibcf", "knnitem", "itembasedcf", "knn", "cosine", "bm25", "tfidf"),
     "user-knn": ("userknn", "usercf", "ubcf", "knnuser", "userbasedcf"),
     "popularity": ("pop", "poprec", "mostpop", "mostpopular", "toppop", "popular", "toppopular"),
-    "bpr": ("bprmf", "mfbpr"),
+    "bpr": ("bprmf", "mfbpr", "bayesianpersonalizedranking"),
     "mult-vae": ("vae", "multvae", "multivae", "vaecf", "variationalautoencoder"),
     "mult-vae --set variational=false": ("dae", "multdae", "multidae"),
     "neumf": ("ncf", "neuralcf", "nmf++"),
@@ -20,7 +32,18 @@ SAME = {
 }
 """What to write here -> the same model's names elsewhere, in lower case without hyphens and underscores."""
 NEAREST = {
-    "ials": ("svd", "puresvd", "funksvd", "svd++", "svdpp", "nmf", "mf", "pmf", "matrixfactorization", "logisticmf"),
+    "ials": (
+        "svd",
+        "puresvd",
+        "funksvd",
+        "svd++",
+        "svdpp",
+        "nmf",
+        "mf",
+        "pmf",
+        "matrixfactorization",
+        "logisticmatrixfactorization",
+    ),
     "ease": ("slim", "slimelastic", "fslim", "admmslim", "ridge", "rp3beta", "p3alpha", "recwalk"),
     "bpr": ("warp", "lightfm", "fm", "deepfm", "cml", "hinge"),
     "lightgcn": ("gcn", "gcmc", "sgl", "simgcl", "ultragcn", "dgcf", "gccf", "lrgccf", "simplex", "directau"),
@@ -33,14 +56,44 @@ NEAREST = {
 """A model of this package -> models that are not here, to which it is the nearest."""
 
 
+SUFFIXES = ("recommender", "wrapper", "scorer", "model")
+"""With which other libraries end the names of classes."""
+
+
 def hint(name: str, known: tuple[str, ...]) -> str:
     """What to write instead of an unknown name, as the end of a message."""
-    plain = name.lower().replace("-", "").replace("_", "").replace(" ", "")
-    for ours, others in SAME.items():
-        if plain in others or plain == ours.replace("-", ""):
-            return f"; here it is {ours!r}"
-    close = did_you_mean(name, known)
-    for ours, others in NEAREST.items():
-        if plain in others:
-            return f"; the nearest here is {ours!r}, and `matinee models` lists all"
-    return close
+    if (ours := same(name)) is not None:
+        return f"; here it is {ours!r}"
+    if (ours := nearest(name)) is not None:
+        return f"; the nearest here is {ours!r}, and `matinee models` lists all"
+    return did_you_mean(name, known)
+
+
+def class_hint(name: str, classes: Mapping[str, str]) -> str:
+    """The same for the name of a class. classes: class -> model."""
+    class_of = {model: each for each, model in classes.items()}
+    if (ours := same(name)) is not None:
+        model, _, setting = ours.partition(" --set ")
+        return f"; here it is {class_of[model]!r}{f' with {setting}' if setting else ''}"
+    if (ours := nearest(name)) is not None:
+        return f"; the nearest here is {class_of[ours]!r}, and mt.models() lists all"
+    return did_you_mean(name, classes)
+
+
+def same(name: str) -> str | None:
+    """What a model of another library is called here, None if it is not here."""
+    plain = _plain(name)
+    return next((ours for ours, others in SAME.items() if plain in (*others, ours.replace("-", ""))), None)
+
+
+def nearest(name: str) -> str | None:
+    """The nearest to a model of another library that is not here, if one is known."""
+    plain = _plain(name)
+    return next((ours for ours, others in NEAREST.items() if plain in others), None)
+
+
+def _plain(name: str) -> str:
+    letters = name.lower().replace("-", "").replace("_", "").replace(" ", "")
+    for suffix in SUFFIXES:
+        letters = letters.removesuffix(suffix) or letters
+    return letters

@@ -1,6 +1,7 @@
 """Tables in memory as polars frames: polars, pandas, Arrow, or a dict of columns, without other libraries."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
     names = list(named)
     if not names and isinstance(table, Mapping):
         raise DataError("the table has no columns; give polars, pandas, Arrow or a dict of columns")
+    if isinstance(table, str | Path):
+        raise DataError(f"a path is not a table; write mt.load({str(table)!r})")
     if not names:
         raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
     try:

@@ -7,7 +7,7 @@ import polars as pl
 
 from matinee.arrays import FloatArray
 from matinee.models.projection import most_popular, project
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.workflow.given import Fittable, artefact_of
 
 COLOURS = (
@@ -17,7 +17,7 @@ OTHER = "#9aa3ab"
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ItemMap(Shown, Plotted):
+class ItemMap(Shown, Framed, Plotted):
     """M items, the most popular first. positions: [M, 2] within -1..1; titles, first genres and events: [M].
 
     plural: what the items are called.

@@ -24,7 +24,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from matinee import renamed
+from matinee import elsewhere, renamed
 from matinee.arrays import IntArray
 from matinee.catalogue import Catalogue, join_genres
 from matinee.dataset import Dataset, EventKind, Events
@@ -83,6 +83,8 @@ class Artefact(Shown, Plotted):
     manifest: the content of manifest.json; path: the folder it was read from or saved to, None before that; table: what
     the data set knew of its items beyond the catalogue, None if nothing.
     """
+
+    other_names = elsewhere.ARTEFACT
 
     model: Recommender[Any]
     items: Vocab
@@ -218,6 +220,8 @@ def load(path: str | Path) -> Artefact:
 
     Raises MatineeError, one line that names the file, if it is missing, damaged, too new, or does not fit together.
     """
+    if not isinstance(path, str | Path):
+        raise MatineeError(f"load_artefact takes the folder of an artefact, not a {type(path).__name__}")
     path = Path(path).expanduser()
     recover(path)
     if not (path / MANIFEST).exists():

@@ -36,7 +36,7 @@ Size = Annotated[NonNegativeInt, Field(strict=True, lt=2**62)]
 class _Part(BaseModel):
     """A part of the manifest: more keys are fine."""
 
-    model_config = ConfigDict(extra="allow", defer_build=True)
+    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
 
 
 class _Data(_Part):

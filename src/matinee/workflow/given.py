@@ -42,8 +42,12 @@ def class_and_settings(model: Unfitted, settings: Mapping[str, Any]) -> tuple[ty
     """The class of what is to be fitted, and what it has set besides what is given."""
     if isinstance(model, str):
         return model_class(model), dict(settings)
-    if isinstance(model, type):
+    if isinstance(model, type) and issubclass(model, Recommender):
         return model, dict(settings)
+    if isinstance(model, list | tuple):
+        raise MatineeError("fit takes one model, not several; write [mt.fit(each, split) for each in models]")
+    if not isinstance(model, Recommender):
+        raise MatineeError(f"fit takes a model or its name, not {_kind(model)}; write mt.fit('ease', split)")
     return type(model), model.config.model_dump(exclude_unset=True) | dict(settings)
 
 
@@ -78,7 +82,9 @@ def require_split(over: object, call: str) -> Split:
 
 
 def lengths_of(k: int | Iterable[int]) -> tuple[int, ...]:
-    """The list lengths; a single one is one of them."""
+    """The list lengths; a single one is one of them. Raises MatineeError for a text, such as a metric."""
+    if isinstance(k, str):
+        raise MatineeError(f"k is the lengths of lists, not {k!r}; write k=10: a report has every metric")
     return (k,) if isinstance(k, int) else tuple(k)
 
 
@@ -99,6 +105,12 @@ def ids_of(history: Sequence[Id] | None) -> list[Id] | None:
     if isinstance(history, str) or not isinstance(history, Iterable | None):
         raise MatineeError(f"history is a list of ids; write history=[{history!r}]")
     return None if history is None else list(history)
+
+
+def require_one_user(user: object) -> None:
+    """Raises MatineeError with the call that works for several users."""
+    if user is not None and not isinstance(user, str | bytes) and isinstance(user, Iterable):
+        raise MatineeError(f"user is one id, not {_kind(user)}; write mt.recommend_all(model, users=[...], k=10)")
 
 
 def require_text(title: str | None) -> None:

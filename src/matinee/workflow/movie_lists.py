@@ -7,6 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 import polars as pl
 
+from matinee import elsewhere
 from matinee.config import (
     Rerank,
 )
@@ -18,11 +19,11 @@ from matinee.lists.given_ids import GivenIds, allow_given
 from matinee.models.base import HasPaths, Recommender
 from matinee.ranking.counterfactual import Goal
 from matinee.ranking.recommendation import Recommendation
-from matinee.shown import Overview, Shown
+from matinee.shown import Framed, Overview, Shown
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab
 from matinee.workflow.engines import engine_of
-from matinee.workflow.given import Fitted, artefact_of, ids_of, require_text, texts_of
+from matinee.workflow.given import Fitted, artefact_of, ids_of, require_one_user, require_text, texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class Movie:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class MovieList(Shown):
+class MovieList(Shown, Framed):
     """Movies, best first; a notebook shows them as a table.
 
     of: the movie they are similar to, if any; skipped: number of unknown movies in the given history; notes: titles
     that several movies share, with the one that was taken, and unknown ids of `among` and `without`.
     """
+
+    other_names = elsewhere.MOVIE_LIST
 
     model: str
     movies: tuple[Movie, ...]
@@ -62,6 +65,9 @@ class MovieList(Shown):
 
     def __iter__(self) -> Iterator[Movie]:
         return iter(self.movies)
+
+    def __getitem__(self, index: int) -> Movie:
+        return self.movies[index]
 
     def to_json(self) -> dict[str, Any]:
         """In plain Python types."""
@@ -131,6 +137,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     """
     model = artefact_of(model, 'mt.recommend({}, liked=["Alien (1979)"])')
     require_length(k)
+    require_one_user(user)
     liked = texts_of(liked)
     past, skipped = _history_of(model, user, history, ratings, liked)
     allowed = allow_given(model.items, among, without)

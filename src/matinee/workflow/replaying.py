@@ -32,7 +32,7 @@ from matinee.evaluation.replay import (
     windows_of,
 )
 from matinee.experiments.plan import Plan
-from matinee.shown import Overview, Shown
+from matinee.shown import Framed, Overview, Shown
 from matinee.tensors import read_arrays, write_arrays
 from matinee.times import format_time, parse_duration
 from matinee.workflow.fitting import fit
@@ -45,7 +45,7 @@ SETTINGS = "replay.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Replay(Shown):
+class Replay(Shown, Framed):
     """What a live engine would have done. Windows are between two fits.
 
     windows: as JSON, in order; scores: each model's metrics over all events, with intervals over users; differences:

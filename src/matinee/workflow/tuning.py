@@ -18,7 +18,7 @@ from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metr
 from matinee.experiment import Experiment
 from matinee.models import model_class
 from matinee.models.base import Recommender, sized_defaults
-from matinee.shown import Overview, Plotted, Shown
+from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import OnEpoch
@@ -41,7 +41,7 @@ BESIDE_LISTS = {"novelty", "diversity"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class TuningResult(Shown, Plotted):
+class TuningResult(Shown, Framed, Plotted):
     """What a search found.
 
     settings: all that `fit` needs, fixed and best; value: of `metric` on valid; defaults: the same of the model's own

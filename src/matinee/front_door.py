@@ -1,0 +1,60 @@
+"""How `import matinee as mt` answers a call that does not fit a function: in one line, with a call that works."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, wraps
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from matinee.elsewhere import key_hint
+from matinee.errors import MatineeError
+
+CALLS = {
+    "compare": 'mt.compare(["ease", "popularity"], split)',
+    "evaluate": "mt.evaluate(model, split)",
+    "events": 'mt.events(frame, user="user_id", item="item_id")',
+    "fit": 'mt.fit("ease", split)',
+    "keep": "mt.keep(data, min_user_events=5)",
+    "recommend": "mt.recommend(model, user=1, k=10)",
+    "recommend_all": "mt.recommend_all(model, k=10)",
+    "save_artefact": "mt.save_artefact(model, folder)",
+    "similar": 'mt.similar(model, "Alien (1979)")',
+    "split": 'mt.split(data, "random", seed=42)',
+    "tune": 'mt.tune("ease", split)',
+}
+"""A call of a function that works."""
+
+
+@cache
+def answering(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, but a call that does not fit its arguments is a MatineeError of one line."""
+    expected = signature(function)
+
+    @wraps(function)
+    def called(*values: object, **named: object) -> object:
+        try:
+            expected.bind(*values, **named)
+        except TypeError:
+            raise MatineeError(_problem(function.__name__, expected, values, named)) from None
+        return function(*values, **named)
+
+    return called
+
+
+def _problem(name: str, expected: Signature, values: Sequence[object], named: Mapping[str, object]) -> str:
+    """What of a call does not fit, and what to write."""
+    arguments = expected.parameters.values()
+    positional = [each.name for each in arguments if each.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    known = [each.name for each in arguments if each.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+    write = f"; write {CALLS[name]}" if name in CALLS else ""
+    for key in named if len(known) == len(expected.parameters) else ():  # others take any key
+        if key not in known:
+            return f"{name}: unknown argument {key!r}{key_hint(key, known)}"
+    if len(values) > len(positional):
+        taken = ", ".join(positional)
+        return f"{name} takes {taken} without a name and no more, but has {len(values)} values{write}"
+    for key in positional[: len(values)]:
+        if key in named:
+            return f"{name} has {key!r} twice{write}"
+    given = {*positional[: len(values)], *named}
+    required = [each.name for each in arguments if each.default is Parameter.empty and each.name in known]
+    return f"{name}: {next(each for each in required if each not in given)!r} is missing{write}"
