@@ -92,6 +92,14 @@ def test_a_site_that_has_not_started_has_a_page_in_both_languages() -> None:
             assert answer.headers[name] == value
     assert "아직 준비 중이에요" in client.get("/", headers={"accept-language": "ko"}).text
     assert client.post("/mark", data={"item_id": "1"}).status_code == 503
+    for method, path in (
+        ("GET", "/health"),
+        ("GET", "/health/ready"),
+        ("PUT", "/api/v1/items/1"),
+        ("DELETE", "/api/v1/users/1"),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.json()["status"], answer.headers["retry-after"]) == (503, "not ready", "5")
     assert client.get("/api/v1/items").json()["status"] == "not ready"
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200

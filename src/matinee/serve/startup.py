@@ -107,11 +107,10 @@ def unavailable_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[No
     async def live() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/{path:path}")
-    @app.post("/{path:path}")
+    @app.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
     async def unavailable(request: Request, path: str) -> Response:
         texts = texts_for(request)
-        if path.startswith(("api/", "health/")):
+        if path == "health" or path.startswith(("api/", "health/")):
             return JSONResponse({"status": "not ready", "detail": texts("closed.why")}, 503, {"Retry-After": "5"})
         html = templates.get_template("unavailable.html").render(t=texts, h=texts.html, lang=texts.language)
         return HTMLResponse(html, 503, {"Retry-After": "5"})
