@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 from matinee.serve import impressions
 from matinee.serve.api import lists
 from matinee.serve.api.asked_query import read_query
+from matinee.serve.api.schemas import ListOut
 from matinee.serve.http import access
 from site_fixtures import key_headers
 
@@ -73,3 +74,11 @@ def test_a_quick_list_is_logged_and_counted_as_any(client: TestClient, app: Fast
         f'matinee_requests_total{{method="GET",route="{PATH}",status="200"}} 1.0'
         in app.state.site.metrics.text().decode()
     )
+
+
+@pytest.mark.parametrize("query", ["", "explain=true", f"explain=true&history={ALIEN},{MATRIX}", "model=item-knn&k=2"])
+def test_a_list_is_written_as_its_description_says(client: TestClient, query: str) -> None:
+    client.post("/api/v1/events", json={"item_id": ALIEN, "kind": "rating", "value": 5})
+    for _ in range(2):  # made, and kept
+        written = client.get(f"{PATH}?{query}").content
+        assert ListOut.model_validate_json(written).model_dump_json(exclude_none=True).encode() == written

@@ -28,6 +28,7 @@ from matinee.serve.api.events import write_named
 from matinee.serve.api.gathered_writes import GatheredWrites
 from matinee.serve.arms import arms_of
 from matinee.serve.error_handlers import add_error_handlers
+from matinee.serve.garbage import keep_for_good
 from matinee.serve.http.access import Answers, NamedRoutes, log_answer
 from matinee.serve.http.admission import Admission
 from matinee.serve.http.body import WholeBodies
@@ -309,6 +310,7 @@ def serve_on(
     server = server_of(app, settings, (lambda: on_ready(url)) if on_ready else None)
     if waiting is not None:
         waiting.stop = server.stop
+    keep_for_good()
     server.run(sockets=[listener])
     if waiting is not None and waiting.failure is not None:
         raise waiting.failure

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from matinee.errors import MatineeError
+from matinee.serve.garbage import keep_again
 from matinee.serve.http.middleware import HeadAsGet, SecurityMiddleware
 from matinee.serve.pages.i18n import texts_for
 from matinee.serve.pages.rendering import HERE
@@ -94,6 +95,7 @@ class WaitingApp:
             else:
                 await stack.enter_async_context(app.router.lifespan_context(app))
                 self._app = app
+                keep_again()
                 _log.warning("the database is open")
 
 

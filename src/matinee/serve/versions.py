@@ -11,6 +11,7 @@ from time import monotonic
 from starlette.concurrency import run_in_threadpool
 
 from matinee.errors import MatineeError
+from matinee.serve.garbage import keep_again
 from matinee.store.artefact import Artefact
 from matinee.store.compatible import require_compatible
 from matinee.store.database import SqlDatabase
@@ -85,6 +86,7 @@ class ServedVersion:
         else:
             before, self.number, self.artefacts = self.number, wanted, artefacts
             self.refused, self._refused_number = "", 0
+            keep_again()
             _log.warning("version %s serves, in place of version %s", wanted, before)
 
     def _refuse(self, number: int, error: MatineeError) -> None:

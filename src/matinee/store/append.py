@@ -17,6 +17,10 @@ _CONTENT = ("item_id", "kind", "value", "model", "list_id", "position")
 
 _NEWEST = PreparedQuery(select(func.max(_event.at)).where(_event.user_id == bindparam(PARAMETER)))
 _INSERT = insert(events_table)
+_STORED = select(_event.user_id, _event.event_id, _event.at, *(_event[name] for name in _CONTENT)).where(
+    tuple_(_event.user_id, _event.event_id).in_(bindparam("keys", expanding=True))
+)
+"""Made once: to make a query takes longer than to run it."""
 
 Values = dict[str, Any]
 Key = tuple[str, str]
@@ -134,10 +138,9 @@ def _group(kind: str) -> str:
 def _stored(connection: Connection, keys: Iterable[Key]) -> dict[Key, Values]:
     """The stored events with these ids."""
     ordered, found = sorted(keys), dict[Key, Values]()
-    columns = (_event.user_id, _event.event_id, _event.at, *(_event[name] for name in _CONTENT))
     for start in range(0, len(ordered), MAX_KEYS_PER_QUERY):
-        is_in_part = tuple_(_event.user_id, _event.event_id).in_(ordered[start : start + MAX_KEYS_PER_QUERY])
-        rows: Iterable[Row[Any]] = connection.execute(select(*columns).where(is_in_part))
+        part = ordered[start : start + MAX_KEYS_PER_QUERY]
+        rows: Iterable[Row[Any]] = connection.execute(_STORED, {"keys": part})
         found |= {(row.user_id, row.event_id): dict(row._mapping) for row in rows}
     return found
 

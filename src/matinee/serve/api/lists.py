@@ -1,9 +1,10 @@
 """Recommendations, similar items, explanations."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from matinee.config import EvaluationConfig, Rerank, configure
@@ -15,10 +16,10 @@ from matinee.serve.api.paging import KEPT_ITEMS, AskedPage, first_page, keep, re
 from matinee.serve.api.schemas import (
     CounterfactualOut,
     ListOut,
-    RecommendationOut,
     WhyOut,
     because_out,
     item_out,
+    recommendation_fields,
     recommendation_out,
 )
 from matinee.serve.dependencies import CurrentSite, get_site
@@ -71,7 +72,7 @@ def recommendations(  # noqa: PLR0913 - one for each parameter
 def _answer(asked_state: AskedState, asked: AskedList) -> Response:
     request, site, paging, model = asked_state.request, asked_state.site, asked.paging, asked.model
     if paging and paging.list_id:
-        return _json(read_on(request, site, asked_state.key, paging, asked.k))
+        return _json(read_on(request, site, asked_state.key, paging, asked.k).model_dump_json(exclude_none=True))
     length = KEPT_ITEMS if paging else asked.k
     rerank = configure(EvaluationConfig, {"rerank": asked.rerank}, "query").rerank if asked.rerank else PLAIN
     state = asked_state.read()
@@ -84,21 +85,30 @@ def _answer(asked_state: AskedState, asked: AskedList) -> Response:
     list_id = impressions.add_made("api", first_page(made, asked.k) if paging else made)
     impressions.write()
 
-    def items() -> list[RecommendationOut]:
-        return [recommendation_out(site, item, rank, texts=texts) for rank, item in enumerate(found, start=1)]
+    about = {
+        "list_id": list_id,
+        "model": made.model,
+        "version": BOTH.join(map(site.engine.version, made.models)),
+        "history_length": len(state.history.items),
+    }
 
+    def fields() -> list[dict[str, Any]]:
+        return [recommendation_fields(site, item, rank, texts) for rank, item in enumerate(found, start=1)]
+
+    if paging:
+        whole = ListOut(**about, items=fields(), notes=notes or None)
+        first = keep(site, whole, state.user_id, asked.k, by_key="user_id" in request.query_params)
+        return _json(first.model_dump_json(exclude_none=True))
     what = "items", length, model, texts.language if texts else None
-    answer = ListOut(
-        list_id=list_id,
-        model=made.model,
-        version=BOTH.join(map(site.engine.version, made.models)),
-        history_length=len(state.history.items),
-        items=state.once(what, items) if is_kept(length, rerank, asked.allowed.mask) and not asked.new else items(),
-        notes=notes or None,
-    )
-    return _json(
-        keep(site, answer, state.user_id, asked.k, by_key="user_id" in request.query_params) if paging else answer
-    )
+    is_same_again = is_kept(length, rerank, asked.allowed.mask) and not asked.new
+    items = state.once(what, lambda: to_json(fields())) if is_same_again else to_json(fields())
+    return _json(_list_json(about, items, notes))
+
+
+def _list_json(about: dict[str, Any], items: bytes, notes: list[str]) -> bytes:
+    """A ListOut as JSON, of items that are JSON already: those of a visitor who did nothing since are kept so."""
+    noted = b',"notes":' + to_json(notes) if notes else b""
+    return to_json(about)[:-1] + b',"items":' + items + noted + b"}"
 
 
 def _newest(site: Site, state: VisitorState, length: int, asked: AskedList, rerank: Rerank | None) -> MadeList:
@@ -118,9 +128,9 @@ def _listed(site: Site, state: VisitorState, length: int, asked: AskedList, rera
     )
 
 
-def _json(answer: ListOut) -> Response:
+def _json(answer: str | bytes) -> Response:
     """Written once: FastAPI would check the whole list again, in another thread."""
-    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+    return Response(answer, media_type="application/json")
 
 
 @router.get("/api/v1/items/{item_id:path}/similar", response_model_exclude_none=True)

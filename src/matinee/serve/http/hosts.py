@@ -6,6 +6,7 @@ origin. That needs a name; so addresses and localhost are always allowed, and na
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -15,6 +16,8 @@ from matinee.errors import UsageError
 from matinee.serve.http.asgi import HttpMiddleware
 from matinee.serve.http.refusals import refuse
 
+KEPT_HOSTS = 256
+"""Hosts about which it is known whether the site answers for them."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]{1,253})(:[0-9]{1,5})?", re.ASCII)
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?|\*", re.ASCII)
 
@@ -25,6 +28,7 @@ class AllowedHosts(HttpMiddleware):
     def __init__(self, app: ASGIApp, names: Sequence[str]) -> None:
         super().__init__(app)
         self._names = frozenset(names)
+        self._is_allowed = lru_cache(maxsize=KEPT_HOSTS)(self._look_up)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it: 400 without one valid Host header, 421 for another host."""
@@ -37,7 +41,7 @@ class AllowedHosts(HttpMiddleware):
         else:
             await refuse(scope, receive, send, 421, "closed.other_host")
 
-    def _is_allowed(self, host: str) -> bool:
+    def _look_up(self, host: str) -> bool:
         if "*" in self._names or host == "localhost" or host in self._names:
             return True
         try:

@@ -26,6 +26,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_HEADER_NAMES = frozenset(name for name, _ in _RAW_HEADERS)
 PRIVATE, FOREVER, AN_HOUR = "private, no-cache", "public, max-age=31536000, immutable", "public, max-age=3600"
 PERSONAL = "no-store"
 """For members' pages, everyone's own data and the operator's page: the back button must not show them later."""
@@ -45,9 +47,9 @@ class SecurityMiddleware(HttpMiddleware):
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                own = [pair for pair in message["headers"] if pair[0] not in _HEADER_NAMES]
+                message["headers"] = own + _RAW_HEADERS
                 answer_headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    answer_headers[name] = value
                 if _is_members(scope, path):
                     answer_headers["Cache-Control"] = PERSONAL
                 answer_headers.setdefault("Cache-Control", _cache(scope, path))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Self
 
@@ -17,6 +18,7 @@ from matinee.serve.http.root_path import site_path
 PER_MINUTE = {"address": 3_000, "visitor": 600, "key": 60_000}
 """Requests a minute, by default."""
 FREE_PATHS = ("/health/", "/static/")
+KEPT_ADDRESSES = 1024
 WRONG_KEY_TOKENS = 20
 """What a request with a wrong key costs the address that sends it."""
 
@@ -65,6 +67,7 @@ class LimitedRates(HttpMiddleware):
         return "visitor", self._rates.visitor.take(token) if token else 0
 
 
+@lru_cache(maxsize=KEPT_ADDRESSES)
 def _is_local(address: str) -> bool:
     try:
         return ip_address(address.partition("%")[0]).is_loopback

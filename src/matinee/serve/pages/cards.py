@@ -76,20 +76,20 @@ class Cards:
         return other
 
     def ranked(self, items: Sequence[Recommendation], watched: Watched, list_id: str = "") -> list[Card]:
-        """The cards of a list, with positions from 1. list_id: from `ImpressionRecorder.add`; links name it."""
-        return self._varied(self.card(item.item_row, watched, item, n, list_id) for n, item in enumerate(items, 1))
+        """The cards of a list, with positions from 1. list_id: from `ImpressionRecorder.add`; links name it.
+
+        No two neighbours have covers with the same drawing.
+        """
+        seconds = self._site.covers.seconds(item.item_row for item in items)
+        return [
+            self.card(item.item_row, watched, item, n, list_id, second=second)
+            for n, (item, second) in enumerate(zip(items, seconds, strict=True), start=1)
+        ]
 
     def plain(self, rows: Sequence[int], watched: Watched) -> list[Card]:
         """The cards of item rows that no model recommended."""
-        return self._varied(self.card(row, watched, position=n) for n, row in enumerate(rows, start=1))
-
-    def _varied(self, cards: Iterable[Card]) -> list[Card]:
-        """The same cards with covers of which no two neighbours have the same drawing."""
-        cards = list(cards)
-        seconds = self._site.covers.seconds(card.item_row for card in cards)
-        return [
-            replace(card, second_cover=True) if second else card for card, second in zip(cards, seconds, strict=True)
-        ]
+        pairs = zip(rows, self._site.covers.seconds(rows), strict=True)
+        return [self.card(row, watched, position=n, second=second) for n, (row, second) in enumerate(pairs, start=1)]
 
     def card(
         self,
@@ -98,8 +98,10 @@ class Cards:
         item: Recommendation | None = None,
         position: int = 0,
         list_id: str = "",
+        *,
+        second: bool = False,
     ) -> Card:
-        """One card."""
+        """One card. second: whether it has its second cover."""
         facts, event = self.facts(row), watched.get(row)
         reasons = item.reasons if item else ()
         return replace(
@@ -116,6 +118,7 @@ class Cards:
             score=item.score if item else 0.0,
             list_id=list_id,
             saved=row in self._saved,
+            second_cover=second,
         )
 
     def _facts(self, row: int) -> Card:

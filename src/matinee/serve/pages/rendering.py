@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -27,9 +27,31 @@ GAP = "\x01\x02"
 """Marks, in the cached buttons of a movie, where the visitor's own rating goes."""
 MARKS = {name: f"\x01{name}\x02" for name in ("csrf", "next", "list_id", "position", "because")}
 """Marks, in a cached card, where what differs between pages and visitors goes."""
-CACHED_FRAGMENTS = 4000
+CACHED_FRAGMENTS = 8000
 """Cards whose HTML is cached, 4 kB each."""
 _MARK = re.compile("\x01([a-z_]+)\x02")
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """What HTML is kept of: equal where the keys are. card: one of those that have this HTML, to draw it."""
+
+    key: tuple[object, ...]
+    language: str = field(compare=False)
+    card: Card = field(compare=False)
+    why: bool = field(compare=False, default=False)
+
+
+def _card_of(language: str, card: Card, *, why: bool) -> _Drawn:
+    """A card but for its marks."""
+    shown = card.item_row, card.value, card.kind, card.model, card.saved, card.second_cover, bool(card.list_id)
+    return _Drawn((language, why, *shown), language, card, why)
+
+
+def _reasons_of(language: str, card: Card) -> _Drawn:
+    """The reasons of a card in a sentence."""
+    cited = tuple(reason.item_row for reason in card.reasons)
+    return _Drawn((language, card.item_row, card.model, card.liked, card.shared, cited), language, card)
 
 
 class Renderer:
@@ -48,6 +70,7 @@ class Renderer:
         versions = {name: sha256((STATIC / name).read_bytes()).hexdigest()[:10] for name in _assets()}
         self._cached_buttons = lru_cache(maxsize=2 * CACHED_CARDS)(self._draw_buttons)
         self._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_card)
+        self._cached_because = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_because)
         self._templates.globals |= {
             "asset": lambda name: f"/static/{name}?v={versions[name]}",
             "styles": {name: Markup(css) for name, css in INLINED.items()},
@@ -68,6 +91,7 @@ class Renderer:
         other = copy(self)
         other._site = site
         other._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(other._draw_card)
+        other._cached_because = lru_cache(maxsize=CACHED_FRAGMENTS)(other._draw_because)
         return other
 
     def render(self, template: str, texts: Texts, values: Mapping[str, Any]) -> str:
@@ -92,30 +116,34 @@ class Renderer:
             return Markup(self._templates.get_template("picture.html").render(card=card))
         return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)), second=card.second_cover)
 
-    def _card(self, language: str, csrf: str, card: Card, next: str, list_id: str, because: Markup | None) -> Markup:
+    def _card(self, language: str, csrf: str, card: Card, next: str, list_id: str, why: bool) -> Markup:
         """A card of a grid. Its HTML is cached by what it is of and says, for all pages, lists and visitors.
 
-        because: its reasons, None for a card that does not say why.
+        why: whether it says why.
         """
-        mark, url = (
-            (MARKS["list_id"], card.url.replace(card.list_id, MARKS["list_id"])) if card.list_id else ("", card.url)
-        )
-        kept = replace(card, list_id=mark, url=url, at=0, score=0.0, position=0, reasons=(), shared=None, liked=False)
+        html = list(self._cached_card(_card_of(language, card, why=why)))
         values = {
             "csrf": csrf,
             "next": str(escape(next)),
             "list_id": card.list_id or list_id,
             "position": str(card.position),
-            "because": because or "",
+            "because": self._cached_because(_reasons_of(language, card)) if why else "",
         }
-        html = list(self._cached_card(language, kept, because is not None))
         html[1::2] = [values[name] for name in html[1::2]]
         return Markup("".join(html))
 
-    def _draw_card(self, language: str, card: Card, why: bool) -> list[str]:
+    def _draw_card(self, drawn: "_Drawn") -> list[str]:
         """The HTML of a card, and at each second place the name of what goes there."""
-        values = MARKS | {"card": card, "why": why, "because": Markup(MARKS["because"])}
-        return _MARK.split(self.render("movie_card.html", self._texts[language], values))
+        card = drawn.card
+        if card.list_id:
+            url = card.url.replace(card.list_id, MARKS["list_id"])
+            card = replace(card, list_id=MARKS["list_id"], url=url)
+        values = MARKS | {"card": card, "why": drawn.why, "because": Markup(MARKS["because"])}
+        return _MARK.split(self.render("movie_card.html", self._texts[drawn.language], values))
+
+    def _draw_because(self, drawn: "_Drawn") -> str:
+        """The reasons of a card in a sentence, as HTML."""
+        return self.render("because.html", self._texts[drawn.language], {"card": drawn.card})
 
     @pass_context
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:
