@@ -2,10 +2,11 @@
 
     python benchmarks/results.py PROTOCOL [MODEL ...]            each model after an equal search; a, b, c or new-users
     python benchmarks/results.py PROTOCOL --verdicts             compare those whose fits are kept in runs/results
+    python benchmarks/results.py PROTOCOL --defaults [MODEL ...] each model by its defaults, in one fit
     python benchmarks/results.py PROTOCOL --configs [NAME ...]   the experiments of configs/PROTOCOL as they are
     python benchmarks/results.py                                 write docs/results.md, and print what is missing
 
-Both measure what results.json lacks, and look at the test part once. Equal budgets: a search of 9 trials on valid, then
+All measure what results.json lacks, and look at the test part once. Equal budgets: a search of 9 trials on valid, then
 three seeds, or one fit of a model that draws nothing at random. A model that takes longer than MINUTES of processor
 time is named as missing. Trials and fits are kept in runs/results, so that a stopped run goes on.
 """
@@ -46,24 +47,26 @@ PROTOCOLS = {
     "new-users": "New users: MovieLens 1M, 15% of the users held out, the first 80% of their events given",
 }
 METRICS = ("ndcg@10", "recall@10")
-SEARCHED, CONFIGS = "searched", "configs"
+SEARCHED, DEFAULTS, CONFIGS = "searched", "defaults", "configs"
 SEEDS = (42, 43, 44)
 MINUTES = 9.0
 """Of processor time for a model, its search and all its fits: what does not end in it is missing."""
 HEAD = """# Results
 
 Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists are of all items; in brackets are 95%
-intervals. Two tables for each protocol:
+intervals. Three tables for each protocol:
 
 - **Equal budgets**: each model of the registry after a search of {trials} trials on valid, the first with its defaults;
   then the mean of three seeds (± their standard deviation), or one fit of a model that draws nothing at random.
   Intervals and verdicts cover users and seeds ([how](metrics.md#comparing-models)); models that share a letter do not
   differ. `python benchmarks/results.py b ease` measures a row.
+- **Defaults**: the same models with nothing chosen: one fit by their defaults, one seed. A search takes ten fits or
+  more, so more models have a row here. `python benchmarks/results.py b --defaults ease` measures one.
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
   budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
 """
 Stored = dict[str, dict[str, dict[str, Any]]]
-"""searched or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
+"""searched, defaults or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
 
 
 def measure_searched(protocol: str, names: list[str]) -> None:
@@ -166,11 +169,32 @@ def measure_configs(protocol: str, names: list[str]) -> None:
         if shared != prepared_for:
             split, prepared_for = workflow.prepare(experiment), shared
         assert split is not None
-        started = time.process_time()
-        fitted, report = workflow.run(experiment, split)
-        row = plain_row(report) | {"model": fitted.name, "seed": fitted.manifest["seed"]}
-        row["processor_seconds"] = round(time.process_time() - started, 1)
+        row = fitted_row(experiment, split)
         store(CONFIGS, protocol, path.stem, row)
+
+
+def measure_defaults(protocol: str, names: list[str]) -> None:
+    """Fit and evaluate, by their defaults, the models of a protocol that are not stored."""
+    split, _ = prepared(protocol)
+    for name in names or models_by_time():
+        if name in rows_of(DEFAULTS, protocol):
+            continue
+        try:
+            with processor_limit(MINUTES * 60):
+                row = fitted_row(base_of(protocol, name), split)
+        except TimeoutError:
+            row = {"missing": f"not finished after {MINUTES:g} minutes of one core"}
+        except MatineeError as error:
+            row = {"missing": str(error)}
+        store(DEFAULTS, protocol, name, row)
+
+
+def fitted_row(experiment: Experiment, split: Split) -> dict[str, Any]:
+    """What is stored of one fit of an experiment."""
+    started = time.process_time()
+    fitted, report = workflow.run(experiment, split)
+    row = plain_row(report) | {"model": fitted.name, "seed": fitted.manifest["seed"]}
+    return row | {"processor_seconds": round(time.process_time() - started, 1)}
 
 
 def experiments(protocol: str) -> list[Path]:
@@ -227,6 +251,7 @@ def page(stored: Stored) -> str:
     for protocol, title in PROTOCOLS.items():
         lines += ["", f"## {title}"]
         lines += _searched_lines(stored.get(SEARCHED, {}).get(protocol, {}))
+        lines += _defaults_lines(stored.get(DEFAULTS, {}).get(protocol, {}))
         lines += _configs_lines(protocol, stored.get(CONFIGS, {}).get(protocol, {}))
     return "\n".join(lines) + "\n"
 
@@ -238,13 +263,16 @@ def _searched_lines(rows: dict[str, dict[str, Any]]) -> list[str]:
     if found:
         lines += ["| model | NDCG@10 | ± seeds | verdict | recall@10 | on valid: default, tuned | trials | fit |"]
         lines += ["|---|---|---|---|---|---|---|---|", *(_searched_line(*each) for each in found), ""]
+    lines += _missing_lines(rows)
+    return lines if lines[-1] else lines[:-1]
+
+
+def _missing_lines(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Which models of the registry have no row, and why."""
     not_ended = [f"{name} ({row['missing']})" for name, row in rows.items() if "missing" in row]
     left = [name for name in model_names() if name not in rows]
-    if not_ended:
-        lines += [f"Missing: {'; '.join(not_ended)}."]
-    if left:
-        lines += [f"Not measured yet, for want of processor time: {', '.join(left)}."]
-    return lines if not_ended or left else lines[:-1]
+    lines = [f"Missing: {'; '.join(not_ended)}."] if not_ended else []
+    return lines + ([f"Not measured yet, for want of processor time: {', '.join(left)}."] if left else [])
 
 
 def _searched_line(name: str, row: dict[str, Any]) -> str:
@@ -255,6 +283,19 @@ def _searched_line(name: str, row: dict[str, Any]) -> str:
     metrics = [_interval(row, metric) for metric in METRICS]
     cells = (name, metrics[0], deviation, verdict, metrics[1], values, search["trials"], f"{row['fit_seconds']:.1f} s")
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _defaults_lines(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """The table of one fit each by defaults, best first, and what is missing."""
+    if not rows:
+        return []
+    lines = ["", "### Defaults, one fit", ""]
+    lines += ["| model | NDCG@10 | recall@10 | fit and evaluation, processor |", "|---|---|---|---|"]
+    for name, row in _best_first({name: row for name, row in rows.items() if "metrics" in row}):
+        ndcg, recall = (_interval(row, metric) for metric in METRICS)
+        lines.append(f"| {name} | {ndcg} | {recall} | {row['processor_seconds']:.1f} s |")
+    missing = _missing_lines(rows)
+    return [*lines, "", *missing] if missing else lines
 
 
 def _configs_lines(protocol: str, rows: dict[str, dict[str, Any]]) -> list[str]:
@@ -284,13 +325,15 @@ def main() -> None:
     parser.add_argument("protocol", nargs="?", choices=PROTOCOLS)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--verdicts", action="store_true", help="compare the models whose fits are kept")
+    parser.add_argument("--defaults", action="store_true", help="each model by its defaults, in one fit")
     parser.add_argument("--configs", action="store_true", help="the experiments of configs/, as they are")
     options = parser.parse_intermixed_args()  # names may come after --configs
     os.chdir(ROOT)
     if options.protocol and options.verdicts:
         add_verdicts(options.protocol)
     elif options.protocol:
-        (measure_configs if options.configs else measure_searched)(options.protocol, options.names)
+        measures = measure_configs if options.configs else measure_defaults if options.defaults else measure_searched
+        measures(options.protocol, options.names)
     stored = load()
     PAGE.write_text(page(stored), encoding="utf-8")
     for protocol in PROTOCOLS:
