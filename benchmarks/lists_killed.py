@@ -24,11 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matinee.lists.everyone import PART_ROWS
+
 RESULTS = Path(__file__).with_suffix(".json")
 FORMATS = ("parquet", "csv", "jsonl")
 MODELS = {"ease": "l2=500", "item-knn": "neighbours=500"}
-LENGTH, PART_ROWS = 400, 200_000
-"""Items of a list, and rows of a part: MovieLens 1M then has 13 parts of users and 8 of items."""
+LENGTH = 400
+"""Items of a list."""
 
 
 @dataclass(frozen=True)
