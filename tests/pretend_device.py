@@ -131,7 +131,5 @@ def pretended(patch: pytest.MonkeyPatch) -> Iterator[PretendDevice]:
         return Generator() if torch.device(device) == DEVICE else torch.Generator(device)
 
     patch.setattr(torch_trainer, "new_generator", generator)
-    optimizer = sys.modules["torch.optim.optimizer"]
-    patch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["cpu", DEVICE.type])
     with PretendDevice() as device:
         yield device

@@ -16,7 +16,8 @@ from matinee.models.ncf.config import TowerConfig
 from matinee.models.ncf.fold_in import solve_users
 from matinee.models.ncf.inference import catalogue_sample
 from matinee.models.ncf.losses import Candidates, _user_steps, ncf_losses
-from matinee.models.ncf.network import NCFNetwork, scale_learning_rate
+from matinee.models.ncf.network import NCFNetwork
+from matinee.training.adam import Adam
 from matinee.training.run import Run
 
 N_USERS, N_ITEMS = 13, 11
@@ -346,12 +347,11 @@ def test_similarity_weights_compute_the_similarity(matrix: csr_array, dim: int, 
 
 def test_the_tower_has_its_own_learning_rate_and_follows_the_schedule() -> None:
     fast, slow = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
-    optimizer = torch.optim.Adam([fast, slow], lr=0.5)
-    scale_learning_rate(optimizer, [slow], 0.1)
+    optimizer = Adam({"fast": fast, "slow": slow}, 0.5)
+    optimizer.factors = {"slow": 0.1}
     for rate in (0.5, 0.25):
         before = fast.detach().clone(), slow.detach().clone()
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        optimizer.learning_rate = rate
         fast.grad, slow.grad = torch.full((2,), 3.0), torch.full((2,), 3.0)
         optimizer.step()
         # with a constant gradient, Adam moves by the learning rate

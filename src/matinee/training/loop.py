@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from matinee.config import Config
 from matinee.errors import MatineeError
 from matinee.histories import TrainingData
+from matinee.memory import freed_memory_kept
 from matinee.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from matinee.training.configs import EpochsConfig, GradientConfig
 from matinee.training.divergence import DivergenceError, require_epoch
@@ -59,6 +60,7 @@ class TrainedModel(Protocol):
         ...
 
 
+@freed_memory_kept()
 def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run: Run) -> None:
     """Train a model whose config is an EpochsConfig; sets its learned attributes and `curves`.
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from matinee.training.adam import Adam
 from matinee.training.configs import GradientConfig
 from matinee.training.divergence import require_step
 from matinee.training.transfers import to_array, to_numbers
@@ -48,14 +49,11 @@ class TorchTrainer:
         self._clip_norm = config.clip_norm
         self._learning_rate = config.learning_rate
         self._first_loss: float | None = None
-        self.optimizer = torch.optim.Adam(
-            list(self.parameters.values()), lr=config.learning_rate, weight_decay=decay, fused=True
-        )
+        self.optimizer = Adam(self.parameters, config.learning_rate, decay)
 
     def epoch(self, rate: float) -> dict[str, float]:
         """See Trainer. The loss is the mean over steps."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate * rate
+        self.optimizer.learning_rate = self._learning_rate * rate
         values: list[float] = []
         unchecked: list[Tensor] = []
         most = 1 if self._on_cpu else STEPS_UNCHECKED
@@ -91,8 +89,8 @@ class TorchTrainer:
         """See Trainer."""
         state = {f"parameter.{name}": to_array(tensor) for name, tensor in self.parameters.items()}
         state |= {f"buffer.{name}": to_array(tensor) for name, tensor in self.buffers.items()}
-        for name, tensor in self.parameters.items():
-            for key, value in self.optimizer.state.get(tensor, {}).items():
+        for name, kept in self.optimizer.state.items():
+            for key, value in kept.items():
                 state[f"optimizer.{key}.{name}"] = to_array(value)
         if self.generator is not None:
             state["generator"] = to_array(self.generator.get_state())
@@ -110,7 +108,8 @@ class TorchTrainer:
                 self.buffers[name].data.copy_(tensor)
             elif kind == "optimizer":
                 moment, _, parameter = name.partition(".")
-                self.optimizer.state[self.parameters[parameter]][moment] = tensor.to(self.parameters[parameter].device)
+                kept = self.optimizer.state.setdefault(parameter, {})
+                kept[moment] = tensor.to(self.parameters[parameter].device)
             elif self.generator is not None:
                 self._restore_generator(tensor)
 

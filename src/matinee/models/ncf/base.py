@@ -46,7 +46,7 @@ class NCFModel(Recommender[FloatArray]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
         from matinee.models.ncf.losses import ncf_losses
-        from matinee.models.ncf.network import NCFNetwork, scale_learning_rate
+        from matinee.models.ncf.network import NCFNetwork
         from matinee.training.torch_trainer import TorchTrainer, torch_generator
         from matinee.training.transfers import to_array
 
@@ -72,8 +72,8 @@ class NCFModel(Recommender[FloatArray]):
             network.parameters, losses, learned, config, buffers=network.buffers, generator=generator
         )
         if isinstance(config, TowerConfig) and config.tower_rate != 1:
-            names = (name for name in network.parameters if name not in ("users", "items", "product"))
-            scale_learning_rate(trainer.optimizer, [network.parameters[name] for name in names], config.tower_rate)
+            of_tower = [name for name in network.parameters if name not in ("users", "items", "product")]
+            trainer.optimizer.factors = dict.fromkeys(of_tower, config.tower_rate)
         train_epochs(self, trainer, train, run)
         return self
 

@@ -196,17 +196,3 @@ def similarity_weights(dim: int, layers: int, generator: torch.Generator) -> dic
     output[: dim // 2] = 1
     output[dim // 2 : 2 * (dim // 2)] = -1
     return noisy | {"output": output}
-
-
-def scale_learning_rate(optimizer: torch.optim.Optimizer, parameters: list[Tensor], factor: float) -> None:
-    """Give some of an optimiser's parameters `factor` times the learning rate of the others, schedule included."""
-    (group,) = optimizer.param_groups
-    chosen = {id(tensor) for tensor in parameters}
-    group["params"] = [tensor for tensor in group["params"] if id(tensor) not in chosen]
-    optimizer.add_param_group({"params": parameters})
-
-    def follow(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        scheduled, scaled = optimizer.param_groups
-        scaled["lr"] = scheduled["lr"] * factor
-
-    optimizer.register_step_pre_hook(follow)
