@@ -90,6 +90,11 @@ def rows(app: FastAPI, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
+def names_ada(page: str) -> bool:
+    """Whether a page has the name; the random tokens of its forms may have these letters in a row."""
+    return re.search(r"(?<![\w-])Ada(?![\w-])", page) is not None
+
+
 def everything_stored(app: FastAPI) -> str:
     site: Site = app.state.site
     with site.database.read() as connection:
@@ -194,7 +199,7 @@ def test_a_planted_session_opens_nothing_after_signing_in(app: FastAPI) -> None:
         assert victim.token != attacker.token
         assert "Ada" in victim.get("/account").text
         assert attacker.get("/account").url.path == "/log-in"
-        assert "Ada" not in attacker.get("/").text
+        assert not names_ada(attacker.get("/").text)
 
 
 def test_logging_in_again_ends_the_session_before(app: FastAPI) -> None:
@@ -203,7 +208,7 @@ def test_logging_in_again_ends_the_session_before(app: FastAPI) -> None:
     copy = SiteClient(app, client.token)
     assert "Ada" in copy.get("/").text
     client.post("/log-in", data={"name": "Ada", "password": PASSWORD})
-    assert "Ada" not in copy.get("/").text
+    assert not names_ada(copy.get("/").text)
 
 
 def test_logging_out_ends_the_session_at_the_server(client: SiteClient, app: FastAPI) -> None:
@@ -273,7 +278,7 @@ def test_over_https_a_cookie_without_the_prefix_is_ignored(app: FastAPI) -> None
     client = SiteClient(app)
     sign_up(client)
     secure = SiteClient(app, base_url="https://testserver", cookies={COOKIE: client.token})
-    assert "Ada" not in secure.get("/").text
+    assert not names_ada(secure.get("/").text)
 
 
 def test_a_malformed_cookie_is_ignored(app: FastAPI) -> None:
@@ -336,7 +341,7 @@ def test_ids_in_a_request_give_no_access_to_other_peoples_data(app: FastAPI) -> 
     event = {"item_id": MATRIX, "kind": "watched", "user_id": user_id}
     assert thief.post("/api/v1/events", json=event).status_code == 401
     thief.cookies.set(COOKIE, session_id)
-    assert "Ada" not in thief.get("/").text
+    assert not names_ada(thief.get("/").text)
 
 
 def test_the_id_of_a_session_opens_nothing(client: SiteClient, app: FastAPI) -> None:
@@ -344,7 +349,7 @@ def test_the_id_of_a_session_opens_nothing(client: SiteClient, app: FastAPI) -> 
     ((session_id, token_hash),) = rows(app, "SELECT session_id, token_hash FROM sessions")
     for known in (session_id, token_hash, str(token_hash)[:43]):
         other = SiteClient(app, str(known))
-        assert "Ada" not in other.get("/").text
+        assert not names_ada(other.get("/").text)
 
 
 # Brute force ----------------------------------------------------------------
