@@ -68,6 +68,7 @@ def test_lists_are_those_of_one_worker_byte_for_byte(ending, runner, lists, tmp_
 @pytest.mark.parametrize("name", ["ease", "item-knn"])
 def test_counts_are_those_of_one_worker_bit_for_bit(name, runner, monkeypatch):
     monkeypatch.setattr(counting, "PART_PAIRS", 100)
+    monkeypatch.setattr(counting, "PAIRS_OF_CELL", 0)
     train = whole(two_groups(240, 30)).training()
     here, there = (counting.count_by_parts(model_class(name)(), train, each) for each in (Here(1), runner))
     assert len(counting.user_parts(train)) > 5

@@ -311,6 +311,7 @@ def few_items() -> Dataset:
 @pytest.mark.parametrize("name", ["ease", "item-knn", "pmi", "markov", "linear-next", "movie-pairs"])
 def test_counts_of_parts_of_the_users_are_the_same_for_every_runner(name, processes, few_items, monkeypatch):
     monkeypatch.setattr(counting, "PART_PAIRS", 100_000)
+    monkeypatch.setattr(counting, "PAIRS_OF_CELL", 0)
     settings = {"pair_weight": "pair"} if name == "movie-pairs" else {}
     train, model = whole(few_items).training(), model_class(name)(**settings)
     assert len(counting.user_parts(train)) > 3
@@ -326,6 +327,7 @@ def test_counts_of_parts_of_the_users_are_the_same_for_every_runner(name, proces
 
 def test_parts_cover_all_users_and_cost_about_the_same(few_items, monkeypatch):
     monkeypatch.setattr(counting, "PART_PAIRS", 100)
+    monkeypatch.setattr(counting, "PAIRS_OF_CELL", 0)
     train = whole(few_items).training()
     parts = counting.user_parts(train)
     assert len(parts) == counting.PARTS

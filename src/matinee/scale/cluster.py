@@ -26,11 +26,6 @@ PATIENCE = 5.0
 GREETING, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
 """What a gRPC client sends first, and the type of the frame that a server answers with (RFC 9113, sections 3.4, 6.5).
 Ray itself tries for minutes to speak with another server, and then ends this process."""
-RAY_SETTINGS = {
-    "RAY_gcs_rpc_server_connect_timeout_s": f"{PATIENCE:.0f}",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
-"""Of this process, where a user has not set them: how long it tries to connect, and that it logs no attempt."""
 RETRIES = 10
 """Times that a part begins again elsewhere because its node was lost."""
 
@@ -45,8 +40,7 @@ class RayCluster(Workers):
     """
 
     def __init__(self, address: str) -> None:
-        for name, value in RAY_SETTINGS.items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", f"{PATIENCE:.0f}")
         self._ray: Any = imported("ray", "--on runs jobs on a Ray cluster by ray")
         _require_answer(address)
         self._ray._private.worker.print_to_stdstream = _note  # Ray prints on standard output, where results are

@@ -14,7 +14,9 @@ from matinee.training.run import Run
 PARTS = 16
 """Parts of the users, at most."""
 PART_PAIRS = 2**22
-"""Pairs of items of a part, at least: some hundredths of a second of work, more than bringing its counts back."""
+"""Pairs of items of a part, at least: some hundredths of a second of work."""
+PAIRS_OF_CELL = 8
+"""And for each cell of the counts, which cost about as much to bring back and add as so many pairs to count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,8 @@ def require_counts(model: Recommender[Any], train: TrainingData) -> None:
 def user_parts(train: TrainingData) -> list[tuple[int, int]]:
     """Ranges of the training histories that cost about the same: first, and one past the last."""
     pairs = train.histories.lengths.astype(np.float64) ** 2
-    n_parts = int(np.clip(pairs.sum() // PART_PAIRS, 1, min(PARTS, len(pairs))))
+    least = max(PART_PAIRS, PAIRS_OF_CELL * train.n_items**2)
+    n_parts = int(np.clip(pairs.sum() // least, 1, min(PARTS, len(pairs))))
     costs = np.cumsum(pairs + pairs.mean())  # a user costs something beside the pairs
     limits = np.searchsorted(costs, costs[-1] * np.arange(1, n_parts) / n_parts)
     edges = np.unique([0, *limits, len(pairs)])
