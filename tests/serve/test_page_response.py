@@ -1,12 +1,13 @@
 """A page comes in two parts, the same bytes as in one; its styles are those that the policy names."""
 
 import asyncio
+import gzip
 import zlib
 from typing import Any
 
 import pytest
 
-from matinee.serve.http.page_response import BEGINNING, PageResponse
+from matinee.serve.http.page_response import BEGINNING, STYLE, STYLE_PACKED, PageResponse
 from matinee.serve.stylesheet import INLINED, shortened, source_of
 
 
@@ -25,7 +26,15 @@ def answered(body: str, accepts: bytes) -> tuple[dict[str, str], list[bytes]]:
 
 
 @pytest.mark.parametrize(
-    "body", ["x" * (BEGINNING + 1), "가나다<p>" * 30_000, "".join(map(chr, range(32, 120))) * 2000]
+    "body",
+    [
+        "x" * (BEGINNING + 1),
+        "가나다<p>" * 30_000,
+        "".join(map(chr, range(32, 120))) * 2000,
+        f"<head><style>{STYLE.decode()}</style>" + STYLE.decode() + "<p>x" * 30_000,
+        STYLE.decode() * 3,
+        "x" * (BEGINNING - 100) + STYLE.decode(),  # the first part ends in the style
+    ],
 )
 def test_the_first_part_can_be_read_before_the_second_and_both_are_the_page(body: str) -> None:
     headers, (first, rest) = answered(body, b"gzip, br")
@@ -37,6 +46,8 @@ def test_the_first_part_can_be_read_before_the_second_and_both_are_the_page(body
     assert headers["content-encoding"] == "gzip"
     assert "content-length" not in headers
     assert headers["vary"] == "Cookie, Accept-Encoding"
+    assert gzip.decompress(first + rest) == body.encode()
+    assert (STYLE_PACKED in first) == (STYLE in body.encode()[:BEGINNING])
 
 
 @pytest.mark.parametrize(

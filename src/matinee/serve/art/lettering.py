@@ -5,7 +5,7 @@ Letter widths are those of the bundled Archivo at width 62 and weight 800, with 
 
 import unicodedata
 from functools import lru_cache
-from itertools import combinations, pairwise
+from itertools import accumulate, combinations, pairwise
 
 from markupsafe import escape
 
@@ -62,15 +62,16 @@ def _text(line: str, y: float, size: float, ink: str, name: str = "cover-title")
 def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
     """The line breaks with the largest font size that fits the width, and that size; fewer lines are preferred."""
     words = text.split()[:14]
+    ends = [0, *accumulate(_width(word) + _WIDTHS[" "] for word in words)]
     room = 1000 * (WIDTH - 2 * MARGIN)
     best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)
     for n_lines in range(1, min(MAX_LINES, len(words)) + 1):
         for cuts in combinations(range(1, len(words)), n_lines - 1):
             edges = (0, *cuts, len(words))
-            lines = tuple(" ".join(words[a:b]) for a, b in pairwise(edges))
-            size = min(largest, room / max(_width(line) for line in lines), 150 / n_lines)
+            widest = max(ends[b] - ends[a] for a, b in pairwise(edges)) - _WIDTHS[" "]
+            size = min(largest, room / widest, 150 / n_lines)
             if size > best[1] * 1.06:
-                best = (lines, size)
+                best = (tuple(" ".join(words[a:b]) for a, b in pairwise(edges)), size)
     return best[0], max(best[1], 6.0)
 
 

@@ -7,11 +7,55 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse
 from starlette.types import Receive, Scope, Send
 
+from matinee.serve.stylesheet import INLINED
+
 BEGINNING = 48_000
 """Bytes that hold the style and more than a screen of any page: 12 kB compressed."""
-LEVEL = 4
-"""Of gzip: level 6 makes pages 9% smaller in half as much time again."""
-GZIP = 16 + zlib.MAX_WBITS
+LEVEL = 3
+"""Of gzip: level 4 makes pages 7% smaller in 40% more time, level 6 16% in twice as much."""
+RAW = -zlib.MAX_WBITS
+"""Deflate without the frame of gzip."""
+_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+"""Of gzip, without a name or a time: RFC 1952, 2.3."""
+
+
+def _packed_once(text: bytes) -> bytes:
+    """A text as it can stand in any deflate stream after a full flush."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, RAW)
+    return packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+STYLE = INLINED["site"].encode()
+STYLE_PACKED = _packed_once(STYLE)
+
+
+class GzipStream:
+    """A page compressed piece by piece, in which the style that stands in every page is compressed once for all."""
+
+    def __init__(self) -> None:
+        self._packer = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
+        self._checksum = self._n_bytes = 0
+
+    def begin(self, piece: bytes) -> bytes:
+        """The first piece, which can be read before the next."""
+        before, style, after = piece.partition(STYLE)
+        self._count(piece)
+        if style:  # a full flush: nothing after it refers to what is before it
+            before_style = self._packer.compress(before) + self._packer.flush(zlib.Z_FULL_FLUSH)
+            packed = before_style + STYLE_PACKED + self._packer.compress(after)
+        else:
+            packed = self._packer.compress(before)
+        return _HEAD + packed + self._packer.flush(zlib.Z_SYNC_FLUSH)
+
+    def end(self, piece: bytes) -> bytes:
+        """The last piece."""
+        self._count(piece)
+        frame = self._checksum.to_bytes(4, "little") + (self._n_bytes % 2**32).to_bytes(4, "little")
+        return self._packer.compress(piece) + self._packer.flush() + frame
+
+    def _count(self, piece: bytes) -> None:
+        self._checksum = zlib.crc32(piece, self._checksum)
+        self._n_bytes += len(piece)
 
 
 class PageResponse(HTMLResponse):
@@ -22,12 +66,12 @@ class PageResponse(HTMLResponse):
         if len(self.body) <= BEGINNING or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
             await super().__call__(scope, receive, send)
             return
-        body, packer = bytes(self.body), zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        body, stream = bytes(self.body), GzipStream()
         self.headers["Content-Encoding"] = "gzip"
         self.headers.add_vary_header("Accept-Encoding")
         del self.headers["Content-Length"]  # unknown before all of it is compressed
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        first = packer.compress(body[:BEGINNING]) + packer.flush(zlib.Z_SYNC_FLUSH)
+        first = stream.begin(body[:BEGINNING])
         await send({"type": "http.response.body", "body": first, "more_body": True})
-        rest = await run_in_threadpool(packer.compress, body[BEGINNING:])
-        await send({"type": "http.response.body", "body": rest + packer.flush()})
+        rest = await run_in_threadpool(stream.end, body[BEGINNING:])
+        await send({"type": "http.response.body", "body": rest})

@@ -36,6 +36,7 @@ class Texts:
         self.language = language
         self.words = read_words(language, wording)
         self.entries = {key: self._fill_forms(entry) for key, entry in read(language, wording).items()}
+        self._without_values: dict[str, str] = {}
 
     def fill(self, text: str) -> str:
         """A text with the site's words for `[item]` and the like; other brackets stay as they are."""
@@ -43,6 +44,10 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """A text with its values. Raises KeyError for a missing key or value, a defect of the site."""
+        if not values:
+            if key not in self._without_values:
+                self._without_values[key] = self._with_particles(self._form(key, values).format())
+            return self._without_values[key]
         return self._with_particles(
             self._form(key, values).format(**{name: self._format(value) for name, value in values.items()})
         )

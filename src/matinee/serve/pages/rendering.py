@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.environment import TemplateModule
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
@@ -64,6 +65,7 @@ class Renderer:
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,  # else each use of a template asks the disk whether its file changed
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -71,6 +73,7 @@ class Renderer:
         self._cached_buttons = lru_cache(maxsize=2 * CACHED_CARDS)(self._draw_buttons)
         self._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_card)
         self._cached_because = lru_cache(maxsize=CACHED_FRAGMENTS)(self._draw_because)
+        self._macros = cache(self._macros_in)
         self._templates.globals |= {
             "asset": lambda name: f"/static/{name}?v={versions[name]}",
             "styles": {name: Markup(css) for name, css in INLINED.items()},
@@ -92,11 +95,16 @@ class Renderer:
         other._site = site
         other._cached_card = lru_cache(maxsize=CACHED_FRAGMENTS)(other._draw_card)
         other._cached_because = lru_cache(maxsize=CACHED_FRAGMENTS)(other._draw_because)
+        other._macros = cache(other._macros_in)
         return other
 
     def render(self, template: str, texts: Texts, values: Mapping[str, Any]) -> str:
         """A template with its values, in a language."""
-        shared = {
+        return self._templates.get_template(template).render(self._shared(texts, values) | dict(values))
+
+    def _shared(self, texts: Texts, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What every template may use beside its values and the globals."""
+        return {
             "n_items": self._site.n_items,
             "t": texts,
             "h": texts.html,
@@ -108,7 +116,11 @@ class Renderer:
             "cover": lambda card: self._cover(card, texts),
             "drawn_card": partial(self._card, texts.language, values.get("csrf", "")),
         }
-        return self._templates.get_template(template).render(shared | dict(values))
+
+    def _macros_in(self, language: str) -> TemplateModule:
+        """The macros of cards in a language, with marks for what differs between pages and visitors."""
+        values = self._shared(self._texts[language], MARKS) | MARKS
+        return self._templates.get_template("cards.html").make_module(values)
 
     def _cover(self, card: Card, texts: Texts) -> Markup:
         """The item's picture, else its cover or card; hidden from screen readers, for the page names the item."""
@@ -138,12 +150,13 @@ class Renderer:
         if card.list_id:
             url = card.url.replace(card.list_id, MARKS["list_id"])
             card = replace(card, list_id=MARKS["list_id"], url=url)
-        values = MARKS | {"card": card, "why": drawn.why, "because": Markup(MARKS["because"])}
-        return _MARK.split(self.render("movie_card.html", self._texts[drawn.language], values))
+        draw = self._macros(drawn.language).movie_card  # type: ignore[attr-defined]
+        marks = (MARKS["next"], MARKS["list_id"], MARKS["position"])
+        return _MARK.split(draw(card, *marks, drawn.why, Markup(MARKS["because"])))
 
     def _draw_because(self, drawn: "_Drawn") -> str:
         """The reasons of a card in a sentence, as HTML."""
-        return self.render("because.html", self._texts[drawn.language], {"card": drawn.card})
+        return str(self._macros(drawn.language).because(drawn.card))  # type: ignore[attr-defined]
 
     @pass_context
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:
