@@ -103,7 +103,8 @@ def test_a_point_that_moves_past_an_end_is_reflected() -> None:
 
 
 def test_ranges_come_from_the_config_and_leave_out_what_is_set() -> None:
-    assert set(ranges_of(EASEConfig, "ease", (), ["l2"])) == {"dropout", "user_power", "item_power"}
+    others = {"dropout", "user_power", "item_power", "closeness", "span"}
+    assert set(ranges_of(EASEConfig, "ease", (), ["l2"])) == others
     found = ranges_of(EASEConfig, "ease", ["l2=5:50:log"])
     assert found == {"l2": Range(5, 50, log=True, whole=False, default=300.0)}
     assert ranges_of(BPRConfig, "bpr", ["batch-size=32:512:log"])["batch_size"].whole
@@ -143,7 +144,7 @@ def test_a_range_beyond_the_limits_of_its_field_is_refused_before_any_trial(text
 
 def test_nothing_to_tune_is_said() -> None:
     with pytest.raises(UsageError, match="all of its fields with a search range are set"):
-        ranges_of(EASEConfig, "ease", (), ["l2", "dropout", "user_power", "item_power"])
+        ranges_of(EASEConfig, "ease", (), ["l2", "dropout", "user_power", "item_power", "closeness", "span"])
     with pytest.raises(UsageError, match="has no field with a search range"):
         ranges_of(Experiment, "mine")
     with pytest.raises(UsageError, match="names a field twice"):
