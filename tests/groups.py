@@ -17,4 +17,6 @@ def group_of(node_id: str) -> str:
         return f"model {model}" if model else path
     if path in SHARED_FILES:
         return node_id
+    if path.startswith("tests/test_cluster"):
+        return "cluster"  # two clusters that start at once disturb each other
     return "browser" if path.startswith("tests/browser/") else path
