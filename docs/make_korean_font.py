@@ -17,12 +17,17 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from fontTools.varLib.instancer import instantiateVariableFont
 
+from matinee.serve.pages.i18n import TEXTS
+
 SOURCE = Path(__file__).parents[1] / "src/matinee"
 PAGES = SOURCE / "serve/pages"
 STATIC = SOURCE / "serve/static"
 FAMILY = "Matinee Hangul"
 LINK = "한국어"
-ON_EVERY_PAGE = ("base", "search", "mark", "said", "reason", "home", "hide", "genre", "like_this", "rerank", "more")
+COMMON_TEXTS = ("base", "date", "genre", "lab", "mark", "more", "reason", "said", "search")
+PAGE_TEXTS = ("hide", "home", "later", "like_this", "mine", "movie", "rerank", "shared", "tonight", "why")
+ON_EVERY_PAGE = (*COMMON_TEXTS, *PAGE_TEXTS)
+"""Tables of the texts that nearly every page has."""
 PUNCTUATION = " ‘’“”…·"
 """From this font too: a space of a narrow Latin face would all but vanish between Korean words."""
 PER_PART = 330
@@ -47,6 +52,9 @@ def parts() -> list[list[str]]:
     first = {
         letter for table in tables for name in ON_EVERY_PAGE for letter in letters(texts_of({"": table.get(name, {})}))
     }
+    for key, text in TEXTS["ko"].entries.items():  # with the words of movies in their places
+        if key.partition(".")[0] in ON_EVERY_PAGE:
+            first |= letters(str(text))
     cards = "".join(path.read_text("utf-8") for path in sorted((SOURCE / "models").rglob("*.toml")))
     others = letters("".join(map(texts_of, tables)) + cards) - first
     common = {bytes((a, b)).decode("euc-kr") for a in range(0xB0, 0xC9) for b in range(0xA1, 0xFF)}
