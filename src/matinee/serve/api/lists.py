@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 from starlette.concurrency import run_in_threadpool
 
 from matinee.config import EvaluationConfig, Rerank, configure
@@ -32,6 +32,8 @@ from matinee.serve.visitor_state import PLAIN, VisitorState, is_kept
 from matinee.store.protocols import BOTH
 
 router = APIRouter(tags=["lists"], dependencies=[Depends(get_key)], route_class=QuickRoute)
+to_json = TypeAdapter[Any](Any).dump_json
+"""Plain values as JSON bytes."""
 
 
 async def answer_quickly(request: Request) -> Response | None:
