@@ -254,7 +254,7 @@ evaluate ease --relevant-from nan
 evaluate ease --set l2=5 --data log.csv --fold 3
 evaluate ./ease --set l2=5
 evaluate ./ease --auto
-evaluate ease --auto --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0
+evaluate ease --auto --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0 --set closeness=0 --set span=9
 evaluate ./ease --refit train+valid
 tune
 tune eese
@@ -277,7 +277,7 @@ tune ease --search l2=0:5:log
 tune ease --search l2 --search l2=1:2
 tune ease --search l2 --set l2=5
 tune ease --set l3=5
-tune ease --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0
+tune ease --set l2=1 --set dropout=0 --set user_power=0 --set item_power=0 --set closeness=0 --set span=9
 tune ./ease
 compare ease
 compare ease ease

@@ -127,6 +127,6 @@ def test_the_example_of_a_model_page_runs(
         return whole(model, *arguments, **settings | quick)
 
     monkeypatch.setattr(workflow, "fit", short)
-    monkeypatch.setattr(workflow, "load", {"bundled": known_movies}.__getitem__)
+    monkeypatch.setattr(workflow, "load", lambda source: {"bundled": known_movies}[source])
     run_python(MODEL_PAGES / f"{name}.md", monkeypatch)
     assert capsys.readouterr().out.strip()

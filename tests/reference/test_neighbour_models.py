@@ -4,12 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.nn import sparse_rows
 from matinee.training.run import Run
 from model_fixtures import random_histories
 
@@ -135,14 +133,3 @@ def test_popularity_counts_events_and_halves_them_over_time() -> None:
 def test_popularity_with_a_half_life_needs_times(train: TrainingData) -> None:
     with pytest.raises(MatineeError, match="half_life_days needs times"):
         create("popularity", half_life_days=30).fit(train, Run.seeded(0))
-
-
-def test_what_many_rows_have_is_multiplied_densely_with_the_same_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(0)
-    shares = np.linspace(0.9, 0.01, 40)
-    rows = csr_array((rng.random((60, 40)) < shares) * rng.normal(size=(60, 40)), dtype=np.float32)
-    matrix = csr_array((rng.random((40, 50)) < 0.3) * rng.normal(size=(40, 50)), dtype=np.float32)
-    expected = rows.toarray().astype(np.float64) @ matrix.toarray().astype(np.float64)
-    for cost in (0.0, 3.0, 10.0, 1e9):  # nothing, few, many and all columns densely
-        monkeypatch.setattr(sparse_rows, "SPARSE_COST", cost)
-        np.testing.assert_allclose(sparse_rows.product_of_many(rows, matrix), expected, atol=1e-5)

@@ -6,10 +6,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of, top_k
-
-SPARSE_COST = 750.0
-"""Time of a multiplication in a product of two sparse matrices over that in a dense one (measured)."""
+from matinee.arrays import FloatArray, IntArray, top_k
 
 
 def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
@@ -95,32 +92,6 @@ def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:
     for row, (start, stop) in enumerate(pairwise(rows.indptr.tolist())):
         found[row] = matrix[rows.indices[start:stop]].T @ rows.data[start:stop]
     return found
-
-
-def product_of_many(rows: csr_array, matrix: csr_array) -> FloatArray:
-    """The product of many sparse rows and a sparse matrix, dense. [R, F], [F, C] -> [R, C].
-
-    BLAS multiplies so much faster that it may multiply zeros too: what many rows have, such as popular items, goes
-    through a dense product, the rest through a sparse one.
-    """
-    support = np.bincount(rows.indices, minlength=rows.shape[1])  # [F]
-    sparse_cost = SPARSE_COST * support * np.diff(matrix.indptr)
-    is_head = sparse_cost > float(rows.shape[0]) * matrix.shape[1]
-    head, tail = _split_columns(rows, is_head)
-    found: FloatArray = head @ matrix[np.flatnonzero(is_head)].toarray()
-    found += (tail @ matrix).toarray()
-    return found
-
-
-def _split_columns(rows: csr_array, is_dense: BoolArray) -> tuple[FloatArray, csr_array]:
-    """Some columns of sparse rows as a dense matrix, and the others. is_dense: [F] -> [R, sum], [R, F]."""
-    positions, owners = np.cumsum(is_dense) - 1, rows_of(rows.indptr)
-    chosen = is_dense[rows.indices]
-    dense = np.zeros((rows.shape[0], int(is_dense.sum())), dtype=rows.dtype)
-    dense[owners[chosen], positions[rows.indices[chosen]]] = rows.data[chosen]
-    others = np.flatnonzero(~chosen)
-    starts = np.searchsorted(others, rows.indptr)
-    return dense, csr_array((rows.data[others], rows.indices[others], starts), shape=rows.shape)
 
 
 def entries_at(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArray:

@@ -11,7 +11,6 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.neighbours.similarity import (
-    FEW,
     KNNConfig,
     Weighting,
     inverse_document_frequency,
@@ -21,7 +20,7 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at, product_of_few, product_of_many
+from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
@@ -96,10 +95,9 @@ class ItemKNN(Recommender[csr_array]):
         return histories.weighted_matrix(self.similarities.shape[0])
 
     def score(self, state: csr_array) -> FloatArray:
-        """See Recommender. A few users in float64, so that they get what they get in a batch."""
-        if state.shape[0] <= FEW:
-            return product_of_few(state.astype(np.float64), self.similarities)
-        return product_of_many(state, self.similarities)
+        """See Recommender. One sparse product for any number of users: each gets the same to the last bit."""
+        scores: FloatArray = (state @ self.similarities).toarray()
+        return scores
 
     @property
     def adds_up(self) -> bool:
