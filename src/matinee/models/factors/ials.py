@@ -135,7 +135,8 @@ class IALS(Recommender[FloatArray]):
 
     @derived("items")
     def _side(self) -> FixedSide:
-        return FixedSide.of(self.items, self.config.unobserved)
+        # float64, so that a batch gives what each user gives alone
+        return FixedSide.of(self.items.astype(np.float64), self.config.unobserved)
 
     def _sizes(self, histories: Histories) -> IntArray:
         """Number of different items of each history. [B]."""
