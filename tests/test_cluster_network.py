@@ -43,7 +43,7 @@ class Hosts:
         self.folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # Ray's sockets have short paths
         self.token = secrets.token_hex(32)
         self.started: list[subprocess.Popen[bytes]] = []
-        self.outsider: subprocess.Popen[str]
+        self.outsider: subprocess.Popen[str] | None = None
 
     def connect(self) -> None:
         for name in self.names.values():
@@ -88,6 +88,10 @@ class Hosts:
         return (self.folder / f"{host}.log").read_text("utf-8", "replace")
 
     def remove(self) -> None:
+        if self.outsider is not None and self.outsider.stdout is not None:  # nobody may have waited for its answer
+            self.outsider.kill()
+            self.outsider.wait()
+            self.outsider.stdout.close()
         for process in reversed(self.started):
             process.send_signal(signal.SIGTERM)
         for process in self.started:
@@ -159,6 +163,7 @@ def _received(hosts) -> int:
 
 
 def test_nobody_outside_gets_in(hosts):
+    assert hosts.outsider is not None
     answer, _ = hosts.outsider.communicate(timeout=90)
     assert "a cluster with a token wants RAY_AUTH_MODE=token" in answer  # Ray listens there too, and refuses
     assert "[1]" not in answer
