@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,12 @@ Stored = dict[str, dict[str, dict[str, Any]]]
 def measure_searched(protocol: str, names: list[str]) -> None:
     """Search, fit and evaluate the models of a protocol that are not stored."""
     split, course = prepared(protocol)
-    for name in names or models_by_time():
-        if name in rows_of(SEARCHED, protocol):
-            continue
-        try:
-            with processor_limit(MINUTES * 60):
-                found = searched(protocol, name, split)
-                row = searched_row(measured(protocol, name, found.summary()["found"], split, course), found)
-        except TimeoutError:
-            row = {"missing": f"not finished after {MINUTES:g} minutes of one core"}
-        except MatineeError as error:
-            row = {"missing": str(error)}
-        store(SEARCHED, protocol, name, row)
+
+    def row_of(name: str) -> dict[str, Any]:
+        found = searched(protocol, name, split)
+        return searched_row(measured(protocol, name, found.summary()["found"], split, course), found)
+
+    measure_missing(SEARCHED, protocol, names, row_of)
 
 
 def prepared(protocol: str) -> tuple[Split, Course]:
@@ -176,17 +170,22 @@ def measure_configs(protocol: str, names: list[str]) -> None:
 def measure_defaults(protocol: str, names: list[str]) -> None:
     """Fit and evaluate, by their defaults, the models of a protocol that are not stored."""
     split, _ = prepared(protocol)
+    measure_missing(DEFAULTS, protocol, names, lambda name: fitted_row(base_of(protocol, name), split))
+
+
+def measure_missing(kind: str, protocol: str, names: list[str], row_of: Callable[[str], dict[str, Any]]) -> None:
+    """Store the row of each model that is not stored, or why there is none: no time, or an error."""
     for name in names or models_by_time():
-        if name in rows_of(DEFAULTS, protocol):
+        if name in rows_of(kind, protocol):
             continue
         try:
             with processor_limit(MINUTES * 60):
-                row = fitted_row(base_of(protocol, name), split)
+                row = row_of(name)
         except TimeoutError:
             row = {"missing": f"not finished after {MINUTES:g} minutes of one core"}
         except MatineeError as error:
             row = {"missing": str(error)}
-        store(DEFAULTS, protocol, name, row)
+        store(kind, protocol, name, row)
 
 
 def fitted_row(experiment: Experiment, split: Split) -> dict[str, Any]:

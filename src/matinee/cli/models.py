@@ -59,7 +59,7 @@ def train(  # noqa: PLR0913 - one for each option
     check_machine(experiment, [name])
     path = out or Path("artefacts") / name
     require_destination(path)
-    chosen_workers(workers, on)
+    several = chosen_workers(workers, on)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     require_replaceable(checkpoint)
     if checkpoint.exists() and not resume:
@@ -88,7 +88,7 @@ def train(  # noqa: PLR0913 - one for each option
                     on_epoch=on_epoch,
                     checkpoint=checkpoint,
                     resume=resume,
-                    workers=chosen_workers(workers, on),
+                    workers=several,
                     **experiment.machine.model_dump(),
                     **experiment.settings,
                 )

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, diags_array
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Config, Search
 from matinee.errors import MatineeError
-from matinee.histories import Histories, TrainingData
+from matinee.histories import Histories, TrainingData, last_of_each
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
 from matinee.models.linear.followers import count_followers
@@ -184,12 +184,8 @@ def _pairs_in_windows(matrix: csr_array, train: TrainingData, span: int) -> Floa
     An item counts where it is last in a history, by its entry of the matrix [U, I].
     """
     matrix.sort_indices()  # a product of sparse matrices leaves them in any order
-    histories = train.histories
-    keys = histories.owners * train.n_items + histories.items
-    last = len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1]
-    is_last = np.zeros(len(keys), dtype=bool)
-    is_last[last] = entries_at(matrix, histories.owners[last], histories.items[last]) != 0
-    taken = histories.keep(is_last)
+    events = last_of_each(train.histories)
+    taken = events.keep(entries_at(matrix, events.owners, events.items) != 0)
     weights = entries_at(matrix, taken.owners, taken.items)
     return count_followers(taken, train.n_items, 1 - np.arange(1, span) / span, weights)
 
