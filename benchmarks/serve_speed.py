@@ -47,13 +47,15 @@ Request = tuple[str, str, dict[str, str], object]
 """Method, path, headers, and a body that is sent as JSON, None for none."""
 
 
-def prepare(database: str, folder: Path) -> tuple[list[str], str, list[int]]:
+def prepare(
+    database: str, folder: Path, n_visitors: int = VISITORS + STRANGERS, long: tuple[int, ...] = LONG
+) -> tuple[list[str], str, list[int]]:
     """A database of visitors with a session and HISTORY ratings each. Returns tokens, an API key, ids of items."""
     found = artefact.load(folder)
     ids, rng, now = found.items.ids.tolist(), Random(1), int(time.time())
     popular = sorted(range(len(ids)), key=lambda row: -found.popularity[row])[:1500]
     with closing(SqlDatabase(database)) as opened:
-        tokens = [secrets.token_urlsafe(32) for _ in range(VISITORS + STRANGERS)]
+        tokens = [secrets.token_urlsafe(32) for _ in range(n_visitors)]
         book, log = SqlAccounts(opened), SqlEvents(opened, found.items)
         for number, token in enumerate(tokens):
             book.open_guest(hash_token(token), f"visitor-{number}", now)
@@ -64,7 +66,7 @@ def prepare(database: str, folder: Path) -> tuple[list[str], str, list[int]]:
                 for row in rng.sample(popular, HISTORY)
             ]
         )
-        for n_events in LONG:
+        for n_events in long:
             log.append(
                 [
                     LiveEvent(f"long-{n_events}", rng.choice(ids), "rating", float(rng.randint(3, 5)), now - 10**6 + n)
