@@ -1,11 +1,16 @@
 """What memory is free, and models that say before they start that it is not enough."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import matinee as mt
 from matinee import memory
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
+from matinee.experiment import MachineConfig
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 
@@ -82,3 +87,58 @@ def test_models_with_vectors_need_at_least_these() -> None:
     assert create("popularity").least_memory(train) == 0
     long = TrainingData(Histories.of([list(range(1000))]), 1000)
     assert create("pmi").least_memory(long) >= 8 * 1000**2
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"),
+    [("4GB", 4 * 10**9), ("1.5 gb", 15 * 10**8), ("512MiB", 2**29), ("2G", 2 * 10**9), (10**9, 10**9)],
+)
+def test_sizes_are_read_as_people_write_them(text: str | int, n_bytes: int) -> None:
+    assert memory.parse_size(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["much", "-1GB", "4 GBs", "1e9", "", "5MB", "4 XB"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="memory = "):
+        memory.parse_size(text)
+
+
+def test_a_machine_with_a_wrong_bound_says_how_to_write_one() -> None:
+    with pytest.raises(ValueError, match="is not a size; write 4GB"):
+        MachineConfig(memory="much")
+
+
+def test_what_is_held_counts_against_a_bound() -> None:
+    held = memory.resident_memory()
+    assert held is not None
+    with memory.bounded(held + 300 * 10**6):
+        free = memory.available_memory()
+        assert free is not None
+        assert 100 * 10**6 < free <= 310 * 10**6
+        with pytest.raises(MatineeError, match=r"free within the bound of .*; use another"):
+            memory.require_memory(10**9, "a model", "use another")
+    memory.require_memory(10**8, "a model", "use another")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
+def test_an_allocation_beyond_a_bound_fails_and_one_within_does_not() -> None:
+    script = (
+        "import numpy as np\nfrom matinee.memory import bounded, resident_memory\n"
+        "with bounded(resident_memory() + 400_000_000):\n"
+        "    np.ones(300_000_000, dtype=np.int8)\n"
+        "    try:\n        np.ones(600_000_000, dtype=np.int8)\n    except MemoryError:\n        print('refused')\n"
+        "np.ones(600_000_000, dtype=np.int8)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "refused\n"
+
+
+def test_a_fit_that_cannot_keep_a_bound_is_refused_before_it_starts() -> None:
+    held = memory.resident_memory()
+    assert held is not None
+    rng = np.random.default_rng(1)
+    items = {"user": np.repeat(np.arange(4000), 8), "item": rng.integers(0, 20_000, 32_000)}
+    split = mt.split(mt.events(items))
+    with pytest.raises(MatineeError, match=r"ease on .* items needs 1\..* GB and .* free within the bound"):
+        mt.fit("ease", split, memory=held + 500 * 10**6)
+    assert mt.fit("ials", split, dim=8, epochs=1, memory=held + 900 * 10**6).name == "ials"

@@ -206,3 +206,30 @@ def test_each_user_gets_their_own_list_whatever_the_lengths_of_the_histories(mon
         out = {*histories.block(user, user + 1).items.tolist(), *masked.block(user, user + 1).items.tolist()}
         left = sorted(set(among.block(user, user + 1).items.tolist()) - out, key=lambda item: -scores[user, item])[:4]
         assert listed.items[user].tolist() == left + [-1] * (4 - len(left))
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+def test_lists_of_a_model_without_histories_are_those_of_each_user_alone(repeat: bool) -> None:
+    rng = np.random.default_rng(5)
+    n_items = 90
+    lengths = [0, 0, n_items, *rng.integers(1, n_items, 400).tolist()]  # nothing, and all, is known of some
+    histories = Histories.of([rng.choice(n_items, n, replace=False).tolist() for n in lengths])
+    masked = Histories.of([rng.choice(n_items, 3, replace=False).tolist() for _ in lengths])
+    model = create("popularity").fit(TrainingData(histories, n_items), Run())
+    model.popularity = rng.integers(0, 12, n_items).astype(np.float32)  # with ties, and items of popularity 0
+    allowed = rng.random(n_items) < 0.8
+    cold = Fallback(model.popularity.astype(np.int64), rng.random((n_items, 4)) < 0.3)
+    found = rank(model, histories, 7, masked=masked, allowed=allowed, cold=cold, repeat=repeat)
+    for user, history in enumerate(lengths):
+        hidden = set(masked.take(np.array([user])).items.tolist())
+        if not repeat:
+            hidden |= set(histories.take(np.array([user])).items.tolist())
+        left = [item for item in range(n_items) if allowed[item] and item not in hidden]
+        expected = sorted(left, key=lambda item: (-model.popularity[item], item))[:7]
+        assert found.items[user].tolist() == expected + [-1] * (7 - len(expected)), history
+        assert found.scores[user, : len(expected)].tolist() == model.popularity[expected].tolist()
+    if not repeat:  # few lists are made one by one
+        few = np.arange(20)
+        some = rank(model, histories.take(few), 7, masked=masked.take(few), allowed=allowed, cold=cold)
+        assert some.items.tolist() == found.items[few].tolist()
+        assert (some.unknown is not None) == (found.unknown is not None and found.unknown[few].any())

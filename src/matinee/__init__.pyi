@@ -674,6 +674,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_PopularityConfig],
 ) -> Artefact: ...
 @overload
@@ -693,6 +694,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_ItemKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -712,6 +714,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_UserKNNConfig],
 ) -> Artefact: ...
 @overload
@@ -731,6 +734,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_EASEConfig],
 ) -> Artefact: ...
 @overload
@@ -750,6 +754,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_LinearNextConfig],
 ) -> Artefact: ...
 @overload
@@ -769,6 +774,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_IALSConfig],
 ) -> Artefact: ...
 @overload
@@ -788,6 +794,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_VBMFConfig],
 ) -> Artefact: ...
 @overload
@@ -807,6 +814,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_MoviePairsConfig],
 ) -> Artefact: ...
 @overload
@@ -826,6 +834,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_PMIConfig],
 ) -> Artefact: ...
 @overload
@@ -845,6 +854,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_Item2VecConfig],
 ) -> Artefact: ...
 @overload
@@ -864,6 +874,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_BPRConfig],
 ) -> Artefact: ...
 @overload
@@ -883,6 +894,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_LightGCNConfig],
 ) -> Artefact: ...
 @overload
@@ -902,6 +914,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_NGCFConfig],
 ) -> Artefact: ...
 @overload
@@ -921,6 +934,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_GMFConfig],
 ) -> Artefact: ...
 @overload
@@ -940,6 +954,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_MLPConfig],
 ) -> Artefact: ...
 @overload
@@ -959,6 +974,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_NeuMFConfig],
 ) -> Artefact: ...
 @overload
@@ -978,6 +994,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_AutoRecConfig],
 ) -> Artefact: ...
 @overload
@@ -997,6 +1014,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_CDAEConfig],
 ) -> Artefact: ...
 @overload
@@ -1016,6 +1034,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_MultVAEConfig],
 ) -> Artefact: ...
 @overload
@@ -1035,6 +1054,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_KPRNConfig],
 ) -> Artefact: ...
 @overload
@@ -1054,6 +1074,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_BlendConfig],
 ) -> Artefact: ...
 @overload
@@ -1073,6 +1094,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_RerankConfig],
 ) -> Artefact: ...
 @overload
@@ -1092,6 +1114,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_MarkovConfig],
 ) -> Artefact: ...
 @overload
@@ -1111,6 +1134,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_GRU4RecConfig],
 ) -> Artefact: ...
 @overload
@@ -1130,6 +1154,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: Unpack[_SASRecConfig],
 ) -> Artefact: ...
 @overload
@@ -1149,6 +1174,7 @@ def fit(
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: object,
 ) -> Artefact: ...
 def fit_auto(model: Unfitted, on: Split | Dataset, *, seed: int = 42, **settings: Any) -> Artefact: ...

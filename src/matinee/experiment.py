@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from matinee.config import (
     ColumnsConfig,
@@ -18,6 +18,16 @@ from matinee.config import (
     configure,
 )
 from matinee.errors import MatineeError
+from matinee.memory import parse_size
+
+
+def _size(text: str) -> str:
+    """The text, if it is a size. Raises ValueError."""
+    try:
+        parse_size(text)
+    except MatineeError as error:
+        raise ValueError("is " + str(error).partition(" is ")[2]) from None
+    return text
 
 
 class MachineConfig(Config):
@@ -27,6 +37,8 @@ class MachineConfig(Config):
     """Where torch trains: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`: a GPU if there is one. Other models have none."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of matrix products; by default as many as the processor has cores, or OMP_NUM_THREADS."""
+    memory: Annotated[str, AfterValidator(_size)] | None = None
+    """Bound of the memory of this process, such as `4GB`: what cannot be kept within is said before work starts."""
 
 
 class Experiment(Config):

@@ -263,6 +263,7 @@ def refuse_settings(chosen: Chosen, path: str) -> None:
         ("evaluation.refit", "--refit"),
         ("machine.device", "--device"),
         ("machine.threads", "--threads"),
+        ("machine.memory", "--memory"),
     ):
         if field in chosen and "config" not in chosen:
             raise UsageError(f"{option} has no effect on {path}, which is fitted already; leave it out")

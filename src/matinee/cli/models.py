@@ -97,7 +97,8 @@ def train(  # noqa: PLR0913 - one for each option
                 report = workflow.evaluate(fitted, split, seed=seed, on="valid")
                 fitted = workflow.noted(fitted, report, split, EvaluationConfig(on="valid"), seed)
                 about |= workflow.quality(report)
-            about |= workflow.predicted_values(fitted, split or data, seed=seed, **experiment.machine.model_dump())
+            machine = experiment.machine.model_dump(exclude={"memory"})
+            about |= workflow.predicted_values(fitted, split or data, seed=seed, **machine)
             on_step(f"saving {path}")
             with _resume_hint(checkpoint, failures=(MatineeError,)):
                 done = artefact.save(fitted.with_manifest(about), path, draw=_curves_of(fitted))

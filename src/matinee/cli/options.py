@@ -12,6 +12,7 @@ import typer
 from matinee.config import ColumnsConfig, Config, EvaluationConfig, FilterConfig, ItemsConfig, SplitConfig, configure
 from matinee.errors import MatineeError, UsageError
 from matinee.experiment import Experiment, MachineConfig, parse_settings, read_experiment
+from matinee.memory import bounded, parse_size
 
 if TYPE_CHECKING:
     from matinee.models.base import Recommender
@@ -79,7 +80,9 @@ def experiment_options(*sections: str, models: bool = True) -> Callable[[Callabl
                 experiment = _experiment(base, options)
                 if "split" in sections and not given.get("sessions"):  # sessions are cut by options of that split
                     _check_split(experiment, options)
-            command(experiment=experiment, chosen=_chosen(base, options), **given)
+            bound = experiment.machine.memory
+            with bounded(None if bound is None else parse_size(bound)):
+                command(experiment=experiment, chosen=_chosen(base, options), **given)
 
         wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
         parameters = [*own, *shared]

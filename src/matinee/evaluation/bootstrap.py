@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.evaluation.metrics import PerUser, coverage, exposure, gini
 from matinee.vocab import UNKNOWN
 
@@ -39,13 +39,49 @@ def resample(n_users: int, samples: int, rng: np.random.Generator, width: int = 
         yield np.bincount(drawn.ravel(), minlength=r * n_users).reshape(r, n_users).astype(np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """What the means of M metrics over B users are made of.
+
+    numerators: [B, M]; weights: [B, W], the different columns of the denominators; weights_of: [M], the column of each
+    metric; root: [M], whether the mean is of squares.
+    """
+
+    numerators: FloatArray
+    weights: FloatArray
+    weights_of: IntArray
+    root: BoolArray
+
+    @classmethod
+    def of(cls, measured: Sequence[PerUser]) -> "Terms":
+        """The terms of M metrics of the same users."""
+        numerators, weights = zip(*(each.sums for each in measured), strict=True)
+        columns: dict[bytes, int] = {}
+        kept: list[FloatArray] = []
+        weights_of: list[int] = []
+        for column in weights:
+            index = columns.setdefault(column.tobytes(), len(columns))
+            kept += [column] if index == len(kept) else []
+            weights_of.append(index)
+        root = np.array([each.root for each in measured])
+        return cls(np.column_stack(numerators), np.column_stack(kept), np.array(weights_of), root)
+
+    def means(self, counts: FloatArray) -> FloatArray:
+        """Each metric in each resample. counts [r, B] -> [r, M], NaN where no drawn user has a value."""
+        total = (counts @ self.weights)[:, self.weights_of]  # [r, M]
+        means = np.divide(counts @ self.numerators, total, out=np.full(total.shape, np.nan), where=total > 0)
+        return np.asarray(np.where(self.root, np.sqrt(np.abs(means)), means))
+
+
 def resampled_means(counts: FloatArray, measured: Sequence[PerUser]) -> FloatArray:
-    """Each metric in each resample. counts [r, B] -> [r, M], NaN where no drawn user has a value."""
-    numerators, weights = (np.column_stack(column) for column in zip(*(each.sums for each in measured), strict=True))
-    total = counts @ weights  # [r, M]
-    means = np.divide(counts @ numerators, total, out=np.full(total.shape, np.nan), where=total > 0)
-    root = np.array([each.root for each in measured])
-    return np.asarray(np.where(root, np.sqrt(np.abs(means)), means))
+    """As `Terms.means`, of metrics whose terms are used once."""
+    return Terms.of(measured).means(counts)
+
+
+def draw_means(measured: Sequence[PerUser], n_users: int, samples: int, rng: np.random.Generator) -> FloatArray:
+    """Each metric of B users in `samples` resamples of them. [R, M], NaN where no drawn user has a value."""
+    terms = Terms.of(measured)
+    return np.concatenate([terms.means(counts) for counts in resample(n_users, samples, rng)])
 
 
 def intervals(
@@ -57,8 +93,9 @@ def intervals(
     same, shifted so that the resamples' mean equals the value, since resamples repeat users and so list fewer items.
     """
     drawn: list[FloatArray] = []
+    terms = Terms.of(list(measured.values()))
     for counts in resample(lists.n_users, samples, rng, lists.n_items):
-        drawn.append(np.hstack([resampled_means(counts, list(measured.values())), lists.resampled(counts)]))
+        drawn.append(np.hstack([terms.means(counts), lists.resampled(counts)]))
     draws = np.concatenate(drawn)  # [R, metrics]
     means = np.array([each.mean for each in measured.values()])
     found = {name: percentiles(*pair) for name, *pair in zip(measured, means, draws.T, strict=False)}

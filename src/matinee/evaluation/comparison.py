@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from matinee.errors import MatineeError, did_you_mean
-from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
 from matinee.evaluation.report import Report, format_interval
 from matinee.evaluation.seeds import seed_noise
@@ -128,7 +128,7 @@ def compare(
     order = np.argsort(-means, kind="stable").tolist()
     best = order[0]
     n_users = len(reports[0].user_rows)
-    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
+    draws = draw_means(measured, n_users, samples, rng)
     draws += np.column_stack([seed_noise(report, metric, samples, rng, reports) for report in reports])
     draws *= sign
     differences = draws - draws[:, [best]]  # [R, models]

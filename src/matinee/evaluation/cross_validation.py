@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.liking import count_users
 from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
@@ -22,7 +22,7 @@ def pooled(reports: Sequence[Report], rng: np.random.Generator) -> Report:
     per_user = {name: mean_per_user(reports, name, users) for name in first.per_user}
     measured = list(per_user.values())
     samples = first.evaluation["samples"]
-    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(len(users), samples, rng)])
+    draws = draw_means(measured, len(users), samples, rng)
     metrics = {name: percentiles(each.mean, draw) for (name, each), draw in zip(per_user.items(), draws.T, strict=True)}
     for name in first.metrics.keys() - metrics.keys():
         of_folds = [report.metrics[name] for report in reports]

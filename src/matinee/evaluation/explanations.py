@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
-from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.metrics import PerUser
 from matinee.histories import Histories
 from matinee.models.base import Recommender
@@ -206,5 +206,5 @@ def _intervals(per_user: dict[str, PerUser], samples: int, rng: np.random.Genera
         return dict.fromkeys(names, Interval(nothing, nothing, nothing))
     measured = list(per_user.values())
     n_users = len(measured[0].values)
-    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
+    draws = draw_means(measured, n_users, samples, rng)
     return {name: percentiles(each.mean, draw) for (name, each), draw in zip(per_user.items(), draws.T, strict=True)}

@@ -9,7 +9,7 @@ import numpy as np
 from matinee.arrays import FloatArray, rows_of
 from matinee.config import EvaluationConfig
 from matinee.data.splits import Split
-from matinee.evaluation.bootstrap import resample, resampled_means
+from matinee.evaluation.bootstrap import draw_means
 from matinee.evaluation.metrics import errors_of_values
 from matinee.evaluation.predicted_values import predict
 from matinee.evaluation.significance import holm, paired_p
@@ -67,7 +67,7 @@ def by_length_of_history(
             errors_of_values(values, targets.values, targets.starts)["rmse"]
             for values in (predict(model, inputs, targets, task.n_items), *_averages(averages, inputs, targets))
         ]
-        draws = np.concatenate([resampled_means(counts, errors) for counts in resample(len(users), SAMPLES, rng)])
+        draws = draw_means(errors, len(users), SAMPLES, rng)
         p = float(paired_p(draws[:, [0]] - draws[:, 1:]).max())
         found.append((length, len(users), [each.mean for each in errors], p))
     adjusted = holm(np.array([p for *_, p in found]))

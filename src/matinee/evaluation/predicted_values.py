@@ -7,7 +7,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray
 from matinee.data.prefixes import Prefixes
-from matinee.evaluation.bootstrap import percentiles, resample, resampled_means
+from matinee.evaluation.bootstrap import draw_means, percentiles
 from matinee.evaluation.metrics import PerUser
 from matinee.histories import Histories
 from matinee.models.base import PredictsValues, Recommender
@@ -60,7 +60,7 @@ def calibration(
         counts = np.bincount(owners[inside], minlength=n_users).astype(np.float64)
         sums = np.bincount(owners[inside], targets.values[inside], minlength=n_users)
         measured.append(PerUser(np.divide(sums, counts, out=np.full(n_users, np.nan), where=counts > 0), counts))
-    draws = np.concatenate([resampled_means(counts, measured) for counts in resample(n_users, samples, rng)])
+    draws = draw_means(measured, n_users, samples, rng)
     bins = []
     for group, each, draw in zip(np.unique(groups), measured, draws.T, strict=True):
         inside = groups == group

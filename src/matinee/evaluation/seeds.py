@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from matinee.arrays import FloatArray
-from matinee.evaluation.bootstrap import Interval, percentiles, resample, resampled_means
+from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.cross_validation import mean_per_user
 from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
@@ -79,9 +79,7 @@ def _intervals(
 ) -> dict[str, Interval]:
     first = reports[0]
     samples, measured = first.evaluation["samples"], list(per_user.values())
-    draws = np.concatenate(
-        [resampled_means(counts, measured) for counts in resample(len(first.user_rows), samples, rng)]
-    )
+    draws = draw_means(measured, len(first.user_rows), samples, rng)
     found: dict[str, Interval] = {}
     for (name, each), draw in zip(per_user.items(), draws.T, strict=True):
         noise = _noise([report.metrics[name].mean for report in reports], samples, rng)

@@ -1,6 +1,6 @@
 """From scores to lists: the one function that makes every list, offline and live."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
 """Memory for the scores of one block of users, sized for the processor's cache (8 to 16 MB measured fastest)."""
+MANY_LISTS = 256
+"""From so many on, the lists of a model with the same scores for everyone are made from one order of the items."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,8 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
     for name, given in (("masked", masked), ("candidates", candidates)):
         if given is not None and len(given) != len(histories):
             raise ValueError(f"{name} has {len(given)} rows for {len(histories)} histories")
+    if not model.reads_history and candidates is None and len(histories) >= MANY_LISTS:
+        return _rank_alike(model, histories, k, masked, allowed, cold, repeat)
     items, scores = _empty(0, k)
     unknown = np.zeros(len(histories), dtype=bool)
     order = np.argsort(histories.lengths, kind="stable")  # what the users of one block share is computed once
@@ -88,6 +92,60 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
             items[rows[found]], scores[rows[found]] = _best(popular_scores, items.shape[1], model.name)
         start += len(rows)
     return Ranking(items, scores, unknown if unknown.any() else None)
+
+
+def _rank_alike(
+    model: Recommender[Any],
+    histories: Histories,
+    k: int,
+    masked: Histories | None,
+    allowed: BoolArray | None,
+    cold: FloatArray | IntArray | Fallback | None,
+    repeat: bool,
+) -> Ranking:
+    """As `rank`, of a model that gives every history the same scores: the first k of one order that a user lacks."""
+    scores = model.score(model.state_of(histories.take(np.zeros(1, dtype=np.int64))))[0]  # [I]
+    if allowed is not None:
+        scores[~allowed] = -np.inf
+    order, best = (each[0] for each in _best(scores[None], len(scores), model.name))
+    position_of = np.empty(len(order), dtype=np.int64)
+    position_of[np.argsort(-scores, kind="stable")] = np.arange(len(order))
+    hidden = [each for each in (None if repeat else histories, masked) if each is not None]
+    found = Ranking(*_empty(len(histories), min(k, len(order))))
+    n_hidden = sum((each.lengths for each in hidden), np.zeros(len(histories), dtype=np.int64))
+    for rows in _by_length(n_hidden, k):
+        free = np.ones((len(rows), min(len(order), k + int(n_hidden[rows[-1]]))), dtype=bool)  # [b, W]
+        for each in hidden:
+            taken = each.take(rows)
+            positions = position_of[taken.items]
+            near = positions < free.shape[1]
+            free[taken.owners[near], positions[near]] = False
+        ranks = np.cumsum(free, axis=1, dtype=np.int32)
+        owners, columns = np.nonzero(free & (ranks <= k))
+        at = rows[owners], ranks[owners, columns] - 1
+        found.items[at], found.scores[at] = order[columns], best[columns]
+    if cold is None or not len(order):
+        return found
+    apart = np.flatnonzero(likes_nothing(histories) | (found.scores[:, 0] == 0))  # those whose scores are `cold`'s
+    unknown = np.zeros(len(histories), dtype=bool)
+    for start in range(0, len(apart), MANY_LISTS - 1):
+        rows = apart[start : start + MANY_LISTS - 1]
+        of_masked = None if masked is None else masked.take(rows)
+        own = rank(model, histories.take(rows), k, masked=of_masked, allowed=allowed, cold=cold, repeat=repeat)
+        found.items[rows], found.scores[rows] = own.items, own.scores
+        unknown[rows] = False if own.unknown is None else own.unknown
+    return Ranking(found.items, found.scores, unknown if unknown.any() else None)
+
+
+def _by_length(lengths: IntArray, k: int) -> Iterator[IntArray]:
+    """Rows by ascending length, in blocks whose `k` + longest columns of ranks fit in BLOCK_BYTES."""
+    order, start = np.argsort(lengths, kind="stable"), 0
+    while start < len(order):
+        size = max(1, BLOCK_BYTES // (8 * (k + int(lengths[order[start]]))))
+        stop = min(start + size, len(order))
+        size = max(1, BLOCK_BYTES // (8 * (k + int(lengths[order[stop - 1]]))))
+        yield order[start : min(start + size, stop)]
+        start = min(start + size, stop)
 
 
 def _take(histories: Histories | None, rows: IntArray) -> Histories | None:

@@ -23,7 +23,7 @@ from matinee.experiment import Experiment
 from matinee.extras import require
 from matinee.histories import TrainingData
 from matinee.item_table import ItemTable
-from matinee.memory import require_memory
+from matinee.memory import bounded, parse_size, require_memory
 from matinee.models import create
 from matinee.models.base import HasItemVectors, HasParts, Recommender, sized_defaults
 from matinee.models.content.config import ContentConfig
@@ -61,6 +61,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     device: str = "cpu",
     threads: int | None = None,
     workers: int | str | None = None,
+    memory: str | int | None = None,
     **settings: object,
 ) -> Artefact:
     """Fit a model on the training part of a split, or on a whole data set.
@@ -73,7 +74,8 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
     where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
     products, by default the machine's; workers: processes that count parts of the users, or the address of a Ray
-    cluster that does, for a model fitted from counts; settings: the model's hyper-parameters; those left out have the
+    cluster that does, for a model fitted from counts; memory: a bound of what this process holds during the fit, such
+    as "4GB"; settings: the model's hyper-parameters; those left out have the
     model's defaults, which may follow from the sizes of the data.
     Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
@@ -103,15 +105,16 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     monitored = _monitored(unfitted, on, refit) if isinstance(on, Split) else None
     saved_to = None if checkpoint is None else Path(checkpoint).expanduser()
     run = replace(Run.seeded(seed, on_epoch, device), validation=monitored, checkpoint=saved_to, resume=resume)
-    require_memory(
-        unfitted.least_memory(train),
-        f"{unfitted.name} on {train.n_items:,} items",
-        "filter items (--min-item-events), or take a smaller setting or another model",
-    )
-    started = perf_counter()
-    with thread_limit(threads, torch_trains=unfitted.trained_by_torch):
+    bound = None if memory is None else parse_size(memory)
+    with bounded(bound), thread_limit(threads, torch_trains=unfitted.trained_by_torch):
+        require_memory(
+            unfitted.least_memory(train),
+            f"{unfitted.name} on {train.n_items:,} items",
+            "filter items (--min-item-events), or take a smaller setting or another model",
+        )
+        started = perf_counter()
         fitted = unfitted.fit(train, run) if workers is None else _by_workers(unfitted, train, run, workers)
-    seconds = perf_counter() - started
+        seconds = perf_counter() - started
     about: dict[str, Any] = {"seed": seed, "device": name_of(device), "fit_seconds": seconds}
     about |= {"peak_memory_mb": peak_memory_mb(), "split": None}
     about["draws"] = run.rng.bit_generator.state != np.random.default_rng(seed).bit_generator.state

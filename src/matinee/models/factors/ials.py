@@ -1,7 +1,8 @@
 """iALS: weighted matrix factorisation of a binary matrix by alternating least squares (Hu, Koren and Volinsky 2008)."""
 
+import threading
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -25,6 +26,7 @@ from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
+from matinee.training.threads import BlockThreads
 
 SPARSE = 0.01
 """Share of all pairs that are events below which a log is sparse."""
@@ -154,6 +156,7 @@ class _HalfSteps:
         self.config = config
         matrix = train.liked_matrix() if config.weigh_training else train.matrix()  # [U, I]
         self.total_weight = float(matrix.data.sum(dtype=np.float64))
+        self.threads = BlockThreads()
         self.by_user, self.by_item = _Side(matrix, dim), _Side(matrix.T.tocsr(), dim)
         deviation = config.initial_std / np.sqrt(dim)
         self.items = run.rng.normal(0, deviation, (train.n_items, dim)).astype(np.float32)
@@ -193,14 +196,25 @@ class _HalfSteps:
         ridge = _ridge(self.config, side.counts, len(fixed))
         # diagonal of each system if its n entries were average: in these axes, n times the variances
         scale = 1 / (side.counts[:, None] * np.maximum(variances, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
-        padded, loss = append_zero_row(fixed), 0.0
-        for (rows, columns), weights in zip(side.blocks, side.weights, strict=True):
-            gathered = side.buffer[: columns.size * fixed.shape[1]].reshape(*columns.shape, -1)  # [b, L, D]
-            np.take(padded, columns, axis=0, out=gathered, mode="clip")  # other modes make a copy
-            system = gathered, weights, gram, ridge[rows, None]
-            moving[rows], block_loss = _conjugate_gradients(system, scale[rows], moving[rows], self.config.steps)
-            loss += block_loss
+        padded = append_zero_row(fixed)
+
+        def update(block: _Block) -> float:
+            gathered = side.gather(padded, block.columns)  # [b, L, D]
+            system = gathered, block.weights, gram, ridge[block.rows, None]
+            start = moving[block.rows]
+            moving[block.rows], loss = _conjugate_gradients(system, scale[block.rows], start, self.config.steps)
+            return loss
+
+        loss = sum(self.threads.map(update, side.blocks))
         return moving, fixed, loss
+
+
+class _Block(NamedTuple):
+    """Rows of one side that are updated at once. rows [b]; columns [b, L], padded; weights [b, L], None: all 1."""
+
+    rows: IntArray
+    columns: IntArray
+    weights: FloatArray | None
 
 
 class _Side:
@@ -210,12 +224,21 @@ class _Side:
         self.counts = np.diff(matrix.indptr).astype(np.float32)  # [R]
         self.popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)  # [C]
         self.popularity /= max(matrix.nnz, 1)
-        self.blocks = list(padded_blocks(matrix, BLOCK_VALUES // dim))
         is_binary = bool((matrix.data == 1).all())
-        self.weights = [
-            None if is_binary else padded_entries(matrix, rows, columns.shape[1]) for rows, columns in self.blocks
+        self.blocks = [
+            _Block(rows, columns, None if is_binary else padded_entries(matrix, rows, columns.shape[1]))
+            for rows, columns in padded_blocks(matrix, BLOCK_VALUES // dim)
         ]
-        self.buffer = np.empty(max((columns.size for _, columns in self.blocks), default=0) * dim, dtype=np.float32)
+        self._size = max((block.columns.size for block in self.blocks), default=0) * dim
+        self._of_thread = threading.local()
+
+    def gather(self, padded: FloatArray, columns: IntArray) -> FloatArray:
+        """The vectors of the columns [b, L] in the buffer of this thread, until it gathers the next. [b, L, D]."""
+        if not hasattr(self._of_thread, "buffer"):
+            self._of_thread.buffer = np.empty(self._size, dtype=np.float32)
+        gathered: FloatArray = self._of_thread.buffer[: columns.size * padded.shape[1]].reshape(*columns.shape, -1)
+        np.take(padded, columns, axis=0, out=gathered, mode="clip")  # other modes make a copy
+        return gathered
 
 
 def _conjugate_gradients(
