@@ -18,10 +18,16 @@ CALLS = """\
 data = mt.load()
 data
 data.to_frame()
+len(data)
+data["value"]
+data["rating"]
+data[data["value"] > 3]
+data.group_by("user")
 mt.load("ratings.csv")
 mt.read_csv("ratings.csv")
 mt.events({"user": [1, 1, 2], "item": [5, 6, 5]})
 mt.events({"usr": [1], "item": [5]}, usr="usr")
+mt.events([(1, 5), (1, 6)])
 mt.audit(data)
 split = mt.split(data)
 split
@@ -30,16 +36,22 @@ mt.split("bundled")
 mt.split(data, "randm")
 mt.split(data, "loo")
 mt.split(data, test_size=0.2)
+mt.split(data, ratios=(0.8, 0.2))
+train, test = mt.split(data)
+split["train"]
 mt.Dataset(frame)
 data.n_users
 split.train
 ## Models
 mt.models()
+mt.models("ease")
 mt.EASE(l2=200)
+mt.EASE(200)
 mt.EASY
 mt.AlternatingLeastSquares(factors=64)
 mt.IALS(factors=64)
 mt.EASE(l2=200).fit(split)
+mt.EASE(l2=200).recommend(1)
 mt.fit("ease", "bundled")
 mt.fit("EASE", split)
 mt.fit("eas", split)
@@ -48,10 +60,13 @@ mt.fit("ease", split, l2=-1)
 mt.fit("lightgcn", split, epoch=2)
 mt.train("ease", split)
 mt.fit("ease", split, random_state=1)
+mt.fit("ease", split, verbose=True)
+mt.fit(split, "ease")
 mt.fit(["ease", "popularity"], split)
 mt.run_recbole(model="BPR", dataset="ml-100k")
 ease = mt.fit("ease", split, l2=200)
 ease
+ease.l2
 mt.fit(mt.Popularity(), split)
 ## Quality
 mt.evaluate(ease, split, k=10)
@@ -60,9 +75,13 @@ mt.evaluate(ease, data)
 mt.evaluate(ease, split, on="train")
 mt.evaluate(ease, split).to_frame()
 mt.evaluate(ease, split)["ndcg@10"].mean
+f"{mt.evaluate(ease, split)['ndcg@10']:.3f}"
+mt.evaluate(ease, split)["ndcg@10"] > 0.2
+mt.evaluate(ease, split)["hr@10"]
 mt.evaluate(ease, split, metrics=["ndcg@10"])
 mt.ndcg_at_k(ease, split)
 mt.compare([ease, "popularity"], split)
+mt.compare([ease, "popularity"], split)["popularity"].verdict
 mt.compare("ease", "popularity")
 mt.compare([ease, "popularity"], split, seeds=3)
 mt.compare([ease, "popularity"], split, "ndgc@10")
@@ -80,6 +99,8 @@ mt.recommend(ease, user=1000)
 mt.recommend(ease, user=[1, 2])
 mt.recommend(ease, user_id=1)
 mt.recommend(ease, user=1, top_k=3)
+mt.recommend(ease, user=1, filter_already_liked_items=True)
+mt.recommend(ease, history={1214: 5.0})
 ease.recommend(1, 10)
 mt.recommend(ease, "Aliem (1979)")
 mt.recommend(ease, 1)
@@ -127,7 +148,7 @@ def answers() -> Iterator[tuple[str, str]]:
 
 def _answer(call: str, known: dict[str, object]) -> str:
     try:
-        if re.match(r"\w+ = ", call):
+        if re.match(r"[\w, ]+ = ", call):
             exec(call, known)
             return ""
         return re.sub(r", in [\d.]+ s", ", in 1.00 s", repr(eval(call, known)))

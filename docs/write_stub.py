@@ -46,7 +46,7 @@ def stub() -> str:
         "__version__: str",
         *dict.fromkeys(_typed_dict(config) for config in configs),
         *functions,
-        "def models() -> pl.DataFrame: ...",
+        "def models(model: str | None = None) -> pl.DataFrame: ...",
         *map(_class, classes),
     ]
     return _formatted("\n".join(lines))

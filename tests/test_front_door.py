@@ -61,6 +61,17 @@ def test_a_star_import_gives_the_functions():
         ("mt.recommend_all(folder, k=2).to_dicts()", "mt.recommend_all(ease, k=2).to_dicts()"),
         ("mt.fit(mt.EASE(l2=7), split).version[:0]", "mt.fit('ease', split, l2=7).version[:0]"),
         ("repr(mt.fit(mt.EASE(l2=7), split, dropout=.1).model)", "repr(mt.EASE(l2=7, dropout=.1))"),
+        ("len(data)", "len(data.to_frame())"),
+        ("len(split)", "len(split.to_frame())"),
+        ("data['user'].to_list()", "data.to_frame()['user'].to_list()"),
+        ("split['part'].to_list()", "split.to_frame()['part'].to_list()"),
+        ("mt.models('ease')['setting'].to_list()", "list(mt.EASE.Config.model_fields)"),
+        (
+            "list(mt.evaluate(ease, split, k=5, samples=100))",
+            "list(mt.evaluate(ease, split, k=5, samples=100).metrics)",
+        ),
+        ("mt.compare([ease], split, k=10)['ease'].label", "mt.compare([ease], split, k=10)[0].label"),
+        ("mt.events([{'user': 1, 'item': 2}]).fingerprint", "mt.events({'user': [1], 'item': [2]}).fingerprint"),
     ],
 )
 def test_what_is_clear_is_taken(known, call, same):
@@ -118,7 +129,55 @@ def test_what_is_clear_is_taken(known, call, same):
         ("mt.evaluate(ease, split, metrics=['ndcg'])", "unknown key 'metrics'; a report has every metric"),
         ("mt.evaluate(ease, split, topk=5)", "unknown key 'topk'; here it is 'k'"),
         ("mt.split(data, 'loo')", "split = 'loo' is unknown; here it is 'leave-last'"),
-        ("mt.split(data, 0.2)", "split = 0.2 is unknown; known are: files"),
+        ("mt.split(data, 0.2)", "the second argument is the method; write mt.split(data, ratios=(0.7, 0.1, 0.2))"),
+        ("mt.split(data, ratios=(0.8, 0.2))", "of train, valid and test; write ratios=(0.7, 0.1, 0.2)"),
+        ("mt.split(data, stratify=True)", "unknown key 'stratify'; leave it out"),
+        ("data['rating']", "data has no column 'rating'; here it is 'value'"),
+        ("data['title']", "not 'title' of items; write data.item_table.to_frame()"),
+        ("data[0]", "write data.to_frame() for rows"),
+        ("list(data)", "write data.to_frame() for rows"),
+        ("data.group_by('user')", "write data.to_frame().group_by"),
+        ("data.unique()", "'Dataset' object has no attribute 'unique'; write .to_frame().unique"),
+        (
+            "next(iter(split))",
+            "a split is one object, .* write split = mt.split(data), and model = mt.fit('ease', split)",
+        ),
+        ("split['train']", "'train' is a part, not a column; write split.to_frame().filter"),
+        ("split.X_test", "no attribute 'X_test'; write split.to_frame().filter"),
+        (
+            "mt.events([(1, 2), (1, 3)])",
+            "list is not a table; give .* a dict of columns, such as {'user': [1, 1], 'item'",
+        ),
+        ("mt.events(data)", "Dataset is not a table; .*, such as its .to_frame()"),
+        ("mt.load('https://example.org/a.zip')", "load reads no address; download"),
+        ("mt.load('bundled', sep=',')", "unknown key 'sep'; leave it out: the file shows it"),
+        ("mt.items('items.csv')", "items takes a frame; write mt.load(log, items='items.csv') for a file"),
+        ("mt.models('eas')", "no model 'eas'; did you mean 'ease'?"),
+        ("mt.models['ease']", "models is a function; write mt.models() for all"),
+        ("mt.models(family='linear')", "write mt.models().filter(pl.col('family') == 'linear')"),
+        ("mt.models.item_knn", "no attribute 'item_knn'; write mt.ItemKNN"),
+        ("mt.EASE(200)", "a model takes its settings by name; write mt.EASE(l2=200)"),
+        ("mt.EASE(split)", "a model takes its settings by name; write model = mt.fit('ease', split)"),
+        ("mt.EASE().fit(data, verbose=True)", "ease learns by mt.fit; write model = mt.fit(mt.EASE(), split)"),
+        ("mt.EASE().recommend(1)", "no attribute 'recommend'; write mt.fit(mt.EASE(), split), then mt.recommend"),
+        ("mt.EASE().score(split)", "no attribute 'weights', for it is not fitted; write model = mt.fit(mt.EASE(), spl"),
+        ("mt.EASE().l2", "'EASE' object has no attribute 'l2'; write model.config.l2"),
+        ("ease.l2", "'Artefact' object has no attribute 'l2'; write model.model.config.l2"),
+        ("ease.fit_seconds", "no attribute 'fit_seconds'; write model.manifest['fit_seconds']"),
+        ("mt.fit(split, 'ease')", "fit takes the model first; write mt.fit('ease', split)"),
+        ("mt.fit('ease', split, verbose=True)", "unknown key 'verbose'; leave it out: nothing is printed"),
+        ("mt.evaluate(split, ease)", "the model comes first; write mt.evaluate(model, split)"),
+        ("mt.evaluate(ease, split, k=10.0)", "k is the lengths of lists, not 10.0; write k=10"),
+        ("mt.evaluate(ease, split)['hr@10']", "ease was not measured by 'hr@10'; here it is 'hit-rate@10'"),
+        ("mt.evaluate(ease, split)['ndcg@10'] > .2", "write report['ndcg@10'].mean for its value, and mt.compare"),
+        ("mt.compare(ease, ease)", "compare takes a list of models; write mt.compare([one, other], split)"),
+        ("mt.compare([ease], split, k=10)['eas']", "no model 'eas' was compared; did you mean 'ease'?"),
+        ("mt.recommend(ease, history=[0], ratings=5)", "one for each id of the history; write ratings=[5]"),
+        ("mt.recommend(ease, history={0: 5})", "write history=list(given), ratings=list(given.values())"),
+        ("mt.recommend(ease, user=1, filter_seen=True)", "leave it out: lists have nothing of the history"),
+        ("mt.recommend(ease, history=[0])['title']", "write movies.to_frame()['title'] for a column"),
+        ("mt.save_artefact('x', ease)", "takes the fitted model first; write mt.save_artefact(model, folder)"),
+        ("mt.save_artefact(ease)", "save_artefact: 'path' is missing; write mt.save_artefact(model, folder)"),
         ("mt.split(data, test_size=.2)", "unknown key 'test_size'; here it is 'ratios'"),
         ("mt.keep(data, 5)", "keep takes data without a name and no more, but has 2 values; write mt.keep(data, min_"),
         ("mt.recommend(ease, user_id=1)", "recommend: unknown argument 'user_id'; here it is 'user'"),
@@ -143,6 +202,14 @@ def test_what_is_nearly_right_is_answered_in_a_line_with_the_call_that_works(kno
     text = str(raised.value).replace('"', "'")
     assert re.search(re.escape(message).replace(r"\.\*", ".*"), text), text
     assert "\n" not in text
+
+
+def test_a_metric_is_a_number_where_one_is_wanted(known):
+    found = mt.evaluate(known["ease"], known["split"], k=10, samples=100)["ndcg@10"]
+    assert float(found) == found.mean
+    assert f"{found:.3f}" == f"{found.mean:.3f}"
+    assert round(found, 2) == round(found.mean, 2)
+    assert f"{found}" == str(found)
 
 
 def test_what_is_a_table_is_one_of_pandas_too(known):

@@ -53,7 +53,7 @@ def __getattr__(name: str) -> object:
     if name in FUNCTIONS:
         module, _, attribute = FUNCTIONS[name].partition(":")
         found = getattr(import_module(f"matinee.{module}"), attribute)
-        return found if isinstance(found, type) else import_module("matinee.front_door").answering(found)
+        return found if isinstance(found, type) else import_module("matinee.front_door").answering(found, name)
     from matinee.elsewhere import FUNCTIONS as OTHERS
 
     if name in OTHERS:

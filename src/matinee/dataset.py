@@ -12,6 +12,7 @@ import polars as pl
 from matinee import elsewhere
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.catalogue import Catalogue
+from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, Noun
 from matinee.shown import Framed, Overview, Plotted, Shown
@@ -115,6 +116,13 @@ class Dataset(Shown, Framed, Plotted):
         headline = f"{self.name} ({self.kind}s, {times} times): {sizes}"
         return Overview(headline, notes=self.notes, next="split = mt.split(data)")
 
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def __getitem__(self, column: str) -> pl.Series:
+        """A column of `to_frame`, such as `user`. Raises MatineeError with the call that works if there is none."""
+        return column_of(self.to_frame(), column, "data")
+
     def to_frame(self) -> pl.DataFrame:
         """One row an event, by user and time: user, item, value, and time (UTC) if the log has times."""
         user, item = self.users.to_series(self.events.user_rows), self.items.to_series(self.events.item_rows)
@@ -170,3 +178,17 @@ class Dataset(Shown, Framed, Plotted):
             catalogue=self.catalogue.take(items.ids).with_counts(np.bincount(item_rows, minlength=len(items))),
             notes=(*self.notes, note) if note else self.notes,
         )
+
+
+def column_of(frame: pl.DataFrame, name: object, owner: str) -> pl.Series:
+    """A column of the events of `data` or `split`, the owner. Raises MatineeError with the call that works."""
+    if not isinstance(name, str):
+        raise MatineeError(
+            f'{owner}[...] is a column, such as {owner}["user"]; write {owner}.to_frame() for rows, '
+            "and mt.keep(data, min_value=4) for data with fewer events"
+        )
+    if name in elsewhere.OF_ITEMS:
+        raise MatineeError(f"{owner} has columns of events, not {name!r} of items; write data.item_table.to_frame()")
+    if name not in frame.columns:
+        raise MatineeError(f"{owner} has no column {name!r}{elsewhere.key_hint(name, frame.columns)}")
+    return frame[name]

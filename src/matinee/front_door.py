@@ -14,6 +14,8 @@ CALLS = {
     "events": 'mt.events(frame, user="user_id", item="item_id")',
     "fit": 'mt.fit("ease", split)',
     "keep": "mt.keep(data, min_user_events=5)",
+    "load": 'mt.load("ratings.csv", user="user_id")',
+    "load_artefact": "mt.load_artefact(folder)",
     "recommend": "mt.recommend(model, user=1, k=10)",
     "recommend_all": "mt.recommend_all(model, k=10)",
     "save_artefact": "mt.save_artefact(model, folder)",
@@ -25,8 +27,8 @@ CALLS = {
 
 
 @cache
-def answering(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, but a call that does not fit its arguments is a MatineeError of one line."""
+def answering(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The function under its public name, but a call that does not fit its arguments is a MatineeError of one line."""
     expected = signature(function)
 
     @wraps(function)
@@ -34,7 +36,7 @@ def answering(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             expected.bind(*values, **named)
         except TypeError:
-            raise MatineeError(_problem(function.__name__, expected, values, named)) from None
+            raise MatineeError(_problem(name, expected, values, named)) from None
         return function(*values, **named)
 
     return called
@@ -48,6 +50,8 @@ def _problem(name: str, expected: Signature, values: Sequence[object], named: Ma
     write = f"; write {CALLS[name]}" if name in CALLS else ""
     for key in named if len(known) == len(expected.parameters) else ():  # others take any key
         if key not in known:
+            if name == "recommend" and key in ("item", "item_id", "movie", "title"):
+                return f"recommend: unknown argument {key!r}; write mt.similar(model, item=1), or liked=[title]"
             return f"{name}: unknown argument {key!r}{key_hint(key, known)}"
     if len(values) > len(positional):
         taken = ", ".join(positional)

@@ -1,5 +1,6 @@
 """What an object shows of itself in a terminal and in a notebook: what it is, how large, and what to call next."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,9 +75,19 @@ class Shown(ABC):
 
         def __getattr__(self, name: str) -> object:
             """Raises AttributeError with the call that works, if it is known."""
-            write = f"; write {self.other_names[name]}" if name in self.other_names else ""
+            call = None if name.startswith("_") else self._call_for(name)
+            write = "" if call is None else f"; write {call}"
             problem = f"{type(self).__name__!r} object has no attribute {name!r}{write}"
             raise AttributeError(problem, name=name, obj=self)
+
+    def _call_for(self, name: str) -> str | None:
+        """The call that works for an attribute of other libraries, None if none is known."""
+        if name in self.other_names or not isinstance(self, Framed):
+            return self.other_names.get(name)
+        if hasattr(import_module("polars").DataFrame, name):
+            return f".to_frame().{name}"
+        pandas = sys.modules.get("pandas")  # for those who use it
+        return f".to_pandas().{name}" if hasattr(getattr(pandas, "DataFrame", None), name) else None
 
     def __repr__(self) -> str:
         return self.overview().text()

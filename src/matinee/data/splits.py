@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -16,8 +17,8 @@ from matinee.data.sessions import Sessions, find_sessions
 from matinee.data.split_methods import METHODS
 from matinee.data.split_settings import check_settings
 from matinee.data.statistics import count_of
-from matinee.dataset import Dataset, Events
-from matinee.errors import DataError, UsageError
+from matinee.dataset import Dataset, Events, column_of
+from matinee.errors import DataError, MatineeError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.reading.columns import SNIFFED
 from matinee.shown import Framed, Overview, Plotted, Shown
@@ -109,6 +110,22 @@ class Split(Shown, Framed, Plotted):
         headline = f"{self.data.name}, split {self.config.split}, seed {self.config.seed}: {sizes} events"
         notes = (*self.notes, *(f"the split leaks: {leak}" for leak in self.leaks))
         return Overview(headline, notes=notes, next='model = mt.fit("ease", split)')
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, column: str) -> pl.Series:
+        """A column of `to_frame`, such as `part`. Raises MatineeError with the call that works if there is none."""
+        if isinstance(column, str) and column in elsewhere.SPLIT:
+            raise MatineeError(f"{column!r} is a part, not a column; write {elsewhere.SPLIT[column]}")
+        return column_of(self.to_frame(), column, "split")
+
+    def __iter__(self) -> NoReturn:
+        """Raises MatineeError: `train, test = split` gives away what the functions keep apart."""
+        raise MatineeError(
+            "a split is one object, whose parts stay together: mt.fit learns from train, mt.evaluate asks for test; "
+            'write split = mt.split(data), and model = mt.fit("ease", split)'
+        )
 
     def to_frame(self) -> pl.DataFrame:
         """The events as Dataset.to_frame has them, with the part of each: train, valid inputs, valid, ... or unused."""

@@ -6,11 +6,13 @@ counts, so a thousand resamples cost a few matrix products.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.errors import MatineeError
 from matinee.evaluation.metrics import PerUser, coverage, exposure, gini
 from matinee.vocab import UNKNOWN
 
@@ -19,11 +21,33 @@ _CELLS = 2_000_000  # counts in memory at once: 16 MB
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A metric's value with its 95% confidence interval. NaN where it is undefined."""
+    """A metric's value with its 95% confidence interval. NaN where it is undefined.
+
+    As a number, in a format or rounded it is its mean; two of them are not ordered: that is what `compare` is for.
+    """
 
     mean: float
     low: float
     high: float
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __round__(self, digits: int = 0) -> float:
+        return round(self.mean, digits)
+
+    def __format__(self, form: str) -> str:
+        return format(self.mean, form) if form else str(self)
+
+    def __lt__(self, other: object) -> NoReturn:
+        """Raises MatineeError with the calls that work."""
+        raise MatineeError(
+            'a metric has an interval; write report["ndcg@10"].mean for its value, and mt.compare([one, other], split) '
+            "for whether two models differ"
+        )
+
+    __gt__ = __le__ = __ge__ = __lt__
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __lt__
 
 
 def resample(n_users: int, samples: int, rng: np.random.Generator, width: int = 0) -> Iterator[FloatArray]:

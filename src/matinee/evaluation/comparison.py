@@ -1,12 +1,13 @@
 """compare(): which model is best, and which of the others are significantly worse."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
+from matinee import elsewhere
 from matinee.errors import MatineeError, did_you_mean
 from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.metrics import LOWER_IS_BETTER, OF_ALL_LISTS, parse_metric
@@ -45,12 +46,29 @@ class Compared:
 class Comparison(Shown, Framed, Plotted):
     """Models ordered by a metric, best first. Reports are in the order of rows."""
 
+    other_names = elsewhere.COMPARISON
+
     metric: str
     users: int
     alpha: float
     samples: int
     rows: tuple[Compared, ...]
     reports: tuple[Report, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Compared]:
+        return iter(self.rows)
+
+    def __getitem__(self, row: int | str) -> Compared:
+        """A model by its place or its label. Raises MatineeError with the closest label if there is none."""
+        if not isinstance(row, str):
+            return self.rows[row]
+        named = {each.label: each for each in self.rows}
+        if row not in named:
+            raise MatineeError(f"no model {row!r} was compared{did_you_mean(row, named)}")
+        return named[row]
 
     def overview(self) -> Overview:
         """See Shown."""

@@ -1,6 +1,6 @@
 """Report: what was measured, on what and how; as JSON, text and HTML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from html import escape
 from math import isfinite
@@ -14,7 +14,8 @@ from matinee.arrays import IntArray
 from matinee.config import Rerank, ValuesConfig
 from matinee.data.split_settings import settings_of
 from matinee.data.splits import Split
-from matinee.errors import MatineeError, did_you_mean
+from matinee.elsewhere import metric_hint
+from matinee.errors import MatineeError
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.explanations import ExplanationTest
 from matinee.evaluation.metrics import PerUser, parse_metric
@@ -162,8 +163,11 @@ class Report(Shown, Framed, Plotted):
     def __getitem__(self, name: str) -> Interval:
         """A metric by its name, such as `ndcg@10`. Raises MatineeError with the closest if it was not measured."""
         if name not in self.metrics:
-            raise MatineeError(f"{self.model} was not measured by {name!r}{did_you_mean(str(name), self.metrics)}")
+            raise MatineeError(f"{self.model} was not measured by {name!r}{metric_hint(name, self.metrics)}")
         return self.metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.metrics)
 
     def to_frame(self) -> pl.DataFrame:
         """One row a metric: metric, k (null without a list length), mean, and low and high of its 95% interval."""

@@ -270,7 +270,8 @@ def _rows(artefact: Artefact, vocab: Vocab, given: GivenIds, role: Role) -> tupl
 def require_length(k: int) -> None:
     """Raises MatineeError for a list length that is no number, or below 1."""
     if not isinstance(k, int | np.integer) or k < 1:
-        raise MatineeError(f"k = {k!r}: a list has at least one item; write k=10")
+        problem = " is not a whole number" if isinstance(k, str | float) else ": a list has at least one item"
+        raise MatineeError(f"k = {k!r}{problem}; write k=10")
 
 
 def _digest(values: np.ndarray[Any, Any] | None) -> str:

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import polars as pl
 
@@ -140,12 +140,41 @@ def _described(name: str, model: type[Recommender[Any]]) -> dict[str, object]:
     }
 
 
+def settings_of(name: str) -> pl.DataFrame:
+    """One row a setting of a model: its name, its default as text, and its meaning. Raises as model_class."""
+    fields = model_class(name).Config.model_fields
+    return pl.DataFrame(
+        {
+            "setting": list(fields),
+            "default": [str(field.get_default(call_default_factory=True)) for field in fields.values()],
+            "meaning": [" ".join((field.description or "").split()) for field in fields.values()],
+        },
+        schema=dict.fromkeys(("setting", "default", "meaning"), pl.String),
+    )
+
+
 class _Models(ModuleType):
     """This module, which `mt.models()` calls."""
 
-    def __call__(self) -> pl.DataFrame:
-        """See listing."""
-        return listing()
+    def __call__(self, model: str | None = None, **of: object) -> pl.DataFrame:
+        """See listing; with the name of a model see settings_of."""
+        if of:
+            raise MatineeError('models takes the name of one; write mt.models().filter(pl.col("family") == "linear")')
+        return listing() if model is None else settings_of(model)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raises AttributeError with the class of a model, where one is meant."""
+        by_name = {model.replace("-", "_"): each for each, model in CLASSES.items()}
+        meant = name if name in CLASSES else by_name.get(name)
+        write = "" if meant is None else f"; write mt.{meant}"
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{write}", name=name, obj=self)
+
+    def __getitem__(self, model: object) -> NoReturn:
+        """Raises MatineeError with the call that works."""
+        raise MatineeError('models is a function; write mt.models() for all, mt.models("ease") for the settings of one')
+
+    def __repr__(self) -> str:
+        return f'{len(model_names())} models; write mt.models() for all, mt.models("ease") for the settings of one'
 
 
 sys.modules[__name__].__class__ = _Models

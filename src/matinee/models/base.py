@@ -1,13 +1,14 @@
 """The interface of a model: fit on histories, fold histories in, score items. `ranking` makes the lists."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
-from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 from scipy.sparse import csr_array
 
+from matinee import elsewhere
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Config, configure
 from matinee.errors import MatineeError
@@ -67,12 +68,36 @@ class Recommender(ABC, Generic[StateT]):
     curves: tuple[dict[str, float], ...] = ()
     """Metrics of each epoch of the last fit, for models that train in epochs."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *values: object, **settings: object) -> None:
+        if values:
+            raise MatineeError(f"a model takes its settings by name; write {self._written(values)}")
         self.config = configure(self.Config, settings, f"model {self.name}")
 
     def __repr__(self) -> str:
         settings = self.config.model_dump(exclude_unset=True)
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in settings.items())})"
+
+    if not TYPE_CHECKING:  # types know which attributes there are
+
+        def __getattr__(self, name: str) -> object:
+            """Raises AttributeError with the call that works, if it is known."""
+            write = ""
+            if name in elsewhere.MODEL:
+                write = f"; write {elsewhere.MODEL[name].format(f'mt.{self!r}')}"
+            elif name in self.Config.model_fields:
+                write = f"; write model.config.{name}"
+            elif name in self.learned:
+                write = f", for it is not fitted; write model = mt.fit(mt.{self!r}, split)"
+            problem = f"{type(self).__name__!r} object has no attribute {name!r}{write}"
+            raise AttributeError(problem, name=name, obj=self)
+
+    @classmethod
+    def _written(cls, values: Sequence[object]) -> str:
+        """A call with these values for the first settings; a fit if one is neither number nor text."""
+        if not all(isinstance(value, str | int | float) for value in values):
+            return f'model = mt.fit("{cls.name}", split)'
+        named = [f"{name}={value!r}" for name, value in zip(cls.Config.model_fields, values, strict=False)]
+        return f"mt.{cls.__name__}({', '.join(named)})"
 
     def __init_subclass__(cls) -> None:
         """A `fit` without a run, as scikit-learn has it, is answered with the call that works."""
@@ -138,7 +163,7 @@ def _asking_for_run(fit: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(fit)
     def called(self: Recommender[Any], *values: object, **named: object) -> object:
-        if len(values) + len(named) < 2:
+        if len(values) < 2 and "run" not in named:
             raise MatineeError(f"{self.name} learns by mt.fit; write model = mt.fit(mt.{self!r}, split)")
         return fit(self, *values, **named)
 

@@ -44,6 +44,8 @@ NEAREST = {
         "matrixfactorization",
         "logisticmatrixfactorization",
     ),
+    "user-knn": ("knnbasic", "knnwithmeans", "knnwithzscore", "knnbaseline", "slopeone"),
+    "vbmf": ("bias", "baselineonly", "biasedmf", "biasmf", "funksvdpp", "global", "itemavg", "useravg"),
     "ease": ("slim", "slimelastic", "fslim", "admmslim", "ridge", "rp3beta", "p3alpha", "recwalk"),
     "bpr": ("warp", "lightfm", "fm", "deepfm", "cml", "hinge"),
     "lightgcn": ("gcn", "gcmc", "sgl", "simgcl", "ultragcn", "dgcf", "gccf", "lrgccf", "simplex", "directau"),

@@ -1,6 +1,7 @@
 """Tables in memory as polars frames: polars, pandas, Arrow, or a dict of columns, without other libraries."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,29 @@ def as_frame(table: Any) -> pl.DataFrame:  # noqa: ANN401 - any table
         raise DataError("the table has no columns; give polars, pandas, Arrow or a dict of columns")
     if isinstance(table, str | Path):
         raise DataError(f"a path is not a table; write mt.load({str(table)!r})")
+    if not names and isinstance(table, list) and table and isinstance(table[0], Mapping):
+        return as_frame({name: [row.get(name) for row in table] for name in dict.fromkeys(chain(*table))})
     if not names:
-        raise DataError(f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns")
+        columns = _columns_of(table)
+        raise DataError(
+            f"{type(table).__name__} is not a table; give polars, pandas, Arrow or a dict of columns{columns}"
+        )
     try:
         return pl.DataFrame([_series(str(name), table[name]) for name in names])
     except (pl.exceptions.PolarsError, OverflowError, TypeError, ValueError) as error:
         fix = "give columns of equal length and different names, each of one type"
         raise DataError(f"the table cannot be read: {first_line(error)}; {fix}") from None
+
+
+def _columns_of(table: Any) -> str:  # noqa: ANN401 - anything that people may pass
+    """How to name the columns of something that has the cells, as the end of a message."""
+    if hasattr(table, "tocoo"):
+        return ', such as {"user": coo.row, "item": coo.col, "value": coo.data} with coo = matrix.tocoo()'
+    if isinstance(table, np.ndarray):
+        return ', such as {"user": array[:, 0], "item": array[:, 1]}'
+    if isinstance(table, list | tuple):
+        return ', such as {"user": [1, 1], "item": [5, 6]}'
+    return ", such as its .to_frame()" if hasattr(table, "to_frame") else ""
 
 
 def _series(name: str, column: Any) -> pl.Series:  # noqa: ANN401 - a column of any library

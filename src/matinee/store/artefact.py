@@ -140,6 +140,17 @@ class Artefact(Shown, Plotted):
         next_call = f'mt.recommend(model, liked=["{self.catalogue.titles[0]}"])' if len(self.items) else ""
         return Overview(headline, notes=notes, next=next_call)
 
+    def _call_for(self, name: str) -> str | None:
+        model = vars(self).get("model")  # none while it is unpickled
+        if model is not None and name not in self.other_names:
+            if name in type(model.config).model_fields:
+                return f"model.model.config.{name}"
+            if name in self.manifest:
+                return f'model.manifest["{name}"]'
+            if hasattr(model, name):
+                return f"model.model.{name}"
+        return super()._call_for(name)
+
     def curves_to_frame(self) -> pl.DataFrame:
         """The training curves: one row an epoch, a column for each metric; empty for a model without epochs."""
         return pl.DataFrame(self.model.curves)
@@ -194,6 +205,8 @@ def save(artefact: Artefact, path: str | Path, draw: Callable[[Path], None] | No
     draw: draws the training curves of a model that has them, to a path. Raises MatineeError if the path is something
     else, if it cannot be written, or if what the model learned is not finite; then the path is as it was.
     """
+    if not isinstance(artefact, Artefact):
+        raise MatineeError("save_artefact takes the fitted model first; write mt.save_artefact(model, folder)")
     path = Path(path).expanduser()
     arrays, learned = _learned_state(artefact.model)
     require_destination(path, n_bytes=sum(array.nbytes for array in arrays.values()))

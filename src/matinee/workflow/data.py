@@ -27,7 +27,7 @@ from matinee.dataset import Dataset
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
 from matinee.knowledge_graph import KnowledgeGraph
-from matinee.workflow.given import require_dataset
+from matinee.workflow.given import require_dataset, require_ratios
 
 
 def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None = None, **columns: str) -> Dataset:
@@ -37,10 +37,13 @@ def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None =
     are added. columns: user, item, value and at, if the table names its columns differently.
     Raises DataError, one line that says what is wrong, where, and how to fix it.
     """
-    if not isinstance(data, str | Path):
+    if isinstance(data, str) and "://" in data:
         raise MatineeError(
-            f"load takes a name or a path, not a {type(data).__name__}; write mt.events(frame) for a frame"
+            f"load reads no address; download {data} first, or write `matinee data fetch NAME` in a shell"
         )
+    if not isinstance(data, str | Path):
+        write = "a folder with the parts of a log" if isinstance(data, list | tuple) else "mt.events(frame) for a frame"
+        raise MatineeError(f"load takes a name or a path, not a {type(data).__name__}; write {write}")
     return _with_items(load_data(data, configure(ColumnsConfig, columns, "columns")), items)
 
 
@@ -77,6 +80,7 @@ def split(data: Dataset | str | Path, method: str = "random", **settings: object
     columns of `load` and the filters of `keep`.
     Raises MatineeError for a setting that the method does not use.
     """
+    require_ratios(method, settings.get("ratios"))
     if isinstance(data, Dataset):
         return cut(data, configure(SplitConfig, {"split": method} | settings, "split"))
     if method != "files":
@@ -110,6 +114,8 @@ def items(frame: Any, **columns: object) -> ItemTable:  # noqa: ANN401 - any dat
     name.
     Raises DataError for an unknown column, or an id that is missing or stands twice.
     """
+    if isinstance(frame, str | Path):
+        raise MatineeError(f"items takes a frame; write mt.load(log, items={str(frame)!r}) for a file")
     return items_of(frame, **columns)
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from matinee.data.splits import Split
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
@@ -56,6 +58,8 @@ def require_data(on: object, call: str) -> Split | Dataset:
     if isinstance(on, Dataset | Split):
         return on
     function = call.partition("(")[0].removeprefix("mt.")
+    if _is_model(on):
+        raise MatineeError(f"{function} takes the model first; write mt.{function}({written(on)}, split)")
     raise MatineeError(f"{function} takes a data set or a split, not {_kind(on)}; write {call.format(_loaded(on))}")
 
 
@@ -76,22 +80,37 @@ def require_split(over: object, call: str) -> Split:
     """The split. Raises MatineeError with the call that works for anything else."""
     if isinstance(over, Split):
         return over
+    if _is_model(over) and "models" in call:
+        raise MatineeError("compare takes a list of models; write mt.compare([one, other], split)")
+    if _is_model(over):
+        raise MatineeError(f"the model comes first; write {call.format('split')}")
     written = call.format('mt.split(data, "random", seed=42)')
     which = f"the data set {over.name}" if isinstance(over, Dataset) else _kind(over)
     raise MatineeError(f"this takes a split, whose test part is kept from training, not {which}; write {written}")
 
 
+def require_ratios(method: object, ratios: object) -> None:
+    """Raises MatineeError with the call that works for shares that are given as other libraries have them."""
+    if isinstance(method, float):
+        raise MatineeError(f"the second argument is the method; write mt.split(data, ratios={_three(method)})")
+    if isinstance(ratios, float) or (isinstance(ratios, list | tuple) and len(ratios) == 2):
+        test = ratios if isinstance(ratios, float) else ratios[1]
+        raise MatineeError(f"ratios are those of train, valid and test; write ratios={_three(test)}")
+
+
 def lengths_of(k: int | Iterable[int]) -> tuple[int, ...]:
     """The list lengths; a single one is one of them. Raises MatineeError for a text, such as a metric."""
-    if isinstance(k, str):
+    if isinstance(k, str) or not isinstance(k, Iterable | int | np.integer):
         raise MatineeError(f"k is the lengths of lists, not {k!r}; write k=10: a report has every metric")
-    return (k,) if isinstance(k, int) else tuple(k)
+    return tuple(k) if isinstance(k, Iterable) else (int(k),)
 
 
 def texts_of(liked: str | Sequence[str] | None) -> list[str] | None:
     """The liked titles; a single one is one of them. Raises MatineeError for what is no text."""
     if liked is None or isinstance(liked, str):
         return None if liked is None else [liked]
+    if isinstance(liked, Mapping):
+        raise MatineeError("liked is titles without values; write history=[...] and ratings=[...] for ids and values")
     titles = list(liked) if isinstance(liked, Iterable) else [liked]
     if not all(isinstance(each, str) for each in titles):
         raise MatineeError(
@@ -102,6 +121,8 @@ def texts_of(liked: str | Sequence[str] | None) -> list[str] | None:
 
 def ids_of(history: Sequence[Id] | None) -> list[Id] | None:
     """The ids of a history, of a list or an array. Raises MatineeError for a single id."""
+    if isinstance(history, Mapping):
+        raise MatineeError("history is a list of ids; write history=list(given), ratings=list(given.values())")
     if isinstance(history, str) or not isinstance(history, Iterable | None):
         raise MatineeError(f"history is a list of ids; write history=[{history!r}]")
     return None if history is None else list(history)
@@ -117,6 +138,23 @@ def require_text(title: str | None) -> None:
     """Raises MatineeError with the call that works for a title that is no text."""
     if not isinstance(title, str | None):
         raise MatineeError(f"title is text, not {_short(title)}; for an id write item={_short(title, 'id')}")
+
+
+def _is_model(given: object) -> bool:
+    """Whether something is a model, fitted or not, or a model's name."""
+    return isinstance(given, Artefact) or (_name_of(given) in model_names() and not isinstance(given, Dataset | Split))
+
+
+def _three(share: object) -> str:
+    """Ratios of three parts with a share of test, or of train where it is the larger."""
+    test = (
+        float(share)
+        if isinstance(share, float) and 0 < share < 0.5
+        else 1 - share
+        if isinstance(share, float) and share < 1
+        else 0.2
+    )
+    return f"({1 - test - 0.1:.2g}, 0.1, {test:.2g})"
 
 
 def _name_of(model: object) -> str | None:
@@ -136,7 +174,8 @@ def _loaded(given: object) -> str:
         return "split.data"
     if isinstance(given, str | Path):
         return f"mt.load({str(given)!r})"
-    return "mt.events(frame)" if hasattr(given, "columns") or isinstance(given, Mapping) else 'mt.load("bundled")'
+    is_table = hasattr(given, "columns") or hasattr(given, "shape") or isinstance(given, Mapping)
+    return "mt.events(frame)" if is_table else 'mt.load("bundled")'
 
 
 def _short(given: Any, name: str = "") -> str:  # noqa: ANN401 - anything that people may pass

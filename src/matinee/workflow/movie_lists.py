@@ -1,6 +1,6 @@
 """Lists with ids, titles and reasons: for a user, a history or liked titles, of similar movies, and for everyone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any, Unpack
 
@@ -67,6 +67,11 @@ class MovieList(Shown, Framed):
         return iter(self.movies)
 
     def __getitem__(self, index: int) -> Movie:
+        """A movie by its place, the best at 0. Raises MatineeError with the call that works for a column."""
+        if isinstance(index, str):
+            raise MatineeError(
+                f"[...] is a movie by its place, from 0; write movies.to_frame()[{index!r}] for a column"
+            )
         return self.movies[index]
 
     def to_json(self) -> dict[str, Any]:
@@ -294,6 +299,8 @@ def _values_of(
         return [np.nan] * len(history or ()) + [liked_value] * len(liked or ())
     if history is None:
         raise MatineeError("ratings are those of a history; give history too")
+    if not isinstance(ratings, Iterable):
+        raise MatineeError(f"ratings are a list, one for each id of the history; write ratings=[{ratings!r}]")
     if len(ratings) != len(history):
         raise MatineeError(f"{len(ratings)} ratings for a history of {len(history)}; give one for each, NaN for none")
     if np.isinf(values := np.array(ratings, dtype=np.float64)).any():
