@@ -1,8 +1,13 @@
 """What a package index and a citation show of the project."""
 
+import re
+import sys
 import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
+import pytest
 import yaml
 
 import matinee
@@ -29,3 +34,34 @@ def test_the_classifiers_name_the_least_python() -> None:
     least = METADATA["requires-python"].removeprefix(">=")
     assert "<" not in METADATA["requires-python"]
     assert f"Programming Language :: Python :: {least}" in METADATA["classifiers"]
+
+
+@pytest.fixture
+def package_page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The hook, without hatchling, which only builds have."""
+    interface = "hatchling.metadata.plugin.interface"
+    monkeypatch.setitem(sys.modules, interface, SimpleNamespace(MetadataHookInterface=object))
+    spec = spec_from_file_location("package_page", PROJECT / "deploy" / "package_page.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_an_index_has_absolute_pictures_and_links(package_page: ModuleType) -> None:
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    page = package_page.page(readme, "https://example.org/m", "v1")
+    targets = re.findall(r"\]\(([^)]+)\)", page)
+    assert all(target.startswith(("https://", "http://")) for target in targets)
+    ours = [each for each in targets if each.startswith("https://example.org/m/")]
+    assert len(ours) == len([each for each in re.findall(r"\]\(([^)]+)\)", readme) if "://" not in each])
+    for target in ours:
+        kind, tag, path = target.removeprefix("https://example.org/m/").split("/", 2)
+        assert (kind, tag) == ("raw" if path.endswith(".png") else "blob", "v1")
+        assert (PROJECT / path.partition("#")[0]).exists(), path
+
+
+def test_without_an_address_the_page_has_no_link_that_leads_nowhere(package_page: ModuleType) -> None:
+    page = package_page.page("[a](docs/a.md) ![p](x.png) [b](https://example.org) [c](#d)", "", "v1")
+    assert page == "a *p* [b](https://example.org) [c](#d)"

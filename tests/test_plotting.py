@@ -42,8 +42,24 @@ def test_a_report_is_drawn_with_its_own_numbers(data: Dataset, fitted: Artefact)
     np.testing.assert_allclose(widths, [each.metrics["ndcg@5"] for each in users])
 
 
-def test_one_list_length_is_enough(data: Dataset, fitted: Artefact) -> None:
-    assert mt.evaluate(fitted, halves(data), k=3).plot().axes
+def test_one_list_length_gives_a_row_for_each_metric(data: Dataset, fitted: Artefact) -> None:
+    report = mt.evaluate(fitted, halves(data), k=3)
+    left = report.plot().axes[0]
+    names = [label.get_text() for label in left.get_yticklabels()]
+    assert names == ["NDCG@3", "Recall@3", "Precision@3", "Hit rate@3", "MRR@3", "MAP@3"]
+    drawn = [tuple(line.get_xdata()) for line in left.lines]
+    assert (report["hit-rate@3"].low, report["hit-rate@3"].high) in drawn
+
+
+def test_labels_and_list_lengths_do_not_overlap(data: Dataset) -> None:
+    split = mt.split(data, "leave-last")  # one target each: hit rate is recall, MAP is MRR
+    figure = mt.evaluate("popularity", split, k=(1, 2, 3, 5, 50)).plot()
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    for labels in (panel.texts, panel.get_xticklabels()):
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) >= 5
+        assert not any(one.overlaps(other) for n, one in enumerate(boxes) for other in boxes[:n])
 
 
 def test_curves_show_the_loss_and_valid_beside_it(fitted: Artefact) -> None:

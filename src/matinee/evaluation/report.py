@@ -23,7 +23,7 @@ from matinee.evaluation.predicted_values import CalibrationBin
 from matinee.evaluation.segments import Segment
 from matinee.shown import Framed, Overview, Plotted, Shown
 
-HEADLINERS = ("ndcg", "recall", "hit", "precision", "mrr", "map", "coverage", "rmse", "mae")
+HEADLINERS = ("ndcg", "recall", "hit-rate", "precision", "mrr", "map", "coverage", "rmse", "mae")
 """Metrics that are shown first."""
 
 

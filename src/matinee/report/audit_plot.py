@@ -44,9 +44,11 @@ def plot_audit(audit: Audit) -> Figure:
     """Draw the panels of an audit: counts, time, values, drift, parts; panels without data are replaced by others."""
     left = 0.055
     page = headed_page((13, 7.8), left, audit.name, _summary(audit))
-    grid = page.add_gridspec(2, 3, left=left, right=0.975, top=0.815, bottom=0.075, hspace=0.62, wspace=0.27)
-    for index, panel in enumerate(_panels(audit)):
-        panel(page.add_subplot(grid[index // 3, index % 3]), audit)
+    panels = _panels(audit)
+    across = 3 if len(panels) > 4 else 2
+    grid = page.add_gridspec(2, across, left=left, right=0.975, top=0.815, bottom=0.075, hspace=0.62, wspace=0.27)
+    for index, panel in enumerate(panels):
+        panel(page.add_subplot(grid[index // across, index % across]), audit)
     return page
 
 
@@ -158,7 +160,9 @@ def _sizes(axes: Axes, audit: Audit) -> None:
 
 def _cold_and_leaks(axes: Axes, audit: Audit) -> None:
     """Shares of cold users and items, which make a split hard, and of leaks, which make it too easy."""
-    labels = ["cold users", "cold items", "targets older\nthan train", "targets older\nthan own inputs"]
+    labels = ["cold users", "cold items"]
+    if audit.time is not None:
+        labels += ["targets older\nthan train", "targets older\nthan own inputs"]
     offsets = (-0.19, 0.19) if len(audit.parts) > 1 else (0.0,)
     for offset, part in zip(offsets, audit.parts, strict=False):
         shares = [
@@ -166,7 +170,7 @@ def _cold_and_leaks(axes: Axes, audit: Audit) -> None:
             part.cold_items / max(part.items, 1),
             part.older_than_train / max(part.targets, 1),
             part.older_than_own / max(part.targets, 1),
-        ]
+        ][: len(labels)]
         positions = np.arange(len(labels)) + offset
         bars = axes.barh(positions, shares, height=0.34, color=PART_COLOURS[part.name])
         axes.bar_label(bars, [percent(share) for share in shares], padding=5, color=INK, size=9)
@@ -176,7 +180,7 @@ def _cold_and_leaks(axes: Axes, audit: Audit) -> None:
     axes.xaxis.set_visible(False)
     axes.spines[["bottom"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    set_title(axes, "Cold starts and leaks", "")
+    set_title(axes, "Cold starts and leaks" if audit.time is not None else "Cold starts", "")
     add_legend(axes, [(part.name, PART_COLOURS[part.name]) for part in audit.parts])
 
 

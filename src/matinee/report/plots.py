@@ -47,7 +47,7 @@ def plot_comparison(comparison: Comparison, metrics: Sequence[str] | None = None
         ha="left",
         fontsize=11,
     )
-    figure.text(0.01, -0.03, _legend(comparison), fontsize=8, color=COLOURS["worse"])
+    figure.text(0.01, -0.06 / height, _legend(comparison), fontsize=8, va="top", color=COLOURS["worse"])
     return figure
 
 

@@ -11,6 +11,8 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.report.picture import Picture
 
 INK, GREY, LINE = "#1d2733", "#66717f", "#dfe3e8"
+LONGEST_TITLE = 70
+"""Characters that fit a page."""
 BLUE, AMBER, RED = "#2f6690", "#e8a33d", "#c8553d"
 
 
@@ -18,7 +20,16 @@ def headed_page(size: tuple[float, float], left: float, title: str, subtitle: st
     """An empty page with a heading. size: inches; left: position of the heading, a fraction of the width."""
     page = Picture(figsize=size, facecolor="white")
     FigureCanvasAgg(page)
-    page.text(left, 0.955, title, size=17, weight="bold", color=INK, va="center", parse_math=False)
+    page.text(
+        left,
+        0.955,
+        title if len(title) <= LONGEST_TITLE else f"{title[:LONGEST_TITLE]}…",
+        size=17,
+        weight="bold",
+        color=INK,
+        va="center",
+        parse_math=False,
+    )
     page.text(left, 0.915, subtitle, size=10.5, color=GREY, va="center")
     return page
 
