@@ -11,11 +11,14 @@ from matplotlib.ticker import MaxNLocator
 
 from matinee.evaluation.comparison import Comparison
 from matinee.evaluation.metrics import LOWER_IS_BETTER
+from matinee.report.comparison.theme import MARKERS, SERIES
 from matinee.report.files import save_figure
 from matinee.report.picture import Picture
 
 COLOURS = {"best": "#1b7837", "tied": "#c28a00", "worse": "#5b6b7b"}
 GRID = "#e3e6ea"
+MOST_MARKED = 30
+"""Epochs of a curve that has a marker at each."""
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
@@ -66,15 +69,20 @@ def plot_curves(runs: Mapping[str, Sequence[Mapping[str, float]]], metric: str =
     names = ["loss", "valid"] if is_monitored else ["loss"]
     figure = Picture(figsize=(4.6 * len(names), 3.1), layout="constrained", facecolor="white")
     for panel, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for label, rows in runs.items():
+        for place, (label, rows) in enumerate(runs.items()):
             known = [row for row in rows if name in row]
+            marker = MARKERS[place % len(MARKERS)] if len(known) <= MOST_MARKED else None
             sign = (
                 -1 if name == "valid" and metric.partition("@")[0] in LOWER_IS_BETTER else 1
             )  # monitored: higher is better
-            panel.plot([row["epoch"] for row in known], [sign * row[name] for row in known], label=label, linewidth=1.8)
+            epochs, values = [row["epoch"] for row in known], [sign * row[name] for row in known]
+            colour = SERIES[place % len(SERIES)]
+            panel.plot(epochs, values, color=colour, marker=marker, markersize=4, label=label, linewidth=1.8)
         panel.set_title("loss" if name == "loss" else f"{metric} on valid", fontsize=10, loc="left")
         panel.set_xlabel("epoch", fontsize=9)
         panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if panel.get_xlim()[1] - panel.get_xlim()[0] < 1:  # a single epoch
+            panel.set_xticks(panel.lines[0].get_xdata())
         panel.grid(color=GRID)
         panel.set_axisbelow(True)
         panel.tick_params(length=0, labelsize=9)
