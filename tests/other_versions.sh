@@ -20,12 +20,24 @@ esac
 venv=.venv-$which
 "$python" -m venv --clear "$venv"
 [ "$which" = lowest ] && "$venv/bin/python" tests/lowest_versions.py >"$constraints"
-pip() { "$venv/bin/python" -m pip install --disable-pip-version-check -q -c "$constraints" "$@"; }
+# What pip says is shown if it fails, and whether the registry or the versions are to blame: then nothing was tested.
+pip() {
+    "$venv/bin/python" -m pip install --disable-pip-version-check -q -c "$constraints" "$@" 2>"$venv/pip.log" && return
+    cat "$venv/pip.log" >&2
+    if grep -qiE 'connection|timed out|name resolution|from versions: none|HTTP error|IncompleteRead|ProxyError|SSLError' "$venv/pip.log"; then
+        echo "test-$which: NOT TESTED, the package registry did not answer as it should (above); run it again" >&2
+    else
+        echo "test-$which: NOT TESTED, pip finds no such set of versions (above); see pyproject.toml" >&2
+    fi
+    exit 3
+}
 pip -e .
 "$venv/bin/python" tests/bare_install.py
 pip -e '.[figures,excel]' -r tests/fast_tests.txt
 "$venv/bin/python" -m pip freeze --exclude-editable >"$venv/versions.txt"
 echo "$("$venv/bin/python" --version), $(wc -l <"$venv/versions.txt") packages: $venv/versions.txt"
+# a release of today may break what ran yesterday: what is newer than the pinned set is named if a test fails
+trap 'echo "test-$which: failed; other than in constraints.txt: $(comm -13 <(tr A-Z_ a-z- <constraints.txt | sort) <(tr A-Z_ a-z- <"$venv/versions.txt" | sort) | paste -sd" ")" >&2' ERR
 unset MATINEE_REQUIRE_ALL  # what only an extra or a service gives is skipped here, and counted
 # -W: what a new version announces for later is no failure today, and what an old one has announced is known
 PYTHONPATH=tests OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -W default \

@@ -81,6 +81,10 @@ def test_an_unknown_demo_model_is_an_error_before_training() -> None:
     with pytest.raises(MatineeError, match="did you mean 'ease'"):
         _demo_names("popularity,eaze")
     assert _demo_names("ease, ease,markov") == ["ease", "markov"]
+
+
+def test_the_demo_has_all_its_models_by_default() -> None:
+    pytest.importorskip("torch")
     assert _demo_names("") == list(DEMO_MODELS)
 
 
