@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
 
 DOCS = Path(__file__).parent
+STATIC = DOCS.parent / "src" / "matinee" / "serve" / "static"
+FONTS = "assets/fonts"
 FOLDERS = {"Each model": "models", "Laboratory": "laboratory", "Decisions": "decisions"}
 SHIM = "iframe-worker-1.0.4.js"
 LIST_AFTER_TEXT = re.compile(r"^((?![-|#>`\s]|\d+\.).+)\n(?=- )", flags=re.M)
@@ -41,6 +44,16 @@ def on_config(config: Any) -> Any:  # noqa: ANN401 - mkdocs' own class
     return config
 
 
+def on_files(files: Files, config: Any, **_: object) -> Files:  # noqa: ANN401 - mkdocs' own class
+    """Add the Korean font of the movie site, of which a page loads the parts that it needs, with its licence."""
+    rules = re.findall(r"@font-face\s*{[^}]*hangul-[^}]*}", (STATIC / "fonts.css").read_text("utf-8"))
+    style = re.sub(r"url\(\W?[^)]*?(hangul-\d+\.woff2)\W?\)", r"url(\1)", "\n".join(rules))
+    files.append(File.generated(config, f"{FONTS}/hangul.css", content=style))
+    for font in (*(STATIC / "fonts").glob("hangul-*.woff2"), STATIC / "fonts" / "LICENSE-Pretendard.txt"):
+        files.append(File.generated(config, f"{FONTS}/{font.name}", abs_src_path=str(font)))
+    return files
+
+
 def on_page_markdown(markdown: str, page: Any, **_: object) -> str:  # noqa: ANN401 - mkdocs' own class
     """Links to files of the repository that are no pages become their paths, for the site has no such files.
 
@@ -65,13 +78,17 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:  # noqa: ANN
 
 
 def on_post_page(output: str, page: Any, **_: object) -> str:  # noqa: ANN401 - mkdocs' own class
-    """The script by which the search works from the disk comes with the site, not from another host."""
-    return _with_shim(output, "../" * page.url.count("/"))
+    """The script by which the search works from the disk comes with the site, not from another host.
+
+    And a page in another language says so.
+    """
+    shown = _with_shim(output, "../" * page.url.count("/"))
+    return shown.replace('<html lang="en"', '<html lang="ko"') if page.url.endswith(".ko.html") else shown
 
 
 def on_post_template(output: str, template_name: str, **_: object) -> str:
-    """The same for pages that are no documents, such as 404.html."""
-    return _with_shim(output, "") if template_name.endswith(".html") else output
+    """No page for addresses that do not exist: its links are those of a server's root, and a disk has no use for it."""
+    return "" if template_name == "404.html" else output
 
 
 def _with_shim(output: str, above: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -35,10 +36,18 @@ def test_the_site_builds_strictly_and_asks_no_other_host(tmp_path: Path) -> None
     documents = [each for each in (PROJECT / "docs").rglob("*.md") if each.name != "README.md"]
     assert {each.stem for each in documents} <= {page.stem for page in pages}
     for page in pages:
-        assert not FETCHED.findall(page.read_text("utf-8")), page.relative_to(site)
+        text = page.read_text("utf-8")
+        assert not FETCHED.findall(text), page.relative_to(site)
+        assert not dead_links(page, text), page.relative_to(site)
     assert "Steck 2019" in (site / "python.html").read_text("utf-8")  # the docstring of EASE
     for source in (PROJECT / "docs" / "tutorials").glob("*.md"):
         require_outputs(source, site / "tutorials" / f"{source.stem}.ipynb")
+
+
+def dead_links(page: Path, text: str) -> list[str]:
+    """Links of a page, from the disk, to files that are not there; mkdocs itself checks those of documents only."""
+    linked = {unquote(each) for each in re.findall(r'(?:href|src)="([^"#?:]+)[#?"]', text)}
+    return [each for each in linked if each.startswith("/") or not (page.parent / each).exists()]
 
 
 def require_outputs(source: Path, notebook: Path) -> None:
