@@ -10,8 +10,12 @@ from matinee.arrays import FloatArray
 from matinee.evaluation.bootstrap import Interval, draw_means, percentiles
 from matinee.evaluation.cross_validation import mean_per_user
 from matinee.evaluation.metrics import PerUser
+from matinee.evaluation.moderated import VariancePrior
 from matinee.evaluation.report import Report
 from matinee.evaluation.segments import Segment
+
+UNKNOWN = VariancePrior()
+"""Nothing is known of other models."""
 
 
 def over_seeds(reports: Sequence[Report], seeds: Sequence[int], rng: np.random.Generator) -> Report:
@@ -41,19 +45,32 @@ def over_seeds(reports: Sequence[Report], seeds: Sequence[int], rng: np.random.G
 def seed_noise(
     report: Report, metric: str, samples: int, rng: np.random.Generator, beside: Sequence[Report] = ()
 ) -> FloatArray:
-    """Errors of a mean over S fits with different seeds: the standard error times Student's t, S - 1 degrees. [R].
+    """Errors of a mean over S fits with different seeds: the standard error times Student's t. [R].
 
-    beside: the reports of a comparison; a single fit takes the deviation from those of the same model, settings and
-    split among them whose seed is known to be another: they differ from it by their seeds alone. 0 for a single fit
-    without one, of which nothing is known, and for a model that draws nothing at random.
+    beside: the reports of a comparison. Three fits say little of a variance, so it is moderated by those of all models
+    with several fits (see VariancePrior), whose degrees of freedom come to its own S - 1. A single fit takes the
+    deviation from the single fits of the same model, settings and split whose seed is known to be another: they differ
+    from it by their seeds alone. 0 for a single fit without one, of which nothing is known, and for a model that draws
+    nothing at random.
     """
     if len(report.seeds) > 1:
-        return _noise([row["metrics"][metric] for row in report.seeds], samples, rng)
+        return _noise(_of_seeds(report, metric), samples, rng, _prior(beside, metric))
     if not report.seeds:
         return np.zeros(samples)
     same = [other for other in beside if len(other.seeds) == 1 and _setup(other) == _setup(report)]
     copies = {other.seeds[0]["seed"]: other.metrics[metric].mean for other in same}
     return np.asarray(_noise(list(copies.values()), samples, rng) * len(copies) ** 0.5)  # of one fit, not of their mean
+
+
+def _of_seeds(report: Report, metric: str) -> list[float]:
+    return [row["metrics"][metric] for row in report.seeds]
+
+
+def _prior(reports: Sequence[Report], metric: str) -> VariancePrior:
+    """How the variances over seeds of the models with several fits are spread."""
+    found = [values for report in reports if len(values := _of_seeds(report, metric)) > 1]
+    known = [values for values in found if np.isfinite(values).all()]
+    return VariancePrior.of([float(np.var(each, ddof=1)) for each in known], [len(each) - 1 for each in known])
 
 
 def _setup(report: Report) -> tuple[object, ...]:
@@ -62,11 +79,13 @@ def _setup(report: Report) -> tuple[object, ...]:
     return report.model, report.config, report.value_map, kept, report.split
 
 
-def _noise(values: Sequence[float], samples: int, rng: np.random.Generator) -> FloatArray:
+def _noise(
+    values: Sequence[float], samples: int, rng: np.random.Generator, prior: VariancePrior = UNKNOWN
+) -> FloatArray:
     if len(values) < 2 or min(values) == max(values) or not np.isfinite(values).all():
         return np.zeros(samples)
-    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    return np.asarray(error * rng.standard_t(len(values) - 1, size=samples))
+    variance, degrees = prior.moderate(float(np.var(values, ddof=1)), len(values) - 1)
+    return np.asarray((variance / len(values)) ** 0.5 * rng.standard_t(degrees, size=samples))
 
 
 def _row(report: Report, seed: int) -> dict[str, Any]:
