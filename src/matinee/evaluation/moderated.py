@@ -7,13 +7,13 @@ import numpy as np
 from scipy.special import digamma, polygamma
 
 FEWEST = 6
-"""Groups below which nothing is known of how variances are spread."""
+"""Groups below which nothing is known of how variances are distributed."""
 _MOST_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class VariancePrior:
-    """Variances are spread as `variance` times degrees / chi-squared with so many degrees; 0: nothing is known.
+    """Variances are distributed as `variance` times degrees / chi-squared with so many degrees; 0: nothing is known.
 
     Source: Smyth 2004, "Linear models and empirical Bayes methods for assessing differential expression", sections 3
     and 6.2: the prior's two numbers are those under which the logarithms of the variances would have the mean and the
@@ -40,10 +40,10 @@ class VariancePrior:
         halves /= 2
         logs = np.log(values) - digamma(halves) + np.log(halves)  # e_g of the paper
         unsure = 1 + (2 / (len(known) - 1)) ** 0.5
-        spread = float(unsure * np.var(logs, ddof=1) - polygamma(1, halves).mean())
-        if spread <= 0:  # the variances differ by no more than chance: one for all
+        dispersion = float(unsure * np.var(logs, ddof=1) - polygamma(1, halves).mean())
+        if dispersion <= 0:  # the variances differ by no more than chance: one for all
             return cls(np.inf, float(np.exp(logs.mean())), most)
-        half = _inverse_trigamma(spread)
+        half = _inverse_trigamma(dispersion)
         return cls(2 * half, float(np.exp(logs.mean() + digamma(half) - np.log(half))), most)
 
     def moderate(self, variance: float, degrees: int) -> tuple[float, float]:

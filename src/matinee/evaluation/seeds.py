@@ -67,7 +67,7 @@ def _of_seeds(report: Report, metric: str) -> list[float]:
 
 
 def _prior(reports: Sequence[Report], metric: str) -> VariancePrior:
-    """How the variances over seeds of the models with several fits are spread."""
+    """How the variances over seeds of the models with several fits are distributed."""
     found = [values for report in reports if len(values := _of_seeds(report, metric)) > 1]
     known = [values for values in found if np.isfinite(values).all()]
     return VariancePrior.of([float(np.var(each, ddof=1)) for each in known], [len(each) - 1 for each in known])
