@@ -3,9 +3,9 @@
     python docs/make_korean_font.py PretendardVariable.ttf
 
 The file is of the npm package pretendard 1.3.9; fontTools reads and brotli packs it. A browser loads a part when a page
-has one of its letters: 0 for the link to this language on English pages, 1 for what every Korean page says, 2 for the
-other pages; the rest are the 2,350 most common syllables (KS X 1001) in their order. The name differs, because the
-licence reserves the font's own for whole copies.
+has one of its letters: 0 for the link to this language on English pages, 1 for what every Korean page says, 2 for names
+of films, 3 for the other pages; the rest are the 2,350 most common syllables (KS X 1001) in their order. The name
+differs, because the licence reserves the font's own for whole copies.
 """
 
 import re
@@ -56,14 +56,16 @@ def parts() -> list[list[str]]:
         if key.partition(".")[0] in ON_EVERY_PAGE:
             first |= letters(str(text))
     cards = "".join(path.read_text("utf-8") for path in sorted((SOURCE / "models").rglob("*.toml")))
-    others = letters("".join(map(texts_of, tables)) + cards) - first
+    films = letters((SOURCE / "serve/korean_titles.toml").read_text("utf-8")) - first
+    others = letters("".join(map(texts_of, tables)) + cards) - first - films
     common = {bytes((a, b)).decode("euc-kr") for a in range(0xB0, 0xC9) for b in range(0xA1, 0xFF)}
-    rest = sorted(common - first - others)
+    rest = sorted(common - first - films - others)
     size = -(-len(rest) // -(-len(rest) // PER_PART))
     link = set(LINK)
     return [
         sorted(link),
         sorted((first | set(PUNCTUATION)) - link),
+        sorted(films - link),
         sorted(others - link),
         *(rest[at : at + size] for at in range(0, len(rest), size)),
     ]
@@ -72,7 +74,7 @@ def parts() -> list[list[str]]:
 def unicode_range(number: int, chosen: list[str]) -> str:
     """The letters as CSS has them. Of the standard's parts as one range, of which later rules take theirs."""
     codes = [ord(letter) for letter in chosen]
-    if number > 2:
+    if number > 3:
         return f"U+{codes[0]:X}-{codes[-1]:X}"
     starts = [code for code in codes if code - 1 not in codes]
     ends = [code for code in codes if code + 1 not in codes]

@@ -1,6 +1,8 @@
 """Fits of visitors of the lab: their process and its ends, their settings, who sees them, and what they show."""
 
 import json
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -137,6 +139,41 @@ def test_a_fit_goes_from_the_form_to_lists_beside_the_served_ones(lab: Callable[
     assert f'id="by-{own}"' in client.get(f"/compare?models=ease&models={own}").text
     lists = {str(one["model"]) for one in app.state.site.accounts.lists(_user(app))}
     assert lists <= {"popularity", "item-knn", "ease"}  # what an own fit lists is nobody's impression
+
+
+def test_a_kept_fit_makes_the_list_of_the_home_page_until_it_no_longer_does(lab: Callable[[str], FastAPI]) -> None:
+    app = lab(COPY)
+    client, other = SiteClient(app), SiteClient(app)
+    for item in ("1214", "2571"):
+        client.post("/mark", data={"item_id": item, "mark": "5"})
+    fit_id = begin(client).rpartition("/")[2]
+    wait(app)
+    client.post("/lab/fits/change", data={"fit_id": fit_id, "action": "keep"})
+    assert "your own fit" not in client.get("/").text
+    home = client.post("/lab/fits/change", data={"fit_id": fit_id, "action": "home"})
+    assert home.url.path == "/"
+    assert f'by <a class="by" href="/lab/fits/{fit_id}">ItemKNN · neighbours 20</a>, your own fit' in home.text
+    assert f'name="model" value="own-{fit_id}"' in home.text
+    wanted = items_of(client.get("/?model=item-knn&novelty=0.25").text)
+    assert items_of(home.text) == wanted  # the fit is a copy of the served model
+    assert wanted != items_of(client.get("/?model=ease&novelty=0.25").text)
+    assert items_of(client.get("/?never=Action").text)
+    client.post("/mark", data={"item_id": wanted[0], "mark": "4", "model": f"own-{fit_id}"})
+    assert wanted[0] not in items_of(client.get("/").text)
+    assert "own-" not in other.get("/").text
+    again = client.post("/lab/fits/change", data={"fit_id": fit_id, "action": "not_home"}).text
+    assert "your own fit" not in again
+    client.post("/lab/fits/change", data={"fit_id": fit_id, "action": "home"})
+    shutil.rmtree(app.state.site.own_fits._fits[fit_id].path)
+    app.state.site.own_fits._fits[fit_id].__dict__.pop("artefact", None)
+    app.state.site.own_fits._fits[fit_id]._engine = None
+    assert client.get("/").status_code == 200  # the served model makes the list
+
+
+def items_of(page: str) -> list[str]:
+    """The items of the home page's list, with the first three."""
+    section = page.partition('id="tonight"')[2].partition('class="shelf')[0]
+    return re.findall(r'data-item="(\d+)"', section)[:27]
 
 
 def _user(app: FastAPI) -> str:

@@ -50,10 +50,17 @@ def test_the_first_part_can_be_read_before_the_second_and_both_are_the_page(body
     assert (STYLE_PACKED in first) == (STYLE in body.encode()[:BEGINNING])
 
 
-@pytest.mark.parametrize(
-    ("body", "accepts"), [("x" * 200_000, b"br"), ("x" * 200_000, b""), ("x" * BEGINNING, b"gzip")]
-)
-def test_a_short_page_or_one_for_a_client_without_gzip_comes_as_it_is(body: str, accepts: bytes) -> None:
+@pytest.mark.parametrize("body", ["", "가", f"<style>{STYLE.decode()}</style><p>", "x" * BEGINNING])
+def test_a_short_page_comes_in_one_part_with_the_style_that_is_compressed_already(body: str) -> None:
+    headers, (packed,) = answered(body, b"gzip, br")
+    assert gzip.decompress(packed) == body.encode()
+    assert headers["content-length"] == str(len(packed))
+    assert (headers["content-encoding"], headers["vary"]) == ("gzip", "Cookie, Accept-Encoding")
+    assert (STYLE_PACKED in packed) == (STYLE in body.encode())
+
+
+@pytest.mark.parametrize(("body", "accepts"), [("x" * 200_000, b"br"), ("x" * 200_000, b""), ("x", b"")])
+def test_a_page_for_a_client_without_gzip_comes_as_it_is(body: str, accepts: bytes) -> None:
     headers, parts = answered(body, accepts)
     assert parts == [body.encode()]
     assert headers["content-length"] == str(len(body))

@@ -1,12 +1,10 @@
 """What a title search reads of a title: its words, those of its Korean name, and its initials."""
 
 import re
-import tomllib
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-from matinee.titles import ARTICLES, WORD, normalise, split_year, spoken_title, title_key
+from matinee.serve.korean_titles import korean_title
+from matinee.titles import ARTICLES, WORD, normalise, split_year, spoken_title
 
 MAX_WORDS = 8
 MAX_LETTERS = 24
@@ -34,8 +32,7 @@ def read_title(title: str) -> TitleRead:
     """What a search reads of a title."""
     spoken = spoken_title(title).name
     words = title_words(title)
-    korean = _korean_titles().get(title_key(spoken), "")
-    return TitleRead(words + title_words(korean), _first(spoken), _count_words(title), _initials(spoken))
+    return TitleRead(words + title_words(korean_title(title)), _first(spoken), _count_words(title), _initials(spoken))
 
 
 def title_words(text: str) -> list[str]:
@@ -78,10 +75,3 @@ def _initials(title: str) -> tuple[str, ...]:
             if len(few) > 1 and SHORTEST <= len(initials) <= LONGEST:
                 found[initials] = None
     return tuple(found)
-
-
-@cache
-def _korean_titles() -> dict[str, str]:
-    """The Korean names of well-known movies by the keys of their English ones."""
-    table = tomllib.loads((Path(__file__).parent / "korean_titles.toml").read_text("utf-8"))
-    return {title_key(english): korean for english, korean in table["titles"].items()}

@@ -59,15 +59,18 @@ class Covers:
         self.draw = lru_cache(maxsize=4096)(self._draw)
         self.drawing = lru_cache(maxsize=8192)(self._drawing)
 
-    def _draw(self, item_row: int, names: tuple[str, ...] | None = None, *, second: bool = False) -> Markup:
+    def _draw(
+        self, item_row: int, names: tuple[str, ...] | None = None, name: str = "", *, second: bool = False
+    ) -> Markup:
         """The cover of an item as inline SVG, hidden from screen readers because the page names the movie beside it.
 
-        names: its genres in the visitor's language; second: the one beside a neighbour with the drawing of the first.
+        names: its genres in the visitor's language; name: its title there, empty for that of the data;
+        second: the one beside a neighbour with the drawing of the first.
         """
         catalogue = self._catalogue
         title, year, genres = catalogue.titles[item_row], catalogue.years[item_row], catalogue.genres[item_row]
         if self._is_movies:
-            return draw_cover(title, year, genres, names, second=second)
+            return draw_cover(title, year, genres, names, name, second=second)
         colours = catalogue.genre_names.index(genres[0]) if genres else item_row
         return draw_card(title, (names or genres or ("",))[0], colours, second=second)
 
@@ -100,16 +103,26 @@ def drawing_of(rng: Random, genres: tuple[str, ...], second: bool = False) -> Dr
 
 
 def draw_cover(
-    title: str, year: int, genres: tuple[str, ...], names: tuple[str, ...] | None = None, *, second: bool = False
+    title: str,
+    year: int,
+    genres: tuple[str, ...],
+    names: tuple[str, ...] | None = None,
+    name: str = "",
+    *,
+    second: bool = False,
 ) -> Markup:
-    """One cover, 240 by 360 units. names: the genres in the visitor's language, if not as in the data."""
+    """One cover, 240 by 360 units.
+
+    names, name: genres and title in the visitor's language, if not as in the data, whose title is then below.
+    """
     rng = random_of(title)
     drawing = drawing_of(rng, genres, second)
     known = [genre for genre in genres if genre in PALETTES]
     paper, ink, one, two = rng.choice(PALETTES[rng.choice(known[:2])] if known else PLAIN)
     swap = rng.random() < 0.4
     colours = Colours(one, paper, two, ink) if swap else Colours(paper, one, two, ink)
-    text, panel = set_title(spoken_title(title).name, ink)
+    spoken = spoken_title(title).name
+    text, panel = set_title(name, ink, below=spoken) if name else set_title(spoken, ink)
     layout = "framed" if swap and panel < 130 and rng.random() < 0.5 else rng.choice(["below", "below", "above"])
     small = f"{year or ''}", _caption(names or genres)
     shapes = "".join(drawing(rng, colours))

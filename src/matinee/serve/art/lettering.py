@@ -22,19 +22,20 @@ _ADVANCES = (
     "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
     "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
 )
+HANGUL = 864
+"""Width of a Korean syllable of the bundled font, which is as wide at any weight."""
 WORD_SPACING = 80
 """How much wider than the font's a blank is, as `.cover-title` has it: at this width it would all but vanish."""
 _WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
 _WIDTHS[" "] += WORD_SPACING
 
 
-def set_title(name: str, ink: str, largest: float = LARGEST) -> tuple[str, int]:
-    """The lines of the title as SVG text from y = 0, and the height of the panel including the small print."""
-    main, colon, rest = name.partition(": ")
-    if not colon:
-        main, colon, rest = name.partition(" - ")
-    if len(rest) < 12:
-        main, rest = name, ""  # Mission: Impossible stays one title
+def set_title(name: str, ink: str, largest: float = LARGEST, below: str = "") -> tuple[str, int]:
+    """The lines of the title as SVG text from y = 0, and the height of the panel including the small print.
+
+    below: a second name, in small letters; without one, the second half of the title is.
+    """
+    main, rest = (name, below) if below else _halves(name)
     lines, size = _break(main.upper(), largest)
     y = float(MARGIN)
     texts: list[str] = []
@@ -48,6 +49,14 @@ def set_title(name: str, ink: str, largest: float = LARGEST) -> tuple[str, int]:
             y += small * 1.08
             texts.append(_text(line, y, small, ink, "cover-title cover-rest"))
     return "".join(texts), round(y + 34)
+
+
+def _halves(name: str) -> tuple[str, str]:
+    """A title and its long subtitle, empty without one."""
+    main, colon, rest = name.partition(": ")
+    if not colon:
+        main, colon, rest = name.partition(" - ")
+    return (main, rest) if len(rest) >= 12 else (name, "")  # Mission: Impossible stays one title
 
 
 def _text(line: str, y: float, size: float, ink: str, name: str = "cover-title") -> str:
@@ -76,12 +85,14 @@ def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
 
 
 def _width(text: str) -> int:
-    return (
-        sum(
-            _WIDTHS.get(_base(letter), 1000 if unicodedata.east_asian_width(letter) in "WF" else 500) for letter in text
-        )
-        or 1
-    )
+    return sum(_WIDTHS.get(_base(letter)) or _width_of_other(letter) for letter in text) or 1
+
+
+def _width_of_other(letter: str) -> int:
+    """Of a letter that the Latin font lacks, in thousandths of the size."""
+    if "가" <= letter <= "힣":
+        return HANGUL
+    return 1000 if unicodedata.east_asian_width(letter) in "WF" else 500
 
 
 def _base(letter: str) -> str:

@@ -1,4 +1,4 @@
-"""A page whose beginning is on its way while the rest is compressed."""
+"""A page whose style is compressed already, and whose beginning is on its way while the rest is compressed."""
 
 import zlib
 
@@ -62,13 +62,18 @@ class PageResponse(HTMLResponse):
     """An HTML answer. A browser on a slow line paints its beginning while the rest is still coming."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it in two parts to a client that reads gzip; otherwise, and if it is short, in one."""
-        if len(self.body) <= BEGINNING or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+        """Send it compressed, a long one in two parts, to a client that reads gzip; to others as it is."""
+        if "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
             await super().__call__(scope, receive, send)
             return
         body, stream = bytes(self.body), GzipStream()
         self.headers["Content-Encoding"] = "gzip"
         self.headers.add_vary_header("Accept-Encoding")
+        if len(body) <= BEGINNING:
+            self.body = stream.begin(body) + stream.end(b"")
+            self.headers["Content-Length"] = str(len(self.body))
+            await super().__call__(scope, receive, send)
+            return
         del self.headers["Content-Length"]  # unknown before all of it is compressed
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         first = stream.begin(body[:BEGINNING])

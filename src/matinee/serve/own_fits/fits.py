@@ -51,7 +51,11 @@ class OwnFitOptions:
 
 @dataclass(eq=False)
 class OwnFit:
-    """A fit of a visitor. owner: the secret of their browser; changes: to the settings of the served model `like`."""
+    """A fit of a visitor.
+
+    owner: the secret of their browser; changes: to the settings of the served model `like`; is_at_home: whether it
+    makes the list of their home page.
+    """
 
     fit_id: str
     owner: str
@@ -61,6 +65,7 @@ class OwnFit:
     process: FitProcess
     seen_at: float
     is_kept: bool = False
+    is_at_home: bool = False
     _engine: Engine | None = field(default=None, init=False)
 
     @cached_property
@@ -139,6 +144,16 @@ class OwnFits:
     def of(self, owner: str) -> list[OwnFit]:
         """The fits of this visitor, the oldest first."""
         return [fit for fit in list(self._fits.values()) if owner and fit.owner == owner] if self._fits else []
+
+    def at_home_of(self, owner: str) -> OwnFit | None:
+        """The fit that makes the list of this visitor's home page; None where a served model does."""
+        found = next((fit for fit in self.of(owner) if fit.is_at_home), None)
+        return found and self.find(owner, found.fit_id)
+
+    def put_at_home(self, fit: OwnFit) -> None:
+        """Let a kept fit make the list of its visitor's home page, in place of another."""
+        for other in self.of(fit.owner):
+            other.is_at_home = other is fit
 
     def throw_away(self, fit: OwnFit) -> None:
         """End a fit and delete what it wrote."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from matinee.ranking.recommendation import Recommendation
 from matinee.ranking.shared import Shared
+from matinee.serve.korean_titles import korean_title
 from matinee.serve.ratings import LIKED
 from matinee.serve.site import Site
 from matinee.store.protocols import LiveEvent
@@ -24,7 +25,7 @@ class Card:
 
     value: the visitor's rating, 0 without one, None if it is not among their movies; kind: of their event; picture: the
     address of the item's own, empty where a card is drawn; saved: whether it is kept for later; second_cover: the item
-    beside it has the drawing of its first.
+    beside it has the drawing of its first; original: the name in the data, where the title is translated.
     """
 
     item_row: int
@@ -47,6 +48,7 @@ class Card:
     list_id: str = ""
     saved: bool = False
     second_cover: bool = False
+    original: str = ""
 
     def __hash__(self) -> int:
         return hash((self.item_row, self.value, self.model, self.position))
@@ -63,10 +65,10 @@ Watched = Mapping[int, LiveEvent]
 
 
 class Cards:
-    """Builds cards of item rows and of recommendations."""
+    """Builds cards of item rows and of recommendations, with titles in a language."""
 
-    def __init__(self, site: Site) -> None:
-        self._site, self._saved = site, frozenset[int]()
+    def __init__(self, site: Site, language: str) -> None:
+        self._site, self._language, self._saved = site, language, frozenset[int]()
         self.facts = lru_cache(maxsize=CACHED_CARDS)(self._facts)
 
     def of_visitor(self, saved: Iterable[int]) -> "Cards":
@@ -126,10 +128,13 @@ class Cards:
         catalogue, is_movies = self._site.catalogue, self._site.wording.is_movies
         year = catalogue.years[row]
         item_id = self._site.engine.items.id(row)
+        title = self._site.title_of(row)
+        translated = korean_title(catalogue.titles[row]) if self._language == "ko" and is_movies else ""
         return Card(
             item_row=row,
             item_id=item_id,
-            title=self._site.title_of(row),
+            title=MovieTitle(translated, title.name) if translated else title,
+            original=title.name if translated else "",
             full_title=catalogue.titles[row] if is_movies else str(item_id),
             year=0 if str(year) in catalogue.titles[row] and not is_movies else year,
             genres=catalogue.genres[row],

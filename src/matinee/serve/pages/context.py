@@ -44,7 +44,12 @@ class PageContext:
     @cached_property
     def cards(self) -> Cards:
         """Builds the cards of movies for the visitor."""
-        return self.resources.cards.of_visitor(self.visitor.saved.tolist())
+        return self.plain_cards.of_visitor(self.visitor.saved.tolist())
+
+    @property
+    def plain_cards(self) -> Cards:
+        """Builds cards that say nothing of the visitor, whose log is not read for them."""
+        return self.resources.cards[self.texts.language]
 
     @cached_property
     def visitor(self) -> VisitorState:
@@ -70,6 +75,13 @@ class PageContext:
         """The fits of this browser that the visitor kept."""
         fits, owner = self.site.own_fits, self.fits_owner
         return [fit for fit in fits.of(owner) if fit.is_kept] if fits is not None and owner else []
+
+    @property
+    def fit_at_home(self) -> OwnFit | None:
+        """The kept fit that makes the list of the home page; None where a served model does or is asked for."""
+        fits = self.site.own_fits
+        is_asked = "model" in self.request.query_params
+        return None if fits is None or is_asked else fits.at_home_of(self.fits_owner)
 
     @property
     def fits_owner(self) -> str:

@@ -1,14 +1,17 @@
 """The home page."""
 
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from matinee.errors import MatineeError
 from matinee.serve.experiments import MadeList
 from matinee.serve.pages.choices import PICKER, keep_choice
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.dependencies import HomeRerank, ServedModel
+from matinee.serve.pages.listers import OWN, home_list_of
 from matinee.serve.pages.rendering import STRIP
 from matinee.serve.pages.rerank_form import RerankForm
 from matinee.serve.pages.resources import STARTER_PAGES, STARTERS
@@ -43,7 +46,8 @@ def home(
     builder = ShelfBuilder(page)
     like = builder.something_like(FIRST)
     made = _for_you(page, builder, rerank, FOR_YOU if like else FOR_YOU + FIRST) if watched else MadeList([], model)
-    for_you = builder.cards("for-you", made)
+    is_own = made.model.startswith(OWN)
+    for_you = builder.cards("for-you", made, is_recorded=not is_own)
     all_starters = builder.not_listed(page.resources.starters)
     starters = all_starters[more * STARTERS : (more + 1) * STARTERS] if _has_picker(page) else []
     starters = starters[:STRIP] if len(watched) >= ENOUGH else starters
@@ -61,6 +65,7 @@ def home(
         has_lengths=builder.has_lengths,
         tonight=tonight,
         for_you=for_you,
+        fit=page.fit_at_home if is_own else None,
         drafted=made.models if len(made.models) > 1 else (),
         starters=page.cards.plain(starters, watched),
         more=(more + 1) % max(1, len(all_starters) // STARTERS),
@@ -70,7 +75,7 @@ def home(
         later=page.cards.plain(visitor.for_later[:LONG], watched),
         shelves=shelves,
         n_watched=len(watched),
-        n_changed=_n_changed(page, visitor, made, rerank) if builder.mask is None else None,
+        n_changed=_n_changed(page, visitor, made, rerank) if builder.mask is None and not is_own else None,
         dislikes_all=page.site.engine.dislikes_all(visitor.history, model),
     )
 
@@ -90,9 +95,13 @@ def _has_picker(page: PageContext) -> bool:
 
 
 def _for_you(page: PageContext, builder: ShelfBuilder, rerank: RerankForm, k: int) -> MadeList:
-    """The visitor's list by the model that the address asks for, else by their experiment or the default."""
+    """The visitor's list: by the model that the address asks for, their own fit, their experiment, or the default."""
     asked = page.request.query_params.get("model")
     among = builder.allowed if builder.is_filtered else None
+    fit = page.fit_at_home
+    if fit is not None:
+        with suppress(MatineeError):  # what it wrote is damaged or gone: the served model makes the list
+            return MadeList(home_list_of(page, fit, k, rerank.asked, among), f"{OWN}{fit.fit_id}")
     return page.site.list_for(
         page.visitor, k, asked, lambda model: page.site.for_you(page.visitor, k, model, rerank.asked, among)
     )

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from matinee.arrays import BoolArray
+from matinee.config import Rerank
 from matinee.ranking.recommendation import Recommendation
 from matinee.serve.own_fits.fits import OwnFit
 from matinee.serve.pages.cards import Card
 from matinee.serve.pages.context import PageContext
 from matinee.serve.pages.model_lists import RankedCard, model_list, rank_cards
 from matinee.serve.pages.model_quality import ModelScore, model_scores
+from matinee.serve.site import Site
 from matinee.serve.visitor_state import VisitorState
 
 OWN = "own-"
@@ -63,15 +66,35 @@ def lister_of_fit(page: PageContext, fit: OwnFit) -> Lister:
     return Lister(f"{OWN}{fit.fit_id}", label, address, page.texts("own.words"), score, fit)
 
 
+def home_list_of(
+    page: PageContext, fit: OwnFit, k: int, rerank: Rerank | None, among: BoolArray | None
+) -> list[Recommendation]:
+    """The list of an own fit for the visitor's home page, as `Site.for_you`. It names the fit as its model.
+
+    Raises MatineeError if what the fit wrote cannot be read.
+    """
+    site, visitor = _site_of(page, fit), page.visitor
+    items = site.for_you(visitor.with_history(visitor.history), k, fit.like.name, rerank, among)
+    return _named(items, fit)
+
+
 def list_of(page: PageContext, visitor: VisitorState, lister: Lister, k: int) -> list[Recommendation]:
     """The list of a lister for the visitor, best first. Those of an own fit name it as their model."""
     if lister.fit is None:
         return model_list(page.site, visitor, lister.name, k)
-    engine = lister.fit.engine_of(page.site.engine.now)
-    site = replace(page.site, engine=engine, options=replace(page.site.options, experiment=None))
     own = visitor.with_history(visitor.history)  # what was kept of the state was made by the served models
-    items = model_list(site, own, lister.fit.like.name, k)
-    return [replace(item, model=lister.name) if item.model == lister.fit.like.name else item for item in items]
+    return _named(model_list(_site_of(page, lister.fit), own, lister.fit.like.name, k), lister.fit)
+
+
+def _site_of(page: PageContext, fit: OwnFit) -> Site:
+    """The site as if it served the fit alone."""
+    engine = fit.engine_of(page.site.engine.now)
+    return replace(page.site, engine=engine, options=replace(page.site.options, experiment=None))
+
+
+def _named(items: Sequence[Recommendation], fit: OwnFit) -> list[Recommendation]:
+    """A list that names an own fit, not the model that it is like."""
+    return [replace(item, model=f"{OWN}{fit.fit_id}") if item.model == fit.like.name else item for item in items]
 
 
 def sides_of(page: PageContext, visitor: VisitorState, listers: Sequence[Lister], k: int) -> list[Side]:

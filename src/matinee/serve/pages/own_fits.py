@@ -68,9 +68,9 @@ def begin(page: Page, caller: CurrentCaller, form: Annotated[dict[str, str], Dep
 def change(
     page: Page,
     fit_id: Annotated[str, Form(max_length=100)],
-    action: Annotated[Literal["cancel", "keep", "discard"], Form()],
+    action: Annotated[Literal["cancel", "keep", "discard", "home", "not_home"], Form()],
 ) -> Response:
-    """Cancel a fit that runs, keep one for this session, or throw it away."""
+    """Cancel a fit that runs, keep one for this session, use it for the home page or no longer, or throw it away."""
     fits = _offered(page)
     fit = _find(page, fit_id)
     if action == "discard":
@@ -78,8 +78,14 @@ def change(
         return RedirectResponse(f"/models/{fit.like.name}#refit", status_code=303)
     if action == "cancel":
         fit.process.end()
+    elif action == "not_home":
+        fit.is_at_home = False
     elif fit.process.state == "done":
         fit.is_kept = True
+        if action == "home":
+            fits.put_at_home(fit)
+    if action in ("home", "not_home"):
+        return RedirectResponse("/#for-you", status_code=303)
     return RedirectResponse(f"/lab/fits/{fit.fit_id}", status_code=303)
 
 

@@ -126,7 +126,7 @@ class Renderer:
         """The item's picture, else its cover or card; hidden from screen readers, for the page names the item."""
         if card.picture:
             return Markup(self._templates.get_template("picture.html").render(card=card))
-        return self._site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)), second=card.second_cover)
+        return cover_of(self._site, card, texts)
 
     def _card(self, language: str, csrf: str, card: Card, next: str, list_id: str, why: bool) -> Markup:
         """A card of a grid. Its HTML is cached by what it is of and says, for all pages, lists and visitors.
@@ -179,6 +179,12 @@ class Renderer:
         values = {"title": title, "unseen": unseen, "listed": listed, "words": words, "saved": saved, "gap": GAP}
         html = self._templates.get_template("marks.html").render(values | {"t": self._texts[language]})
         return tuple(html.split(GAP))
+
+
+def cover_of(site: Site, card: Card, texts: Texts) -> Markup:
+    """The drawn cover of an item, in the language of the texts."""
+    name = card.title.name if card.original else ""
+    return site.covers.draw(card.item_row, tuple(map(texts.genre, card.genres)), name, second=card.second_cover)
 
 
 @pass_context

@@ -11,6 +11,7 @@ from matinee.models.base import Recommender
 from matinee.serve.accounts.rate_limit import RateLimit
 from matinee.serve.pages.also_liked import AlsoLiked
 from matinee.serve.pages.cards import Cards
+from matinee.serve.pages.i18n import LANGUAGES
 from matinee.serve.pages.item_positions import ItemMaps
 from matinee.serve.pages.model_cards import ModelCard, model_card
 from matinee.serve.pages.model_quality import ModelQuality, best_next_model
@@ -32,12 +33,13 @@ IMPORTS, IMPORTS_SECONDS = 30, 3600
 class PageResources:
     """Shared by all requests; safe to use from any thread.
 
-    starters: item rows to rate first; next_model: the best served model of what comes next, empty without one.
+    cards: by language; starters: item rows to rate first; next_model: the best served model of what comes next, empty
+    without one.
     """
 
     site: Site
     renderer: Renderer
-    cards: Cards
+    cards: Mapping[str, Cards]
     model_cards: Mapping[str, ModelCard]
     starters: list[int]
     trending: Trending
@@ -58,7 +60,7 @@ class PageResources:
         return cls(
             site=site,
             renderer=Renderer(site, model_cards),
-            cards=Cards(site),
+            cards=_cards(site),
             model_cards=model_cards,
             starters=site.engine.starters(STARTERS * STARTER_PAGES),
             trending=Trending(site),
@@ -78,11 +80,16 @@ class PageResources:
             self,
             site=site,
             renderer=self.renderer.of_site(site),
-            cards=Cards(site),
+            cards=_cards(site),
             starters=site.engine.starters(STARTERS * STARTER_PAGES),
             trending=self.trending.of_site(site),
             also_liked=self.also_liked.of_site(site),
         )
+
+
+def _cards(site: Site) -> dict[str, Cards]:
+    """What builds the cards of a site, by language."""
+    return {language: Cards(site, language) for language in LANGUAGES}
 
 
 def _known_models() -> dict[str, type[Recommender[Any]]]:

@@ -45,4 +45,4 @@ def results(page: Page, visitor: Visitor, q: str = "") -> Response:
 def suggest(page: Page, q: str = "") -> Response:
     """The first matches, as options of the search box."""
     rows = page.site.search.find(q[:MAX_QUERY], SUGGESTIONS)
-    return HTMLResponse(page.render("suggestions.html", cards=page.resources.cards.plain(rows, {})))
+    return HTMLResponse(page.render("suggestions.html", cards=page.plain_cards.plain(rows, {})))

@@ -10,6 +10,7 @@ from matinee.serve.art.shared import PREVIEW_WIDTH, SHOWN, draw_item_preview, dr
 from matinee.serve.pages.context import Page, PageContext, Visitor
 from matinee.serve.pages.dependencies import MovieRow
 from matinee.serve.pages.errors import PageError
+from matinee.serve.pages.rendering import cover_of
 from matinee.serve.visitor_state import VisitorState
 
 NINE = 9
@@ -52,18 +53,16 @@ def site_preview(page: Page) -> Response:
 @router.get("/preview/{item_id:path}")
 def item_preview(page: Page, row: MovieRow) -> Response:
     """The same of an item's page."""
-    card = page.resources.cards.facts(row)
+    card = page.plain_cards.facts(row)
     words = " · ".join([*([str(card.year)] if card.year else []), *map(page.texts.genre, card.genres[:3])])
     drawn = draw_item_preview(_covers(page, [row])[0], card.title.name, words, "Matinee")
     return _png(drawn, PREVIEW_WIDTH, A_DAY)
 
 
 def _covers(page: PageContext, rows: list[int]) -> list[str]:
-    genres, covers = page.site.catalogue.genres, page.site.covers
-    return [
-        covers.draw(row, tuple(map(page.texts.genre, genres[row])), second=second)
-        for row, second in zip(rows, covers.seconds(rows), strict=True)
-    ]
+    seconds = page.site.covers.seconds(rows)
+    cards = [page.plain_cards.card(row, {}, second=second) for row, second in zip(rows, seconds, strict=True)]
+    return [cover_of(page.site, card, page.texts) for card in cards]
 
 
 def _own(name: str) -> dict[str, str]:

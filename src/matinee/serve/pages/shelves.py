@@ -83,7 +83,7 @@ class ShelfBuilder:
     def liked_title(self) -> str:
         """The title of the item that the mood asks for something like, empty without one."""
         row = self._liked_row
-        return "" if row == UNKNOWN else self._site.title_of(row).name
+        return "" if row == UNKNOWN else self._page.plain_cards.facts(row).title.name
 
     @property
     def _liked_row(self) -> int:
@@ -106,9 +106,12 @@ class ShelfBuilder:
         by_model = "" if model == NEWEST else model
         return Shelf(name, title, words, by_model, self._page.cards.ranked(items, self._visitor.watched, list_id), url)
 
-    def cards(self, name: str, made: MadeList) -> list[Card]:
-        """The cards of a list that may be part of an experiment, recorded as an impression if it has items."""
-        list_id = self._page.impressions.add_made(name, made) if made.items else ""
+    def cards(self, name: str, made: MadeList, *, is_recorded: bool) -> list[Card]:
+        """The cards of a list that may be part of an experiment.
+
+        is_recorded: as an impression if it has items; what a visitor's own fit lists is none.
+        """
+        list_id = self._page.impressions.add_made(name, made) if made.items and is_recorded else ""
         self.leave_out(item.item_row for item in made.items)
         return self._page.cards.ranked(made.items, self._visitor.watched, list_id)
 
@@ -148,7 +151,7 @@ class ShelfBuilder:
         else:  # a list that is kept until the visitor's state changes
             items = self._site.for_you(self._visitor, MOST_LISTED, model)
         fresh = [item for item in items if item.item_row not in self._excluded]
-        last = self._site.title_of(next(iter(self._visitor.watched))).name
+        last = self._page.plain_cards.facts(next(iter(self._visitor.watched))).title.name
         return self.build("next", self._texts("home.next"), self._texts("home.next_words", title=last), fresh[:k])
 
     def because(self, k: int) -> list[Shelf]:
@@ -166,7 +169,7 @@ class ShelfBuilder:
             near = engine.similar(row, k, out=self._out)
             if len(near) < k // 2:
                 continue
-            title = self._texts("home.because", title=self._site.title_of(row).name)
+            title = self._texts("home.because", title=self._page.plain_cards.facts(row).title.name)
             shelves.append(self.build(f"because-{row}", title, "", near, self._page.cards.facts(row).url))
             if len(shelves) == BECAUSE_SHELVES:
                 break
