@@ -1,16 +1,21 @@
 """The Korean names of well-known movies, from a list (korean_titles.toml)."""
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
 
 from matinee.titles import split_year, spoken_title, title_key
 
+_NUMBER = re.compile(r" (?=\d+\b)")
+"""The blank before a number."""
+
 
 def korean_title(title: str) -> str:
     """The name under which a movie was released in Korea, empty if the list does not have it.
 
     title: as in the data, such as `Host, The (Gwoemul) (2006)`. A name of the list with a year is of that movie only.
+    A number stays on the line of the word before it.
     """
     key = title_key(spoken_title(title).name)
     return _titles().get((key, split_year(title)[1])) or _titles().get((key, 0), "")

@@ -3,6 +3,7 @@
 Letter widths are those of the bundled Archivo at width 62 and weight 800, with wider blanks.
 """
 
+import re
 import unicodedata
 from functools import lru_cache
 from itertools import accumulate, combinations, pairwise
@@ -12,9 +13,9 @@ from markupsafe import escape
 WIDTH, HEIGHT, MARGIN = 240, 360, 16
 LARGEST, SUBTITLE = 58, 16
 MAX_LINES = 5
-LEADING = 0.9
-CAP = 0.69
-"""Line height and cap height, in font sizes."""
+LEADING, CAP = 0.9, 0.69
+HANGUL_LEADING, HANGUL_CAP = 1.04, 0.82
+"""Line height and height of a capital, in font sizes; of lines with Korean, whose letters reach below the line too."""
 
 # advance widths of the bundled font at width 62 and weight 800, in thousandths of the size (read with fontTools)
 _LETTERS = " ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;!?'’&-–()/*$%"
@@ -22,12 +23,15 @@ _ADVANCES = (
     "117 500 482 505 503 452 395 532 504 243 426 501 411 677 508 543 472 543 498 454 458 495 473 703 487 480 463 "
     "427 361 417 424 414 426 427 380 415 427 212 212 221 221 258 409 199 198 534 240 310 365 365 271 369 377 704"
 )
+_BLANKS = re.compile(r"[^\S\u00a0]+")
+"""What parts words: any blank but the one that does not break."""
 HANGUL = 864
 """Width of a Korean syllable of the bundled font, which is as wide at any weight."""
 WORD_SPACING = 80
 """How much wider than the font's a blank is, as `.cover-title` has it: at this width it would all but vanish."""
 _WIDTHS = dict(zip(_LETTERS, map(int, _ADVANCES.split()), strict=True))
 _WIDTHS[" "] += WORD_SPACING
+_WIDTHS["\u00a0"] = _WIDTHS[" "]
 
 
 def set_title(name: str, ink: str, largest: float = LARGEST, below: str = "") -> tuple[str, int]:
@@ -37,10 +41,11 @@ def set_title(name: str, ink: str, largest: float = LARGEST, below: str = "") ->
     """
     main, rest = (name, below) if below else _halves(name)
     lines, size = _break(main.upper(), largest)
+    leading, cap = (HANGUL_LEADING, HANGUL_CAP) if any(map(_is_hangul, main)) else (LEADING, CAP)
     y = float(MARGIN)
     texts: list[str] = []
     for line in lines:
-        y += size * (CAP if not texts else LEADING)
+        y += size * (leading if texts else cap)
         texts.append(_text(line, y, size, ink))
     if rest:
         small_lines, small = _break(rest.upper(), min(SUBTITLE, size))
@@ -70,7 +75,7 @@ def _text(line: str, y: float, size: float, ink: str, name: str = "cover-title")
 @lru_cache(maxsize=4096)
 def _break(text: str, largest: float) -> tuple[tuple[str, ...], float]:
     """The line breaks with the largest font size that fits the width, and that size; fewer lines are preferred."""
-    words = text.split()[:14]
+    words = _BLANKS.split(text.strip())[:14]
     ends = [0, *accumulate(_width(word) + _WIDTHS[" "] for word in words)]
     room = 1000 * (WIDTH - 2 * MARGIN)
     best: tuple[tuple[str, ...], float] = ((" ".join(words),), 0.0)
@@ -90,9 +95,13 @@ def _width(text: str) -> int:
 
 def _width_of_other(letter: str) -> int:
     """Of a letter that the Latin font lacks, in thousandths of the size."""
-    if "가" <= letter <= "힣":
+    if _is_hangul(letter):
         return HANGUL
     return 1000 if unicodedata.east_asian_width(letter) in "WF" else 500
+
+
+def _is_hangul(letter: str) -> bool:
+    return "가" <= letter <= "힣"
 
 
 def _base(letter: str) -> str:

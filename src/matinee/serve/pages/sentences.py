@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from matinee.ranking.shared import JOINT, Shared, kind_of_column
+from matinee.serve.korean_titles import korean_title
 from matinee.serve.pages.i18n import Texts
 
 
@@ -16,8 +17,11 @@ def kind_of(shared: Shared) -> str:
 
 
 def word_of(texts: Texts, shared: Shared) -> str:
-    """The shared word in the language of the texts: genres are translated."""
-    return JOINT.join(map(texts.genre, shared.value.split(JOINT))) if kind_of(shared) == "genre" else shared.value
+    """The shared word in the language of the texts: genres are translated, and series as far as their films are."""
+    kind = kind_of(shared)
+    if kind == "series" and texts.language == "ko":
+        return korean_title(shared.value) or shared.value
+    return JOINT.join(map(texts.genre, shared.value.split(JOINT))) if kind == "genre" else shared.value
 
 
 def with_shared(texts: Texts, movies: str, n: int, shared: Shared | None) -> str:
