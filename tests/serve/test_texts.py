@@ -184,7 +184,7 @@ def test_the_browser_decides_the_language_until_the_visitor_does(client: TestCli
     page = client.get("/movie/2571").text
     assert '<html lang="ko">' in page
     assert "액션 · SF · 스릴러" in page
-    assert "<h1>The Matrix</h1>" in page
+    assert "<h1>매트릭스</h1>" in page
     assert "찾을 수 없어요" in client.get("/movie/none").text
     assert '<html lang="en">' in client.get("/language", params={"to": "en"}, headers={"accept-language": "ko"}).text
 
