@@ -82,7 +82,7 @@ def value_of(formula: str, known: Mapping[str, float]) -> float:
 
 
 def text_of(value: float) -> str:
-    """A number of three digits or so, for people: 0.0123, 4.92, 168,459, 1.2 million."""
+    """A number of three digits or so, for people: 0.00049, 4.92, 168,459, 1.2 million."""
     size = abs(value)
     if value == 0:
         return "0"
@@ -91,6 +91,4 @@ def text_of(value: float) -> str:
             return f"{value / limit:.3g} {word}" if size / limit < 1000 else f"{value / limit:,.0f} {word}"
     if size >= 100:
         return f"{value:,.0f}"
-    if size >= 0.001:
-        return f"{float(f'{value:.3g}'):g}"
-    return f"{value:.2e}"
+    return f"{float(f'{value:.3g}'):g}" if size >= 0.001 else f"{value:.2g}"

@@ -141,7 +141,7 @@ def route(requests: Requests, tier: Tier, rng: np.random.Generator) -> Ints:
     if tier.killed is None or tier.n_workers == 1:
         return workers
     dead = (requests.at >= tier.killed[0]) & (requests.at < tier.killed[1]) & (workers == 0)
-    return np.where(dead, 1 + drawn % (tier.n_workers - 1), workers)
+    return np.where(dead, rng.integers(1, tier.n_workers, size=len(workers)), workers)
 
 
 def simulate(tier: Tier, requests: Requests, samples: Mapping[str, Floats], rng: np.random.Generator) -> Result:

@@ -6,29 +6,20 @@ from pathlib import Path
 
 
 class Processor:
-    """Processor time of all threads of a process, ended ones included, and how long they waited for a processor."""
+    """Processor time of all threads of a process, ended ones included."""
 
     def __init__(self, pid: int) -> None:
         self._tasks = Path(f"/proc/{pid}/task")
-        self._known: dict[str, tuple[int, int]] = {}
+        self._known: dict[str, int] = {}
 
     def seconds(self) -> float:
         """The processor time so far."""
-        self._read()
-        return sum(busy for busy, _ in self._known.values()) / 1e9
-
-    def waited(self) -> float:
-        """Seconds so far in which a thread could have run and did not, because others did."""
-        self._read()
-        return sum(waited for _, waited in self._known.values()) / 1e9
-
-    def _read(self) -> None:
         for task in self._tasks.iterdir():
             try:
-                busy, waited = (task / "schedstat").read_text().split()[:2]
-                self._known[task.name] = int(busy), int(waited)
-            except OSError:  # the thread has ended: its last values stay
+                self._known[task.name] = int((task / "schedstat").read_text().split()[0])
+            except OSError:  # the thread has ended: its last value stays
                 continue
+        return sum(self._known.values()) / 1e9
 
 
 async def exchange(

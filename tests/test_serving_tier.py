@@ -145,6 +145,9 @@ def test_the_others_take_the_requests_of_a_killed_worker(tier: ModuleType) -> No
     rng = np.random.default_rng(1)
     requests = tier.visits(tier.poisson(50, 60, rng), 500, (0.2, 0.6, 0.2), rng)
     samples = {name: np.full(1, 0.002) for name in tier.COSTS}
+    while_dead = (requests.at > 20) & (requests.at < 40)
+    workers = tier.route(requests, tier.Tier(n_workers=3, killed=(20.0, 40.0)), rng)[while_dead]
+    np.testing.assert_allclose(np.bincount(workers, minlength=3) / while_dead.sum(), [0, 0.5, 0.5], atol=0.05)
     result = tier.simulate(tier.Tier(n_workers=3, killed=(20.0, 40.0)), requests, samples, rng)
     assert np.mean(result.outcomes == 200) > 0.999
     assert result.seconds.max() < 0.1
