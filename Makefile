@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-bare test-newest test-lowest test-fast mutants check format docs bench clean
+.PHONY: help demo test test-bare test-newest test-lowest test-versions test-fast mutants check format docs bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test       run every test"
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
 	@echo "make test-bare  run what needs no torch in an environment without it"
+	@echo "make test-versions   a part of the next two, side by side"
 	@echo "make test-newest, test-lowest   the same and the fast tests, with the newest Python and packages, or the lowest"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
@@ -44,11 +45,17 @@ test-bare: pyproject.toml constraints.txt
 	$(BARE)/bin/python tests/bare_install.py
 
 # The same and the fast tests that need no torch: on the newest Python that is found with the newest of every package,
-# and on the oldest with the lowest versions that pyproject.toml allows. Not part of .ci/run, which has no time for them.
+# and on the oldest with the lowest versions that pyproject.toml allows. `make test-versions` is what .ci/run has time for:
+# both side by side, with the tests of what other packages decide: files read, tables, arrays, settings, databases.
 test-newest:
 	bash tests/other_versions.sh newest
 test-lowest:
 	bash tests/other_versions.sh lowest
+OF_VERSIONS := tests/data tests/store tests/property tests/test_front_door.py tests/test_shown.py tests/test_given.py \
+	tests/test_metrics.py tests/test_tensors.py tests/test_titles.py tests/test_values.py tests/test_vocab_text.py \
+	tests/test_ranking.py
+test-versions:
+	$(MAKE) -j2 --output-sync=target test-newest test-lowest TESTS="$(OF_VERSIONS)"
 
 # Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
 test-fast: $(VENV)/.develops

@@ -38,7 +38,7 @@ pip -e '.[figures,excel]' -r tests/fast_tests.txt
 echo "$("$venv/bin/python" --version), $(wc -l <"$venv/versions.txt") packages: $venv/versions.txt"
 # a release of today may break what ran yesterday: what is newer than the pinned set is named if a test fails
 trap 'echo "test-$which: failed; other than in constraints.txt: $(comm -13 <(tr A-Z_ a-z- <constraints.txt | sort) <(tr A-Z_ a-z- <"$venv/versions.txt" | sort) | paste -sd" ")" >&2' ERR
-unset MATINEE_REQUIRE_ALL  # what only an extra or a service gives is skipped here, and counted
+unset MATINEE_REQUIRE_ALL MATINEE_FUZZ_SECONDS  # what only an extra or a service gives is skipped here, and counted
 # -W: what a new version announces for later is no failure today, and what an old one has announced is known
 PYTHONPATH=tests OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -m pytest -q -W default \
     -p without_torch -k "not postgresql and not mariadb" \
