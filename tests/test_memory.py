@@ -12,7 +12,8 @@ from matinee import memory
 from matinee.errors import MatineeError, UsageError
 from matinee.experiment import MachineConfig
 from matinee.histories import Histories, TrainingData
-from matinee.models import create
+from matinee.models import create, model_names
+from matinee.models.needs import count_pairs
 
 
 @pytest.fixture
@@ -139,6 +140,29 @@ def test_a_fit_that_cannot_keep_a_bound_is_refused_before_it_starts() -> None:
     rng = np.random.default_rng(1)
     items = {"user": np.repeat(np.arange(4000), 8), "item": rng.integers(0, 20_000, 32_000)}
     split = mt.split(mt.events(items))
-    with pytest.raises(MatineeError, match=r"ease on .* items needs 1\..* GB and .* free within the bound"):
+    with pytest.raises(
+        MatineeError,
+        match=r"ease on .* items, for it keeps a weight for every pair of items, needs 1\..* GB and .* free within the bound",
+    ):
         mt.fit("ease", split, memory=held + 500 * 10**6)
     assert mt.fit("ials", split, dim=8, epochs=1, memory=held + 900 * 10**6).name == "ials"
+
+
+def test_pairs_of_few_items_are_all_and_of_many_are_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = mt.synthesize(users=400, items=600, events=12_000, seed=2)
+    histories = Histories.from_events(data.events, np.arange(len(data.users), dtype=np.int32))
+    train = TrainingData(histories, len(data.items))
+    assert count_pairs(train) == len(data.items) ** 2
+    monkeypatch.setattr("matinee.models.needs.FEW_PAIRS", 0)
+    together = histories.matrix(len(data.items))
+    exact = (together.T @ together).nnz
+    assert 0.8 * exact < count_pairs(train) < 1.25 * exact
+
+
+@pytest.mark.parametrize("name", [name for name in model_names() if name != "popularity"])
+def test_every_model_says_before_it_starts_that_it_does_not_fit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = mt.split(mt.synthesize(users=60, items=40, events=900, seed=2))
+    monkeypatch.setattr("matinee.memory.available_memory", lambda: 1000)
+    words = rf"not enough memory: {name} on 60 users and \d+ items.* needs 0? ?\d* MB and 0 MB are free; .*filter items"
+    with pytest.raises(MatineeError, match=words):
+        mt.fit(name, split)

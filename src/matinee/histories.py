@@ -115,9 +115,16 @@ class Histories:
 
     def matrix(self, n_items: int, entries: FloatArray | None = None) -> csr_array:
         """User-item matrix: 1 for each item of a history, or the entry of its last event. entries [N] -> [B, I]."""
-        keys = self.owners * n_items + self.items
-        unique, last = _last_of_each_key(keys)
-        data = np.ones(len(unique), dtype=np.float32) if entries is None else entries[last].astype(np.float32)
+        keys = self.owners  # a new array, and one as long as the events: more of them are most of what a fit holds
+        keys *= n_items
+        keys += self.items
+        if entries is None:
+            keys.sort()
+            unique = keys[np.diff(keys, append=-1) != 0]
+            data = np.ones(len(unique), dtype=np.float32)
+        else:
+            unique, last = _last_of_each_key(keys)
+            data = entries[last].astype(np.float32)
         starts = np.searchsorted(unique, n_items * np.arange(len(self) + 1, dtype=np.int64))
         columns = (unique - np.repeat(n_items * np.arange(len(self)), np.diff(starts))).astype(np.int32)
         return csr_array((data, columns, starts), shape=(len(self), n_items))

@@ -65,6 +65,10 @@ class Recommender(ABC, Generic[StateT]):
     """Parameters from whose earlier values training can start: by name, the learned array, and what its rows are."""
     value_map: ValueMap = UNARY
     """How the events of a history weigh; set before `fit`, saved with the model."""
+    memory_reason: ClassVar[str] = ""
+    """Why a fit needs more memory than the log, for a refusal: `it keeps ...`. Empty where it does not."""
+    smaller_models: ClassVar[str] = ""
+    """What to use where it does not fit, for a refusal."""
     curves: tuple[dict[str, float], ...] = ()
     """Metrics of each epoch of the last fit, for models that train in epochs."""
 

@@ -107,11 +107,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     run = replace(Run.seeded(seed, on_epoch, device), validation=monitored, checkpoint=saved_to, resume=resume)
     bound = None if memory is None else parse_size(memory)
     with bounded(bound), thread_limit(threads, torch_trains=unfitted.trained_by_torch):
-        require_memory(
-            unfitted.least_memory(train),
-            f"{unfitted.name} on {train.n_items:,} items",
-            "filter items (--min-item-events), or take a smaller setting or another model",
-        )
+        _require_memory(unfitted, train)
         started = perf_counter()
         fitted = unfitted.fit(train, run) if workers is None else _by_workers(unfitted, train, run, workers)
         seconds = perf_counter() - started
@@ -137,6 +133,15 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     if notes:
         about["notes"] = notes
     return Artefact.of(fitted, data, train, about)
+
+
+def _require_memory(model: Recommender[Any], train: TrainingData) -> None:
+    """Raises MatineeError, before a fit starts, if what it needs is not there: why, and what to use in its place."""
+    reason = f", for {model.memory_reason}," if model.memory_reason else ""
+    instead = f"use {model.smaller_models}, or " if model.smaller_models else "take a smaller dim, or "
+    sizes = f"{train.n_users:,} users and {train.n_items:,} items"
+    what = f"{model.name} on {sizes}{reason}"
+    require_memory(model.least_memory(train), what, f"{instead}filter items (--min-item-events)")
 
 
 def _by_workers(model: Recommender[Any], train: TrainingData, run: Run, workers: int | str) -> Recommender[Any]:

@@ -14,6 +14,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import sigmoid
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
+from matinee.models.needs import LEARNED, matrix_needs
 from matinee.models.vectors import append_one, cosines, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, row_batches
 from matinee.training.configs import GradientConfig
@@ -82,6 +83,11 @@ class AutoRec(Recommender[FloatArray]):
     mean: float
     lowest: float
     highest: float
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the ratings both ways, and both layers, as wide as there are users or items."""
+        inputs = train.n_items if self.config.based_on == "user" else train.n_users
+        return matrix_needs(train, 3) + LEARNED * 2 * self.config.dim * inputs
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError where all values are the same: there is nothing to predict."""

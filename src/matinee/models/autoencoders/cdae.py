@@ -12,6 +12,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder, sigmoid
 from matinee.models.base import StartArrays
+from matinee.models.needs import LEARNED, matrix_needs, parameter_needs
 from matinee.models.vectors import capped_dim, find_stored_users
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
@@ -87,6 +88,11 @@ class CDAE(CatalogueAutoencoder):
     encoder_bias: FloatArray  # [D], b
     user_nodes: FloatArray  # [U, D], V
     user_rows: IntArray  # [U], ascending
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, both layers, and a node of each user."""
+        layers = parameter_needs(train, self.config.dim, users=False, tables=2)
+        return matrix_needs(train, 3) + layers + LEARNED * self.config.dim * train.n_users
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if a dim that was set is wider than the catalogue."""

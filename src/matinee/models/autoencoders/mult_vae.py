@@ -12,6 +12,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoencoder
 from matinee.models.base import StartArrays
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import capped_dim
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
@@ -75,6 +76,11 @@ class MultVAE(CatalogueAutoencoder):
     latent_bias: FloatArray  # [D]
     decoder: FloatArray  # [D, H]
     decoder_bias: FloatArray  # [H]
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, and both layers."""
+        width = self.config.hidden or self.config.dim
+        return matrix_needs(train, 3) + parameter_needs(train, width, users=False, tables=3)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if a width that was set is more than the catalogue has items."""

@@ -13,6 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
 from matinee.models.cooccurrence.counts import count_cooccurrences, count_in_windows, require_pairs
+from matinee.models.needs import count_pairs, parameter_needs
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -71,6 +72,8 @@ class Item2Vec(Recommender[FloatArray]):
     """
 
     name = "item2vec"
+    memory_reason = "it keeps the counts of all pairs of items that somebody has"
+    smaller_models = "--set pairs=sampled, or ials"
     Config = Item2VecConfig
     trained_by_torch = True
     uses_weights = True
@@ -80,6 +83,11 @@ class Item2Vec(Recommender[FloatArray]):
     config: Item2VecConfig
     items: FloatArray  # [I, D], u
     context_vectors: FloatArray  # [I, D], v
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the counts of pairs, unless they are sampled, and two vectors of each item."""
+        pairs = 16 * count_pairs(train) if self.config.pairs == "counts" else 0
+        return pairs + parameter_needs(train, self.config.dim, users=False, tables=2)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if min_value, min_count or dim leave nothing to learn from."""

@@ -13,6 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
 from matinee.models.cooccurrence.counts import count_cooccurrences, require_pairs, split_cooccurrences
+from matinee.models.needs import count_pairs, parameter_needs
 from matinee.models.vectors import append_bias, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -66,6 +67,8 @@ class MoviePairs(Recommender[FloatArray]):
     """
 
     name = "movie-pairs"
+    memory_reason = "it keeps the counts of all pairs of items that somebody has"
+    smaller_models = "--set pairs=sampled, or ials"
     Config = MoviePairsConfig
     trained_by_torch = True
     uses_weights = True
@@ -76,6 +79,11 @@ class MoviePairs(Recommender[FloatArray]):
     items: FloatArray  # [I, D], e
     input_vectors: FloatArray  # [I, D], f(e)
     bias: FloatArray  # [I], b
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the counts of pairs, unless they are sampled, and the vectors of items."""
+        pairs = 16 * count_pairs(train) if self.config.pairs == "counts" else 0
+        return pairs + parameter_needs(train, self.config.dim, users=False, tables=2)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim.

@@ -11,6 +11,7 @@ from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.counts import PairWeight, count_cooccurrences, require_pairs
+from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
 from matinee.nn.sparse_rows import entries_at, keep_top_k
 from matinee.training.run import Run
@@ -61,6 +62,8 @@ class PMI(Recommender[csr_array]):
     """
 
     name = "pmi"
+    memory_reason = "it keeps the counts of all pairs of items that somebody has"
+    smaller_models = "ials or lightgcn, whose memory grows with users and items alone"
     Config = PMIConfig
     uses_weights = True
     learned = ("weights", "vectors", "popularity_factors")
@@ -73,8 +76,8 @@ class PMI(Recommender[csr_array]):
     popularity_factors: FloatArray  # [I], n^q
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: also the counts of the pairs of the longest history."""
-        return max(super().least_memory(train), 8 * int(np.diff(train.histories.starts).max(initial=0)) ** 2)
+        """See Recommender: the counts of pairs, and what of them is above chance."""
+        return 48 * count_pairs(train) + super().least_memory(train)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim."""

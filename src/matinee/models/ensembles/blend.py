@@ -46,6 +46,8 @@ class Blend(Ensemble):
     """
 
     name = "blend"
+    memory_reason = "its parts do, one beside the other"
+    smaller_models = "smaller parts (--set parts=item-knn,ials), or ials alone"
     Config = BlendConfig
     uses_weights = True
     config: BlendConfig

@@ -75,6 +75,8 @@ class Reranker(Ensemble):
     """
 
     name = "rerank"
+    memory_reason = "its parts do, one beside the other"
+    smaller_models = "smaller parts (--set parts=item-knn,ials), or ials alone"
     Config = RerankConfig
     uses_weights = True
     packages = ("lightgbm",)

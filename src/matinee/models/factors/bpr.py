@@ -13,6 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
 from matinee.models.derived import derived
 from matinee.models.factors.least_squares import FixedSide, explain_solve, solve, targets_without_each
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import append_bias, append_one, capped_dim, cosines, find_stored_users
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -95,6 +96,10 @@ class BPR(Recommender[FloatArray]):
         largest = cls.Config.model_fields["batch_size"].default
         batch_size = max(FEWEST_USERS, round(train.n_users / STEPS))
         return {"batch_size": batch_size} if batch_size < largest else {}
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, its pairs, and the vectors of users and items."""
+        return matrix_needs(train, 3) + parameter_needs(train, self.config.dim, users=True)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -22,6 +22,7 @@ from matinee.models.factors.least_squares import (
     solve,
     targets_without_each,
 )
+from matinee.models.needs import matrix_needs
 from matinee.models.vectors import capped_dim
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
@@ -99,6 +100,10 @@ class IALS(Recommender[FloatArray]):
         if not 0 < share < SPARSE:
             return {}
         return {"unobserved": float(f"{SPARSE_UNOBSERVED * share:.3g}"), "l2": SPARSE_L2}
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, its padded rows of both sides, and their vectors before and after a step."""
+        return matrix_needs(train, 4) + 24 * self.config.dim * (train.n_items + train.n_users)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

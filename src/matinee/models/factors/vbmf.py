@@ -14,6 +14,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.needs import matrix_needs
 from matinee.models.vectors import append_one, capped_dim, cosines
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
@@ -72,6 +73,12 @@ class VBMF(Recommender[FloatArray]):
     mean: float
     lowest: float
     highest: float
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the ratings, and second moments of all users and items."""
+        width = self.config.dim + 1
+        of_each = 6 * width * (width + 1) + 24 * self.config.implicit_dim
+        return matrix_needs(train, 4) + of_each * (train.n_items + train.n_users)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError where all values are the same: there is nothing to predict."""

@@ -23,6 +23,7 @@ from matinee.models.graph.fold_in import (
     scores_without_each,
     solve,
 )
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.training.run import Run
 
@@ -87,6 +88,11 @@ class NGCF(Recommender[FloatArray]):
     user_rows: IntArray  # [U] ascending
     item_embeddings: FloatArray  # [I, D] layer 0
     popularity: FloatArray  # [I]
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, the graph both ways, and the vectors of users and items in each layer."""
+        layers = 16 * self.config.dim * (self.config.layers + 1) * (train.n_items + train.n_users)
+        return matrix_needs(train, 5) + parameter_needs(train, self.config.dim, users=True) + layers
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

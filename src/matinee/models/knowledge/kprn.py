@@ -74,6 +74,8 @@ class KPRN(Recommender[KPRNState]):
     """
 
     name = "kprn"
+    memory_reason = "its first stage does"
+    smaller_models = "another first stage (--set first_stage=ials), or ials alone"
     Config = KPRNConfig
     trained_by_torch = True
     learned: ClassVar[tuple[str, ...]] = ()
@@ -109,6 +111,10 @@ class KPRN(Recommender[KPRNState]):
     @property
     def _shapes(self) -> dict[str, tuple[str, ...]]:
         return SHAPES | (PATTERN_SHAPES if self.config.form == "patterns" else NODE_SHAPES)
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: that of its first stage."""
+        return self.first_stage.least_memory(train)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Without a graph in the training data, paths lead through users alone."""

@@ -69,6 +69,8 @@ class EASE(Recommender[csr_array]):
     """
 
     name = "ease"
+    memory_reason = "it keeps a weight for every pair of items"
+    smaller_models = "ials or lightgcn, whose memory grows with users and items alone"
     Config = EASEConfig
     learned = ("weights",)
     item_arrays = (("weights", 1),)

@@ -66,6 +66,8 @@ class LinearNext(Recommender[csr_array]):
     """
 
     name = "linear-next"
+    memory_reason = "it keeps several weights for every pair of items"
+    smaller_models = "sasrec or gru4rec, whose memory grows with the items alone"
     Config = LinearNextConfig
     learned = ("weights",)
     item_arrays = (("weights", 1),)

@@ -11,6 +11,7 @@ from matinee.models.base import Recommender
 from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.fold_in import solve_users
 from matinee.models.ncf.inference import NCFWeights, score_all
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -42,6 +43,11 @@ class NCFModel(Recommender[FloatArray]):
     weights: FloatArray  # flat: see NCFWeights
     popularity: FloatArray  # [I], events per item in training
     fingerprint: str  # of the training data
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix, and the vectors of users and items."""
+        tables = 2 if self.has_product else 1
+        return matrix_needs(train, 2) + parameter_needs(train, self.config.dim, users=True, tables=tables)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -10,7 +10,9 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
+    BLOCK_ENTRIES,
     KNNConfig,
     Weighting,
     inverse_document_frequency,
@@ -55,6 +57,11 @@ class ItemKNN(Recommender[csr_array]):
     uses_weights = True
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix both ways and weighted, a block of similarities, and the neighbours."""
+        block, kept = min(BLOCK_ENTRIES, train.n_items**2), train.n_items * min(self.config.neighbours, train.n_items)
+        return matrix_needs(train, 4) + 24 * (block + kept)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed in blocks of items."""

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     FEW,
     KNNConfig,
@@ -54,6 +55,10 @@ class UserKNN(Recommender[csr_array]):
     squared_norms: FloatArray  # [U], of the profiles
     idf: FloatArray  # [I]
     mean_length: float
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the histories, and the profiles that are made of them."""
+        return matrix_needs(train, 4)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Stores the training histories."""

@@ -10,6 +10,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.sequences.attention import BLOCK_ARRAYS, initial_blocks, serve_blocks, train_blocks, unstack
 from matinee.models.sequences.batches import (
     Subsequences,
@@ -105,6 +106,11 @@ class GRU4Rec(Recommender[FloatArray]):
     projection: FloatArray  # [H, D], P; [0, 0] if not tied
     output_vectors: FloatArray  # [I, H], o; [0, 0] if tied
     bias: FloatArray  # [I], b
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the transitions, and the vectors of items."""
+        width = max(self.config.dim, self.config.hidden)
+        return matrix_needs(train, 2) + parameter_needs(train, width, users=False, tables=2)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -41,6 +41,8 @@ class Markov(Recommender[csr_array]):
     """
 
     name = "markov"
+    memory_reason = "it keeps a transition for each pair of items that follow each other"
+    smaller_models = "sasrec or gru4rec, or fewer steps (--set steps=2)"
     Config = MarkovConfig
     learned = ("transitions", "prior_weights", "popularity")
     ordered = True
@@ -49,6 +51,11 @@ class Markov(Recommender[csr_array]):
     transitions: csr_array  # [I, I], C_ji / (C_j + s)
     prior_weights: FloatArray  # [I], s / (C_j + s)
     popularity: FloatArray  # [I], p
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the transitions, summed distance by distance."""
+        cells = min(self.config.steps * len(train.histories.items), train.n_items**2)
+        return 16 * cells + 8 * len(train.histories.items)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -11,6 +11,7 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
 from matinee.models.derived import derived
+from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.sequences.attention import (
     BLOCK_ARRAYS,
     initial_blocks,
@@ -103,6 +104,10 @@ class SASRec(Recommender[FloatArray]):
     ffn_bias: FloatArray  # [K, 2, D]
     norms: FloatArray  # [K, 2, 2, D]
     last_norm: FloatArray  # [2, D]
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the transitions, and the vectors of items."""
+        return matrix_needs(train, 2) + parameter_needs(train, self.config.dim, users=False, tables=2)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -1,0 +1,51 @@
+"""What fits need of memory, from sizes: terms of `Recommender.least_memory`, in bytes.
+
+docs/growth.md holds them against the most memory that fits took.
+"""
+
+import numpy as np
+
+from matinee.arrays import gather
+from matinee.histories import TrainingData
+
+SORTED_KEYS, ENTRY = 16, 8
+"""Of an event: its key and the sorted one, from which the matrix is made; its entry there."""
+LEARNED = 20
+"""Of a parameter that Adam trains, in float32: itself, its gradient, two moments, and the copy after an epoch."""
+SAMPLED_ITEMS = 128
+"""Items by which pairs are counted."""
+FEW_PAIRS = 10**7
+"""Up to so many pairs of items all are taken to occur."""
+
+
+def matrix_needs(train: TrainingData, copies: int = 1) -> int:
+    """The matrix of the histories [U, I], and so many like it."""
+    return (SORTED_KEYS + copies * ENTRY) * len(train.histories.items)
+
+
+def parameter_needs(train: TrainingData, dim: int, *, users: bool, tables: int = 1) -> int:
+    """Vectors of so many dims for all items, and for all users or none, that Adam trains; tables: such sets of them."""
+    return LEARNED * tables * dim * (train.n_items + users * train.n_users)
+
+
+def count_pairs(train: TrainingData) -> int:
+    """About how many ordered pairs of items occur together in some history; from a sample where there are many items.
+
+    The sample goes evenly through the items by popularity.
+    """
+    n_items, histories = train.n_items, train.histories
+    if n_items**2 <= FEW_PAIRS:
+        return n_items**2
+    ranked = np.argsort(-train.popularity, kind="stable")
+    sample = ranked[np.linspace(0, n_items - 1, SAMPLED_ITEMS).astype(np.int64)]
+    is_sampled = np.zeros(n_items, dtype=bool)
+    is_sampled[sample] = True
+    events = np.flatnonzero(is_sampled[histories.items])
+    owners, items = histories.owners[events], histories.items[events]
+    found = 0
+    for item in np.unique(items):
+        _, indices = gather(histories.starts, owners[items == item])
+        together = np.zeros(n_items, dtype=bool)
+        together[histories.items[indices]] = True
+        found += int(np.count_nonzero(together))
+    return found * n_items // SAMPLED_ITEMS
