@@ -142,7 +142,7 @@ def test_a_fit_that_cannot_keep_a_bound_is_refused_before_it_starts() -> None:
     split = mt.split(mt.events(items))
     with pytest.raises(
         MatineeError,
-        match=r"ease on .* items, for it keeps a weight for every pair of items, needs 1\..* GB and .* free within the bound",
+        match=r"ease on .* items, for it keeps a weight for every pair of items, needs 1\..* GB .* within the bound",
     ):
         mt.fit("ease", split, memory=held + 500 * 10**6)
     assert mt.fit("ials", split, dim=8, epochs=1, memory=held + 900 * 10**6).name == "ials"

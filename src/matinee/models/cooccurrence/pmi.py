@@ -76,7 +76,7 @@ class PMI(Recommender[csr_array]):
     popularity_factors: FloatArray  # [I], n^q
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the counts of pairs, and what of them is above chance."""
+        """See Recommender: the counts of pairs, and what of them is more than expected."""
         return 48 * count_pairs(train) + super().least_memory(train)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
