@@ -1,7 +1,8 @@
 """Draw the pictures of the site for README and docs: `python docs/draw_site.py [--address URL] [FOLDER]`.
 
-A site of the bundled data with five models (or one that runs), in Chromium (playwright, of the extra `dev`): a guest,
-and a visitor who rated five movies. Writes site-*.png to images/.
+A site of the bundled data with the models of the demo (or one that runs, such as one of an older version, with
+`--before`), in Chromium (playwright, of the extra `dev`): a guest, and a visitor who rated five movies. Writes
+site-*.png to images/, or before-*.png.
 """
 
 import argparse
@@ -13,21 +14,34 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from walks import bundled_site, chromium, measured
+import matinee as mt
+from matinee.cli.site import DEMO_MODELS
+from matinee.store.artefact import Artefact
+from matinee.workflow import quality
+from walks import bundled_site, chromium
 
-MODELS = ("ease", "item-knn", "popularity", "ials", "markov")
+MODELS = ("ease", *(name for name in DEMO_MODELS if name != "ease"))
+"""The default first."""
 RATED = {"2571": "5", "1214": "4.5", "4973": "4", "5618": "5", "296": "3.5"}
 """The Matrix, Alien, Amélie, Spirited Away, Pulp Fiction."""
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 900}
 SETTLE_MS, COLOURS = 400, 192
 PICTURES = {
-    "site-home": "/",
-    "site-movie": "/movie/1200",
-    "site-my": "/my",
-    "site-model": "/models/ease",
-    "site-compare": "/compare?models=ease,item-knn,popularity",
+    "home": "/",
+    "movie": "/movie/1200",
+    "my": "/my",
+    "model": "/models/ease",
+    "compare": "/compare?models=ease,item-knn,popularity",
 }
 """Those of the visitor, in English and light."""
+IN_KOREAN = {"korean": "/", "movie-korean": "/movie/1200"}
+
+
+def measured(name: str) -> Artefact:
+    """A model of the demo with its scores."""
+    split = mt.split(mt.load("bundled"))
+    fitted = mt.fit(name, split, **DEMO_MODELS[name])
+    return fitted.with_manifest(quality(mt.evaluate(fitted, split, k=(10,))))
 
 
 def draw(page: Page, url: str, path: Path) -> None:
@@ -52,20 +66,25 @@ def visitor(browser: Browser, address: str, **options: object) -> BrowserContext
     return context
 
 
-def draw_all(address: str, folder: Path) -> None:
+def draw_all(address: str, folder: Path, prefix: str) -> None:
     """All pictures."""
+
+    def path(name: str) -> Path:
+        return folder / f"{prefix}-{name}.png"
+
     with chromium() as browser:
         guest = browser.new_context(locale="en-US", viewport=DESKTOP)
-        draw(guest.new_page(), f"{address}/", folder / "site-guest.png")
+        draw(guest.new_page(), f"{address}/", path("guest"))
         light = visitor(browser, address)
-        for name, path in PICTURES.items():
-            draw(light.new_page(), address + path, folder / f"{name}.png")
+        for name, page in PICTURES.items():
+            draw(light.new_page(), address + page, path(name))
         dark = visitor(browser, address, color_scheme="dark")
-        draw(dark.new_page(), f"{address}/models", folder / "site-dark.png")
+        draw(dark.new_page(), f"{address}/models", path("dark"))
         korean = visitor(browser, address, locale="ko-KR")
-        draw(korean.new_page(), f"{address}/", folder / "site-korean.png")
+        for name, page in IN_KOREAN.items():
+            draw(korean.new_page(), address + page, path(name))
         phone = visitor(browser, address, viewport=PHONE, is_mobile=True, has_touch=True)
-        draw(phone.new_page(), f"{address}/", folder / "site-phone.png")
+        draw(phone.new_page(), f"{address}/", path("phone"))
 
 
 def main() -> None:
@@ -73,12 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", help="of a site that runs")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "images")
+    parser.add_argument("--before", action="store_true", help="the site is an older version")
     given = parser.parse_args()
+    prefix = "before" if given.before else "site"
     if given.address:
-        draw_all(given.address.rstrip("/"), given.folder)
+        draw_all(given.address.rstrip("/"), given.folder, prefix)
     else:
         with bundled_site(MODELS, measured) as address:
-            draw_all(address, given.folder)
+            draw_all(address, given.folder, prefix)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,11 @@ STATIC = SOURCE / "serve/static"
 FAMILY = "Matinee Hangul"
 LINK = "한국어"
 COMMON_TEXTS = ("base", "date", "genre", "lab", "mark", "more", "reason", "said", "search")
-PAGE_TEXTS = ("hide", "home", "later", "like_this", "mine", "movie", "rerank", "shared", "tonight", "why")
+PAGE_TEXTS = ("hide", "home", "later", "like_this", "movie", "shared", "tonight")
 ON_EVERY_PAGE = (*COMMON_TEXTS, *PAGE_TEXTS)
 """Tables of the texts that nearly every page has."""
+OF_OTHER_TABLES = ("mine.title", "rerank.title", "why.link")
+"""Texts of other tables on nearly every page."""
 PUNCTUATION = " ‘’“”…·"
 """From this font too: a space of a narrow Latin face would all but vanish between Korean words."""
 PER_PART = 330
@@ -53,7 +55,7 @@ def parts() -> list[list[str]]:
         letter for table in tables for name in ON_EVERY_PAGE for letter in letters(texts_of({"": table.get(name, {})}))
     }
     for key, text in TEXTS["ko"].entries.items():  # with the words of movies in their places
-        if key.partition(".")[0] in ON_EVERY_PAGE:
+        if key.partition(".")[0] in ON_EVERY_PAGE or key in OF_OTHER_TABLES:
             first |= letters(str(text))
     cards = "".join(path.read_text("utf-8") for path in sorted((SOURCE / "models").rglob("*.toml")))
     films = letters((SOURCE / "serve/korean_titles.toml").read_text("utf-8")) - first

@@ -55,12 +55,17 @@ def measured_paths(known_movies: Dataset, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def address(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server on a free port."""
+def site_app(measured_paths: list[Path], tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The site of most browser tests."""
     db = tmp_path_factory.mktemp("browser") / "site.db"
     options = SiteOptions(own_fits=OwnFitOptions(command=copying_fit(0.4)))
-    app = create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP, options=options)
-    with served(app) as address:
+    return create_app(measured_paths, db_url=f"sqlite:///{db}", clock=lambda: NOW, hasher=CHEAP, options=options)
+
+
+@pytest.fixture(scope="session")
+def address(site_app: FastAPI) -> Iterator[str]:
+    """A real server on a free port."""
+    with served(site_app) as address:
         yield address
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from browser_fixtures import listed, opened, rate, serious_violations
+from browser_fixtures import listed, opened, rate
 from matinee.models import model_class
 from matinee.serve.pages.model_cards import model_card
 
@@ -295,36 +295,6 @@ def test_why_says_it_draws_it_and_finds_what_would_change_it(visit: tuple[Page, 
     page.locator("#change a").click()
     expect(page.locator("#change li").first).to_be_visible()
     assert "change=true" in page.url
-
-
-PATHS = (
-    "/", f"/movie/{ALIEN}", "/models", "/models/bpr", "/compare?models=ease,item-knn,markov", "/search?q=star",
-    "/search?q=zzzz", "/my", f"/why/{TOY_STORY}", "/about", "/api/docs", "/log-in", "/sign-up", "/movie/none",
-    f"/why/{ALIENS}?model=ease&change=true",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module", params=["light", "dark"])
-def rated(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    """A visitor who rated two movies, in the light and the dark theme."""
-    context = browser.new_context(color_scheme=request.param, reduced_motion="reduce")
-    page, _ = opened(context, address, f"/movie/{ALIEN}")
-    page.locator('.yours button[value="5"]').click()
-    expect(page.locator(".yours .remove")).to_be_visible()
-    page.goto(f"{address}/movie/{MATRIX}")
-    page.locator('.yours button[value="4"]').click()
-    expect(page.locator(".yours .remove")).to_be_visible()
-    page.close()
-    yield context
-    context.close()
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_no_page_has_a_serious_accessibility_violation(rated: BrowserContext, address: str, path: str) -> None:
-    page, _ = opened(rated, address, path)
-    serious = serious_violations(page)
-    page.close()
-    assert serious == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1360])

@@ -26,6 +26,6 @@ def _titles() -> dict[tuple[str, int], str]:
     """Korean names by the key of the English one and the year, 0 for a name that is not bound to one."""
     table = tomllib.loads(Path(__file__).with_name("korean_titles.toml").read_text("utf-8"))
     return {
-        (title_key(spoken_title(english).name), split_year(english)[1]): korean
+        (title_key(spoken_title(english).name), split_year(english)[1]): _NUMBER.sub("\u00a0", korean)
         for english, korean in table["titles"].items()
     }

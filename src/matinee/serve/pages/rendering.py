@@ -31,6 +31,7 @@ MARKS = {name: f"\x01{name}\x02" for name in ("csrf", "next", "list_id", "positi
 CACHED_FRAGMENTS = 8000
 """Cards whose HTML is cached, 4 kB each."""
 _MARK = re.compile("\x01([a-z_]+)\x02")
+_CODE = re.compile("`([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Renderer:
         }
         self._templates.globals["number_as_is"] = lambda number: f"{number:,.10g}"
         self._templates.filters["genre"] = _genre
+        self._templates.filters["coded"] = _coded
 
     def of_site(self, site: Site) -> "Renderer":
         """The same for another catalogue."""
@@ -191,6 +193,11 @@ def cover_of(site: Site, card: Card, texts: Texts) -> Markup:
 def _genre(context: Context, name: str) -> str:
     texts: Texts = context["t"]
     return texts.genre(name)
+
+
+def _coded(text: str) -> Markup:
+    """A text of the API's description, in which code stands between backticks, as HTML."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _assets() -> list[str]:

@@ -20,7 +20,7 @@ async function show(response, mine) {
   if (mine !== turn || !next) return false;
   main.replaceChildren(...next.childNodes);
   reachFirst(main);
-  document.getElementById("my-link").replaceWith(page.getElementById("my-link"));
+  document.querySelector("header nav").replaceChildren(...page.querySelector("header nav").childNodes); // who one is may have changed
   document.title = page.title;
   return true;
 }
