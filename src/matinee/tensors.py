@@ -62,4 +62,5 @@ def _map(path: Path, start: int, size: int, entry: Mapping[str, Any]) -> NDArray
         raise ValueError("it is truncated")
     if last == first:
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "r", offset=start + first, shape=shape)
+    # a plain view: slices of the subclass cost more than many of the computations of a list
+    return np.asarray(np.memmap(path, dtype, "r", offset=start + first, shape=shape))

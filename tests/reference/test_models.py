@@ -91,12 +91,12 @@ def test_edlae_minimises_the_expected_loss_under_input_dropout(train: TrainingDa
 def test_ease_is_the_same_for_any_block_size_and_from_sparse_or_dense_products(
     monkeypatch: pytest.MonkeyPatch, train: TrainingData
 ) -> None:
-    from matinee.models.linear import ease
+    from matinee.models.linear import gram
 
     whole = create("ease", l2=2.0).fit(train, Run.seeded(0)).weights.copy()
-    monkeypatch.setattr(ease, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(gram, "BLOCK_ROWS", 7)
     np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
-    monkeypatch.setattr(ease, "SPARSE_COST", 0.0)  # take the sparse product
+    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)  # take the sparse product
     np.testing.assert_allclose(create("ease", l2=2.0).fit(train, Run.seeded(0)).weights, whole, atol=1e-6)
 
 

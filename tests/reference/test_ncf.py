@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.ncf import losses as losses_module
 from matinee.models.ncf.config import TowerConfig
-from matinee.models.ncf.fold_in import solve_users
+from matinee.models.ncf.fold_in import Setting, solve_users
 from matinee.models.ncf.inference import catalogue_sample
 from matinee.models.ncf.losses import Candidates, _user_steps, ncf_losses
 from matinee.models.ncf.network import NCFNetwork
@@ -112,7 +112,7 @@ def test_gradients_by_the_user_vector_equal_finite_differences(matrix: csr_array
     user = network.parameters["users"].detach().numpy()[2]
     item_inputs = weights.project_items(network.parameters["items"].detach().numpy())
     scores, outputs = weights.activations(weights.project_users(user[None])[0], item_inputs)
-    gradients = weights.gradients(item_inputs, outputs)
+    gradients = weights.by_user(weights.gradients(item_inputs, outputs))
     np.testing.assert_allclose(scores, table_by_hand(network)[2], atol=1e-6)
     for dim in range(len(user)):
         step = np.zeros_like(user)
@@ -278,7 +278,7 @@ def test_newton_steps_through_the_tower_end_in_a_local_minimum(matrix: csr_array
     config = TowerConfig(dim=3, layers=3, l2=0.3, fold_in_l2=1.0, fold_in_steps=60)
     item_inputs = weights.project_items(items)
     popularity = np.asarray(matrix.sum(axis=0))
-    found = solve_users(weights, matrix, item_inputs, users, popularity, config)
+    found = solve_users(weights, matrix, item_inputs, Setting.of(users, popularity, config), config)
     l2 = 0.3 * popularity.sum() / N_USERS
 
     def loss_of(user: int, p: np.ndarray) -> float:

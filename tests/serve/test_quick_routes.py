@@ -5,9 +5,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from matinee.serve import impressions
-from matinee.serve.api import lists
+from matinee.serve.api import asked_lists, lists
 from matinee.serve.api.asked_query import read_query
-from matinee.serve.api.schemas import ListOut
+from matinee.serve.api.schemas import ListOut, UserListsOut
 from matinee.serve.http import access
 from site_fixtures import key_headers
 
@@ -58,6 +58,43 @@ def test_both_ways_give_the_same_answer(
             for method in ("GET", "HEAD"):
                 statuses.add(compare(client, monkeypatch, method, query, headers))
     assert statuses == {200, 401, 404, 422}
+
+
+BODIES = [
+    {"history": [ALIEN, MATRIX]}, {"history": []}, {"history": [ALIEN, 999_999, "x"], "k": 3, "explain": True},
+    {"history": [MATRIX], "model": "item-knn", "without": [ALIEN, 123_456]}, {"history": [MATRIX], "genres": ["Drama"]},
+    {"history": [ALIEN], "k": 0}, {"history": [ALIEN], "model": "no-such-model"},
+    {"history": [ALIEN], "user_ids": [1]},
+    {"history": [ALIEN], "from_year": 2000, "to_year": 1990}, {"history": [ALIEN], "x": 1},
+    {"user_ids": [1, 2]}, {}, [],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_both_ways_give_the_same_answer_to_a_body(
+    client: TestClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    key = key_headers(app, "read")
+    monkeypatch.setattr(impressions, "new_list_id", lambda: "a list")
+    monkeypatch.setattr(access.secrets, "token_hex", lambda n: "00" * n)
+    read, statuses = asked_lists.read_usual, set()
+
+    async def nothing(request: object) -> None:
+        return None
+
+    for body in BODIES:
+        for more in ({}, key, {"Authorization": "Bearer wrong"}):
+            answers = []
+            for reader in (read, nothing):
+                monkeypatch.setattr(asked_lists, "read_usual", reader)
+                answer = client.post(PATH, json=body, headers={"Accept-Language": language} | more)
+                answers.append((answer.status_code, answer.headers.multi_items(), answer.content))
+            assert answers[0] == answers[1]
+            statuses.add(answer.status_code)
+            if answer.status_code == 200:  # as its description says, byte for byte
+                described = UserListsOut.model_validate_json(answer.content).model_dump_json(exclude_none=True)
+                assert described.encode() == answer.content
+    assert statuses == {200, 401, 422}
 
 
 def test_usual_queries_are_read_and_no_others() -> None:

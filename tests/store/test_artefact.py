@@ -192,7 +192,7 @@ def test_arrays_are_read_only_maps_of_every_kind_of_number(tmp_path: Path) -> No
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
-    assert isinstance(found["f4"], np.memmap)
+    assert isinstance(found["f4"].base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         found["f4"][0, 0] = 1
 

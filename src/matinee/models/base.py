@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Sel
 from scipy.sparse import csr_array
 
 from matinee import elsewhere
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Config, configure
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
@@ -363,4 +363,8 @@ class HasPaths(Protocol):
 
         item_rows: [B]. () where there is none. Paths start from events of a weight above 0 only.
         """
+        ...
+
+    def have_paths(self, histories: Histories, item_rows: IntArray) -> BoolArray:
+        """Whether any path leads from each of B histories to k items. item_rows [B, k] -> [B, k]."""
         ...

@@ -326,7 +326,8 @@ def _why_nothing(model: Artefact, past: Histories, *, filtered: bool) -> str:
 
 def _has_path(model: HasPaths, past: Histories, found: Sequence[Recommendation]) -> bool:
     """Whether a path leads from a history to any listed item."""
-    return any(model.paths_to(past, np.array([each.item_row]), 1)[0] for each in found)  # mostly to the first
+    rows = np.array([[each.item_row for each in found]])
+    return bool(model.have_paths(past, rows).any())
 
 
 def _with_shared_users(model: Artefact, item_row: int, movies: MovieList) -> MovieList:

@@ -133,14 +133,7 @@ def test_the_formulas_on_the_card_give_the_served_scores(name: str, layers: int,
     visitors = Histories.of(VISITORS)
     served = model.score(model.fold_in(visitors))
     assert served.std(axis=1).max() > 0.03
-    vectors = solve_users(
-        model._weights(),
-        visitors.matrix(6),
-        model.projected_items,
-        model.user_embeddings,
-        model.popularity,
-        model.config,
-    )
+    vectors = solve_users(model._weights, visitors.matrix(6), model.projected_items, model._setting, model.config)
     for row, history in enumerate(VISITORS):
         x, minimised = vectors[row].tolist(), objective(model, score, history)
         plain = [score(x, item) for item in range(TRAIN.n_items)]

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray, rows_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.base import Explains, Path, Recommender, is_exact
+from matinee.models.derived import derived
 from matinee.models.held_out import hold_out
 from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each, sums_of_events
@@ -254,7 +255,7 @@ class KPRN(Recommender[KPRNState]):
         scores = self._scores_of(graph, paths)
         terms = matrix.data[paths.events] * np.exp(scores / self.config.temperature)
         shares = terms / np.bincount(paths.pairs, terms, minlength=n)[paths.pairs]
-        names = self._names()
+        names = self._names
         best = np.lexsort((-terms, paths.pairs))
         first = np.searchsorted(paths.pairs, np.arange(n + 1))  # paths are ordered by pair
         found = []
@@ -262,6 +263,13 @@ class KPRN(Recommender[KPRNState]):
             rows = best[start : min(stop, start + k)]
             each = zip(paths.nodes[rows], paths.steps[rows], scores[rows].tolist(), shares[rows].tolist(), strict=True)
             found.append(tuple(in_words(graph, self._n_items, names, *row) for row in each))
+        return found
+
+    def have_paths(self, histories: Histories, item_rows: IntArray) -> BoolArray:
+        """See HasPaths."""
+        matrix = liked_matrix(self.weigh(histories).counted(), self._n_items)
+        found = np.zeros(item_rows.shape, dtype=bool)
+        np.logical_or.at(found, rows_of(matrix.indptr), self._sums_of_entries(matrix, item_rows) > 0)
         return found
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
@@ -308,8 +316,7 @@ class KPRN(Recommender[KPRNState]):
     def _sums_of_entries(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
         """Σ w exp(s / T) over the paths from each entry of the histories to k items each. [nnz, k]."""
         if self.config.form == "patterns":
-            arrivals, reach = (self.arrival_weights, self.arrival_ports, self.arrival_starts), self._reach()
-            return sums_of_events(matrix, reach, csr_array(arrivals, shape=reach.shape), item_rows)
+            return sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
         graph, (n, k) = self._graph(), item_rows.shape
         pairs = Candidates(np.repeat(np.arange(n), k), item_rows.ravel(), np.zeros(n * k, dtype=np.float32))
         paths = self._paths(graph, matrix, pairs)
@@ -318,7 +325,7 @@ class KPRN(Recommender[KPRNState]):
         np.add.at(sums, (paths.events, paths.pairs % k), terms)
         return sums
 
-    @property
+    @derived("node_types")
     def _n_items(self) -> int:
         return int(np.count_nonzero(self.node_types == 0))
 
@@ -333,8 +340,9 @@ class KPRN(Recommender[KPRNState]):
     @property
     def knowledge(self) -> KnowledgeGraph:
         """See ReadsGraph."""
-        return self._graph().knowledge(self._n_items, self._names())
+        return self._graph().knowledge(self._n_items, self._names)
 
+    @derived("node_names")
     def _names(self) -> tuple[str, ...]:
         """Names of the entities."""
         return tuple(self.node_names.tobytes().decode("utf-8", "replace").split("\n")) if len(self.node_names) else ()
@@ -348,13 +356,20 @@ class KPRN(Recommender[KPRNState]):
         matrix = liked_matrix(histories, self._n_items)
         if self.config.form == "paths":
             return self._pooled_paths(self._graph(), matrix, candidates)
-        return self._sums(matrix, candidates, self._reach(), {name: getattr(self, name) for name in ARRIVALS})
+        return self._sums(matrix, candidates, self._reach, {name: getattr(self, name) for name in ARRIVALS})
 
+    @derived("reach_starts", "reach_ports", "node_types")
     def _reach(self) -> csr_array:
         """See Patterns. [I, K]."""
         ones = np.ones(len(self.reach_ports), dtype=np.float32)
         n_ports = int(self.reach_ports.max(initial=0)) + 1
         return csr_array((ones, self.reach_ports, self.reach_starts), shape=(self._n_items, n_ports))
+
+    @derived("arrival_starts", "arrival_ports", "arrival_weights", "reach_ports")
+    def _arrivals_by_item(self) -> csr_array:
+        """The weights of the arrivals of each item. [I, K]."""
+        arrivals = self.arrival_weights, self.arrival_ports, self.arrival_starts
+        return csr_array(arrivals, shape=self._reach.shape)
 
     def _sums(
         self, matrix: csr_array, candidates: Candidates, reach: csr_array, arrivals: Mapping[str, Any]

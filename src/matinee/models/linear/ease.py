@@ -15,13 +15,10 @@ from matinee.histories import Histories, TrainingData, last_of_each
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
 from matinee.models.linear.followers import count_followers
+from matinee.models.linear.gram import BLOCK_ROWS, gram_of, symmetrise
 from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
-BLOCK_ROWS = 1024
-"""Rows made dense at once."""
-SPARSE_COST = 300.0
-"""Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
 STRIP_BYTES = 2 * 2**20
 """Weights read at once while a batch is scored: the same sums, 2 to 4 times faster than over whole rows."""
 BATCH = 32
@@ -170,7 +167,7 @@ class EASE(Recommender[csr_array]):
 
     def _gram(self, matrix: csr_array, train: TrainingData) -> FloatArray:
         """Lower triangle of XᵀX, float32 in Fortran order, or with closeness what takes its place. [I, I]."""
-        gram, share = _gram(matrix), np.float32(self.config.closeness)
+        gram, share = gram_of(matrix), np.float32(self.config.closeness)
         if share:
             diagonal = np.diag(gram).copy()  # an item is in as many windows as there are events in each
             pairs = _pairs_in_windows(matrix, train, self.config.span)
@@ -205,25 +202,6 @@ def _counts(train: TrainingData) -> FloatArray:
     return np.maximum(np.bincount(train.histories.items, minlength=train.n_items), 1).astype(np.float32)
 
 
-def _gram(matrix: csr_array) -> FloatArray:
-    """Lower triangle of XᵀX, float32 in Fortran order. [I, I].
-
-    From dense blocks of users by BLAS, or from sparse products where the matrix is so sparse that they cost less.
-    """
-    n_users, n_items = matrix.shape
-    gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
-    pairs = float((np.diff(matrix.indptr).astype(np.float64) ** 2).sum())
-    if pairs * SPARSE_COST < float(n_users) * n_items**2:
-        by_item = matrix.T.tocsr()
-        for start in range(0, n_items, BLOCK_ROWS):
-            gram[start : start + BLOCK_ROWS] = (by_item[start : start + BLOCK_ROWS] @ matrix).toarray()
-        return gram
-    for start in range(0, n_users, BLOCK_ROWS):
-        block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]
-        gram = blas.ssyrk(1.0, block.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
-    return gram
-
-
 def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
     """(G + diag(added))⁻¹ in the memory of G, of which the lower triangle is given (Fortran order). [I, I]."""
     diagonal = np.einsum("ii->i", gram)
@@ -233,7 +211,7 @@ def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
         factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
     if failed:
         raise MatineeError("ease: the Gram matrix is not positive definite in float32; raise l2")
-    return _symmetrise(factor)
+    return symmetrise(factor)
 
 
 def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:
@@ -250,15 +228,4 @@ def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:
     projected = blas.strsm(1.0, factor, scaled.toarray(order="F"), lower=1, overwrite_b=1)  # Z [U, I]
     inverse = np.zeros((matrix.shape[1], matrix.shape[1]), dtype=np.float32, order="F")
     np.einsum("ii->i", inverse)[:] = 1 / added
-    return _symmetrise(blas.ssyrk(-1.0, projected, beta=1.0, c=inverse, trans=1, lower=1, overwrite_c=1))
-
-
-def _symmetrise(lower: FloatArray) -> FloatArray:
-    """A symmetric matrix in C order, in place, from its lower triangle in Fortran order."""
-    whole: FloatArray = lower.T  # the upper triangle is valid
-    for start in range(0, len(whole), BLOCK_ROWS):
-        stop = start + BLOCK_ROWS
-        whole[stop:, start:stop] = whole[start:stop, stop:].T
-        square = whole[start:stop, start:stop]
-        square[:] = np.triu(square) + np.triu(square, 1).T
-    return whole
+    return symmetrise(blas.ssyrk(-1.0, projected, beta=1.0, c=inverse, trans=1, lower=1, overwrite_c=1))

@@ -8,8 +8,9 @@ import numpy as np
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.derived import derived
 from matinee.models.ncf.config import NCFConfig, TowerConfig
-from matinee.models.ncf.fold_in import solve_users
+from matinee.models.ncf.fold_in import Setting, solve_users
 from matinee.models.ncf.inference import NCFWeights, score_all
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users
@@ -85,15 +86,13 @@ class NCFModel(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """See Recommender. [B, D + W]."""
-        weights, matrix = self._weights(), histories.weighted_matrix(len(self.projected_items))
+        weights, matrix = self._weights, histories.weighted_matrix(len(self.projected_items))
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         lengths = np.diff(matrix.indptr)
         users = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
         users[known] = self.user_embeddings[stored[known]]
         rest = np.flatnonzero(~known & (lengths > 0))
-        users[rest] = solve_users(
-            weights, matrix[rest], self.projected_items, self.user_embeddings, self.popularity, self.config
-        )
+        users[rest] = solve_users(weights, matrix[rest], self.projected_items, self._setting, self.config)
         # one by one, since a product of many rows rounds differently from that of each
         projected = [weights.project_users(user[None])[0] for user in users]
         states = np.array(projected, dtype=np.float32).reshape(len(users), self.projected_items.shape[1])
@@ -102,7 +101,7 @@ class NCFModel(Recommender[FloatArray]):
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        return fill_cold_scores(score_all(self._weights(), state, self.projected_items), state, self.popularity)
+        return fill_cold_scores(score_all(self._weights, state, self.projected_items), state, self.popularity)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: each shorter history is solved, but only the listed items go through the tower.
@@ -112,7 +111,7 @@ class NCFModel(Recommender[FloatArray]):
         rest, owners = histories.without_each(events), histories.owners[events]
         if not self.popularity[item_rows].all() or not rest.lengths.all():
             return None
-        weights, states = self._weights(), self.fold_in(rest)
+        weights, states = self._weights, self.fold_in(rest)
         listed = self.projected_items[item_rows]  # [B, k, D + W]
         scores = [weights.scores(state, listed[owner]) for state, owner in zip(states, owners, strict=True)]
         return np.array(scores, dtype=np.float32).reshape(len(events), item_rows.shape[1])
@@ -124,6 +123,11 @@ class NCFModel(Recommender[FloatArray]):
     def _initialise(self, network: "NCFNetwork", fingerprint: str) -> None:
         """Replace initial values of the network before training. By default nothing."""
 
+    @derived("user_embeddings", "popularity")
+    def _setting(self) -> Setting:
+        return Setting.of(self.user_embeddings, self.popularity, self.config)
+
+    @derived("weights")
     def _weights(self) -> NCFWeights:
         layers = self.config.layers if isinstance(self.config, TowerConfig) else 0
         return NCFWeights.unflatten(self.weights, self._product_dim, self.config.dim, layers)

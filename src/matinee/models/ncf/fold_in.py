@@ -18,33 +18,40 @@ squared. Through a tower the steps are Gauss-Newton's, of which small ones can b
 
 
 def solve_users(
-    weights: NCFWeights,
-    matrix: csr_array,
-    items: FloatArray,
-    users: FloatArray,
-    popularity: FloatArray,
-    config: NCFConfig,
+    weights: NCFWeights, matrix: csr_array, items: FloatArray, setting: "Setting", config: NCFConfig
 ) -> FloatArray:
     """The user vectors that minimise the training loss of each history. [B, D + E], zero for an empty history.
 
-    matrix [B, I], the weights of the events; items [I, D + W] projected; users [U, D + E] embeddings, whose mean is the
-    starting point; popularity [I], events per item. One user at a time, so that a batch equals its users one by one,
-    bit for bit.
+    matrix [B, I], the weights of the events; items [I, D + W] projected. One user at a time, so that a batch equals its
+    users one by one, bit for bit.
     """
-    solved = np.zeros((matrix.shape[0], users.shape[1]), dtype=np.float32)
-    start, l2 = users.mean(axis=0), penalty(users, popularity, config)
-    sample = catalogue_sample(popularity, config.fold_in_items)
+    solved = np.zeros((matrix.shape[0], len(setting.start)), dtype=np.float32)
     for row in range(matrix.shape[0]):
         events = slice(matrix.indptr[row], matrix.indptr[row + 1])
         if len(matrix.indices[events]):
-            objective = Objective.of((matrix.indices[events], matrix.data[events]), sample, config, l2)
-            solved[row] = minimise(weights, items[objective.rows], objective, start, config.fold_in_steps)
+            objective = Objective.of((matrix.indices[events], matrix.data[events]), setting, config)
+            solved[row] = minimise(weights, items[objective.rows], objective, setting.start, config.fold_in_steps)
     return solved
 
 
-def penalty(users: FloatArray, popularity: FloatArray, config: NCFConfig) -> float:
-    """The L2 penalty of one user's loss."""
-    return 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """What the solves of all histories share.
+
+    start: [D + E], where they begin; rows, weights: [s], item rows that represent the catalogue, and how many items
+    each one represents; l2: the penalty of one user's loss.
+    """
+
+    start: FloatArray
+    rows: IntArray
+    weights: FloatArray
+    l2: float
+
+    @classmethod
+    def of(cls, users: FloatArray, popularity: FloatArray, config: NCFConfig) -> "Setting":
+        """Users [U, D + E] embeddings, whose mean is the start; popularity [I], events per item."""
+        l2 = 2 * max(config.l2 * config.fold_in_l2, MIN_L2) * float(popularity.sum()) / len(users)
+        return cls(users.mean(axis=0), *catalogue_sample(popularity, config.fold_in_items), l2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,34 +69,36 @@ class Objective:
     l2: float
 
     @classmethod
-    def of(
-        cls, history: tuple[IntArray, FloatArray], sample: tuple[IntArray, FloatArray], config: NCFConfig, l2: float
-    ) -> "Objective":
-        """Of a history's item rows and weights, [n] each. sample: item rows, and how many items each represents."""
+    def of(cls, history: tuple[IntArray, FloatArray], setting: Setting, config: NCFConfig) -> "Objective":
+        """Of a history's item rows and weights, [n] each."""
         items, likes = history
-        mass, n_items = float(np.maximum(likes, 0).sum()), float(sample[1].sum())
-        is_new = ~np.isin(sample[0], items)
-        others = sample[1][is_new]
+        mass, n_items = float(np.maximum(likes, 0).sum()), float(setting.weights.sum())
+        is_new = ~np.isin(setting.rows, items)
+        others = setting.weights[is_new]
         own = np.ones(len(items))
         if config.loss == "bce":
             others = others * (config.n_negatives * mass / max(1.0, n_items - len(items)))
             own = np.abs(likes)
         return cls(
-            np.concatenate([items, sample[0][is_new]]),
+            np.concatenate([items, setting.rows[is_new]]),
             likes,
             mass,
             np.concatenate([own, others]).astype(np.float32),
             config.loss != "bce",
-            l2,
+            setting.l2,
         )
 
-    def hessian(self, gradients: FloatArray, curvature: FloatArray) -> FloatArray:
-        """Gauss-Newton through the tower. gradients [m, D + E], curvature [m] -> [D + E, D + E]."""
-        hessian: FloatArray = gradients.T @ (gradients * curvature[:, None])
+    def hessian(self, weights: NCFWeights, gradients: FloatArray, curvature: FloatArray) -> FloatArray:
+        """Gauss-Newton through the tower. gradients [m, D + W] by the projected user, curvature [m] -> [D + E, D + E].
+
+        Summed over the items before it is taken to the user vector: one product less of all items.
+        """
+        projected: FloatArray = gradients.T @ (gradients * curvature[:, None])  # [D + W, D + W]
         if self.softmax and self.mass:
             mean = gradients.T @ curvature
-            hessian -= np.outer(mean, mean) / self.mass
-        hessian[np.diag_indices_from(hessian)] += self.l2
+            projected -= np.outer(mean, mean / self.mass)
+        hessian = weights.by_user(weights.by_user(projected).T)
+        np.einsum("dd->d", hessian)[:] += self.l2
         return hessian
 
     def evaluate(self, scores: FloatArray, user: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -131,9 +140,9 @@ def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start
             best, lowest = user, value
             if not left:
                 break
-            gradients = weights.gradients(items, outputs)  # [m, D + E]
-            by_user = gradients.T @ gradient + objective.l2 * user
-            step = -np.linalg.solve(objective.hessian(gradients, curvature), by_user)
+            gradients = weights.gradients(items, outputs)  # [m, D + W]
+            by_user = weights.by_user(gradient @ gradients) + objective.l2 * user
+            step = -np.linalg.solve(objective.hessian(weights, gradients, curvature), by_user)
             is_last = abs(float(by_user @ step)) < CONVERGED * abs(value)  # twice what the step gains
             if is_last and not weights.output.size:
                 return np.asarray(user + step)

@@ -48,7 +48,7 @@ class GMF(NCFModel):
         """
         if self.config.user_state == "stored" or self.config.loss == "bce" or not self.popularity[item_rows].all():
             return None
-        weights, owners = self._weights(), histories.owners[events]
+        weights, owners = self._weights, histories.owners[events]
         scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
         for user in np.unique(owners).tolist():
             mine = np.flatnonzero(owners == user)
@@ -58,8 +58,7 @@ class GMF(NCFModel):
                 (histories.items[theirs], histories.weights[theirs]),
                 events[mine] - histories.starts[user],
                 self.projected_items,
-                self.user_embeddings,
-                self.popularity,
+                self._setting,
                 self.config,
             )
             if users is None:

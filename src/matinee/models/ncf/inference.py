@@ -74,14 +74,22 @@ class NCFWeights:
         return scores, outputs
 
     def gradients(self, items: FloatArray, outputs: list[FloatArray]) -> FloatArray:
-        """Gradients of scores by the user vector. items [m, D + W], outputs as of `activations` -> [m, D + E]."""
-        by_product = items[:, : len(self.product)] * self.product
+        """Gradients of scores by the projected user. items [m, D + W], outputs as of `activations` -> [m, D + W]."""
+        n = len(self.product)
         if not outputs:
-            return by_product
+            return items[:, :n]
         gradient = self.output * (outputs[-1] > 0)
         for (weights, _), below in zip(reversed(self.hidden), reversed(outputs[:-1]), strict=True):
             gradient = (gradient @ weights.T) * (below > 0)
-        return np.concatenate([by_product, gradient @ self.user_layer.T], axis=1)
+        return np.concatenate([items[:, :n], gradient], axis=1) if n else gradient
+
+    def by_user(self, gradients: FloatArray) -> FloatArray:
+        """Gradients by the user vector from those by the projected one. [..., D + W] -> [..., D + E]."""
+        n = len(self.product)
+        by_product = gradients[..., :n] * self.product
+        if not len(self.output):
+            return by_product
+        return np.concatenate([by_product, gradients[..., n:] @ self.user_layer.T], axis=-1)
 
 
 def score_all(weights: NCFWeights, users: FloatArray, items: FloatArray) -> FloatArray:

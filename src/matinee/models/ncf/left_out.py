@@ -6,8 +6,8 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.ncf.config import NCFConfig
-from matinee.models.ncf.fold_in import Objective, minimise, penalty
-from matinee.models.ncf.inference import NCFWeights, catalogue_sample
+from matinee.models.ncf.fold_in import Objective, Setting, minimise
+from matinee.models.ncf.inference import NCFWeights
 
 LEAST_REST = 0.8
 """Where a history loses more than a fifth of its likes with one event, its Hessian is not that of the rest."""
@@ -20,8 +20,7 @@ def users_without_each(
     history: tuple[IntArray, FloatArray],
     events: IntArray,
     items: FloatArray,
-    users: FloatArray,
-    popularity: FloatArray,
+    setting: Setting,
     config: NCFConfig,
 ) -> FloatArray | None:
     """The user vectors that minimise a history's softmax loss without each of E of its events. [E, D].
@@ -33,19 +32,19 @@ def users_without_each(
     an event is more than a fifth of the history. The whole history's solution is the start, and its Hessian that of all
     steps (a chord method), so that nothing is factored again.
     """
-    sample = catalogue_sample(popularity, config.fold_in_items)
-    represented = np.zeros(len(popularity), dtype=np.float32)
-    represented[sample[0]] = sample[1]
-    objective = Objective.of(history, sample, config, penalty(users, popularity, config))
+    represented = np.zeros(len(items), dtype=np.float32)
+    represented[setting.rows] = setting.weights
+    objective = Objective.of(history, setting, config)
     items = items[objective.rows]
     rest = _Rest.of(objective, events, represented[history[0][events]])
     if (rest.mass < LEAST_REST * objective.mass).any():
         return None
-    whole = minimise(weights, items, objective, users.mean(axis=0), config.fold_in_steps)
+    whole = minimise(weights, items, objective, setting.start, config.fold_in_steps)
     scores, outputs = weights.activations(weights.project_users(whole[None])[0], items)
     _, _, curvature = objective.evaluate(scores, whole)
-    gradients = weights.gradients(items, outputs)
-    inverse = np.linalg.inv(objective.hessian(gradients, curvature))
+    by_projected = weights.gradients(items, outputs)
+    inverse = np.linalg.inv(objective.hessian(weights, by_projected, curvature))
+    gradients = weights.by_user(by_projected)  # [m, D]
     left: FloatArray = np.repeat(whole[None], len(events), axis=0)
     for _ in range(STEPS):
         by_user = rest.by_score(left @ gradients.T) @ gradients + objective.l2 * left

@@ -10,6 +10,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.item_weights import event_weights, similarity_by_weights
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     BLOCK_ENTRIES,
@@ -22,7 +23,6 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
 
@@ -113,13 +113,8 @@ class ItemKNN(Recommender[csr_array]):
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the event's weight times the similarity of its item to the listed item. [N, k]."""
-        listed = item_rows[histories.owners]  # [N, k]
-        sources = np.repeat(histories.items, item_rows.shape[1])
-        found = entries_at(self.similarities, sources, listed.ravel()).reshape(listed.shape)
-        return found * histories.weights[:, None]
+        return event_weights(self.similarities, histories, item_rows)
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Similarity, the larger of both directions; 0 for items that are not neighbours. [n] -> [n, I]."""
-        as_neighbour: FloatArray = self.similarities[item_rows].toarray()
-        of_neighbours: FloatArray = self.similarities[:, item_rows].toarray().T
-        return np.maximum(as_neighbour, of_neighbours)
+        return similarity_by_weights(self.similarities, item_rows)
