@@ -29,6 +29,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from time import process_time
 from typing import Any
 
@@ -72,15 +73,21 @@ def fitted(names: list[str], folder: Path) -> list[Artefact]:
 
 
 class Api:
-    """The application of one model, called without a server."""
+    """The application of one model, called without a server, on a loop that runs on as a server's does.
+
+    (A loop that ends with each request ends its threads too, and a new one takes longer than many lists.)
+    """
 
     def __init__(self, folder: Path, database: Path) -> None:
         self.app = create_app([folder], db_url=f"sqlite:///{database}")
-        self.loop = asyncio.new_event_loop()
+        self.loop, self.ended = asyncio.new_event_loop(), asyncio.Event()
+        self.thread = Thread(target=self.loop.run_until_complete, args=(self.ended.wait(),))
+        self.thread.start()
 
     def post(self, history: list[int], *, explain: bool) -> int:
         """The status of a list for a history."""
-        return self.loop.run_until_complete(self._post({"history": history, "k": K, "explain": explain}))
+        asked = self._post({"history": history, "k": K, "explain": explain})
+        return asyncio.run_coroutine_threadsafe(asked, self.loop).result()
 
     async def _post(self, body: dict[str, object]) -> int:
         sent, status = json.dumps(body).encode(), 0
@@ -104,6 +111,8 @@ class Api:
 
     def close(self) -> None:
         """Close the database and the loop."""
+        self.loop.call_soon_threadsafe(self.ended.set)
+        self.thread.join()
         self.app.state.site.database.close()
         self.loop.close()
 

@@ -21,7 +21,7 @@ def _current_name(kind: object) -> object:
 
 def _whole(value: object) -> object:
     if isinstance(value, list):
-        return [_whole(each) for each in value]
+        return [_whole(each) for each in value] if {float, list} & set(map(type, value)) else value
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
