@@ -1,17 +1,19 @@
 """What each model reaches on the protocols of MovieLens, with equal budgets, and by the experiments in configs/.
 
     python benchmarks/results.py PROTOCOL [MODEL ...]            each model after an equal search; a, b, c or new-users
-    python benchmarks/results.py PROTOCOL --verdicts             compare those whose fits are kept in runs/results
+    python benchmarks/results.py PROTOCOL --verdicts             compare those that are measured
     python benchmarks/results.py PROTOCOL --defaults [MODEL ...] each model by its defaults, in one fit
     python benchmarks/results.py PROTOCOL --configs [NAME ...]   the experiments of configs/PROTOCOL as they are
     python benchmarks/results.py                                 write docs/results.md, and print what is missing
 
-All measure what results.json lacks, and look at the test part once. Equal budgets: a search of 9 trials on valid, then
-three seeds, or one fit of a model that draws nothing at random. A model that takes longer than MINUTES of processor
-time is named as missing. Trials and fits are kept in runs/results, so that a stopped run goes on.
+All measure what results.json lacks, and look at the test part once. Equal budgets: the search of `--tuned`, 9 trials on
+valid and none begun after 60 seconds, then three seeds, or one fit of a model that draws nothing at random. A model
+that takes longer than MINUTES of processor time is named as missing. Trials and fits are kept in runs/results, so that
+a stopped run goes on, and each user's NDCG@10 in benchmarks/results_users, so that rows of different days are compared.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import signal
@@ -24,12 +26,17 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
+from matinee.cli.compare import SEARCH_SECONDS
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
+from matinee.arrays import FloatArray, IntArray
+from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.comparison import compare
+from matinee.evaluation.metrics import PerUser
 from matinee.evaluation.report import Report
 from matinee.experiment import Experiment, read_experiment
 from matinee.models import model_class, model_names
+from matinee.tensors import read_arrays, write_arrays
 from matinee.tuning import Budget
 from matinee.tuning.ranges import first_fields
 from matinee.workflow.comparing import Course, ModelResult, measure_all
@@ -40,6 +47,8 @@ from matinee.workflow.tuning import SHORT, TuningResult, tune_experiment
 ROOT = Path(__file__).parents[1]
 STORE, PAGE = Path(__file__).with_suffix(".json"), ROOT / "docs" / "results.md"
 FITS = ROOT / "runs" / "results"
+USERS = Path(__file__).with_name("results_users")
+"""PROTOCOL.safetensors: a row of users, and of each model each user's NDCG@10, the mean over its seeds."""
 PROTOCOLS = {
     "a": "Protocol A: MovieLens latest-small of January 2016, 30- and 10-core, random 70/15/15",
     "b": "Protocol B: MovieLens 1M, no filter, random 70/15/15",
@@ -49,16 +58,16 @@ PROTOCOLS = {
 METRICS = ("ndcg@10", "recall@10")
 SEARCHED, DEFAULTS, CONFIGS = "searched", "defaults", "configs"
 SEEDS = (42, 43, 44)
-MINUTES = 9.0
+MINUTES = 40.0
 """Of processor time for a model, its search and all its fits: what does not end in it is missing."""
 HEAD = """# Results
 
 Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists are of all items; in brackets are 95%
 intervals. Three tables for each protocol:
 
-- **Equal budgets**: each model of the registry after a search of {trials} trials on valid, the first with its defaults;
-  then the mean of three seeds (± their standard deviation), or one fit of a model that draws nothing at random.
-  Intervals and verdicts cover users and seeds ([how](metrics.md#comparing-models)); models that share a letter do not
+- **Equal budgets**: each model of the registry after the search of `--tuned`: {trials} trials on valid, none begun
+  after {seconds:g} s, the first with its defaults; then the mean of three seeds (± their standard deviation), or one fit
+  of a model that draws nothing at random. Intervals and verdicts cover users and seeds ([how](metrics.md#comparing-models)); models that share a letter do not
   differ. `python benchmarks/results.py b ease` measures a row.
 - **Defaults**: the same models with nothing chosen: one fit by their defaults, one seed. A search takes ten fits or
   more, so more models have a row here. `python benchmarks/results.py b --defaults ease` measures one.
@@ -75,7 +84,7 @@ def measure_searched(protocol: str, names: list[str]) -> None:
 
     def row_of(name: str) -> dict[str, Any]:
         found = searched(protocol, name, split)
-        return searched_row(measured(protocol, name, found.summary()["found"], split, course), found)
+        return searched_row(protocol, name, measured(protocol, name, found.summary()["found"], split, course), found)
 
     measure_missing(SEARCHED, protocol, names, row_of)
 
@@ -90,7 +99,7 @@ def searched(protocol: str, name: str, split: Split) -> TuningResult:
     """The short search of `--tuned`, which goes on from the trials that are kept."""
     experiment, folder = base_of(protocol, name), FITS / protocol / "searches" / name
     fields = first_fields(model_class(name).Config)
-    return tune_experiment(experiment, split, Budget(SHORT), fields=fields, folder=folder)
+    return tune_experiment(experiment, split, Budget(SHORT, SEARCH_SECONDS), fields=fields, folder=folder)
 
 
 def measured(protocol: str, name: str, settings: dict[str, Any], split: Split, course: Course) -> ModelResult:
@@ -109,15 +118,27 @@ def base_of(protocol: str, name: str) -> Experiment:
     return found.model_copy(update={"model": name, "settings": {}})
 
 
-def searched_row(result: ModelResult, search: TuningResult) -> dict[str, Any]:
-    """What is stored of a model's search and fits."""
+def searched_row(protocol: str, name: str, result: ModelResult, search: TuningResult) -> dict[str, Any]:
+    """What is stored of a model's search and fits; each user's value goes into a file of its own."""
     report = report_of(result)
     if report is None:
         return {"missing": result.problems[0]}
+    keep_users(protocol, name, report)
     summary = search.summary()
     kept = {name: summary[name] for name in ("defaults", "valid", "trials", "seconds", "found")}
     own = [each["metrics"][METRICS[0]] for each in report.seeds]
     return plain_row(report) | {"seeds": own, "search": kept, "problems": result.problems}
+
+
+def keep_users(protocol: str, name: str, report: Report) -> None:
+    """Store each user's value of the first metric, beside those of the other models."""
+    path = USERS / f"{protocol}.safetensors"
+    arrays = read_arrays(path) if path.exists() else {"users": np.asarray(report.user_rows, dtype=np.int32)}
+    if not np.array_equal(arrays["users"], report.user_rows):
+        raise MatineeError(f"{path} is of other users; remove it and measure its models again")
+    USERS.mkdir(exist_ok=True)
+    values = np.asarray(report.per_user[METRICS[0]].values, dtype=np.float32)
+    write_arrays(path, {each: np.array(column) for each, column in arrays.items()} | {name: values})  # no longer mapped
 
 
 def report_of(result: ModelResult) -> Report | None:
@@ -133,23 +154,43 @@ def plain_row(report: Report) -> dict[str, Any]:
 
 
 def add_verdicts(protocol: str) -> None:
-    """Compare the models whose fits are kept, and store who is best, tied or worse."""
-    split, course = prepared(protocol)
-    assert course.folder is not None
-    reports = {}
-    for name, row in rows_of(SEARCHED, protocol).items():
-        settings = row.get("search", {}).get("found", {})
-        if "metrics" in row and course.folder.find(planned(protocol, name, settings)) is not None:
-            reports[name] = report_of(measured(protocol, name, settings, split, course))
-    known = [report for report in reports.values() if report is not None]
+    """Compare the models that are measured, and store who is best, tied or worse."""
+    arrays, rows = read_arrays(USERS / f"{protocol}.safetensors"), rows_of(SEARCHED, protocol)
+    known = [
+        kept_report(name, row, arrays["users"], arrays[name])
+        for name, row in rows.items()
+        if "metrics" in row and name in arrays
+    ]
     if len(known) < 2:
         return
     found = compare(known, METRICS[0], rng=np.random.default_rng(SEEDS[0]))
-    names = {id(report): name for name, report in reports.items()}
     for verdict, report in zip(found.rows, found.reports, strict=True):
-        name = names[id(report)]
+        name = report.model
         about = {"verdict": verdict.verdict, "group": verdict.group, "compared": len(known)}
-        store(SEARCHED, protocol, name, rows_of(SEARCHED, protocol)[name] | about, say=False)
+        store(SEARCHED, protocol, name, rows[name] | about, say=False)
+
+
+def kept_report(name: str, row: dict[str, Any], users: IntArray, values: FloatArray) -> Report:
+    """What compare() reads of a report, from what is stored."""
+    metric = METRICS[0]
+    of_seeds = tuple({"seed": seed, "metrics": {metric: each}} for seed, each in zip(SEEDS, row["seeds"], strict=False))
+    return Report(
+        model=name,
+        config=row["search"]["found"],
+        data={"name": "", "fingerprint": ""},
+        split={"method": ""},
+        evaluation={"on": "test", "inputs": "history", "refit": "train"},
+        value_map={},
+        metrics={metric: Interval(*row["metrics"][metric])},
+        users=row["users"],
+        users_without_targets=0,
+        targets=0,
+        targets_seen_before=0,
+        rank_seconds=0.0,
+        seeds=of_seeds,
+        user_rows=users,
+        per_user={metric: PerUser(values.astype(np.float64))},
+    )
 
 
 def measure_configs(protocol: str, names: list[str]) -> None:
@@ -237,16 +278,19 @@ def rows_of(kind: str, protocol: str) -> dict[str, dict[str, Any]]:
 
 def store(kind: str, protocol: str, name: str, row: dict[str, Any], *, say: bool = True) -> None:
     """Store a row at once, beside what other processes stored."""
-    stored = load()
-    stored.setdefault(kind, {}).setdefault(protocol, {})[name] = row
-    STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    FITS.mkdir(parents=True, exist_ok=True)
+    with (FITS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stored = load()
+        stored.setdefault(kind, {}).setdefault(protocol, {})[name] = row
+        STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if say:
         print(protocol, name, row.get("missing") or row["metrics"], flush=True)
 
 
 def page(stored: Stored) -> str:
     """docs/results.md: for each protocol the models with equal budgets, and the experiments of configs/."""
-    lines = [HEAD.format(trials=SHORT).rstrip()]
+    lines = [HEAD.format(trials=SHORT, seconds=SEARCH_SECONDS).rstrip()]
     for protocol, title in PROTOCOLS.items():
         lines += ["", f"## {title}"]
         lines += _searched_lines(stored.get(SEARCHED, {}).get(protocol, {}))
@@ -323,7 +367,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("protocol", nargs="?", choices=PROTOCOLS)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--verdicts", action="store_true", help="compare the models whose fits are kept")
+    parser.add_argument("--verdicts", action="store_true", help="compare the models that are measured")
     parser.add_argument("--defaults", action="store_true", help="each model by its defaults, in one fit")
     parser.add_argument("--configs", action="store_true", help="the experiments of configs/, as they are")
     options = parser.parse_intermixed_args()  # names may come after --configs
