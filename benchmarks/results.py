@@ -322,6 +322,8 @@ def _searched_line(name: str, row: dict[str, Any]) -> str:
     search, seeds = row["search"], row["seeds"]
     deviation = f"{np.std(seeds, ddof=1):.4f}" if len(seeds) > 1 else ""
     values = " → ".join("–" if value is None else f"{value:.4f}" for value in (search["defaults"], search["valid"]))
+    if model_class(name).predicts_values:
+        values += " (RMSE)"  # by which its search chooses
     verdict = f"{row['verdict']} {row['group']}" if "verdict" in row else "–"
     metrics = [_interval(row, metric) for metric in METRICS]
     cells = (name, metrics[0], deviation, verdict, metrics[1], values, search["trials"], f"{row['fit_seconds']:.1f} s")
