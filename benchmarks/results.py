@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 
 from matinee import workflow
+from matinee.arrays import FloatArray, IntArray
 from matinee.cli.compare import SEARCH_SECONDS
 from matinee.data.splits import Split
 from matinee.errors import MatineeError
-from matinee.arrays import FloatArray, IntArray
 from matinee.evaluation.bootstrap import Interval
 from matinee.evaluation.comparison import compare
 from matinee.evaluation.metrics import PerUser
@@ -65,10 +65,11 @@ HEAD = """# Results
 Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists are of all items; in brackets are 95%
 intervals. Three tables for each protocol:
 
-- **Equal budgets**: each model of the registry after the search of `--tuned`: {trials} trials on valid, none begun
-  after {seconds:g} s, the first with its defaults; then the mean of three seeds (± their standard deviation), or one fit
-  of a model that draws nothing at random. Intervals and verdicts cover users and seeds ([how](metrics.md#comparing-models)); models that share a letter do not
-  differ. `python benchmarks/results.py b ease` measures a row.
+- **Equal budgets**: each model of the registry after the search of `--tuned`: {trials} trials on valid, none begun after
+  {seconds:g} s, the first with its defaults; then the mean of three seeds (± their standard deviation), or one fit of a
+  model that draws nothing at random. Intervals and verdicts cover users and seeds
+  ([how](metrics.md#comparing-models)); models that share a letter do not differ. `python benchmarks/results.py b ease`
+  measures a row.
 - **Defaults**: the same models with nothing chosen: one fit by their defaults, one seed. A search takes ten fits or
   more, so more models have a row here. `python benchmarks/results.py b --defaults ease` measures one.
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
