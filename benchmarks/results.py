@@ -66,7 +66,7 @@ Written by `python benchmarks/results.py` from `benchmarks/results.json`. Lists 
 intervals. Three tables for each protocol:
 
 - **Equal budgets**: each model of the registry after the search of `--tuned`: {trials} trials on valid, none begun
-  after {seconds:g} s, the first with its defaults; then the mean of three seeds (± their standard deviation), or one fit
+  after {seconds:g} s, the first with its defaults; then the mean of three seeds (± standard deviation), or one fit
   of a model that draws nothing at random. Intervals and verdicts cover users and seeds
   ([how](metrics.md#comparing-models)); models that share a letter do not differ. `python benchmarks/results.py b ease`
   measures a row.
