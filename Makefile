@@ -45,14 +45,14 @@ test-bare: pyproject.toml constraints.txt
 	$(BARE)/bin/python tests/bare_install.py
 
 # The same and the fast tests that need no torch: on the newest Python that is found with the newest of every package,
-# and on the oldest with the lowest versions that pyproject.toml allows. `make test-versions` is what .ci/run has time for:
-# both side by side, with the tests of what other packages decide: files read, tables, arrays, settings, databases.
+# and on the oldest with the lowest versions that pyproject.toml allows. `make test-versions` is a part of both,
+# side by side: the tests of what other packages decide, such as files read, tables, arrays and settings. None is part of .ci/run.
 test-newest:
 	bash tests/other_versions.sh newest
 test-lowest:
 	bash tests/other_versions.sh lowest
-OF_VERSIONS := tests/data tests/store tests/property tests/test_front_door.py tests/test_shown.py tests/test_given.py \
-	tests/test_metrics.py tests/test_tensors.py tests/test_titles.py tests/test_values.py tests/test_vocab_text.py \
+OF_VERSIONS := tests/data tests/property tests/test_front_door.py tests/test_shown.py tests/test_given.py \
+	tests/test_metrics.py tests/test_titles.py tests/test_values.py tests/test_vocab_text.py \
 	tests/test_ranking.py
 test-versions:
 	$(MAKE) -j2 --output-sync=target test-newest test-lowest TESTS="$(OF_VERSIONS)"
