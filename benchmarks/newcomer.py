@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs" / "quickstart.md"
 PORT = 8437
 ODD = "--user Kunden-Nr. --item Artikel --value Menge --at 'Bestellt am'"
-"""The columns of a log in Latin-1 with semicolons, decimal commas, days before months, and titles that have commas."""
+"""The columns of a log with a byte-order mark, semicolons, decimal commas, days before months, and ids with commas."""
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def write_odd_log(path: Path) -> None:
         article = f"Gr\u00f6\u00dfe {customer % 3}, Nr. {draw.randrange(20)}"
         amount = f"{draw.randrange(1, 9)},5"
         lines.append(f"{1 + order % 28:02}.{1 + order // 150:02}.2025;{article};{customer:04};{amount};")
-    path.write_text("\n".join(lines) + "\n", "latin-1")
+    path.write_text("\n".join(lines) + "\n", "utf-8-sig")
 
 
 if __name__ == "__main__":
