@@ -10,7 +10,18 @@ from matinee.data.synthetic import two_groups
 from matinee.extras import EXTRAS, is_installed
 from matinee.models import MODELS, model_class
 
-WITHOUT_TORCH = ("popularity", "item-knn", "user-knn", "ease", "linear-next", "ials", "vbmf", "pmi", "markov")
+WITHOUT_TORCH = (
+    "popularity",
+    "item-knn",
+    "user-knn",
+    "ease",
+    "rp3beta",
+    "linear-next",
+    "ials",
+    "vbmf",
+    "pmi",
+    "markov",
+)
 
 
 @pytest.fixture

@@ -109,6 +109,44 @@ def test_user_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watch
     np.testing.assert_allclose(scores_of(model, train.histories)[clear], expected[clear], rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("settings", KNN_SETTINGS)
+def test_user_knn_by_the_neighbourhoods_of_others_equals_a_plain_loop(
+    settings: dict, train: TrainingData, watched: list[list[int]]
+) -> None:
+    weighted, kind = weighted_by_loop(watched, N_ITEMS, settings["weighting"]), settings["similarity"]
+    alike = np.array([
+        [similarity_by_loop(one, other, kind, settings["shrinkage"]) for other in weighted] for one in weighted
+    ])  # fmt: skip
+    visitors = [row[: 1 + len(row) // 2] for row in watched]
+    expected, clear = np.zeros((N_USERS, N_ITEMS)), np.ones(N_USERS, dtype=bool)
+    for other in range(N_USERS):
+        of_other = np.sort(np.delete(alike[other], other))[::-1]
+        bar = of_other[settings["neighbours"] - 1] if settings["neighbours"] < N_USERS else 0.0
+        for user, items in enumerate(visitors):
+            row = {item: weight_of(item, watched, settings["weighting"], items) for item in items}
+            value = similarity_by_loop(row, weighted[other], kind, settings["shrinkage"])
+            clear[user] &= abs(value - bar) > 1e-6 or value == 0
+            if value >= bar and value > 0:
+                expected[user, watched[other]] += value
+    model = create("user-knn", neighbours_of="others", **settings).fit(train, Run.seeded(0))
+    found = scores_of(model, Histories.of(visitors))
+    assert clear.sum() > N_USERS / 5  # rounding decides where similarities equal the bar
+    np.testing.assert_allclose(found[clear], expected[clear], rtol=2e-6, atol=1e-6)
+    for user in np.flatnonzero(clear)[:5]:  # one alone as all together, and reasons that sum to the score
+        history, rows = Histories.of([visitors[user]]), np.arange(N_ITEMS)[None]
+        np.testing.assert_allclose(scores_of(model, history)[0], found[user], rtol=2e-6, atol=1e-6)
+        np.testing.assert_allclose(model.explain(history, rows).sum(axis=0), found[user], rtol=1e-4, atol=1e-5)
+
+
+def weight_of(item: int, watched: list[list[int]], weighting: str, row: list[int]) -> float:
+    """The weight of an item of a visitor's row, by the training users."""
+    if weighting == "none":
+        return 1.0
+    n_rows, mean = sum(item in other for other in watched), sum(map(len, watched)) / len(watched)
+    idf = math.log(1 + (len(watched) - n_rows + 0.5) / (n_rows + 0.5))
+    return idf if weighting == "tf-idf" else idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * len(row) / mean))
+
+
 def test_knn_weighting_under_jaccard_is_refused() -> None:
     with pytest.raises(MatineeError, match=r"jaccard.*set weighting = 'none'"):
         create("item-knn", similarity="jaccard", weighting="bm25")

@@ -1,6 +1,6 @@
 """UserKNN: the similarity of the users who have an item (Herlocker et al. 1999), for implicit data."""
 
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -17,7 +17,7 @@ from matinee.models.neighbours.similarity import (
     keep_nearest,
     mean_length,
     nearest,
-    nearest_by_products,
+    similarities,
     similarities_of,
     squared_norms,
     weight_terms,
@@ -31,10 +31,17 @@ class UserKNNConfig(KNNConfig):
 
     similarity: Similarity = "jaccard"
     """`cosine`, `jaccard` (without weighting), or `dot` (for bm25)."""
+    neighbours_of: Literal["user", "others"] = "user"
+    """`user`: the training users most similar to the user; `others`: those to whom the user is as similar as the last
+    of their own most similar training users, which popular users are to fewer."""
 
 
 class UserKNN(Recommender[csr_array]):
     """score_i = sum of the similarities of those who have i, among the `neighbours` training users most similar to u.
+
+    With `neighbours_of = "others"`, among those training users who would count u among the `neighbours` most similar to
+    themselves: the neighbourhood of the scored side, as ItemKNN has it of the scored item. One number is kept for each
+    training user, the similarity of the last of theirs.
 
     A training user is their own nearest neighbour, which adds to items that they have already.
     Source: Herlocker et al. 1999, section 5. Fold-in: the search for neighbours, by the weights of the history
@@ -55,6 +62,12 @@ class UserKNN(Recommender[csr_array]):
     squared_norms: FloatArray  # [U], of the profiles
     idf: FloatArray  # [I]
     mean_length: float
+    bars: FloatArray  # [U], with neighbours_of = "others": the least similarity that makes someone a neighbour of each
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        if self.config.neighbours_of == "others":
+            self.learned = (*type(self).learned, "bars")  # type: ignore[misc]
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the histories, and the profiles that are made of them."""
@@ -68,12 +81,22 @@ class UserKNN(Recommender[csr_array]):
         weighted = self._weight(self.interactions)
         self.profiles = weighted.T.tocsr()
         self.squared_norms = squared_norms(weighted)
+        if self.config.neighbours_of == "others":
+            near = nearest(weighted, self.profiles, self.squared_norms, self.config, exclude_self=True)
+            self.bars = _least_of_full_rows(near, self.config.neighbours)
         return self
 
     def fold_in(self, histories: Histories) -> csr_array:
         """Similarities of the nearest training users. [B, U]."""
         users = self._weigh(histories)
-        return nearest(users, self.profiles, self.squared_norms, self.config)
+        if self.config.neighbours_of == "user":
+            return nearest(users, self.profiles, self.squared_norms, self.config)
+        if users.shape[0] <= FEW:
+            return csr_array(self._near(product_of_few(users, self.profiles), squared_norms(users)))
+        found = similarities(users @ self.profiles, squared_norms(users), self.squared_norms, self.config)
+        found.data[(found.data < self.bars[found.indices]) | (found.data < 0)] = 0
+        found.eliminate_zeros()
+        return found
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
@@ -94,7 +117,7 @@ class UserKNN(Recommender[csr_array]):
             events = slice(*histories.starts[user : user + 2])
             products = product_of_few(users[user : user + 1], self.profiles)  # [1, U]
             norms = squared_norms(users[user : user + 1])
-            near = nearest_by_products(products, norms, self.squared_norms, self.config)  # [1, U], V entries
+            near = csr_array(self._near(products, norms))  # [1, U], V entries
             theirs = self.interactions[near.indices]  # [V, I]
             profiles = self._weight(theirs).toarray()[:, histories.items[events]]  # [V, n]
             per_product = near.data / products[0, near.indices]  # similarity per unit of inner product
@@ -138,7 +161,7 @@ class UserKNN(Recommender[csr_array]):
         left = (products - parts * weights[:, None]) * scales[:, None]  # [E, V]
         norms = np.maximum(norm - weights**2, 0) * scales**2
         found = similarities_of(left, norms[:, None], self.squared_norms[near], self.config)
-        return keep_nearest(found, self.config), near
+        return self._kept(found, near), near
 
     def _near_without_any(
         self, products: FloatArray, norm: FloatArray, weights: FloatArray, largest: float
@@ -153,9 +176,22 @@ class UserKNN(Recommender[csr_array]):
         smaller = np.maximum(norm - (weights**2).max(), 0)
         lower = similarities_of(np.maximum(products - most, 0), norm, self.squared_norms, self.config)
         upper = similarities_of(np.maximum(products - least, 0), smaller, self.squared_norms, self.config)
+        if self.config.neighbours_of == "others":
+            return np.flatnonzero(upper >= self.bars * np.float32(1 - 1e-6))
         k = min(self.config.neighbours, len(lower))
         bar = np.partition(lower, len(lower) - k)[-k] * np.float32(1 - 1e-6)
         return np.flatnonzero(upper >= bar)
+
+    def _near(self, products: FloatArray, norms: FloatArray) -> FloatArray:
+        """Similarities of neighbours, 0 for all others, from inner products. [R, U], squared norms [R] -> [R, U]."""
+        found = similarities_of(products, norms[:, None], self.squared_norms, self.config)
+        return self._kept(found, np.arange(found.shape[1]))
+
+    def _kept(self, found: FloatArray, rows: IntArray) -> FloatArray:
+        """The similarities of neighbours, 0 for all others. found: [R, V], of the training users `rows` [V]."""
+        if self.config.neighbours_of == "user":
+            return keep_nearest(found, self.config)
+        return np.where(found >= self.bars[rows], np.maximum(found, 0), np.float32(0))
 
     def _weigh(self, histories: Histories) -> csr_array:
         """The weights of the histories, relative to each one's largest, as documents. [B, I]."""
@@ -173,6 +209,14 @@ class UserKNN(Recommender[csr_array]):
 
     def _weight(self, matrix: csr_array) -> csr_array:
         return weight_terms(matrix, self.config.weighting, self.idf, self.mean_length)
+
+
+def _least_of_full_rows(matrix: csr_array, k: int) -> FloatArray:
+    """The least entry of each row that has k of them, 0 for those that have fewer. [R, C] -> [R]."""
+    least = np.zeros(matrix.shape[0], dtype=np.float32)
+    full = np.flatnonzero(np.diff(matrix.indptr) >= k)
+    least[full] = matrix.data[matrix.indptr[full][:, None] + np.arange(k)].min(axis=1)
+    return least
 
 
 def _scales_without_each(weights: FloatArray, events: IntArray) -> FloatArray:

@@ -1,0 +1,99 @@
+"""RP3beta: random walks of three steps from a user to items, with popular items damped (Paudel et al. 2017)."""
+
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt
+from scipy.sparse import csr_array, vstack
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.config import Config, Search
+from matinee.histories import Histories, TrainingData
+from matinee.models.base import Recommender
+from matinee.models.item_weights import event_weights, similarity_by_weights
+from matinee.nn.sparse_rows import keep_top_k, scale_rows
+from matinee.training.run import Run
+
+BLOCK_ENTRIES = 2**23
+"""Probabilities of walks computed at once."""
+
+
+class RP3BetaConfig(Config):
+    """Settings of RP3beta."""
+
+    alpha: Annotated[NonNegativeFloat, Search(0.2, 2, first=True)] = 0.7
+    """Power of each step's probability: 0 makes all steps of a node equal to one each, 1 is P3."""
+    beta: Annotated[NonNegativeFloat, Search(0, 1, first=True)] = 0.5
+    """An item that n users have counts by n^-beta: 0 is P3alpha."""
+    neighbours: Annotated[PositiveInt, Search(10, 500, log=True, first=True)] = 100
+    """Number of items that a walk from an item keeps, the most probable."""
+    weigh_training: bool = True
+    """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
+
+
+class RP3Beta(Recommender[csr_array]):
+    """score_i = Σ over the items j of the history of W_ji, W_ji = Σ_v p(v | j)^alpha p(i | v)^alpha / n_i^beta.
+
+    p(v | j) is the share of j's events that are v's, p(i | v) the share of v's that are i's, n_i the number of users
+    with i. The walk's first step, from the visitor to an item of the history, is the event's weight.
+    Source: Paudel, Christoffel, Newell and Bernstein 2017, section 4.2; alpha: Cooper et al. 2014.
+
+    Differs from the paper: the walks are counted exactly, not sampled; each item keeps the items with the `neighbours`
+    largest weights; the first step is not raised to alpha nor divided by the length of the history, which changes no
+    order.
+    """
+
+    name = "rp3beta"
+    Config = RP3BetaConfig
+    learned = ("weights",)
+    item_arrays = (("weights", 1),)
+    item_inputs = (("weights", 0),)
+    uses_weights = True
+    config: RP3BetaConfig
+    weights: csr_array  # [I, I], row j: the items that walks from j reach
+
+    def fit(self, train: TrainingData, run: Run) -> Self:
+        """See Recommender. Walks are counted in blocks of items."""
+        matrix = train.liked_matrix() if self.config.weigh_training else train.matrix()  # [U, I]
+        counts = np.bincount(matrix.indices, minlength=train.n_items)
+        to_items, to_users = _steps(matrix, self.config.alpha), _steps(matrix.T.tocsr(), self.config.alpha)
+        damping = np.maximum(counts, 1).astype(np.float32) ** np.float32(-self.config.beta)
+        size = max(1, BLOCK_ENTRIES // max(train.n_items, 1))
+        blocks = []
+        for start in range(0, max(train.n_items, 1), size):
+            walks = (to_users[start : start + size] @ to_items).tocsr()
+            walks.data *= damping[walks.indices]
+            walks.data[np.repeat(np.arange(walks.shape[0]), np.diff(walks.indptr)) + start == walks.indices] = 0
+            blocks.append(keep_top_k(walks, self.config.neighbours))
+        self.weights = vstack(blocks, format="csr")
+        return self
+
+    def fold_in(self, histories: Histories) -> csr_array:
+        """The weights of the histories. [B, I]."""
+        return histories.weighted_matrix(self.weights.shape[0])
+
+    def score(self, state: csr_array) -> FloatArray:
+        """See Recommender."""
+        scores: FloatArray = (state @ self.weights).toarray()
+        return scores
+
+    @property
+    def adds_up(self) -> bool:
+        """See Recommender."""
+        return True
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """See Explains: the event's weight times that from its item to the listed item. [N, k]."""
+        return event_weights(self.weights, histories, item_rows)
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """The larger weight of both directions. [n] -> [n, I]."""
+        return similarity_by_weights(self.weights, item_rows)
+
+
+def _steps(matrix: csr_array, alpha: float) -> csr_array:
+    """The probability of each step from a row to a column, to the power of alpha. [R, C] -> [R, C]."""
+    sums = np.asarray(matrix.sum(axis=1), dtype=np.float32)
+    steps = scale_rows(matrix.astype(np.float32), 1 / np.where(sums > 0, sums, 1))
+    steps.data = steps.data ** np.float32(alpha)
+    return steps
