@@ -38,6 +38,7 @@ from matinee.models.graph.ngcf import NGCF as _NGCF
 from matinee.models.knowledge.kprn import KPRN as _KPRN
 from matinee.models.linear.ease import EASE as _EASE
 from matinee.models.linear.linear_next import LinearNext as _LinearNext
+from matinee.models.linear.rp3beta import RP3Beta as _RP3Beta
 from matinee.models.ncf.gmf import GMF as _GMF
 from matinee.models.ncf.mlp import MLP as _MLP
 from matinee.models.ncf.neumf import NeuMF as _NeuMF
@@ -127,6 +128,7 @@ class _UserKNNConfig(TypedDict, total=False):
     similarity: Literal["cosine", "jaccard", "dot"]
     weighting: Literal["none", "tf-idf", "bm25"]
     shrinkage: float
+    neighbours_of: Literal["user", "others"]
 
 class _EASEConfig(TypedDict, total=False):
     l2: float
@@ -136,6 +138,12 @@ class _EASEConfig(TypedDict, total=False):
     item_power: float
     closeness: float
     span: int
+
+class _RP3BetaConfig(TypedDict, total=False):
+    alpha: float
+    beta: float
+    neighbours: int
+    weigh_training: bool
 
 class _LinearNextConfig(TypedDict, total=False):
     decays: tuple[float, ...]
@@ -739,6 +747,26 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["rp3beta"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    workers: int | str | None = None,
+    memory: str | int | None = None,
+    **settings: Unpack[_RP3BetaConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["linear-next"],
     on: Split | Dataset,
     *,
@@ -1262,6 +1290,9 @@ class UserKNN(_UserKNN):
 
 class EASE(_EASE):
     def __init__(self, **settings: Unpack[_EASEConfig]) -> None: ...
+
+class RP3Beta(_RP3Beta):
+    def __init__(self, **settings: Unpack[_RP3BetaConfig]) -> None: ...
 
 class LinearNext(_LinearNext):
     def __init__(self, **settings: Unpack[_LinearNextConfig]) -> None: ...
