@@ -11,6 +11,7 @@ from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.item_weights import event_weights, similarity_by_weights
+from matinee.models.needs import matrix_needs
 from matinee.nn.sparse_rows import keep_top_k, scale_rows
 from matinee.training.run import Run
 
@@ -51,6 +52,11 @@ class RP3Beta(Recommender[csr_array]):
     uses_weights = True
     config: RP3BetaConfig
     weights: csr_array  # [I, I], row j: the items that walks from j reach
+
+    def least_memory(self, train: TrainingData) -> int:
+        """See Recommender: the matrix both ways and as steps, a block of walks, and what of them is kept."""
+        block, kept = min(BLOCK_ENTRIES, train.n_items**2), train.n_items * min(self.config.neighbours, train.n_items)
+        return matrix_needs(train, 4) + 24 * (block + kept)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Walks are counted in blocks of items."""
