@@ -114,13 +114,13 @@ def test_user_knn_by_the_neighbourhoods_of_others_equals_a_plain_loop(
     settings: dict, train: TrainingData, watched: list[list[int]]
 ) -> None:
     weighted, kind = weighted_by_loop(watched, N_ITEMS, settings["weighting"]), settings["similarity"]
-    alike = np.array([
+    similarity_of = np.array([
         [similarity_by_loop(one, other, kind, settings["shrinkage"]) for other in weighted] for one in weighted
     ])  # fmt: skip
     visitors = [row[: 1 + len(row) // 2] for row in watched]
     expected, clear = np.zeros((N_USERS, N_ITEMS)), np.ones(N_USERS, dtype=bool)
     for other in range(N_USERS):
-        of_other = np.sort(np.delete(alike[other], other))[::-1]
+        of_other = np.sort(np.delete(similarity_of[other], other))[::-1]
         bar = of_other[settings["neighbours"] - 1] if settings["neighbours"] < N_USERS else 0.0
         for user, items in enumerate(visitors):
             row = {item: weight_of(item, watched, settings["weighting"], items) for item in items}
