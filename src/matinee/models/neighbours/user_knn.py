@@ -1,6 +1,6 @@
 """UserKNN: the similarity of the users who have an item (Herlocker et al. 1999), for implicit data."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -55,7 +55,7 @@ class UserKNN(Recommender[csr_array]):
     name = "user-knn"
     Config = UserKNNConfig
     uses_weights = True
-    learned = ("interactions", "profiles", "squared_norms", "idf", "mean_length")
+    learned: ClassVar[tuple[str, ...]] = ("interactions", "profiles", "squared_norms", "idf", "mean_length")
     config: UserKNNConfig
     interactions: csr_array  # [U, I], binary
     profiles: csr_array  # [I, U], the same transposed and weighted
