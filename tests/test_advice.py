@@ -138,6 +138,7 @@ def test_what_does_not_fit_into_memory_comes_last_with_what_it_needs(
 def test_without_torch_its_models_come_last(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     logs = {"small": (small, {"lightgcn": 0.3, "ease": 0.2, "popularity": 0.1})}
     monkeypatch.setattr(advising, "_table", lambda: table_of(logs, "random"))
+    monkeypatch.setattr(advising, "is_installed", lambda package: True)
     assert advise(cut(small, SplitConfig())).models == ("lightgcn", "ease", "popularity")
     monkeypatch.setattr(advising, "is_installed", lambda package: package != "torch")
     found = advise(cut(small, SplitConfig()))

@@ -32,7 +32,8 @@ def assert_as_before(artefact: Artefact, name: str) -> None:
         found = lists(artefact, which)
         assert found.items.tolist() == before["items"]
         scores = np.array([[-np.inf if score is None else score for score in row] for row in before["scores"]])
-        np.testing.assert_allclose(found.scores, scores, rtol=2e-6, atol=2e-6)  # processors round sums differently
+        # processors round sums differently, and a solve by steps ends where a step gains little
+        np.testing.assert_allclose(found.scores, scores, rtol=2e-6, atol=1e-5 if name.startswith("mlp") else 2e-6)
 
 
 def test_every_model_of_format_1_is_still_there() -> None:

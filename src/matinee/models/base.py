@@ -148,8 +148,8 @@ class Recommender(ABC, Generic[StateT]):
         return False
 
     def least_memory(self, train: TrainingData) -> int:
-        """Bytes that `fit` needs at least, as settings and sizes say: by default those of a vector for each item."""
-        return 4 * int(getattr(self.config, "dim", 0)) * train.n_items
+        """Bytes that `fit` needs at least, by settings and sizes: by default a vector and a number for each item."""
+        return 4 * (int(getattr(self.config, "dim", 0)) + 1) * train.n_items
 
     @property
     def fitted(self) -> bool:

@@ -41,8 +41,10 @@ class RayCluster(Workers):
 
     def __init__(self, address: str) -> None:
         os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", f"{PATIENCE:.0f}")
+        endpoint = _parse_address(address)
         self._ray: Any = imported("ray", "--on runs jobs on a Ray cluster by ray")
-        _require_answer(address)
+        if endpoint is not None:
+            _require_answer(address, endpoint)
         self._ray._private.worker.print_to_stdstream = _note  # Ray prints on standard output, where results are
         on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
@@ -120,15 +122,20 @@ def _note(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
         logging.getLogger(__name__).warning("cluster: %s", first_line(Exception(line)))
 
 
-def _require_answer(address: str) -> None:
-    """Raises UsageError for an address that is none, and MatineeError if nothing answers there."""
+def _parse_address(address: str) -> tuple[str, int] | None:
+    """Host and port; None for `auto`. Raises UsageError for an address that is none."""
     if address == "auto":
-        return
+        return None
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or "/" in host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise UsageError(f"--on {address}: a cluster is HOST:PORT, such as 10.0.0.1:6379, ray://HOST:10001, or auto")
+    return host.strip("[]"), int(port)
+
+
+def _require_answer(address: str, endpoint: tuple[str, int]) -> None:
+    """Raises MatineeError if no cluster answers there."""
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
+        with socket.create_connection(endpoint, PATIENCE) as connection:
             connection.settimeout(PATIENCE)
             connection.sendall(GREETING)
             answer = connection.recv(9)

@@ -145,11 +145,15 @@ def _make_private(path: Path) -> None:
 
 
 def _set_pragmas(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = NORMAL")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+    except sqlite3.Error:
+        connection.close()  # SQLAlchemy 2.0 leaves it to the garbage collector
+        raise
 
 
 def _disable_autobegin(connection: Any, record: object) -> None:  # noqa: ANN401 - the driver's own connection
