@@ -131,9 +131,10 @@ split, l2=200)` and `mt.EASE(l2=200)`. What is a table has `.to_frame()` (polars
 Data, splits, audits, reports, comparisons, searches, maps and models that train in epochs have `.plot()`: a figure that
 a notebook shows, and that `.plot("report.svg")` saves.
 
-In a notebook, the last line of a cell shows the same as a table; these are from
-[a tutorial](tutorials/compare.md), executed:
+In a notebook, the last line of a cell shows the same as a table. `python docs/draw_notebook.py` executes these and
+draws them:
 
+![Data, a split, an audit, a model, a list and settings, as the last lines of cells](images/notebook-objects.png)
 ![A report of one model and its figure, as the last lines of two cells](images/notebook-report.png)
 ![A comparison of five models, its frame and its figure](images/notebook-compare.png)
 """
