@@ -17,6 +17,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Leave out files that import torch themselves, and folders without fast tests."""
     if collection_path.is_dir():
         return True if collection_path.name in LEFT_OUT else None
+    if collection_path.suffix != ".py":
+        return None
     imports = re.search(
         r"^(import|from) (torch|matinee\.training\.torch_trainer)\b", collection_path.read_text("utf-8"), flags=re.M
     )
