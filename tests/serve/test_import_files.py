@@ -425,6 +425,9 @@ def test_dates_of_which_none_says_where_the_month_is_are_refused() -> None:
     [
         ("[" * 100_000 + "]" * 100_000, "no_table"),
         ('[{"title": ' + '{"a": ' * 5000 + "1" + "}" * 5001 + "]", "no_table"),
+        ('{"title": ' + '{"a": ' * 5000 + "1" + "}" * 5001 + '\n{"title": "Alien"}', "no_table"),
+        ('[{"title": ' + '{"a": ' * 900 + "1" + "}" * 901 + "]", "no_table"),
+        ('{"title": ' + "[" * 900 + "1" + "]" * 900 + '}\n{"title": "Alien"}', "no_table"),
         ('[{"title": "Alien"}', "no_table"),
         ('[{"title": "Alien", "rating": ' + "9" * 5000 + "}]", "no_table"),
         ("[]", "no_table"),
@@ -439,7 +442,18 @@ def test_dates_of_which_none_says_where_the_month_is_are_refused() -> None:
         (packed({"../a.csv": "title\nAlien\n"}), "damaged"),
     ],
     ids=[
-        *("deep arrays", "deep objects", "open array", "long number", "empty array", "numbers", "no array"),
+        *(
+            "deep arrays",
+            "deep objects",
+            "deep lines",
+            "less deep",
+            "less deep lines",
+            "open array",
+            "long number",
+            "empty array",
+            "numbers",
+            "no array",
+        ),
         *("parquet", "excel", "no table inside", "large inside", "large together", "cut off", "path upwards"),
     ],
 )

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from matinee.errors import DataError
@@ -16,6 +17,8 @@ _FEW_CELLS, _CELL_RATIO = 2**22, 20
 """Cells that a table may have at any size of its file; beyond, cells for each byte (or each cell that is there)."""
 _DEPTH = 5
 """Objects inside objects become columns down to this depth."""
+_DEEPEST = 64
+"""Levels of arrays and objects in a cell; polars takes memory for each of a type's levels, over and over."""
 
 
 def is_json(raw: bytes) -> bool:
@@ -62,7 +65,11 @@ def _parsed(raw: bytes, where: str) -> Any:  # noqa: ANN401 - any JSON
         problem = getattr(error, "msg", error)
         raise DataError(f"{where}, line {line}: damaged JSON ({problem}); write or copy it again") from None
     except RecursionError:
-        raise DataError(f"{where} is JSON nested too deep for a table; give an array of objects") from None
+        raise _too_deep(where) from None
+
+
+def _too_deep(where: str) -> DataError:
+    return DataError(f"{where} is JSON nested too deep for a table; give an array of objects")
 
 
 def _of_object(document: Mapping[str, Any], where: str, key: str | None) -> tuple[pl.DataFrame, str, tuple[str, ...]]:
@@ -126,8 +133,29 @@ def _frame(columns: Mapping[str, Sequence[Any]], where: str) -> pl.DataFrame:
     """Columns of one type each; a column of several becomes text."""
     if len({len(cells) for cells in columns.values()}) > 1:
         raise DataError(f"{where}: the columns {', '.join(map(repr, list(columns)[:5]))} have different lengths")
+    if any(_is_deep(cell) for cells in columns.values() for cell in cells if isinstance(cell, list | Mapping)):
+        raise _too_deep(where)
     series = [_series(_text(name), cells) for name, cells in columns.items()]
     return pl.DataFrame(list({column.name: column for column in series}.values()))
+
+
+def _is_deep(cell: list[Any] | Mapping[str, Any]) -> bool:
+    """Whether a cell has more levels than any table; level by level, since Python's own stack may be too short."""
+    level: list[Any] = [cell]
+    for _ in range(_DEEPEST):
+        inside = (child for each in level for child in (each.values() if isinstance(each, Mapping) else each))
+        level = [child for child in inside if isinstance(child, list | Mapping)]
+        if not level:
+            return False
+    return True
+
+
+def _may_be_deep(raw: bytes) -> bool:
+    """Whether a line of JSON may have too many levels: brackets are counted in texts too, so it may as well not."""
+    text = np.frombuffer(raw, dtype=np.uint8)
+    opened = np.flatnonzero((text == ord("[")) | (text == ord("{")))
+    ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
+    return bool(np.diff(np.searchsorted(opened, ends), prepend=0).max() > _DEEPEST)
 
 
 def _series(name: str, cells: Sequence[Any]) -> pl.Series:
@@ -143,11 +171,13 @@ def _text(cell: object) -> str:
 
 def _lines(raw: bytes, where: str) -> pl.DataFrame:
     try:
-        scanned = pl.scan_ndjson(raw, infer_schema_length=None)
-        _check_width(raw.count(b"\n") + 1, len(scanned.collect_schema()), len(raw), where)
-        return _flat(scanned.collect())
+        if not _may_be_deep(raw):
+            scanned = pl.scan_ndjson(raw, infer_schema_length=None)
+            _check_width(raw.count(b"\n") + 1, len(scanned.collect_schema()), len(raw), where)
+            return _flat(scanned.collect())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        rows = []  # Python's reader accepts more, arrays too, or names the line
+        pass  # Python's reader accepts more, arrays too, or names the line
+    rows = []
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if line.strip():
             try:
