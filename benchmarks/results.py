@@ -284,7 +284,9 @@ def store(kind: str, protocol: str, name: str, row: dict[str, Any], *, say: bool
         fcntl.flock(lock, fcntl.LOCK_EX)
         stored = load()
         stored.setdefault(kind, {}).setdefault(protocol, {})[name] = row
-        STORE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        whole = FITS / "results.json"
+        whole.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        whole.replace(STORE)  # nobody reads half of it
     if say:
         print(protocol, name, row.get("missing") or row["metrics"], flush=True)
 
