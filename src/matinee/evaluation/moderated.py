@@ -35,9 +35,8 @@ class VariancePrior:
         known = [(each, of_each) for each, of_each in zip(variances, degrees, strict=True) if each > 0 and of_each > 0]
         if len(known) < FEWEST:
             return cls()
-        values, halves = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
-        most = float(halves.sum())
-        halves /= 2
+        values, freedom = (np.array(column, dtype=np.float64) for column in zip(*known, strict=True))
+        halves, most = freedom / 2, float(freedom.sum())
         logs = np.log(values) - digamma(halves) + np.log(halves)  # e_g of the paper
         unsure = 1 + (2 / (len(known) - 1)) ** 0.5
         dispersion = float(unsure * np.var(logs, ddof=1) - polygamma(1, halves).mean())
