@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-bare test-newest test-lowest test-versions test-fast mutants check format docs bench clean
+.PHONY: help demo test test-bare test-newest test-lowest test-versions two-at-a-time test-fast mutants check format docs bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
 	@echo "make test-bare  run what needs no torch in an environment without it"
 	@echo "make test-versions   a part of the next two, side by side"
+	@echo "make two-at-a-time   check, test-bare and test-versions, on two cores"
 	@echo "make test-newest, test-lowest   the same and the fast tests, with the newest Python and packages, or the lowest"
 	@echo "make mutants    change the code in 200 small ways and see that the tests notice"
 	@echo "make check      format, lint, types, order of imports, dependencies, retired words"
@@ -46,7 +47,7 @@ test-bare: pyproject.toml constraints.txt
 
 # The same and the fast tests that need no torch: on the newest Python that is found with the newest of every package,
 # and on the oldest with the lowest versions that pyproject.toml allows. `make test-versions` is a part of both,
-# side by side: the tests of what other packages decide, such as files read, tables, arrays and settings. None is part of .ci/run.
+# side by side: the tests of what other packages decide, such as files read, tables, arrays and settings.
 test-newest:
 	bash tests/other_versions.sh newest
 test-lowest:
@@ -56,6 +57,11 @@ OF_VERSIONS := tests/data tests/property tests/test_front_door.py tests/test_sho
 	tests/test_ranking.py
 test-versions:
 	$(MAKE) -j2 --output-sync=target test-newest test-lowest TESTS="$(OF_VERSIONS)"
+
+# What takes one core each, two at a time: the checks, and what needs no torch with the pinned, the newest and the lowest
+# versions.
+two-at-a-time:
+	$(MAKE) -j2 --output-sync=target check test-newest test-lowest test-bare TESTS="$(OF_VERSIONS)"
 
 # Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
 test-fast: $(VENV)/.develops

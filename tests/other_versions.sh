@@ -20,17 +20,23 @@ esac
 venv=.venv-$which
 "$python" -m venv --clear "$venv"
 [ "$which" = lowest ] && "$venv/bin/python" tests/lowest_versions.py >"$constraints"
-# What pip says is shown if it fails, and whether the registry or the versions are to blame: then nothing was tested.
+# What pip says is shown if it fails, and whether the registry or the versions are to blame: then nothing was tested. A
+# registry that does not answer is asked three times.
 pip() {
-    "$venv/bin/python" -m pip install --disable-pip-version-check -q -c "$constraints" "$@" 2>"$venv/pip.log" && return
-    cat "$venv/pip.log" >&2
-    if grep -qiE 'connection|timed out|name resolution|from versions: none|HTTP error|IncompleteRead|ProxyError|SSLError' "$venv/pip.log"; then
-        echo "test-$which: NOT TESTED, the package registry did not answer as it should (above); run it again" >&2
-    else
-        echo "test-$which: NOT TESTED, pip finds no such set of versions (above); see pyproject.toml" >&2
-    fi
+    local turn
+    for turn in 1 2 3; do
+        "$venv/bin/python" -m pip install --disable-pip-version-check -q -c "$constraints" "$@" 2>"$venv/pip.log" && return
+        cat "$venv/pip.log" >&2
+        if ! grep -qiE "$no_answer" "$venv/pip.log"; then
+            echo "test-$which: NOT TESTED, pip finds no such set of versions (above); see pyproject.toml" >&2
+            exit 3
+        fi
+        [ "$turn" = 3 ] || sleep 15
+    done
+    echo "test-$which: NOT TESTED, the package registry did not answer as it should, three times (above); run it again" >&2
     exit 3
 }
+no_answer='connection|timed out|name resolution|from versions: none|HTTP error|IncompleteRead|ProxyError|SSLError'
 pip -e .
 "$venv/bin/python" tests/bare_install.py
 pip -e '.[figures,excel]' -r tests/fast_tests.txt
