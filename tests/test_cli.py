@@ -113,7 +113,10 @@ def test_recommend_takes_exactly_one_of_three_and_names_unknown_ids(cli: Cli, lo
     assert "no movie titled 'Alien'" in cli("recommend", "model", "--liked", "Alien").err
     assert "no artefact at nowhere" in cli("recommend", "nowhere", "--user", "1").err
     cli("train", "popularity", "--data", str(log), "--out", "p")
-    assert "has similar items; add item-knn" in cli("similar", "p", "--item", "1").err
+    assert (
+        "popularity has no similar items; use a model that has, such as item-knn"
+        in cli("similar", "p", "--item", "1").err
+    )
 
 
 def test_evaluate_prints_a_complete_report(cli: Cli, log: Path) -> None:

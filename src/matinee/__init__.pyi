@@ -72,6 +72,7 @@ class _ColumnsConfig(TypedDict, total=False):
     kind: str | None
     kinds: tuple[str, ...]
     drop_blank: bool
+    encoding: str | None
 
 class _FilterConfig(TypedDict, total=False):
     min_user_events: int

@@ -213,6 +213,8 @@ class ColumnsConfig(Config):
     """The kinds of events that count, each with its weight if they differ, such as view=0.2,purchase=1."""
     drop_blank: bool = False
     """Drop lines in which the user, item, value or time is blank, and count them; otherwise they are an error."""
+    encoding: str | None = None
+    """Encoding of text files that are not UTF-8, such as cp1252, cp949 or utf-16-le."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -224,6 +226,11 @@ class ColumnsConfig(Config):
     @classmethod
     def _ascending(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
         return _ascending_scale(scale)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        return _known_encoding(encoding)
 
 
 class ItemColumnsConfig(Config):
@@ -256,8 +263,15 @@ class ItemsConfig(ItemColumnsConfig):
 
     file: str | None = None
     """A table of items (CSV, TSV, Parquet, JSON lines): ids, titles, genres, texts, lists, numbers, pictures."""
+    encoding: str | None = None
+    """Encoding of a text file that is not UTF-8, such as cp1252, cp949 or utf-16-le."""
     scale: float = Field(1.0, gt=0, allow_inf_nan=False)
     """Factor of the scores of items without events: above 1 they stand higher among all items."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        return _known_encoding(encoding)
 
 
 class ValuesConfig(Config):
@@ -348,6 +362,17 @@ def parse_values(text: str) -> dict[str, object]:
     if not all(equals for _, equals, _ in knots):
         raise ValueError(f"{text!r}: a knot is VALUE=WEIGHT, as in linear:1=-0.5,3=0.5,5=1")
     return {"map": kind.strip()} | ({"knots": tuple((value, weight) for value, _, weight in knots)} if knots else {})
+
+
+def _known_encoding(encoding: str | None) -> str | None:
+    """An encoding of text that Python knows. Raises ValueError otherwise."""
+    if encoding is None:
+        return None
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        raise ValueError("is no encoding that Python knows; usual ones are cp1252, latin-1, cp949, utf-16") from None
+    return encoding
 
 
 def _ascending_scale(scale: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -248,7 +248,7 @@ _NONE_HERE = {
     **dict.fromkeys(("validation_data", "eval_set", "valid"), "; leave it out: the valid part of the split is used"),
     **dict.fromkeys(("shuffle", "stratify"), "; leave it out: a random split draws from each user's events"),
     **dict.fromkeys(("train", "test", "train_ratio"), "; write ratios=(0.7, 0.1, 0.2)"),
-    **dict.fromkeys(("sep", "delimiter", "encoding", "header", "engine", "dtype", "decimal"), _BY_ITSELF),
+    **dict.fromkeys(("sep", "delimiter", "header", "engine", "dtype", "decimal"), _BY_ITSELF),
     **dict.fromkeys(
         ("usecols", "columns", "names", "index_col"), '; write user="...", item="...", value="...", at="..."'
     ),

@@ -305,8 +305,12 @@ class Engine:
     @property
     def similar_default(self) -> str:
         """The model for similar items if none is named: item-knn if it is served."""
+        if not self.similar_models and len(self.models) == 1:
+            raise MatineeError(f"{self.models[0]} has no similar items; use a model that has, such as item-knn")
         if not self.similar_models:
-            raise MatineeError(f"none of the served models ({', '.join(self.models)}) has similar items; add item-knn")
+            raise MatineeError(
+                f"none of {', '.join(self.models)} has similar items; add a model that has, such as item-knn"
+            )
         return "item-knn" if "item-knn" in self.similar_models else self.similar_models[0]
 
     def _find_similar(self, name: str, item_row: int, k: int) -> Ranking:

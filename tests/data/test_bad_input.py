@@ -75,7 +75,11 @@ def put(tmp_path, content, name="log.csv"):
         (HEAD + "1,2,3,4\n1,5,1,6,7\n", "FILE, line 3: 5 fields, but the first line has 4; quote fields that contain"),
         (HEAD + '1,2,3,4\n1,"5,1,6\n2,3,4,5\n', "FILE, line 3: a quote is opened but never closed; close it"),
         (HEAD + '1,2,3,4\n1,"5" x,1,6\n', "FILE, line 3: broken quotes"),
-        (HEAD.encode() + b"1,2,3,4\n1,Mis\xe9r,1,6\n", "FILE, line 3: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (
+            HEAD.encode() + b"1,2,3,4\n1,Mis\xe9r,1,6\n",
+            "FILE, line 3: byte 0xe9 is not UTF-8; name its encoding (--encoding cp1252 reads 'Mis\xe9r'), or save the "
+            "file as UTF-8 text",
+        ),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "FILE is not text (a zero byte on line 3); give a CSV, TSV or Parquet"),
         (b"\xff\xfeu", "FILE begins like utf-16 text but is not"),
         (b"PAR1" + b"junk" * 20, "FILE is damaged Parquet"),

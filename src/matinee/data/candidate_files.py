@@ -20,7 +20,7 @@ from matinee.reading.archives import read_bytes
 from matinee.reading.cells import read_ids
 from matinee.reading.columns import listed, recognise
 from matinee.reading.compression import unpack
-from matinee.reading.delimited import decode
+from matinee.reading.encodings import decode
 from matinee.reading.table import Table, read_table
 from matinee.vocab import UNKNOWN, Vocab
 

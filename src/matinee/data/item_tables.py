@@ -23,7 +23,7 @@ from matinee.nouns import ITEM, Noun, noun_of_column
 from matinee.reading.archives import open_source
 from matinee.reading.cells import blank_cells
 from matinee.reading.columns import listed
-from matinee.reading.delimited import BYTE_ORDER_MARK
+from matinee.reading.encodings import BYTE_ORDER_MARK, Encoding
 from matinee.reading.table import Table, as_table, read_table
 from matinee.vocab import UNKNOWN, Vocab, as_ids
 
@@ -43,7 +43,7 @@ class ReadItems:
     noun: Noun = ITEM
 
 
-def load_items(path: str | Path, config: ItemColumnsConfig, data: Dataset, *, drop_blank: bool = False) -> ReadItems:
+def load_items(path: str | Path, config: ItemsConfig, data: Dataset, *, drop_blank: bool = False) -> ReadItems:
     """Read a file of items, of any format of `read_table` with a header, for the items of a data set.
 
     Raises DataError: one line with the problem, its place and the fix.
@@ -59,7 +59,7 @@ def load_items(path: str | Path, config: ItemColumnsConfig, data: Dataset, *, dr
     if not raw.strip(BYTE_ORDER_MARK + string.whitespace.encode()):
         raise DataError(f"{where} is empty; a table of items has a header and a line for each item: id, title, ...")
     log_columns = data.read[0]["columns"] if data.read else {}
-    table = read_table(raw, where, headed=True)
+    table = read_table(raw, where, headed=True, encoding=Encoding(config.encoding, "--items-encoding"))
     if len(table.frame) == 0:
         raise DataError(f"{where} has a header and no item below it; give a line for each item, or leave --items out")
     return read_items(table, config, log_columns.get("item"), drop_blank=drop_blank)
@@ -100,7 +100,7 @@ def read_items(
         "unused": [*columns.unused, *found.left_out],
         "dropped": dict(table.dropped),
     }
-    notes = (_columns_note(record), *id_notes, *found.notes)
+    notes = (_columns_note(record), *table.notes, *id_notes, *found.notes)
     return ReadItems(read, notes, record, noun_of_column(columns.one["item"]))
 
 

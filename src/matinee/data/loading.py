@@ -16,8 +16,8 @@ from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
 from matinee.data.part_files import find_parts, has_parts, note_shared
 from matinee.data.pieces import is_one_table, with_folder_columns
+from matinee.data.tables import encoding_of, log_of
 from matinee.data.tables import events_from_frame as events_from_frame
-from matinee.data.tables import log_of
 from matinee.dataset import Dataset
 from matinee.errors import DataError
 from matinee.histories import Instant
@@ -67,7 +67,7 @@ def load_parts(
     for label, log in zip(names, logs, strict=True):
         if label in (TRAIN, TEST) and not len(log):
             raise DataError(f"{log.where} has no events; a split needs some to train on and some to test on")
-    if (titles := read_titles(archive, "")) is not None:
+    if (titles := read_titles(archive, "", encoding_of(columns))) is not None:
         logs[0] = replace(logs[0], titles=titles)
     data, parts = assemble_parts(logs, stem(archive.path))
     data = replace(data, notes=(*data.notes, *notes))
@@ -92,16 +92,16 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
     chosen = named_like_logs[:1] or next((one for one in (tables, delimited) if len(one) == 1), [])
     if chosen:
         log = _read_table(archive, chosen[0], columns, now)
-        return log if log.titles else replace(log, titles=read_titles(archive, ""))
+        return log if log.titles else replace(log, titles=read_titles(archive, "", encoding_of(columns)))
     if blocks := [name for name in archive.names() if NETFLIX.match(base(name))]:
         blocks_of = [read_table(archive.read(name), archive.where(name)) for name in blocks]
         log = log_of(concatenated(blocks_of, str(archive.path)), columns, now)
-        return replace(log, titles=read_titles(archive, ""))
+        return replace(log, titles=read_titles(archive, "", encoding_of(columns)))
     if has_parts(archive.names()):
         raise DataError(f"{archive.path} contains the parts of a split; use it with --split files:{archive.path}")
     if is_one_table(tables):
         log = _read_pieces(archive, tables, columns, now)
-        return log if log.titles else replace(log, titles=read_titles(archive, ""))
+        return log if log.titles else replace(log, titles=read_titles(archive, "", encoding_of(columns)))
     contents = ", ".join(tables[:5] or archive.names()[:5]) or "nothing"
     raise DataError(
         f"{archive.path} has no ratings: none of {', '.join(RATINGS)} and not exactly one table, but {contents}; "
@@ -114,7 +114,8 @@ def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig,
     pieces = []
     for name in names:
         if raw := archive.read(name):
-            pieces.append(with_folder_columns(read_table(raw, archive.where(name), columns), name))
+            piece = read_table(raw, archive.where(name), columns, encoding=encoding_of(columns))
+            pieces.append(with_folder_columns(piece, name))
     if not pieces:
         raise DataError(f"{archive.path} has {len(names):,} pieces of a table, and all are empty; write them again")
     log = log_of(concatenated(pieces, str(archive.path)), columns, now)
@@ -127,7 +128,8 @@ def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig,
 def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:
     if base(name) in RATINGS:
         return read_movielens(archive, name, columns, now)
-    return log_of(read_table(archive.read(name), archive.where(name), columns, beside=beside), columns, now)
+    raw, where = archive.read(name), archive.where(name)
+    return log_of(read_table(raw, where, columns, encoding=encoding_of(columns), beside=beside), columns, now)
 
 
 def _read_bundled(now: Instant) -> Log:

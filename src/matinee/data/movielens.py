@@ -9,14 +9,14 @@ import polars as pl
 from matinee.config import ColumnsConfig
 from matinee.data.log import MOVIELENS, Log, Titles, titles_of
 from matinee.data.movielens_links import read_links
-from matinee.data.tables import read_log
+from matinee.data.tables import encoding_of, read_log
 from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive
 from matinee.reading.cells import check_times, check_values, read_ids
 from matinee.reading.columns import NAMES, listed, plain_name
 from matinee.reading.compression import unpack
-from matinee.reading.delimited import decode
+from matinee.reading.encodings import UTF_8, Encoding, decode
 from matinee.reading.table import Read, read_table
 from matinee.vocab import Id
 
@@ -56,7 +56,8 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
     folder, _, file = ratings.rpartition("/")
     where = archive.where(ratings)
     fallback = None if file.lower().endswith(".csv") else LATIN
-    raw = decode(unpack(archive.read(ratings), where), where, fallback=fallback)
+    encoding = encoding_of(columns)
+    raw = decode(unpack(archive.read(ratings), where), where, replace(encoding, fallback=fallback))
     format = _FORMATS.get(file.lower())
     log = (
         _read_numbers(raw, where, format, now)
@@ -64,10 +65,10 @@ def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: 
         else None
     )
     if log is None:  # not all plain numbers: the general reader accepts it or names the line
-        log = read_log(raw, where, columns, now)
+        log = read_log(raw, where, columns.model_copy(update={"encoding": None}), now)  # raw is UTF-8
     prefix = f"{folder}/" if folder else ""
-    titles = read_titles(archive, prefix) or log.titles
-    log = replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix)))
+    titles = read_titles(archive, prefix, encoding) or log.titles
+    log = replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix, encoding)))
     return replace(log, source=MOVIELENS, table=read_links(archive, prefix)) if _is_original(log) else log
 
 
@@ -79,9 +80,9 @@ def _is_original(log: Log) -> bool:
     return has_columns and log.values is not None and float(log.values.max(initial=0)) <= _MOST_STARS
 
 
-def read_titles(archive: Archive, folder: str) -> Titles | None:
+def read_titles(archive: Archive, folder: str, encoding: Encoding = UTF_8) -> Titles | None:
     """The titles of a folder's table of movies; None without one. Raises DataError."""
-    readers: dict[str, Callable[[Archive, str, str], pl.DataFrame]] = {
+    readers: dict[str, Callable[[Archive, str, str, Encoding], pl.DataFrame]] = {
         "movies.csv": _movies_csv,
         "movies.dat": _movies_dat,
         "u.item": _movies_100k,
@@ -91,17 +92,17 @@ def read_titles(archive: Archive, folder: str) -> Titles | None:
     names = {name.lower(): name for name in archive.names()}
     for file, reader in readers.items():
         if (name := names.get(folder.lower() + file)) is not None:
-            return titles_of(reader(archive, name, folder), archive.where(name))
+            return titles_of(reader(archive, name, folder, encoding), archive.where(name))
     return None
 
 
-def _tags(archive: Archive, folder: str) -> dict[Id, tuple[str, ...]]:
+def _tags(archive: Archive, folder: str, encoding: Encoding) -> dict[Id, tuple[str, ...]]:
     """The most frequent tags of each movie, at most MAX_TAGS, ties in alphabetical order.
 
     Empty if tags.csv or tags.dat is missing or unreadable, because tags are only displayed.
     """
     try:
-        frame = _tag_frame(archive, folder)
+        frame = _tag_frame(archive, folder, encoding)
     except DataError:
         return {}
     if frame is None or not {"userId", "movieId", "tag"} <= set(frame.columns):
@@ -161,9 +162,9 @@ def _count(raw: bytes, start: int, separator: int) -> tuple[int, int]:
     return n_single, n_doubled
 
 
-def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
+def _movies_csv(archive: Archive, name: str, folder: str, encoding: Encoding) -> pl.DataFrame:
     where = archive.where(name)
-    frame = read_table(archive.read(name), where).frame
+    frame = read_table(archive.read(name), where, encoding=encoding).frame
     columns = {plain_name(column): column for column in reversed(frame.columns)}
     id_names = (*(known for known in NAMES["item"] if known not in NAMES["title"]), "id")
     id_name = next((columns[known] for known in id_names if known in columns), None)
@@ -173,35 +174,35 @@ def _movies_csv(archive: Archive, name: str, folder: str) -> pl.DataFrame:
     return _typed(frame.select(id=id_name, title=columns["title"], genres=genres), where)
 
 
-def _movies_dat(archive: Archive, name: str, folder: str) -> pl.DataFrame:
-    frame = _fields(archive, name, "::", ("id", "title", "genres"))
+def _movies_dat(archive: Archive, name: str, folder: str, encoding: Encoding) -> pl.DataFrame:
+    frame = _fields(archive, name, "::", ("id", "title", "genres"), encoding)
     return _typed(frame, archive.where(name))
 
 
-def _movies_netflix(archive: Archive, name: str, folder: str) -> pl.DataFrame:
-    frame = _fields(archive, name, ",", ("id", "year", "title"))  # titles have commas
+def _movies_netflix(archive: Archive, name: str, folder: str, encoding: Encoding) -> pl.DataFrame:
+    frame = _fields(archive, name, ",", ("id", "year", "title"), encoding)  # titles have commas
     dated = pl.when(pl.col("year").str.contains(r"^\d{4}$")).then(pl.format("{} ({})", "title", "year"))
     frame = frame.select("id", title=dated.otherwise("title"), genres=pl.lit(None, pl.String))
     return _typed(frame, archive.where(name))
 
 
-def _movies_100k(archive: Archive, name: str, folder: str) -> pl.DataFrame:
+def _movies_100k(archive: Archive, name: str, folder: str, encoding: Encoding) -> pl.DataFrame:
     names = {known.lower(): known for known in archive.names()}
     genres = _GENRES_100K.split("|")
     if (listed := names.get(folder.lower() + "u.genre")) is not None:
-        rows = decode(archive.read(listed), archive.where(listed), fallback=LATIN).decode().split()
+        rows = decode(archive.read(listed), archive.where(listed), replace(encoding, fallback=LATIN)).decode().split()
         genres = [row.rpartition("|")[0] for row in rows if "|" in row] or genres
-    frame = _fields(archive, name, "|", ("id", "title", "released", "video", "url", *genres))
+    frame = _fields(archive, name, "|", ("id", "title", "released", "video", "url", *genres), encoding)
     flags = [pl.when(pl.col(genre) == "1").then(pl.lit(genre)) for genre in genres if genre != "unknown"]
     return _typed(
         frame.select("id", "title", genres=pl.concat_str(flags, separator="|", ignore_nulls=True)), archive.where(name)
     )
 
 
-def _fields(archive: Archive, name: str, separator: str, columns: tuple[str, ...]) -> pl.DataFrame:
+def _fields(archive: Archive, name: str, separator: str, columns: tuple[str, ...], encoding: Encoding) -> pl.DataFrame:
     """Read a table without header or quotes. Raises DataError for a line with too few fields."""
     where = archive.where(name)
-    text = decode(archive.read(name), where, fallback=LATIN).decode()
+    text = decode(archive.read(name), where, replace(encoding, fallback=LATIN)).decode()
     lines = pl.Series("line", text.split("\n"), dtype=pl.String)
     parts = lines.str.splitn(separator, len(columns)).struct.rename_fields(list(columns))
     frame = parts.struct.unnest().filter(lines != "")
@@ -220,12 +221,12 @@ def _typed(frame: pl.DataFrame, where: str) -> pl.DataFrame:
     return frame.with_columns(id=ids)
 
 
-def _tag_frame(archive: Archive, folder: str) -> pl.DataFrame | None:
+def _tag_frame(archive: Archive, folder: str, encoding: Encoding) -> pl.DataFrame | None:
     names = {name.lower(): name for name in archive.names()}
     if (name := names.get(folder.lower() + "tags.csv")) is not None:
-        frame = read_table(archive.read(name), archive.where(name)).frame
+        frame = read_table(archive.read(name), archive.where(name), encoding=encoding).frame
     elif (name := names.get(folder.lower() + "tags.dat")) is not None:
-        frame = _fields(archive, name, "::", ("userId", "movieId", "tag", "timestamp"))
+        frame = _fields(archive, name, "::", ("userId", "movieId", "tag", "timestamp"), encoding)
     else:
         return None
     return frame.with_columns(_integers(column) for column in frame if column.dtype == pl.String)

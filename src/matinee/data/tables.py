@@ -22,14 +22,20 @@ from matinee.nouns import Noun
 from matinee.reading.cells import blank_cells, check_times, read_ids, read_micros, read_values
 from matinee.reading.columnar import OWN
 from matinee.reading.columns import SNIFFED, recognise
+from matinee.reading.encodings import Encoding
 from matinee.reading.table import Read, Table, as_table, read_table
 from matinee.reading.timestamps import MICROS, note_on
 from matinee.vocab import Id
 
 
-def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant, *, fallback: str | None = None) -> Log:
+def read_log(raw: bytes, where: str, columns: ColumnsConfig, now: Instant) -> Log:
     """Read a log from a file's bytes, in any format of `read_table`. Raises DataError."""
-    return log_of(read_table(raw, where, columns, fallback=fallback), columns, now)
+    return log_of(read_table(raw, where, columns, encoding=encoding_of(columns)), columns, now)
+
+
+def encoding_of(columns: ColumnsConfig) -> Encoding:
+    """What is said of the encoding of a log's files."""
+    return Encoding(columns.encoding, "--encoding")
 
 
 def events_from_frame(
@@ -45,6 +51,8 @@ def events_from_frame(
     Columns that `columns` leaves out are recognised by name, including optional titles and genres.
     now: times more than a day later are an error, by default the current time. Raises DataError.
     """
+    if columns.encoding is not None:
+        raise DataError(f"encoding is that of a file, and {name} is a table in memory; leave it out")
     now = int(time.time()) if now is None else now
     log = log_of(as_table(frame, name), columns.model_copy(update={"scale": None}), now)
     return assemble(check_scale(log, columns.scale), name, repeats=repeats)

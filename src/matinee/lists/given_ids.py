@@ -13,7 +13,7 @@ from matinee.ranking.allowed import Allowed, allow
 from matinee.reading import cells
 from matinee.reading.archives import read_bytes
 from matinee.reading.columns import NAMES, plain_name
-from matinee.reading.delimited import decode
+from matinee.reading.encodings import decode
 from matinee.reading.table import Table, as_table, read_table
 from matinee.vocab import Id, Vocab
 

@@ -8,6 +8,7 @@ reports the rest) both use it; it knows neither.
     table = read_table(raw, where)                  # table.py: any format, compressed or not, as one Table
     table = read_table(raw, where, tolerant=True)   # refuses no row: table.faults has Fault(line, text, problem);
                                                     # reads Windows-1252; finds the header in the first 10 lines
+    table = read_table(raw, where, encoding=Encoding("cp949", "--encoding"))  # encodings.py: not UTF-8
     table.locate(row)                               # "line 7"
     roles = table.roles(columns)                    # columns.py: {"user": "userId", ...}; raises without user or item
     recognise(names, roles), columns_named(...)     # columns.py: by name only, never raise

@@ -24,8 +24,6 @@ HEADER_WITHIN = 10
 """A tolerant reader looks for the header in so many lines."""
 _OF_MOVIES = {"item", "title", "imdb", "tmdb"}
 _SAMPLE_BYTES, _SAMPLE_LINES = 65_536, 100
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""Of UTF-8."""
 _UNIT = "\x1f"
 """ASCII's unit separator replaces `::`, because CSV readers take a single byte."""
 
@@ -73,32 +71,6 @@ class _Layout:
     def line(self, number: int) -> int:
         """The same of one line."""
         return int(self.lines(pl.Series([number]))[0])
-
-
-def decode(raw: bytes, where: str, *, fallback: str | None = None) -> bytes:
-    r"""Re-encode a file's bytes as UTF-8 without a byte-order mark, lines ending in \n.
-
-    fallback: the encoding of what is not UTF-8, such as Latin-1 for the older MovieLens. Raises DataError if it is not
-    text.
-    """
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raw = _recode(raw, "utf-16", where)
-    while raw.startswith(BYTE_ORDER_MARK):  # joined files and some exports have several
-        raw = raw.removeprefix(BYTE_ORDER_MARK)
-    if b"\0" in raw:
-        line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-        raise DataError(f"{where} is not text (a zero byte on line {line}); give a CSV, TSV or Parquet table")
-    if not raw.isascii():
-        try:
-            raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            if fallback is None:
-                line = raw.count(b"\n", 0, error.start) + 1
-                raise DataError(
-                    f"{where}, line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8 text"
-                ) from None
-            raw = raw.decode(fallback, "replace").encode()
-    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
 
 
 def read_text(raw: bytes, where: str, wanted: set[str], *, tolerant: bool = False, headed: bool = False) -> TextTable:
@@ -206,13 +178,6 @@ def _names_in_comment(comment: str, width: int) -> list[str]:
         if len(cells) == width and {"user", "item"} <= recognise(cells).keys():
             return cells
     return []
-
-
-def _recode(raw: bytes, encoding: str, where: str) -> bytes:
-    try:
-        return raw.decode(encoding).encode()
-    except UnicodeError:
-        raise DataError(f"{where} begins like {encoding} text but is not; save the file as UTF-8 text") from None
 
 
 def _head(raw: bytes) -> bytes:

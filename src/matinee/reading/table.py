@@ -15,7 +15,8 @@ from matinee.reading.adjacency_text import NOTE, is_adjacency_text, read_adjacen
 from matinee.reading.columnar import OWN, facts_of, read_columnar
 from matinee.reading.columns import SNIFFED, find_roles, numbered_roles
 from matinee.reading.compression import refuse_foreign, unpack
-from matinee.reading.delimited import decode, read_text
+from matinee.reading.delimited import read_text
+from matinee.reading.encodings import UTF_8, Encoding, decode
 from matinee.reading.frames import as_frame
 from matinee.reading.json_text import is_json, read_json
 from matinee.reading.netflix import is_netflix, read_netflix
@@ -99,34 +100,43 @@ def read_table(
     where: str,
     columns: ColumnsConfig = SNIFFED,
     *,
-    fallback: str | None = None,
+    encoding: Encoding = UTF_8,
     tolerant: bool = False,
     beside: bool = False,
     headed: bool = False,
 ) -> Table:
     """Read a table from a file's bytes, in any format, compressed or not. Raises DataError.
 
-    fallback: the encoding of text that is not UTF-8. tolerant: leave out rows that cannot be read and report them, look
-    for the header in the first lines, and read text that is not UTF-8 as Windows-1252. beside: another part of the same
-    split is adjacency text, so this may be too, although its shape alone does not say so. headed: the first row of text
-    has the columns' names.
+    encoding: of text. tolerant: leave out rows that cannot be read and report them, look for the header in the first
+    lines, and read text that is not UTF-8 as Windows-1252. beside: another part of the same split is adjacency text, so
+    this may be too, although its shape alone does not say so. headed: the first row of text has the columns' names.
     """
     raw = unpack(raw, where)
     refuse_foreign(raw, where)
     if (columnar := read_columnar(raw, where)) is not None:
         frame, format, notes = columnar
+        if encoding.name is not None:
+            raise DataError(
+                f"{where} is {format}, which says itself how its text is written; leave {encoding.option} out"
+            )
         facts = facts_of(raw, where) if format == OWN else {}
         return Table(where, frame, format=format, notes=notes, facts=facts)
-    text = decode(raw, where, fallback=WINDOWS if tolerant else fallback)
+    text = decode(raw, where, Encoding(fallback=WINDOWS) if tolerant else encoding)
+    note = encoding.note(raw)
     del raw
     _refuse_text(text, where)
+    table = _table_of_text(text, where, set(columns.named.values()), tolerant=tolerant, beside=beside, headed=headed)
+    return table if note is None else replace(table, notes=(f"{where}: {note}", *table.notes))
+
+
+def _table_of_text(text: bytes, where: str, wanted: set[str], *, tolerant: bool, beside: bool, headed: bool) -> Table:
+    """Read decoded text of any form. wanted: names of columns; the others as in `read_table`."""
     if is_json(text):
         frame, format, notes = read_json(text, where)
         return Table(where, frame, format=format, notes=notes, numbered=_is_numbered(frame))
     if not headed and is_netflix(text):
         frame, lines = read_netflix(text, where)
         return Table(where, frame, lines, format="Netflix")
-    wanted = set(columns.named.values())
     if not wanted and not tolerant and not headed and is_adjacency_text(text, beside=beside):
         return Table(where, read_adjacency_text(text, where), format="adjacency text", notes=(NOTE,))
     table = read_text(text, where, wanted, tolerant=tolerant, headed=headed)

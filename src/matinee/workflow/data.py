@@ -34,7 +34,8 @@ def load(data: str | Path = "bundled", *, items: ItemTable | str | Path | None =
     """A data set: `bundled`, a name, or the path of a folder, zip or table.
 
     items: what is known of the items, as a table (`items`) or the path of a file of them; items that only the table has
-    are added. columns: user, item, value and at, if the table names its columns differently.
+    are added. columns: user, item, value and at, if the table names its columns differently; encoding, if its text is
+    not UTF-8, such as cp1252.
     Raises DataError, one line that says what is wrong, where, and how to fix it.
     """
     if isinstance(data, str) and "://" in data:

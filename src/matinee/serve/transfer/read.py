@@ -14,7 +14,7 @@ import polars as pl
 from matinee.errors import DataError
 from matinee.reading.archives import Zip, base
 from matinee.reading.compression import TooLargeError, unpack
-from matinee.reading.delimited import decode
+from matinee.reading.encodings import Encoding, decode
 from matinee.reading.json_text import arrays_of, is_json
 from matinee.reading.table import WINDOWS, read_table
 from matinee.reading.tolerant import Fault
@@ -105,7 +105,7 @@ def _files(name: str, raw: bytes) -> list[ImportFile]:
         raw = unpack(raw, name, MAX_BYTES)
         if raw.startswith(_BINARY) or raw is not unpack(raw, name, MAX_BYTES):
             raise UnreadableError("no_text", name=name)
-        text = decode(raw, name, fallback=WINDOWS)
+        text = decode(raw, name, Encoding(fallback=WINDOWS))
         if is_json(text):
             return _json_files(name, arrays_of(text, name))
         head = _LIST_HEAD.match(text)
