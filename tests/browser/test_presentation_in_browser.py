@@ -1,12 +1,13 @@
 """What makes a page good to look at, to print and to share: lettering, covers, halves of stars, other tabs."""
 
+import shutil
 from itertools import pairwise
 from secrets import token_hex
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser_fixtures import opened
+from browser_fixtures import ARGUMENTS, opened
 
 pytestmark = pytest.mark.browser
 ALIEN, MATRIX = "1214", "2571"
@@ -114,5 +115,36 @@ def test_another_tab_says_who_one_is_after_its_next_step(browser: Browser, addre
     expect(other.get_by_role("link", name="Log in")).to_be_visible()
     other.go_back()
     expect(other.locator("header .member")).to_have_count(0)
+    assert wrong == []
+    context.close()
+
+
+def test_going_back_shows_what_was_rated_since(browser: Browser, address: str) -> None:
+    """Browsers keep the page that is left as it was; playwright turns that off, and people do not."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    kept = browser.browser_type.launch(
+        executable_path=path, args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+    )
+    page, wrong = opened(kept.new_context(), address)
+    expect(page.locator("#my-link b")).to_have_count(0)
+    page.locator("#start a.poster").first.click()
+    page.locator('.yours button[value="4"]').click()
+    expect(page.locator("#my-link b")).to_have_text("1")
+    page.go_back(wait_until="commit")
+    expect(page.locator("#start")).to_be_visible()
+    expect(page.locator("#my-link b")).to_have_text("1")
+    assert wrong == []
+    kept.close()
+
+
+def test_a_place_on_the_same_page_is_reached_without_loading_it_again(browser: Browser, address: str) -> None:
+    context = browser.new_context()
+    page, wrong = opened(context, address, "/api/docs")
+    loaded: list[str] = []
+    page.on("load", lambda page: loaded.append(page.url))
+    page.locator('main a[href^="#"]').first.click()
+    page.go_back()
+    page.wait_for_timeout(300)
+    assert loaded == []
     assert wrong == []
     context.close()

@@ -189,13 +189,16 @@ class Site:
         model: str | None,
         rerank: Rerank | None = None,
         among: BoolArray | None = None,
+        *,
+        explain: bool = True,
     ) -> list[Recommendation]:
         """A visitor's list for a page: popular items replace those about which the model knows nothing.
 
-        among: [I], which items may be listed, None for all.
+        among: [I], which items may be listed, None for all; explain: whether reasons are found.
         A neighbourhood model says so with a score of exactly 0: nobody who watched these items watched that one.
         """
-        found = [item for item in self.list_of(visitor, k, model, rerank, among) if item.score != 0]
+        listed = self.list_of(visitor, k, model, rerank, among, explain=explain)
+        found = [item for item in listed if item.score != 0]
         if len(found) < k:
             excluded = [
                 *visitor.history.items.tolist(),

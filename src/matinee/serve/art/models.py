@@ -1,6 +1,7 @@
 """Pictures of how models work, in the colours of the page, with the visitor on the left. Model cards choose one."""
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ WIDTH, HEIGHT = 320, 180
 NEUTRAL = "list"
 
 
+@cache
 def draw_picture(name: str) -> Markup:
     """One of PICTURES. It is decoration: the words beside it say the same, so that screen readers skip it."""
     shapes = "".join(PICTURES[name]())

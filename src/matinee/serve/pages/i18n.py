@@ -35,12 +35,16 @@ class Texts:
     def __init__(self, language: str, wording: Wording) -> None:
         self.language = language
         self.words = read_words(language, wording)
-        self.entries = {key: self._fill_forms(entry) for key, entry in read(language, wording).items()}
         self._without_values: dict[str, str] = {}
+        self._filled: dict[str, str] = {}
+        self.entries = {key: self._fill_forms(entry) for key, entry in read(language, wording).items()}
 
     def fill(self, text: str) -> str:
-        """A text with the site's words for `[item]` and the like; other brackets stay as they are."""
-        return self._with_particles(_TOKEN.sub(lambda found: self.words.get(found[1], found[0]), text))
+        """A text of the site with its words for `[item]` and the like; other brackets stay as they are."""
+        if text not in self._filled:
+            own = _TOKEN.sub(lambda found: self.words.get(found[1], found[0]), text)
+            self._filled[text] = self._with_particles(own)
+        return self._filled[text]
 
     def __call__(self, key: str, **values: object) -> str:
         """A text with its values. Raises KeyError for a missing key or value, a defect of the site."""

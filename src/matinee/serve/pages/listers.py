@@ -79,11 +79,12 @@ def home_list_of(
 
 
 def list_of(page: PageContext, visitor: VisitorState, lister: Lister, k: int) -> list[Recommendation]:
-    """The list of a lister for the visitor, best first. Those of an own fit name it as their model."""
+    """The list of a lister for the visitor, best first, without reasons. Those of an own fit name it as their model."""
     if lister.fit is None:
-        return model_list(page.site, visitor, lister.name, k)
+        return model_list(page.site, visitor, lister.name, k, explain=False)
     own = visitor.with_history(visitor.history)  # what was kept of the state was made by the served models
-    return _named(model_list(_site_of(page, lister.fit), own, lister.fit.like.name, k), lister.fit)
+    items = model_list(_site_of(page, lister.fit), own, lister.fit.like.name, k, explain=False)
+    return _named(items, lister.fit)
 
 
 def _site_of(page: PageContext, fit: OwnFit) -> Site:

@@ -7,6 +7,7 @@ equations.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -23,9 +24,12 @@ WHOLE = (
 """Tokens that are drawn the same everywhere."""
 ACCENTS = {"hat": "^", "tilde": "~"}
 GAP = '<mspace width="1.2em"/>'
+KEPT = 512
+"""Formulas that are kept as MathML: those of all models."""
 _TOKEN = re.compile(r"\\[a-zA-Z]+|[a-zA-Z]|\d+(?:\.\d+)?|\S")
 
 
+@lru_cache(maxsize=KEPT)
 def mathml(formula: str) -> Markup:
     """A formula on a line of its own. Raises ValueError for a group that is not closed."""
     tokens = iter(_TOKEN.findall(formula))

@@ -25,16 +25,23 @@ class RankedCard:
 
 
 def model_list(
-    site: Site, visitor: VisitorState, name: str, k: int, *, repeat: bool = False, rerank: Rerank | None = None
+    site: Site,
+    visitor: VisitorState,
+    name: str,
+    k: int,
+    *,
+    repeat: bool = False,
+    rerank: Rerank | None = None,
+    explain: bool = True,
 ) -> list[Recommendation]:
-    """A model's list for a visitor. repeat: list what they watched too."""
+    """A model's list for a visitor. repeat: list what they watched too; explain: whether reasons are found."""
     engine = site.engine
     if name not in engine.models:
         excluded = visitor.dismissed if repeat else np.concatenate([visitor.history.items, visitor.unlisted])
         return engine.popular(k, allowed=engine.allowed(rerank, excluded))
     if repeat and visitor.watched:
         return engine.recommend_for(visitor.history, k, name, rerank=rerank, dismissed=visitor.dismissed, repeat=True)
-    return site.for_you(visitor, k, name, rerank)
+    return site.for_you(visitor, k, name, rerank, explain=explain)
 
 
 def rank_cards(

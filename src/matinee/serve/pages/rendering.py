@@ -1,7 +1,7 @@
 """Templates, and what every template may use."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from matinee.serve.pages.cards import CACHED_CARDS, Card
 from matinee.serve.pages.i18n import LANGUAGES, TEXTS, Texts, texts_of
 from matinee.serve.pages.model_cards import ModelCard
+from matinee.serve.pages.model_lists import RankedCard
 from matinee.serve.pages.sentences import with_shared
 from matinee.serve.site import Site
 from matinee.serve.stylesheet import INLINED, STATIC
@@ -26,7 +27,7 @@ STRIP = 6
 """Movies in a single row of the grid; divisible by its 2, 3 or 6 columns."""
 GAP = "\x01\x02"
 """Marks, in the cached buttons of a movie, where the visitor's own rating goes."""
-MARKS = {name: f"\x01{name}\x02" for name in ("csrf", "next", "list_id", "position", "because")}
+MARKS = {name: f"\x01{name}\x02" for name in ("csrf", "next", "list_id", "position", "because", "score", "strength")}
 """Marks, in a cached card, where what differs between pages and visitors goes."""
 CACHED_FRAGMENTS = 8000
 """Cards whose HTML is cached, 4 kB each."""
@@ -36,24 +37,52 @@ _CODE = re.compile("`([^`]+)`")
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """What HTML is kept of: equal where the keys are. card: one of those that have this HTML, to draw it."""
+    """What HTML is kept of: equal where the keys are.
+
+    card: one of those that have this HTML; draw: with the macros of cards.html.
+    """
 
     key: tuple[object, ...]
     language: str = field(compare=False)
     card: Card = field(compare=False)
-    why: bool = field(compare=False, default=False)
+    draw: Callable[[TemplateModule, Card], str] = field(compare=False)
 
 
 def _card_of(language: str, card: Card, *, why: bool) -> _Drawn:
-    """A card but for its marks."""
-    shown = card.item_row, card.value, card.kind, card.model, card.saved, card.second_cover, bool(card.list_id)
-    return _Drawn((language, why, *shown), language, card, why)
+    """A card of a grid but for its marks."""
+
+    def draw(macros: TemplateModule, card: Card) -> str:
+        marks = MARKS["next"], MARKS["list_id"], MARKS["position"]
+        return str(macros.movie_card(card, *marks, why, Markup(MARKS["because"])))  # type: ignore[attr-defined]
+
+    return _Drawn(("card", language, why, *_shown(card)), language, card, draw)
+
+
+def _place_of(language: str, ranked: RankedCard, lists: int) -> _Drawn:
+    """A position of a model's list but for its marks."""
+
+    def draw(macros: TemplateModule, card: Card) -> str:
+        marks = {name: Markup(MARKS[name]) for name in ("next", "position", "because", "score", "strength")}
+        return str(macros.place(card, ranked.n_lists, lists, **marks))  # type: ignore[attr-defined]
+
+    card = ranked.card
+    shown = (card.item_row, card.second_cover, bool(card.list_id)) if lists else _shown(card)
+    return _Drawn(("place", language, lists, ranked.n_lists, *shown), language, card, draw)
+
+
+def _shown(card: Card) -> tuple[object, ...]:
+    """What the HTML of a card depends on, but for its marks."""
+    return card.item_row, card.value, card.kind, card.model, card.saved, card.second_cover, bool(card.list_id)
 
 
 def _reasons_of(language: str, card: Card) -> _Drawn:
     """The reasons of a card in a sentence."""
+
+    def draw(macros: TemplateModule, card: Card) -> str:
+        return str(macros.because(card))  # type: ignore[attr-defined]
+
     cited = tuple(reason.item_row for reason in card.reasons)
-    return _Drawn((language, card.item_row, card.model, card.liked, card.shared, cited), language, card)
+    return _Drawn((language, card.item_row, card.model, card.liked, card.shared, cited), language, card, draw)
 
 
 class Renderer:
@@ -117,6 +146,7 @@ class Renderer:
             "with_shared": partial(with_shared, texts),
             "cover": lambda card: self._cover(card, texts),
             "drawn_card": partial(self._card, texts.language, values.get("csrf", "")),
+            "drawn_place": partial(self._place, texts, values.get("csrf", "")),
         }
 
     def _macros_in(self, language: str) -> TemplateModule:
@@ -135,7 +165,6 @@ class Renderer:
 
         why: whether it says why.
         """
-        html = list(self._cached_card(_card_of(language, card, why=why)))
         values = {
             "csrf": csrf,
             "next": str(escape(next)),
@@ -143,22 +172,39 @@ class Renderer:
             "position": str(card.position),
             "because": self._cached_because(_reasons_of(language, card)) if why else "",
         }
+        return self._with_values(_card_of(language, card, why=why), values)
+
+    def _place(self, texts: Texts, csrf: str, ranked: RankedCard, next: str, lists: int = 0) -> Markup:
+        """A position of a model's list, cached as a card. lists: how many are side by side, 0 for a single one."""
+        card = ranked.card
+        values = {
+            "csrf": csrf,
+            "next": str(escape(next)),
+            "list_id": card.list_id,
+            "position": str(card.position),
+            "because": "" if lists else self._cached_because(_reasons_of(texts.language, card)),
+            "score": texts.number(card.score, 3),
+            "strength": texts.number(100 * ranked.strength, 1),
+        }
+        return self._with_values(_place_of(texts.language, ranked, lists), values)
+
+    def _with_values(self, drawn: _Drawn, values: Mapping[str, str]) -> Markup:
+        """The HTML of a card with values for its marks."""
+        html = list(self._cached_card(drawn))
         html[1::2] = [values[name] for name in html[1::2]]
         return Markup("".join(html))
 
-    def _draw_card(self, drawn: "_Drawn") -> list[str]:
+    def _draw_card(self, drawn: _Drawn) -> list[str]:
         """The HTML of a card, and at each second place the name of what goes there."""
         card = drawn.card
         if card.list_id:
             url = card.url.replace(card.list_id, MARKS["list_id"])
             card = replace(card, list_id=MARKS["list_id"], url=url)
-        draw = self._macros(drawn.language).movie_card  # type: ignore[attr-defined]
-        marks = (MARKS["next"], MARKS["list_id"], MARKS["position"])
-        return _MARK.split(draw(card, *marks, drawn.why, Markup(MARKS["because"])))
+        return _MARK.split(drawn.draw(self._macros(drawn.language), card))
 
-    def _draw_because(self, drawn: "_Drawn") -> str:
+    def _draw_because(self, drawn: _Drawn) -> str:
         """The reasons of a card in a sentence, as HTML."""
-        return str(self._macros(drawn.language).because(drawn.card))  # type: ignore[attr-defined]
+        return drawn.draw(self._macros(drawn.language), drawn.card)
 
     @pass_context
     def _buttons(self, context: Context, card: Card, words: bool = False) -> Markup:

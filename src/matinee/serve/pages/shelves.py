@@ -147,9 +147,9 @@ class ShelfBuilder:
     def next_for_you(self, model: str, k: int) -> Shelf:
         """The list of a model of what comes next, without the items that the page lists already."""
         if self.is_filtered:
-            items = self._site.for_you(self._visitor, k, model, among=self.allowed)
+            items = self._site.for_you(self._visitor, k, model, among=self.allowed, explain=False)
         else:  # a list that is kept until the visitor's state changes
-            items = self._site.for_you(self._visitor, MOST_LISTED, model)
+            items = self._site.for_you(self._visitor, MOST_LISTED, model, explain=False)
         fresh = [item for item in items if item.item_row not in self._excluded]
         last = self._page.plain_cards.facts(next(iter(self._visitor.watched))).title.name
         return self.build("next", self._texts("home.next"), self._texts("home.next_words", title=last), fresh[:k])

@@ -66,7 +66,7 @@ async function send(form, button) {
     if (await refused(response, mine)) return;
     if (await show(response, mine)) {
       const now = new URL(response.url);
-      if (now.pathname !== location.pathname) history.replaceState({}, "", now.pathname + now.search);
+      if (now.pathname !== location.pathname) remember("replaceState", now.pathname + now.search);
       back(at);
     }
     say(saidBy(button));
@@ -239,7 +239,7 @@ main.addEventListener("click", async (event) => {
     const response = await fetch(link.href);
     if (!response.ok) throw new Error(response.statusText);
     if (await show(response, mine)) {
-      history.pushState({}, "", link.href);
+      remember("pushState", link.href);
       [...main.querySelectorAll("a[data-swap]")].find((one) => one.textContent === name)?.focus({ preventScroll: true });
     }
     say(link.dataset.said);
@@ -247,7 +247,15 @@ main.addEventListener("click", async (event) => {
     location.href = link.href;
   }
 });
-addEventListener("popstate", () => location.reload());
+// Back and forward: the page of that address, and never one as it was before something was rated or somebody logged out.
+const here = () => location.pathname + location.search;
+let shownAt = here();
+function remember(how, url) {
+  history[how]({}, "", url);
+  shownAt = here();
+}
+addEventListener("popstate", () => shownAt !== here() && location.reload()); // a fragment of the same page leads to no other
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 // Reranking: every change requests the list at once; settings at their default stay out of the address.
 async function rerank(form, control) {
@@ -259,7 +267,7 @@ async function rerank(form, control) {
     const response = await fetch(address);
     if (!response.ok) return form.submit(); // loads the page with the error
     if (await show(response, mine)) {
-      history.replaceState({}, "", address);
+      remember("replaceState", address);
       document.getElementById("rerank")?.setAttribute("open", "");
       const same = control && [...main.querySelectorAll("[data-rerank] input")].find((one) => one.name === control.name && (one.type !== "checkbox" || one.value === control.value));
       (same || main.querySelector("[data-rerank] button"))?.focus({ preventScroll: true });
