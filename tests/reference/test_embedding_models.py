@@ -164,3 +164,18 @@ def test_conjugate_gradients_and_what_takes_their_place_solve_each_system(
     for x, r, w in zip(weights.toarray(), ridge, found, strict=True):
         system = unobserved * h.T @ h + (h.T * np.abs(x)) @ h + r * np.eye(8)
         np.testing.assert_allclose(w, np.linalg.solve(system, h.T @ x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_solve_in_float32_gives_each_user_of_a_batch_what_it_gives_alone_to_the_last_bit() -> None:
+    rng = np.random.default_rng(6)
+    items = rng.normal(size=(300, 64)) / 8
+    side = least_squares.FixedSide.of(items, 0.3)
+    is_event = rng.random((60, 300)) < rng.uniform(0.01, 0.9, 60)[:, None]
+    for entries in (np.ones((60, 300)), rng.normal(size=(60, 300))):
+        matrix, ridge = csr_array((is_event * entries).astype(np.float32)), np.linspace(0.5, 4, 60).astype(np.float32)
+        together = least_squares.solve(matrix, side.for_float32(), ridge)
+        alone = [
+            least_squares.solve(matrix[[row]], side.for_float32(), ridge[[row]])[0] for row in range(len(together))
+        ]
+        np.testing.assert_array_equal(together, np.array(alone))
+        np.testing.assert_allclose(together, least_squares.solve(matrix, side, ridge), rtol=1e-4, atol=1e-6)

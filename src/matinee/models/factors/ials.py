@@ -33,6 +33,8 @@ SPARSE = 0.01
 """Share of all pairs that are events below which a log is sparse."""
 SPARSE_UNOBSERVED, SPARSE_L2 = 5.0, 0.05
 """Of a sparse log: `unobserved` as a multiple of that share, and `l2`; measured in benchmarks/defaults.json."""
+MANY_EVENTS = 500
+"""Items of a history above which it is folded in in float64: sums of so many terms round too much in float32."""
 BLOCK_VALUES = 2**19
 """Number of item-vector values gathered at once: 2 MB, which stay in the cache over the steps of a solve."""
 
@@ -113,7 +115,13 @@ class IALS(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
         matrix = histories.weighted_matrix(len(self.items))
-        return solve(matrix, self._side, self._ridge(np.diff(matrix.indptr)))
+        counts = np.diff(matrix.indptr)
+        vectors, ridge = np.zeros((len(counts), self.items.shape[1]), dtype=np.float32), self._ridge(counts)
+        for rows, side in ((counts <= MANY_EVENTS, self._float32_side), (counts > MANY_EVENTS, self._side)):
+            if rows.all():
+                return solve(matrix, side, ridge)
+            vectors[rows] = solve(matrix[np.flatnonzero(rows)], side, ridge[rows])
+        return vectors
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -142,8 +150,11 @@ class IALS(Recommender[FloatArray]):
 
     @derived("items")
     def _side(self) -> FixedSide:
-        # float64, so that a batch gives what each user gives alone
         return FixedSide.of(self.items.astype(np.float64), self.config.unobserved)
+
+    @derived("items")
+    def _float32_side(self) -> FixedSide:
+        return self._side.for_float32()
 
     def _sizes(self, histories: Histories) -> IntArray:
         """Number of different items of each history. [B]."""

@@ -1,7 +1,7 @@
 """ALS half-steps: ridge regressions of many users on their items' vectors, batched by history length."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -15,6 +15,8 @@ BLOCK_BYTES = 2**22
 """Of item vectors gathered at once, which stay in the cache over the steps of a solve."""
 MAX_STEPS = 64
 """Of conjugate gradients, after which a system is factored instead; 7 to 10 are usual."""
+ROUND_LENGTH = 8
+"""Rows of a solve are padded to a multiple of it, so that an event is summed by the same instructions in any block."""
 CONVERGED = 1e-6
 """Solutions have converged where the squared residual, in the preconditioner's norm, is below this times the resolution
 of its type, as a share of the first one."""
@@ -44,6 +46,11 @@ class FixedSide:
         gram = items.dtype.type(unobserved) * products
         return cls(padded, gram, unobserved, axes, padded @ axes, np.maximum(squares, 0))
 
+    def for_float32(self) -> "FixedSide":
+        """The same for solves in float32, whose solutions are taken back from the axes in the type that these have."""
+        padded, gram, rotated = (each.astype(np.float32) for each in (self.padded, self.gram, self.rotated))
+        return replace(self, padded=padded, gram=gram, rotated=rotated)
+
     @property
     def n_items(self) -> int:
         """I."""
@@ -57,7 +64,8 @@ def solve(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
     Source: Hu et al. 2008, eq. 4, where preferences are 0 or 1.
 
     By conjugate gradients for many rows at once, in the principal axes of H: there a HᵀH is diagonal, and so nearly is
-    A. They end when every row has converged; where some row does not, A is factored.
+    A. A row stays as it is once it has converged, so that its solution does not depend on the others; where some row
+    does not converge, A is factored.
     """
     dim = side.rotated.shape[1]
     vectors = np.zeros((matrix.shape[0], dim), dtype=np.float32)
@@ -68,7 +76,7 @@ def solve(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
     scale = (1 / (diagonal + masses[:, None] * variances)).astype(dtype)
     diagonal = diagonal.astype(dtype)
     is_binary = bool((matrix.data == 1).all())
-    for rows, columns in padded_blocks(matrix, BLOCK_BYTES // dtype.itemsize // dim):
+    for rows, columns in padded_blocks(matrix, BLOCK_BYTES // dtype.itemsize // dim, ROUND_LENGTH):
         confidences = None if is_binary else np.abs(padded_entries(matrix, rows, columns.shape[1]))
         system = side.rotated[columns], confidences, diagonal[rows]
         found, converged = _conjugate_gradients(system, rights[rows], scale[rows])
@@ -98,6 +106,7 @@ def _conjugate_gradients(
         change = np.matmul(scores[:, None, :], gathered)[:, 0]  # [b, D], A direction
         change += diagonal * direction
         length = size / np.maximum(np.einsum("bd,bd->b", direction, change), np.finfo(np.float32).tiny)
+        length[size <= enough] = 0
         solution += length[:, None] * direction
         residual -= length[:, None] * change
         preconditioned = scale * residual
@@ -209,10 +218,11 @@ def append_zero_row(table: FloatArray) -> FloatArray:
     return np.concatenate([table, np.zeros((1, table.shape[1]), dtype=table.dtype)])
 
 
-def padded_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray, IntArray]]:
+def padded_blocks(matrix: csr_array, cells: int, multiple: int = 1) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows of similar length with their columns, padded with I. matrix [B, I] -> row indices [b], columns [b, L] int32.
 
-    Rows without entries are left out. A block has at most `cells` cells, or one row.
+    Rows without entries are left out. A block has at most `cells` cells without what makes L a multiple of `multiple`,
+    or one row.
     """
     lengths = np.diff(matrix.indptr)
     order = np.argsort(lengths, kind="stable")
@@ -225,7 +235,7 @@ def padded_blocks(matrix: csr_array, cells: int) -> Iterator[tuple[IntArray, Int
         size = max(1, cells // int(lengths[order[stop - 1]]))
         stop = min(start + size, stop)
         rows = order[start:stop]
-        indices = matrix.indptr[rows][:, None] + np.arange(lengths[rows[-1]])
+        indices = matrix.indptr[rows][:, None] + np.arange(-(-lengths[rows[-1]] // multiple) * multiple)
         is_filled = indices < matrix.indptr[rows + 1][:, None]
         columns = np.where(is_filled, matrix.indices[np.where(is_filled, indices, 0)], matrix.shape[1])
         yield rows, columns.astype(np.int32)

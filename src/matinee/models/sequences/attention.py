@@ -19,6 +19,8 @@ BLOCK_ARRAYS = ("qkv", "out_proj", "ffn_in", "ffn_out", "ffn_bias", "norms")
 
 norms: of attention and of the feed-forward layer, each a scale and a shift.
 """
+QUERIES_AT_ONCE = 32
+"""Of causal attention over a sequence."""
 UNATTENDED = -1e300
 """Of a key that is not attended to: its weight is 0, but where no key is, as in padding, there is no NaN."""
 
@@ -87,14 +89,15 @@ def serve_blocks(
     The last block is computed for the last steps only.
     """
     last = np.arange(len(values)), lengths - 1
-    for number, weights in enumerate(blocks):
-        is_last_block = number == len(blocks) - 1
+    for weights in blocks[:-1]:
         inputs = serve_norm(values, weights["norms"][0]) if norm == "pre" else values
-        queried, residual = (inputs[last][:, None], values[last][:, None]) if is_last_block else (inputs, values)
-        heads = _serve_attention(queried, inputs, lengths, weights["qkv"], n_heads, is_last_block)
-        values = _add_and_feed_forward(residual, heads, weights, norm)
-    states: Float64Array = values[:, 0] if blocks else values[last]
-    return states
+        heads = _attend_causally(*_project(inputs, inputs, weights["qkv"], n_heads))
+        values = _add_and_feed_forward(values, heads, weights, norm)
+    if not blocks:
+        return values[last]
+    inputs = serve_norm(values, blocks[-1]["norms"][0]) if norm == "pre" else values
+    heads = _attend_from_last(inputs, lengths, blocks[-1]["qkv"], n_heads)
+    return _add_and_feed_forward(values[last], heads, blocks[-1], norm)
 
 
 def serve_blocks_without_each(
@@ -126,8 +129,7 @@ def serve_blocks_without_each(
             for first, own in zip(shared[1:], (own_keys, own_values), strict=True)
         )
         heads = _attend(queries, keys, held, np.where(attended, 0.0, UNATTENDED))
-        causal = np.where(np.arange(length) > np.arange(length)[:, None], -np.inf, 0.0)
-        before = _add_and_feed_forward(before, _attend(*shared, causal), weights, norm)
+        before = _add_and_feed_forward(before, _attend_causally(*shared), weights, norm)
         values = _add_and_feed_forward(values, heads, weights, norm)
     return np.where(distances[:, None] > 0, values[:, -1], before[0, -1])
 
@@ -135,7 +137,7 @@ def serve_blocks_without_each(
 def _add_and_feed_forward(
     values: Float64Array, heads: Float64Array, weights: Mapping[str, Float64Array], norm: str
 ) -> Float64Array:
-    """The rest of a block after its attention. [b, T, D] -> [b, T, D]."""
+    """The rest of a block after its attention. [..., D] -> [..., D]."""
     values = values + heads @ weights["out_proj"]
     if norm == "post":
         values = serve_norm(values, weights["norms"][0])
@@ -172,16 +174,44 @@ def _train_attention(queries: "Tensor", keys: "Tensor", values: "Tensor") -> "Te
     return torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
 
 
-def _serve_attention(
-    queried: Float64Array, inputs: Float64Array, lengths: IntArray, qkv: Float64Array, n_heads: int, last_only: bool
-) -> Float64Array:
-    """Causal attention of queried [b, q, D] over inputs [b, T, D]; last_only: q is each row's last step. [b, q, D]."""
-    steps = np.arange(inputs.shape[1])
-    if last_only:
-        mask = np.where(steps >= lengths[:, None], -np.inf, 0.0)[:, None, None]  # [b, 1, 1, T]
-    else:
-        mask = np.where(steps > steps[:, None], -np.inf, 0.0)  # [T, T]
-    return _attend(*_project(queried, inputs, qkv, n_heads), mask)
+def _attend_causally(queries: Float64Array, keys: Float64Array, values: Float64Array) -> Float64Array:
+    """Attention of each step to itself and those before it. [b, h, T, d] three times -> [b, T, D].
+
+    Some queries at a time, so that most of what comes after them is not computed.
+    """
+    n_rows, n_heads, length, depth = queries.shape
+    joined = np.empty((n_rows, length, n_heads, depth), dtype=queries.dtype)
+    for start in range(0, length, QUERIES_AT_ONCE):
+        stop = min(start + QUERIES_AT_ONCE, length)
+        scores = queries[:, :, start:stop] @ keys[:, :, :stop].transpose(0, 1, 3, 2)  # [b, h, q, t]
+        scores[..., start:] += np.triu(np.full((stop - start,) * 2, -np.inf), 1)
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        heads = scores @ values[:, :, :stop]  # [b, h, q, d]
+        heads /= scores.sum(axis=-1, keepdims=True)
+        joined[:, start:stop] = heads.transpose(0, 2, 1, 3)
+    return joined.reshape(n_rows, length, n_heads * depth)
+
+
+def _attend_from_last(inputs: Float64Array, lengths: IntArray, qkv: Float64Array, n_heads: int) -> Float64Array:
+    """Attention of each row's last step to all of its steps. inputs [b, T, D], lengths [b] -> [b, D].
+
+    The products with W_k and W_v are taken to the query and to the weighted mean of the inputs, one of each a head, in
+    place of to all steps: q · (W_k x) = (W_kᵀ q) · x, and Σ a W_v x = W_v Σ a x.
+    """
+    n_rows, length, dim = inputs.shape
+    by_query, by_key, by_value = (
+        part.reshape(dim, n_heads, dim // n_heads).transpose(1, 0, 2) for part in np.split(qkv, 3, axis=1)
+    )  # [h, D, d]
+    queries = (inputs[np.arange(n_rows), lengths - 1] @ by_query) @ by_key.transpose(0, 2, 1)  # [h, b, D]
+    queries /= sqrt(dim // n_heads)
+    scores = queries.transpose(1, 0, 2) @ inputs.transpose(0, 2, 1)  # [b, h, T]
+    scores += np.where(np.arange(length) >= lengths[:, None], -np.inf, 0.0)[:, None]
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    means = (scores @ inputs).transpose(1, 0, 2)  # [h, b, D]
+    return (means @ by_value).transpose(1, 0, 2).reshape(n_rows, dim)
 
 
 def _project(
@@ -193,7 +223,7 @@ def _project(
     def heads(part: Float64Array) -> Float64Array:
         return part.reshape(*part.shape[:2], n_heads, dim // n_heads).transpose(0, 2, 1, 3)
 
-    queries = heads(queried @ qkv[:, :dim]) / np.sqrt(dim // n_heads)
+    queries = heads(queried @ qkv[:, :dim]) / sqrt(dim // n_heads)
     return queries, heads(inputs @ qkv[:, dim : 2 * dim]), heads(inputs @ qkv[:, 2 * dim :])
 
 

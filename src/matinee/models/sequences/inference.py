@@ -17,7 +17,11 @@ BLOCK_VALUES = 2**19
 
 
 def last_states(
-    histories: Histories, max_length: int, width: int, states_of: Callable[[IntArray, IntArray], Float64Array]
+    histories: Histories,
+    max_length: int,
+    width: int,
+    states_of: Callable[[IntArray, IntArray], Float64Array],
+    block_values: int = BLOCK_VALUES,
 ) -> FloatArray:
     """States of the last max_length events of each history with a weight above 0. [B, width] float32.
 
@@ -30,18 +34,18 @@ def last_states(
     lengths = np.minimum(np.diff(histories.starts), max_length)
     first = histories.starts[1:] - lengths
     states = np.zeros((len(lengths), width), dtype=np.float32)
-    for rows in _blocks(lengths, width):
+    for rows in _blocks(lengths, width, block_values):
         steps = np.minimum(np.arange(lengths[rows[0]]), lengths[rows, None] - 1)
         states[rows] = states_of(histories.items[first[rows, None] + steps], lengths[rows])
     return states
 
 
-def _blocks(lengths: IntArray, width: int) -> Iterator[IntArray]:
-    """Rows of non-empty histories, longest first, in blocks of at most BLOCK_VALUES padded values."""
+def _blocks(lengths: IntArray, width: int, block_values: int) -> Iterator[IntArray]:
+    """Rows of non-empty histories, longest first, in blocks of at most so many padded values."""
     order = np.argsort(-lengths, kind="stable")
     order = order[lengths[order] > 0]
     start = 0
     while start < len(order):
-        size = max(1, BLOCK_VALUES // (width * int(lengths[order[start]])))
+        size = max(1, block_values // (width * int(lengths[order[start]])))
         yield order[start : start + size]
         start += size

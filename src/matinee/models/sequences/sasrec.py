@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+BLOCK_VALUES = 2**17
+"""Values of one layer held at once: 1 MB, as several layers of a block are read after one another."""
 ROWS_AT_ONCE = 16
 """States without one event that are computed together: 16 times 100 to 200 steps."""
 
@@ -160,7 +162,7 @@ class SASRec(Recommender[FloatArray]):
             values = self._inputs(items, lengths[:, None] - 1 - np.arange(items.shape[1]))  # [b, T, D]
             return serve_norm(serve_blocks(values, lengths, weights.blocks, config.heads, config.norm), weights.norm)
 
-        return last_states(histories, config.max_length, config.dim, states_of)
+        return last_states(histories, config.max_length, config.dim, states_of, BLOCK_VALUES)
 
     def _inputs(self, items: IntArray, positions: IntArray) -> Float64Array:
         """√D e + p. items and positions, those below 0 as 0, of one shape [...] -> [..., D]."""
