@@ -1,12 +1,16 @@
 """`import matinee as mt`: the names it has, and what it answers to calls that are nearly right."""
 
+import pickle
 import re
 import subprocess
 import sys
+from datetime import date
 
+import polars
 import pytest
 
 import matinee as mt
+from matinee.config import Rerank
 from matinee.data.synthetic import two_groups
 from matinee.models import MODELS, model_class
 from matinee.store.artefact import Artefact
@@ -19,7 +23,10 @@ def known(tmp_path_factory) -> dict[str, object]:
     ease = mt.fit("ease", split)
     folder = tmp_path_factory.mktemp("artefact") / "ease"
     mt.save_artefact(ease, folder)
-    return {"mt": mt, "data": data, "split": split, "ease": ease, "folder": folder}
+    used = mt.fit("ease", split)
+    mt.recommend(used, history=[0])
+    modules = {"date": date, "pickle": pickle, "polars": polars, "Rerank": Rerank}
+    return {"mt": mt, "data": data, "split": split, "ease": ease, "folder": folder, "used": used, **modules}
 
 
 def test_every_public_name_is_there_and_in_dir():
@@ -36,7 +43,10 @@ def test_every_model_has_its_class():
         assert kind.__name__ in dir(mt)
     assert repr(mt.EASE(l2=200)) == "EASE(l2=200.0)"
     assert mt.models()["model"].to_list()[: len(MODELS)] == list(MODELS)
-    assert len(repr(mt.models())) <= 2_000
+    for table in (mt.models(), *map(mt.models, MODELS)):
+        assert len(repr(table)) <= 2_000
+        assert table._repr_html_().count("<tr>") == len(table) + 2  # names and types above
+    assert "weigh more in each other&#x27;s scores" in mt.models("ease")._repr_html_().replace("&apos;", "&#x27;")
 
 
 def test_a_star_import_gives_the_functions():
@@ -72,6 +82,23 @@ def test_a_star_import_gives_the_functions():
         ),
         ("mt.compare([ease], split, k=10)['ease'].label", "mt.compare([ease], split, k=10)[0].label"),
         ("mt.events([{'user': 1, 'item': 2}]).fingerprint", "mt.events({'user': [1], 'item': [2]}).fingerprint"),
+        (
+            "mt.recommend(ease, history=[0], rerank='novelty=0.5')",
+            "mt.recommend(ease, history=[0], rerank=Rerank(novelty=0.5))",
+        ),
+        (
+            "mt.recommend(ease, history=[0], rerank={'novelty': 0.5})",
+            "mt.recommend(ease, history=[0], rerank=Rerank(novelty=0.5))",
+        ),
+        (
+            "mt.recommend_all(ease, k=2, rerank={'novelty': 0.5}).to_dicts()",
+            "mt.recommend_all(ease, k=2, rerank=Rerank(novelty=0.5)).to_dicts()",
+        ),
+        ("mt.models(mt.EASE).to_dicts()", "mt.models('ease').to_dicts()"),
+        ("mt.models(mt.EASE(l2=2)).to_dicts()", "mt.models('ease').to_dicts()"),
+        ("mt.keep(data, since=date(2000, 1, 2)).fingerprint", "mt.keep(data, since='2000-01-02').fingerprint"),
+        ("polars.DataFrame(data).to_dicts()", "data.to_frame().to_dicts()"),
+        ("mt.recommend(pickle.loads(pickle.dumps(used)), history=[0])", "mt.recommend(used, history=[0])"),
     ],
 )
 def test_what_is_clear_is_taken(known, call, same):
@@ -193,6 +220,27 @@ def test_what_is_clear_is_taken(known, call, same):
             "mt.evaluate(ease, split).ndcg",
             "'Report' object has no attribute 'ndcg'; write report.metrics['ndcg@10'].mean",
         ),
+        ("mt.recommend(ease, history=[0], rerank='newness=1')", "list: unknown key 'rerank.newness'"),
+        ("mt.recommend_all(ease, users=data)", "users are ids; write users=[...] for one, and leave them out for all"),
+        ("mt.synthesize(data)", "users = a Dataset is not a whole number above 0; write users=1000"),
+        ("mt.fit('ease', split, seed='a')", "fit: seed = 'a' is not a whole number, 0 or more; write seed=42"),
+        ("mt.evaluate(ease, split, seed=-1)", "evaluate: seed = -1 is not a whole number, 0 or more; write seed=42"),
+        ("mt.keep(data, seed=None)", "keep: seed = None is not a whole number, 0 or more; write seed=42"),
+        (
+            "mt.compare({'a': ease}, split)",
+            "compare takes a list, which it names itself; write mt.compare(list(models.v",
+        ),
+        ("mt.models(0)", "models takes the name of one, not a int; write mt.models('ease')"),
+        ("mt.KFold(5)", "no attribute 'KFold'; write mt.split(data, 'k-fold', fold=0), once a fold"),
+        ("mt.Precision(k=5)", "no attribute 'Precision'; write mt.evaluate(model, split)['precision@10']"),
+        ("mt.ImplicitALSWrapperModel()", "no model 'ImplicitALSWrapperModel'; here it is 'IALS'"),
+        ("mt.k_core(data)", "write mt.keep(data, min_user_events=5, min_item_events=5, filter_order='fixed-point')"),
+        ("mt.keep(data, min_rating=4)", "unknown key 'min_rating'; here it is 'min_value'"),
+        ("mt.fit('bpr', split, stopping_step=3)", "unknown key 'stopping_step'; here it is 'patience'"),
+        ("mt.tune('ease', split, n_iter=3)", "unknown key 'n_iter'; write trials=20"),
+        ("mt.evaluate(ease, split, n_jobs=2)", "evaluation: unknown key 'n_jobs'; known are:"),
+        ("ease.transform(data)", "'Artefact' object has no attribute 'transform'; write mt.fit('ease', split)"),
+        ("mt.events({'user': [1]}, timestamp='t')", "columns: unknown key 'timestamp'; here it is 'at'"),
         ("mt.evaluate(ease, split)['ndgc@10']", "ease was not measured by 'ndgc@10'; did you mean 'ndcg@10'?"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict, Unpack, overload
 
 import polars as pl
 
-from matinee.config import EvaluationConfig, Rerank, SplitParts, ValuesConfig
+from matinee.config import EvaluationConfig, SplitParts, ValuesConfig
 from matinee.data.audit import Audit
 from matinee.data.splits import Split
 from matinee.data.triples import Triples
@@ -56,7 +56,7 @@ from matinee.vocab import Id
 from matinee.workflow.advice_check import AdviceCheck
 from matinee.workflow.advising import Advice
 from matinee.workflow.comparing import Course
-from matinee.workflow.given import Fittable, Fitted, Unfitted
+from matinee.workflow.given import Fittable, Fitted, Reranked, Unfitted
 from matinee.workflow.movie_lists import Change, MovieList
 from matinee.workflow.replaying import OnWindow, Replay
 from matinee.workflow.tuning import TuningResult
@@ -1225,12 +1225,18 @@ def recommend(
     ratings: Sequence[float] | None = None,
     k: int = 10,
     explain: bool = False,
-    rerank: Rerank | None = None,
+    rerank: Reranked | None = None,
     among: GivenIds | None = None,
     without: GivenIds | None = None,
 ) -> MovieList: ...
 def recommend_all(
-    model: Fitted, users: GivenIds = "all", k: int = 10, *, on_part: OnPart = ..., **options: Unpack[ListOptions]
+    model: Fitted,
+    users: GivenIds = "all",
+    k: int = 10,
+    *,
+    rerank: Reranked | None = None,
+    on_part: OnPart = ...,
+    **options: Unpack[ListOptions],
 ) -> pl.DataFrame: ...
 def register(model: ModelT, *, replace: bool = False) -> ModelT: ...
 def replay(

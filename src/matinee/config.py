@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -84,6 +85,11 @@ class FilterConfig(Config):
     sample_users: int | None = Field(None, ge=1)
     """Keep a random sample of this many users."""
 
+    @field_validator("since", "until", mode="before")
+    @classmethod
+    def _written(cls, time: object) -> object:
+        return _iso(time)
+
 
 class SplitConfig(Config):
     """How a log is cut into train, valid and test."""
@@ -117,6 +123,12 @@ class SplitConfig(Config):
     """session: include a user's earlier sessions in the history."""
     path: str | None = None
     """files: the folder with train, valid and test tables."""
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _written(cls, times: object) -> object:
+        """A single time is one of them."""
+        return [_iso(time) for time in (times if isinstance(times, list | tuple) else [times])]
 
 
 class Rerank(Config):
@@ -362,6 +374,11 @@ def parse_values(text: str) -> dict[str, object]:
     if not all(equals for _, equals, _ in knots):
         raise ValueError(f"{text!r}: a knot is VALUE=WEIGHT, as in linear:1=-0.5,3=0.5,5=1")
     return {"map": kind.strip()} | ({"knots": tuple((value, weight) for value, _, weight in knots)} if knots else {})
+
+
+def _iso(time: object) -> object:
+    """A date or time as text; others as they are."""
+    return time.isoformat() if isinstance(time, date) else time
 
 
 def _known_encoding(encoding: str | None) -> str | None:

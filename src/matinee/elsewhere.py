@@ -8,9 +8,37 @@ _METRICS = ("ndcg", "recall", "precision", "map", "mrr", "hit", "hit_rate", "auc
 _OF_METRICS = {
     called: f'mt.evaluate(model, split)["{name}@10"]'
     for name in _METRICS
-    for called in (name, name.upper(), f"{name}_at_k", f"{name}_score")
+    for called in (name, name.upper(), name.capitalize(), f"{name}_at_k", f"{name}_score")
 }
+_ONCE_A_FOLD = 'mt.split(data, "k-fold", fold=0), once a fold'
+_ALL_LISTS = "mt.recommend_all(model, k=10)"
+_MEASURED = "mt.evaluate(model, split), which has every metric"
+_TIMED = 'mt.split(data, "time", at="2015-01-01")'
 FUNCTIONS = _OF_METRICS | {
+    **dict.fromkeys(("CrossValidation", "KFold", "crossfold_users", "partition_users"), _ONCE_A_FOLD),
+    **dict.fromkeys(("full_sort_scores", "full_sort_topk", "predict_pipeline"), _ALL_LISTS),
+    **dict.fromkeys(("calc_metrics", "classification_report", "ranking_metrics_at_k", "RunAnalysis"), _MEASURED),
+    **dict.fromkeys(("IntraListDiversity", "MeanInvUserFreq", "RecipRank", "Serendipity"), _MEASURED),
+    **dict.fromkeys(("TimeRangeSplitter", "TimeSeriesSplit", "TimeSplit"), _TIMED),
+    **dict.fromkeys(("LastNSplitter", "leave_k_out_split", "LeaveOneOut"), 'mt.split(data, "leave-last")'),
+    **dict.fromkeys(("StratifiedSplit", "ShuffleSplit", "RandomSplitter"), "mt.split(data)"),
+    **dict.fromkeys(("dump", "save_pickle"), "mt.save_artefact(model, folder)"),
+    **dict.fromkeys(("bm25_weight", "tfidf_weight"), 'mt.fit("item-knn", split, weighting="bm25")'),
+    "Columns": 'mt.events(frame, user="user_id", item="item_id")',
+    "DataFrame": "data.to_frame()",
+    "ItemList": "mt.recommend(model, user=1), a list with ids, titles and scores",
+    "clone": "model.config, or mt.fit with other settings",
+    "concat": "mt.events(polars.concat([one.to_frame(), other.to_frame()]))",
+    "continue_training": "mt.fit(..., checkpoint=path, resume=True)",
+    "get_trainer": 'mt.fit("ease", split)',
+    "load_data_and_model": "mt.load_artefact(folder)",
+    "load_from_df": "mt.events(frame)",
+    "make_scorer": '@mt.metric("rare-recall") above a function',
+    "merge": "data.to_frame().join(...)",
+    "quick_start": 'mt.evaluate("bpr", mt.split(mt.load("bundled")))',
+    "sample_users": "mt.keep(data, sample_users=100)",
+    "similar_users": "mt.similar(model, item=1) for items; people are compared by no model",
+    "to_frame": "data.to_frame()",
     "Config": 'each setting as an argument, such as mt.fit("ease", split, l2=200)',
     "Experiment": 'mt.compare(["ease", "popularity"], split)',
     "Dataset": 'mt.events(frame, user="user_id", item="item_id")',
@@ -42,8 +70,8 @@ FUNCTIONS = _OF_METRICS | {
     "help": "help(mt), or mt.models() for a table of models",
     "hyperopt": 'mt.tune("ease", split)',
     "init_seed": 'seed=1 in mt.split(data, seed=1) and mt.fit("ease", split, seed=1)',
-    "k_core": "mt.keep(data, min_user_events=5, min_item_events=5, repeat=True)",
-    "kcore": "mt.keep(data, min_user_events=5, min_item_events=5, repeat=True)",
+    "k_core": 'mt.keep(data, min_user_events=5, min_item_events=5, filter_order="fixed-point")',
+    "kcore": 'mt.keep(data, min_user_events=5, min_item_events=5, filter_order="fixed-point")',
     "leave_one_out": 'mt.split(data, "leave-last")',
     "list_models": "mt.models()",
     "load_data": 'mt.load("ratings.csv")',
@@ -88,7 +116,20 @@ MODEL = {
 }
 """Methods of models of other libraries -> the call that works here, with {} for the model."""
 ARTEFACT = {
-    "coef_": "model.model, whose `learned` names its arrays",
+    **dict.fromkeys(
+        ("components_", "coef_", "get_params_", "state_dict"), "model.model, whose `learned` names its arrays"
+    ),
+    **dict.fromkeys(
+        ("estimate", "predict_proba", "rank_items", "full_sort_predict"), "mt.recommend(model, user=1, k=10)"
+    ),
+    **dict.fromkeys(("fit_transform", "partial_fit", "transform"), 'mt.fit("ease", split)'),
+    **dict.fromkeys(("get_vectors", "item_vectors"), "model.model.item_vectors()"),
+    "get_config": "model.model.config",
+    "loss": "model.curves_to_frame()",
+    "recommend_to_items": "mt.similar(model, item=1)",
+    "run": "mt.recommend(model, user=1, k=10)",
+    "similar_users": "mt.similar(model, item=1) for items; people are compared by no model",
+    "to_gpu": 'mt.fit("bpr", split, device="cuda")',
     "config": "model.model.config",
     "curves": "model.curves_to_frame()",
     "evaluate": "mt.evaluate(model, split)",
@@ -204,7 +245,10 @@ MOVIE_LIST = {
 """Attributes of objects of other libraries -> the call that works here."""
 
 _KEYS = {
-    "at": ("time_point", "timestamp_threshold"),
+    "at": (
+        *("time_point", "timestamp_threshold", "timestamp", "time", "timestamp_col", "time_col", "time_field"),
+        *("datetime", "date", "cutoff", "split_date"),
+    ),
     "batch_size": ("train_batch_size", "batch"),
     "dim": (
         *("factors", "n_factors", "num_factors", "embedding_size", "embedding_dim", "emb_size", "embed_dim", "rank"),
@@ -222,13 +266,17 @@ _KEYS = {
     "learning_rate": ("lr", "eta", "step_size"),
     "max_length": ("maxlen", "max_len", "max_seq_length", "session_max_len"),
     "min_item_events": ("min_item", "item_min", "min_ratings_per_item"),
+    "min_value": ("min_rating", "min_score", "rating_threshold", "threshold"),
     "min_user_events": ("min_ratings", "k", "min_user", "user_min", "min_ratings_per_user", "min_events"),
     "n_negatives": ("neg_sampling", "num_negatives", "negative_samples", "n_neg"),
     "neighbours": ("k", "n_neighbors", "num_neighbors", "nnbrs", "max_nbrs", "topk"),
+    "patience": ("stopping_step", "early_stopping_rounds", "early_stopping_patience", "early_stop"),
     "ratios": ("test_size", "test_ratio", "train_size", "split_ratio"),
     "seed": ("random_state", "random_seed", "rng"),
     "shrinkage": ("shrink", "beta"),
     "split": ("method", "strategy"),
+    "trials": ("n_iter", "n_trials", "n_iter_search", "max_evals"),
+    "validate_every": ("eval_step", "eval_every", "valid_every"),
     "threads": ("n_jobs", "num_threads", "nthreads", "workers"),
     "time": ("timestamp", "timestamp_col", "time_col", "time_field", "datetime"),
     "user": ("user_id", "users", "user_ids", "userid", "user_col", "user_field", "uid"),
@@ -253,7 +301,11 @@ _NONE_HERE = {
         ("usecols", "columns", "names", "index_col"), '; write user="...", item="...", value="...", at="..."'
     ),
     **dict.fromkeys(("nrows", "n_rows"), "; write mt.keep(data, sample_users=100) for a part"),
-    **dict.fromkeys(("n_trials", "n_iter_search", "max_evals"), "; write trials=20"),
+    **dict.fromkeys(("n_trials", "n_iter_search", "max_evals", "n_iter"), "; write trials=20"),
+    **dict.fromkeys(("cv", "n_splits"), "; leave it out: settings are chosen on the valid part of the split"),
+    **dict.fromkeys(("gpu", "use_gpu", "gpu_id", "cuda"), '; write device="cuda"'),
+    **dict.fromkeys(("per_user", "per_user_metrics"), "; leave it out: report.per_user_to_frame() has them"),
+    **dict.fromkeys(("repeat", "k_core", "kcore"), '; write filter_order="fixed-point"'),
     **dict.fromkeys(("param_grid", "param_distributions", "params_grid"), '; write fields=["l2"]: ranges are known'),
     **dict.fromkeys(
         ("filter_seen", "filter_already_liked_items", "remove_seen", "exclude_seen"),
@@ -294,7 +346,7 @@ def key_hint(name: str, known: Iterable[str]) -> str:
         return "; a report has every metric: write k=10, and ask the report for one"
     if not same and name.lower() in _NONE_HERE:
         return _NONE_HERE[name.lower()]
-    for ours in _OF_A_FIT:
+    for ours in _OF_A_FIT if "mask" not in known else ():  # those of an evaluation have no threads of their own
         if not same and (name.lower(), ours) in KEYS:
             return f"; that is no setting of a model: write {ours}="
     return f"; here it is {same[0]!r}" if same else did_you_mean(name, known)

@@ -3,19 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
 from inspect import Parameter, Signature, signature
+from operator import index
 from typing import Any
 
 from matinee.elsewhere import key_hint
 from matinee.errors import MatineeError
 
 CALLS = {
+    "advise": "mt.advise(split)",
     "compare": 'mt.compare(["ease", "popularity"], split)',
+    "counterfactual": 'mt.counterfactual(model, user=1, title="Alien (1979)")',
     "evaluate": "mt.evaluate(model, split)",
     "events": 'mt.events(frame, user="user_id", item="item_id")',
     "fit": 'mt.fit("ease", split)',
+    "fit_auto": 'mt.fit_auto("ease", split)',
     "keep": "mt.keep(data, min_user_events=5)",
     "load": 'mt.load("ratings.csv", user="user_id")',
     "load_artefact": "mt.load_artefact(folder)",
+    "metric": '@mt.metric("rare-recall") above a function',
     "recommend": "mt.recommend(model, user=1, k=10)",
     "recommend_all": "mt.recommend_all(model, k=10)",
     "save_artefact": "mt.save_artefact(model, folder)",
@@ -37,9 +42,18 @@ def answering(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             expected.bind(*values, **named)
         except TypeError:
             raise MatineeError(_problem(name, expected, values, named)) from None
+        if "seed" in expected.parameters and not _is_seed(named.get("seed", 0)):
+            raise MatineeError(f"{name}: seed = {named['seed']!r} is not a whole number, 0 or more; write seed=42")
         return function(*values, **named)
 
     return called
+
+
+def _is_seed(given: object) -> bool:
+    try:
+        return not isinstance(given, bool) and index(given) >= 0  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        return False
 
 
 def _problem(name: str, expected: Signature, values: Sequence[object], named: Mapping[str, object]) -> str:

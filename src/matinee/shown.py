@@ -105,6 +105,10 @@ class Framed(ABC):
     def to_frame(self) -> "pl.DataFrame":
         """The table, of polars."""
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The table as Arrow's stream, which polars, pyarrow, DuckDB and others read: `pl.DataFrame(data)`."""
+        return self.to_frame().__arrow_c_stream__(requested_schema)
+
     def to_pandas(self) -> Any:  # noqa: ANN401 - a type of pandas, which need not be installed
         """The same as a data frame of pandas, by way of numpy. Raises MatineeError if pandas is not installed."""
         try:

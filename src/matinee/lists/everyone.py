@@ -210,11 +210,12 @@ class ListOptions(TypedDict, total=False):
 
     among: GivenIds | None
     without: GivenIds | None
-    rerank: Rerank | None
     titles: bool
 
 
-def for_users(artefact: Artefact, users: GivenIds, k: int, **options: Unpack[ListOptions]) -> UserLists:
+def for_users(
+    artefact: Artefact, users: GivenIds, k: int, rerank: Rerank | None = None, **options: Unpack[ListOptions]
+) -> UserLists:
     """The lists of users by id, or of `all`, not computed yet.
 
     Unknown users have no list and are counted in the notes, as are those without a history. Raises MatineeError if no
@@ -227,7 +228,7 @@ def for_users(artefact: Artefact, users: GivenIds, k: int, **options: Unpack[Lis
         notes.append(f"{n_empty:,} of {len(rows):,} users have no history in {artefact.name} and get popular items")
     require_length(k)
     titles = options.get("titles", False)
-    return UserLists(artefact, rows, k, allowed, options.get("rerank"), titles, (*allowed.notes, *notes))
+    return UserLists(artefact, rows, k, allowed, rerank, titles, (*allowed.notes, *notes))
 
 
 def for_items(artefact: Artefact, items: GivenIds, k: int, *, titles: bool = False) -> SimilarLists:

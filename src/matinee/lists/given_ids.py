@@ -41,7 +41,8 @@ def read_ids(given: GivenIds, role: Role) -> list[Id]:
     if isinstance(given, Path):
         given = _from_file(given, role)
     if not isinstance(given, Iterable):
-        raise DataError(f"{role}s are ids; write {role}s=[{given!r}] for one, and leave them out for all")
+        one = f"[{given!r}]" if isinstance(given, int | np.integer | float) else "[...]"
+        raise DataError(f"{role}s are ids; write {role}s={one} for one, and leave them out for all")
     ids = list(given)
     if odd := next((each for each in ids if not isinstance(each, str | int | np.integer)), None):
         raise DataError(f"{role}s are ids, numbers or text, not a {type(odd).__name__}; give a list of them")

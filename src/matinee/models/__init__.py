@@ -18,6 +18,7 @@ from matinee.models.outside import (
     installed_path,
     package_of,
 )
+from matinee.models.whole_frame import WholeFrame
 
 ModelT = TypeVar("ModelT", bound=type[Recommender[Any]])
 
@@ -125,7 +126,7 @@ def listing() -> pl.DataFrame:
     sequence: the order of the history counts; ratings: whether values weigh; predicts_ratings: whether scores are on
     their scale; reasons: exact contributions; new_items: items without an event get scores from what is known of them.
     """
-    return pl.DataFrame([_described(name, model_class(name)) for name in model_names()])
+    return WholeFrame([_described(name, model_class(name)) for name in model_names()])
 
 
 def _described(name: str, model: type[Recommender[Any]]) -> dict[str, object]:
@@ -144,7 +145,7 @@ def _described(name: str, model: type[Recommender[Any]]) -> dict[str, object]:
 def settings_of(name: str) -> pl.DataFrame:
     """One row a setting of a model: its name, its default as text, and its meaning. Raises as model_class."""
     fields = model_class(name).Config.model_fields
-    return pl.DataFrame(
+    return WholeFrame(
         {
             "setting": list(fields),
             "default": [str(field.get_default(call_default_factory=True)) for field in fields.values()],
@@ -157,10 +158,16 @@ def settings_of(name: str) -> pl.DataFrame:
 class _Models(ModuleType):
     """This module, which `mt.models()` calls."""
 
-    def __call__(self, model: str | None = None, **of: object) -> pl.DataFrame:
-        """See listing; with the name of a model see settings_of."""
+    def __call__(
+        self, model: str | type[Recommender[Any]] | Recommender[Any] | None = None, **of: object
+    ) -> pl.DataFrame:
+        """See listing; with the name of a model, its class or one with settings see settings_of."""
         if of:
             raise MatineeError('models takes the name of one; write mt.models().filter(pl.col("family") == "linear")')
+        if isinstance(model, type | Recommender) and hasattr(model, "name"):
+            model = model.name
+        if not isinstance(model, str | None):
+            raise MatineeError(f"models takes the name of one, not a {type(model).__name__}; write mt.models('ease')")
         return listing() if model is None else settings_of(model)
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -17,8 +17,20 @@ SAME = {
         "ialsplusplus",
         "ials++",
         "weightedmf",
+        "wmf",
     ),
-    "item-knn": ("itemknn", "itemcf", "ibcf", "knnitem", "itembasedcf", "knn", "cosine", "bm25", "tfidf"),
+    "item-knn": (
+        "itemknn",
+        "itemcf",
+        "ibcf",
+        "knnitem",
+        "implicititemknn",
+        "itembasedcf",
+        "knn",
+        "cosine",
+        "bm25",
+        "tfidf",
+    ),
     "rp3beta": ("rp3", "rp3betarecommender"),
     "rp3beta --set beta=0": ("p3alpha", "p3"),
     "user-knn": ("userknn", "usercf", "ubcf", "knnuser", "userbasedcf"),
@@ -100,4 +112,4 @@ def _plain(name: str) -> str:
     letters = name.lower().replace("-", "").replace("_", "").replace(" ", "")
     for suffix in SUFFIXES:
         letters = letters.removesuffix(suffix) or letters
-    return letters
+    return letters.removesuffix("wrapper") or letters

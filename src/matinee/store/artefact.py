@@ -13,7 +13,7 @@ This is format 2. Format 1 has the same files but older names of settings and ar
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -95,6 +95,10 @@ class Artefact(Shown, Plotted):
     manifest: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
     table: ItemTable | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or another process gets: the fields, without the engine that was made for lists."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def of(

@@ -1,6 +1,6 @@
 """Evaluation and comparison of fitted models."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,10 @@ def compare(
     over = require_split(over, "mt.compare(models, {})")
     if isinstance(models, str | Path | Artefact | Recommender):
         raise MatineeError("compare takes a list of models; write mt.compare([one, other], split)")
+    if isinstance(models, Mapping):
+        raise MatineeError(
+            "compare takes a list, which it names itself; write mt.compare(list(models.values()), split)"
+        )
     if "seeds" in settings:
         raise MatineeError("seeds has no effect here: a comparison has one seed; write seed=3, or compare once a seed")
     reports = [evaluate(model, over, k, seed=seed, **settings) for model in models]

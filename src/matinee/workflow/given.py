@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from matinee.config import EvaluationConfig, Rerank, configure
 from matinee.data.splits import Split
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
@@ -20,6 +21,8 @@ Fitted: TypeAlias = Artefact | str | Path
 Unfitted: TypeAlias = str | Recommender[Any] | type[Recommender[Any]]
 """A model with its settings, its class or its name."""
 Fittable: TypeAlias = Fitted | Unfitted
+Reranked: TypeAlias = Rerank | Mapping[str, object] | str
+"""Filters and weights of a list, or as text: `novelty=0.5,genres=Comedy|Drama`."""
 
 
 def artefact_of(model: Fittable, call: str, fit: Callable[[Unfitted], Artefact] | None = None) -> Artefact:
@@ -126,6 +129,13 @@ def ids_of(history: Sequence[Id] | None) -> list[Id] | None:
     if isinstance(history, str) or not isinstance(history, Iterable | None):
         raise MatineeError(f"history is a list of ids; write history=[{history!r}]")
     return None if history is None else list(history)
+
+
+def rerank_of(rerank: Reranked | None) -> Rerank | None:
+    """Filters and weights of a list, from their text or a mapping too. Raises MatineeError for an unknown one."""
+    if rerank is None or isinstance(rerank, Rerank):
+        return rerank
+    return configure(EvaluationConfig, {"rerank": rerank}, "list").rerank
 
 
 def require_one_user(user: object) -> None:

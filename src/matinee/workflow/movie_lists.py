@@ -8,9 +8,6 @@ import numpy as np
 import polars as pl
 
 from matinee import elsewhere
-from matinee.config import (
-    Rerank,
-)
 from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.lists import everyone
@@ -23,7 +20,16 @@ from matinee.shown import Framed, Overview, Shown
 from matinee.store.artefact import Artefact
 from matinee.vocab import UNKNOWN, Id, Vocab
 from matinee.workflow.engines import engine_of
-from matinee.workflow.given import Fitted, artefact_of, ids_of, require_one_user, require_text, texts_of
+from matinee.workflow.given import (
+    Fitted,
+    Reranked,
+    artefact_of,
+    ids_of,
+    require_one_user,
+    require_text,
+    rerank_of,
+    texts_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     ratings: Sequence[float] | None = None,
     k: int = 10,
     explain: bool = False,
-    rerank: Rerank | None = None,
+    rerank: Reranked | None = None,
     among: GivenIds | None = None,
     without: GivenIds | None = None,
 ) -> MovieList:
@@ -134,8 +140,8 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
 
     model: an artefact, or the folder of one; liked: one title or several, each counts like the highest value; ratings:
     a value for each id of the history, NaN for none.
-    rerank: genres, years, novelty and diversity; among: only these items may be listed; without: these may not (ids, or
-    a file of ids). Unknown ids are skipped and counted in the list.
+    rerank: genres, years, novelty and diversity, such as "novelty=0.5,genres=Comedy|Drama"; among: only these items may
+    be listed; without: these may not (ids, or a file of ids). Unknown ids are skipped and counted in the list.
     Raises MatineeError unless exactly one of user, history and liked is given, for an unknown user or title, for a
     history without a known id, for ratings that do not fit the history, and if `among` and `without` leave nothing to
     list.
@@ -147,7 +153,7 @@ def recommend(  # noqa: PLR0913 - who it is for, and one for each option
     past, skipped = _history_of(model, user, history, ratings, liked)
     allowed = allow_given(model.items, among, without)
     engine = engine_of(model)
-    found = engine.recommend_for(past, k, rerank=rerank, allowed=allowed.mask, explain=explain)
+    found = engine.recommend_for(past, k, rerank=rerank_of(rerank), allowed=allowed.mask, explain=explain)
     notes = (*_namesakes(model, liked or ()), *allowed.notes)
     if ratings is not None and not model.model.predicts_values:
         notes = (*notes, *model.model.value_map.notes_on(past.values))
@@ -237,17 +243,18 @@ def recommend_all(
     users: GivenIds = "all",
     k: int = 10,
     *,
+    rerank: Reranked | None = None,
     on_part: OnPart = lambda done, total: None,
     **options: Unpack[ListOptions],
 ) -> pl.DataFrame:
     """The k best items of each known user, or of these: one row an item, with columns user, rank, item and score.
 
-    options: among, without and rerank as in `recommend`; titles=True adds the column title. The lists are those of
-    `recommend`. Unknown users have no list; users without a history get popular items. Raises MatineeError if no user
-    is known, and if `among` and `without` leave nothing to list.
+    rerank and options: among and without are those of `recommend`; titles=True adds the column title. The lists are
+    those of `recommend`. Unknown users have no list; users without a history get popular items. Raises MatineeError if
+    no user is known, and if `among` and `without` leave nothing to list.
     """
     model = artefact_of(model, "mt.recommend_all({})")
-    return everyone.collect(everyone.for_users(model, users, k, **options), on_part)
+    return everyone.collect(everyone.for_users(model, users, k, rerank_of(rerank), **options), on_part)
 
 
 def similar_all(

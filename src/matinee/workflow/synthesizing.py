@@ -80,7 +80,8 @@ def population_of(
     ]
     for name, size in zip(("users", "items", "events"), sizes, strict=True):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise MatineeError(f"{name} = {size!r} is not a whole number above 0; write {name}=1000")
+            what = repr(size) if isinstance(size, str | float | int) else f"a {type(size).__name__}"
+            raise MatineeError(f"{name} = {what} is not a whole number above 0; write {name}=1000")
     n_users, n_items, n_events = sizes
     return Population.of(shape, n_users, n_items, n_events, seed)
 

@@ -1,0 +1,23 @@
+"""A frame of texts that is shown whole."""
+
+from typing import Any
+
+import polars as pl
+
+from matinee.shown import MOST_TEXT
+
+
+class WholeFrame(pl.DataFrame):
+    """A frame whose rows and texts a notebook shows uncut, and a terminal as far as 2,000 characters go."""
+
+    def _repr_html_(self, **options: Any) -> str:  # noqa: ANN401 - those of polars
+        with pl.Config(fmt_str_lengths=1_000, tbl_rows=-1, tbl_cols=-1):
+            return super()._repr_html_(**options)
+
+    def __str__(self) -> str:
+        with pl.Config(fmt_str_lengths=1_000):
+            whole = super().__str__()
+        return whole if len(whole) <= MOST_TEXT else super().__str__()
+
+    def __repr__(self) -> str:
+        return str(self)
