@@ -41,6 +41,11 @@ class ValueMap:
         """Whether every event weighs 1."""
         return self.config.map == "unary"
 
+    @property
+    def has_counts(self) -> bool:
+        """Whether the values of the log are counts, such as plays, by the default map of such a log."""
+        return self.config.map == "log"
+
     def weights(self, values: FloatArray) -> FloatArray:
         """Weight of each value; NaN, an event without one, gets the neutral weight. [N] -> [N] float32.
 

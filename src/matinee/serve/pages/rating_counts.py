@@ -33,12 +33,13 @@ class Ratings:
 
 
 class RatingCounts:
-    """Counts the ratings that the models were fitted on, by item and half star."""
+    """Counts the ratings that the models were fitted on, by item and half star; plays and the like are none."""
 
     def __init__(self, site: Site) -> None:
         artefact = next(iter(site.engine.artefacts.values()))
-        events = artefact.known.events
-        stars = artefact.model.value_map.stars_of(events.values) if site.wording.has_ratings else np.zeros(0)
+        events, value_map = artefact.known.events, artefact.model.value_map
+        are_ratings = site.wording.has_ratings and not value_map.has_counts
+        stars = value_map.stars_of(events.values) if are_ratings else np.zeros(0)
         is_rating = np.isfinite(stars)
         halves = np.clip(np.rint(2 * stars[is_rating]), 1, STEPS).astype(np.int64) - 1
         rows = events.item_rows[: len(stars)][is_rating].astype(np.int64)

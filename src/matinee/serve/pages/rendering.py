@@ -137,6 +137,7 @@ class Renderer:
         """What every template may use beside its values and the globals."""
         return {
             "n_items": self._site.n_items,
+            "has_genres": bool(self._site.catalogue.genre_names),
             "t": texts,
             "h": texts.html,
             "lang": texts.language,

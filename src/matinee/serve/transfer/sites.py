@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from matinee.reading.columns import PERSONAL_NAMES, columns_named, plain_name
+from matinee.reading.columns import NAMES, PERSONAL_NAMES, columns_named, plain_name
 from matinee.serve.transfer.scale import without_scale
 
 _SITES: Mapping[str, tuple[set[str], int | None]] = {
@@ -24,6 +24,8 @@ _BODIES = ("movie", "show", "season", "episode", "anime", "person", "list")
 RECORD_FIELDS = (*_BODIES, "season_number", "episode_number", "listed", "collected", "paused")
 """Fields that only such records have."""
 _FOR_LATER = re.compile(r"watch[-_ ]?list|wish[-_ ]?list|want[-_ ]?to[-_ ]?(?:watch|see)|plan[-_ ]?to[-_ ]?watch", re.I)
+_NAMING = ("item", "title", "imdb", "tmdb")
+"""Fields that say which item a row is of."""
 _LISTED = {"position", "created"}
 """IMDb's lists have these columns, its ratings do not."""
 
@@ -44,7 +46,7 @@ class Layout:
     @property
     def names_movies(self) -> bool:
         """Whether a column holds ids or titles."""
-        return any(field in self.columns for field in ("item", "title", "imdb", "tmdb"))
+        return any(field in self.columns for field in _NAMING)
 
     def used(self, is_marked: bool) -> dict[str, str]:
         """The field of each column that is used. is_marked: whether `seen` tells what was watched."""
@@ -64,6 +66,8 @@ def layout_of(names: Sequence[str], file: str, *, is_list: bool = False) -> Layo
         plain_of = {without_scale(name): name for name in reversed(names)}
         columns["rating"] = [plain_of[name] for name in columns_named(list(plain_of), PERSONAL_NAMES["rating"])]
     columns |= {field: columns[field][:1] for field in ("rating", "title")}  # another is somebody else's, or a comment
+    if not any(columns[field] for field in _NAMING):
+        columns["item"] = columns_named(names, NAMES["item"])[:1]  # ids, as logs name their column: product_id, artist
     if site == "imdb" and not columns["date"]:
         columns["date"] = columns_named(names, ("created",))  # before 2017 the date of a rating had this name
     return Layout(site, _filled(columns), out_of, for_later or (site == "imdb" and bool(_LISTED & plain)))
