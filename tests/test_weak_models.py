@@ -84,8 +84,8 @@ def test_ials_on_a_sparse_log_weighs_unobserved_pairs_by_the_share_of_events() -
     assert IALS.defaults_for(sized(1, 5, 0)) == {}
 
 
-@pytest.mark.parametrize(("n_users", "batch_size"), [(6040, None), (6000, None), (3000, 64), (671, 14), (10, 8)])
-def test_bpr_takes_as_many_steps_for_few_users_as_for_many(n_users: int, batch_size: int | None) -> None:
+@pytest.mark.parametrize(("n_users", "batch_size"), [(6040, None), (2560, None), (1000, 50), (671, 34), (10, 16)])
+def test_bpr_takes_20_steps_an_epoch_for_few_users_too(n_users: int, batch_size: int | None) -> None:
     found = BPR.defaults_for(sized(n_users, 3, n_users))
     assert found == ({} if batch_size is None else {"batch_size": batch_size})
 

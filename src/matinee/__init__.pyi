@@ -255,7 +255,7 @@ class _BPRConfig(TypedDict, total=False):
     clip_norm: float
     dim: int
     l2: float
-    negatives: Literal["uniform", "popularity", "in-batch"]
+    negatives: Literal["all", "uniform", "popularity", "in-batch"]
     n_negatives: int
     batch_size: int
     user_state: Literal["history", "stored"]

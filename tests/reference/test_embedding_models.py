@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.factors import least_squares
-from matinee.models.factors.bpr import BPR, PairwiseLoss
+from matinee.models.factors.bpr import BPR
+from matinee.models.factors.pairwise import BINS, PairwiseLoss, mean_over_negatives
 from matinee.training.run import Run
 from model_fixtures import random_histories
 
@@ -76,7 +78,7 @@ def test_an_item_without_events_has_no_vector_in_ials(watched: list[list[int]]) 
 def test_bpr_loss_equals_a_plain_loop(
     train: TrainingData, watched: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = create("bpr", dim=5, batch_size=100, n_negatives=3, l2=0.1).config
+    config = create("bpr", dim=5, batch_size=100, negatives="uniform", n_negatives=3, l2=0.1).config
     network = PairwiseLoss(config, train, Run.seeded(0))
     drawn = np.random.default_rng(1).integers(N_ITEMS, size=(N_USERS, 3))
     monkeypatch.setattr(network, "draw_negatives", lambda positives, n_users: drawn)
@@ -92,6 +94,51 @@ def test_bpr_loss_equals_a_plain_loop(
                 loss += math.log1p(math.exp(-gap)) / len(valid)
     found = next(network.losses())
     assert found.item() == pytest.approx((loss + 0.05 * ridge) / n, rel=1e-5)
+
+
+def test_the_loss_over_all_negatives_and_its_slopes_equal_a_plain_loop() -> None:
+    scores = torch.randn(5, 40, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    watched = [[0, 3, 7], [1], [], list(range(40)), [39, 2]]  # one has nothing, one everything
+    owners = torch.tensor([row for row, seen in enumerate(watched) for _ in seen])
+    positives = torch.tensor([item for seen in watched for item in seen])
+    found = mean_over_negatives(scores, owners, positives)
+    (found / 2).backward()
+
+    values = scores.detach().double().numpy()
+    loss, slopes = 0.0, np.zeros_like(values)
+    for row, seen in enumerate(watched):
+        others = [item for item in range(40) if item not in seen]
+        for item in seen:
+            for other in others:
+                gap = values[row, other] - values[row, item]
+                loss += math.log1p(math.exp(gap)) / len(others)
+                slope = 1 / (1 + math.exp(-gap)) / len(others)
+                slopes[row, other] += slope / 2
+                slopes[row, item] -= slope / 2
+    assert scores.grad is not None
+    width = (values.max() - values.min()) / (BINS - 1)
+    assert found.item() == pytest.approx(loss, rel=5e-3)
+    np.testing.assert_allclose(scores.grad.numpy(), slopes, atol=width / 8)  # half a bin, by the steepest slope, 1/4
+    assert np.abs(scores.grad.numpy() - slopes).mean() < width / 50
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e38])
+def test_the_loss_over_all_negatives_of_scores_that_diverged_is_no_number(value: float) -> None:
+    scores = torch.tensor([[0.0, value, -1.0], [1.0, -value, 0.0]])
+    found = mean_over_negatives(scores, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    assert not found.isfinite() or found > 1e30
+
+
+def test_equal_scores_lose_ln_2_over_all_negatives() -> None:
+    scores = torch.zeros(2, 6, requires_grad=True)
+    found = mean_over_negatives(scores, torch.tensor([0, 1, 1]), torch.tensor([4, 0, 1]))
+    assert found.item() == pytest.approx(3 * math.log(2))
+
+
+def test_a_count_of_negatives_that_nobody_draws_is_refused() -> None:
+    with pytest.raises(MatineeError, match="n_negatives has no effect with negatives = all; leave it out"):
+        create("bpr", n_negatives=8)
+    assert create("bpr", n_negatives=8, negatives="uniform").config.n_negatives == 8
 
 
 def test_bpr_folds_in_by_a_ridge_regression_projected_onto_the_trained_users(train: TrainingData) -> None:

@@ -1,13 +1,12 @@
 """BPR: matrix factorisation that ranks a user's items above the others (Rendle et al. 2009)."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray, rows_of
+from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
@@ -19,39 +18,44 @@ from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-STEPS, FEWEST_USERS = 47, 8
+STEPS, FEWEST_USERS = 20, 16
 """Steps of an epoch that a small log gets by default, and the users of a step below which it gets no more."""
+SCORES = 24
+"""Bytes of an item and user of a step: the score, its gradient, its bin, and what stands beside them for a while."""
 
 
 class BPRConfig(GradientConfig):
     """Settings of BPR."""
 
-    dim: Annotated[PositiveInt, Search(16, 256, log=True, first=True)] = 32
+    dim: Annotated[PositiveInt, Search(16, 256, log=True, first=True)] = 128
     """Embedding size."""
-    epochs: PositiveInt = 40
-    """Passes over all users; each compares every positive with its user's `n_negatives` negatives."""
-    learning_rate: Annotated[PositiveFloat, Search(0.001, 0.05, log=True, first=True)] = 0.01
+    epochs: PositiveInt = 20
+    """Passes over all users; each compares every positive with its user's negatives."""
+    learning_rate: Annotated[PositiveFloat, Search(0.001, 0.1, log=True, first=True)] = 0.03
     """Step size of Adam."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
     """Learning-rate decay: none, every `schedule_epochs`, a cosine to zero, or when the metric stops improving."""
-    l2: Annotated[NonNegativeFloat, Search(1e-4, 1, log=True, first=True)] = 0.02
+    l2: Annotated[NonNegativeFloat, Search(1e-3, 0.2, log=True, first=True)] = 0.014
     """L2 penalty of each positive, on the parameters of its user, itself and, in expectation, a negative."""
-    negatives: Literal["uniform", "popularity", "in-batch"] = "uniform"
-    """Distribution of negatives: uniform, by popularity, or the positives of the batch."""
-    n_negatives: Annotated[PositiveInt, Search(1, 128, log=True)] = 32
-    """Negatives drawn for each user and epoch, shared by all of the user's positives."""
+    negatives: Literal["all", "uniform", "popularity", "in-batch"] = "all"
+    """`all`: every item outside the history, none drawn. Else drawn: uniformly, by popularity, or from the positives of
+    the batch."""
+    n_negatives: PositiveInt = 32
+    """Negatives drawn for each user and epoch, shared by all of the user's positives. Not with `all`."""
     batch_size: PositiveInt = 128
-    """Users a step. Fewer by default for fewer than 6,000 users, see `defaults_for`."""
+    """Users a step. Fewer by default for fewer than 2,500 users, see `defaults_for`."""
     user_state: Literal["history", "stored"] = "history"
     """A known user's vector: solved from the history, or the trained row."""
     fold_in_l2: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
     """history: ridge strength of the solve."""
-    fold_in_unobserved: Annotated[PositiveFloat, Search(0.001, 1, log=True)] = 0.1
+    fold_in_unobserved: Annotated[PositiveFloat, Search(0.001, 1, log=True)] = 0.05
     """history: weight of the items outside the history."""
+
+    @model_validator(mode="after")
+    def _draw_what_is_counted(self) -> Self:
+        if self.negatives == "all" and self.n_negatives != type(self).model_fields["n_negatives"].default:
+            raise ValueError("n_negatives has no effect with negatives = all; leave it out, or set negatives = uniform")
+        return self
 
 
 class BPR(Recommender[FloatArray]):
@@ -64,9 +68,10 @@ class BPR(Recommender[FloatArray]):
     of iALS with these items, and with its weights), then the D x D projection that best maps training users' solutions
     to their rows of w.
 
-    Differs from the paper: Adam on batches of users instead of stochastic gradient descent on one sampled triple; each
-    user's negatives are shared by all their positives, so that a step is three matrix products; an item bias; L2 on the
-    negative in expectation over uniform draws. The paper has no visitors.
+    Differs from the paper: Adam on batches of users instead of stochastic gradient descent on one sampled triple; the
+    mean over all negatives instead of one that is drawn (see `mean_over_negatives`), or some that are shared by all of
+    a user's positives, so that a step is three matrix products; an item bias; L2 on the negative in expectation over
+    uniform draws. The paper has no visitors.
     """
 
     name = "bpr"
@@ -92,17 +97,19 @@ class BPR(Recommender[FloatArray]):
 
     @classmethod
     def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
-        """See Recommender: as many steps an epoch for few users as MovieLens 1M has, down to batches of 8 users."""
+        """See Recommender: an epoch of few users has 20 steps still, down to batches of 16 users."""
         largest = cls.Config.model_fields["batch_size"].default
         batch_size = max(FEWEST_USERS, round(train.n_users / STEPS))
         return {"batch_size": batch_size} if batch_size < largest else {}
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the matrix, its pairs, and the vectors of users and items."""
-        return matrix_needs(train, 3) + parameter_needs(train, self.config.dim, users=True)
+        """See Recommender: the matrix, the vectors of users and items, and the scores of a step."""
+        of_step = SCORES * min(self.config.batch_size, train.n_users) * train.n_items
+        return matrix_needs(train, 3) + parameter_needs(train, self.config.dim, users=True) + of_step
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
+        from matinee.models.factors.pairwise import PairwiseLoss
         from matinee.training.torch_trainer import TorchTrainer
         from matinee.training.transfers import to_array
 
@@ -189,80 +196,3 @@ class BPR(Recommender[FloatArray]):
         """The vectors whose products with solutions are scores without bias. [B, k] -> [B, k, D]."""
         targets: FloatArray = self.items[item_rows].astype(np.float64) @ self.projection.T.astype(np.float64)
         return targets
-
-
-class PairwiseLoss:
-    """BPR's parameters, and the losses of an epoch: batches of users, their negatives against all their positives."""
-
-    def __init__(self, config: BPRConfig, train: TrainingData, run: Run) -> None:
-        import torch
-
-        from matinee.training.torch_trainer import torch_generator
-
-        self.config = config
-        self.matrix = train.matrix()  # [U, I]
-        self.rng = run.rng
-        self.cumulative = np.cumsum(train.popularity)
-        generator = torch_generator(run)
-        self.device = generator.device
-        deviation = 1 / config.dim**0.5
-
-        def normal(n: int) -> "Tensor":
-            drawn: Tensor = torch.randn(n, config.dim, generator=generator, device=self.device) * deviation * 0.1
-            return drawn
-
-        self.parameters = {
-            "users": normal(train.n_users),
-            "items": normal(train.n_items),
-            "bias": torch.zeros(train.n_items, device=self.device),
-        }
-
-    def losses(self) -> "Iterator[Tensor]":
-        """The loss of each batch of users: the mean over its pairs."""
-        import torch
-        from torch.nn import functional
-
-        from matinee.training.transfers import to_rows, to_tensor
-
-        order, device = self.rng.permutation(self.matrix.shape[0]), self.device
-        users, items, bias = (self.parameters[name] for name in ("users", "items", "bias"))
-        for start in range(0, len(order), self.config.batch_size):
-            rows = np.sort(order[start : start + self.config.batch_size])
-            block = self.matrix[rows]
-            negatives = to_tensor(self.draw_negatives(block.indices, len(rows)), device)  # [b, n]
-            vectors = users[to_tensor(rows, device)]  # [b, D]
-            scores = torch.addmm(bias, vectors, items.T)  # [b, I]
-            owners = to_tensor(rows_of(block.indptr), device)  # [P]
-            positives = to_rows(block.indices, device)  # [P]
-            is_seen = torch.zeros(scores.shape, dtype=torch.bool, device=device)
-            is_seen[owners, positives] = True
-            is_valid = (~is_seen.gather(1, negatives)).float()  # [b, n]
-            weights = is_valid / is_valid.sum(1, keepdim=True).clamp(min=1)
-            gaps = scores.gather(1, negatives)[owners] - scores[owners, positives][:, None]  # [P, n]
-            loss = (functional.softplus(gaps) * weights[owners]).sum()
-            yield (loss + self._penalty(vectors, block)) / max(block.nnz, 1)
-
-    def _penalty(self, vectors: "Tensor", block: csr_array) -> "Tensor":
-        """l2 / 2 for each positive on its user, itself and, in expectation, a negative. A scalar."""
-        from matinee.training.transfers import to_tensor
-
-        items, bias = self.parameters["items"], self.parameters["bias"]
-        counts = to_tensor(np.bincount(block.indices, minlength=len(items)).astype(np.float32), self.device)
-        counts += counts.sum() / len(items)
-        lengths = to_tensor(np.diff(block.indptr).astype(np.float32), self.device)
-        squares = (lengths * vectors.square().sum(1)).sum()
-        squares = squares + (counts * (items.square().sum(1) + bias.square())).sum()
-        penalty: Tensor = squares * (self.config.l2 / 2)
-        return penalty
-
-    def draw_negatives(self, positives: IntArray, n_users: int) -> IntArray:
-        """Negatives of each user of a batch, whose positives are [P]. [b, n]."""
-        shape = (n_users, self.config.n_negatives)
-        if self.config.negatives == "uniform" or not len(positives):
-            return self.rng.integers(len(self.cumulative), size=shape)
-        if self.config.negatives == "in-batch":
-            picked: IntArray = positives[self.rng.integers(len(positives), size=shape)].astype(np.int64)
-            return picked
-        drawn = self.rng.random(shape) * self.cumulative[-1]
-        found: IntArray = np.searchsorted(self.cumulative, drawn, side="right").astype(np.int64)
-        return found
