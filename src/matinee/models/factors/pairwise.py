@@ -1,8 +1,6 @@
 """The loss of BPR: each positive of a user against the user's negatives, all of them or some that are drawn."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -12,12 +10,10 @@ from torch.nn import functional
 
 from matinee.arrays import IntArray, rows_of
 from matinee.histories import TrainingData
+from matinee.models.factors.bpr_config import BPRConfig
 from matinee.training.run import Run
 from matinee.training.torch_trainer import torch_generator
 from matinee.training.transfers import to_rows, to_tensor
-
-if TYPE_CHECKING:
-    from matinee.models.factors.bpr import BPRConfig
 
 BINS = 256
 """Of the scores of a step. With twice as many, and with half, lists are as good."""
@@ -26,7 +22,7 @@ BINS = 256
 class PairwiseLoss:
     """BPR's parameters, and the losses of an epoch: batches of users, their negatives against all their positives."""
 
-    def __init__(self, config: "BPRConfig", train: TrainingData, run: Run) -> None:
+    def __init__(self, config: BPRConfig, train: TrainingData, run: Run) -> None:
         self.config = config
         self.matrix = train.matrix()  # [U, I]
         self.rng = run.rng
