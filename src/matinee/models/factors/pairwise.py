@@ -1,6 +1,7 @@
 """The loss of BPR: each positive of a user against the user's negatives, all of them or some that are drawn."""
 
 from collections.abc import Iterator
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
