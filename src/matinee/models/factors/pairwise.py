@@ -126,9 +126,9 @@ def _bins(scores: Tensor) -> tuple[Tensor, Tensor]:
     """The bin of each score, those of row r from r K on, and the width of a bin, one for all rows."""
     low, high = scores.aminmax()
     width = ((high - low) / (BINS - 1)).clamp(min=1e-6)
-    places = torch.addcmul(0.5 - low / width, scores, 1 / width).nan_to_num_(0.0, 0.0, 0.0)  # training has diverged
+    positions = torch.addcmul(0.5 - low / width, scores, 1 / width).nan_to_num_(0.0, 0.0, 0.0)  # training has diverged
     starts = torch.arange(0, len(scores) * BINS, BINS, dtype=torch.int32, device=scores.device)
-    return places.to(torch.int32) + starts[:, None], width
+    return positions.to(torch.int32) + starts[:, None], width
 
 
 class _WithSlope(torch.autograd.Function):
