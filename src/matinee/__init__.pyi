@@ -119,14 +119,16 @@ class _PopularityConfig(TypedDict, total=False):
 
 class _ItemKNNConfig(TypedDict, total=False):
     neighbours: int
-    similarity: Literal["cosine", "jaccard", "dot"]
+    similarity: Literal["cosine", "jaccard", "dot", "pearson", "adjusted-cosine"]
+    significance: int
     weighting: Literal["none", "tf-idf", "bm25"]
     shrinkage: float
     weigh_training: bool
 
 class _UserKNNConfig(TypedDict, total=False):
     neighbours: int
-    similarity: Literal["cosine", "jaccard", "dot"]
+    similarity: Literal["cosine", "jaccard", "dot", "pearson", "adjusted-cosine"]
+    significance: int
     weighting: Literal["none", "tf-idf", "bm25"]
     shrinkage: float
     neighbours_of: Literal["user", "others"]

@@ -47,13 +47,28 @@ def weighted_by_loop(rows: list[list[int]], n_columns: int, weighting: str) -> l
     return weighted
 
 
-def similarity_by_loop(one: dict[int, float], other: dict[int, float], kind: str, shrinkage: float) -> float:
-    product = sum(value * other.get(column, 0) for column, value in one.items())
-    if product == 0:
+def similarity_by_loop(
+    one: dict[int, float], other: dict[int, float], documents: list[dict[int, float]], n_columns: int, settings: dict
+) -> float:
+    """Of two documents, by definition: centred vectors are written out, zeros included."""
+    kind, shared = settings["similarity"], set(one) & set(other)
+    if not shared:
         return 0.0
-    a, b = (sum(value**2 for value in row.values()) for row in (one, other))
-    denominator = math.sqrt(a * b) if kind == "cosine" else a + b - product
-    return product / (denominator + shrinkage)
+    taken = [[0.0] * n_columns, [0.0] * n_columns]
+    if kind == "pearson":
+        taken = [[sum(row.values()) / n_columns] * n_columns for row in (one, other)]
+    if kind == "adjusted-cosine":
+        means = [sum(row.get(column, 0.0) for row in documents) / len(documents) for column in range(n_columns)]
+        taken = [means, means]
+    x, y = (
+        [row.get(column, 0.0) - less[column] for column in range(n_columns)]
+        for row, less in zip((one, other), taken, strict=True)
+    )
+    product, a, b = (sum(map(math.prod, zip(p, q, strict=True))) for p, q in ((x, y), (x, x), (y, y)))
+    denominator = a + b - product if kind == "jaccard" else math.sqrt(a * b)
+    significance = settings.get("significance", 0)
+    factor = min(len(shared), significance) / significance if significance else 1.0
+    return max(factor * product / (denominator + settings["shrinkage"]), 0.0)
 
 
 def nearest(similarities: list[tuple[float, int]], k: int) -> tuple[dict[int, float], bool]:
@@ -69,6 +84,11 @@ KNN_SETTINGS = [
     {"similarity": "cosine", "weighting": "bm25", "shrinkage": 0.0, "neighbours": 100},
     {"similarity": "jaccard", "weighting": "none", "shrinkage": 0.0, "neighbours": 4},
     {"similarity": "jaccard", "weighting": "none", "shrinkage": 10.0, "neighbours": 6},
+    {"similarity": "cosine", "weighting": "tf-idf", "shrinkage": 1.0, "neighbours": 7, "significance": 3},
+    {"similarity": "pearson", "weighting": "none", "shrinkage": 0.0, "neighbours": 6},
+    {"similarity": "pearson", "weighting": "tf-idf", "shrinkage": 2.0, "neighbours": 9, "significance": 2},
+    {"similarity": "adjusted-cosine", "weighting": "none", "shrinkage": 0.0, "neighbours": 5},
+    {"similarity": "adjusted-cosine", "weighting": "tf-idf", "shrinkage": 0.5, "neighbours": 8},
 ]
 
 
@@ -79,7 +99,7 @@ def test_item_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watch
     expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_ITEMS, dtype=bool)
     for item in range(N_ITEMS):
         similarities = [
-            (similarity_by_loop(weighted[item], weighted[other], settings["similarity"], settings["shrinkage"]), -other)
+            (similarity_by_loop(weighted[item], weighted[other], weighted, N_USERS, settings), -other)
             for other in range(N_ITEMS)
             if other != item
         ]
@@ -98,7 +118,7 @@ def test_user_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watch
     expected, clear = np.zeros((N_USERS, N_ITEMS)), np.zeros(N_USERS, dtype=bool)
     for user in range(N_USERS):
         similarities = [
-            (similarity_by_loop(weighted[user], weighted[other], settings["similarity"], settings["shrinkage"]), -other)
+            (similarity_by_loop(weighted[user], weighted[other], weighted, N_ITEMS, settings), -other)
             for other in range(N_USERS)
         ]
         neighbours, clear[user] = nearest(similarities, settings["neighbours"])
@@ -113,9 +133,9 @@ def test_user_knn_equals_a_plain_loop(settings: dict, train: TrainingData, watch
 def test_user_knn_by_the_neighbourhoods_of_others_equals_a_plain_loop(
     settings: dict, train: TrainingData, watched: list[list[int]]
 ) -> None:
-    weighted, kind = weighted_by_loop(watched, N_ITEMS, settings["weighting"]), settings["similarity"]
+    weighted = weighted_by_loop(watched, N_ITEMS, settings["weighting"])
     similarity_of = np.array([
-        [similarity_by_loop(one, other, kind, settings["shrinkage"]) for other in weighted] for one in weighted
+        [similarity_by_loop(one, other, weighted, N_ITEMS, settings) for other in weighted] for one in weighted
     ])  # fmt: skip
     visitors = [row[: 1 + len(row) // 2] for row in watched]
     expected, clear = np.zeros((N_USERS, N_ITEMS)), np.ones(N_USERS, dtype=bool)
@@ -124,7 +144,7 @@ def test_user_knn_by_the_neighbourhoods_of_others_equals_a_plain_loop(
         bar = of_other[settings["neighbours"] - 1] if settings["neighbours"] < N_USERS else 0.0
         for user, items in enumerate(visitors):
             row = {item: weight_of(item, watched, settings["weighting"], items) for item in items}
-            value = similarity_by_loop(row, weighted[other], kind, settings["shrinkage"])
+            value = similarity_by_loop(row, weighted[other], weighted, N_ITEMS, settings)
             clear[user] &= abs(value - bar) > 1e-6 or value == 0
             if value >= bar and value > 0:
                 expected[user, watched[other]] += value

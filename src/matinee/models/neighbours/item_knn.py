@@ -14,13 +14,14 @@ from matinee.models.item_weights import event_weights, similarity_by_weights
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     BLOCK_ENTRIES,
+    CENTRED,
+    Documents,
     KNNConfig,
     Weighting,
     inverse_document_frequency,
     mean_length,
     nearest,
     nearest_of_products,
-    squared_norms,
     weight_terms,
 )
 from matinee.training.run import Run
@@ -66,7 +67,7 @@ class ItemKNN(Recommender[csr_array]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed in blocks of items."""
         by_item = self._weighted(train)
-        neighbours = nearest(by_item, by_item.T.tocsr(), squared_norms(by_item), self.config, exclude_self=True)
+        neighbours = nearest(by_item, Documents.of(by_item, self.config), self.config, exclude_self=True)
         self.similarities = neighbours.T.tocsr()
         return self
 
@@ -76,8 +77,9 @@ class ItemKNN(Recommender[csr_array]):
         return self.config.weighting != "none"
 
     def can_count(self, train: TrainingData) -> bool:
-        """See FitsFromCounts. Not with bm25, whose mean length is that of all items."""
-        return self.config.weighting != "bm25"
+        """See FitsFromCounts. Not with bm25, whose mean length is that of all items, nor with more than products."""
+        needs_more = self.config.similarity in CENTRED or self.config.significance
+        return self.config.weighting != "bm25" and not needs_more
 
     def count(self, train: TrainingData) -> csr_array:
         """See FitsFromCounts: inner products of the items, float64."""

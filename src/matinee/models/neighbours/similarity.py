@@ -3,18 +3,21 @@
 Rows are documents and columns terms: items described by their users, or users described by their items.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import NonNegativeFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from scipy.sparse import csr_array, vstack
 
-from matinee.arrays import FloatArray
+from matinee.arrays import FloatArray, rows_of
 from matinee.config import Config, Search
 from matinee.nn.sparse_rows import keep_top_k, product_of_few
 
 Weighting = Literal["none", "tf-idf", "bm25"]
-Similarity = Literal["cosine", "jaccard", "dot"]
+Similarity = Literal["cosine", "jaccard", "dot", "pearson", "adjusted-cosine"]
+CENTRED = ("pearson", "adjusted-cosine")
+"""Cosines of rows that something is subtracted from, zeros included."""
 BLOCK_ENTRIES = 2**23
 """Similarities computed at once."""
 FEW = 4
@@ -27,7 +30,11 @@ class KNNConfig(Config):
     neighbours: Annotated[PositiveInt, Search(10, 500, log=True, first=True)] = 100
     """Number of neighbours."""
     similarity: Similarity = "cosine"
-    """`cosine`, `jaccard` (without weighting), or `dot` (for bm25)."""
+    """`cosine`, `jaccard` (without weighting), `dot` (for bm25), `pearson` (cosine of documents less their mean over
+    all terms) or `adjusted-cosine` (less each term's mean over all documents)."""
+    significance: NonNegativeInt = 0
+    """Significance weighting: a similarity that rests on n < significance shared terms is multiplied by n /
+    significance; 0: none is."""
     weighting: Weighting = "none"
     """Weight of a term: 1, or lower the more documents have it."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True, first=True)] = 0.0
@@ -76,58 +83,124 @@ def squared_norms(matrix: csr_array) -> FloatArray:
     return np.bincount(owners, matrix.data.astype(np.float64) ** 2, minlength=matrix.shape[0]).astype(np.float32)
 
 
-def similarities(products: csr_array, rows: FloatArray, columns: FloatArray, config: KNNConfig) -> csr_array:
-    """Similarities from inner products p. products [R, C]; rows [R], columns [C]: squared norms. -> [R, C].
+@dataclass(frozen=True, slots=True, eq=False)
+class Documents:
+    """C documents that others are compared with. profiles: [F, C], their weighted terms, transposed.
 
-    cosine: p / (|r| |c| + shrinkage); jaccard: p / (r + c - p + shrinkage); dot: p, for bm25, whose weights include the
-    length (under cosine it cancels, and bm25 equals tf-idf).
+    squared_norms: [C], of centred documents where the similarity centres. offsets, means: of CENTRED, else empty.
+    offsets [C]: pearson, sum of terms / sqrt(F); adjusted-cosine, product with the means. means [F], of the terms over
+    all documents; pearson has none.
     """
-    r = np.repeat(rows, np.diff(products.indptr))
-    data = similarities_of(products.data, r, columns[products.indices], config)
-    return csr_array((data, products.indices, products.indptr), shape=products.shape)
+
+    profiles: csr_array
+    squared_norms: FloatArray
+    offsets: FloatArray
+    means: FloatArray
+
+    @classmethod
+    def of(cls, matrix: csr_array, config: KNNConfig) -> "Documents":
+        """Of weighted documents [C, F]."""
+        means = np.zeros(0, dtype=np.float32)
+        if config.similarity == "adjusted-cosine":
+            means = np.asarray(matrix.mean(axis=0), dtype=np.float32).ravel()
+        documents = cls(matrix.T.tocsr(), means, means, means)
+        norms, offsets = documents.lengths_of(matrix, config)
+        return cls(documents.profiles, norms, offsets, means)
+
+    def lengths_of(self, rows: csr_array, config: KNNConfig) -> tuple[FloatArray, FloatArray]:
+        """Squared norms [R] and offsets [R] of other documents [R, F], centred as these are."""
+        norms = squared_norms(rows)
+        if config.similarity == "pearson":
+            offsets = np.asarray(rows.sum(axis=1, dtype=np.float64)).ravel() / np.sqrt(rows.shape[1])
+            return (norms - offsets**2).astype(np.float32), offsets.astype(np.float32)
+        if config.similarity == "adjusted-cosine":
+            offsets = rows.astype(np.float64) @ self.means
+            return (norms - 2 * offsets + self._constant).astype(np.float32), offsets.astype(np.float32)
+        return norms, np.zeros(0, dtype=np.float32)
+
+    def centred(self, products: FloatArray, rows: FloatArray, columns: FloatArray, config: KNNConfig) -> FloatArray:
+        """Inner products of centred documents from those of others; offsets of both sides that broadcast to them."""
+        if config.similarity == "pearson":
+            return products - rows * columns
+        return np.asarray(products - rows - columns + self._constant, dtype=np.float32)
+
+    @property
+    def _constant(self) -> np.float32:
+        return np.float32(np.square(self.means.astype(np.float64)).sum())
+
+
+def similarities(rows: csr_array, documents: Documents, config: KNNConfig) -> csr_array:
+    """Similarities of rows to documents, of pairs that share a term. rows [R, F] -> [R, C].
+
+    cosine: p / (|r| |c| + shrinkage), p the inner product; jaccard: p / (r + c - p + shrinkage); dot: p, for bm25,
+    whose weights include the length (under cosine it cancels, and bm25 equals tf-idf). pearson and adjusted-cosine are
+    the cosine after centring.
+    """
+    products: csr_array = rows @ documents.profiles
+    owners, columns = rows_of(products.indptr), products.indices
+    norms, offsets = documents.lengths_of(rows, config)
+    data = products.data
+    if config.similarity in CENTRED:
+        data = documents.centred(data, offsets[owners], documents.offsets[columns], config)
+    data = similarities_of(data, norms[owners], documents.squared_norms[columns], config)
+    if config.significance:
+        shared = (_pattern(rows) @ _pattern(documents.profiles)).toarray()
+        data *= _significance(shared[owners, columns], config)
+    return csr_array((data, columns, products.indptr), shape=products.shape)
+
+
+def similarities_of_few(rows: csr_array, products: FloatArray, documents: Documents, config: KNNConfig) -> FloatArray:
+    """As `similarities`, of a few rows whose inner products are known; 0 where no term is shared. [R, C], dense."""
+    norms, offsets = documents.lengths_of(rows, config)
+    centred = products
+    if config.similarity in CENTRED:
+        centred = documents.centred(products, offsets[:, None], documents.offsets, config)
+        centred = np.where(products != 0, centred, np.float32(0))
+    found = similarities_of(centred, norms[:, None], documents.squared_norms, config)
+    if config.significance:
+        found *= _significance(product_of_few(_pattern(rows), _pattern(documents.profiles)), config)
+    return found
+
+
+def _pattern(matrix: csr_array) -> csr_array:
+    """1 for each entry."""
+    return csr_array((np.ones(matrix.nnz, dtype=np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _significance(shared: FloatArray, config: KNNConfig) -> FloatArray:
+    """The factor of similarities that rest on so many shared terms. Source: Herlocker et al. 1999, section 5.2."""
+    return np.minimum(shared, np.float32(config.significance)) / np.float32(config.significance)
 
 
 def similarities_of(products: FloatArray, rows: FloatArray, columns: FloatArray, config: KNNConfig) -> FloatArray:
-    """As `similarities`, of arrays of one shape, or such that broadcast to it. Products of 0 give 0."""
+    """Similarities from inner products and squared norms, centred where they are to be. Products of 0 give 0.
+
+    Arrays of one shape, or such that broadcast to it.
+    """
     if config.similarity == "dot":
         return products.astype(np.float32)
-    denominators = np.sqrt(rows * columns) if config.similarity == "cosine" else rows + columns - products
+    denominators = rows + columns - products if config.similarity == "jaccard" else np.sqrt(rows * columns)
     denominators += np.float32(config.shrinkage)
     found = np.divide(products, denominators, out=np.zeros_like(products), where=denominators > 0)
     return found.astype(np.float32)
 
 
-def nearest(
-    rows: csr_array,
-    columns: csr_array,
-    squared_column_norms: FloatArray,
-    config: KNNConfig,
-    *,
-    exclude_self: bool = False,
-) -> csr_array:
-    """Similarities of each row to its `neighbours` most similar columns. rows [R, F], columns [F, C] -> [R, C].
+def nearest(rows: csr_array, documents: Documents, config: KNNConfig, *, exclude_self: bool = False) -> csr_array:
+    """Similarities of each row to its `neighbours` most similar documents. rows [R, F] -> [R, C].
 
-    squared_column_norms [C]. exclude_self: row r and column r are the same, and not neighbours. Computed in blocks.
+    exclude_self: row r and document r are the same, and not neighbours. Computed in blocks.
     """
-    n_rows, n_columns = rows.shape[0], columns.shape[1]
+    n_rows, n_columns = rows.shape[0], documents.profiles.shape[1]
     if n_rows <= FEW and not exclude_self:
-        products = product_of_few(rows, columns)
-        return nearest_by_products(products, squared_norms(rows), squared_column_norms, config)
+        products = product_of_few(rows, documents.profiles)
+        return csr_array(keep_nearest(similarities_of_few(rows, products, documents, config), config))
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
     blocks = []
     for start in range(0, max(n_rows, 1), size):
-        block = rows[start : start + size]
-        found = similarities(block @ columns, squared_norms(block), squared_column_norms, config)  # [b, C]
+        found = similarities(rows[start : start + size], documents, config)  # [b, C]
         blocks.append(_best(found, start if exclude_self else None, config))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
-
-
-def nearest_by_products(
-    products: FloatArray, row_norms: FloatArray, column_norms: FloatArray, config: KNNConfig
-) -> csr_array:
-    """As `nearest`, of a few rows whose inner products are known. products [R, C]; squared norms [R], [C]."""
-    return csr_array(keep_nearest(similarities_of(products, row_norms[:, None], column_norms, config), config))
 
 
 def keep_nearest(found: FloatArray, config: KNNConfig) -> FloatArray:
@@ -149,7 +222,9 @@ def nearest_of_products(products: csr_array, config: KNNConfig) -> csr_array:
     blocks = []
     for start in range(0, max(n_rows, 1), size):
         block = products[start : start + size].astype(np.float32)
-        blocks.append(_best(similarities(block, norms[start : start + size], norms, config), start, config))
+        of_rows = np.repeat(norms[start : start + size], np.diff(block.indptr))
+        block.data = similarities_of(block.data, of_rows, norms[block.indices], config)
+        blocks.append(_best(block, start, config))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
 

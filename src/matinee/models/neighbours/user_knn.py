@@ -10,7 +10,9 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
+    CENTRED,
     FEW,
+    Documents,
     KNNConfig,
     Similarity,
     inverse_document_frequency,
@@ -19,6 +21,7 @@ from matinee.models.neighbours.similarity import (
     nearest,
     similarities,
     similarities_of,
+    similarities_of_few,
     squared_norms,
     weight_terms,
 )
@@ -30,7 +33,8 @@ class UserKNNConfig(KNNConfig):
     """Settings of UserKNN. Training users are the documents, items the terms."""
 
     similarity: Similarity = "jaccard"
-    """`cosine`, `jaccard` (without weighting), or `dot` (for bm25)."""
+    """`cosine`, `jaccard` (without weighting), `dot` (for bm25), `pearson` (cosine of users less their mean over all
+    items) or `adjusted-cosine` (less each item's mean over all users)."""
     neighbours_of: Literal["user", "others"] = "user"
     """`user`: the training users most similar to the user; `others`: those to whom the user is as similar as the last
     of their own most similar training users, which popular users are to fewer."""
@@ -63,11 +67,15 @@ class UserKNN(Recommender[csr_array]):
     idf: FloatArray  # [I]
     mean_length: float
     bars: FloatArray  # [U], with neighbours_of = "others": the least similarity that makes someone a neighbour of each
+    offsets: FloatArray  # [U], with similarities that centre: see Documents
+    item_means: FloatArray  # [I], with similarity = "adjusted-cosine", else empty
 
     def __init__(self, **settings: object) -> None:
         super().__init__(**settings)
         if self.config.neighbours_of == "others":
-            self.learned = (*type(self).learned, "bars")  # type: ignore[misc]
+            self.learned = (*self.learned, "bars")  # type: ignore[misc]
+        if self.config.similarity in CENTRED:
+            self.learned = (*self.learned, "offsets", "item_means")  # type: ignore[misc]
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the histories, and the profiles that are made of them."""
@@ -79,10 +87,12 @@ class UserKNN(Recommender[csr_array]):
         self.idf = inverse_document_frequency(self.interactions)
         self.mean_length = mean_length(self.interactions)
         weighted = self._weight(self.interactions)
-        self.profiles = weighted.T.tocsr()
-        self.squared_norms = squared_norms(weighted)
+        documents = Documents.of(weighted, self.config)
+        self.profiles, self.squared_norms = documents.profiles, documents.squared_norms
+        if self.config.similarity in CENTRED:
+            self.offsets, self.item_means = documents.offsets, documents.means
         if self.config.neighbours_of == "others":
-            near = nearest(weighted, self.profiles, self.squared_norms, self.config, exclude_self=True)
+            near = nearest(weighted, documents, self.config, exclude_self=True)
             self.bars = _least_of_full_rows(near, self.config.neighbours)
         return self
 
@@ -90,10 +100,10 @@ class UserKNN(Recommender[csr_array]):
         """Similarities of the nearest training users. [B, U]."""
         users = self._weigh(histories)
         if self.config.neighbours_of == "user":
-            return nearest(users, self.profiles, self.squared_norms, self.config)
+            return nearest(users, self._documents, self.config)
         if users.shape[0] <= FEW:
-            return csr_array(self._near(product_of_few(users, self.profiles), squared_norms(users)))
-        found = similarities(users @ self.profiles, squared_norms(users), self.squared_norms, self.config)
+            return csr_array(self._near(users, product_of_few(users, self.profiles)))
+        found = similarities(users, self._documents, self.config)
         found.data[(found.data < self.bars[found.indices]) | (found.data < 0)] = 0
         found.eliminate_zeros()
         return found
@@ -116,8 +126,7 @@ class UserKNN(Recommender[csr_array]):
         for user, rows in enumerate(item_rows):
             events = slice(*histories.starts[user : user + 2])
             products = product_of_few(users[user : user + 1], self.profiles)  # [1, U]
-            norms = squared_norms(users[user : user + 1])
-            near = csr_array(self._near(products, norms))  # [1, U], V entries
+            near = csr_array(self._near(users[user : user + 1], products))  # [1, U], V entries
             theirs = self.interactions[near.indices]  # [V, I]
             profiles = self._weight(theirs).toarray()[:, histories.items[events]]  # [V, n]
             per_product = near.data / products[0, near.indices]  # similarity per unit of inner product
@@ -128,9 +137,11 @@ class UserKNN(Recommender[csr_array]):
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: the inner products without each event, and the neighbours that they give.
 
-        None with bm25, where the weight of each event depends on the length of the history.
+        None with bm25, where the weight of each event depends on the length of the history, and where a similarity is
+        more than inner products and lengths.
         """
-        if self.config.weighting == "bm25":
+        config = self.config
+        if config.weighting == "bm25" or config.similarity in CENTRED or config.significance:
             return None
         scores = np.empty((len(events), item_rows.shape[1]), dtype=np.float32)
         owners = histories.owners[events]
@@ -182,9 +193,17 @@ class UserKNN(Recommender[csr_array]):
         bar = np.partition(lower, len(lower) - k)[-k] * np.float32(1 - 1e-6)
         return np.flatnonzero(upper >= bar)
 
-    def _near(self, products: FloatArray, norms: FloatArray) -> FloatArray:
-        """Similarities of neighbours, 0 for all others, from inner products. [R, U], squared norms [R] -> [R, U]."""
-        found = similarities_of(products, norms[:, None], self.squared_norms, self.config)
+    @property
+    def _documents(self) -> Documents:
+        """The training users, as what histories are compared with."""
+        nothing = np.zeros(0, dtype=np.float32)
+        is_centred = self.config.similarity in CENTRED
+        centre = (self.offsets, self.item_means) if is_centred else (nothing, nothing)
+        return Documents(self.profiles, self.squared_norms, *centre)
+
+    def _near(self, users: csr_array, products: FloatArray) -> FloatArray:
+        """Similarities of neighbours, 0 for all others. Few weighted users [R, I], inner products [R, U] -> [R, U]."""
+        found = similarities_of_few(users, products, self._documents, self.config)
         return self._kept(found, np.arange(found.shape[1]))
 
     def _kept(self, found: FloatArray, rows: IntArray) -> FloatArray:
