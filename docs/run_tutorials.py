@@ -19,7 +19,7 @@ from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 
 SOURCES = Path(__file__).with_name("tutorials")
-SECONDS_A_CELL = 120
+SECONDS_A_CELL = 600
 DOWNLOAD = (
     '<p class="notebook">This page is a notebook: <a href="{}.ipynb" download>download it</a> with its outputs.</p>\n\n'
 )

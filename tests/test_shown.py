@@ -55,6 +55,9 @@ def test_what_is_long_is_cut_and_counted():
     assert len(text) == MOST_TEXT
     assert "  and 90 more numbers" in text
     assert "and 5 more notes" in text
+    page = Overview("h", rows, rest="numbers").html()
+    assert page.count("<tr>") == 1 + 60
+    assert "<p>and 40 more numbers</p>" in page
     assert Overview("all of it", rows[:3], ["one"], "call()").text().splitlines()[-2:] == ["  one", "next: call()"]
 
 

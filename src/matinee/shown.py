@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_ROWS = 10
+MOST_HTML_ROWS = 60
+"""Of a notebook, as pandas has it."""
 MOST_NOTES = 4
 MOST_TEXT = 2_000
 """Characters of a whole representation."""
@@ -47,10 +49,13 @@ class Overview:
         return _cut("\n".join([*lines, *notes, *after]), MOST_TEXT)
 
     def html(self) -> str:
-        """The same as a paragraph and a table, all of its rows, escaped."""
+        """The same as a paragraph and a table, at most 60 of its rows, escaped."""
         table = ""
         if self.rows:
-            table = f"<table>{_html_row(self.rows[0], 'th')}{''.join(map(_html_row, self.rows[1:]))}</table>"
+            head, *rows = self.rows[: MOST_HTML_ROWS + 1]
+            table = f"<table>{_html_row(head, 'th')}{''.join(map(_html_row, rows))}</table>"
+        if left := len(self.rows) - len(self.rows[: MOST_HTML_ROWS + 1]):
+            table += f"<p>and {left:,} more {self.rest}</p>"
         notes = "".join(f"<p>{escape(note)}</p>" for note in self._notes_shown())
         after = f"<p>next: <code>{escape(self.next)}</code></p>" if self.next else ""
         return f"<p><strong>{escape(self.headline)}</strong></p>{table}{notes}{after}"
@@ -142,7 +147,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _html_row(cells: Sequence[str], tag: str = "td") -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+    begin = f'<{tag} style="text-align:left">'
+    return f"<tr>{''.join(f'{begin}{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def _cut(text: str, length: int) -> str:

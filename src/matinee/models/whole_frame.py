@@ -4,15 +4,15 @@ from typing import Any
 
 import polars as pl
 
-from matinee.shown import MOST_TEXT
+from matinee.shown import MOST_TEXT, Overview
 
 
 class WholeFrame(pl.DataFrame):
-    """A frame whose rows and texts a notebook shows uncut, and a terminal as far as 2,000 characters go."""
+    """A frame whose texts a notebook shows uncut, and a terminal as far as 2,000 characters go."""
 
     def _repr_html_(self, **options: Any) -> str:  # noqa: ANN401 - those of polars
-        with pl.Config(fmt_str_lengths=1_000, tbl_rows=-1, tbl_cols=-1):
-            return super()._repr_html_(**options)
+        rows = [self.columns, *([str(cell) for cell in row] for row in self.iter_rows())]
+        return Overview(f"{len(self):,} {self.columns[0]}s", rows).html()
 
     def __str__(self) -> str:
         with pl.Config(fmt_str_lengths=1_000):
