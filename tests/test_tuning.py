@@ -331,7 +331,7 @@ def test_the_best_settings_give_the_same_figure_again(split: Split) -> None:
 def test_trials_of_a_model_by_epochs_stop_early_and_the_defaults_stay_as_they_are(split: Split) -> None:
     found = mt.tune("bpr", split, trials=3, fields=["l2"])
     assert found.trials[0].curve == ()
-    assert all(each.settings["patience"] == 10 and each.curve for each in found.trials[1:])
+    assert all(each.settings["patience"] == 5 and each.curve for each in found.trials[1:])
 
 
 def test_a_short_search_is_not_worse_than_the_defaults_and_the_artefact_says_what_it_was(split: Split) -> None:

@@ -8,6 +8,9 @@ from scipy.sparse import csr_array, diags_array
 
 from matinee.arrays import FloatArray, IntArray, top_k
 
+STRIP_BYTES = 2 * 2**20
+"""Of dense documents that rows are multiplied with at once."""
+
 
 def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
     """Indices 0..n-1 in random order, `size` at a time (0: all at once, ascending)."""
@@ -73,14 +76,32 @@ def normalise_adjacency(matrix: csr_array) -> csr_array:
 
 def keep_top_k(matrix: csr_array, k: int) -> csr_array:
     """Keep the k largest positive entries of each row; ties go to the lower column."""
-    columns, values = top_k(matrix.toarray(), min(k, matrix.shape[1]))
+    return keep_top_k_of(matrix.toarray(), k)
+
+
+def keep_top_k_of(dense: FloatArray, k: int) -> csr_array:
+    """As `keep_top_k`, of a dense matrix."""
+    columns, values = top_k(dense, min(k, dense.shape[1]))
     order = np.argsort(columns, axis=1)  # ascending columns make every later sum deterministic
     columns = np.take_along_axis(columns, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
     positive = values > 0
-    starts = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
+    starts = np.zeros(dense.shape[0] + 1, dtype=np.int64)
     np.cumsum(positive.sum(axis=1), out=starts[1:])
-    return csr_array((values[positive], columns[positive], starts), shape=matrix.shape)
+    return csr_array((values[positive], columns[positive], starts), shape=dense.shape)
+
+
+def product_in_strips(rows: csr_array, documents: csr_array) -> FloatArray:
+    """Rows times the transposed documents, dense: the same sums in the same order. [R, F], [C, F] -> [R, C].
+
+    Some documents at a time are made dense, few enough to stay in the cache of a core.
+    """
+    found = np.empty((rows.shape[0], documents.shape[0]), dtype=np.float32)
+    size = max(16, STRIP_BYTES // (4 * max(1, documents.shape[1])))
+    for start in range(0, documents.shape[0], size):
+        strip = documents[start : start + size].toarray()
+        found[:, start : start + size] = rows @ np.ascontiguousarray(strip.T)
+    return found
 
 
 def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:

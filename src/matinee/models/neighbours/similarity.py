@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray, rows_of
 from matinee.config import Config, Search
-from matinee.nn.sparse_rows import keep_top_k, product_of_few
+from matinee.nn.sparse_rows import keep_top_k, keep_top_k_of, product_in_strips, product_of_few
 
 Weighting = Literal["none", "tf-idf", "bm25"]
 Similarity = Literal["cosine", "jaccard", "dot", "pearson", "adjusted-cosine"]
@@ -22,6 +22,10 @@ BLOCK_ENTRIES = 2**23
 """Similarities computed at once."""
 FEW = 4
 """So many rows, such as those of one list, are multiplied without a sparse product."""
+
+
+DENSE = 16
+"""A dense product does so many times as many operations in the same time as a sparse one."""
 
 
 class KNNConfig(Config):
@@ -195,12 +199,25 @@ def nearest(rows: csr_array, documents: Documents, config: KNNConfig, *, exclude
         products = product_of_few(rows, documents.profiles)
         return csr_array(keep_nearest(similarities_of_few(rows, products, documents, config), config))
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
-    blocks = []
+    blocks, own = [], documents.profiles.T.tocsr() if _share_much(rows, documents.profiles) else None
     for start in range(0, max(n_rows, 1), size):
-        found = similarities(rows[start : start + size], documents, config)  # [b, C]
-        blocks.append(_best(found, start if exclude_self else None, config))
+        block = rows[start : start + size]
+        if own is None:
+            found = similarities(block, documents, config)  # [b, C]
+            blocks.append(_best(found, start if exclude_self else None, config))
+            continue
+        dense = similarities_of_few(block, product_in_strips(block, own), documents, config)
+        if exclude_self:
+            dense[np.arange(len(dense)), start + np.arange(len(dense))] = 0
+        blocks.append(keep_top_k_of(dense, config.neighbours))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
+
+
+def _share_much(rows: csr_array, columns: csr_array) -> bool:
+    """Whether so many rows [R, F] and columns [F, C] share a term that their product is quicker without gaps."""
+    n_rows = np.bincount(rows.indices, minlength=rows.shape[1])
+    return DENSE * float(n_rows @ np.diff(columns.indptr).astype(np.float64)) > rows.nnz * columns.shape[1]
 
 
 def keep_nearest(found: FloatArray, config: KNNConfig) -> FloatArray:
