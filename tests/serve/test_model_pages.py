@@ -195,3 +195,12 @@ def test_no_shelf_of_the_home_page_is_empty_or_repeats_a_watched_movie(client: T
         if name != "recent":
             assert not {"1214", "2571", "1", "1200"} & set(items), name
             assert name == "tonight" or 'href="/models/' in html, name
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"), [("/models/", "/models"), ("/models/ease/", "/models/ease"), ("/models///", "/models")]
+)
+def test_a_slash_too_many_leads_to_the_page(client: TestClient, typed: str, wanted: str) -> None:
+    answer = client.get(typed, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, wanted)
+    assert client.get(wanted).status_code == 200

@@ -1,6 +1,7 @@
 """What each model is, how good it is, and its list for the visitor."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
 
 from matinee.models import create, model_class
 from matinee.serve.art.models import draw_picture
@@ -43,6 +44,8 @@ def index(page: Page) -> Response:
 def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bool = False) -> Response:
     """One model: its list for the visitor, how it works and how good it is. seen: list watched movies too."""
     quality, engine = page.resources.quality, page.site.engine
+    if name.endswith("/") or not name:
+        return RedirectResponse(f"/models/{name}".rstrip("/"), status_code=307)
     if name not in quality.names and name in page.resources.model_cards:
         return _untrained(page, name)
     require_served(name, quality.names)
