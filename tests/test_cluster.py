@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,15 +12,22 @@ import pytest
 import matinee as mt
 from matinee.data.synthetic import two_groups
 from matinee.errors import MatineeError
+from matinee.experiment import Experiment
 from matinee.lists import everyone
 from matinee.lists.everyone import UserLists, require_length
 from matinee.lists.file import write
 from matinee.models import model_class
+from matinee.models.factors import ials
 from matinee.scale import cluster as module
 from matinee.scale.choice import runner_of
 from matinee.scale.runner import Here, Runner
+from matinee.training.run import Run
+from matinee.tuning import side_by_side as trials
 from matinee.workflow import counting
+from matinee.workflow import side_by_side as fits
+from matinee.workflow.comparing import Course, measure_all
 from matinee.workflow.data import whole
+from matinee.workflow.planned_fits import PlannedFit
 from slow_lists import SlowLists
 
 pytestmark = [
@@ -73,6 +81,31 @@ def test_counts_are_those_of_one_worker_bit_for_bit(name, runner, monkeypatch):
     here, there = (counting.count_by_parts(model_class(name)(), train, each) for each in (Here(1), runner))
     assert len(counting.user_parts(train)) > 5
     assert (here != there).sum() == 0
+
+
+def test_ials_by_blocks_is_that_of_one_process_bit_for_bit(runner, monkeypatch):
+    monkeypatch.setattr(ials, "BLOCK_VALUES", 400)
+    train = whole(two_groups(240, 30)).training()
+    here = model_class("ials")(dim=4, epochs=2).fit(train, Run.seeded(3))
+    there = counting.fit_by_parts(model_class("ials")(dim=4, epochs=2), train, Run.seeded(3), runner)
+    assert np.array_equal(here.items, there.items)
+
+
+def test_a_search_and_a_comparison_are_the_same_as_here(runner, monkeypatch):
+    for each in (trials, fits):
+        monkeypatch.setattr(each, "runner_of", lambda address: nullcontext(runner))
+    split = mt.split(two_groups(60, 30))
+    found = [mt.tune("ease", split, trials=5, on=on) for on in (None, "10.0.0.1:6379")]
+    assert len({str((each.settings, each.value)) for each in found}) == 1
+    assert len({str([(each.settings, each.value) for each in one.trials]) for one in found}) == 1
+    planned = [PlannedFit(name, Experiment(model=name), 1) for name in ("ease", "popularity")]
+    here, there = (measure_all(planned, [1, 2], split, Course(on=on)) for on in (None, "10.0.0.1:6379"))
+    for one, other in zip(here, there, strict=True):
+        assert one.measured.keys() == other.measured.keys()
+        for seed, measured in one.measured.items():
+            assert measured.report.metrics["ndcg@10"].mean == other.measured[seed].report.metrics["ndcg@10"].mean
+    wrong = [PlannedFit("ials", Experiment(model="ials", settings={"dim": 500}), 1)]
+    assert "dim = 500 is more than" in measure_all(wrong, [1], split, Course(on="10.0.0.1:6379"))[0].problems[0]
 
 
 def test_a_node_of_another_version_is_named(runner, monkeypatch):

@@ -23,11 +23,14 @@ from matinee.lists import everyone
 from matinee.lists.everyone import require_length
 from matinee.lists.file import write
 from matinee.models import model_class
+from matinee.models.factors import ials
 from matinee.scale.choice import runner_of
 from matinee.scale.cluster import why_lost, why_not
 from matinee.scale.local import Processes
 from matinee.scale.packing import pack, unpack
 from matinee.scale.runner import AHEAD, HELD, Here, Runner, Workers, attempt
+from matinee.tensors import read_arrays, write_arrays
+from matinee.training.run import Run
 from matinee.workflow import counting
 from matinee.workflow.data import whole
 
@@ -90,7 +93,10 @@ def test_an_error_names_the_part_and_keeps_its_kind(kind, processes):
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_one_line():
-    with Processes(2) as runner, pytest.raises(MatineeError, match="killed, perhaps for want of memory; --workers 1"):
+    with (
+        Processes(2) as runner,
+        pytest.raises(MatineeError, match="killed, perhaps for want of memory; fewer at a time"),
+    ):
         list(runner.map(die, range(4)))
 
 
@@ -167,8 +173,8 @@ def test_what_nobody_waits_for_is_cancelled():
 
 
 def test_a_job_is_packed_without_a_copy_of_its_arrays_and_read_as_it_was(tmp_path):
-    np.save(tmp_path / "mapped.npy", np.arange(1000.0))
-    mapped = np.load(tmp_path / "mapped.npy", mmap_mode="r")
+    write_arrays(tmp_path / "mapped.safetensors", {"mapped": np.arange(1000.0)})
+    mapped = read_arrays(tmp_path / "mapped.safetensors")["mapped"]
     job = {"mapped": mapped, "sparse": csr_array(np.eye(5)), "fortran": np.asfortranarray(np.ones((3, 4))), "k": 3}
     pickled, buffers = pack(job)
     assert len(pickled) < 2000
@@ -325,6 +331,36 @@ def test_counts_of_parts_of_the_users_are_the_same_for_every_runner(name, proces
         np.testing.assert_allclose(one, all_at_once, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
+def test_ials_by_blocks_is_that_of_one_process_bit_for_bit(processes, few_items, monkeypatch):
+    monkeypatch.setattr(ials, "BLOCK_VALUES", 4000)
+    train, fits = whole(few_items).training(), []
+    for runner in (None, Here(1), processes):
+        model, run_ = model_class("ials")(dim=8, epochs=2), Run.seeded(3)
+        fits.append(model.fit(train, run_) if runner is None else counting.fit_by_parts(model, train, run_, runner))
+    for fitted in fits[1:]:
+        assert np.array_equal(fitted.items, fits[0].items)
+        assert [each["loss"] for each in fitted.curves] == [each["loss"] for each in fits[0].curves]
+
+
+@pytest.mark.slow
+def test_parts_come_as_they_end_each_with_its_result(processes):
+    found = list(processes.as_ended(late_first, range(4)))
+    assert sorted(found) == [(part, part) for part in range(4)]
+    assert list(Here().as_ended(abs, [-1, 2])) == [(-1, 1), (2, 2)]
+    with pytest.raises(MatineeError, match="part 2: k = 0"):
+        list(processes.as_ended(require_length, [1, 0]))
+
+
+def test_a_part_is_taken_only_when_a_worker_is_free():
+    taken = []
+    workers = Slowest()
+    results = workers.as_ended(abs, (taken.append(part) or part for part in range(6)))
+    assert next(results) == (1, 1)
+    assert taken == [0, 1]
+    assert sorted(results) == [(part, part) for part in (0, 2, 3, 4, 5)]
+
+
 def test_parts_cover_all_users_and_cost_about_the_same(few_items, monkeypatch):
     monkeypatch.setattr(counting, "PART_PAIRS", 100)
     monkeypatch.setattr(counting, "PAIRS_OF_CELL", 0)
@@ -344,19 +380,19 @@ def test_a_fit_by_workers_is_that_of_one_process(few_items):
 
 
 @pytest.mark.parametrize("workers", [1, 2, "10.0.0.1:6379"])
-def test_a_model_without_counts_says_that_workers_have_no_effect(workers, few_items):
-    with pytest.raises(UsageError, match=r"--workers and --on have no effect on ials .* leave them out"):
-        mt.fit("ials", few_items, workers=workers)
+def test_a_model_without_counts_and_blocks_says_that_workers_have_no_effect(workers, few_items):
+    with pytest.raises(UsageError, match=r"--workers and --on have no effect on user-knn .* leave them out"):
+        mt.fit("user-knn", few_items, workers=workers)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("train ials --workers 2 --out A", "--workers and --on have no effect on ials"),
+        ("train user-knn --workers 2 --out A", "--workers and --on have no effect on user-knn"),
         ("train ease --workers 0 --out A", "--workers"),
         ("train ease --workers 2 --on 10.0.0.1:6379 --out A", "--workers and --on were both given"),
         ("train markov --on 10.0.0.1 --out A", "--on 10.0.0.1: a cluster is HOST:PORT"),
-        ("recommend A --user 1 --workers 2", "--out, --titles, --workers and --on are for the lists of many"),
+        ("recommend A --user 1 --workers 2", "--out, --titles, --ann, --workers and --on are for the lists of many"),
         ("recommend A --users all --out L.csv --workers 1 --on auto", "--workers and --on were both given"),
         ("similar A --title X --on auto", "--out, --titles, --workers and --on are for the lists of many"),
     ],

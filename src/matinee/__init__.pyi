@@ -1281,6 +1281,7 @@ def tune(
     fields: Sequence[str] = (),
     folder: str | Path | None = None,
     jobs: int = 1,
+    on: str | None = None,
     evaluation: EvaluationConfig | Mapping[str, object] | None = None,
     on_trial: OnTrial = ...,
     on_epoch: OnEpoch | None = None,

@@ -1,16 +1,31 @@
 """Optional packages: the extra that installs each, and the one line that says so where it is missing."""
 
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from types import ModuleType
 
 from matinee.errors import MatineeError
 
-EXTRAS = {"ray": "cluster", "torch": "train", "optuna": "train", "matplotlib": "figures", "lightgbm": "rerank"}
+EXTRAS = {
+    "ray": "cluster",
+    "torch": "train",
+    "optuna": "train",
+    "matplotlib": "figures",
+    "lightgbm": "rerank",
+    "faiss": "ann",
+}
 """Package -> extra. The extras of databases, streams, spreadsheets and texts are named where they are read."""
+DISTRIBUTIONS = {"faiss": "faiss-cpu"}
+"""Under which name a package is installed, where it is another."""
 CPU_ONLY = "on a machine without a GPU add --extra-index-url https://download.pytorch.org/whl/cpu, 0.2 GB instead of 3"
 
 OPENMP = "it loads OpenMP from the system: `apt-get install libgomp1`, `dnf install libgomp` or `brew install libomp`"
+
+
+def version_of(package: str) -> str:
+    """The version of a package that is installed."""
+    return version(DISTRIBUTIONS.get(package, package))
 
 
 def is_installed(package: str) -> bool:

@@ -13,12 +13,14 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Rerank
 from matinee.errors import MatineeError, did_you_mean
 from matinee.histories import END_OF_TIME, Histories, HistorySource, Instant, UserId, last_of_each
-from matinee.models.base import PredictsValues, Recommender
+from matinee.models.base import HasItemVectors, PredictsValues, Recommender
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.counterfactual import Counterfactual, Question, find_counterfactual
 from matinee.ranking.explain import Explanation, explain
 from matinee.ranking.fallback import Fallback
+from matinee.ranking.indexes import Indexes, TestedIndex
+from matinee.ranking.item_index import ItemIndex
 from matinee.ranking.new_items import NewItems
 from matinee.ranking.rank import Ranking, similar
 from matinee.ranking.recommendation import ReasonFinder, Recommendation
@@ -57,7 +59,8 @@ class Engine:
     on_stage: called with each stage of a list, its model and the seconds that it took.
 
     artefacts: at least one, all fitted on the same data; default: the model to use if none is named; now: the catalogue
-    as it is since, if it changed after training.
+    as it is since, if it changed after training; indexes: those of the models, for lists that an approximate index of
+    many items makes; None for exact lists.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Engine:
         source: HistorySource,
         default: str | None = None,
         now: NewItems | None = None,
+        indexes: Indexes | None = None,
     ) -> None:
         require_same_items(artefacts)
         self.artefacts = {artefact.name: artefact for artefact in artefacts}
@@ -87,6 +91,8 @@ class Engine:
         order = np.lexsort((np.arange(len(self.popularity)), -self.popularity))
         order = order[self.popularity[order] > 0]
         self._by_popularity = order if now.listed is None else order[now.listed[order]]
+        self.indexes = indexes
+        self._indexed = {name: self._index_of(found) for name, found in self.artefacts.items()} if indexes else {}
 
     def recommend(
         self,
@@ -132,7 +138,15 @@ class Engine:
         masked = Histories.of([dismissed.tolist()]) if dismissed is not None and len(dismissed) else None
         begun = perf_counter()
         ranking = self._reranker.rank(
-            chosen, history, k, rerank, allowed, masked=masked, repeat=repeat, cold=self._fallback
+            chosen,
+            history,
+            k,
+            rerank,
+            allowed,
+            masked=masked,
+            repeat=repeat,
+            cold=self._fallback,
+            index=self._indexed.get(name),
         )
         ranked = perf_counter()
         self.on_stage("rank", name, ranked - begun)
@@ -312,6 +326,22 @@ class Engine:
                 f"none of {', '.join(self.models)} has similar items; add a model that has, such as item-knn"
             )
         return "item-knn" if "item-knn" in self.similar_models else self.similar_models[0]
+
+    @property
+    def tested_indexes(self) -> list[TestedIndex]:
+        """How the lists of each model are made, where indexes were asked for."""
+        if self.indexes is None:
+            return []
+        return [self.indexes.of(found.model, found.known) for found in self.artefacts.values()]
+
+    def _index_of(self, artefact: Artefact) -> ItemIndex | None:
+        """The index of the model that lists, with items that came or changed since training."""
+        assert self.indexes is not None
+        index = self.indexes.of(artefact.model, artefact.known).index
+        lister = self._lister(artefact.name)
+        if index is None or lister is artefact.model or not isinstance(lister, HasItemVectors):
+            return index
+        return index.with_vectors(lister.item_vectors())
 
     def _find_similar(self, name: str, item_row: int, k: int) -> Ranking:
         if item_row >= self.n_trained:

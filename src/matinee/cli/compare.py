@@ -8,7 +8,7 @@ import typer
 
 from matinee.cli.compared import Course, measure_plan, read_plan, times_line
 from matinee.cli.entries import Chosen, entries_of
-from matinee.cli.options import Json, experiment_options, require_search_time, wrong_usage
+from matinee.cli.options import Json, On, experiment_options, require_one_of, require_search_time, wrong_usage
 from matinee.cli.output import json_ready, print_json, say
 from matinee.errors import MatineeError, UsageError
 from matinee.experiment import Experiment
@@ -54,6 +54,7 @@ def compare(  # noqa: PLR0913 - one for each option
     jobs: int | None = typer.Option(
         None, "--jobs", min=1, metavar="N", help="Fits at once. Default: one for each core, if there are more than 4."
     ),
+    on: str | None = On,
     run: Path | None = typer.Option(
         None, "--run", metavar="FOLDER", help="Keep finished fits here. Default: runs/compare, until all are finished."
     ),
@@ -83,10 +84,11 @@ def compare(  # noqa: PLR0913 - one for each option
     tuned = tuned or plan.tuned
     report = report or (list(REPORTS) if tuned or (seeds or plan.seeds or 1) > 1 else [])
     _require_reports(report)
+    require_one_of(jobs, on)
     _require_run(run)
     _check_tuning(tuned, tune_seconds)
     whole = tuned if unseen is None else unseen
-    course = Course(seeds or plan.seeds or 1, tuned, tune_seconds or SEARCH_SECONDS, whole, jobs, run, strict)
+    course = Course(seeds or plan.seeds or 1, tuned, tune_seconds or SEARCH_SECONDS, whole, jobs, run, strict, on)
     raw, comparison, problems = measure_plan(common, entries, deciding, course)
     if figure is not None:
         from matinee.report.plots import draw_comparison

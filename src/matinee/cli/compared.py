@@ -59,7 +59,8 @@ class Plan:
 class Course:
     """How it runs: fits of each model, tuned or not, how many at once, where finished ones are kept, leaks refused.
 
-    search_seconds: after which a search tries no further settings; unseen: also fit without some users.
+    on: the address of a Ray cluster that runs the fits; search_seconds: after which a search tries no further settings;
+    unseen: also fit without some users.
     """
 
     n_seeds: int
@@ -69,6 +70,7 @@ class Course:
     jobs: int | None
     folder: Path | None
     strict: bool
+    on: str | None = None
 
 
 def read_plan(arguments: Sequence[str], more: str, experiment: Experiment, chosen: Chosen) -> Plan:
@@ -209,7 +211,9 @@ def _measure_folds(
         folder = RunFolder(course.folder or DEFAULT_FOLDER, _fingerprint(split))
         board = Board([each.label for each in planned], len(seeds), metric, jobs, (*split.data.notes, *split.notes))
         with board.shown():
-            fits = Fits(jobs, folder, Progress(board.on_step, board.on_epoch), board.on_plan, board.on_outcome)
+            fits = Fits(
+                jobs, folder, Progress(board.on_step, board.on_epoch), board.on_plan, board.on_outcome, course.on
+            )
             try:
                 of_folds.append(measure_all(planned, seeds, split, fits))
             except KeyboardInterrupt:

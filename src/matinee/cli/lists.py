@@ -51,21 +51,25 @@ def recommend(  # noqa: PLR0913 - one for each option
     ),
     out: Path | None = Out,
     titles: bool = Titles,
+    ann: bool = typer.Option(
+        False, "--ann", help="Lists of --users from an approximate index, where there are 100,000 items or more."
+    ),
     workers: int | None = Workers,
     on: str | None = On,
     json: bool = Json,
 ) -> None:
     """Recommend movies to a known user, from a history or liked titles, or to all users (--users all --out FILE)."""
     from matinee import workflow
-    from matinee.lists.everyone import for_users
+    from matinee.lists.everyone import ListOptions, for_users
     from matinee.scale.choice import runner_of
     from matinee.store.artefact import load
 
     several = chosen_workers(workers, on)
     one = user is not None or history is not None or bool(liked)
-    if _is_batch("--users", users is not None, out, one or explain, titles or several is not None):
+    if _is_batch("--users", users is not None, out, one or explain, titles or ann or several is not None):
         wanted = _reranked(rerank)
-        lists = for_users(load(artefact), str(users), k, among=among, without=without, rerank=wanted, titles=titles)
+        options: ListOptions = {"among": among, "without": without, "titles": titles, "ann": ann}
+        lists = for_users(load(artefact), str(users), k, wanted, **options)
         _write(lists, out, json, runner_of(several))
         return
     if sum((user is not None, history is not None, bool(liked))) != 1:
@@ -167,7 +171,7 @@ def _is_batch(flag: str, given: bool, out: Path | None, of_one: bool, of_many: b
     if given and of_one:
         raise UsageError(f"{flag} and options for a single list were both given; give one of them")
     if not given and (out is not None or of_many):
-        options = "--out, --titles, --workers and --on are"
+        options = f"--out, --titles, {'--ann, ' * (flag == '--users')}--workers and --on are"
         raise UsageError(f"{options} for the lists of many; add {flag}" + " all" * (flag == "--users"))
     return given
 

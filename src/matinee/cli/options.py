@@ -61,6 +61,12 @@ def chosen_workers(workers: int | None, on: str | None) -> int | str | None:
     return workers if on is None else on
 
 
+def require_one_of(jobs: int | None, on: str | None) -> None:
+    """Raises UsageError if both --jobs and --on are given."""
+    if jobs is not None and on is not None:
+        raise UsageError("--jobs and --on were both given: a cluster runs as many as its nodes have cores; give one")
+
+
 def experiment_options(*sections: str, models: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options of an experiment to a command: `--data`, `--config`, and those of some sections.
 

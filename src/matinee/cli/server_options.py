@@ -112,6 +112,12 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
             False, "--lab-fits", "Let visitors of the lab fit models with other settings, one at a time; of one worker."
         ),
     ),
+    "ann": (
+        bool,
+        _option(
+            False, "--ann", "Lists from an approximate index, where there are 100,000 items or more (extra ann)."
+        ),
+    ),
     "access_log": (Path | None, _option(None, "--access-log", "A line of JSON for each request.", metavar="FILE")),
     "security_log": (Path | None, SecurityLog),
 }  # fmt: skip
@@ -172,6 +178,7 @@ def _read(values: dict[str, Any]) -> tuple[Any, Any]:
             metrics_from=values["metrics_from"],
             experiment=read_plan(values["split"], values["interleave"], values["experiment"]),
             own_fits=OwnFitOptions() if values["lab_fits"] else None,
+            ann=values["ann"],
         )
     if values["lab_fits"] and settings.workers > 1:
         raise UsageError("--lab-fits needs --workers 1: a fit belongs to the process that began it")

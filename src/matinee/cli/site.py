@@ -20,7 +20,7 @@ from matinee.cli.output import print_json, progress, say, table, warn
 from matinee.cli.server_options import Database, Port, server_options
 from matinee.errors import MatineeError, UsageError
 from matinee.experiment import Experiment
-from matinee.extras import EXTRAS, is_installed, missing
+from matinee.extras import EXTRAS, is_installed, missing, version_of
 from matinee.folders import cache_folder, demo_folder, has_home
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _findings(port: int) -> Iterator[Finding]:
         except PackageNotFoundError:
             yield package, False, "missing", f"pip install {package}"
     for package, extra in EXTRAS.items():
-        found = version(package) if is_installed(package) else f"not installed; the extra {extra} has it"
+        found = version_of(package) if is_installed(package) else f"not installed; the extra {extra} has it"
         yield package, True, found, ""
     yield from _threads()
     yield from _data()

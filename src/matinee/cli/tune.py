@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from matinee.cli.entries import Chosen, named
-from matinee.cli.options import Json, check_model, check_triples, experiment_options, with_model
+from matinee.cli.options import Json, On, check_model, check_triples, experiment_options, require_one_of, with_model
 from matinee.cli.output import print_json, progress, say, table, warn
 from matinee.experiment import Experiment
 
@@ -36,6 +36,7 @@ def tune(  # noqa: PLR0913 - one for each option
     jobs: int | None = typer.Option(
         None, "--jobs", help="Trials side by side. Default: one for each core.", metavar="N"
     ),
+    on: str | None = On,
     out: Path | None = typer.Option(None, "--out", help="Folder of the search. Default: tuning/MODEL."),
     json: bool = Json,
 ) -> None:
@@ -53,6 +54,7 @@ def tune(  # noqa: PLR0913 - one for each option
     name = named(experiment)
     check_model(experiment, name)
     check_triples(experiment, [name])
+    require_one_of(jobs, on)
     budget = Budget(20 if trials is None and seconds is None else trials, seconds)
     folder = out or Path("tuning") / name
     require_folder(folder, "--out")
@@ -72,6 +74,7 @@ def tune(  # noqa: PLR0913 - one for each option
             fields=search,
             folder=folder,
             jobs=_cores() if jobs is None else jobs,
+            on=on,
             hooks=(on_trial, on_epoch),
         )
     for note in (*split.data.notes, *split.notes):

@@ -15,6 +15,8 @@ from matinee.errors import MatineeError
 from matinee.lists.given_ids import GivenIds, Role, allow_given, read_ids_or_all
 from matinee.ranking.allowed import Allowed, unknown_ids
 from matinee.ranking.fallback import Fallback
+from matinee.ranking.indexes import tested_index
+from matinee.ranking.item_index import ItemIndex
 from matinee.ranking.rank import BLOCK_BYTES, Ranking, similar
 from matinee.ranking.rerank import Reranker
 from matinee.store.artefact import Artefact
@@ -52,7 +54,7 @@ class UserLists:
     """The k best items of each user: user, rank, item, score, and title if `titles`.
 
     user_rows: [n]; the lists are those of rank() with the artefact's histories, popular items for users without one,
-    and the items of `allowed`; rerank: as on the site.
+    and the items of `allowed`; rerank: as on the site; index: of the model's items, for about these lists.
     """
 
     artefact: Artefact
@@ -62,6 +64,7 @@ class UserLists:
     rerank: Rerank | None = None
     titles: bool = False
     notes: tuple[str, ...] = ()
+    index: ItemIndex | None = None
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -84,6 +87,7 @@ class UserLists:
             self.rerank,
             allowed=self.allowed.mask,
             cold=self._fallback,
+            index=self.index,
         )
         return self._table.frame(rows, found)
 
@@ -97,6 +101,7 @@ class UserLists:
             "users": _digest(self.user_rows),
             "allowed": _digest(self.allowed.mask),
             "rerank": str(self.rerank or ""),
+            "index": self.index.describe() if self.index is not None else "",
             "titles": self.titles,
             "part_rows": PART_ROWS,
         }
@@ -206,11 +211,15 @@ class _Table:
 
 
 class ListOptions(TypedDict, total=False):
-    """Options of `for_users`: ids of items, the fields of UserLists."""
+    """Options of `for_users`: ids of items, the fields of UserLists.
+
+    ann: lists by an approximate index, if there are many items.
+    """
 
     among: GivenIds | None
     without: GivenIds | None
     titles: bool
+    ann: bool
 
 
 def for_users(
@@ -228,7 +237,12 @@ def for_users(
         notes.append(f"{n_empty:,} of {len(rows):,} users have no history in {artefact.name} and get popular items")
     require_length(k)
     titles = options.get("titles", False)
-    return UserLists(artefact, rows, k, allowed, rerank, titles, (*allowed.notes, *notes))
+    index = None
+    if options.get("ann"):
+        tested = tested_index(artefact.model, artefact.known)
+        index = tested.index
+        notes.append(tested.note)
+    return UserLists(artefact, rows, k, allowed, rerank, titles, (*allowed.notes, *notes), index)
 
 
 def for_items(artefact: Artefact, items: GivenIds, k: int, *, titles: bool = False) -> SimilarLists:

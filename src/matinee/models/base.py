@@ -14,6 +14,7 @@ from matinee.config import Config, configure
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
+from matinee.scale.runner import Runner
 from matinee.training.run import Run
 from matinee.values import UNARY, ValueMap
 from matinee.vocab import UNKNOWN
@@ -230,6 +231,15 @@ class FitsFromCounts(FitsFromSums, Protocol):
     @property
     def counts_need_same_items(self) -> bool:
         """Whether what a user adds to the counts depends on the number of items."""
+        ...
+
+
+@runtime_checkable
+class FitsByBlocks(Protocol):
+    """A model whose fit is many equal steps on blocks of users or of items, which the workers of a runner can take."""
+
+    def fit_by_blocks(self, train: TrainingData, run: Run, runner: Runner) -> Self:
+        """As `fit`."""
         ...
 
 

@@ -11,7 +11,9 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import cosines
+from matinee.ranking.by_index import lists_by_index
 from matinee.ranking.fallback import Fallback, likes_nothing
+from matinee.ranking.item_index import ItemIndex
 from matinee.vocab import UNKNOWN
 
 BLOCK_BYTES = 16 * 2**20
@@ -47,6 +49,7 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
     cold: FloatArray | IntArray | Fallback | None = None,
     repeat: bool = False,
     candidates: Histories | None = None,
+    index: ItemIndex | None = None,
 ) -> Ranking:
     """The k best items for each history, by score; ties are ordered by item row.
 
@@ -56,6 +59,8 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
     model's; so does one of whose history the model knows nothing: the best score of the list is exactly 0. Users are
     scored by length of history, in blocks whose scores fit in BLOCK_BYTES. A list has min(k, I) entries, so time and
     memory do not grow with a k beyond the catalogue.
+    index: of the model's item vectors, which then finds about these items, as far as it can: never others than may be
+    listed; lists that it cannot fill, and those by `cold`, are exact.
     Raises ValueError if k < 1 or a shape is wrong, MatineeError if the model has not been fitted.
     """
     model.require_fitted()
@@ -66,6 +71,8 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
             raise ValueError(f"{name} has {len(given)} rows for {len(histories)} histories")
     if not model.reads_history and candidates is None and len(histories) >= MANY_LISTS:
         return _rank_alike(model, histories, k, masked, allowed, cold, repeat)
+    if index is not None and candidates is None:
+        return _rank_by_index(model, index, histories, k, masked, allowed, cold, repeat)
     items, scores = _empty(0, k)
     unknown = np.zeros(len(histories), dtype=bool)
     order = np.argsort(histories.lengths, kind="stable")  # what the users of one block share is computed once
@@ -135,6 +142,36 @@ def _rank_alike(
         found.items[rows], found.scores[rows] = own.items, own.scores
         unknown[rows] = False if own.unknown is None else own.unknown
     return Ranking(found.items, found.scores, unknown if unknown.any() else None)
+
+
+def _rank_by_index(  # noqa: PLR0913 - those of `rank`
+    model: Recommender[Any],
+    index: ItemIndex,
+    histories: Histories,
+    k: int,
+    masked: Histories | None,
+    allowed: BoolArray | None,
+    cold: FloatArray | IntArray | Fallback | None,
+    repeat: bool,
+) -> Ranking:
+    """As `rank`, through an index of the model's items; exact where that does not fill a list, and where `cold` may."""
+    k = min(k, index.n_items)
+    weighed = model.weigh(histories)
+    hidden = [each for each in (None if repeat else histories, masked) if each is not None]
+    items, scores, whole = lists_by_index(model, index, weighed, k, hidden, allowed)
+    if cold is not None and k:
+        whole &= ~likes_nothing(weighed) & (scores[:, 0] != 0)
+    rest = np.flatnonzero(~whole)
+    if not len(rest):
+        return Ranking(items, scores)
+    of_masked = None if masked is None else masked.take(rest)
+    exact = rank(model, histories.take(rest), k, masked=of_masked, allowed=allowed, cold=cold, repeat=repeat)
+    items[rest], scores[rest] = exact.items, exact.scores
+    if exact.unknown is None:
+        return Ranking(items, scores)
+    unknown = np.zeros(len(histories), dtype=bool)
+    unknown[rest] = exact.unknown
+    return Ranking(items, scores, unknown)
 
 
 def _by_length(lengths: IntArray, k: int) -> Iterator[IntArray]:

@@ -25,6 +25,7 @@ from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import unit
 from matinee.ranking.allowed import both
 from matinee.ranking.fallback import Fallback
+from matinee.ranking.item_index import ItemIndex
 from matinee.ranking.rank import Ranking, rank
 from matinee.vocab import UNKNOWN
 
@@ -46,6 +47,7 @@ class RankOptions(TypedDict, total=False):
     cold: FloatArray | IntArray | Fallback | None
     repeat: bool
     candidates: Histories | None
+    index: ItemIndex | None
 
 
 @dataclass(frozen=True, eq=False)

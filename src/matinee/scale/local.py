@@ -78,7 +78,9 @@ class Processes(Workers):
 
 
 def _killed() -> MatineeError:
-    return MatineeError("a worker process was killed, perhaps for want of memory; --workers 1 takes less")
+    return MatineeError(
+        "a worker process was killed, perhaps for want of memory; fewer at a time take less (--workers, --jobs)"
+    )
 
 
 _job: list[tuple[Packed, Any]] = []

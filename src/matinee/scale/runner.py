@@ -37,6 +37,13 @@ class Runner(Protocol):
         """
         ...
 
+    def as_ended(self, job: Callable[[P], R], parts: Iterable[P]) -> Iterator[tuple[P, R]]:
+        """Yield each part with what the job gives for it, as they end: for parts of very different length.
+
+        A part is taken from `parts` only when a worker is free to begin it. Otherwise as `map`.
+        """
+        ...
+
     def __enter__(self) -> Self:
         """Open until the end of the `with`."""
         ...
@@ -119,6 +126,22 @@ class Workers(ABC):
         finally:
             self.cancel(list(running))
 
+    def as_ended(self, job: Callable[[P], R], parts: Iterable[P]) -> Iterator[tuple[P, R]]:
+        """See Runner."""
+        shipped, waiting = self.ship(job), iter(enumerate(parts))
+        running: dict[Any, tuple[int, P]] = {}
+        try:
+            while True:
+                for index, part in islice(waiting, self.workers - len(running)):
+                    running[self.begin(shipped, part)] = index, part
+                if not running:
+                    return
+                for task, outcome in self.ended(list(running)).items():
+                    index, part = running.pop(task)
+                    yield part, outcome.result(index)
+        finally:
+            self.cancel(list(running))
+
     def __enter__(self) -> Self:
         return self
 
@@ -138,6 +161,11 @@ class Here:
         """See Runner."""
         for index, part in enumerate(parts):
             yield attempt(job, part, self._threads).result(index)
+
+    def as_ended(self, job: Callable[[P], R], parts: Iterable[P]) -> Iterator[tuple[P, R]]:
+        """See Runner."""
+        for index, part in enumerate(parts):
+            yield part, attempt(job, part, self._threads).result(index)
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from matinee.errors import MatineeError
+from matinee.ranking.indexes import Indexes
 from matinee.serve import api, operate, pages
 from matinee.serve.accounts.api_keys import ApiKeys
 from matinee.serve.accounts.members import Accounts
@@ -236,7 +237,7 @@ def build_site(
         settle(database, first)
         book = SqlAccounts(database)
         return Site(
-            **parts_of_site(artefacts, database, wording, default),
+            **parts_of_site(artefacts, database, wording, default, indexes=Indexes() if options.ann else None),
             database=database,
             visitors=Visitors(book, clock),
             clock=clock,

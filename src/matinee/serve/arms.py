@@ -76,7 +76,7 @@ class Arms:
         self._held.enter_context(version.registry.held(number))
         artefacts = self._load(number, version)
         site, state = everyone.site, State()
-        parts = parts_of_site(artefacts, site.database, site.wording, artefacts[0].name)
+        parts = parts_of_site(artefacts, site.database, site.wording, artefacts[0].name, indexes=site.engine.indexes)
         state.site = replace(site, **parts, arm=arm, meaning=LiveMeaning(), left_out=())
         state.site.importer.lock = site.importer.lock  # one import at a time
         state.resources = replace(PageResources.of(state.site), import_limit=everyone.import_limit)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from matinee.errors import UsageError
 from matinee.experiments.plan import Plan
+from matinee.extras import require
 from matinee.nouns import Noun
+from matinee.ranking.item_index import PURPOSE
 from matinee.serve.http.addresses import Network, read_networks
 from matinee.serve.http.cors import read_origins
 from matinee.serve.http.hosts import read_hosts
@@ -31,6 +33,7 @@ class SiteOptions:
     registry: the folder of the versions that the site serves and follows, in place of artefacts;
     metrics_from: addresses and networks, with commas, that see `/metrics` without an API key;
     experiment: which visitors get the lists of which model;
+    ann: whether lists of models with many items come from an approximate index;
     own_fits: how visitors of the lab may fit models with other settings, None if they may not;
     ticks: seconds of a clock that is never set back, for limits.
     """
@@ -47,9 +50,12 @@ class SiteOptions:
     metrics_from: str = ""
     experiment: Plan | None = None
     own_fits: OwnFitOptions | None = None
+    ann: bool = False
     ticks: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
+        if self.ann:
+            require("faiss", PURPOSE)
         if self.durability not in DURABILITIES:
             raise UsageError(f"--durability {self.durability!r} is none of {', '.join(DURABILITIES)}")
         read_networks("--metrics-from", self.metrics_from)

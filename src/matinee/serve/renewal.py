@@ -8,6 +8,7 @@ import numpy as np
 from starlette.datastructures import State
 
 from matinee.item_table import ItemTable
+from matinee.ranking.indexes import Indexes
 from matinee.ranking.new_items import NewItems
 from matinee.recommender import Engine
 from matinee.serve.art.covers import Covers
@@ -31,16 +32,18 @@ def parts_of_site(
     default: str | None,
     now: NewItems | None = None,
     before: TitleSearch | None = None,
+    indexes: Indexes | None = None,
 ) -> dict[str, Any]:
     """The fields of a Site that depend on the catalogue.
 
-    now: as it is since training, if it changed; before: the search that there was until then.
+    now: as it is since training, if it changed; before: the search that there was until then; indexes: of models whose
+    lists an approximate index makes, None for exact lists.
     """
     first = artefacts[0]
     now = now or NewItems(first.items, first.catalogue)
     history_kinds = tuple(dict.fromkeys(("rating", "watched", *EXTREMES, wording.kind, *wording.kinds)))
     log = SqlEvents(database, now.items, first.users, history_kinds, first.model.value_map.of_stars)
-    engine = Engine(artefacts, log, default, now)
+    engine = Engine(artefacts, log, default, now, indexes)
     return {
         "engine": engine,
         "log": log,
@@ -61,7 +64,7 @@ def renew(state: State, artefacts: Sequence[Artefact], now: NewItems, about: Map
     old: Site = state.site
     is_version = artefacts[0] is not next(iter(old.engine.artefacts.values()))
     default = old.engine.default if any(each.name == old.engine.default for each in artefacts) else None
-    parts = parts_of_site(artefacts, old.database, old.wording, default, now, old.search)
+    parts = parts_of_site(artefacts, old.database, old.wording, default, now, old.search, old.engine.indexes)
     site = replace(old, **parts, about=about)
     site.importer.lock = old.importer.lock  # one import at a time
     table = artefacts[0].item_table

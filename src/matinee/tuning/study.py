@@ -1,7 +1,7 @@
 """The search itself: proposals in batches, run one after another or side by side, until the budget is spent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
@@ -11,9 +11,9 @@ import numpy as np
 from matinee.errors import MatineeError, UsageError
 from matinee.extras import require
 from matinee.training.run import OnEpoch
-from matinee.tuning.pool import Pool
 from matinee.tuning.ranges import Range
 from matinee.tuning.record import StudyFolder
+from matinee.tuning.side_by_side import run_side_by_side, runner_for
 from matinee.tuning.trials import Objective, Proposal, Trial, attempt, new_study
 
 BATCH = 4
@@ -54,6 +54,7 @@ def search(  # noqa: PLR0913 - what, where, how much, and how
     seed: int,
     folder: StudyFolder | None = None,
     jobs: int = 1,
+    on: str | None = None,
     on_trial: OnTrial = lambda trial, trials: None,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[Trial, ...]:
@@ -61,13 +62,14 @@ def search(  # noqa: PLR0913 - what, where, how much, and how
 
     The first trial has the default settings. Limited by trials, the result follows from the seed alone, however many
     jobs run side by side; limited by seconds, the machine decides how far it comes, and in a folder earlier seconds
-    count. on_epoch is called with one job only. Raises MatineeError if all trials fail, with the reason of the first.
+    count. on: the address of a Ray cluster, whose workers run the trials; on_epoch is called with one job here only.
+    Raises MatineeError if all trials fail, with the reason of the first.
     """
     if jobs < 1:
         raise UsageError(f"--jobs {jobs}: at least one trial must run at a time")
     require("optuna", "a search proposes settings by optuna")
     opened: AbstractContextManager[list[Trial]] = nullcontext([]) if folder is None else folder.opened()
-    with opened as known, _runner(objective, jobs, on_epoch) as run:
+    with opened as known, _runner(objective, jobs, on, on_epoch) as run:
         trials: dict[int, Trial] = {each.number: each for each in known}
         before, started = max((each.ended for each in known), default=0.0), perf_counter()
 
@@ -163,14 +165,17 @@ def _by_earlier(
     return [dict(study.ask(distributions).params) for _ in range(BATCH)]
 
 
-Runner = Callable[[Sequence[Proposal], Sequence[Trial], float | None], Iterator[Trial]]
+BatchRunner = Callable[[Sequence[Proposal], Sequence[Trial], float | None], Iterator[Trial]]
 
 
-def _runner(objective: Objective, jobs: int, on_epoch: OnEpoch | None) -> AbstractContextManager[Runner]:
-    """What runs a batch, in this process or in others."""
-    if jobs > 1:
-        return Pool(objective, min(jobs, BATCH))
-    return nullcontext(partial(_in_turn, objective, on_epoch))
+@contextmanager
+def _runner(objective: Objective, jobs: int, on: str | None, on_epoch: OnEpoch | None) -> Iterator[BatchRunner]:
+    """What runs a batch, in this process or by workers."""
+    if jobs == 1 and on is None:
+        yield partial(_in_turn, objective, on_epoch)
+        return
+    with runner_for(min(jobs, BATCH), on) as runner:
+        yield partial(run_side_by_side, runner, objective)
 
 
 def _in_turn(

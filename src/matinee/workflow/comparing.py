@@ -13,13 +13,14 @@ from matinee.evaluation.seeds import over_seeds
 from matinee.models import model_class
 from matinee.workflow.planned_fits import Measured, PlannedFit
 from matinee.workflow.run_folder import RunFolder
-from matinee.workflow.side_by_side import Outcome, Progress, run_here, run_side_by_side
+from matinee.workflow.side_by_side import Outcome, Progress, run_here, run_on_cluster, run_side_by_side
 
 
 @dataclass(slots=True)
 class Course:
     """How fits run. folder: keeps those that are finished; jobs: how many at once; 1 is this process.
 
+    on: the address of a Ray cluster that runs them instead;
     on_outcome: called with each fit and what became of it; on_plan: with each fit that will run, and with why, if the
     folder has one of other settings.
     """
@@ -29,6 +30,7 @@ class Course:
     progress: Progress = field(default_factory=Progress)
     on_plan: Callable[[PlannedFit, str | None], None] = lambda planned, change: None
     on_outcome: Callable[[PlannedFit, Outcome, bool], None] = lambda planned, outcome, kept: None
+    on: str | None = None
 
 
 @dataclass(slots=True)
@@ -131,6 +133,8 @@ def _run(waiting: list[PlannedFit], split: Split, course: Course) -> Iterator[tu
     def checkpoint_of(fit: PlannedFit) -> Path | None:
         return None if course.folder is None else course.folder.checkpoint(fit)
 
+    if course.on is not None:
+        return run_on_cluster(waiting, split, course.on, course.progress)
     if course.jobs == 1:
         return run_here(waiting, split, course.progress, checkpoint_of)
     return run_side_by_side(waiting, split, course.jobs, course.progress, checkpoint_of)

@@ -1,4 +1,4 @@
-"""Fits from counts of users in parts, by a runner."""
+"""Fits by a runner: from counts of users in parts, or by blocks of users and of items."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from matinee.errors import UsageError
 from matinee.histories import TrainingData
-from matinee.models.base import Counts, FitsFromSums, Recommender
+from matinee.models.base import Counts, FitsByBlocks, FitsFromSums, Recommender
 from matinee.scale.runner import Runner
 from matinee.training.run import Run
 
@@ -32,22 +32,25 @@ class CountUsers:
 
 
 def fit_by_parts(model: Recommender[Any], train: TrainingData, run: Run, runner: Runner) -> Recommender[Any]:
-    """As `model.fit`, from counts that a runner makes of parts of the users.
+    """As `model.fit`, by a runner: from counts of parts of the users, or each step by blocks.
 
-    Raises UsageError for a model that is not fitted from counts.
+    Raises UsageError for a model that is fitted otherwise.
     """
-    require_counts(model, train)
+    require_parts(model, train)
+    if isinstance(model, FitsByBlocks):
+        return model.fit_by_blocks(train, run, runner)
     assert isinstance(model, FitsFromSums)
     return model.fit_counts(count_by_parts(model, train, runner), train, run)
 
 
-def require_counts(model: Recommender[Any], train: TrainingData) -> None:
-    """Raises UsageError for a model that is not fitted from counts of users."""
-    if not isinstance(model, FitsFromSums) or not model.can_count(train):
-        raise UsageError(
-            f"--workers and --on have no effect on {model.name} with these data and settings, since it is not fitted "
-            "from counts of its users; leave them out"
-        )
+def require_parts(model: Recommender[Any], train: TrainingData) -> None:
+    """Raises UsageError for a model that is fitted neither from counts of users nor by blocks."""
+    if isinstance(model, FitsByBlocks) or (isinstance(model, FitsFromSums) and model.can_count(train)):
+        return
+    raise UsageError(
+        f"--workers and --on have no effect on {model.name} with these data and settings, since it is fitted "
+        "neither from counts of its users nor by blocks of them; leave them out"
+    )
 
 
 def user_parts(train: TrainingData) -> list[tuple[int, int]]:

@@ -35,7 +35,7 @@ from matinee.training.configs import EpochsConfig
 from matinee.training.devices import name_of, resolve_device, thread_limit
 from matinee.training.run import OnEpoch, Run
 from matinee.values import resolve
-from matinee.workflow.counting import fit_by_parts, require_counts
+from matinee.workflow.counting import fit_by_parts, require_parts
 from matinee.workflow.data import graph_of, whole
 from matinee.workflow.given import Unfitted, class_and_settings, require_data, written
 
@@ -73,10 +73,10 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
     (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
     where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
-    products, by default the machine's; workers: processes that count parts of the users, or the address of a Ray
-    cluster that does, for a model fitted from counts; memory: a bound of what this process holds during the fit, such
-    as "4GB"; settings: the model's hyper-parameters; those left out have the
-    model's defaults, which may follow from the sizes of the data.
+    products, by default the machine's; workers: processes that count parts of the users, or take blocks of a step,
+    or the address of a Ray cluster that does, for a model fitted so; memory: a bound of what this process holds during
+    the fit, such as "4GB"; settings: the model's hyper-parameters; those left out have the model's defaults, which may
+    follow from the sizes of the data.
     Early stopping monitors the valid part of the split; with refit="train+valid" or a whole data set there is none to
     monitor. Items that only `items` has are added to a data set; a split keeps its own.
     Raises MatineeError for an unknown model, setting or value, and for a device that is not there.
@@ -145,7 +145,7 @@ def _require_memory(model: Recommender[Any], train: TrainingData) -> None:
 
 
 def _by_workers(model: Recommender[Any], train: TrainingData, run: Run, workers: int | str) -> Recommender[Any]:
-    require_counts(model, train)
+    require_parts(model, train)
     with runner_of(workers) as runner:
         return fit_by_parts(model, train, run, runner)
 

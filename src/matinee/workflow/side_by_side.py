@@ -14,6 +14,7 @@ from matinee.errors import MatineeError
 from matinee.memory import available_memory
 from matinee.models import create
 from matinee.processes import n_cores, settle_child, threads_of_children
+from matinee.scale.choice import runner_of
 from matinee.workflow.planned_fits import Hooks, Measured, PlannedFit, measure
 
 BASE_BYTES = 400_000_000
@@ -87,6 +88,39 @@ def run_side_by_side(
             each.messages.close()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasureFit:
+    """The job of a runner: from a fit to what became of it."""
+
+    split: Split
+
+    def __call__(self, planned: PlannedFit) -> Outcome:
+        """Fit and evaluate."""
+        return _outcome_of(planned, self.split, Hooks())
+
+
+def run_on_cluster(
+    waiting: list[PlannedFit], split: Split, address: str, progress: Progress
+) -> Iterator[tuple[PlannedFit, Outcome]]:
+    """Run fits on the cores of a Ray cluster; the caller may add to `waiting` meanwhile.
+
+    Artefacts are measured here, where their folders are. Raises MatineeError as RayCluster, and if a fit is lost.
+    """
+
+    def taken() -> Iterator[PlannedFit]:
+        while waiting and waiting[0].artefact is None:
+            planned = waiting.pop(0)
+            progress.on_step(planned, "fitting on the cluster")
+            yield planned
+
+    with runner_of(address) as runner:
+        while waiting:
+            if waiting[0].artefact is None:
+                yield from runner.as_ended(MeasureFit(split), taken())
+            else:
+                yield from run_here([waiting.pop(0)], split, progress, lambda _: None)
+
+
 def _start(
     context: Any,  # noqa: ANN401 - multiprocessing's own
     planned: PlannedFit,
@@ -138,14 +172,19 @@ def _work(messages: Connection, planned: PlannedFit, split: Split, checkpoint: P
             last = perf_counter()
             messages.send(("epoch", epoch, epochs, values))
 
+    messages.send(("done", _outcome_of(planned, split, Hooks(on_step, on_epoch), checkpoint)))
+
+
+def _outcome_of(planned: PlannedFit, split: Split, hooks: Hooks, checkpoint: Path | None = None) -> Outcome:
+    """Fit and evaluate, or a sentence on why that failed."""
     try:
-        messages.send(("done", measure(planned, split, Hooks(on_step, on_epoch), checkpoint)))
+        return measure(planned, split, hooks, checkpoint)
     except MatineeError as error:
-        messages.send(("failed", str(error)))
+        return str(error)
     except MemoryError:
-        messages.send(("failed", "not enough memory; filter the data, or take a smaller setting"))
+        return "not enough memory; filter the data, or take a smaller setting"
     except Exception as error:  # whatever a model of somebody else raises costs this fit alone
-        messages.send(("failed", f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"))
+        return f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _hooks(planned: PlannedFit, progress: Progress) -> Hooks:

@@ -181,6 +181,7 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     fields: Sequence[str] = (),
     folder: str | Path | None = None,
     jobs: int = 1,
+    on: str | None = None,
     evaluation: EvaluationConfig | Mapping[str, object] | None = None,
     on_trial: OnTrial = lambda trial, trials: None,
     on_epoch: OnEpoch | None = None,
@@ -191,8 +192,9 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
     model: a name from the registry, a class, or a model, whose settings are then fixed; trials, seconds: the
     budget, 20 trials by default; metric: `ndcg@10`, or `rmse` for a model that makes no lists; fields: those to
     search, by default all whose config declares a range, `l2` or with a range of its own `l2=1:1000:log`; folder:
-    keeps the trials, so that the same call goes on; jobs: trials side by side, in processes, with the same result;
-    evaluation: how valid is measured; settings: fixed ones, and values, items and graph as `fit` takes them.
+    keeps the trials, so that the same call goes on; jobs: trials side by side, in processes, with the same result; on:
+    the address of a Ray cluster whose nodes run them, with the same result; evaluation: how valid is measured;
+    settings: fixed ones, and values, items and graph as `fit` takes them.
     Raises MatineeError for an unknown model or field, no budget, a split without valid, the folder of another search,
     and if all trials fail.
     """
@@ -219,7 +221,17 @@ def tune(  # noqa: PLR0913 - one for each choice of a search
         "ranges": {name: asdict(each) for name, each in ranges.items()},
     }
     kept = None if folder is None else StudyFolder(Path(folder).expanduser(), about)
-    found = search(objective, ranges, budget, seed=seed, folder=kept, jobs=jobs, on_trial=on_trial, on_epoch=on_epoch)
+    found = search(
+        objective,
+        ranges,
+        budget,
+        seed=seed,
+        folder=kept,
+        jobs=jobs,
+        on=on,
+        on_trial=on_trial,
+        on_epoch=on_epoch,
+    )
     best = best_of(found)
     sign = -1.0 if _is_lower_better(metric) else 1.0
     assert best.value is not None
@@ -246,6 +258,7 @@ def tune_experiment(  # noqa: PLR0913 - the choices of a search
     fields: Sequence[str] = (),
     folder: Path | None = None,
     jobs: int = 1,
+    on: str | None = None,
     hooks: tuple[OnTrial, OnEpoch | None] = (lambda trial, trials: None, None),
 ) -> TuningResult:
     """`tune` for an experiment on its prepared data: with its model, settings, values, items and evaluation."""
@@ -262,6 +275,7 @@ def tune_experiment(  # noqa: PLR0913 - the choices of a search
         fields=fields,
         folder=folder,
         jobs=jobs,
+        on=on,
         evaluation=experiment.evaluation,
         on_trial=on_trial,
         on_epoch=on_epoch,

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -24,6 +26,7 @@ from matinee.models.factors.least_squares import (
 )
 from matinee.models.needs import matrix_needs
 from matinee.models.vectors import capped_dim
+from matinee.scale.runner import Runner
 from matinee.training.configs import EpochsConfig
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -35,6 +38,8 @@ SPARSE_UNOBSERVED, SPARSE_L2 = 5.0, 0.05
 """Of a sparse log: `unobserved` as a multiple of that share, and `l2`; measured in benchmarks/defaults.json."""
 MANY_EVENTS = 500
 """Items of a history above which it is folded in in float64: sums of so many terms round too much in float32."""
+PARTS = 4
+"""Parts of a half-step for each worker: the last to end keeps the others waiting for a short one."""
 BLOCK_VALUES = 2**19
 """Number of item-vector values gathered at once: 2 MB, which stay in the cache over the steps of a solve."""
 
@@ -112,6 +117,12 @@ class IALS(Recommender[FloatArray]):
         train_epochs(self, _HalfSteps(self.config, capped_dim(self, train.n_items), train, run), train, run)
         return self
 
+    def fit_by_blocks(self, train: TrainingData, run: Run, runner: Runner) -> Self:
+        """See FitsByBlocks: each half-step by blocks of users, or of items, bit for bit as `fit`."""
+        steps = _HalfSteps(self.config, capped_dim(self, train.n_items), train, run, runner)
+        train_epochs(self, steps, train, run)
+        return self
+
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
         matrix = histories.weighted_matrix(len(self.items))
@@ -168,8 +179,11 @@ class IALS(Recommender[FloatArray]):
 class _HalfSteps:
     """The Trainer of iALS: an epoch updates all users, then all items."""
 
-    def __init__(self, config: IALSConfig, dim: int, train: TrainingData, run: Run) -> None:
-        self.config = config
+    def __init__(
+        self, config: IALSConfig, dim: int, train: TrainingData, run: Run, runner: Runner | None = None
+    ) -> None:
+        """runner: whose workers update the blocks; None: threads of this process."""
+        self.config, self._runner = config, runner
         matrix = train.liked_matrix() if config.weigh_training else train.matrix()  # [U, I]
         self.total_weight = float(matrix.data.sum(dtype=np.float64))
         self.threads = BlockThreads()
@@ -212,17 +226,15 @@ class _HalfSteps:
         ridge = _ridge(self.config, side.counts, len(fixed))
         # diagonal of each system if its n entries were average: in these axes, n times the variances
         scale = 1 / (side.counts[:, None] * np.maximum(variances, 0) + np.diag(gram) + ridge[:, None])  # [R, D]
-        padded = append_zero_row(fixed)
+        step = _HalfStep(side, append_zero_row(fixed), moving, gram, ridge, scale, self.config.steps)
+        if self._runner is not None:
+            return moving, fixed, _by_workers(step, self._runner)
 
         def update(block: _Block) -> float:
-            gathered = side.gather(padded, block.columns)  # [b, L, D]
-            system = gathered, block.weights, gram, ridge[block.rows, None]
-            start = moving[block.rows]
-            moving[block.rows], loss = _conjugate_gradients(system, scale[block.rows], start, self.config.steps)
+            moving[block.rows], loss = step.update(block)
             return loss
 
-        loss = sum(self.threads.map(update, side.blocks))
-        return moving, fixed, loss
+        return moving, fixed, sum(self.threads.map(update, side.blocks))
 
 
 class _Block(NamedTuple):
@@ -231,6 +243,46 @@ class _Block(NamedTuple):
     rows: IntArray
     columns: IntArray
     weights: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HalfStep:
+    """One half-step, and the job of a runner: from a range of blocks to their rows of the moving side.
+
+    side: that moves; padded: the fixed side and a row of zeros, [C + 1, D]; moving: [R, D], before the step; gram:
+    [D, D], weighted; ridge: [R]; scale: [R, D], of the preconditioner.
+    """
+
+    side: "_Side"
+    padded: FloatArray
+    moving: FloatArray
+    gram: FloatArray
+    ridge: FloatArray
+    scale: FloatArray
+    steps: int
+
+    def update(self, block: _Block) -> tuple[FloatArray, float]:
+        """The solutions of a block, [b, D], and their part of the loss."""
+        gathered = self.side.gather(self.padded, block.columns)  # [b, L, D]
+        system = gathered, block.weights, self.gram, self.ridge[block.rows, None]
+        return _conjugate_gradients(system, self.scale[block.rows], self.moving[block.rows], self.steps)
+
+    def __call__(self, blocks: tuple[int, int]) -> list[tuple[FloatArray, float]]:
+        """As `update`, of each block from the first to one before the last."""
+        return [self.update(block) for block in self.side.blocks[slice(*blocks)]]
+
+
+def _by_workers(step: _HalfStep, runner: Runner) -> float:
+    """Run a half-step by a runner's workers; the solutions go to its `moving`. Returns the loss."""
+    blocks = step.side.blocks
+    bounds = np.linspace(0, len(blocks), min(len(blocks), PARTS * runner.workers) + 1).astype(int).tolist()
+    ranges = list(pairwise(bounds))
+    losses = []
+    for (first, last), solved in zip(ranges, runner.map(step, ranges), strict=True):
+        for block, (rows, loss) in zip(blocks[first:last], solved, strict=True):
+            step.moving[block.rows] = rows
+            losses.append(loss)
+    return sum(losses)
 
 
 class _Side:
@@ -246,6 +298,13 @@ class _Side:
             for rows, columns in padded_blocks(matrix, BLOCK_VALUES // dim)
         ]
         self._size = max((block.columns.size for block in self.blocks), default=0) * dim
+        self._of_thread = threading.local()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_of_thread"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
         self._of_thread = threading.local()
 
     def gather(self, padded: FloatArray, columns: IntArray) -> FloatArray:

@@ -42,6 +42,7 @@ async def ready(request: Request, response: Response, site: CurrentSite) -> Heal
         models=list(site.engine.models),
         items=len(site.engine.items),
         version=None if version is None else version.number,
+        lists=[each.note for each in site.engine.tested_indexes],
     )
 
 

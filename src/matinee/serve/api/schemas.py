@@ -310,6 +310,8 @@ class Health(Strict):
     items: int = 0
     version: int | None = None
     """Of the registry, if the site serves one; another that was promoted and refused is in `why`."""
+    lists: list[str] = []
+    """How the lists of each model are made, where the site was asked for approximate indexes."""
 
 
 def item_out(site: Site, row: int) -> ItemOut:

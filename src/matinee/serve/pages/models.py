@@ -74,6 +74,7 @@ def model(page: Page, visitor: Visitor, rerank: AskedRerank, name: str, seen: bo
         n_watched=len(visitor.watched),
         settings=settings_of(config),
         fit=fit_facts(artefact, engine.version(name)) if artefact else None,
+        lists=next((each for each in engine.tested_indexes if each.model == name), None),
         split=split_words(artefact) if artefact else ("", ""),
         refit=refit_form(page, name),
     )
