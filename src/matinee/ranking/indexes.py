@@ -79,7 +79,7 @@ def tested_index(model: Recommender[Any], known: EventSource) -> TestedIndex:
     if len(vectors) < FROM_ITEMS:
         return TestedIndex(model.name, why=f"{len(vectors):,} items are fewer than {FROM_ITEMS:,}")
     started = perf_counter()
-    histories = known.of_rows(_spread_users(known))
+    histories = known.of_rows(_some_users(known))
     k = min(TESTED_K, len(vectors))
     exact = rank(model, histories, k).items
     chooses = np.arange(len(histories)) % 2 == 0
@@ -101,8 +101,8 @@ def tested_index(model: Recommender[Any], known: EventSource) -> TestedIndex:
     return replace(about, index=index)
 
 
-def _spread_users(known: EventSource) -> IntArray:
-    """Rows of known users with events, evenly spread. [at most TESTED_LISTS]."""
+def _some_users(known: EventSource) -> IntArray:
+    """Rows of known users with events, at even steps. [at most TESTED_LISTS]."""
     users = np.unique(known.events.user_rows)
     return users[np.unique(np.linspace(0, len(users) - 1, TESTED_LISTS).astype(np.int64))] if len(users) else users
 

@@ -65,7 +65,7 @@ class ItemIndex:
     def with_vectors(self, vectors: FloatArray) -> "ItemIndex | None":
         """The index with other vectors of some items, and with more items: those are scored with every search.
 
-        None where they are so many that an index should be made anew. vectors: [I or more, D].
+        None where they are so many that another index should be made. vectors: [I or more, D].
         """
         n = self.n_items
         moved = (vectors[:n] != self._vectors).any(axis=1)
