@@ -127,6 +127,6 @@ class ItemIndex:
 
     def _probes_for(self, k: int, allowed: BoolArray | None) -> int:
         """Cells to look into, so that they hold several times the items that are asked for."""
-        share = 1.0 if allowed is None else max(np.count_nonzero(allowed), 1) / self.n_items
+        share = 1.0 if allowed is None else max(float(np.mean(allowed)), 1 / self.n_items)
         wanted = LOOKED_AT * k / share * self.n_cells / self.n_items
         return min(self.n_cells, max(self.probes, math.ceil(wanted)))
