@@ -261,6 +261,7 @@ class _BPRConfig(TypedDict, total=False):
     n_negatives: int
     batch_size: int
     user_state: Literal["history", "stored"]
+    fold_in: Literal["mean", "solve"]
     fold_in_l2: float
     fold_in_unobserved: float
 

@@ -13,7 +13,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.factors import least_squares
-from matinee.models.factors.bpr import BPR
+from matinee.models.factors.bpr import BPR, PROJECTION_L2
 from matinee.models.factors.pairwise import BINS, PairwiseLoss, mean_over_negatives
 from matinee.training.run import Run
 from model_fixtures import random_histories
@@ -158,6 +158,26 @@ def test_bpr_folds_in_by_a_ridge_regression_projected_onto_the_trained_users(tra
     np.testing.assert_allclose(folded[:4], solution([3, 0, 9]) @ projection, rtol=2e-3, atol=1e-4)
     scores = model.score(folded[None])[0]
     np.testing.assert_allclose(scores, items @ folded[:4] + model.bias, rtol=1e-4, atol=1e-5)
+
+
+def test_bpr_folds_in_the_mean_of_the_history_projected_onto_the_trained_users(
+    train: TrainingData, watched: list[list[int]]
+) -> None:
+    model = create("bpr", dim=4, epochs=15).fit(train, Run.seeded(0))
+    items, users = model.items.astype(np.float64), model.users.astype(np.float64)
+    means = np.stack([items[seen].mean(axis=0) for seen in watched])
+    size = math.sqrt(PROJECTION_L2["mean"] * (means**2).sum() / 4)
+    projection = np.linalg.lstsq(np.vstack([means, size * np.eye(4)]), np.vstack([users, np.zeros((4, 4))]))[0]
+    weighed = Histories.of([[3, 0, 9]])
+    weighed = replace(weighed, mapped=np.array([1.0, 0.5, -1.0], dtype=np.float32))
+    expected = (items[3] + 0.5 * items[0] - items[9]) / 2.5 @ projection
+    np.testing.assert_allclose(model.fold_in(weighed)[0, :4], expected, rtol=2e-3, atol=1e-5)
+
+
+def test_older_settings_of_the_solve_of_bpr_choose_it() -> None:
+    assert create("bpr").config.fold_in == "mean"
+    assert create("bpr", fold_in_l2=3.0).config.fold_in == "solve"
+    assert create("bpr", **create("bpr").config.model_dump()).config.fold_in == "mean"
 
 
 def test_bpr_stops_early_with_the_projection_of_its_best_epoch(train: TrainingData) -> None:

@@ -27,6 +27,10 @@ IALS_OBJECTIVE = (
 )
 BPR_SCORE = (
     r"s(h, i) = w_h^T v_i + b_i",
+    r"w_h = P^T \frac{1}{| h |} \sum_{j \in h} v_j",
+)
+BPR_SOLVE = (
+    r"s(h, i) = w_h^T v_i + b_i",
     r"w_h = P^T (a \sum_i v_i v_i^T + \sum_{j \in h} v_j v_j^T + \mu I)^{-1} \sum_{j \in h} v_j",
 )
 BPR_OBJECTIVE = (
@@ -71,8 +75,11 @@ def ials_scores(model: Recommender, h: Sequence[int]) -> list[float]:
 
 def bpr_scores(model: Recommender, h: Sequence[int]) -> list[float]:
     v, p, config = model.items.tolist(), model.projection.tolist(), model.config
-    solution = ridge_regression(v, h, config.fold_in_unobserved, config.fold_in_l2)
-    w = [sum(solution[c] * p[c][d] for c in range(len(p))) for d in range(len(p))]
+    if config.fold_in == "mean":
+        found = [sum(v[j][c] for j in h) / len(h) if h else 0.0 for c in range(len(p))]
+    else:
+        found = ridge_regression(v, h, config.fold_in_unobserved, config.fold_in_l2)
+    w = [sum(found[c] * p[c][d] for c in range(len(p))) for d in range(len(p))]
     return [sum(x * y for x, y in zip(w, v[i], strict=True)) + float(model.bias[i]) for i in range(N_ITEMS)]
 
 
@@ -82,6 +89,7 @@ def bpr_scores(model: Recommender, h: Sequence[int]) -> list[float]:
         ("ials", {}, (*IALS_SCORE, *IALS_OBJECTIVE)),
         ("ials", {"l2_power": 0.0, "unobserved": 0.1}, (*IALS_SCORE, *IALS_OBJECTIVE)),
         ("bpr", {}, (*BPR_SCORE, *BPR_OBJECTIVE)),
+        ("bpr", {"fold_in_l2": 3.0}, (*BPR_SOLVE, *BPR_OBJECTIVE)),
     ],
 )
 def test_a_factor_model_scores_as_the_formulas_of_its_card(

@@ -30,10 +30,24 @@ class BPRConfig(GradientConfig):
     """Users a step. Fewer by default for fewer than 2,500 users, see `defaults_for`."""
     user_state: Literal["history", "stored"] = "history"
     """A known user's vector: solved from the history, or the trained row."""
-    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 1000, log=True)] = 10.0
-    """history: ridge strength of the solve."""
-    fold_in_unobserved: Annotated[PositiveFloat, Search(0.001, 1, log=True)] = 0.05
-    """history: weight of the items outside the history."""
+    fold_in: Literal["mean", "solve"] = "mean"
+    """history: what is projected: the mean of the item vectors, or the solution of a ridge regression.
+    Either of the two settings below chooses `solve`."""
+    fold_in_l2: PositiveFloat = 10.0
+    """solve: ridge strength."""
+    fold_in_unobserved: PositiveFloat = 0.05
+    """solve: weight of the items outside the history."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _solve_if_it_is_set(cls, values: object) -> object:
+        if (
+            isinstance(values, dict)
+            and "fold_in" not in values
+            and values.keys() & {"fold_in_l2", "fold_in_unobserved"}
+        ):
+            return {**values, "fold_in": "solve"}
+        return values
 
     @model_validator(mode="after")
     def _draw_what_is_counted(self) -> Self:
