@@ -160,10 +160,33 @@ def test_an_index_is_used_if_it_finds_enough_and_says_what_it_finds(model, known
     assert found.lists == N_USERS // 2
     assert f"through an index of 6,000 items, which finds {found.recall:.1%}" in found.note
     histories = known.of_rows(np.arange(1, N_USERS, 2))  # those that did not choose the cells
-    exact, listed = (rank(model, histories, K, index=each).items for each in (None, found.index))
+    one_by_one = [histories.block(row, row + 1) for row in range(len(histories))]  # as a site lists them
+    exact = rank(model, histories, K).items
+    listed = np.concatenate([rank(model, one, K, index=found.index).items for one in one_by_one])
     shares = [len({*one} & {*other}) / K for one, other in zip(exact.tolist(), listed.tolist(), strict=True)]
     assert found.recall == pytest.approx(np.mean(shares))
     assert found.recall >= indexes.LEAST_RECALL
+
+
+def test_one_long_history_does_not_make_the_other_lists_of_the_self_test_look_further(model, known, monkeypatch):
+    monkeypatch.setattr(indexes, "FROM_ITEMS", N_ITEMS)
+    monkeypatch.setattr(item_index, "DEEPEST", 5)
+    monkeypatch.setattr(item_index, "LOOKED_AT", 1)
+    events, long = known.events, 1000  # one more user, who asks for a sixth of the items
+    columns = np.full(long, N_USERS), np.arange(long), np.full(long, np.nan), np.arange(long)
+    joined = [np.append(one, other).astype(one.dtype) for one, other in zip(_columns(events), columns, strict=True)]
+    with_long = EventSource(Events(*joined), Vocab(np.arange(N_USERS + 1)))
+    found = indexes.tested_index(model, with_long)
+    histories = known.of_rows(np.arange(1, N_USERS, 2))
+    exact = rank(model, histories, K).items
+    index = found.index
+    listed = [rank(model, histories.block(row, row + 1), K, index=index).items[0] for row in range(len(histories))]
+    shares = [len({*one} & {*other}) / K for one, other in zip(exact.tolist(), listed, strict=True)]
+    assert found.recall == pytest.approx(np.mean(shares))
+
+
+def _columns(events: Events) -> tuple[Any, ...]:
+    return events.user_rows, events.item_rows, events.values, events.times
 
 
 @pytest.mark.parametrize(

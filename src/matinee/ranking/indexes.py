@@ -13,6 +13,7 @@ from matinee.models.base import HasItemVectors, Recommender
 from matinee.ranking.by_index import lists_by_index
 from matinee.ranking.item_index import ItemIndex
 from matinee.ranking.rank import rank
+from matinee.vocab import UNKNOWN
 
 FROM_ITEMS = 100_000
 """Below so many items all scores of a list cost no more than a millisecond, and lists are exact."""
@@ -108,8 +109,16 @@ def _some_users(known: EventSource) -> IntArray:
 
 
 def _found(model: Recommender[Any], index: ItemIndex, histories: Histories, k: int) -> tuple[IntArray, BoolArray]:
-    """Lists through an index, and which of them are whole: others would be made exactly, and are not counted."""
-    items, _, whole = lists_by_index(model, index, model.weigh(histories), k, [histories], None)
+    """Lists through an index, and which of them are whole: others would be made exactly, and are not counted.
+
+    One user at a time, as a site makes them: a search for many looks into the cells that its longest history asks for.
+    """
+    items = np.full((len(histories), k), UNKNOWN, dtype=np.int32)
+    whole = np.zeros(len(histories), dtype=bool)
+    for row in range(len(histories)):
+        one = histories.block(row, row + 1)
+        found, _, filled = lists_by_index(model, index, model.weigh(one), k, [one], None)
+        items[row], whole[row] = found[0], filled[0]
     return items, whole
 
 
