@@ -41,8 +41,13 @@ def plain(name: str) -> Artefact:
 
 
 @contextmanager
-def bundled_site(models: Sequence[str] = MODELS, fitted: Callable[[str], Artefact] = plain) -> Iterator[str]:
-    """The address of a new site over the bundled data, which ends with the block."""
+def bundled_site(
+    models: Sequence[str] = MODELS, fitted: Callable[[str], Artefact] = plain, *, lab_fits: bool = False
+) -> Iterator[str]:
+    """The address of a new site over the bundled data, which ends with the block.
+
+    lab_fits: whether visitors may fit models with other settings, as in the demo.
+    """
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in models]
         for name, path in zip(models, paths, strict=True):
@@ -51,7 +56,7 @@ def bundled_site(models: Sequence[str] = MODELS, fitted: Callable[[str], Artefac
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [sys.executable, "-m", "matinee", "serve", *map(str, paths), "--port", str(port)]
-        command += ["--db", f"sqlite:///{folder}/site.sqlite3"]
+        command += ["--db", f"sqlite:///{folder}/site.sqlite3", *(["--lab-fits"] if lab_fits else [])]
         site = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             address = f"http://127.0.0.1:{port}"
