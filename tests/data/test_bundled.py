@@ -3,8 +3,11 @@
 from importlib.resources import files
 
 import numpy as np
+import pytest
 
+from matinee.config import ColumnsConfig
 from matinee.data.loading import load
+from matinee.errors import DataError
 
 FOLDER = files("matinee.data") / "bundled"
 
@@ -46,3 +49,10 @@ def test_bundled_data_is_small_and_has_its_licence():
     licence = (FOLDER / "LICENSE-movielens.txt").read_text()
     for words in ("redistribute the data set", "commercial", "endorsement", "Harper and Joseph A. Konstan. 2015"):
         assert words in licence
+
+
+@pytest.mark.parametrize("columns", [{"user": "x"}, {"encoding": "cp1252"}, {"kinds": ("view",)}])
+def test_columns_of_the_bundled_log_are_refused_for_they_are_known(columns: dict[str, object]) -> None:
+    (name,) = columns
+    with pytest.raises(DataError, match=rf"bundled has known columns, so {name} would do nothing; leave that out"):
+        load("bundled", ColumnsConfig.model_validate(columns))

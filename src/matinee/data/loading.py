@@ -41,10 +41,21 @@ def load(
     """
     now = int(time.time()) if now is None else now
     if data == BUNDLED:
+        _require_no_columns(columns)
         return assemble(check_scale(_read_bundled(now), columns.scale), BUNDLED, repeats=repeats)
     path = find(data)
     log = _read(path, columns.model_copy(update={"scale": None}), now)
     return assemble(check_scale(log, columns.scale), stem(path), repeats=repeats)
+
+
+def _require_no_columns(columns: ColumnsConfig) -> None:
+    """Raises DataError if something is set that a file of the user's own would need; the bundled log is known."""
+    given = [name for name in ("user", "item", "value", "at", "kind", "kinds", "encoding") if getattr(columns, name)]
+    if given:
+        raise DataError(
+            f"{BUNDLED} has known columns, so {', '.join(given)} would do nothing; leave that out, or give the path of "
+            "a log of your own"
+        )
 
 
 def load_parts(
