@@ -101,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "latin.toml").write_bytes(b"model = '\xe9'\n")
     (path / "types.toml").write_text("split = 3\n")
     (path / "list.toml").write_text("settings = [1, 2]\n")
-    (path / "date.toml").write_text("[filters]\nsince = 2016-01-01\n")
+    (path / "date.toml").write_text("[filters]\nsince = 07:32:00\n")
     (path / "unknown.toml").write_text("[split]\nmetod = 'time'\n")
     (path / "model.toml").write_text("model = 'eese'\n")
     return path

@@ -167,6 +167,7 @@ def test_a_low_rating_is_no_reason_even_where_all_ratings_weigh_the_same() -> No
 SMALL = {
     "ials": {"dim": 4},
     "bpr": {"dim": 4},
+    "bpr solve": {"dim": 4, "fold_in": "solve"},
     "lightgcn": {"dim": 4},
     "markov": {"steps": 2},
     "user-knn": {"neighbours": 7},
@@ -189,7 +190,7 @@ def fitted(name: str) -> Recommender:
 
 @pytest.mark.parametrize("valued", [False, True])
 @pytest.mark.parametrize(
-    "name", ["ease", "item-knn", "pmi", "ials", "bpr", "markov", *(n for n in SMALL if "rec" in n)]
+    "name", ["ease", "item-knn", "pmi", "ials", "bpr solve", "markov", *(n for n in SMALL if "rec" in n)]
 )
 def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: str, valued: bool) -> None:
     model, rng = fitted(name), np.random.default_rng(5)

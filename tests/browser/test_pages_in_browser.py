@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser_fixtures import listed, opened, rate
-from matinee.models import model_class
+from matinee.models import create, model_class
 from matinee.serve.pages.model_cards import model_card
 
 pytestmark = pytest.mark.browser
@@ -107,7 +107,7 @@ def test_a_model_page_shows_formula_picture_list_evaluation_and_paper(visit: tup
     page, address = visit
     page.goto(f"{address}/models/bpr")
     expect(page.get_by_role("heading", level=1)).to_have_text("BPR")
-    expect(page.locator("math")).to_have_count(len(model_card(model_class("bpr")).formulas))
+    expect(page.locator("math")).to_have_count(len(model_card(model_class("bpr")).formulas_for(create("bpr").config)))
     expect(page.locator("svg.art")).to_have_count(1)
     expect(page.locator("svg.curve polyline").first).to_be_visible()
     expect(page.locator("#quality .figure a")).to_have_text(["BPR", "Popularity", "ItemKNN", "EASE"])

@@ -169,6 +169,7 @@ def test_health(client: TestClient, app: FastAPI) -> None:
         "models": ["popularity", "item-knn", "ease"],
         "items": ready.json()["items"],
         "version": None,
+        "lists": [],
     }
 
 

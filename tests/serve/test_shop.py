@@ -9,7 +9,7 @@ import pytest
 from matinee.serve.app import create_app
 from matinee.serve.options import SiteOptions
 from shop_fixtures import shop_data
-from site_crawl import WORDS_OF_MOVIES, crawl
+from site_crawl import RANDOM, WORDS_OF_MOVIES, crawl
 from site_fixtures import CHEAP, NOW, SiteClient, train
 
 UPLOADS = (
@@ -66,7 +66,7 @@ def test_no_page_of_a_shop_has_a_word_of_movies(shop: SiteClient, language: str)
         address: found[0]
         for pages in (before, after)
         for address, text in pages.items()
-        if (found := WORDS_OF_MOVIES.search(text))
+        if (found := WORDS_OF_MOVIES.search(RANDOM.sub("", text)))
     }
     assert wrong == {}
 
