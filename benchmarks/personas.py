@@ -223,7 +223,7 @@ def main() -> None:
         given.pictures.mkdir(parents=True, exist_ok=True)
     if given.address:
         sys.exit(walk_all(given.address.rstrip("/"), given.pictures, given.only) > 0)
-    with bundled_site(MODELS, measured, lab_fits=True) as address:
+    with bundled_site((*MODELS, "ials"), measured, lab_fits=True) as address:  # ials has the vectors of the map
         sys.exit(walk_all(address, given.pictures, given.only) > 0)
 
 
