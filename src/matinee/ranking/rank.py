@@ -117,7 +117,7 @@ def _rank_alike(
     order, best = (each[0] for each in _best(scores[None], len(scores), model.name))
     position_of = np.empty(len(order), dtype=np.int64)
     position_of[np.argsort(-scores, kind="stable")] = np.arange(len(order))
-    hidden = [each for each in (None if repeat else histories, masked) if each is not None]
+    hidden = _hidden(histories, masked, repeat)
     found = Ranking(*_empty(len(histories), min(k, len(order))))
     n_hidden = sum((each.lengths for each in hidden), np.zeros(len(histories), dtype=np.int64))
     for rows in _by_length(n_hidden, k):
@@ -157,7 +157,7 @@ def _rank_by_index(  # noqa: PLR0913 - those of `rank`
     """As `rank`, through an index of the model's items; exact where that does not fill a list, and where `cold` may."""
     k = min(k, index.n_items)
     weighed = model.weigh(histories)
-    hidden = [each for each in (None if repeat else histories, masked) if each is not None]
+    hidden = _hidden(histories, masked, repeat)
     items, scores, whole = lists_by_index(model, index, weighed, k, hidden, allowed)
     if cold is not None and k:
         whole &= ~likes_nothing(weighed) & (scores[:, 0] != 0)
@@ -172,6 +172,11 @@ def _rank_by_index(  # noqa: PLR0913 - those of `rank`
     unknown = np.zeros(len(histories), dtype=bool)
     unknown[rest] = exact.unknown
     return Ranking(items, scores, unknown)
+
+
+def _hidden(histories: Histories, masked: Histories | None, repeat: bool) -> list[Histories]:
+    """The histories whose items are in no list."""
+    return [each for each in (None if repeat else histories, masked) if each is not None]
 
 
 def _by_length(lengths: IntArray, k: int) -> Iterator[IntArray]:

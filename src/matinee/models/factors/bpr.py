@@ -1,5 +1,6 @@
 """BPR: matrix factorisation that ranks a user's items above the others (Rendle et al. 2009)."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -101,9 +102,7 @@ class BPR(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors and a 1 for the bias. [B, D + 1]."""
-        is_mean = self.config.fold_in == "mean"
-        before = mean_vectors(histories, self.items) if is_mean else self._solve(histories, self._side)
-        vectors = before @ self.projection
+        vectors = self._before_projection(histories, self.items, lambda: self._side) @ self.projection
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         vectors[is_stored] = self.users[indices[is_stored]]
         return append_one(vectors)
@@ -149,17 +148,18 @@ class BPR(Recommender[FloatArray]):
     def _fit_projection(self, histories: Histories, items: FloatArray, users: FloatArray) -> FloatArray:
         """Ridge regression from the training users' folded-in vectors to their trained rows. [D, D]."""
         dim = items.shape[1]
-        is_mean = self.config.fold_in == "mean"
-        folded = mean_vectors(histories, items) if is_mean else self._solve(histories, self._side_of(items))
+        folded = self._before_projection(histories, items, lambda: self._side_of(items))
         gram = folded.T @ folded
         strength = PROJECTION_L2[self.config.fold_in]
         gram += np.float32(strength) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
         projection: FloatArray = np.linalg.solve(gram, folded.T @ users).astype(np.float32)
         return projection
 
-    def _solve(self, histories: Histories, side: FixedSide) -> FloatArray:
-        """Ridge regressions on the histories. [B, D]."""
-        return solve(histories.weighted_matrix(len(side.padded) - 1), side, self._ridge(len(histories)))
+    def _before_projection(self, histories: Histories, items: FloatArray, side: Callable[[], FixedSide]) -> FloatArray:
+        """The histories' mean vectors, or ridge regressions on them. side: of the items, if it is needed. [B, D]."""
+        if self.config.fold_in == "mean":
+            return mean_vectors(histories, items)
+        return solve(histories.weighted_matrix(len(items)), side(), self._ridge(len(histories)))
 
     @derived("items", "projection")
     def _projected(self) -> FloatArray:

@@ -29,7 +29,7 @@ class BPRConfig(GradientConfig):
     batch_size: PositiveInt = 128
     """Users a step. Fewer by default for fewer than 2,500 users, see `defaults_for`."""
     user_state: Literal["history", "stored"] = "history"
-    """A known user's vector: solved from the history, or the trained row."""
+    """A known user's vector: folded in from the history, or the trained row."""
     fold_in: Literal["mean", "solve"] = "mean"
     """history: what is projected: the mean of the item vectors, or the solution of a ridge regression.
     Either of the two settings below chooses `solve`."""

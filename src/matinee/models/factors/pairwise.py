@@ -46,7 +46,6 @@ class PairwiseLoss:
         """The loss of each batch of users: the mean over its pairs."""
         order, device = self.rng.permutation(self.matrix.shape[0]), self.device
         users, items, bias = (self.parameters[name] for name in ("users", "items", "bias"))
-        over_negatives = mean_over_negatives if self.config.negatives == "all" else self._mean_over_drawn
         for start in range(0, len(order), self.config.batch_size):
             rows = np.sort(order[start : start + self.config.batch_size])
             block = self.matrix[rows]
@@ -54,19 +53,12 @@ class PairwiseLoss:
             scores = torch.addmm(bias, vectors, items.T)  # [b, I]
             owners = to_tensor(rows_of(block.indptr), device)  # [P]
             positives = to_rows(block.indices, device)  # [P]
-            loss = over_negatives(scores, owners, positives)
+            if self.config.negatives == "all":
+                loss = mean_over_negatives(scores, owners, positives)
+            else:
+                drawn = to_tensor(self.draw_negatives(block.indices, len(rows)), device)  # [b, n]
+                loss = mean_over_drawn(scores, owners, positives, drawn)
             yield (loss + self._penalty(vectors, block)) / max(block.nnz, 1)
-
-    def _mean_over_drawn(self, scores: Tensor, owners: Tensor, positives: Tensor) -> Tensor:
-        """The sum over positives of the mean loss over drawn negatives. Shapes as in `mean_over_negatives`."""
-        drawn = self.draw_negatives(positives.cpu().numpy(), len(scores))
-        negatives = to_tensor(drawn, self.device)  # [b, n]
-        is_seen = torch.zeros(scores.shape, dtype=torch.bool, device=self.device)
-        is_seen[owners, positives] = True
-        is_valid = (~is_seen.gather(1, negatives)).float()  # [b, n]
-        weights = is_valid / is_valid.sum(1, keepdim=True).clamp(min=1)
-        gaps = scores.gather(1, negatives)[owners] - scores[owners, positives][:, None]  # [P, n]
-        return (functional.softplus(gaps) * weights[owners]).sum()
 
     def _penalty(self, vectors: Tensor, block: csr_array) -> Tensor:
         """l2 / 2 for each positive on its user, itself and, in expectation, a negative. A scalar."""
@@ -120,6 +112,16 @@ def mean_over_negatives(scores: Tensor, owners: Tensor, positives: Tensor) -> Te
         slope[owners, positives] = down.view(-1).index_select(0, of_pairs)
     found: Tensor = _WithSlope.apply(scores, loss, slope)  # type: ignore[no-untyped-call]
     return found
+
+
+def mean_over_drawn(scores: Tensor, owners: Tensor, positives: Tensor, drawn: Tensor) -> Tensor:
+    """As `mean_over_negatives`, over the drawn items of each row that are no positives of it. drawn: [b, n]."""
+    is_seen = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+    is_seen[owners, positives] = True
+    is_valid = (~is_seen.gather(1, drawn)).float()  # [b, n]
+    weights = is_valid / is_valid.sum(1, keepdim=True).clamp(min=1)
+    gaps = scores.gather(1, drawn)[owners] - scores[owners, positives][:, None]  # [P, n]
+    return (functional.softplus(gaps) * weights[owners]).sum()
 
 
 def _bins(scores: Tensor) -> tuple[Tensor, Tensor]:
