@@ -10,8 +10,9 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
 from matinee.models.ncf.config import NCFConfig, TowerConfig
-from matinee.models.ncf.fold_in import Setting, solve_users
+from matinee.models.ncf.fold_in import AtStart, Setting, solve_users
 from matinee.models.ncf.inference import NCFWeights, score_all
+from matinee.models.ncf.left_out import towers_without_each
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users
 from matinee.training.loop import train_epochs
@@ -92,7 +93,8 @@ class NCFModel(Recommender[FloatArray]):
         users = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
         users[known] = self.user_embeddings[stored[known]]
         rest = np.flatnonzero(~known & (lengths > 0))
-        users[rest] = solve_users(weights, matrix[rest], self.projected_items, self._setting, self.config)
+        at_start = self._at_start if self._shares_first_steps else None
+        users[rest] = solve_users(weights, matrix[rest], self.projected_items, self._setting, self.config, at_start)
         # one by one, since a product of many rows rounds differently from that of each
         projected = [weights.project_users(user[None])[0] for user in users]
         states = np.array(projected, dtype=np.float32).reshape(len(users), self.projected_items.shape[1])
@@ -111,10 +113,28 @@ class NCFModel(Recommender[FloatArray]):
         rest, owners = histories.without_each(events), histories.owners[events]
         if not self.popularity[item_rows].all() or not rest.lengths.all():
             return None
-        weights, states = self._weights, self.fold_in(rest)
+        weights, states = self._weights, self._states_without_each(histories, events)
         listed = self.projected_items[item_rows]  # [B, k, D + W]
         scores = [weights.scores(state, listed[owner]) for state, owner in zip(states, owners, strict=True)]
         return np.array(scores, dtype=np.float32).reshape(len(events), item_rows.shape[1])
+
+    def _states_without_each(self, histories: Histories, events: IntArray) -> FloatArray:
+        """The states of histories without each of E events, of which none is all of a history. [E, D + W]."""
+        if self.config.user_state == "stored" or not self._shares_first_steps or not self.config.fold_in_steps:
+            return self.fold_in(histories.without_each(events))
+        owners, states = histories.owners[events], np.empty((len(events), self.projected_items.shape[1]), np.float32)
+        shared = self.projected_items, self._setting, self.config, self._at_start
+        for user in np.unique(owners).tolist():
+            mine, theirs = np.flatnonzero(owners == user), slice(*histories.starts[user : user + 2])
+            history = histories.items[theirs], histories.weights[theirs]
+            users = towers_without_each(self._weights, history, events[mine] - histories.starts[user], *shared)
+            states[mine] = [self._weights.project_users(vector[None])[0] for vector in users]
+        return states
+
+    @property
+    def _shares_first_steps(self) -> bool:
+        """Whether the first steps of all solves are made from one sum over the catalogue's sample."""
+        return isinstance(self.config, TowerConfig) and self.config.loss != "bce"
 
     @property
     def _product_dim(self) -> int:
@@ -126,6 +146,10 @@ class NCFModel(Recommender[FloatArray]):
     @derived("user_embeddings", "popularity")
     def _setting(self) -> Setting:
         return Setting.of(self.user_embeddings, self.popularity, self.config)
+
+    @derived("user_embeddings", "popularity", "projected_items", "weights")
+    def _at_start(self) -> AtStart:
+        return AtStart.of(self._weights, self.projected_items, self._setting)
 
     @derived("weights")
     def _weights(self) -> NCFWeights:

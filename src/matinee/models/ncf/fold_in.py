@@ -18,19 +18,27 @@ squared. Through a tower the steps are Gauss-Newton's, of which small ones can b
 
 
 def solve_users(
-    weights: NCFWeights, matrix: csr_array, items: FloatArray, setting: "Setting", config: NCFConfig
+    weights: NCFWeights,
+    matrix: csr_array,
+    items: FloatArray,
+    setting: "Setting",
+    config: NCFConfig,
+    at_start: "AtStart | None" = None,
 ) -> FloatArray:
     """The user vectors that minimise the training loss of each history. [B, D + E], zero for an empty history.
 
-    matrix [B, I], the weights of the events; items [I, D + W] projected. One user at a time, so that a batch equals its
-    users one by one, bit for bit.
+    matrix [B, I], the weights of the events; items [I, D + W] projected; at_start: what the first steps share, with
+    `softmax`. One user at a time, so that a batch equals its users one by one, bit for bit.
     """
     solved = np.zeros((matrix.shape[0], len(setting.start)), dtype=np.float32)
     for row in range(matrix.shape[0]):
         events = slice(matrix.indptr[row], matrix.indptr[row + 1])
         if len(matrix.indices[events]):
-            objective = Objective.of((matrix.indices[events], matrix.data[events]), setting, config)
-            solved[row] = minimise(weights, items[objective.rows], objective, setting.start, config.fold_in_steps)
+            history = matrix.indices[events], matrix.data[events]
+            first = at_start.step_of(weights, history, items, setting) if at_start and config.fold_in_steps else None
+            objective = Objective.of(history, setting, config)
+            rows = items[objective.rows]
+            solved[row] = minimise(weights, rows, objective, setting.start, config.fold_in_steps, first)
     return solved
 
 
@@ -93,7 +101,8 @@ class Objective:
 
         Summed over the items before it is taken to the user vector: one product less of all items.
         """
-        projected: FloatArray = gradients.T @ (gradients * curvature[:, None])  # [D + W, D + W]
+        scaled = gradients * np.sqrt(curvature)[:, None]
+        projected: FloatArray = scaled.T @ scaled  # [D + W, D + W], half of a product, being symmetric
         if self.softmax and self.mass:
             mean = gradients.T @ curvature
             projected -= np.outer(mean, mean / self.mass)
@@ -126,13 +135,23 @@ class Objective:
         return float(self.weights @ losses) + penalty, gradient, self.weights * likely * (1 - likely)
 
 
-def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start: FloatArray, steps: int) -> FloatArray:
+def minimise(
+    weights: NCFWeights,
+    items: FloatArray,
+    objective: Objective,
+    start: FloatArray,
+    steps: int,
+    first: tuple[float, FloatArray] | None = None,
+) -> FloatArray:
     """The user vector after some Newton steps (Gauss-Newton through the tower). items [m, D + W] -> [D + E].
 
-    A step that raises the loss is quartered.
+    first: the loss at the start and the first step, if known. A step that raises the loss is quartered.
     """
     user = best = start
     lowest, step = np.inf, np.zeros_like(start)
+    if first is not None:
+        lowest, step = first
+        user, steps = best + step, steps - 1
     for left in range(steps, -1, -1):
         scores, outputs = weights.activations(weights.project_users(user[None])[0], items)
         value, gradient, curvature = objective.evaluate(scores, user)  # [m] each but the first
@@ -150,3 +169,92 @@ def minimise(weights: NCFWeights, items: FloatArray, objective: Objective, start
             step = step / 4
         user = best + step
     return best
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AtStart:
+    """The softmax over the catalogue's sample where all solves begin, which depends on no history.
+
+    projected: [D + W], the projected start; represented: [I], how many items each one represents, 0 outside the sample;
+    highest: the largest score; sums: of the sample's exp(score - highest), by weight.
+    """
+
+    projected: FloatArray
+    represented: FloatArray
+    highest: float
+    sums: "Sums"
+
+    @classmethod
+    def of(cls, weights: NCFWeights, items: FloatArray, setting: Setting) -> "AtStart":
+        """Of a model's projected items [I, D + W]."""
+        projected = weights.project_users(setting.start[None])[0]
+        represented = np.zeros(len(items), dtype=np.float32)
+        represented[setting.rows] = setting.weights
+        scores, gradients = _scores_and_gradients(weights, projected, items[setting.rows])
+        highest = float(scores.max(initial=0))
+        exponentials = setting.weights * np.exp(scores - highest)
+        return cls(projected, represented, highest, Sums.of(exponentials, gradients))
+
+    def step_of(
+        self, weights: NCFWeights, history: tuple[IntArray, FloatArray], items: FloatArray, setting: Setting
+    ) -> tuple[float, FloatArray]:
+        """A history's loss at the start, and its first step [D + E]. See `steps_without_each`."""
+        values, steps = self.steps_without_each(weights, history, items, setting, None)
+        return float(values[0]), steps[0]
+
+    def steps_without_each(
+        self,
+        weights: NCFWeights,
+        history: tuple[IntArray, FloatArray],
+        items: FloatArray,
+        setting: Setting,
+        events: IntArray | None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """The losses at the start [E] and the first steps [E, D + E] of a history without each of some of its events.
+
+        history: item rows and weights, [n] each; events: [E], indices into them, or None: of the whole history, E = 1.
+        """
+        rows, likes = history
+        scores, gradients = _scores_and_gradients(weights, self.projected, items[rows])
+        added = (1 - self.represented[rows]) * np.exp(scores - np.float32(self.highest))  # [n]
+        sums = self.sums.plus(Sums.of(added, gradients))
+        mass, pull, liked = np.maximum(likes, 0).sum()[None], (likes @ gradients)[None], (likes @ scores)[None]
+        totals, means, squares = sums.total[None], sums.mean[None], sums.square[None]
+        if events is not None:
+            those, left = gradients[events], added[events, None]  # [E, D + E], [E, 1]
+            mass = mass - np.maximum(likes[events], 0)
+            pull, liked = pull - likes[events, None] * those, liked - likes[events] * scores[events]
+            totals, means = totals - left[:, 0], means - left * those
+            squares = squares - left[:, None] * those[:, :, None] * those[:, None]
+        shares, means = (mass / totals)[:, None], means / totals[:, None]
+        by_user = mass[:, None] * means - pull + setting.l2 * setting.start  # [E, D + E]
+        hessians = shares[:, None] * squares - mass[:, None, None] * means[:, :, None] * means[:, None]
+        np.einsum("edd->ed", hessians)[:] += setting.l2
+        penalty = setting.l2 / 2 * (setting.start @ setting.start)
+        values = mass * (self.highest + np.log(totals)) - liked + penalty
+        return values, -np.linalg.solve(hessians, by_user[:, :, None])[:, :, 0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Over some items: total, of their exponentials; mean [d], of their gradients times these; square [d, d]."""
+
+    total: FloatArray
+    mean: FloatArray
+    square: FloatArray
+
+    @classmethod
+    def of(cls, exponentials: FloatArray, gradients: FloatArray) -> "Sums":
+        """Of exponentials [n], of either sign, and gradients by the user vector [n, d]."""
+        scaled = gradients * exponentials[:, None]
+        return cls(exponentials.sum(), exponentials @ gradients, scaled.T @ gradients)
+
+    def plus(self, other: "Sums") -> "Sums":
+        """The sum over the items of both."""
+        return Sums(self.total + other.total, self.mean + other.mean, self.square + other.square)
+
+
+def _scores_and_gradients(weights: NCFWeights, user: FloatArray, items: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Scores [n], and their gradients by the user vector [n, D + E], of projected items [n, D + W]."""
+    scores, outputs = weights.activations(user, items)
+    return scores, weights.by_user(weights.gradients(items, outputs))

@@ -1,12 +1,12 @@
 """What a user vector would be without one event: a few steps from the whole history's, with its Hessian."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.ncf.config import NCFConfig
-from matinee.models.ncf.fold_in import Objective, Setting, minimise
+from matinee.models.ncf.fold_in import AtStart, Objective, Setting, minimise
 from matinee.models.ncf.inference import NCFWeights
 
 LEAST_REST = 0.8
@@ -50,6 +50,30 @@ def users_without_each(
         by_user = rest.by_score(left @ gradients.T) @ gradients + objective.l2 * left
         left = left - by_user @ inverse
     return left.astype(np.float32)
+
+
+def towers_without_each(
+    weights: NCFWeights,
+    history: tuple[IntArray, FloatArray],
+    events: IntArray,
+    items: FloatArray,
+    setting: Setting,
+    config: NCFConfig,
+    at_start: AtStart,
+) -> FloatArray:
+    """As `users_without_each`, with a tower: each shorter history is solved as `solve_users` does. [E, D + E].
+
+    What the solves share is computed once: their first steps, which differ by one item, and the rows of all others. An
+    event that is left out stays among them as a candidate, with its weight in the catalogue's sample.
+    """
+    objective = Objective.of(history, setting, config)
+    rest = _Rest.of(objective, events, at_start.represented[history[0][events]])
+    values, steps = at_start.steps_without_each(weights, history, items, setting, events)
+    rows, users = items[objective.rows], np.empty((len(events), len(setting.start)), dtype=np.float32)
+    for place, (value, step) in enumerate(zip(values.tolist(), steps, strict=True)):
+        own = replace(objective, likes=rest.likes[place], weights=rest.weights[place], mass=float(rest.mass[place, 0]))
+        users[place] = minimise(weights, rows, own, setting.start, config.fold_in_steps, (value, step))
+    return users
 
 
 @dataclass(frozen=True, slots=True, eq=False)
