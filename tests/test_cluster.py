@@ -16,7 +16,7 @@ from matinee.experiment import Experiment
 from matinee.lists import everyone
 from matinee.lists.everyone import UserLists, require_length
 from matinee.lists.file import write
-from matinee.models import model_class
+from matinee.models import item_strips, model_class
 from matinee.models.factors import ials
 from matinee.scale import cluster as module
 from matinee.scale.choice import runner_of
@@ -73,13 +73,12 @@ def test_lists_are_those_of_one_worker_byte_for_byte(ending, runner, lists, tmp_
     assert (tmp_path / f"here.{ending}").read_bytes() == (tmp_path / f"there.{ending}").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["ease", "item-knn"])
+@pytest.mark.parametrize("name", ["ease", "item-knn", "linear-next"])
 def test_counts_are_those_of_one_worker_bit_for_bit(name, runner, monkeypatch):
-    monkeypatch.setattr(counting, "PART_PAIRS", 100)
-    monkeypatch.setattr(counting, "PAIRS_OF_CELL", 0)
+    monkeypatch.setattr(item_strips, "STRIP_COST", 20)
     train = whole(two_groups(240, 30)).training()
     here, there = (counting.count_by_parts(model_class(name)(), train, each) for each in (Here(1), runner))
-    assert len(counting.user_parts(train)) > 5
+    assert len(item_strips.strip_ranges(model_class(name)().strips(train).costs)) > 5
     assert (here != there).sum() == 0
 
 

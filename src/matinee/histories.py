@@ -126,6 +126,8 @@ class Histories:
             unique, last = _last_of_each_key(keys)
             data = entries[last].astype(np.float32)
         starts = np.searchsorted(unique, n_items * np.arange(len(self) + 1, dtype=np.int64))
+        if len(unique) < 2**31:  # products of such matrices take two thirds of the time
+            starts = starts.astype(np.int32)
         columns = (unique - np.repeat(n_items * np.arange(len(self)), np.diff(starts))).astype(np.int32)
         return csr_array((data, columns, starts), shape=(len(self), n_items))
 

@@ -7,7 +7,7 @@ from matinee.data.synthetic import zipf_log
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
-from matinee.models.linear.followers import count_followers
+from matinee.models.followers import count_followers
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
 
@@ -81,7 +81,7 @@ def test_followers_stay_within_a_history_and_are_discounted_by_distance() -> Non
 def test_blocks_of_events_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     histories = Histories.of(walks())
     whole = count_followers(histories, N_ITEMS, 0.7 ** np.arange(10))
-    monkeypatch.setattr("matinee.models.linear.followers.BLOCK_EVENTS", 7)
+    monkeypatch.setattr("matinee.models.followers.BLOCK_EVENTS", 7)
     np.testing.assert_allclose(count_followers(histories, N_ITEMS, 0.7 ** np.arange(10)), whole, rtol=1e-6)
 
 

@@ -14,6 +14,7 @@ from matinee.config import Config, configure
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
+from matinee.models.item_strips import ItemStrips
 from matinee.scale.runner import Runner
 from matinee.training.run import Run
 from matinee.values import UNARY, ValueMap
@@ -209,7 +210,7 @@ def is_exact(model: Recommender[Any]) -> bool:
 
 @runtime_checkable
 class FitsFromSums(Protocol):
-    """A model that is fitted from counts of pairs of items, each a sum over users, who can be counted in parts."""
+    """A model that is fitted from counts of pairs of items, each a sum over users."""
 
     def can_count(self, train: TrainingData) -> bool:
         """Whether settings allow counts by user, and the fit is not faster without them."""
@@ -217,6 +218,10 @@ class FitsFromSums(Protocol):
 
     def count(self, train: TrainingData) -> Counts:
         """The counts of some users, dense or sparse, always the same for a model."""
+        ...
+
+    def strips(self, train: TrainingData) -> ItemStrips[Any, Counts]:
+        """What gives these counts a strip of items at a time, prepared for workers."""
         ...
 
     def fit_counts(self, counts: Counts, train: TrainingData, run: Run) -> Self:

@@ -1,26 +1,29 @@
 """Workers that are processes of this machine."""
 
 import multiprocessing
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from mmap import ACCESS_READ, mmap
+from mmap import ACCESS_COPY, ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, first_line
 from matinee.processes import settle_child, threads_of_children
 from matinee.scale.packing import pack, unpack
 from matinee.scale.runner import Outcome, Workers, attempt
 
 ALIGNED = 64
 """Bytes; arrays begin at multiples, as numpy's own do."""
+LARGE = 2**20
+"""Bytes of a result's arrays from which they come back through a file, which is mapped, and not through a pipe."""
 
 
 class Packed(NamedTuple):
-    """A job in a file that all workers map. sizes: bytes of its pickle and of each array."""
+    """A job in a file that all workers map, or a result that the caller does. sizes: bytes of the pickle and arrays."""
 
     path: str
     sizes: tuple[int, ...]
@@ -37,22 +40,14 @@ class Processes(Workers):
 
     def ship(self, job: Callable[[Any], Any]) -> Packed:
         """See Workers. A file is mapped by all processes, so the job is in memory once."""
-        pickled, buffers = pack(job)
-        pieces: list[bytes | memoryview] = [pickled, *buffers]
-        sizes = []
-        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-            for each in pieces:
-                file.seek(-file.tell() % ALIGNED, 1)
-                sizes.append(file.write(each))
-            file.truncate()
-        return Packed(file.name, tuple(sizes))
+        return _written(*pack(job), self._folder)
 
-    def begin(self, shipped: Packed, part: Any) -> Future[Outcome]:  # noqa: ANN401 - any part
+    def begin(self, shipped: Packed, part: Any) -> Future[Outcome | Packed]:  # noqa: ANN401 - any part
         """See Workers."""
         with threads_of_children(self._threads):  # a process starts when there is work for it
             return self._submit(shipped, part)
 
-    def _submit(self, shipped: Packed, part: object) -> Future[Outcome]:
+    def _submit(self, shipped: Packed, part: object) -> Future[Outcome | Packed]:
         try:
             return self._pool.submit(_run, shipped, part, self._threads)
         except BrokenProcessPool:
@@ -61,7 +56,7 @@ class Processes(Workers):
     def ended(self, tasks: list[Any]) -> dict[Any, Outcome]:
         """See Workers. Raises MatineeError if a process was killed."""
         try:
-            return {task: task.result() for task in wait(tasks, return_when=FIRST_COMPLETED).done}
+            return {task: _received(task.result()) for task in wait(tasks, return_when=FIRST_COMPLETED).done}
         except BrokenProcessPool:
             raise _killed() from None
 
@@ -87,18 +82,47 @@ _job: list[tuple[Packed, Any]] = []
 """In a worker: the last job, and where it came from."""
 
 
-def _run(shipped: Packed, part: object, threads: int) -> Outcome:
+def _run(shipped: Packed, part: object, threads: int) -> Outcome | Packed:
     if not _job or _job[0][0] != shipped:
-        _job[:] = [(shipped, _read(shipped))]
-    return attempt(_job[0][1], part, threads)
+        _job[:] = [(shipped, _read(shipped, ACCESS_READ))]
+    outcome = attempt(_job[0][1], part, threads)
+    pickled, buffers = pack(outcome)
+    if sum(map(len, buffers)) < LARGE:
+        return outcome
+    try:
+        return _written(pickled, buffers, Path(shipped.path).parent)
+    except OSError as error:
+        return Outcome(
+            error=MatineeError(f"a result cannot be written to {tempfile.gettempdir()}: {first_line(error)}")
+        )
 
 
-def _read(shipped: Packed) -> Any:  # noqa: ANN401 - any job
-    """The job of a file, its arrays mapped read-only."""
-    with open(shipped.path, "rb") as file:
-        memory = memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+def _received(result: Outcome | Packed) -> Outcome:
+    """A result of a worker; if it was written to a file, its arrays mapped, in memory as if they were the caller's."""
+    if isinstance(result, Outcome):
+        return result
+    outcome: Outcome = _read(result, ACCESS_COPY)
+    os.unlink(result.path)
+    return outcome
+
+
+def _written(pickled: bytes, buffers: Sequence[memoryview], folder: Path) -> Packed:
+    pieces: list[bytes | memoryview] = [pickled, *buffers]
+    sizes = []
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        for each in pieces:
+            file.seek(-file.tell() % ALIGNED, 1)
+            sizes.append(file.write(each))
+        file.truncate()
+    return Packed(file.name, tuple(sizes))
+
+
+def _read(packed: Packed, access: int) -> Any:  # noqa: ANN401 - any job or result
+    """What a file holds, its arrays mapped: read-only, or so that changes stay in this process."""
+    with open(packed.path, "rb") as file:
+        memory = memoryview(mmap(file.fileno(), 0, access=access))
     pieces, start = [], 0
-    for size in shipped.sizes:
+    for size in packed.sizes:
         start += -start % ALIGNED
         pieces.append(memory[start : start + size])
         start += size

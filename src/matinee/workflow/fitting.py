@@ -73,7 +73,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
     (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
     where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
-    products, by default the machine's; workers: processes that count parts of the users, or take blocks of a step,
+    products, by default the machine's; workers: processes that count strips of items, or take blocks of a step,
     or the address of a Ray cluster that does, for a model fitted so; memory: a bound of what this process holds during
     the fit, such as "4GB"; settings: the model's hyper-parameters; those left out have the model's defaults, which may
     follow from the sizes of the data.

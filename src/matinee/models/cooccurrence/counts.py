@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import coo_array, csr_array
 
 from matinee.arrays import FloatArray, IntArray, gather, rows_of
 from matinee.errors import MatineeError
 from matinee.histories import Histories
+from matinee.models.item_strips import ProductStrips, count_in_strips, pairs_of, stacked
 
 PairWeight = Literal["pair", "user"]
 BLOCK_PAIRS = 2**20
@@ -30,17 +31,19 @@ def user_weights(lengths: IntArray, pair_weight: PairWeight) -> FloatArray:
 
 
 def count_cooccurrences(matrix: csr_array, pair_weight: PairWeight = "pair") -> csr_array:
-    """Weighted count of the users who have both of two different items. matrix [U, I], binary -> [I, I].
+    """Weighted count of the users who have both of two different items. matrix [U, I], binary -> [I, I], float32.
 
     Symmetric, with an empty diagonal.
     """
-    weights = user_weights(np.diff(matrix.indptr), pair_weight)
-    weighted = (diags_array(weights) @ matrix).tocsr()
-    by_item = matrix.T.tocsr()  # [I, U]
-    blocks = []
-    for start, stop in _item_blocks(matrix):
-        blocks.append(_without_diagonal((by_item[start:stop] @ weighted).tocsr(), start))
-    return _stacked(blocks, matrix.shape[1])
+    return count_in_strips(cooccurrence_strips(matrix, pair_weight))
+
+
+def cooccurrence_strips(matrix: csr_array, pair_weight: PairWeight = "pair") -> ProductStrips:
+    """What gives `count_cooccurrences` a strip of items at a time, summed in the type of the matrix."""
+    lengths = np.diff(matrix.indptr)
+    weights = np.repeat(user_weights(lengths, pair_weight).astype(matrix.dtype), lengths)
+    weighted = csr_array((weights, matrix.indices, matrix.indptr), matrix.shape)
+    return ProductStrips(weighted, binary=True, with_own=False, dtype="float32")
 
 
 def split_cooccurrences(
@@ -66,7 +69,7 @@ def split_cooccurrences(
             ]
         for part, block in zip(parts, split, strict=True):
             part.append(block)
-    return [_stacked(parts.pop(0), matrix.shape[1]) for _ in ratios]
+    return [stacked(parts.pop(0), matrix.shape[1]) for _ in ratios]
 
 
 def _split_counts(counts: csr_array, limits: FloatArray, rng: np.random.Generator) -> list[csr_array]:
@@ -180,9 +183,9 @@ def require_pairs(total: float) -> None:
 
 def _item_blocks(matrix: csr_array) -> Iterator[tuple[int, int]]:
     """Ranges of items with at most BLOCK_PAIRS pairs (or one item) each."""
-    lengths = np.diff(matrix.indptr)
-    pairs = np.bincount(matrix.indices, np.repeat(lengths, lengths), minlength=matrix.shape[1])
-    before = np.concatenate([[0], np.cumsum(np.maximum(pairs, matrix.shape[1]))])  # empty rows cost memory too
+    before = np.concatenate(
+        [[0], np.cumsum(np.maximum(pairs_of(matrix), matrix.shape[1]))]
+    )  # empty rows cost memory too
     start = 0
     while start < matrix.shape[1]:
         stop = int(np.searchsorted(before, before[start] + BLOCK_PAIRS, side="right")) - 1
@@ -197,19 +200,3 @@ def _without_diagonal(block: csr_array, first_row: int) -> csr_array:
     data = block.data.astype(np.float32)
     data[block.indices == rows_of(block.indptr) + first_row] = 0
     return _nonzero(csr_array((data, block.indices, block.indptr), shape=block.shape))
-
-
-def _stacked(blocks: list[csr_array], n_items: int) -> csr_array:
-    """Blocks of sorted rows as one matrix with the smallest index type. Empties `blocks`, to free memory early."""
-    counts = np.concatenate([[0], *(np.diff(block.indptr) for block in blocks)])
-    starts = np.cumsum(counts)
-    narrow = np.int32 if starts[-1] < 2**31 else np.int64
-    data = np.empty(starts[-1], dtype=np.float32)
-    columns = np.empty(starts[-1], dtype=narrow)
-    stop = int(starts[-1])
-    while blocks:
-        block = blocks.pop()
-        start = stop - block.nnz
-        data[start:stop], columns[start:stop] = block.data, block.indices
-        stop = start
-    return csr_array((data, columns, starts.astype(narrow)), shape=(len(starts) - 1, n_items))

@@ -12,7 +12,13 @@ from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
-from matinee.models.cooccurrence.counts import count_cooccurrences, require_pairs, split_cooccurrences
+from matinee.models.cooccurrence.counts import (
+    cooccurrence_strips,
+    count_cooccurrences,
+    require_pairs,
+    split_cooccurrences,
+)
+from matinee.models.item_strips import ProductStrips, count_in_strips
 from matinee.models.needs import count_pairs, parameter_needs
 from matinee.models.vectors import append_bias, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
@@ -98,7 +104,11 @@ class MoviePairs(Recommender[FloatArray]):
 
     def count(self, train: TrainingData) -> csr_array:
         """See FitsFromSums: co-occurrence counts."""
-        return count_cooccurrences(train.matrix(), self.config.pair_weight)
+        return count_in_strips(self.strips(train))
+
+    def strips(self, train: TrainingData) -> ProductStrips:
+        """See FitsFromSums."""
+        return cooccurrence_strips(train.matrix(), self.config.pair_weight)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromSums."""

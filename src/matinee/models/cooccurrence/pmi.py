@@ -10,7 +10,8 @@ from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.models.cooccurrence.counts import PairWeight, count_cooccurrences, require_pairs
+from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, count_cooccurrences, require_pairs
+from matinee.models.item_strips import ProductStrips, count_in_strips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
 from matinee.nn.sparse_rows import entries_at, keep_top_k
@@ -93,8 +94,12 @@ class PMI(Recommender[csr_array]):
         return True
 
     def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromCounts: co-occurrence counts, float64."""
-        return count_cooccurrences(train.matrix().astype(np.float64), self.config.pair_weight)
+        """See FitsFromCounts: co-occurrence counts, summed in float64."""
+        return count_in_strips(self.strips(train))
+
+    def strips(self, train: TrainingData) -> ProductStrips:
+        """See FitsFromSums."""
+        return cooccurrence_strips(train.matrix().astype(np.float64), self.config.pair_weight)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""

@@ -1,5 +1,7 @@
 """EASE: a linear autoencoder with a zero diagonal, in closed form (Steck 2019), and EDLAE (Steck 2020)."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Self
 
@@ -14,8 +16,9 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData, last_of_each
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
-from matinee.models.linear.followers import count_followers
-from matinee.models.linear.gram import BLOCK_ROWS, gram_of, symmetrise
+from matinee.models.followers import DenseFollowers, EventBags
+from matinee.models.item_strips import count_in_strips
+from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, gram_of, symmetrise
 from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
@@ -98,6 +101,12 @@ class EASE(Recommender[csr_array]):
         """See FitsFromCounts: the lower triangle of XᵀX."""
         return self._gram(self._scaled(train), train)
 
+    def strips(self, train: TrainingData) -> "GramStrips | WindowedGram":
+        """See FitsFromSums."""
+        matrix, config = self._scaled(train), self.config
+        gram = GramStrips(matrix)
+        return WindowedGram(gram, _windows(matrix, train, config.span), config.closeness) if config.closeness else gram
+
     def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
         self._require_memory(train, run.memory)
@@ -167,18 +176,47 @@ class EASE(Recommender[csr_array]):
 
     def _gram(self, matrix: csr_array, train: TrainingData) -> FloatArray:
         """Lower triangle of XᵀX, float32 in Fortran order, or with closeness what takes its place. [I, I]."""
-        gram, share = gram_of(matrix), np.float32(self.config.closeness)
-        if share:
-            diagonal = np.diag(gram).copy()  # an item is in as many windows as there are events in each
-            pairs = _pairs_in_windows(matrix, train, self.config.span)
-            gram *= 1 - share
-            gram += share * np.tril(pairs + pairs.T)
-            np.fill_diagonal(gram, diagonal)
-        return gram
+        gram, config = gram_of(matrix), self.config
+        if not config.closeness:
+            return gram
+        pairs = count_in_strips(_windows(matrix, train, config.span))[0]
+        return _with_windows(gram, pairs, config.closeness)
 
 
-def _pairs_in_windows(matrix: csr_array, train: TrainingData, span: int) -> FloatArray:
-    """The share of the windows that hold an item i that also hold j later, summed over histories. [I, I] (i, j).
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowedGram:
+    """XᵀX with a share of the windows' pairs, in strips: those of XᵀX, and of the pairs before they are added."""
+
+    gram: GramStrips
+    windows: DenseFollowers
+    closeness: float
+
+    @property
+    def costs(self) -> FloatArray:
+        """See ItemStrips."""
+        return self.gram.costs + self.windows.costs
+
+    def __call__(self, items: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+        """See ItemStrips."""
+        return self.gram(items), self.windows(items)
+
+    def join(self, strips: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
+        """See ItemStrips. [I, I]."""
+        of_gram, of_windows = zip(*strips, strict=True)
+        return _with_windows(self.gram.join(of_gram), self.windows.join(of_windows)[0], self.closeness)
+
+
+def _with_windows(gram: FloatArray, pairs: FloatArray, closeness: float) -> FloatArray:
+    """The lower triangle of XᵀX, in place, with a share of the pairs in windows. pairs: [I, I]."""
+    share, diagonal = np.float32(closeness), np.diag(gram).copy()  # an item is in as many windows as events in each
+    gram *= 1 - share
+    gram += share * np.tril(pairs + pairs.T)
+    np.fill_diagonal(gram, diagonal)
+    return gram
+
+
+def _windows(matrix: csr_array, train: TrainingData, span: int) -> DenseFollowers:
+    """The share of the windows that hold an item i that also hold j later, summed over histories: [1, I, I] (i, j).
 
     An item counts where it is last in a history, by its entry of the matrix [U, I].
     """
@@ -186,7 +224,8 @@ def _pairs_in_windows(matrix: csr_array, train: TrainingData, span: int) -> Floa
     events = last_of_each(train.histories)
     taken = events.keep(entries_at(matrix, events.owners, events.items) != 0)
     weights = entries_at(matrix, taken.owners, taken.items)
-    return count_followers(taken, train.n_items, 1 - np.arange(1, span) / span, weights)
+    discounts = (1 - np.arange(1, span) / span).astype(np.float32)
+    return DenseFollowers(EventBags.before(taken, train.n_items, weights), [discounts])
 
 
 def _product_of_rows(state: csr_array, weights: FloatArray) -> FloatArray:

@@ -1,15 +1,87 @@
 """XᵀX of a user-item matrix, dense."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 from scipy.linalg import blas
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
+from matinee.models.item_strips import CELL_COST, count_in_strips, sampled
 
 BLOCK_ROWS = 1024
 """Rows made dense at once."""
 SPARSE_COST = 300.0
 """Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
+
+
+@dataclass(frozen=True, eq=False)
+class GramStrips:
+    """XᵀX in strips of its upper triangle: an item's products with itself and the items after it. [b, I - first] each.
+
+    By sparse products, or from dense blocks of users by BLAS where these cost less: their bits may depend on the strip
+    unless X holds whole numbers.
+    """
+
+    by_user: csr_array  # X [U, I]
+
+    @cached_property
+    def by_item(self) -> csr_array | None:
+        """Xᵀ, which each worker finds by itself; None where dense blocks cost less. [I, U]."""
+        return self.by_user.T.tocsr() if _is_sparse(self.by_user) else None
+
+    @property
+    def costs(self) -> FloatArray:
+        """See ItemStrips."""
+        n_users, n_items = self.by_user.shape
+        left = np.arange(n_items, 0, -1.0)
+        if not _is_sparse(self.by_user):
+            return n_users / SPARSE_COST * left
+        some, times = sampled(self.by_user)
+        ends = np.repeat(some.indptr[1:], np.diff(some.indptr))
+        pairs = np.bincount(some.indices, times * (ends - np.arange(len(ends))), n_items)  # columns ascend
+        costs: FloatArray = pairs + CELL_COST * np.minimum(pairs, left)
+        return costs
+
+    def __call__(self, items: tuple[int, int]) -> FloatArray:
+        """See ItemStrips."""
+        first, last = items
+        rest = self.by_user[:, first:]
+        if self.by_item is None:
+            return _upper_rows(rest, last - first)
+        strip = np.empty((last - first, rest.shape[1]), dtype=np.float32)
+        for start in range(first, last, BLOCK_ROWS):
+            stop = min(start + BLOCK_ROWS, last)
+            (self.by_item[start:stop] @ rest).toarray(out=strip[start - first : stop - first])
+        return strip
+
+    def join(self, strips: Iterable[FloatArray]) -> FloatArray:
+        """See ItemStrips: the lower triangle in Fortran order. [I, I]."""
+        n_items, start = self.by_user.shape[1], 0
+        upper = np.zeros((n_items, n_items), dtype=np.float32)
+        for strip in strips:
+            upper[start : start + len(strip), start:] = strip
+            start += len(strip)
+        return upper.T
+
+
+def _is_sparse(matrix: csr_array) -> bool:
+    pairs = float((np.diff(matrix.indptr).astype(np.float64) ** 2).sum())
+    return pairs * SPARSE_COST < float(matrix.shape[0]) * matrix.shape[1] ** 2
+
+
+def _upper_rows(matrix: csr_array, n_rows: int) -> FloatArray:
+    """The first rows of XᵀX, from dense blocks of users. [U, I] -> [n_rows, I]."""
+    square = np.zeros((n_rows, n_rows), dtype=np.float32, order="F")
+    beside = np.zeros((matrix.shape[1] - n_rows, n_rows), dtype=np.float32, order="F")
+    for start in range(0, matrix.shape[0], BLOCK_ROWS):
+        block = matrix[start : start + BLOCK_ROWS].toarray().T  # [I, b]
+        square = blas.ssyrk(1.0, block[:n_rows], beta=1.0, c=square, lower=1, overwrite_c=1)
+        if len(beside):
+            beside = blas.sgemm(1.0, block[n_rows:], block[:n_rows], beta=1.0, c=beside, trans_b=1, overwrite_c=1)
+    return np.concatenate([square.T, beside.T], axis=1)
 
 
 def gram_of(matrix: csr_array) -> FloatArray:
@@ -18,13 +90,9 @@ def gram_of(matrix: csr_array) -> FloatArray:
     From dense blocks of users by BLAS, or from sparse products where the matrix is so sparse that they cost less.
     """
     n_users, n_items = matrix.shape
+    if _is_sparse(matrix):
+        return count_in_strips(GramStrips(matrix))
     gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
-    pairs = float((np.diff(matrix.indptr).astype(np.float64) ** 2).sum())
-    if pairs * SPARSE_COST < float(n_users) * n_items**2:
-        by_item = matrix.T.tocsr()
-        for start in range(0, n_items, BLOCK_ROWS):
-            gram[start : start + BLOCK_ROWS] = (by_item[start : start + BLOCK_ROWS] @ matrix).toarray()
-        return gram
     for start in range(0, n_users, BLOCK_ROWS):
         block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]
         gram = blas.ssyrk(1.0, block.T, beta=1.0, c=gram, lower=1, overwrite_c=1)

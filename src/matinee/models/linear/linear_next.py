@@ -14,7 +14,8 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.memory import require_memory
 from matinee.models.base import Recommender
-from matinee.models.linear.followers import count_followers
+from matinee.models.followers import DenseFollowers, EventBags
+from matinee.models.item_strips import count_in_strips
 from matinee.training.run import Run
 
 Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
@@ -80,7 +81,7 @@ class LinearNext(Recommender[csr_array]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the system does not fit into memory."""
         self._require_memory(train, run.memory)
-        return self._solve({decay: self._followers(train, decay) for decay in self._all_decays()}, train)
+        return self.fit_counts(self.count(train), train, run)
 
     def can_count(self, train: TrainingData) -> bool:
         """See FitsFromSums."""
@@ -88,7 +89,13 @@ class LinearNext(Recommender[csr_array]):
 
     def count(self, train: TrainingData) -> FloatArray:
         """See FitsFromSums: N above for each of the decays. [number of decays + 1, I, I]."""
-        return np.stack([self._followers(train, decay) for decay in self._all_decays()])
+        return count_in_strips(self.strips(train))
+
+    def strips(self, train: TrainingData) -> DenseFollowers:
+        """See FitsFromSums."""
+        weights = np.sqrt(_event_weights(train.histories, self.config.user_power))  # a pair counts by both
+        events = EventBags.before(train.histories, train.n_items, weights if self.config.user_power else None)
+        return DenseFollowers(events, [_discounts(decay) for decay in self._all_decays()])
 
     def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:
         """See FitsFromSums."""
@@ -97,10 +104,6 @@ class LinearNext(Recommender[csr_array]):
 
     def _all_decays(self) -> list[float]:
         return [*self.config.decays, self.config.target_decay]
-
-    def _followers(self, train: TrainingData, decay: float) -> FloatArray:
-        weights = np.sqrt(_event_weights(train.histories, self.config.user_power))  # a pair counts by both
-        return count_followers(train.histories, train.n_items, _discounts(decay), weights)
 
     def _require_memory(self, train: TrainingData, memory: int | None) -> None:
         what = f"linear-next with {train.n_items:,} items"

@@ -10,6 +10,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.item_strips import ProductStrips, count_in_strips
 from matinee.models.item_weights import event_weights, similarity_by_weights
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
@@ -83,10 +84,12 @@ class ItemKNN(Recommender[csr_array]):
 
     def count(self, train: TrainingData) -> csr_array:
         """See FitsFromCounts: inner products of the items, float64."""
-        by_item = self._weighted(train).astype(np.float64)
-        products: csr_array = (by_item @ by_item.T).tocsr()
-        products.sort_indices()  # sums of sorted matrices are faster
-        return products
+        return count_in_strips(self.strips(train))
+
+    def strips(self, train: TrainingData) -> ProductStrips:
+        """See FitsFromSums."""
+        by_user = self._weighted(train).astype(np.float64).T.tocsr()
+        return ProductStrips(by_user, binary=False, with_own=True, dtype="float64")
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""

@@ -12,6 +12,8 @@ from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.followers import EventBags, SparseFollowers
+from matinee.models.item_strips import count_in_strips
 from matinee.nn.sparse_rows import entries_at
 from matinee.training.run import Run
 
@@ -73,7 +75,11 @@ class Markov(Recommender[csr_array]):
 
     def count(self, train: TrainingData) -> csr_array:
         """See FitsFromCounts: weighted transitions, float64."""
-        return count_transitions(train.histories, train.n_items, self.config.steps, self.config.decay, np.float64)
+        return count_in_strips(self.strips(train))
+
+    def strips(self, train: TrainingData) -> SparseFollowers:
+        """See FitsFromSums."""
+        return transition_strips(train.histories, train.n_items, self.config.steps, self.config.decay, np.float64)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
@@ -153,14 +159,13 @@ def count_transitions(
     histories: Histories, n_items: int, steps: int, decay: float, dtype: DTypeLike = np.float32
 ) -> csr_array:
     """Transitions from j (row) to i (column), d = 1..steps events later, each weighted decay^(d - 1). [I, I]."""
-    owners, items = histories.owners, histories.items
-    empty = np.zeros(n_items + 1, dtype=np.int32)
-    total: csr_array = csr_array((np.zeros(0, dtype), empty[:0], empty), shape=(n_items, n_items))
-    for distance in range(1, min(steps, len(items) - 1) + 1):
-        within = owners[distance:] == owners[:-distance]
-        if not within.any():
-            break
-        pair = (items[:-distance][within], items[distance:][within])
-        weights = np.full(len(pair[0]), decay ** (distance - 1), dtype=dtype)
-        total = total + csr_array((weights, pair), shape=(n_items, n_items))
-    return total
+    return count_in_strips(transition_strips(histories, n_items, steps, decay, dtype))
+
+
+def transition_strips(
+    histories: Histories, n_items: int, steps: int, decay: float, dtype: DTypeLike
+) -> SparseFollowers:
+    """What gives `count_transitions` a strip of items at a time."""
+    longest = max(1, min(steps, int(histories.lengths.max(initial=0)) - 1))
+    discounts = (decay ** np.arange(longest)).astype(dtype)
+    return SparseFollowers(EventBags.after(histories, n_items), discounts)

@@ -1,0 +1,81 @@
+"""Counts by strips of items: against plain products, and the same bits for any number of strips."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matinee.data.synthetic import zipf_log
+from matinee.histories import TrainingData
+from matinee.models import create, item_strips
+from matinee.models.linear import gram
+from matinee.workflow.data import whole
+
+N_ITEMS = 60
+
+
+@pytest.fixture(scope="module")
+def train() -> TrainingData:
+    return whole(zipf_log(300, N_ITEMS, 3000, np.random.default_rng(2))).training()
+
+
+def counted(model: Any, train: TrainingData, width: int) -> Any:
+    """Counts in strips of so many items; of ease, whose are of half the pairs, the half that counts."""
+    strips = model.strips(train)
+    edges = [*range(0, N_ITEMS, width), N_ITEMS]
+    found = strips.join(strips(ends) for ends in itertools.pairwise(edges))
+    return np.tril(found) if model.name == "ease" else found
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("ease", {"user_power": 0.7}),
+        ("item-knn", {}),
+        ("pmi", {"pair_weight": "user"}),
+        ("markov", {"decay": 0.83}),
+        ("linear-next", {"user_power": 0.3}),
+        ("movie-pairs", {"pair_weight": "user"}),
+    ],
+)
+def test_the_number_of_strips_changes_no_bit(name, settings, train, monkeypatch) -> None:
+    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)  # by sparse products
+    model = create(name, **settings)
+    whole_counts = counted(model, train, N_ITEMS)
+    for width in (1, 7, 30):
+        found = counted(model, train, width)
+        assert (found != whole_counts).sum() == 0
+        assert found.dtype == whole_counts.dtype
+    monkeypatch.setattr(item_strips, "BLOCK_PAIRS", 50)
+    monkeypatch.setattr("matinee.models.followers.BLOCK_EVENTS", 10**9)
+    assert (counted(model, train, 7) != whole_counts).sum() == 0
+
+
+@pytest.mark.parametrize("sparse_cost", [0.0, np.inf])
+def test_strips_of_a_gram_matrix_are_those_of_a_plain_product(sparse_cost, train, monkeypatch) -> None:
+    monkeypatch.setattr(gram, "SPARSE_COST", sparse_cost)
+    matrix = train.matrix()
+    dense = matrix.toarray().astype(np.float64)
+    strips = gram.GramStrips(matrix)
+    found = strips.join(strips(ends) for ends in [(0, 1), (1, 25), (25, N_ITEMS)])
+    assert np.array_equal(np.tril(found), np.tril(dense.T @ dense))
+    assert np.array_equal(np.tril(gram.gram_of(matrix)), np.tril(found))
+
+
+def test_products_of_different_items_leave_out_an_item_with_itself(train) -> None:
+    dense = train.matrix().toarray().astype(np.float64)
+    expected = dense.T @ dense
+    np.fill_diagonal(expected, 0)
+    found = counted(create("pmi"), train, 13)
+    assert np.array_equal(found.toarray(), expected)
+    assert found.has_sorted_indices
+    assert not (found.data == 0).any()
+
+
+def test_costs_follow_the_pairs_also_when_only_some_users_are_counted(train, monkeypatch) -> None:
+    matrix = train.matrix()
+    exact = item_strips.pairs_of(matrix)
+    monkeypatch.setattr(item_strips, "SAMPLED_EVENTS", 600)
+    estimated = item_strips.pairs_of(*item_strips.sampled(matrix))
+    assert estimated.sum() == pytest.approx(exact.sum(), rel=0.3)
