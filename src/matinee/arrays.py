@@ -58,12 +58,14 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     n_groups = max(MIN_GROUPS, GROUPS_PER_RANK * k)
     if n_columns < MIN_GROUP_SIZE * n_groups:
         return _partition_top_k(scores, k)
-    reached = scores >= _lower_bounds(scores, k, n_groups)[:, None]
-    counts = np.count_nonzero(reached, axis=1)
-    crowded = np.flatnonzero((counts < k) | (counts > MAX_CANDIDATES * k))  # many ties, or NaN, which reaches nothing
-    reached[crowded] = False
-    counts[crowded] = 0
-    columns, best = _sort_reached(scores, reached, counts, k)
+    flat = np.flatnonzero(scores >= _lower_bounds(scores, k, n_groups)[:, None])
+    counts = np.diff(np.searchsorted(flat, n_columns * np.arange(len(scores) + 1)))
+    is_crowded = (counts < k) | (counts > MAX_CANDIDATES * k)  # many ties, or NaN, which reaches nothing
+    crowded = np.flatnonzero(is_crowded)
+    if len(crowded):
+        flat = flat[~np.repeat(is_crowded, counts)]
+        counts[crowded] = 0
+    columns, best = _sort_reached(scores, flat, counts, k)
     if len(crowded):
         columns[crowded], best[crowded] = _partition_top_k(scores[crowded], k)
     return columns, best
@@ -91,16 +93,16 @@ def _sort_all_from(scores: FloatArray, bound: np.floating[Any], k: int) -> tuple
     return columns[order][None].astype(np.int32), found[order][None]
 
 
-def _sort_reached(scores: FloatArray, reached: BoolArray, counts: IntArray, k: int) -> tuple[IntArray, FloatArray]:
-    """The k best of the marked columns of each row. reached [B, I] has counts [B], each 0 or at least k."""
-    flat = np.flatnonzero(reached)
+def _sort_reached(scores: FloatArray, flat: IntArray, counts: IntArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The k best of some cells of each row. flat: their ascending flat indices; counts: [B], each 0 or at least k."""
     owners = np.repeat(np.arange(len(counts)), counts)
     indices = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
     width = max(k, int(counts.max(initial=0)))
     columns = np.zeros((len(counts), width), dtype=np.int32)
     found = np.full((len(counts), width), -np.inf, dtype=scores.dtype)
-    columns[owners, indices] = flat - owners * scores.shape[1]
-    found[owners, indices] = scores[reached]
+    of_cells = flat - owners * scores.shape[1]
+    columns[owners, indices] = of_cells
+    found[owners, indices] = scores[owners, of_cells]
     order = np.argsort(-found, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(columns, order, axis=1), np.take_along_axis(found, order, axis=1)
 

@@ -6,10 +6,15 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array, diags_array
 
-from matinee.arrays import FloatArray, IntArray, top_k
+from matinee.arrays import FloatArray, IntArray, rows_of, top_k
 
 STRIP_BYTES = 2 * 2**20
 """Of dense documents that rows are multiplied with at once."""
+MANY_ROWS = 32
+"""From so many rows on, a product takes the columns that many of them have in dense form."""
+SPARSE_COST, GATHER_COST = 256, 14
+"""How often a dense product multiplies and adds while one of two sparse matrices, or of a sparse and a dense one, does
+so once."""
 
 
 def batches(n: int, size: int, rng: np.random.Generator) -> Iterator[IntArray]:
@@ -89,6 +94,35 @@ def keep_top_k_of(dense: FloatArray, k: int) -> csr_array:
     starts = np.zeros(dense.shape[0] + 1, dtype=np.int64)
     np.cumsum(positive.sum(axis=1), out=starts[1:])
     return csr_array((values[positive], columns[positive], starts), shape=dense.shape)
+
+
+def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
+    """The product of two sparse matrices, dense. [B, F], [F, C] -> [B, C].
+
+    Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides.
+    """
+    if rows.shape[0] < MANY_ROWS:
+        found: FloatArray = (rows @ matrix).toarray()
+        return found
+    n_products = np.bincount(rows.indices, minlength=rows.shape[1]) * np.diff(matrix.indptr)
+    head = np.flatnonzero(n_products * SPARSE_COST > rows.shape[0] * matrix.shape[1])
+    dense, tail = split_head(rows, head)
+    product = dense @ matrix[head].toarray()
+    product += (tail @ matrix).toarray()
+    return product
+
+
+def split_head(rows: csr_array, head: IntArray) -> tuple[FloatArray, csr_array]:
+    """Some columns of a matrix in dense form, and the matrix without them. [B, F], head [h] -> [B, h], [B, F]."""
+    places = np.full(rows.shape[1], -1, dtype=np.int32)
+    places[head] = np.arange(len(head))
+    found, owners = places[rows.indices], rows_of(rows.indptr)
+    is_head = found >= 0
+    dense = np.zeros((rows.shape[0], len(head)), dtype=rows.dtype)
+    dense[owners[is_head], found[is_head]] = rows.data[is_head]
+    rest = np.flatnonzero(~is_head)
+    starts = np.searchsorted(rest, rows.indptr)
+    return dense, csr_array((rows.data[rest], rows.indices[rest], starts), shape=rows.shape)
 
 
 def product_in_strips(rows: csr_array, documents: csr_array) -> FloatArray:

@@ -14,7 +14,7 @@ from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, 
 from matinee.models.item_strips import ProductStrips, count_in_strips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
-from matinee.nn.sparse_rows import entries_at, keep_top_k
+from matinee.nn.sparse_rows import entries_at, keep_top_k, product_by_head
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -130,8 +130,7 @@ class PMI(Recommender[csr_array]):
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         if self.config.form == "neighbours":
-            scores: FloatArray = (state @ self.weights).toarray()
-            return scores
+            return product_by_head(state, self.weights)
         lengths = np.maximum(np.diff(state.indptr), 1).astype(np.float32)
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity_factors
 

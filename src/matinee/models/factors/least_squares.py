@@ -17,9 +17,9 @@ MAX_STEPS = 64
 """Of conjugate gradients, after which a system is factored instead; 7 to 10 are usual."""
 ROUND_LENGTH = 8
 """Rows of a solve are padded to a multiple of it, so that an event is summed by the same instructions in any block."""
-CONVERGED = 1e-6
-"""Solutions have converged where the squared residual, in the preconditioner's norm, is below this times the resolution
-of its type, as a share of the first one."""
+CONVERGED = 1e-12
+"""Solutions, which are stored in float32, have converged where the squared residual, in the preconditioner's norm, is
+below this share of the first one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +98,7 @@ def _conjugate_gradients(
     solution, residual = np.zeros_like(rights), rights.copy()
     direction = scale * residual
     size = np.einsum("bd,bd->b", residual, direction)
-    enough = np.float32(CONVERGED * np.finfo(rights.dtype).eps) * size
+    enough = np.float32(CONVERGED) * size
     for _ in range(MAX_STEPS):
         scores = np.matmul(gathered, direction[:, :, None])[:, :, 0]  # [b, L]
         if confidences is not None:

@@ -12,7 +12,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.item_weights import event_weights, similarity_by_weights
 from matinee.models.needs import matrix_needs
-from matinee.nn.sparse_rows import keep_top_k, scale_rows
+from matinee.nn.sparse_rows import keep_top_k, product_by_head, scale_rows
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -80,8 +80,7 @@ class RP3Beta(Recommender[csr_array]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = (state @ self.weights).toarray()
-        return scores
+        return product_by_head(state, self.weights)
 
     @property
     def adds_up(self) -> bool:

@@ -25,6 +25,7 @@ from matinee.models.neighbours.similarity import (
     nearest_of_products,
     weight_terms,
 )
+from matinee.nn.sparse_rows import product_by_head
 from matinee.training.run import Run
 
 
@@ -107,9 +108,8 @@ class ItemKNN(Recommender[csr_array]):
         return histories.weighted_matrix(self.similarities.shape[0])
 
     def score(self, state: csr_array) -> FloatArray:
-        """See Recommender. One sparse product for any number of users: each gets the same to the last bit."""
-        scores: FloatArray = (state @ self.similarities).toarray()
-        return scores
+        """See Recommender."""
+        return product_by_head(state, self.similarities)
 
     @property
     def adds_up(self) -> bool:

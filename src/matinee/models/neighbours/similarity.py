@@ -189,17 +189,29 @@ def similarities_of(products: FloatArray, rows: FloatArray, columns: FloatArray,
     return found.astype(np.float32)
 
 
-def nearest(rows: csr_array, documents: Documents, config: KNNConfig, *, exclude_self: bool = False) -> csr_array:
+def nearest(
+    rows: csr_array,
+    documents: Documents,
+    config: KNNConfig,
+    *,
+    exclude_self: bool = False,
+    own: csr_array | None = None,
+) -> csr_array:
     """Similarities of each row to its `neighbours` most similar documents. rows [R, F] -> [R, C].
 
-    exclude_self: row r and document r are the same, and not neighbours. Computed in blocks.
+    exclude_self: row r and document r are the same, and not neighbours. own: [C, F], the documents' profiles by
+    document, if they are at hand. Computed in blocks.
     """
     n_rows, n_columns = rows.shape[0], documents.profiles.shape[1]
     if n_rows <= FEW and not exclude_self:
         products = product_of_few(rows, documents.profiles)
         return csr_array(keep_nearest(similarities_of_few(rows, products, documents, config), config))
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
-    blocks, own = [], documents.profiles.T.tocsr() if _share_much(rows, documents.profiles) else None
+    blocks: list[csr_array] = []
+    if not _share_much(rows, documents.profiles):
+        own = None
+    elif own is None:
+        own = documents.profiles.T.tocsr()
     for start in range(0, max(n_rows, 1), size):
         block = rows[start : start + size]
         if own is None:

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.derived import derived
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     CENTRED,
@@ -25,8 +26,11 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at, product_of_few, scale_rows
+from matinee.nn.sparse_rows import entries_at, product_of_few, scale_rows, split_head
 from matinee.training.run import Run
+
+COMMON = 20
+"""Items that more than one in so many users have are multiplied without gaps."""
 
 
 class UserKNNConfig(KNNConfig):
@@ -100,7 +104,7 @@ class UserKNN(Recommender[csr_array]):
         """Similarities of the nearest training users. [B, U]."""
         users = self._weigh(histories)
         if self.config.neighbours_of == "user":
-            return nearest(users, self._documents, self.config)
+            return nearest(users, self._documents, self.config, own=None if users.shape[0] <= FEW else self._by_user)
         if users.shape[0] <= FEW:
             return csr_array(self._near(users, product_of_few(users, self.profiles)))
         found = similarities(users, self._documents, self.config)
@@ -112,7 +116,9 @@ class UserKNN(Recommender[csr_array]):
         """See Recommender."""
         if state.shape[0] <= FEW:
             return product_of_few(state, self.interactions)
-        scores: FloatArray = (state @ self.interactions).toarray()
+        common, dense, rest = self._common_items
+        scores: FloatArray = (state @ rest).toarray()
+        scores[:, common] = state @ dense
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
@@ -192,6 +198,19 @@ class UserKNN(Recommender[csr_array]):
         k = min(self.config.neighbours, len(lower))
         bar = np.partition(lower, len(lower) - k)[-k] * np.float32(1 - 1e-6)
         return np.flatnonzero(upper >= bar)
+
+    @derived("profiles")
+    def _by_user(self) -> csr_array:
+        """The profiles by training user. [U, I]."""
+        return self.profiles.T.tocsr()
+
+    @derived("interactions")
+    def _common_items(self) -> tuple[IntArray, FloatArray, csr_array]:
+        """Items that many have: their rows [C], who has them [U, C], dense; and who has the others, [U, I]."""
+        counts = np.bincount(self.interactions.indices, minlength=self.interactions.shape[1])
+        common = np.flatnonzero(counts * COMMON > self.interactions.shape[0])
+        dense, rest = split_head(self.interactions, common)
+        return common, dense, rest
 
     @property
     def _documents(self) -> Documents:

@@ -80,16 +80,43 @@ def serve_states(
     state = np.zeros((n_rows, width)) if initial is None else initial.copy()
     batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
-        previous = state[:size]
-        recurrent = previous @ weights + bias  # [b, 3H]
-        gates = inputs[:size, step, : 2 * width] + recurrent[:, : 2 * width]
-        np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
-        gates += 1
-        gates *= 0.5
-        new = np.tanh(inputs[:size, step, 2 * width :] + gates[:, :width] * recurrent[:, 2 * width :])
-        state[:size] = new + gates[:, width:] * (previous - new)
+        state[:size] = _serve_step(inputs[:size, step], state[:size], weights, bias)
         states[:, step] = state
     return states
+
+
+def serve_last_states(
+    table: Float64Array, rows: IntArray, lengths: IntArray, weights: Float64Array, bias: Float64Array
+) -> Float64Array:
+    """The last of `serve_states`, of sequences whose inputs are rows of a table. table [I, 3H], rows [b, T] -> [b, H].
+
+    The inputs of one step at a time are taken, so that long sequences need no more memory than short ones.
+    """
+    state = np.zeros((len(rows), len(weights)))
+    batch_sizes = np.searchsorted(-lengths, -np.arange(rows.shape[1]), side="left")
+    for step, size in enumerate(batch_sizes.tolist()):
+        state[:size] = _serve_step(table[rows[:size, step]], state[:size], weights, bias)
+    return state
+
+
+def _serve_step(
+    inputs: Float64Array, previous: Float64Array, weights: Float64Array, bias: Float64Array
+) -> Float64Array:
+    """The next states. inputs [b, 3H], previous [b, H] -> [b, H]."""
+    width = len(weights)
+    recurrent = previous @ weights  # [b, 3H]
+    recurrent += bias
+    gates = inputs[:, : 2 * width] + recurrent[:, : 2 * width]
+    np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
+    gates += 1
+    gates *= 0.5
+    new = gates[:, :width] * recurrent[:, 2 * width :]
+    new += inputs[:, 2 * width :]
+    np.tanh(new, out=new)
+    state: Float64Array = previous - new
+    state *= gates[:, width:]
+    state += new
+    return state
 
 
 def _forward(

@@ -22,7 +22,7 @@ from matinee.models.sequences.batches import (
     transitions_per_step,
 )
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.gru import fused_states, serve_states, train_states
+from matinee.models.sequences.gru import fused_states, serve_last_states, serve_states, train_states
 from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.loop import train_epochs
@@ -31,6 +31,8 @@ from matinee.training.run import Run
 if TYPE_CHECKING:
     from torch import Tensor
 
+TABLE_BLOCK_VALUES = 2**22
+"""Values of one layer in a block where only those of a step are held at once."""
 LAYER_ARRAYS = ("first_weights_ih", "weights_ih", "weights_hh", "biases")
 
 
@@ -135,8 +137,21 @@ class GRU4Rec(Recommender[FloatArray]):
                 values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
             return serve_blocks(values, lengths, blocks, config.heads, "post")
 
-        states = last_states(histories, config.max_length, config.hidden, states_of)
+        if len(layers) == 1 and not blocks and len(histories.items) > len(self.items):
+            states = self._states_by_table(histories)
+        else:
+            states = last_states(histories, config.max_length, config.hidden, states_of)
         return append_one(states @ self.projection if config.tied else states)
+
+    def _states_by_table(self, histories: Histories) -> FloatArray:
+        """The last states of one layer, whose inputs are computed once for each item, not for each event. [B, H]."""
+        weights_ih, weights_hh, (of_inputs, of_states) = self._layers()[0]
+        table = self.items.astype(np.float64) @ weights_ih + of_inputs  # [I, 3H]
+
+        def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
+            return serve_last_states(table, items, lengths, weights_hh, of_states)
+
+        return last_states(histories, self.config.max_length, self.config.hidden, states_of, TABLE_BLOCK_VALUES)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: what comes before the first of the events is read once. None with attention."""
