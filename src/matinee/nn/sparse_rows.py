@@ -99,16 +99,21 @@ def keep_top_k_of(dense: FloatArray, k: int) -> csr_array:
 def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
     """The product of two sparse matrices, dense. [B, F], [F, C] -> [B, C].
 
-    Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides.
+    Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides,
+    and others with many entries in the second matrix are dense there.
     """
     if rows.shape[0] < MANY_ROWS:
         found: FloatArray = (rows @ matrix).toarray()
         return found
-    n_products = np.bincount(rows.indices, minlength=rows.shape[1]) * np.diff(matrix.indptr)
-    head = np.flatnonzero(n_products * SPARSE_COST > rows.shape[0] * matrix.shape[1])
+    n_entries, n_columns = np.diff(matrix.indptr), matrix.shape[1]
+    n_products = np.bincount(rows.indices, minlength=rows.shape[1]) * n_entries
+    is_head = n_products * SPARSE_COST > rows.shape[0] * n_columns
+    is_full = ~is_head & (n_entries * (SPARSE_COST // GATHER_COST) > n_columns)
+    head, full, others = (np.flatnonzero(each) for each in (is_head, is_full, ~is_head & ~is_full))
     dense, tail = split_head(rows, head)
-    product = dense @ matrix[head].toarray()
-    product += (tail @ matrix).toarray()
+    product: FloatArray = dense @ matrix[head].toarray()
+    product += tail[:, full] @ matrix[full].toarray()
+    product += (tail[:, others] @ matrix[others]).toarray()
     return product
 
 

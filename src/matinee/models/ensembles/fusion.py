@@ -25,9 +25,10 @@ def normalised(scores: FloatArray, fusion: Fusion, constant: float) -> FloatArra
         return np.where(differs, constant / (constant + ranks), 0).astype(np.float32)
     if fusion == "scores":
         return np.where(differs, scores, 0).astype(np.float32)
-    centred = scores - scores.mean(axis=1, keepdims=True)
-    scaled: FloatArray = np.where(differs, centred / deviations(scores)[:, None], 0).astype(np.float32)
-    return scaled
+    scaled: FloatArray = scores - scores.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.square(scaled).mean(axis=1, keepdims=True))
+    scaled *= np.where(differs & (deviation > 0), 1 / np.where(deviation > 0, deviation, 1), 0)
+    return scaled.astype(np.float32, copy=False)
 
 
 def deviations(scores: FloatArray) -> FloatArray:

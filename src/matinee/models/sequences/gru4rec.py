@@ -10,6 +10,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
+from matinee.models.derived import derived
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.sequences.attention import BLOCK_ARRAYS, initial_blocks, serve_blocks, train_blocks, unstack
 from matinee.models.sequences.batches import (
@@ -31,8 +32,9 @@ from matinee.training.run import Run
 if TYPE_CHECKING:
     from torch import Tensor
 
-TABLE_BLOCK_VALUES = 2**22
-"""Values of one layer in a block where only those of a step are held at once."""
+TABLE_ITEMS, TABLE_BLOCK_VALUES = 2**14, 2**22
+"""Up to so many items, the inputs of a batch are computed once an item; then only the values of one step are held at
+once, of so many of a layer's."""
 LAYER_ARRAYS = ("first_weights_ih", "weights_ih", "weights_hh", "biases")
 
 
@@ -137,7 +139,7 @@ class GRU4Rec(Recommender[FloatArray]):
                 values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
             return serve_blocks(values, lengths, blocks, config.heads, "post")
 
-        if len(layers) == 1 and not blocks and len(histories.items) > len(self.items):
+        if len(layers) == 1 and not blocks and len(self.items) < min(len(histories.items), TABLE_ITEMS):
             states = self._states_by_table(histories)
         else:
             states = last_states(histories, config.max_length, config.hidden, states_of)
@@ -145,13 +147,20 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def _states_by_table(self, histories: Histories) -> FloatArray:
         """The last states of one layer, whose inputs are computed once for each item, not for each event. [B, H]."""
-        weights_ih, weights_hh, (of_inputs, of_states) = self._layers()[0]
-        table = self.items.astype(np.float64) @ weights_ih + of_inputs  # [I, 3H]
+        _, weights_hh, bias = self._layers()[0]
+        table = self._inputs_of_items
 
         def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
-            return serve_last_states(table, items, lengths, weights_hh, of_states)
+            return serve_last_states(table, items, lengths, weights_hh, bias[1])
 
         return last_states(histories, self.config.max_length, self.config.hidden, states_of, TABLE_BLOCK_VALUES)
+
+    @derived("items", "first_weights_ih", "biases")
+    def _inputs_of_items(self) -> Float64Array:
+        """What each item is to the first layer, x W + b. [I, 3H]."""
+        weights_ih, _, bias = self._layers()[0]
+        inputs: Float64Array = self.items.astype(np.float64) @ weights_ih + bias[0]
+        return inputs
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: what comes before the first of the events is read once. None with attention."""

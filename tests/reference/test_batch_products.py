@@ -1,0 +1,57 @@
+"""Products of many histories at once, against plain ones: popular items in dense form, inputs of a GRU once an item."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from matinee.arrays import FloatArray, IntArray
+from matinee.data.synthetic import two_groups
+from matinee.histories import Histories, TrainingData
+from matinee.models import create
+from matinee.models.sequences.gru import serve_last_states, serve_states
+from matinee.nn.sparse_rows import product_by_head, split_head
+from matinee.training.run import Run
+
+
+def skewed(n_rows: int, n_columns: int, rng: np.random.Generator) -> csr_array:
+    """A matrix whose first columns are full and whose last ones are nearly empty."""
+    shares = 1 / (1 + np.arange(n_columns))
+    values = rng.standard_normal((n_rows, n_columns), dtype=np.float32)
+    return csr_array(np.where(rng.random((n_rows, n_columns)) < shares, values, np.float32(0)))
+
+
+@pytest.mark.parametrize("n_rows", [1, 31, 32, 200])
+def test_a_product_by_head_is_the_product(n_rows: int) -> None:
+    rng = np.random.default_rng(1)
+    rows, matrix = skewed(n_rows, 300, rng), skewed(300, 500, rng)
+    np.testing.assert_allclose(product_by_head(rows, matrix), rows.toarray() @ matrix.toarray(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_and_the_rest_are_the_matrix() -> None:
+    matrix, head = skewed(50, 40, np.random.default_rng(2)), np.array([0, 3, 39])
+    dense, rest = split_head(matrix, head)
+    np.testing.assert_array_equal(dense, matrix.toarray()[:, head])
+    expected = matrix.toarray()
+    expected[:, head] = 0
+    np.testing.assert_array_equal(rest.toarray(), expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("n_users", [3, 90])
+def test_scores_of_ease_are_histories_times_weights(order: str, n_users: int) -> None:
+    data = two_groups(24, 12)
+    train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
+    model = create("ease").fit(train, Run.seeded(1))
+    model.weights = np.asarray(model.weights, order=order)  # type: ignore[attr-defined]
+    state = skewed(n_users, 12, np.random.default_rng(3))
+    expected = state.toarray() @ model.weights  # type: ignore[attr-defined]
+    np.testing.assert_allclose(model.score(state), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_last_states_by_a_table_are_the_last_of_all_states() -> None:
+    rng = np.random.default_rng(4)
+    table, weights, bias = (rng.standard_normal(shape) for shape in ((9, 12), (4, 12), (12,)))
+    rows: IntArray = rng.integers(0, 9, (5, 7))
+    lengths = np.array([7, 6, 3, 3, 1])
+    expected: FloatArray = serve_states(table[rows], lengths, weights, bias)[:, -1]
+    np.testing.assert_allclose(serve_last_states(table, rows, lengths, weights, bias), expected, rtol=1e-12)
