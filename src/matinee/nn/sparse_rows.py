@@ -119,9 +119,9 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
 
 def split_head(rows: csr_array, head: IntArray) -> tuple[FloatArray, csr_array]:
     """Some columns of a matrix in dense form, and the matrix without them. [B, F], head [h] -> [B, h], [B, F]."""
-    places = np.full(rows.shape[1], -1, dtype=np.int32)
-    places[head] = np.arange(len(head))
-    found, owners = places[rows.indices], rows_of(rows.indptr)
+    positions = np.full(rows.shape[1], -1, dtype=np.int32)
+    positions[head] = np.arange(len(head))
+    found, owners = positions[rows.indices], rows_of(rows.indptr)
     is_head = found >= 0
     dense = np.zeros((rows.shape[0], len(head)), dtype=rows.dtype)
     dense[owners[is_head], found[is_head]] = rows.data[is_head]
