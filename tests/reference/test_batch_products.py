@@ -5,12 +5,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.data.synthetic import two_groups
-from matinee.histories import Histories, TrainingData
-from matinee.models import create
 from matinee.models.sequences.gru import serve_last_states, serve_states
 from matinee.nn.sparse_rows import product_by_head, split_head
-from matinee.training.run import Run
 
 
 def skewed(n_rows: int, n_columns: int, rng: np.random.Generator) -> csr_array:
@@ -34,18 +30,6 @@ def test_a_head_and_the_rest_are_the_matrix() -> None:
     expected = matrix.toarray()
     expected[:, head] = 0
     np.testing.assert_array_equal(rest.toarray(), expected)
-
-
-@pytest.mark.parametrize("order", ["C", "F"])
-@pytest.mark.parametrize("n_users", [3, 90])
-def test_scores_of_ease_are_histories_times_weights(order: str, n_users: int) -> None:
-    data = two_groups(24, 12)
-    train = TrainingData(Histories.from_events(data.events, np.arange(24, dtype=np.int32)), 12)
-    model = create("ease").fit(train, Run.seeded(1))
-    model.weights = np.asarray(model.weights, order=order)  # type: ignore[attr-defined]
-    state = skewed(n_users, 12, np.random.default_rng(3))
-    expected = state.toarray() @ model.weights  # type: ignore[attr-defined]
-    np.testing.assert_allclose(model.score(state), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_last_states_by_a_table_are_the_last_of_all_states() -> None:
