@@ -20,6 +20,7 @@ from matinee.workflow.data import whole
 COUNTED = [
     ("ease", {"l2": 20.0}),
     ("ease", {"l2": 20.0, "user_power": 0.5, "dropout": 0.3}),
+    ("sparse-ease", {"l2": 20.0, "neighbours": 8, "dropout": 0.3}),
     ("item-knn", {"neighbours": 8}),
     ("item-knn", {"neighbours": 8, "weighting": "none", "similarity": "jaccard"}),
     ("pmi", {}),

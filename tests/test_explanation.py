@@ -28,6 +28,7 @@ def train() -> TrainingData:
 VARIANTS = {
     "ease": [{}, {"item_power": 0.3}],
     "item-knn": [{}],
+    "sparse-ease": [{}],
     "rp3beta": [{}],
     "user-knn": [{}],
     "ials": [{"dim": 4}],

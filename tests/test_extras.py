@@ -15,6 +15,7 @@ WITHOUT_TORCH = (
     "item-knn",
     "user-knn",
     "ease",
+    "sparse-ease",
     "rp3beta",
     "linear-next",
     "ials",

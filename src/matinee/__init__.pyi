@@ -39,6 +39,7 @@ from matinee.models.knowledge.kprn import KPRN as _KPRN
 from matinee.models.linear.ease import EASE as _EASE
 from matinee.models.linear.linear_next import LinearNext as _LinearNext
 from matinee.models.linear.rp3beta import RP3Beta as _RP3Beta
+from matinee.models.linear.sparse_ease import SparseEASE as _SparseEASE
 from matinee.models.ncf.gmf import GMF as _GMF
 from matinee.models.ncf.mlp import MLP as _MLP
 from matinee.models.ncf.neumf import NeuMF as _NeuMF
@@ -141,6 +142,12 @@ class _EASEConfig(TypedDict, total=False):
     item_power: float
     closeness: float
     span: int
+
+class _SparseEASEConfig(TypedDict, total=False):
+    l2: float
+    neighbours: int
+    dropout: float
+    weigh_training: bool
 
 class _RP3BetaConfig(TypedDict, total=False):
     alpha: float
@@ -751,6 +758,26 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["sparse-ease"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    workers: int | str | None = None,
+    memory: str | int | None = None,
+    **settings: Unpack[_SparseEASEConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["rp3beta"],
     on: Split | Dataset,
     *,
@@ -1301,6 +1328,9 @@ class UserKNN(_UserKNN):
 
 class EASE(_EASE):
     def __init__(self, **settings: Unpack[_EASEConfig]) -> None: ...
+
+class SparseEASE(_SparseEASE):
+    def __init__(self, **settings: Unpack[_SparseEASEConfig]) -> None: ...
 
 class RP3Beta(_RP3Beta):
     def __init__(self, **settings: Unpack[_RP3BetaConfig]) -> None: ...

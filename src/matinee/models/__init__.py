@@ -27,6 +27,7 @@ MODELS = {
     "item-knn": "matinee.models.neighbours.item_knn:ItemKNN",
     "user-knn": "matinee.models.neighbours.user_knn:UserKNN",
     "ease": "matinee.models.linear.ease:EASE",
+    "sparse-ease": "matinee.models.linear.sparse_ease:SparseEASE",
     "rp3beta": "matinee.models.linear.rp3beta:RP3Beta",
     "linear-next": "matinee.models.linear.linear_next:LinearNext",
     "ials": "matinee.models.factors.ials:IALS",

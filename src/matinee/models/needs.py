@@ -28,16 +28,18 @@ def parameter_needs(train: TrainingData, dim: int, *, users: bool, tables: int =
     return LEARNED * tables * dim * (train.n_items + users * train.n_users)
 
 
-def count_pairs(train: TrainingData) -> int:
+def count_pairs(train: TrainingData, skipped: int = 0) -> int:
     """About how many ordered pairs of items occur together in some history; from a sample where there are many items.
 
-    The sample goes evenly through the items by popularity.
+    The sample goes evenly through the items by popularity. skipped: so many, the most popular, are not the first of a
+    pair.
     """
     n_items, histories = train.n_items, train.histories
-    if n_items**2 <= FEW_PAIRS:
-        return n_items**2
-    ranked = np.argsort(-train.popularity, kind="stable")
-    sample = ranked[np.linspace(0, n_items - 1, SAMPLED_ITEMS).astype(np.int64)]
+    n_first = n_items - skipped
+    if n_items * n_first <= FEW_PAIRS:
+        return n_items * n_first
+    ranked = np.argsort(-train.popularity, kind="stable")[skipped:]
+    sample = ranked[np.linspace(0, n_first - 1, SAMPLED_ITEMS).astype(np.int64)]
     is_sampled = np.zeros(n_items, dtype=bool)
     is_sampled[sample] = True
     events = np.flatnonzero(is_sampled[histories.items])
@@ -48,4 +50,4 @@ def count_pairs(train: TrainingData) -> int:
         together = np.zeros(n_items, dtype=bool)
         together[histories.items[indices]] = True
         found += int(np.count_nonzero(together))
-    return found * n_items // SAMPLED_ITEMS
+    return found * n_first // SAMPLED_ITEMS

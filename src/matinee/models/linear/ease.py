@@ -70,7 +70,7 @@ class EASE(Recommender[csr_array]):
 
     name = "ease"
     memory_reason = "it keeps a weight for every pair of items"
-    smaller_models = "ials or lightgcn, whose memory grows with users and items alone"
+    smaller_models = "sparse-ease, which keeps the strongest pairs alone, ials or lightgcn"
     Config = EASEConfig
     learned = ("weights",)
     item_arrays = (("weights", 1),)
@@ -132,7 +132,7 @@ class EASE(Recommender[csr_array]):
 
     def _require_memory(self, train: TrainingData, memory: int | None) -> None:
         what = f"EASE keeps {train.n_items:,} x {train.n_items:,} weights, 4 bytes each, and"
-        fix = "filter items (--min-item-events), or use ials or item-knn, which stay small"
+        fix = "filter items (--min-item-events), or use sparse-ease, which keeps the strongest alone"
         require_memory(self.least_memory(train), what, fix, memory)
 
     def fold_in(self, histories: Histories) -> csr_array:
