@@ -17,6 +17,7 @@ from matinee.evaluation.best_part import against_best_part
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.content.content_map import ContentMap
+from matinee.models.ensembles import base
 from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.blend import Blend
 from matinee.models.ensembles.examples import union_of_best
@@ -293,3 +294,24 @@ def test_settings_of_parts_reach_them_and_sizes_give_the_rest(train: TrainingDat
     fitted = model.fit(train, Run.seeded(1)).fitted_parts
     assert fitted[0].config.l2 == 7
     assert fitted[1].config.l2 == create("ials", **type(fitted[1]).defaults_for(train)).config.l2
+
+
+@pytest.mark.parametrize("name", ["blend", "rerank"])
+@pytest.mark.parametrize("valued", [False, True])
+@pytest.mark.parametrize("long", [1, 100])
+def test_scores_without_an_event_are_those_of_the_shorter_history(
+    name: str, valued: bool, long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LONG", long)
+    rng = np.random.default_rng(3)
+    logs = [rng.choice(60, size, replace=False).tolist() for size in rng.integers(8, 40, 80)]
+    settings = {"parts": "ease,ials,item-knn,popularity", "part_settings": {"ials": {"dim": 8, "epochs": 2}}}
+    model = create(name, candidates=60, **settings).fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
+    history, rows = Histories.of([logs[0]]), np.setdiff1d(np.arange(60), logs[0])[None, :9]
+    if valued:
+        history = replace(history, mapped=rng.uniform(0.3, 2, len(logs[0])).astype(np.float32))
+    events = np.arange(0, len(logs[0]), 2)
+    rest = model.score(model.fold_in(history.without_each(events)))
+    found = model.scores_without_each(history, events, rows)
+    np.testing.assert_allclose(found, rest[:, rows[0]], rtol=1e-4, atol=1e-4)
+    assert model.scores_without_each(Histories.of([[7]]), np.array([0]), rows) is None, "nothing is left"

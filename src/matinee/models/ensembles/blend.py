@@ -122,6 +122,23 @@ class Blend(Ensemble):
         """The weight of each part for each user. [B, P]."""
         return self.weights[np.searchsorted(self.boundaries, histories.lengths, side="right")]
 
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: the parts' scores of all items without an event, made comparable again.
+
+        None for ranks, for several histories, and where nothing is left of one.
+        """
+        if self.config.fusion == "ranks" or len(histories) != 1 or len(histories.items) < 2:
+            return None
+        weights = self._weights_of(histories.without_each(events))  # [E, P]
+        needed = self.weights.any(axis=0)
+        parts = self._scores_without_each(histories, events, needed)
+        columns = zip(parts, weights[:, needed].T, strict=True)
+        total: FloatArray = sum(
+            (self._normalised(scores)[:, item_rows[0]] * weight[:, None] for scores, weight in columns),
+            np.zeros((len(events), item_rows.shape[1]), dtype=np.float32),
+        )
+        return total
+
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
         """See HasDrops: the parts' contributions times their weights. None for ranks, and if a part knows none."""
         if self.config.fusion == "ranks":

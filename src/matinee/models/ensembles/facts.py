@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.arrays import FloatArray, IntArray, gather, rows_of, starts_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.fusion import normalised
 
+FEW = 16
+"""Histories whose profiles are looked up in a dense table: of entities, which may be tens of thousands."""
 DAY = 86_400
 
 
@@ -51,18 +53,24 @@ def _entities(known: TrainingData) -> csr_array:
 
 
 def features_of(
-    facts: ItemFacts, scores: Sequence[FloatArray], histories: Histories, owners: IntArray, items: IntArray
+    facts: ItemFacts,
+    scores: Sequence[FloatArray],
+    histories: Histories,
+    owners: IntArray,
+    items: IntArray,
+    chosen: IntArray | None = None,
 ) -> FloatArray:
-    """Features of q candidates. [q, 2 P + 6] float32.
+    """Features of q candidates, or of the chosen ones among them. [q, 2 P + 6] float32.
 
     Each part's z-score, and log(1 + rank) among the candidates; the item's popularity and age; the share of the history
     that has the item's entities; log(1 + length) of the history, its mean popularity, and log(1 + days) since its last
     event before the end of training. scores: [b, I] of each part; owners, items: [q], by owner.
     """
-    columns = []
+    columns, some = [], slice(None) if chosen is None else chosen
     for each in scores:
         known = z_scores(each)[owners, items]
-        columns += [known, np.log1p(_ranks(known, owners, len(histories)))]
+        columns += [known[some], np.log1p(_ranks(known, owners, len(histories))[some])]
+    owners, items = owners[some], items[some]
     lengths = np.maximum(histories.lengths, 1)
     mean_popularity = np.bincount(histories.owners, facts.popularity[histories.items], len(histories)) / lengths
     lasts = np.full(len(histories), facts.end, dtype=np.int64)
@@ -70,7 +78,7 @@ def features_of(
     lasts[has_events] = histories.times[histories.starts[1:][has_events] - 1]
     since = np.log1p(np.maximum(facts.end - lasts, 0) / DAY)
     profiles = csr_array(histories.matrix(len(facts.popularity)) @ facts.entities)
-    shared = np.asarray(profiles[owners].multiply(facts.entities[items]).sum(axis=1)).ravel() / lengths[owners]
+    shared = _products(profiles, facts.entities, owners, items) / lengths[owners]
     of_history = (np.log1p(histories.lengths), mean_popularity, since)
     columns += [facts.popularity[items], facts.ages[items], shared, *(column[owners] for column in of_history)]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -87,3 +95,13 @@ def _ranks(scores: FloatArray, owners: IntArray, n_users: int) -> IntArray:
     ranks = np.empty(len(owners), dtype=np.int64)
     ranks[order] = np.arange(len(owners)) - starts_of(owners, n_users)[owners[order]]
     return ranks
+
+
+def _products(profiles: csr_array, entities: csr_array, owners: IntArray, items: IntArray) -> FloatArray:
+    """The inner products of owners' profiles and items' entities. [B, E], [I, E], [q], [q] -> [q]."""
+    if profiles.shape[0] > FEW:
+        return np.asarray(profiles[owners].multiply(entities[items]).sum(axis=1)).ravel()
+    starts, indices = gather(entities.indptr, items)
+    pairs = rows_of(starts)
+    terms = profiles.toarray()[owners[pairs], entities.indices[indices]] * entities.data[indices]
+    return np.bincount(pairs, terms, minlength=len(items)).astype(np.float32)

@@ -12,7 +12,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.extras import imported
-from matinee.histories import TrainingData
+from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.base import Ensemble, EnsembleState
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, union_of_best
@@ -203,6 +203,27 @@ class Reranker(Ensemble):
         total[owners, items] = found
         total[~known] = 0
         return total
+
+    def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """See ScoresWithoutEach: only the listed items go through the trees.
+
+        None for several histories, where nothing is left of one or it says nothing, and where a listed item is no
+        candidate any more.
+        """
+        if len(histories) != 1 or len(histories.items) < 2:
+            return None
+        rest = histories.without_each(events)
+        scores = self._scores_without_each(histories, events, np.ones(len(self.parts), dtype=bool))
+        owners, items = union_of_best(scores, rest, self.config.candidates)
+        keys, n_items = owners * scores[0].shape[1] + items, scores[0].shape[1]  # ascending
+        wanted = (np.arange(len(events))[:, None] * n_items + item_rows).ravel()
+        chosen = np.searchsorted(keys, wanted).clip(0, max(0, len(keys) - 1))
+        is_known = sum(weight * np.ptp(each, axis=1) for weight, each in zip(self.weights, scores, strict=True)) > 0
+        if not len(keys) or (keys[chosen] != wanted).any() or not is_known.all():
+            return None
+        facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
+        features = features_of(facts, scores, rest, owners, items, chosen)
+        return self.order.scores(features).astype(np.float32).reshape(len(events), -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
