@@ -20,6 +20,8 @@ from matinee.training.run import Run
 
 FOLDS = 5
 """Of the users by which held-out lists are checked: each is ranked by what the other folds taught."""
+MOST_KEPT = 16
+"""Scores by parts that are kept."""
 LONG = 200
 """From so many events on, a part's own way to leave events out is quicker than to fold in what is left each time."""
 ROUNDING = 1e-6
@@ -169,7 +171,7 @@ class Ensemble(Recommender[EnsembleState]):
             for part in parts:
                 for name in part.learned:
                     setattr(part, name, getattr(self, f"{part.name}.{name}"))
-            self._parts_kept = now, parts
+            self._parts_kept, self._scores_kept = (now, parts), {}
         found: tuple[Recommender[Any], ...] = parts
         return found
 
@@ -191,14 +193,34 @@ class Ensemble(Recommender[EnsembleState]):
             if not is_needed:
                 continue
             if part.adds_up:
-                whole = part.score(part.fold_in(histories))
+                whole = self._part_scores(part, histories)
                 left = whole - part.score(part.fold_in(alone))
                 left[np.abs(left) <= ROUNDING * np.abs(whole)] = 0  # all of it was the event's
                 found.append(left)
-            elif len(histories.items) < LONG or (own := _own_without_each(part, histories, events)) is None:
-                found.append(part.score(part.fold_in(rest)))
-            else:
-                found.append(own)
+                continue
+            own = None
+            if len(histories.items) >= LONG and follows(type(part), ScoresWithoutEach):
+                items = np.arange(self._part_scores(part, histories).shape[1])
+                own = cast(ScoresWithoutEach, part).scores_without_each(histories, events, items[None])
+            found.append(part.score(part.fold_in(rest)) if own is None else own)
+        return found
+
+    def _part_scores(self, part: Recommender[Any], histories: Histories, state: object = None) -> FloatArray:
+        """A part's scores of all items [B, I], by its state if that is known. Not to be changed.
+
+        Those of the last single histories are kept: a list, its reasons and what these drop need the same ones.
+        """
+        if len(histories) != 1:
+            return part.score(part.fold_in(histories) if state is None else state)
+        kept: dict[tuple[object, ...], FloatArray] = self._scores_kept  # made anew with the parts
+        columns = histories.items, histories.weights, histories.values, histories.times, histories.user_rows
+        key = id(part), *(column.tobytes() for column in columns)
+        found = kept.get(key)
+        if found is None:
+            found = part.score(part.fold_in(histories) if state is None else state)
+            if len(kept) >= MOST_KEPT:
+                kept.clear()
+            kept[key] = found
         return found
 
     def held_out_scores(self) -> dict[str, FloatArray]:
@@ -214,14 +236,6 @@ def _new_part(owner: str, name: str, settings: dict[str, Any]) -> Recommender[An
     if part.predicts_values or not part.makes_lists:
         raise MatineeError(f"{owner}: {name} predicts values and ranks no items; leave it out")
     return part
-
-
-def _own_without_each(part: Recommender[Any], histories: Histories, events: IntArray) -> FloatArray | None:
-    """A part's scores of all items without each of E events, as it finds them itself; None if it does not. [E, I]."""
-    if not follows(type(part), ScoresWithoutEach):
-        return None
-    n_items = part.score(part.fold_in(histories)).shape[1]
-    return cast(ScoresWithoutEach, part).scores_without_each(histories, events, np.arange(n_items)[None])
 
 
 def _sized(part: Recommender[Any], train: TrainingData) -> dict[str, Any]:

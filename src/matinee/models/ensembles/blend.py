@@ -112,7 +112,7 @@ class Blend(Ensemble):
         total: FloatArray | None = None
         for index, (part, of_part) in enumerate(zip(self.fitted_parts, state.states, strict=True)):
             if of_part is not None:
-                term = self._normalised(part.score(of_part))
+                term = self._normalised(self._part_scores(part, state.histories, of_part))
                 term *= weights[:, [index]]
                 total = term if total is None else total + term
         assert total is not None  # some weight is above 0
@@ -151,7 +151,7 @@ class Blend(Ensemble):
             found = _drops_of(part, histories, item_rows)
             if found is None:
                 return None
-            scales = deviations(part.score(part.fold_in(histories))) if self.config.fusion == "z-score" else 1.0
+            scales = deviations(self._part_scores(part, histories)) if self.config.fusion == "z-score" else 1.0
             total += found * (weights[:, index] / scales)[histories.owners, None]
         return total
 

@@ -190,7 +190,7 @@ class Reranker(Ensemble):
     def score(self, state: EnsembleState) -> FloatArray:
         """See Recommender. Candidates first, by the trees, then the others by the weighted z-scores."""
         parts = zip(self.fitted_parts, state.states, strict=True)
-        scores = [part.score(of_part) for part, of_part in parts]
+        scores = [self._part_scores(part, state.histories, of_part) for part, of_part in parts]
         owners, items = union_of_best(scores, state.histories, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
         features = features_of(facts, scores, state.histories, owners, items)
