@@ -212,7 +212,7 @@ class Ensemble(Recommender[EnsembleState]):
         """
         if len(histories) != 1:
             return part.score(part.fold_in(histories) if state is None else state)
-        kept: dict[tuple[object, ...], FloatArray] = self._scores_kept  # made anew with the parts
+        kept: dict[tuple[object, ...], FloatArray] = self._scores_kept  # replaced with the parts
         columns = histories.items, histories.weights, histories.values, histories.times, histories.user_rows
         key = id(part), *(column.tobytes() for column in columns)
         found = kept.get(key)

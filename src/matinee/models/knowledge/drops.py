@@ -15,7 +15,7 @@ def sums_of_events(matrix: csr_array, reach: csr_array, arrivals: csr_array, ite
     """
     found = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=np.float64)
     for rows, start, stop in zip(item_rows, matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        found[start:stop] = reach[matrix.indices[start:stop]] @ arrivals[rows].toarray().T
+        found[start:stop] = (reach[matrix.indices[start:stop]] @ arrivals[rows].T.tocsr()).toarray()
     found *= matrix.data[:, None]
     return found
 

@@ -296,9 +296,9 @@ class KPRN(Recommender[KPRNState]):
         """
         if self.config.form == "paths":
             return None
-        first, shorter, n_items = self._first(), histories.without_each(events), self._n_items
+        shorter, n_items = histories.without_each(events), self._n_items
         rows = item_rows[histories.owners[events]]  # [E, k]
-        candidates = candidates_of(first.score(first.fold_in(shorter)), shorter, self.config.candidates)
+        candidates = candidates_of(self._first_without_each(histories, events), shorter, self.config.candidates)
         positions = np.full((len(events), n_items), UNKNOWN)
         positions[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
         listed = np.take_along_axis(positions, rows, axis=1)
@@ -313,10 +313,21 @@ class KPRN(Recommender[KPRNState]):
             scores[others] = np.take_along_axis(whole, rows[others], axis=1)
         return scores.astype(np.float32)
 
+    def _first_without_each(self, histories: Histories, events: IntArray) -> FloatArray:
+        """The first stage's scores of all items without each of E events. [E, I]."""
+        first = self._first()
+        if not first.adds_up:
+            return first.score(first.fold_in(histories.without_each(events)))
+        owners = histories.owners[events]
+        each = histories.take(owners)
+        is_event = np.arange(len(each.items)) == (each.starts[:-1] + events - histories.starts[owners])[each.owners]
+        whole = first.score(first.fold_in(histories))[owners]
+        return whole - first.score(first.fold_in(each.keep(is_event)))
+
     def _sums_of_entries(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
         """Σ w exp(s / T) over the paths from each entry of the histories to k items each. [nnz, k]."""
         if self.config.form == "patterns":
-            return sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
+            return self._sums_by_patterns(matrix, item_rows)
         graph, (n, k) = self._graph(), item_rows.shape
         pairs = Candidates(np.repeat(np.arange(n), k), item_rows.ravel(), np.zeros(n * k, dtype=np.float32))
         paths = self._paths(graph, matrix, pairs)
@@ -324,6 +335,24 @@ class KPRN(Recommender[KPRNState]):
         terms = matrix.data[paths.events] * np.exp(self._scores_of(graph, paths) / self.config.temperature)
         np.add.at(sums, (paths.events, paths.pairs % k), terms)
         return sums
+
+    def _sums_by_patterns(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
+        """See `sums_of_events`. The last of a single history are kept: its drops and what is left need the same."""
+        if len(item_rows) != 1:
+            return sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
+        key = matrix.indices.tobytes(), matrix.data.tobytes(), item_rows.tobytes()
+        kept, found = self._last_sums, None
+        if kept and kept[-1][0] == key:
+            found = kept[-1][1]
+        if found is None:
+            found = sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
+            kept[:] = [(key, found)]
+        return found
+
+    @derived("reach_ports", "arrival_ports", "arrival_weights")
+    def _last_sums(self) -> list[tuple[tuple[bytes, ...], FloatArray]]:
+        """What `_sums_by_patterns` has found last, for what."""
+        return []
 
     @derived("node_types")
     def _n_items(self) -> int:

@@ -94,8 +94,9 @@ def meet(
         block = reached[first : first + USERS_AT_ONCE].toarray()
         picked, indices = gather(starts, items[start:stop])
         of_pair = np.repeat(np.arange(start, stop), np.diff(picked))
-        weights = block[owners[of_pair] - first, ports[indices]]
-        kept = weights > 0
-        found.append((of_pair[kept], indices[kept], weights[kept]))
+        used = ports.take(indices)
+        weights = block[0].take(used) if len(block) == 1 else block[owners[of_pair] - first, used]
+        kept = np.flatnonzero(weights > 0)
+        found.append((of_pair.take(kept), indices.take(kept), weights.take(kept)))
     of_pair, indices, weights = (np.concatenate(column) for column in zip(*found, strict=True))
     return of_pair, indices, weights
