@@ -171,7 +171,7 @@ class Ensemble(Recommender[EnsembleState]):
             for part in parts:
                 for name in part.learned:
                     setattr(part, name, getattr(self, f"{part.name}.{name}"))
-            self._parts_kept, self._scores_kept = (now, parts), {}
+            self._parts_kept, self._scores_kept = (now, parts), dict[tuple[object, ...], FloatArray]()
         found: tuple[Recommender[Any], ...] = parts
         return found
 
@@ -188,7 +188,7 @@ class Ensemble(Recommender[EnsembleState]):
         rest = histories.without_each(events)
         is_event = (np.arange(len(histories.items)) == events[:, None]).ravel()
         alone = histories.take(np.zeros(len(events), dtype=np.int64)).keep(is_event)
-        found = []
+        found: list[FloatArray] = []
         for part, is_needed in zip(self.fitted_parts, needed.tolist(), strict=True):
             if not is_needed:
                 continue
@@ -212,7 +212,7 @@ class Ensemble(Recommender[EnsembleState]):
         """
         if len(histories) != 1:
             return part.score(part.fold_in(histories) if state is None else state)
-        kept: dict[tuple[object, ...], FloatArray] = self._scores_kept  # replaced with the parts
+        kept = self._scores_kept  # replaced with the parts
         columns = histories.items, histories.weights, histories.values, histories.times, histories.user_rows
         key = id(part), *(column.tobytes() for column in columns)
         found = kept.get(key)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Explains, HasDrops, Recommender, is_exact
@@ -130,7 +130,7 @@ class Blend(Ensemble):
         if self.config.fusion == "ranks" or len(histories) != 1 or len(histories.items) < 2:
             return None
         weights = self._weights_of(histories.without_each(events))  # [E, P]
-        needed = self.weights.any(axis=0)
+        needed: BoolArray = np.any(self.weights > 0, axis=0)
         parts = self._scores_without_each(histories, events, needed)
         columns = zip(parts, weights[:, needed].T, strict=True)
         total: FloatArray = sum(
