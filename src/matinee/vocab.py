@@ -41,7 +41,7 @@ class Vocab:
             row_of_id = np.cumsum(seen, dtype=np.int32) - np.int32(1)
             return cls(np.flatnonzero(seen)), row_of_id[ids]
         unique, rows = np.unique(ids, return_inverse=True)
-        return cls(unique), rows.astype(np.int32)
+        return cls(as_ids(unique)), rows.astype(np.int32)
 
     @classmethod
     def of(cls, ids: Sequence[Id] | IdArray) -> "Vocab":

@@ -23,6 +23,7 @@ from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive, base, open_archive, open_source, read_bytes
 from matinee.reading.columns import SNIFFED
+from matinee.reading.needs import require_reading
 from matinee.reading.netflix import NAMES as NETFLIX
 from matinee.reading.table import concatenated, holds_adjacency_text, read_table
 
@@ -96,6 +97,7 @@ def _read(path: Path, columns: ColumnsConfig, now: Instant) -> Log:
 def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log:
     """Read the log of a folder or zip: MovieLens ratings, else a table named like a log, else the only table."""
     if (ratings := archive.find(*RATINGS)) is not None:
+        require_reading(archive, [ratings], archive.where(ratings), numbers=True)
         return read_movielens(archive, ratings, columns, now)
     tables = [name for name in archive.names() if is_table(name)]
     named_like_logs = [name for name in tables if base(name).partition(".")[0] in _LOGS]
@@ -105,6 +107,7 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
         log = _read_table(archive, chosen[0], columns, now)
         return log if log.titles else replace(log, titles=read_titles(archive, "", encoding_of(columns)))
     if blocks := [name for name in archive.names() if NETFLIX.match(base(name))]:
+        require_reading(archive, blocks, str(archive.path))
         blocks_of = [read_table(archive.read(name), archive.where(name)) for name in blocks]
         log = log_of(concatenated(blocks_of, str(archive.path)), columns, now)
         return replace(log, titles=read_titles(archive, "", encoding_of(columns)))
@@ -122,6 +125,7 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
 
 def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig, now: Instant) -> Log:
     """Read a table that was written in pieces, as Spark, BigQuery and others do; empty pieces are counted."""
+    require_reading(archive, names, str(archive.path))
     pieces = []
     for name in names:
         if raw := archive.read(name):
@@ -137,7 +141,9 @@ def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig,
 
 
 def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:
-    if base(name) in RATINGS:
+    is_movielens = base(name) in RATINGS
+    require_reading(archive, [name], archive.where(name), numbers=is_movielens)
+    if is_movielens:
         return read_movielens(archive, name, columns, now)
     raw, where = archive.read(name), archive.where(name)
     return log_of(read_table(raw, where, columns, encoding=encoding_of(columns), beside=beside), columns, now)

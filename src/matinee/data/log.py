@@ -41,7 +41,7 @@ class Titles:
 class Log:
     """N checked events, in log order.
 
-    users, items: [N] Int64 or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
+    users, items: [N] integers or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
     read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty. kinds: of
     events by name, repeats included; where kinds have values, of a user's events with an item the one of the highest
     is kept. own_noun: what an imported log calls its items; table: what else is known of these.
@@ -136,6 +136,7 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         times.take(order).astype(np.int64, copy=False),
     )
     parts = parts[order] if len(logs) > 1 else parts
+    del user_rows, item_rows, values, times, order  # as much memory as the events themselves
     reads = [(log.read, len(log)) for log in logs if log.read is not None]
     notes = [*read_notes(reads), *(note for log in logs for note in log.notes)]
     kinds = _joined_kinds([log.kinds for log in logs])
@@ -166,7 +167,8 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
 
 def _join(columns: list[pl.Series]) -> pl.Series:
     if len({column.dtype for column in columns}) > 1:
-        columns = [column.cast(pl.String) for column in columns]
+        common = pl.Int64 if all(column.dtype.is_integer() for column in columns) else pl.String
+        columns = [column.cast(common) for column in columns]
     return columns[0] if len(columns) == 1 else pl.concat(columns)
 
 
@@ -199,17 +201,12 @@ def _repeated(
 
     strongest: of repeats the one of the highest value stays, the last if several have it.
     """
-    n_parts = int(parts.max()) + 1
-    n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
-    keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
-    keys *= n_items
-    keys += events.item_rows
-    if n_parts > 1:
-        keys *= n_parts
-        keys += parts
-    ascending = np.sort(keys)
+    ascending = _keys(events, parts, n_items)
+    ascending.sort()
     if not (ascending[1:] == ascending[:-1]).any():
         return None
+    del ascending
+    keys = _keys(events, parts, n_items)
     order = np.lexsort((events.values, keys)) if strongest else np.argsort(keys, kind="stable")
     same = np.diff(keys[order]) == 0
     if repeats == "keep":
@@ -219,6 +216,19 @@ def _repeated(
     repeated = np.zeros(len(keys), dtype=bool)
     repeated[order[:-1][same]] = True
     return repeated
+
+
+def _keys(events: Events, parts: IntArray, n_items: int) -> IntArray:
+    """One integer for the user, item and part of each of the ordered events. [N]."""
+    n_parts = int(parts.max()) + 1
+    n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
+    keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
+    keys *= n_items
+    keys += events.item_rows
+    if n_parts > 1:
+        keys *= n_parts
+        keys += parts
+    return keys
 
 
 def _repeat_note(n_repeated: int, repeats: Repeats, *, strongest: bool) -> str:

@@ -10,7 +10,7 @@ from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_I
 from matinee.data.new_items import new_items
 from matinee.data.sessions import find_sessions
 from matinee.data.split_settings import checked_ratios
-from matinee.dataset import Dataset
+from matinee.dataset import Dataset, event_order
 from matinee.errors import DataError, MatineeError, UsageError
 from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
@@ -36,6 +36,7 @@ def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     first_valid, first_test = _cuts(lengths, config)
     short = (first_valid == 0) & (lengths > 0) & (config.ratios[0] > 0)
     first_valid, first_test = np.where(short, 1, first_valid), np.where(short, np.maximum(first_test, 1), first_test)
+    first_valid, first_test = first_valid.astype(position.dtype), first_test.astype(position.dtype)
     rows = data.events.user_rows
     notes = _short_notes("random", lengths, short) if short.any() else ()
     return _label(position, first_valid[rows], first_test[rows]), notes
@@ -198,13 +199,17 @@ def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
     (docs/decisions/003-random-split.md).
     """
     lengths = np.diff(data.user_starts)
-    by_item = np.lexsort((data.events.item_rows, data.events.user_rows))
+    n_events = len(data.events)
+    index = np.int32 if n_events < 2**31 else np.int64
+    shuffled = np.empty(n_events, dtype=index)
     generator = np.random.RandomState(seed)
-    shuffles = [generator.permutation(length) for length in lengths.tolist()]
-    starts = np.repeat(data.user_starts[:-1], lengths)
-    order = by_item[starts + np.concatenate([np.empty(0, dtype=np.int64), *shuffles])]
-    position = np.empty(len(by_item), dtype=np.int64)
-    position[order] = np.arange(len(by_item)) - starts
+    for start, length in zip(data.user_starts[:-1].tolist(), lengths.tolist(), strict=True):
+        shuffled[start : start + length] = generator.permutation(length)
+    starts = np.repeat(data.user_starts[:-1].astype(index), lengths)
+    shuffled += starts
+    by_item = event_order(data.events.user_rows, data.events.item_rows).astype(index)
+    position = np.empty(n_events, dtype=index)
+    position[by_item[shuffled]] = np.arange(n_events, dtype=index) - starts
     return position, lengths
 
 
@@ -249,7 +254,9 @@ def _configured_times(times: IntArray, config: SplitConfig) -> tuple[int, int]:
 
 def _label(values: IntArray, first_valid: IntArray, first_test: IntArray) -> Labels:
     """TRAIN below first_valid, VALID from first_valid on, TEST from first_test on."""
-    labels: Labels = np.where(values >= first_test, TEST, np.where(values >= first_valid, VALID, TRAIN)).astype(np.int8)
+    labels = np.full(len(values), TRAIN, dtype=np.int8)
+    labels[values >= first_valid] = VALID
+    labels[values >= first_test] = TEST
     return labels
 
 

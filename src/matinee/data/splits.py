@@ -171,12 +171,15 @@ class Split(Shown, Framed, Plotted):
 
     def _repeated_pairs(self, events: Events) -> IntArray:
         """Keys of the (user, item) pairs of events whose pair occurs more than once in the log."""
+        if not len(self._repeats):
+            return np.empty(0, dtype=np.int64)
         pairs = _pairs(events, len(self.data.items))
-        return pairs[np.isin(pairs, self._repeats)] if len(self._repeats) else pairs[:0]
+        return pairs[np.isin(pairs, self._repeats)]
 
     @cached_property
     def _repeats(self) -> IntArray:
-        pairs = np.sort(_pairs(self.data.events, len(self.data.items)))
+        pairs = _pairs(self.data.events, len(self.data.items))
+        pairs.sort()
         return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
 
 
@@ -254,4 +257,7 @@ def _only_in(first: IntArray, second: IntArray, n_rows: int) -> int:
 
 
 def _pairs(events: Events, n_items: int) -> IntArray:
-    return events.user_rows.astype(np.int64) * n_items + events.item_rows
+    pairs: IntArray = events.user_rows.astype(np.int64)
+    pairs *= n_items
+    pairs += events.item_rows
+    return pairs

@@ -24,7 +24,7 @@ from matinee.reading.columnar import OWN
 from matinee.reading.columns import SNIFFED, recognise
 from matinee.reading.encodings import Encoding
 from matinee.reading.table import Read, Table, as_table, read_table
-from matinee.reading.timestamps import MICROS, note_on
+from matinee.reading.timestamps import note_on, whole_seconds
 from matinee.vocab import Id
 
 
@@ -86,10 +86,10 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
     times: IntArray | None = None
     if "at" in roles:
         micros, unit = read_micros(frame[roles["at"]], where, locate)
-        times = micros // MICROS
+        times, is_split = whole_seconds(micros)
         check_times(where, times, now, locate)
         notes += () if (note := note_on(unit)) is None else (note,)
-        if len(times) and (micros % MICROS).any():  # sort now: truncation loses the order within a second
+        if is_split:  # sort now: truncation loses the order within a second
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]
             values = None if values is None else values[order]

@@ -16,6 +16,7 @@ reports the rest) both use it; it knows neither.
     values, notes = read_values(series, where, locate)
     numbers, notes = to_numbers(series, where)      # numbers.py: Float64, null where a cell is none; decimal commas
     micros, unit = to_micros(series)                # timestamps.py: null where a cell is no time
+    require_reading(archive, names, where)          # needs.py: raises before a reading for which there is no memory
     holds_adjacency_text(raw, where)                # table.py: for the parts of a split, then read_table(beside=True)
 
 `Read` says what a read took: the column of each role, unused columns, dropped rows by reason, notes. A log carries one.

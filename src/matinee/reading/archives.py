@@ -10,6 +10,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -23,6 +24,14 @@ _TAR, _TAR_AT, _TAR_HEAD = b"ustar", 257, 512
 _OFFICE = ("[Content_Types].xml", "mimetype")
 """What a spreadsheet, which is a zip too, has at its top."""
 _CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The first bytes of a file, unpacked, and about how many there are in all."""
+
+    head: bytes
+    n_bytes: int
 
 
 class Archive(ABC):
@@ -41,6 +50,14 @@ class Archive(ABC):
     def where(self, name: str) -> str:
         """The name of a file in messages."""
         return f"{self.path}/{name}"
+
+    def on_disk(self, name: str) -> Path | None:
+        """The path of a file that lies on disk by itself."""
+        return None
+
+    def sample(self, name: str, n_bytes: int) -> Sample | None:
+        """The first bytes of a file that is not in memory yet; None if it is. Raises DataError."""
+        return None
 
     def find(self, *wanted: str) -> str | None:
         """The file with one of these lower-case names; prefers the shallowest, then the first wanted."""
@@ -65,6 +82,17 @@ class Folder(Archive):
     def read(self, name: str) -> bytes:
         """See Archive."""
         return read_bytes(self.path / name)
+
+    def on_disk(self, name: str) -> Path | None:
+        """See Archive."""
+        return self.path / name
+
+    def sample(self, name: str, n_bytes: int) -> Sample | None:
+        """See Archive. Of a packed file the rest is taken to be packed as the head is."""
+        with _opened(self.path / name) as file:
+            packed = os.fstat(file.fileno()).st_size
+            head = peek(file, n_bytes)
+            return Sample(head, int(len(head) * packed / max(1, file.tell())))
 
 
 class Held(Archive):
@@ -110,6 +138,13 @@ class Zip(Archive):
         """See Archive."""
         with self._opened() as archive:
             return archive.read(name)
+
+    def sample(self, name: str, n_bytes: int) -> Sample | None:
+        """See Archive."""
+        if self._raw is not None:
+            return None
+        with self._opened() as archive, archive.open(name) as file:
+            return Sample(file.read(n_bytes), archive.getinfo(name).file_size)
 
     @property
     def is_spreadsheet(self) -> bool:

@@ -16,12 +16,14 @@ _LARGEST = 10**18
 _WHOLE = r"^(0|-?[1-9]\d{0,17})(\.0+)?$"
 """Whole numbers below `_LARGEST`. `007` is not a match: as a number it would be a different id."""
 _ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"
+_NARROW = (pl.Int8, pl.Int16, pl.Int32)
+"""Types of ids that stay as they are: a wider copy of a long column would be most of what reading holds."""
 _EXACT = 2**53
 """From here on floats skip whole numbers."""
 
 
 def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[pl.Series, tuple[str, ...]]:
-    """Ids [N] as Int64 if all are whole numbers (`101.0` is 101), else as text without blanks around; and notes.
+    """Ids [N] as integers if all are whole numbers (`101.0` is 101), else as text without blanks around; and notes.
 
     Raises DataError for a missing one, and for a column of lists or objects.
     """
@@ -30,6 +32,8 @@ def read_ids(column: pl.Series, role: str, where: str, locate: Locate) -> tuple[
         return _float_ids(column, role, where, locate)
     if column.dtype.is_integer():
         require_cells(column.is_null(), column, role, where, locate)
+        if column.dtype in _NARROW:
+            return column, ()
         whole = column.cast(pl.Int64, strict=False)
         return (whole if whole.null_count() == 0 else column.cast(pl.String)), ()
     text, plain = _texts(column)
@@ -49,7 +53,7 @@ def read_values(column: pl.Series, where: str, locate: Locate) -> tuple[FloatArr
     refuse_type(column, "value", where)
     if isinstance(column.dtype, pl.Date | pl.Datetime | pl.Time):
         raise DataError(f"{where}: the column {column.name!r} holds dates, not values; name another (--value COLUMN)")
-    numbers, notes = to_numbers(column, where)
+    numbers, notes = (column, ()) if column.dtype == pl.Float32 else to_numbers(column, where)
     if numbers.null_count() or numbers.is_nan().any():
         require_cells(blank_cells(column), column, "value", where, locate)
         require_cells(numbers.is_null(), column, "value", where, locate)

@@ -39,6 +39,22 @@ def read_columnar(raw: bytes, where: str) -> tuple[pl.DataFrame, str, tuple[str,
     return None
 
 
+def scan_columnar(path: Path) -> pl.LazyFrame | None:
+    """A Parquet or Arrow file, of which only the schema is read; None for other files and damaged ones."""
+    with path.open("rb") as file:
+        head = file.read(len(_ARROW))
+    scan = pl.scan_parquet if head.startswith(_PARQUET) else pl.scan_ipc if head == _ARROW else None
+    if scan is None:
+        return None
+    try:
+        with _translated(str(path), "columns"):
+            frame = scan(path, glob=False) if scan is pl.scan_parquet else scan(path)
+            frame.collect_schema()
+    except DataError:
+        return None
+    return frame
+
+
 def facts_of(raw: bytes, where: str) -> dict[str, str]:
     """What the writer of a Parquet file said about it: its key-value metadata. Raises DataError."""
     with _translated(where, "Parquet"):

@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
 
+from matinee.arrays import IntArray
 from matinee.errors import DataError, MatineeError
 from matinee.reading.date_text import parse_dates
 
 MICROS = 1_000_000
+_BLOCK = 2**20
+"""Times that are divided at once."""
 _SAMPLE = 10_000
 """Times whose median gives the unit."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +46,16 @@ def to_micros(column: pl.Series) -> tuple[pl.Series, str]:
     if 2 * numbers.null_count() > len(text) + text.null_count():
         return parse_dates(text), "dates"
     return _from_numbers(numbers)
+
+
+def whole_seconds(micros: IntArray) -> tuple[IntArray, bool]:
+    """Microseconds [N] as seconds, rounded down, and whether any were between two seconds. By blocks."""
+    seconds, is_split = np.empty_like(micros), False
+    for start in range(0, len(micros), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.floor_divide(micros[block], MICROS, out=seconds[block])
+        is_split = is_split or bool((seconds[block] * MICROS != micros[block]).any())
+    return seconds, is_split
 
 
 def note_on(unit: str) -> str | None:

@@ -1,0 +1,123 @@
+"""What reading a log needs of memory, said before it is read."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import matinee as mt
+from matinee import memory
+from matinee.errors import MatineeError
+from matinee.reading import needs
+from matinee.reading.archives import Folder, open_source
+from matinee.reading.needs import ReadingNeed, reading_need
+
+N_EVENTS = 60_000
+
+
+@pytest.fixture
+def events() -> pl.DataFrame:
+    rows = range(N_EVENTS)
+    return pl.DataFrame(
+        {
+            "user": [1000 + row // 30 for row in rows],
+            "item": [row * 7919 % 5000 for row in rows],
+            "value": [float(row % 5 + 1) for row in rows],
+            "at": [1_000_000_000 + row for row in rows],
+        }
+    )
+
+
+@pytest.fixture
+def small_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with 2 MB free, on which every reading is asked for and none may begin."""
+    proc = tmp_path / "proc"
+    proc.mkdir()
+    (proc / "meminfo").write_text("MemAvailable: 2000 kB\n")
+    monkeypatch.setattr(memory, "PROC", proc)
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
+    monkeypatch.setattr(needs, "LARGEST_SMALL", 0)
+
+    def refuse(folder: Folder, name: str) -> bytes:
+        raise AssertionError(f"{name} was read")
+
+    monkeypatch.setattr(Folder, "read", refuse)
+
+
+def need_of(path: Path) -> ReadingNeed | None:
+    archive, name = open_source(path)
+    assert name is not None
+    return reading_need(archive, name)
+
+
+def as_gzip(frame: pl.DataFrame, path: Path) -> None:
+    path.write_bytes(gzip.compress(frame.write_csv().encode()))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("log.csv", pl.DataFrame.write_csv),
+        ("log.csv.gz", as_gzip),
+        ("log.parquet", pl.DataFrame.write_parquet),
+        ("log.arrow", pl.DataFrame.write_ipc),
+    ],
+)
+def test_events_are_counted_in_any_format(
+    name: str, write: Callable[[pl.DataFrame, Path], object], events: pl.DataFrame, tmp_path: Path
+) -> None:
+    write(events, tmp_path / name)
+    need = need_of(tmp_path / name)
+    assert need is not None
+    assert need.events == pytest.approx(N_EVENTS, rel=0.05)
+    assert 40 * N_EVENTS < need.n_bytes < 250 * N_EVENTS
+    assert need.is_text == ("csv" in name)
+
+
+def test_text_needs_more_than_numbers_and_long_text_more_than_short(events: pl.DataFrame, tmp_path: Path) -> None:
+    sizes = []
+    for form in ("{}", "u{}", "https://example.com/users/{}"):
+        path = tmp_path / "log.parquet"
+        ids = pl.col("user") if form == "{}" else pl.format(form, "user")
+        events.with_columns(user=ids).write_parquet(path)
+        need = need_of(path)
+        assert need is not None
+        sizes.append(need.n_bytes)
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.usefixtures("small_machine")
+@pytest.mark.parametrize("name", ["log.parquet", "log.csv", "ratings.csv"])
+def test_a_log_that_does_not_fit_is_refused_before_it_is_read(name: str, events: pl.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "big"
+    folder.mkdir()
+    write = events.write_parquet if name.endswith("parquet") else events.write_csv
+    write(folder / name)
+    with pytest.raises(
+        MatineeError, match=r"not enough memory: reading .*, about [56]\d,\d{3} events, needs"
+    ) as caught:
+        mt.load(folder / name)
+    assert "and 2 MB are free; " in str(caught.value)
+    assert ("write it as Parquet" in str(caught.value)) == (name == "log.csv")
+
+
+@pytest.mark.usefixtures("small_machine")
+def test_pieces_of_a_table_are_counted_together(events: pl.DataFrame, tmp_path: Path) -> None:
+    folder = tmp_path / "big"
+    folder.mkdir()
+    for part in range(3):
+        events.write_parquet(folder / f"part-{part}.parquet")
+    with pytest.raises(MatineeError, match="about 180,000 events, needs"):
+        mt.load(folder)
+
+
+def test_files_without_rows_that_can_be_counted_are_read_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_text('[{"user": 1, "item": 2}]')
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    assert need_of(tmp_path / "log.json") is None
+    assert need_of(tmp_path / "empty.csv") is None
+    need = need_of(tmp_path / "cut.parquet")
+    assert need is None or need.events <= 1
