@@ -250,6 +250,19 @@ def test_lists_for_everyone_say_how_they_were_made_and_hold_to_their_index(small
     assert (listed.index is None) == (listed.describe()["index"] == "")
 
 
+def test_a_training_says_where_an_index_may_be_asked_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(indexes, "FROM_ITEMS", 1000)
+    (tmp_path / "log.csv").write_text(
+        "user,item\n" + "".join(f"{user},{40 * user + item}\n" for user in range(30) for item in range(60))
+    )
+    for name, said in (("ials", True), ("popularity", False)):
+        settings = ["--set", "epochs=1", "--set", "dim=4"] if said else []
+        arguments = ["train", name, "--data", str(tmp_path / "log.csv"), "--out", str(tmp_path / name), *settings]
+        assert run(arguments) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert ("through an approximate index of its 1,220 items, if asked for: --ann" in shown) == said
+
+
 def test_a_site_makes_an_index_once_and_lists_with_it(small, monkeypatch):
     made, original = [], indexes.tested_index
     monkeypatch.setattr(indexes, "tested_index", lambda *given: made.append(given) or original(*given))

@@ -233,6 +233,8 @@ def _curves_of(fitted: "Artefact") -> Callable[[Path], None] | None:
 
 
 def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> None:
+    from matinee.ranking.indexes import may_have_index
+
     manifest = fitted.manifest
     notes = (*notes, *manifest.get("notes", ()))
     for note in notes:
@@ -250,5 +252,7 @@ def _show_trained(fitted: "Artefact", notes: tuple[str, ...], json: bool) -> Non
         *(("valid", f"NDCG@10 {value['mean']:.4f} ({value['low']:.4f}–{value['high']:.4f})") for value in ndcg),
         ("artefact", fitted.path),
     ]
+    if may_have_index(fitted.model):
+        rows.append(("lists", f"through an approximate index of its {data['items']:,} items, if asked for: --ann"))
     say(table(f"trained {fitted.name}", ["", ""], rows))
     say(f"next       {next_step(fitted)}")  # on one line, however long, so that it can be copied

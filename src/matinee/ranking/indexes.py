@@ -68,6 +68,11 @@ class Indexes:
         return found
 
 
+def may_have_index(model: Recommender[Any]) -> bool:
+    """Whether `tested_index` makes an index for a model: its items have vectors, and there are many of them."""
+    return isinstance(model, HasItemVectors) and len(model.item_vectors()) >= FROM_ITEMS
+
+
 def tested_index(model: Recommender[Any], known: EventSource) -> TestedIndex:
     """An index of a model's items, tested on lists of known users. Raises MatineeError without faiss.
 
