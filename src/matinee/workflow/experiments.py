@@ -25,6 +25,7 @@ from matinee.evaluation.task import Task
 from matinee.experiment import Experiment
 from matinee.models import model_class
 from matinee.store.artefact import Artefact
+from matinee.training.devices import thread_limit
 from matinee.training.run import OnEpoch
 from matinee.workflow.fitting import fit
 
@@ -104,7 +105,8 @@ def run(
     seconds = fitted.manifest["fit_seconds"]
     started = perf_counter()
     rng = np.random.default_rng(experiment.split.seed)
-    report = measure(fitted.model, prepared, evaluation, rng=rng, fit_seconds=seconds)
+    with thread_limit(experiment.machine.threads, torch_trains=model_class(experiment.model).trained_by_torch):
+        report = measure(fitted.model, prepared, evaluation, rng=rng, fit_seconds=seconds)
     cost = {"evaluate_seconds": perf_counter() - started}
     fitted = noted(fitted, report, prepared, evaluation, experiment.split.seed)
     notes = (*report.read_notes, *fitted.manifest.get("notes", ()))
