@@ -66,7 +66,7 @@ def require_reading(archive: Archive, names: Sequence[str], where: str, *, numbe
 
 
 def reading_need(archive: Archive, name: str, *, numbers: bool = False) -> ReadingNeed | None:
-    """About what reading one file takes; None where that cannot be told before. numbers: as in `require_reading`."""
+    """About what reading one file takes; None where nothing says it before. numbers: as in `require_reading`."""
     path = archive.on_disk(name)
     frame = None if path is None else scan_columnar(path)
     if frame is not None:
