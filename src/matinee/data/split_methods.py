@@ -200,15 +200,15 @@ def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
     """
     lengths = np.diff(data.user_starts)
     n_events = len(data.events)
-    index = np.int32 if n_events < 2**31 else np.int64
-    shuffled = np.empty(n_events, dtype=index)
+    index = np.dtype(np.int32 if n_events < 2**31 else np.int64)
+    shuffled: IntArray = np.empty(n_events, dtype=index)
     generator = np.random.RandomState(seed)
     for start, length in zip(data.user_starts[:-1].tolist(), lengths.tolist(), strict=True):
         shuffled[start : start + length] = generator.permutation(length)
     starts = np.repeat(data.user_starts[:-1].astype(index), lengths)
     shuffled += starts
     by_item = event_order(data.events.user_rows, data.events.item_rows).astype(index)
-    position = np.empty(n_events, dtype=index)
+    position: IntArray = np.empty(n_events, dtype=index)
     position[by_item[shuffled]] = np.arange(n_events, dtype=index) - starts
     return position, lengths
 

@@ -95,4 +95,4 @@ def reading_need(archive: Archive, name: str, *, numbers: bool = False) -> Readi
 def _text_cell(column: pl.Series) -> float:
     """Bytes of a cell of a typed column of text."""
     lengths = column.drop_nulls().str.len_bytes()
-    return TYPED_TEXT + lengths.filter(lengths > LONGEST_INSIDE).sum() / max(1, len(lengths))
+    return TYPED_TEXT + int(lengths.filter(lengths > LONGEST_INSIDE).sum()) / max(1, len(lengths))
