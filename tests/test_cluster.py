@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,11 +24,12 @@ from matinee.scale.choice import runner_of
 from matinee.scale.runner import Here, Runner
 from matinee.training.run import Run
 from matinee.tuning import side_by_side as trials
-from matinee.workflow import counting
+from matinee.workflow import counting, together
 from matinee.workflow import side_by_side as fits
 from matinee.workflow.comparing import Course, measure_all
 from matinee.workflow.data import whole
 from matinee.workflow.planned_fits import PlannedFit
+from ranks_in_threads import side_by_side
 from slow_lists import SlowLists
 
 pytestmark = [
@@ -88,6 +90,17 @@ def test_ials_by_blocks_is_that_of_one_process_bit_for_bit(runner, monkeypatch):
     here = model_class("ials")(dim=4, epochs=2).fit(train, Run.seeded(3))
     there = counting.fit_by_parts(model_class("ials")(dim=4, epochs=2), train, Run.seeded(3), runner)
     assert np.array_equal(here.items, there.items)
+
+
+def test_one_fit_by_several_nodes_is_that_of_as_many_processes(runner, monkeypatch, tmp_path):
+    monkeypatch.setattr(together, "runner_of", lambda address: nullcontext(runner))
+    train, settings = whole(two_groups(24, 12)).training(), {"epochs": 2, "dim": 4, "batch_size": 7}
+    there = together.fit_together(model_class("mult-vae")(**settings), train, Run.seeded(3), "10.0.0.1:6379")
+    here = side_by_side(
+        3, tmp_path, lambda share: model_class("mult-vae")(**settings).fit(train, replace(Run.seeded(3), share=share))
+    )
+    assert np.array_equal(there.encoder, here[0].encoder)
+    assert np.array_equal(there.output, here[0].output)
 
 
 def test_a_search_and_a_comparison_are_the_same_as_here(runner, monkeypatch):

@@ -51,6 +51,8 @@ class Recommender(ABC, Generic[StateT]):
     """Whether it learns from the knowledge graph of its training data."""
     trained_by_torch: ClassVar[bool] = False
     """Whether torch trains it, on the run's device."""
+    shares_batches: ClassVar[bool] = False
+    """Whether several processes can train it, each on the share of every batch that its run has."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Packages of extras, beside torch, that it is fitted with."""
     item_arrays: ClassVar[tuple[tuple[str, int], ...]] = ()

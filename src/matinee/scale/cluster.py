@@ -16,7 +16,7 @@ import numpy as np
 from matinee.errors import MatineeError, UsageError, first_line
 from matinee.extras import imported
 from matinee.scale.packing import pack, unpack
-from matinee.scale.runner import Outcome, Workers, attempt
+from matinee.scale.runner import LostWorkerError, Outcome, Workers, attempt
 from matinee.version import __version__
 
 DECIDING = ("matinee", "numpy", "scipy", "polars")
@@ -65,6 +65,7 @@ class RayCluster(Workers):
         if self.workers < 1:
             self._ray.shutdown()
             raise MatineeError(f"the Ray cluster at {address} has no core to work on; add a node: ray start --address")
+        self.host = self._ray.util.get_node_ip_address()
         self._run = self._ray.remote(max_retries=RETRIES, num_cpus=1)(_run)
 
     def ship(self, job: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - a reference of Ray
@@ -83,7 +84,8 @@ class RayCluster(Workers):
         try:
             return {task: self._ray.get(task) for task in ready}
         except self._ray.exceptions.RayError as error:
-            raise MatineeError(why_lost(error)) from None
+            kind = LostWorkerError if isinstance(error, self._ray.exceptions.WorkerCrashedError) else MatineeError
+            raise kind(why_lost(error)) from None
 
     def cancel(self, tasks: list[Any]) -> None:
         """See Workers."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from matinee.errors import MatineeError, first_line
 from matinee.processes import settle_child, threads_of_children
 from matinee.scale.packing import pack, unpack
-from matinee.scale.runner import Outcome, Workers, attempt
+from matinee.scale.runner import LostWorkerError, Outcome, Workers, attempt
 
 ALIGNED = 64
 """Bytes; arrays begin at multiples, as numpy's own do."""
@@ -72,8 +72,8 @@ class Processes(Workers):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _killed() -> MatineeError:
-    return MatineeError(
+def _killed() -> LostWorkerError:
+    return LostWorkerError(
         "a worker process was killed, perhaps for want of memory; fewer at a time take less (--workers, --jobs)"
     )
 

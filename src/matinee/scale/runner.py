@@ -19,12 +19,21 @@ HELD = 8
 """Parts for each worker that are begun and not yet read, at most: results that wait for an earlier part take memory."""
 
 
+class LostWorkerError(MatineeError):
+    """A worker ended in the middle of a part."""
+
+
 class Runner(Protocol):
     """Maps a job over parts. Open until the end of its `with`, for any number of maps."""
 
     @property
     def workers(self) -> int:
         """Parts that run at once."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The address by which workers on other machines reach this one; empty where there are none."""
         ...
 
     def map(self, job: Callable[[P], R], parts: Iterable[P]) -> Iterator[R]:
@@ -88,6 +97,7 @@ class Workers(ABC):
     """A Runner that hands parts to workers. What a kind of workers must do is a method each."""
 
     workers: int
+    host = ""
 
     @abstractmethod
     def ship(self, job: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - what `begin` takes
@@ -153,6 +163,7 @@ class Here:
     """Runs parts one after the other in this process. threads: those of matrix products, None for the machine's."""
 
     workers = 1
+    host = ""
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = threads

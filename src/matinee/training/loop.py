@@ -20,6 +20,7 @@ from matinee.training.checkpoint import Checkpoint, read_checkpoint, write_check
 from matinee.training.configs import EpochsConfig, GradientConfig
 from matinee.training.divergence import DivergenceError, require_epoch
 from matinee.training.run import Run
+from matinee.training.share import RankLostError
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Curves: TypeAlias = list[dict[str, float]]
@@ -74,7 +75,7 @@ def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run
     if not isinstance(config, EpochsConfig):
         raise TypeError(f"{type(config).__name__} is not an EpochsConfig")
     about = _describe(model, train, run)
-    last = _start(trainer, run, about)
+    last = _agreed(trainer, run, _start(trainer, run, about))
     written = perf_counter()
     try:
         while len(last.curves) < config.epochs and not _is_out_of_patience(config, last.curves):
@@ -94,7 +95,7 @@ def train_epochs(model: TrainedModel, trainer: Trainer, train: TrainingData, run
         )
         kept = f" (the model keeps what it had after epoch {done})" if done else ""
         raise MatineeError(f"{model.name}: {stop} of epoch {done + 1}; use {fix}{kept}") from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RankLostError):
         if run.checkpoint is not None:
             write_checkpoint(run.checkpoint, last)
         raise
@@ -114,7 +115,7 @@ def _train_epoch(model: TrainedModel, trainer: Trainer, run: Run, before: Checkp
     if run.validation is not None and config.patience and epoch % config.validate_every == 0:
         learned = dict(trainer.learned())
         _set(model, learned)
-        row["valid"] = metrics["valid"] = run.validation(model)
+        row["valid"] = metrics["valid"] = run.share.agree(run.validation(model))
     curves = [*before.curves, row]
     best_score, best_epoch = _best(config, curves)
     if run.on_epoch is not None:
@@ -202,6 +203,16 @@ def _start(trainer: Trainer, run: Run, about: dict[str, Any]) -> Checkpoint:
     trainer.restore(found.state)
     run.rng.bit_generator.state = found.rng_state
     return found
+
+
+def _agreed(trainer: Trainer, run: Run, start: Checkpoint) -> Checkpoint:
+    """Where process 0 of several starts from, restored in each."""
+    if run.share.n == 1:
+        return start
+    agreed = run.share.agree(start)
+    trainer.restore(agreed.state)
+    run.rng.bit_generator.state = agreed.rng_state
+    return agreed
 
 
 def _started(state: Arrays, start: Mapping[str, NDArray[Any]]) -> Arrays:

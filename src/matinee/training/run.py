@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matinee.training.share import ALONE, Share
+
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Called after each epoch as (epoch, epochs, metrics of this epoch)."""
 
@@ -21,7 +23,7 @@ class Run:
     validation: the metric that early stopping monitors, higher is better; memory: bytes a fit may use, None asks the
     machine; checkpoint: the file that training in epochs saves its state to, at most every `checkpoint_seconds`;
     resume: continue from that file if it exists; start: values to start training from, by the name of the parameter,
-    NaN where the model initialises, as for new items.
+    NaN where the model initialises, as for new items; share: which of several processes this is that train together.
     """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(42))
@@ -33,6 +35,7 @@ class Run:
     checkpoint_seconds: float = 10.0
     resume: bool = False
     start: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    share: Share = ALONE
 
     @classmethod
     def seeded(cls, seed: int, on_epoch: OnEpoch | None = None, device: str = "cpu") -> "Run":

@@ -13,6 +13,7 @@ from torch import Tensor
 from matinee.training.adam import Adam
 from matinee.training.configs import GradientConfig
 from matinee.training.divergence import require_step
+from matinee.training.share import ALONE, Share
 from matinee.training.transfers import to_array, to_numbers
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class TorchTrainer:
 
     parameters: leaf tensors by name, all on one device; buffers: other tensors that training changes in place;
     generator: torch's random generator, if the losses use one; learned: returns the model's learned attributes; decay:
-    Adam's weight decay.
+    Adam's weight decay; share: that of the run, for models whose losses are of a share of each batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that training reads or changes
         self,
         parameters: Mapping[str, Tensor],
         losses: Callable[[], Iterable[Tensor]],
@@ -40,12 +41,14 @@ class TorchTrainer:
         decay: float = 0.0,
         buffers: Mapping[str, Tensor] | None = None,
         generator: torch.Generator | None = None,
+        share: Share = ALONE,
     ) -> None:
         self.parameters = {name: tensor.requires_grad_() for name, tensor in parameters.items()}
         self.buffers = dict(buffers or {})
         self.generator = generator
         self.learned = torch.no_grad()(learned)
         self._losses = losses
+        self._share = share
         self._clip_norm = config.clip_norm
         self._learning_rate = config.learning_rate
         self._first_loss: float | None = None
@@ -58,10 +61,10 @@ class TorchTrainer:
         unchecked: list[Tensor] = []
         most = 1 if self._on_cpu else STEPS_UNCHECKED
         for loss in self._losses():
-            unchecked.append(loss.detach())
+            unchecked.append(self._find_gradients(loss))
             if len(unchecked) == most:
                 self._check(unchecked, values)
-            self._step(loss)
+            self._step()
         if unchecked:
             self._check(unchecked, values)
         return {"loss": float(np.mean(values)) if values else 0.0}
@@ -78,9 +81,13 @@ class TorchTrainer:
             values.append(value)
         unchecked.clear()
 
-    def _step(self, loss: Tensor) -> None:
+    def _find_gradients(self, loss: Tensor) -> Tensor:
+        """Returns the loss, as the gradients the mean over all processes of the run."""
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        return self._share.average([each.grad for each in self.parameters.values()], loss.detach())
+
+    def _step(self) -> None:
         if self._clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)
         self.optimizer.step()

@@ -24,11 +24,15 @@ def fit_by_parts(model: Recommender[Any], train: TrainingData, run: Run, runner:
 
 def require_parts(model: Recommender[Any], train: TrainingData) -> None:
     """Raises UsageError for a model that is fitted neither from counts of users nor by blocks."""
-    if isinstance(model, FitsByBlocks) or (isinstance(model, FitsFromSums) and model.can_count(train)):
+    if (
+        model.shares_batches
+        or isinstance(model, FitsByBlocks)
+        or (isinstance(model, FitsFromSums) and model.can_count(train))
+    ):
         return
     raise UsageError(
         f"--workers and --on have no effect on {model.name} with these data and settings, since it is fitted "
-        "neither from counts of its users nor by blocks of them; leave them out"
+        "neither from counts of its users nor by blocks of them, nor by shares of batches; leave them out"
     )
 
 

@@ -38,6 +38,7 @@ from matinee.values import resolve
 from matinee.workflow.counting import fit_by_parts, require_parts
 from matinee.workflow.data import graph_of, whole
 from matinee.workflow.given import Unfitted, class_and_settings, require_data, written
+from matinee.workflow.together import fit_together
 
 SOME_USERS = 32
 """Users whose scores are looked at after a fit."""
@@ -73,7 +74,7 @@ def fit(  # noqa: PLR0913 - one for each choice of an experiment
     features allow, and else a note), from which items without an event are predicted, as `content` says; graph: triples
     (`mt.graph`, or a file) that a model of the knowledge graph reads beside the lists of the items; device:
     where torch trains, `cpu`, `cuda`, `cuda:1`, `mps` or `auto` (a GPU if there is one); threads: those of matrix
-    products, by default the machine's; workers: processes that count strips of items, or take blocks of a step,
+    products, by default the machine's; workers: processes that count strips of items, take blocks or batches of a step,
     or the address of a Ray cluster that does, for a model fitted so; memory: a bound of what this process holds during
     the fit, such as "4GB"; settings: the model's hyper-parameters; those left out have the model's defaults, which may
     follow from the sizes of the data.
@@ -145,6 +146,8 @@ def _require_memory(model: Recommender[Any], train: TrainingData) -> None:
 
 
 def _by_workers(model: Recommender[Any], train: TrainingData, run: Run, workers: int | str) -> Recommender[Any]:
+    if model.shares_batches:
+        return fit_together(model, train, run, workers)
     require_parts(model, train)
     with runner_of(workers) as runner:
         return fit_by_parts(model, train, run, runner)

@@ -53,6 +53,7 @@ class MultVAE(CatalogueAutoencoder):
     name = "mult-vae"
     Config = MultVAEConfig
     trained_by_torch = True
+    shares_batches = True
     uses_weights = True
     learned = (
         "encoder", "encoder_bias", "latent", "latent_bias", "decoder", "decoder_bias", "output", "output_bias",
@@ -101,8 +102,8 @@ class MultVAE(CatalogueAutoencoder):
         step = torch.zeros((), dtype=torch.int64)  # for the KL weight; on the host, which reads it
         steps_per_epoch = -(-matrix.shape[0] // config.batch_size)
 
-        def encode(users: IntArray) -> torch.Tensor:
-            rows = SparseRows.of(drop_entries(inputs[users], config.dropout, run.rng), generator.device)
+        def encode(users: IntArray, rng: np.random.Generator) -> torch.Tensor:
+            rows = SparseRows.of(drop_entries(inputs[users], config.dropout, rng), generator.device)
             code = sparse_product(rows, weights["encoder"]) + weights["encoder_bias"]
             return product(tanh(code), weights["latent"]) + weights["latent_bias"] if hidden else code
 
@@ -110,8 +111,10 @@ class MultVAE(CatalogueAutoencoder):
             return tanh(product(code, weights["decoder"]) + weights["decoder_bias"]) if hidden else code
 
         def losses() -> Iterator[torch.Tensor]:
-            for users in batches(matrix.shape[0], config.batch_size, run.rng):
-                code = encode(users)
+            rng = run.share.rng(run.rng, generator)
+            for batch in batches(matrix.shape[0], config.batch_size, run.rng):
+                users = run.share.rows(batch)
+                code = encode(users, rng)
                 kl = code.new_zeros(())
                 step.add_(1)
                 if config.variational:
@@ -126,8 +129,9 @@ class MultVAE(CatalogueAutoencoder):
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: to_array(tensor) for name, tensor in weights.items()}, dim)
 
+        kept = {"step": step}
         trainer = TorchTrainer(
-            weights, losses, learned, config, decay=config.l2, buffers={"step": step}, generator=generator
+            weights, losses, learned, config, decay=config.l2, buffers=kept, generator=generator, share=run.share
         )
         train_epochs(self, trainer, train, run)
         return self

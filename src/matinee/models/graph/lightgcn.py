@@ -60,6 +60,7 @@ class LightGCN(Recommender[FloatArray]):
     name = "lightgcn"
     Config = LightGCNConfig
     trained_by_torch = True
+    shares_batches = True
     uses_weights = True
     learned = (
         "items",

@@ -1,6 +1,6 @@
 """Training of the graph models: their nodes and network, and every loss with every kind of negative."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,6 +21,7 @@ from matinee.nn.sparse_rows import batches, normalise_adjacency
 from matinee.training.configs import ObjectiveConfig
 from matinee.training.loop import TrainedModel, train_epochs
 from matinee.training.run import Run
+from matinee.training.share import ALONE, Share
 from matinee.training.torch_trainer import TorchTrainer, torch_generator
 from matinee.training.transfers import block_cells, to_rows, to_tensor
 
@@ -71,8 +72,11 @@ def train_on_graph(
     """Train layer 0 and the network's weights; sets the learned arrays of the model."""
     parameters = {"users": nodes.users, "items": nodes.items, **network.weights}
     penalised = (config.l2, nodes.users, nodes.items) if config.l2 else None
-    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, nodes.generator.device, penalised)
-    trainer = TorchTrainer(parameters, losses, network.learned, config, decay=config.decay, generator=nodes.generator)
+    device = nodes.generator.device
+    losses = ranking_losses(config, nodes.matrix, network.embed, run.rng, device, penalised, run.share)
+    trainer = TorchTrainer(
+        parameters, losses, network.learned, config, decay=config.decay, generator=nodes.generator, share=run.share
+    )
     train_epochs(model, trainer, train, run)
 
 
@@ -83,22 +87,34 @@ def ranking_losses(
     rng: np.random.Generator,
     device: torch.device,
     penalised: Penalised | None = None,
+    share: Share = ALONE,
 ) -> Callable[[], Iterator[Tensor]]:
     """A function that yields the losses of one epoch. matrix: binary, [U, I]; `embed` is called once a step.
 
     device: of the embeddings; penalised: adds the mean over a step's triples (user, positive, negative) of
     l2 / 2 · (|u|² + |i|² + |j|²); softmax has no triples and ignores it. Source: He et al. 2020, eq. 15, divided by
-    the batch as in the authors' code.
+    the batch as in the authors' code. share: which of several processes takes which part of a batch.
     """
     if config.loss == "softmax":
-        return _softmax_losses(config, matrix, embed, rng, device)
+        return _softmax_losses(config, matrix, embed, rng, device, share)
     sampler = NegativeSampler(config.negatives, matrix, config.n_negatives, rng)
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return lambda: _sampled_losses(config, (users, matrix.indices), sampler, embed, penalised)
+
+    def losses() -> Iterator[Tensor]:
+        sampler.rng = share.rng(rng)
+        steps = (share.rows(batch) for batch in batches(len(users), config.batch_size, rng))
+        return _sampled_losses(config, (users, matrix.indices), steps, sampler, embed, penalised)
+
+    return losses
 
 
 def _softmax_losses(
-    config: ObjectiveConfig, matrix: csr_array, embed: Embed, rng: np.random.Generator, device: torch.device
+    config: ObjectiveConfig,
+    matrix: csr_array,
+    embed: Embed,
+    rng: np.random.Generator,
+    device: torch.device,
+    share: Share,
 ) -> Callable[[], Iterator[Tensor]]:
     active = np.flatnonzero(np.diff(matrix.indptr))
 
@@ -112,11 +128,11 @@ def _softmax_losses(
         return to_rows(rows, device), BipartiteGraph(targets, device), user_weights
 
     is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
-    full_batch = prepare(active) if is_full_batch else None
+    full_batch = prepare(share.rows(active)) if is_full_batch else None
 
     def losses() -> Iterator[Tensor]:
         for indices in batches(len(active), config.batch_size, rng):
-            rows, targets, user_weights = full_batch or prepare(active[indices])
+            rows, targets, user_weights = full_batch or prepare(active[share.rows(indices)])
             users, items = embed()
             users = _normalise(functional.embedding(rows, users), config) / config.temperature
             yield catalogue_softmax(users, _normalise(items, config), targets, user_weights)
@@ -127,11 +143,12 @@ def _softmax_losses(
 def _sampled_losses(
     config: ObjectiveConfig,
     pairs: tuple[IntArray, IntArray],
+    steps: Iterable[IntArray],
     sampler: NegativeSampler,
     embed: Embed,
     penalised: Penalised | None,
 ) -> Iterator[Tensor]:
-    for indices in batches(len(pairs[0]), config.batch_size, sampler.rng):
+    for indices in steps:
         user_rows, item_rows = pairs[0][indices], pairs[1][indices]
         sampled = sampler.draw(user_rows, item_rows)
         all_users, all_items = embed()

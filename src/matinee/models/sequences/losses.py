@@ -38,6 +38,12 @@ class SequenceLoss:
         if config.loss in ("bce", "gbce"):
             self.sampler = NegativeSampler("uniform", train.matrix(), config.n_negatives, rng)
 
+    def draw_from(self, rng: np.random.Generator) -> None:
+        """Draw negatives from another generator from now on."""
+        self.rng = rng
+        if self.sampler is not None:
+            self.sampler.rng = rng
+
     def __call__(self, states: Tensor, items: Tensor, transitions: IntArray) -> Tensor:
         """Loss of states [P, D] for all items' vectors [I, D]. transitions [P]: see `batches`."""
         kind, target_rows, owners = self.config.loss, self.past.items[transitions + 1], self.owners[transitions]

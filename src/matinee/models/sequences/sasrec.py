@@ -92,6 +92,7 @@ class SASRec(Recommender[FloatArray]):
     name = "sasrec"
     Config = SASRecConfig
     trained_by_torch = True
+    shares_batches = True
     ordered: ClassVar[bool] = True
     uses_weights = True
     learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
@@ -138,9 +139,11 @@ class SASRec(Recommender[FloatArray]):
             return values.float()
 
         def losses() -> "Iterator[Tensor]":
+            loss.draw_from(run.share.rng(run.rng, generator))
             subsequences = split_histories(past.starts, config.max_length, run.rng)
             subsequences = random_restarts(subsequences, config.restart_probability, run.rng)
-            for batch in batches_by_length(subsequences, config.batch_size, run.rng):
+            for whole in batches_by_length(subsequences, config.batch_size, run.rng):
+                batch = whole.take(run.share.rows(np.arange(len(whole))))
                 transitions, present = pad(batch)  # [R, T]
                 padded = states_of(batch, transitions).view(-1, config.dim)  # [R T, D]
                 states = functional.embedding(to_tensor(np.flatnonzero(present), device), padded)  # [P, D]
@@ -150,7 +153,9 @@ class SASRec(Recommender[FloatArray]):
         def learned() -> "Mapping[str, FloatArray]":
             return {name: to_array(value) for name, value in parameters.items()}
 
-        trainer = TorchTrainer(parameters, losses, learned, config, decay=config.decay, generator=generator)
+        trainer = TorchTrainer(
+            parameters, losses, learned, config, decay=config.decay, generator=generator, share=run.share
+        )
         train_epochs(self, trainer, train, run)
         return self
 
