@@ -48,6 +48,7 @@ class Neighbourhoods:
         A neighbour j alone leaves G_ij² / (G_jj + added_j) less of the squares of i than none. Of equal ones, the more
         popular come first. matrix: users by items [U, I].
         """
+        matrix = matrix.astype(np.float64)  # sums that round to the same float32 wherever they are made
         diagonal = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)
         order = np.argsort(-diagonal, kind="stable")
         ordered = matrix[:, order]
@@ -57,7 +58,7 @@ class Neighbourhoods:
     @classmethod
     def of_products(cls, products: csr_array, added: Added, k: int) -> "Neighbourhoods":
         """The same from XᵀX. [I, I]."""
-        diagonal = products.diagonal()
+        diagonal = products.diagonal().astype(np.float32)
         order = np.argsort(-diagonal, kind="stable")
         return cls._of_rows(lambda items: products[order[items]][:, order], order, diagonal[order], added, k)
 
@@ -75,7 +76,7 @@ class Neighbourhoods:
         tails: list[csr_array] = []
         size = max(1, BLOCK_ENTRIES // max(n_items, 1))
         for start in range(0, max(n_items, 1), size):
-            block = rows(slice(start, start + size)).tocsr()
+            block = rows(slice(start, start + size)).tocsr().astype(np.float32)
             block.sort_indices()
             _choose(block, start, gains, columns[start : start + size], targets[start : start + size])
             in_head = min(max(n_head - start, 0), block.shape[0])

@@ -91,7 +91,7 @@ class SparseEASE(Recommender[csr_array]):
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
-        return self._solve(Neighbourhoods.of_products(counts.astype(np.float32), self._added, self.config.neighbours))
+        return self._solve(Neighbourhoods.of_products(counts, self._added, self.config.neighbours))
 
     def _solve(self, found: Neighbourhoods) -> Self:
         """Set the weights: a system for each item."""
