@@ -44,7 +44,7 @@ class PMIConfig(Config):
     """Context distribution smoothing: context counts are raised to this power; below 1 damps rare items."""
     pair_weight: PairWeight = "pair"
     """`pair`: every pair has weight 1; `user`: 1 / (n - 1) for a user of n items, whose pairs then sum to n."""
-    popularity_power: Annotated[NonNegativeFloat, Search(0, 1, first=True)] = 0.5
+    popularity_power: Annotated[NonNegativeFloat, Search(0, 1, first=True)] = 0.25
     """Scores are multiplied by (events of the item)^popularity_power, as PMI alone favours rare items."""
 
 
