@@ -9,7 +9,7 @@ import pytest
 
 import matinee as mt
 from matinee import memory
-from matinee.errors import MatineeError
+from matinee.errors import DataError, MatineeError
 from matinee.reading import needs
 from matinee.reading.archives import Folder, open_source
 from matinee.reading.needs import ReadingNeed, reading_need
@@ -121,3 +121,16 @@ def test_files_without_rows_that_can_be_counted_are_read_as_ever(tmp_path: Path)
     assert need_of(tmp_path / "empty.csv") is None
     need = need_of(tmp_path / "cut.parquet")
     assert need is None or need.events <= 1
+
+
+@pytest.mark.parametrize("at", [200, 400])
+def test_a_damaged_arrow_file_is_refused_in_one_line(at: int, tmp_path: Path) -> None:
+    """What it takes cannot be said before, so the reading itself says what is wrong."""
+    path = tmp_path / "log.arrow"
+    pl.DataFrame({"user": [1, 2], "item": ["a", "b"], "rating": [3.0, 4.0]}).write_ipc(path)
+    raw = bytearray(path.read_bytes())
+    raw[at : at + 40] = b"\xfc" * 40
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="damaged Arrow") as refused:
+        mt.load(path)
+    assert "\n" not in str(refused.value)

@@ -55,6 +55,18 @@ def scan_columnar(path: Path) -> pl.LazyFrame | None:
     return frame
 
 
+def sample_columnar(path: Path, n_rows: int) -> tuple[int, list[pl.Series]] | None:
+    """The number of rows of a Parquet or Arrow file, and the columns of its first; None as in `scan_columnar`."""
+    frame = scan_columnar(path)
+    if frame is None:
+        return None
+    try:
+        with _translated(str(path), "columns"):
+            return int(frame.select(pl.len()).collect().item()), frame.head(n_rows).collect().get_columns()
+    except DataError:
+        return None
+
+
 def facts_of(raw: bytes, where: str) -> dict[str, str]:
     """What the writer of a Parquet file said about it: its key-value metadata. Raises DataError."""
     with _translated(where, "Parquet"):

@@ -11,7 +11,7 @@ import polars as pl
 
 from matinee.memory import require_memory, size
 from matinee.reading.archives import Archive
-from matinee.reading.columnar import scan_columnar
+from matinee.reading.columnar import sample_columnar
 
 LARGEST_SMALL = 2 * 10**8
 """Bytes up to which a reading is not asked for."""
@@ -68,10 +68,9 @@ def require_reading(archive: Archive, names: Sequence[str], where: str, *, numbe
 def reading_need(archive: Archive, name: str, *, numbers: bool = False) -> ReadingNeed | None:
     """About what reading one file takes; None where nothing says it before. numbers: as in `require_reading`."""
     path = archive.on_disk(name)
-    frame = None if path is None else scan_columnar(path)
-    if frame is not None:
-        n_rows = int(frame.select(pl.len()).collect().item())
-        columns = frame.head(SAMPLE_ROWS).collect().get_columns()
+    found = None if path is None else sample_columnar(path, SAMPLE_ROWS)
+    if found is not None:
+        n_rows, columns = found
         if not columns:
             return None
         texts = [column for column in columns if column.dtype == pl.String]

@@ -133,7 +133,9 @@ def test_the_formulas_on_the_card_give_the_served_scores(name: str, layers: int,
     visitors = Histories.of(VISITORS)
     served = model.score(model.fold_in(visitors))
     assert served.std(axis=1).max() > 0.03
-    vectors = solve_users(model._weights, visitors.matrix(6), model.projected_items, model._setting, model.config)
+    at_start = model._at_start if model._shares_first_steps else None
+    solved = model.projected_items, model._setting, model.config, at_start
+    vectors = solve_users(model._weights, visitors.matrix(6), *solved)
     for row, history in enumerate(VISITORS):
         x, minimised = vectors[row].tolist(), objective(model, score, history)
         plain = [score(x, item) for item in range(TRAIN.n_items)]
