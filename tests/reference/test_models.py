@@ -136,7 +136,9 @@ def test_closeness_gives_the_same_from_counts_of_users(train: TrainingData) -> N
 
 
 def test_ease_refuses_a_catalogue_that_does_not_fit_into_memory(train: TrainingData) -> None:
-    with pytest.raises(MatineeError, match=r"not enough memory: EASE keeps 25 x 25 weights.* needs 0 MB .* sparse-ease"):
+    with pytest.raises(
+        MatineeError, match=r"not enough memory: EASE keeps 25 x 25 weights.* needs 0 MB .* sparse-ease"
+    ):
         create("ease").fit(train, Run(memory=1000))
 
 
