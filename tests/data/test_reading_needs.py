@@ -123,14 +123,19 @@ def test_files_without_rows_that_can_be_counted_are_read_as_ever(tmp_path: Path)
     assert need is None or need.events <= 1
 
 
-@pytest.mark.parametrize("at", [200, 400])
-def test_a_damaged_arrow_file_is_refused_in_one_line(at: int, tmp_path: Path) -> None:
-    """What it takes cannot be said before, so the reading itself says what is wrong."""
+def test_a_damaged_arrow_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Wherever the damage lies. What is only a value reads as another value, for the format has no checksum."""
     path = tmp_path / "log.arrow"
     pl.DataFrame({"user": [1, 2], "item": ["a", "b"], "rating": [3.0, 4.0]}).write_ipc(path)
-    raw = bytearray(path.read_bytes())
-    raw[at : at + 40] = b"\xfc" * 40
-    path.write_bytes(raw)
-    with pytest.raises(DataError, match="damaged Arrow") as refused:
-        mt.load(path)
-    assert "\n" not in str(refused.value)
+    whole = path.read_bytes()
+    refused = []
+    for at in range(8, len(whole) - 8, 40):
+        damaged = bytearray(whole)
+        damaged[at : at + 40] = b"\xfc" * len(damaged[at : at + 40])
+        path.write_bytes(damaged)
+        try:
+            mt.load(path)
+        except DataError as error:
+            refused.append(str(error))
+    assert any("damaged Arrow" in message for message in refused)
+    assert not [message for message in refused if "\n" in message]
