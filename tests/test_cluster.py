@@ -22,13 +22,15 @@ from matinee.models.factors import ials
 from matinee.scale import cluster as module
 from matinee.scale.choice import runner_of
 from matinee.scale.runner import Here, Runner
+from matinee.store.versions.counts import CountsFolder
 from matinee.training.run import Run
 from matinee.tuning import side_by_side as trials
-from matinee.workflow import counting, together
+from matinee.workflow import counting, refitting, together
 from matinee.workflow import side_by_side as fits
 from matinee.workflow.comparing import Course, measure_all
 from matinee.workflow.data import whole
 from matinee.workflow.planned_fits import PlannedFit
+from matinee.workflow.refitting import Refit, refits
 from ranks_in_threads import side_by_side
 from slow_lists import SlowLists
 
@@ -118,6 +120,19 @@ def test_a_search_and_a_comparison_are_the_same_as_here(runner, monkeypatch):
             assert measured.report.metrics["ndcg@10"].mean == other.measured[seed].report.metrics["ndcg@10"].mean
     wrong = [PlannedFit("ials", Experiment(model="ials", settings={"dim": 500}), 1)]
     assert "dim = 500 is more than" in measure_all(wrong, [1], split, Course(on="10.0.0.1:6379"))[0].problems[0]
+
+
+def test_a_retraining_fits_the_models_of_one_worker_bit_for_bit(runner, monkeypatch, tmp_path):
+    runners = {1: Here(1), "10.0.0.1:6379": runner}
+    monkeypatch.setattr(refitting, "runner_of", lambda workers: nullcontext(runners[workers]))
+    data = two_groups(24, 12)
+    artefacts = [mt.fit("item-knn", data), mt.fit("ials", data, dim=4, epochs=2)]
+    job = Refit([mt.split(data).training(), whole(data).training()], seed=42, warm=False, threads=1)
+    here, there = ([*refits(artefacts, data, CountsFolder(tmp_path), job, workers)] for workers in runners)
+    for name, one, other in zip(["similarities", "items"], here, there, strict=True):
+        for fitted, again in zip(one, other, strict=True):
+            assert (getattr(fitted.model, name) != getattr(again.model, name)).sum() == 0
+        assert (getattr(one[0].model, name) != getattr(one[1].model, name)).sum() > 0
 
 
 def test_a_node_of_another_version_is_named(runner, monkeypatch):

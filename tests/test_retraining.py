@@ -1,5 +1,6 @@
 """Retraining from a site's log: new users and items come in, what is worse does not serve."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 import matinee as mt
 from matinee.dataset import Dataset
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
+from matinee.scale.local import Processes
 from matinee.serve.app import create_app
 from matinee.serve.options import SiteOptions
 from matinee.store.database import SqlDatabase
@@ -20,7 +22,7 @@ from matinee.store.protocols import LiveEvent, LiveItem
 from matinee.store.sql import SqlEvents
 from matinee.store.versions import Pointer, Registry
 from matinee.training.run import Run
-from matinee.workflow import retraining
+from matinee.workflow import refitting, retraining
 from matinee.workflow.retraining import retrain
 from site_fixtures import CHEAP, NOW, SiteClient
 
@@ -146,7 +148,7 @@ def test_what_is_fitted_is_what_a_fit_on_all_events_gives(registry, database, da
 def test_a_model_that_is_worse_is_kept_but_does_not_serve(registry, database, data, monkeypatch) -> None:
     events = [event for event in some_events(60) if event[1] != NEW]
     write(database, data, [events[n] for n in np.random.default_rng(2).permutation(len(events))])
-    real = retraining.fit_again
+    real = refitting.fit_again
 
     def worse(*given, **settings):
         model, counts = real(*given, **settings)
@@ -154,7 +156,7 @@ def test_a_model_that_is_worse_is_kept_but_does_not_serve(registry, database, da
             model.weights = -model.weights
         return model, counts
 
-    monkeypatch.setattr(retraining, "fit_again", worse)
+    monkeypatch.setattr(refitting, "fit_again", worse)
     found = retrain(registry, database)
     assert not found.promoted
     assert [verdict.is_worse for verdict in found.verdicts] == [True, False]
@@ -253,3 +255,43 @@ def test_a_retraining_that_dies_promotes_nothing(registry, database, data, monke
 def test_two_retrainings_at_once_are_refused(registry, database) -> None:
     with retraining._alone(registry), pytest.raises(MatineeError, match="another process retrains"):
         retrain(registry, database)
+
+
+def arrays_of(registry: Registry, number: int) -> list[bytes]:
+    """What the models of a version learned, as it is saved."""
+    return [file.read_bytes() for file in sorted(registry.path.glob(f"*{number}/**/*.safetensors"))]
+
+
+def test_by_workers_comes_the_same_version_and_a_killed_one_changes_nothing(
+    registry, database, data, tmp_path, monkeypatch
+) -> None:
+    events = [event for event in some_events(60) if event[1] != NEW]
+    write(database, data, [events[n] for n in np.random.default_rng(2).permutation(len(events))])
+    shutil.copytree(registry.path, tmp_path / "other")
+    other = Registry(tmp_path / "other")
+
+    class Killed(Processes):
+        def begin(self, shipped, part):
+            task = super().begin(shipped, part)
+            for process in self._pool._processes.values():
+                process.kill()
+            return task
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refitting, "runner_of", Killed)
+        with pytest.raises(MatineeError, match="a worker process was killed"):
+            retrain(other, database, workers=2)
+    assert (other.pointer(), other.numbers()) == (Pointer(1), [1])
+    here, there = retrain(registry, database), retrain(other, database, workers=2)
+    assert here == there
+    assert len(here.verdicts) == 2
+    assert all(verdict.new is not None for verdict in here.verdicts)
+    assert len(arrays_of(registry, 2)) >= 4
+    assert arrays_of(registry, 2) == arrays_of(other, 2)
+
+
+def test_workers_that_are_none_are_refused_before_anything_is_read(registry, database) -> None:
+    with pytest.raises(UsageError, match="workers = 0"):
+        retrain(registry, database, workers=0)
+    with pytest.raises(UsageError, match="--on nowhere: a cluster is HOST:PORT"):
+        retrain(registry, database, workers="nowhere")

@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from matinee.cli.options import Json
+from matinee.cli.options import Json, On, Workers, chosen_workers
 from matinee.cli.output import print_json, say, warn
 from matinee.cli.server_options import Database, require_database, seconds_of
 from matinee.cli.versions import Folder, Keep, say_removed
-from matinee.errors import MatineeError
+from matinee.errors import MatineeError, UsageError
 
 if TYPE_CHECKING:
     from matinee.workflow.retraining import Retrained, Verdict
 
 
-def retrain(
+def retrain(  # noqa: PLR0913 - one for each option
     registry: Path = Folder,
     db: str = Database,
     every: str = typer.Option("", "--every", metavar="TIME", help="Go on, once in such a time: 30m, 1h, 1d."),
     after: int = typer.Option(1, "--after", metavar="N", min=1, help="Only if there are so many new events."),
     warm: bool = typer.Option(False, "--warm", help="Models that can start training from the running version do."),
     keep: int = Keep,
+    workers: int | None = Workers,
+    on: str | None = On,
     json: bool = Json,
 ) -> None:
     """Fit the models that serve with the site's new events, and let them serve unless they are worse."""
@@ -31,6 +33,7 @@ def retrain(
     from matinee.store.versions import Registry
     from matinee.workflow.retraining import retrain as learn
 
+    several = chosen_workers(workers, on)
     seconds = seconds_of(every, "--every") if every else 0
     versions = Registry(registry)
     require_database(db)
@@ -38,7 +41,9 @@ def retrain(
     try:
         while True:
             try:
-                _report(learn(versions, database, keep=keep, least=after, warm=warm), json)
+                _report(learn(versions, database, keep=keep, least=after, warm=warm, workers=several), json)
+            except UsageError:
+                raise
             except MatineeError as error:
                 if not seconds:
                     raise

@@ -41,7 +41,7 @@ class RayCluster(Workers):
 
     def __init__(self, address: str) -> None:
         os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", f"{PATIENCE:.0f}")
-        endpoint = _parse_address(address)
+        endpoint = parse_address(address)
         self._ray: Any = imported("ray", "--on runs jobs on a Ray cluster by ray")
         if endpoint is not None:
             _require_answer(address, endpoint)
@@ -124,7 +124,7 @@ def _note(data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
         logging.getLogger(__name__).warning("cluster: %s", first_line(Exception(line)))
 
 
-def _parse_address(address: str) -> tuple[str, int] | None:
+def parse_address(address: str) -> tuple[str, int] | None:
     """Host and port; None for `auto`. Raises UsageError for an address that is none."""
     if address == "auto":
         return None

@@ -62,7 +62,7 @@ def fit_again(
     arrays in a share of the epochs; else from the start.
     """
     old = running.model
-    model = _unfitted(old, {})
+    model = unfitted(old, {})
     train = _ready(model, train, running)
     run = Run.seeded(seed)
     if isinstance(model, FitsFromCounts) and model.can_count(train):
@@ -72,13 +72,14 @@ def fit_again(
     if not start or not isinstance(model.config, EpochsConfig):
         return model.fit(train, run), None
     whole = model.config
-    model = _unfitted(old, {"epochs": max(1, round(WARM_EPOCHS * whole.epochs))})
+    model = unfitted(old, {"epochs": max(1, round(WARM_EPOCHS * whole.epochs))})
     model.fit(train, replace(run, start=start))
     model.config = whole  # what a later fit goes by
     return model, None
 
 
-def _unfitted(like: Recommender[Any], settings: Mapping[str, object]) -> Recommender[Any]:
+def unfitted(like: Recommender[Any], settings: Mapping[str, object]) -> Recommender[Any]:
+    """A model with the settings of another, some changed, and its value map."""
     kind, own = class_and_settings(like, settings)
     model = kind(**own)
     model.value_map = like.value_map

@@ -2,11 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Counts, Recommender
 from matinee.models.content.content_map import predict_new_items
 from matinee.models.content.inputs import counted_events
+from matinee.scale.choice import require_workers
 from matinee.store.artefact import Artefact
 from matinee.store.database import SqlDatabase
 from matinee.store.live_items import SqlLiveItems
@@ -31,11 +31,11 @@ from matinee.store.streams.sql import SqlStream
 from matinee.store.versions import Registry
 from matinee.store.versions.counts import CountsFolder
 from matinee.vocab import UNKNOWN
-from matinee.workflow.continuing import Running, fit_again
 from matinee.workflow.data import whole
 from matinee.workflow.evaluating import quality
 from matinee.workflow.fitting import predicted_values
 from matinee.workflow.merging import merge
+from matinee.workflow.refitting import Refit, Refitted, refits
 
 HELD_OUT = 0.2
 """Share of the new events, the newest, on which the running version and the new one are compared."""
@@ -70,16 +70,35 @@ class Retrained:
     removed: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learned:
+    """A model fitted on all events, its counts if it has any, and how it did without the newest."""
+
+    artefact: Artefact
+    counts: Counts | None
+    verdict: Verdict
+
+
 def retrain(
-    registry: Registry, database: SqlDatabase, *, keep: int = 5, least: int = 1, seed: int = 42, warm: bool = False
+    registry: Registry,
+    database: SqlDatabase,
+    *,
+    keep: int = 5,
+    least: int = 1,
+    seed: int = 42,
+    warm: bool = False,
+    workers: int | str | None = None,
 ) -> Retrained:
     """Fit the models of the version that serves with the site's new events, and promote them unless they are worse.
 
     The newest fifth of the new events is held out, each model is compared with the running one on them (a paired
     bootstrap test of NDCG@10), and then fitted on all. Settings and value maps stay. least: new events below which
-    nothing is done; warm: models that can start training from the running version do, in fewer epochs. Raises
-    MatineeError for a database of another site, and while another retraining runs.
+    nothing is done; warm: models that can start training from the running version do, in fewer epochs; workers:
+    processes, or the address of a Ray cluster, that take a fit each, two of every model, while this process compares
+    them and alone writes to the registry: the same models come of it. Raises UsageError for workers that are none, and
+    MatineeError for a database of another site, for a worker that is lost, and while another retraining runs.
     """
+    require_workers(workers)
     with _alone(registry):
         running = registry.pointer().current
         offset = int(registry.version(running).log.get("offset", 0))
@@ -94,49 +113,59 @@ def retrain(
         n_new = int(is_new.sum())
         if n_new < max(least, 1):
             return Retrained(None, False, n_new)
-        kept, split = CountsFolder(registry.path), _newest_held_out(data, is_new)
-        fitted, counts, verdicts = [], {}, []
-        for artefact in artefacts:
-            start = Running.of(artefact, data, kept.read(artefact.version))
-            verdict, about = _compare(artefact, start, split, seed, warm=warm)
-            model, its_counts = _fit(artefact, start, data, seed, about, warm=warm)
-            fitted.append(model)
-            verdicts.append(verdict)
-            if its_counts is not None:
-                counts[model.version] = its_counts
+        kept = CountsFolder(registry.path)
+        learned = [*_learn(artefacts, kept, data, is_new, seed=seed, warm=warm, workers=workers)]
+        verdicts = [each.verdict for each in learned]
         worse = [verdict.model for verdict in verdicts if verdict.is_worse]
         note = f"retrained with {n_new:,} events of the log" + (f"; {', '.join(worse)} worse" if worse else "")
         made = registry.add(
-            fitted,
+            [each.artefact for each in learned],
             note,
             {"offset": logged.offset, "events": n_new, "from": running, "verdicts": [asdict(one) for one in verdicts]},
         )
         if not worse:
             registry.promote(made.number, over=running)
-            kept.replace(counts)
+            kept.replace({each.artefact.version: each.counts for each in learned if each.counts is not None})
         first = artefacts[0]
         n_users, n_items = len(data.users) - len(first.users), len(data.items) - len(first.items)
         removed = tuple(registry.prune(keep))
         return Retrained(made.number, not worse, n_new, n_users, n_items, tuple(verdicts), removed)
 
 
-def _fit(
-    artefact: Artefact, running: Running, data: Dataset, seed: int, quality: Mapping[str, Any], *, warm: bool
-) -> tuple[Artefact, Counts | None]:
-    """The artefact's model, with its settings and value map, fitted on a whole data set, and its counts if it has any.
+def _learn(
+    artefacts: Sequence[Artefact],
+    kept: CountsFolder,
+    data: Dataset,
+    is_new: BoolArray,
+    *,
+    seed: int,
+    warm: bool,
+    workers: int | str | None,
+) -> Iterator[_Learned]:
+    """Compare each model, fitted without the newest events, with the running one, and fit it on all. See `retrain`."""
+    split = _newest_held_out(data, is_new)
+    n_users = len(np.unique(split.targets("test").user_rows))
+    trains = [split.training()] if n_users >= FEWEST_USERS else []
+    job = Refit([*trains, whole(data).training()], seed, warm, None if workers is None else 1)
+    for artefact, (*candidates, fitted) in zip(artefacts, refits(artefacts, data, kept, job, workers), strict=True):
+        verdict = Verdict(artefact.name, n_users)
+        about: dict[str, Any] = {}
+        for candidate in candidates:
+            verdict, about = _compare(artefact, candidate.model, split, seed)
+        yield _Learned(_fitted(artefact, fitted, data, seed, about), fitted.counts, verdict)
+
+
+def _fitted(artefact: Artefact, refitted: Refitted, data: Dataset, seed: int, quality: Mapping[str, Any]) -> Artefact:
+    """The artefact of a model that was fitted again on a whole data set.
 
     quality: what was measured of it on the newest events; the scores of an earlier fit are not its own.
     """
     train = whole(data).training()
-    started = perf_counter()
-    model, counts = fit_again(running, train, seed, warm=warm)
-    model, content = _with_new_items(model, artefact, train, data)
-    about: dict[str, Any] = {"seed": seed, "fit_seconds": perf_counter() - started, "split": None, **content, **quality}
-    if running.graph is not None:
-        about["graph"] = {"triples": len(running.graph), "fingerprint": running.graph.fingerprint}
+    model, content = _with_new_items(refitted.model, artefact, train, data)
+    about: dict[str, Any] = {"seed": seed, "split": None, **refitted.about, **content, **quality}
     # what is known of live items stays laid over the trained ones
     fitted = Artefact.of(model, data, train, about | {"items_read_at": 0})
-    return fitted.with_manifest(predicted_values(fitted, data, seed=seed)), counts
+    return fitted.with_manifest(predicted_values(fitted, data, seed=seed))
 
 
 def _with_new_items(
@@ -160,14 +189,10 @@ def _newest_held_out(data: Dataset, is_new: BoolArray) -> Split:
 
 
 def _compare(
-    artefact: Artefact, running: Running, split: Split, seed: int, *, warm: bool
+    artefact: Artefact, candidate: Recommender[Any], split: Split, seed: int
 ) -> tuple[Verdict, dict[str, Any]]:
     """A model fitted without the newest events against the running one on these, and what its artefact says of it."""
-    n_users = len(np.unique(split.targets("test").user_rows))
-    if n_users < FEWEST_USERS:
-        return Verdict(artefact.name, n_users), {}
     config = EvaluationConfig(k=(10,))
-    candidate, _ = fit_again(running, split.training(), seed, warm=warm)
     candidate, _ = _with_new_items(candidate, artefact, split.training(), split.data)
     before = _on_rows(artefact.model, artefact.items.rows(split.data.items.ids))
     try:
