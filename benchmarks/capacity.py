@@ -20,6 +20,7 @@ from matplotlib.figure import Figure as Drawing
 
 from capacity_sheet import Figure, Sheet, text_of
 from matinee.data.synthetic import zipf_log
+from matinee.models.item_strips import count_in_strips
 from matinee.models.linear.ease import EASE
 from matinee.report.style import AMBER, BLUE, GREY, INK, RED
 from matinee.training.run import Run
@@ -418,7 +419,7 @@ def measure_solve() -> list[dict[str, float]]:
     for n_items in (1000, 2000, 4000):
         train = whole(zipf_log(20_000, n_items, 500_000, np.random.default_rng(1))).training()
         model = EASE()
-        counts = model.count(train)
+        counts = count_in_strips(model.strips(train))
         begun = time.process_time()
         model.fit_counts(counts, train, Run.seeded(1))
         rows.append({"items": n_items, "seconds": round(time.process_time() - begun, 3)})

@@ -11,6 +11,7 @@ from matinee.dataset import Dataset
 from matinee.histories import Histories
 from matinee.models import create
 from matinee.models.base import FitsFromCounts, Recommender
+from matinee.models.item_strips import count_in_strips
 from matinee.models.linear import ease
 from matinee.store.versions.counts import CountsFolder
 from matinee.training.run import Run
@@ -62,7 +63,7 @@ def fitted_on_all(like: Recommender, data: Dataset) -> Recommender:
 def counts_of(running: Running, data: Dataset, n_items: int):
     model, train = running.model, whole(data).training()
     assert isinstance(model, FitsFromCounts)
-    return model.count(replace(train, histories=model.weigh(train.histories), n_items=n_items))
+    return count_in_strips(model.strips(replace(train, histories=model.weigh(train.histories), n_items=n_items)))
 
 
 @pytest.mark.parametrize(("name", "settings"), COUNTED)
@@ -73,9 +74,9 @@ def test_an_update_by_new_events_equals_a_fit_on_all(data, name, settings, n_new
     counts = counts_of(Running.of(artefact, before), before, len(before.items))
     running = Running.of(artefact, data, counts)
     taken = []
-    real = type(artefact.model).count
+    real = type(artefact.model).strips
     monkeypatch.setattr(
-        type(artefact.model), "count", lambda model, train: taken.append(train.n_users) or real(model, train)
+        type(artefact.model), "strips", lambda model, train: taken.append(train.n_users) or real(model, train)
     )
     updated, kept = fit_again(running, whole(data).training(), 1, warm=False)
     changed_users = len(np.unique(data.events.user_rows[np.argsort(data.events.times)[-n_new:]]))
@@ -130,7 +131,7 @@ def test_settings_that_weigh_by_all_events_are_fitted_from_the_start(data) -> No
 
 def test_damaged_counts_are_counted_again(data, tmp_path: Path) -> None:
     folder = CountsFolder(tmp_path)
-    counts = mt.fit("pmi", data).model.count(whole(data).training())
+    counts = count_in_strips(mt.fit("pmi", data).model.strips(whole(data).training()))
     dense = np.arange(9, dtype=np.float32).reshape(3, 3)
     folder.replace({"aaa": counts, "bbb": dense})
     np.testing.assert_array_equal(folder.read("aaa").toarray(), counts.toarray())

@@ -24,6 +24,7 @@ StateT = TypeVar("StateT")
 StartArrays: TypeAlias = Mapping[str, tuple[str, Literal["items", "users", "neither"]]]
 Counts: TypeAlias = FloatArray | csr_array
 """[I, I], or several such in one array; a sum over users."""
+CountsT = TypeVar("CountsT", bound=Counts)
 
 
 class Recommender(ABC, Generic[StateT]):
@@ -211,34 +212,30 @@ def is_exact(model: Recommender[Any]) -> bool:
 
 
 @runtime_checkable
-class FitsFromSums(Protocol):
-    """A model that is fitted from counts of pairs of items, each a sum over users."""
+class FitsFromSums(Protocol[CountsT]):
+    """A model that is fitted from counts of pairs of items, each a sum over users. To inherit, for its defaults."""
 
     def can_count(self, train: TrainingData) -> bool:
         """Whether settings allow counts by user, and the fit is not faster without them."""
+        return True
+
+    def strips(self, train: TrainingData) -> ItemStrips[Any, CountsT]:
+        """What gives the counts of some users a strip of items at a time; dense or sparse, the same for a model."""
         ...
 
-    def count(self, train: TrainingData) -> Counts:
-        """The counts of some users, dense or sparse, always the same for a model."""
-        ...
-
-    def strips(self, train: TrainingData) -> ItemStrips[Any, Counts]:
-        """What gives these counts a strip of items at a time, prepared for workers."""
-        ...
-
-    def fit_counts(self, counts: Counts, train: TrainingData, run: Run) -> Self:
+    def fit_counts(self, counts: CountsT, train: TrainingData, run: Run) -> Self:
         """As `fit` on all users, whose counts these are."""
         ...
 
 
 @runtime_checkable
-class FitsFromCounts(FitsFromSums, Protocol):
+class FitsFromCounts(FitsFromSums[CountsT], Protocol[CountsT]):
     """A model that is computed from such counts: new events change few of them, and there is nothing else to learn."""
 
     @property
     def counts_need_same_items(self) -> bool:
         """Whether what a user adds to the counts depends on the number of items."""
-        ...
+        return False
 
 
 @runtime_checkable

@@ -1,26 +1,45 @@
-"""Models whose scores are sums of sparse weights from the items of a history: contributions and similar items."""
+"""Models whose scores are sums of sparse weights from the items of a history."""
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories
+from matinee.models.base import Recommender
 from matinee.nn.sparse_rows import entries_at
 
 
-def event_weights(weights: csr_array, histories: Histories, item_rows: IntArray) -> FloatArray:
-    """Weight from each event's item to each listed item of its user, times the event's own. [N, k].
+class ItemWeights(Recommender[csr_array]):
+    """Base of models with a sparse matrix of weights between items, the first of `learned`.
 
-    weights: [I, I], row j from the item j, its columns ascending; item_rows: [B, k].
+    [I, I], row j: the weights from item j, columns ascending. A state is the weights of the histories, [B, I].
     """
-    listed = item_rows[histories.owners]  # [N, k]
-    sources = np.repeat(histories.items, item_rows.shape[1])
-    found = entries_at(weights, sources, listed.ravel()).reshape(listed.shape)
-    return found * histories.weights[:, None]
 
+    uses_weights = True
 
-def similarity_by_weights(weights: csr_array, item_rows: IntArray) -> FloatArray:
-    """The larger of the weights to and from each item; 0 where none is stored. [n] -> [n, I]."""
-    to_others: FloatArray = weights[item_rows].toarray()
-    from_others: FloatArray = weights[:, item_rows].toarray().T
-    return np.maximum(to_others, from_others)
+    @property
+    def _between(self) -> csr_array:
+        weights: csr_array = getattr(self, self.learned[0])
+        return weights
+
+    def fold_in(self, histories: Histories) -> csr_array:
+        """The weights of the histories. [B, I]."""
+        return histories.weighted_matrix(self._between.shape[0])
+
+    @property
+    def adds_up(self) -> bool:
+        """See Recommender."""
+        return True
+
+    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
+        """See Explains: the event's weight times that from its item to the listed item. [N, k]."""
+        listed = item_rows[histories.owners]  # [N, k]
+        sources = np.repeat(histories.items, item_rows.shape[1])
+        found = entries_at(self._between, sources, listed.ravel()).reshape(listed.shape)
+        return found * histories.weights[:, None]
+
+    def similarity(self, item_rows: IntArray) -> FloatArray:
+        """The larger of the weights to and from each item; 0 where none is stored. [n] -> [n, I]."""
+        to_others: FloatArray = self._between[item_rows].toarray()
+        from_others: FloatArray = self._between[:, item_rows].toarray().T
+        return np.maximum(to_others, from_others)

@@ -14,6 +14,7 @@ from matinee.dataset import Dataset, Events
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models.base import Counts, FitsFromCounts, ReadsGraph, Recommender
+from matinee.models.item_strips import count_in_strips
 from matinee.store.artefact import Artefact
 from matinee.training.configs import EpochsConfig
 from matinee.training.run import Run
@@ -94,17 +95,20 @@ def _ready(model: Recommender[Any], train: TrainingData, running: Running) -> Tr
     return replace(train, histories=histories, graph=running.graph)
 
 
-def _counts(model: FitsFromCounts, running: Running, train: TrainingData) -> Counts:
+def _counts(model: FitsFromCounts[Any], running: Running, train: TrainingData) -> Counts:
     """The counts of all users: from those of the running version and the users that changed, where these are known."""
+
+    def counted(some: TrainingData) -> Counts:
+        counts: Counts = count_in_strips(model.strips(some))
+        return counts
+
     n_before = len(running.item_rows)
     if running.counts is None or (model.counts_need_same_items and n_before != train.n_items):
-        return model.count(train)
+        return counted(train)
     before = running.model.weigh(running.histories)
     gone, came = changed(before, train.histories)
     counts = _in_new_rows(running.counts, running.item_rows, train.n_items)
-    less, more = (
-        model.count(replace(train, histories=some)) for some in (before.take(gone), train.histories.take(came))
-    )
+    less, more = (counted(replace(train, histories=some)) for some in (before.take(gone), train.histories.take(came)))
     counts = counts + (more - less)
     if issparse(counts) and (left := np.abs(counts.data) < ROUNDING).any():
         counts.data[left] = 0

@@ -36,7 +36,8 @@ def require_parts(model: Recommender[Any], train: TrainingData) -> None:
     )
 
 
-def count_by_parts(model: FitsFromSums, train: TrainingData, runner: Runner) -> Counts:
+def count_by_parts(model: FitsFromSums[Any], train: TrainingData, runner: Runner) -> Counts:
     """The counts of all users, the same for every runner, bit for bit: strips of items follow from the data."""
     strips = model.strips(train)
-    return strips.join(runner.map(strips, strip_ranges(strips.costs)))
+    counts: Counts = strips.join(runner.map(strips, strip_ranges(strips.costs)))
+    return counts

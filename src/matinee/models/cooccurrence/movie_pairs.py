@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import FitsFromSums, Recommender
 from matinee.models.cooccurrence.batches import CooccurrenceBatches, CooccurrenceConfig
 from matinee.models.cooccurrence.counts import (
     cooccurrence_strips,
@@ -18,7 +18,7 @@ from matinee.models.cooccurrence.counts import (
     require_pairs,
     split_cooccurrences,
 )
-from matinee.models.item_strips import ProductStrips, count_in_strips
+from matinee.models.item_strips import ProductStrips
 from matinee.models.needs import count_pairs, parameter_needs
 from matinee.models.vectors import append_bias, capped_dim, cosines, mean_contributions, mean_vectors, unit
 from matinee.training.loop import train_epochs
@@ -61,7 +61,7 @@ class MoviePairsConfig(CooccurrenceConfig):
         return self
 
 
-class MoviePairs(Recommender[FloatArray]):
+class MoviePairs(Recommender[FloatArray], FitsFromSums[csr_array]):
     """score = (mean of f(e_j) over the history) · e_i + `bias_share` b_i, or the cosine of the mean of e_j with e_i.
 
     p(i | j) = softmax over i of f(e_j) · e_i + b_i minimises - sum C_ji log p(i | j) over the co-occurrence counts C.
@@ -102,12 +102,8 @@ class MoviePairs(Recommender[FloatArray]):
         """See FitsFromSums. Pairs that are sampled, or assigned to parts at random, are not counted by user."""
         return self.config.pairs != "sampled" and self.config.ratios[0] == 1
 
-    def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromSums: co-occurrence counts."""
-        return count_in_strips(self.strips(train))
-
     def strips(self, train: TrainingData) -> ProductStrips:
-        """See FitsFromSums."""
+        """See FitsFromSums: of co-occurrence counts."""
         return cooccurrence_strips(train.matrix(), self.config.pair_weight)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:

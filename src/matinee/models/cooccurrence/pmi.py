@@ -9,9 +9,9 @@ from scipy.sparse import csr_array, vstack
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, count_cooccurrences, require_pairs
-from matinee.models.item_strips import ProductStrips, count_in_strips
+from matinee.models.item_strips import ProductStrips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
 from matinee.nn.sparse_rows import entries_at, keep_top_k, product_by_head
@@ -48,7 +48,7 @@ class PMIConfig(Config):
     """Scores are multiplied by (events of the item)^popularity_power, as PMI alone favours rare items."""
 
 
-class PMI(Recommender[csr_array]):
+class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
     """score_i = n_i^q sum of M_ji over the items j of the history, among the `neighbours` best j of each i.
 
     M_ij = max(0, log((C_ij + a) / (n_i m_j / N + a)) - log shift), with C the co-occurrence counts, n their row sums,
@@ -84,21 +84,8 @@ class PMI(Recommender[csr_array]):
         """See Recommender. Raises MatineeError if there are no pairs, or fewer items than dim."""
         return self.fit_counts(count_cooccurrences(train.matrix(), self.config.pair_weight), train, run)
 
-    @property
-    def counts_need_same_items(self) -> bool:
-        """See FitsFromCounts."""
-        return False
-
-    def can_count(self, train: TrainingData) -> bool:
-        """See FitsFromCounts."""
-        return True
-
-    def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromCounts: co-occurrence counts, summed in float64."""
-        return count_in_strips(self.strips(train))
-
     def strips(self, train: TrainingData) -> ProductStrips:
-        """See FitsFromSums."""
+        """See FitsFromSums: of co-occurrence counts, summed in float64."""
         return cooccurrence_strips(train.matrix().astype(np.float64), self.config.pair_weight)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:

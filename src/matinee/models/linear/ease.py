@@ -15,7 +15,7 @@ from matinee.config import Config, Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData, last_of_each
 from matinee.memory import require_memory
-from matinee.models.base import Recommender
+from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
 from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, gram_of, symmetrise
@@ -50,7 +50,7 @@ class EASEConfig(Config):
     """Events in a window."""
 
 
-class EASE(Recommender[csr_array]):
+class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
     """score = x B, where B minimises |X - X B|² + l2 |B|² with diag(B) = 0.
 
     G = XᵀX + l2 I; P = G⁻¹; B = I - P / diag(P) by column, which zeroes the diagonal. X is binary, or where a value map
@@ -88,21 +88,12 @@ class EASE(Recommender[csr_array]):
         gram = None if self._by_users(train) else self._gram(matrix, train)
         return self._solve(_inverse_of_few(matrix, added) if gram is None else _inverse(gram, added), train)
 
-    @property
-    def counts_need_same_items(self) -> bool:
-        """See FitsFromCounts."""
-        return False
-
     def can_count(self, train: TrainingData) -> bool:
         """See FitsFromCounts. Not with item_power, for then an item's weight depends on all users."""
         return not self.config.item_power and not self._by_users(train)
 
-    def count(self, train: TrainingData) -> FloatArray:
-        """See FitsFromCounts: the lower triangle of XᵀX."""
-        return self._gram(self._scaled(train), train)
-
     def strips(self, train: TrainingData) -> "GramStrips | WindowedGram":
-        """See FitsFromSums."""
+        """See FitsFromSums: of the lower triangle of XᵀX."""
         matrix, config = self._scaled(train), self.config
         gram = GramStrips(matrix)
         return WindowedGram(gram, _windows(matrix, train, config.span), config.closeness) if config.closeness else gram

@@ -13,7 +13,7 @@ from matinee.config import Config, Search
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.memory import require_memory
-from matinee.models.base import Recommender
+from matinee.models.base import FitsFromSums, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
 from matinee.training.run import Run
@@ -47,7 +47,7 @@ class LinearNextConfig(Config):
         return self
 
 
-class LinearNext(Recommender[csr_array]):
+class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
     """score(h) = sum over decays γ of x_γ W_γ, where x_γ = sum over events j of h of γ^(events after j) e_j.
 
     W minimises sum over positions n of |t(n) - sum_γ x_γ(n) W_γ|² + l2 |W|², where t(n) = sum over later events j of
@@ -81,18 +81,10 @@ class LinearNext(Recommender[csr_array]):
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError before it starts if the system does not fit into memory."""
         self._require_memory(train, run.memory)
-        return self.fit_counts(self.count(train), train, run)
-
-    def can_count(self, train: TrainingData) -> bool:
-        """See FitsFromSums."""
-        return True
-
-    def count(self, train: TrainingData) -> FloatArray:
-        """See FitsFromSums: N above for each of the decays. [number of decays + 1, I, I]."""
-        return count_in_strips(self.strips(train))
+        return self.fit_counts(count_in_strips(self.strips(train)), train, run)
 
     def strips(self, train: TrainingData) -> DenseFollowers:
-        """See FitsFromSums."""
+        """See FitsFromSums: of N above for each of the decays. [number of decays + 1, I, I]."""
         weights = np.sqrt(_event_weights(train.histories, self.config.user_power))  # a pair counts by both
         events = EventBags.before(train.histories, train.n_items, weights if self.config.user_power else None)
         return DenseFollowers(events, [_discounts(decay) for decay in self._all_decays()])

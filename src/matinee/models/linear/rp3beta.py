@@ -6,11 +6,10 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 from scipy.sparse import csr_array, vstack
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray
 from matinee.config import Config, Search
-from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
-from matinee.models.item_weights import event_weights, similarity_by_weights
+from matinee.histories import TrainingData
+from matinee.models.item_weights import ItemWeights
 from matinee.models.needs import matrix_needs
 from matinee.nn.sparse_rows import keep_top_k, product_by_head, scale_rows
 from matinee.training.run import Run
@@ -32,7 +31,7 @@ class RP3BetaConfig(Config):
     """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
 
 
-class RP3Beta(Recommender[csr_array]):
+class RP3Beta(ItemWeights):
     """score_i = Σ over the items j of the history of W_ji, W_ji = Σ_v p(v | j)^alpha p(i | v)^alpha / n_i^beta.
 
     p(v | j) is the share of j's events that are v's, p(i | v) the share of v's that are i's, n_i the number of users
@@ -49,7 +48,6 @@ class RP3Beta(Recommender[csr_array]):
     learned = ("weights",)
     item_arrays = (("weights", 1),)
     item_inputs = (("weights", 0),)
-    uses_weights = True
     config: RP3BetaConfig
     weights: csr_array  # [I, I], row j: the items that walks from j reach
 
@@ -74,26 +72,9 @@ class RP3Beta(Recommender[csr_array]):
         self.weights = vstack(blocks, format="csr")
         return self
 
-    def fold_in(self, histories: Histories) -> csr_array:
-        """The weights of the histories. [B, I]."""
-        return histories.weighted_matrix(self.weights.shape[0])
-
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         return product_by_head(state, self.weights)
-
-    @property
-    def adds_up(self) -> bool:
-        """See Recommender."""
-        return True
-
-    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """See Explains: the event's weight times that from its item to the listed item. [N, k]."""
-        return event_weights(self.weights, histories, item_rows)
-
-    def similarity(self, item_rows: IntArray) -> FloatArray:
-        """The larger weight of both directions. [n] -> [n, I]."""
-        return similarity_by_weights(self.weights, item_rows)
 
 
 def _steps(matrix: csr_array, alpha: float) -> csr_array:

@@ -7,13 +7,13 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray
 from matinee.config import Config, Search
 from matinee.errors import MatineeError
-from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
-from matinee.models.item_strips import ProductStrips, count_in_strips
-from matinee.models.item_weights import event_weights, similarity_by_weights
+from matinee.histories import TrainingData
+from matinee.models.base import FitsFromCounts
+from matinee.models.item_strips import ProductStrips
+from matinee.models.item_weights import ItemWeights
 from matinee.models.linear.neighbourhoods import Neighbourhoods, memory_of
 from matinee.training.run import Run
 
@@ -31,7 +31,7 @@ class SparseEASEConfig(Config):
     """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
 
 
-class SparseEASE(Recommender[csr_array]):
+class SparseEASE(ItemWeights, FitsFromCounts[csr_array]):
     """score = x B, where column i of B minimises |X_i - X b|² + l2 |b|² over b that are 0 but for i's neighbours.
 
     With S the neighbours of i, b_S = (G_SS + l2 I)⁻¹ G_Si, G = XᵀX: the column i of the inverse of G + l2 I over S and
@@ -51,7 +51,6 @@ class SparseEASE(Recommender[csr_array]):
     learned = ("weights",)
     item_arrays = (("weights", 1),)
     item_inputs = (("weights", 0),)
-    uses_weights = True
     config: SparseEASEConfig
     weights: csr_array  # [I, I], B above
 
@@ -72,21 +71,8 @@ class SparseEASE(Recommender[csr_array]):
         dropout = self.config.dropout
         return np.float32(self.config.l2) + np.float32(dropout / (1 - dropout)) * diagonal
 
-    @property
-    def counts_need_same_items(self) -> bool:
-        """See FitsFromCounts."""
-        return False
-
-    def can_count(self, train: TrainingData) -> bool:
-        """See FitsFromCounts."""
-        return True
-
-    def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromCounts: XᵀX, float64."""
-        return count_in_strips(self.strips(train))
-
     def strips(self, train: TrainingData) -> ProductStrips:
-        """See FitsFromSums."""
+        """See FitsFromSums: of XᵀX, float64."""
         return ProductStrips(self._matrix(train).astype(np.float64), binary=False, with_own=True, dtype="float64")
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
@@ -109,24 +95,7 @@ class SparseEASE(Recommender[csr_array]):
         self.weights = found.weights(values)
         return self
 
-    def fold_in(self, histories: Histories) -> csr_array:
-        """The weights of the histories. [B, I]."""
-        return histories.weighted_matrix(self.weights.shape[0])
-
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         scores: FloatArray = (state @ self.weights).toarray()
         return scores
-
-    @property
-    def adds_up(self) -> bool:
-        """See Recommender."""
-        return True
-
-    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """See Explains: the event's weight times that from its item to the listed item. [N, k]."""
-        return event_weights(self.weights, histories, item_rows)
-
-    def similarity(self, item_rows: IntArray) -> FloatArray:
-        """The larger weight of both directions. [n] -> [n, I]."""
-        return similarity_by_weights(self.weights, item_rows)

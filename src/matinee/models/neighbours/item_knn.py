@@ -6,12 +6,12 @@ import numpy as np
 from pydantic import NonNegativeFloat
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray
 from matinee.config import Search
-from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
-from matinee.models.item_strips import ProductStrips, count_in_strips
-from matinee.models.item_weights import event_weights, similarity_by_weights
+from matinee.histories import TrainingData
+from matinee.models.base import FitsFromCounts
+from matinee.models.item_strips import ProductStrips
+from matinee.models.item_weights import ItemWeights
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     BLOCK_ENTRIES,
@@ -40,7 +40,7 @@ class ItemKNNConfig(KNNConfig):
     """Shrinkage term in the denominator (not with dot); damps similarities that few users support."""
 
 
-class ItemKNN(Recommender[csr_array]):
+class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
     """score_i = sum of S_ji over the items j of the history among the `neighbours` most similar to i.
 
     S_ji is the similarity of two items' vectors over users, see `similarity`. Source: Deshpande and Karypis 2004,
@@ -57,7 +57,6 @@ class ItemKNN(Recommender[csr_array]):
     learned = ("similarities",)
     item_arrays = (("similarities", 1),)
     item_inputs = (("similarities", 0),)
-    uses_weights = True
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i
 
@@ -83,12 +82,8 @@ class ItemKNN(Recommender[csr_array]):
         needs_more = self.config.similarity in CENTRED or self.config.significance
         return self.config.weighting != "bm25" and not needs_more
 
-    def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromCounts: inner products of the items, float64."""
-        return count_in_strips(self.strips(train))
-
     def strips(self, train: TrainingData) -> ProductStrips:
-        """See FitsFromSums."""
+        """See FitsFromSums: of inner products of the items, float64."""
         by_user = self._weighted(train).astype(np.float64).T.tocsr()
         return ProductStrips(by_user, binary=False, with_own=True, dtype="float64")
 
@@ -103,23 +98,6 @@ class ItemKNN(Recommender[csr_array]):
         idf = inverse_document_frequency(by_item)
         return weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
 
-    def fold_in(self, histories: Histories) -> csr_array:
-        """The weights of the histories. [B, I]."""
-        return histories.weighted_matrix(self.similarities.shape[0])
-
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         return product_by_head(state, self.similarities)
-
-    @property
-    def adds_up(self) -> bool:
-        """See Recommender."""
-        return True
-
-    def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
-        """See Explains: the event's weight times the similarity of its item to the listed item. [N, k]."""
-        return event_weights(self.similarities, histories, item_rows)
-
-    def similarity(self, item_rows: IntArray) -> FloatArray:
-        """Similarity, the larger of both directions; 0 for items that are not neighbours. [n] -> [n, I]."""
-        return similarity_by_weights(self.similarities, item_rows)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray, starts_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import EventBags, SparseFollowers
 from matinee.models.item_strips import count_in_strips
 from matinee.nn.sparse_rows import entries_at
@@ -29,7 +29,7 @@ class MarkovConfig(Config):
     """Strength of the popularity prior, in pseudo-transitions."""
 
 
-class Markov(Recommender[csr_array]):
+class Markov(Recommender[csr_array], FitsFromCounts[csr_array]):
     """score_i = sum over the last `steps` events j, d steps from the end, of decay^(d - 1) P(i | j).
 
     P(i | j) = (C_ji + s p_i) / (C_j + s): C_ji counts the transitions from j to i within `steps` events, each weighted
@@ -64,21 +64,8 @@ class Markov(Recommender[csr_array]):
         counts = count_transitions(train.histories, train.n_items, self.config.steps, self.config.decay)
         return self.fit_counts(counts, train, run)
 
-    @property
-    def counts_need_same_items(self) -> bool:
-        """See FitsFromCounts."""
-        return False
-
-    def can_count(self, train: TrainingData) -> bool:
-        """See FitsFromCounts."""
-        return True
-
-    def count(self, train: TrainingData) -> csr_array:
-        """See FitsFromCounts: weighted transitions, float64."""
-        return count_in_strips(self.strips(train))
-
     def strips(self, train: TrainingData) -> SparseFollowers:
-        """See FitsFromSums."""
+        """See FitsFromSums: of weighted transitions, float64."""
         return transition_strips(train.histories, train.n_items, self.config.steps, self.config.decay, np.float64)
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
