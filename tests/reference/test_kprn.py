@@ -309,6 +309,16 @@ def test_any_model_may_be_the_first_stage(train: TrainingData) -> None:
         assert rank(model, Histories.of([[0, 2], [1]]), 5).items.shape == (2, 5)
 
 
+def test_arrivals_that_are_found_again_at_each_step_train_the_same_model(
+    train: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = KPRN(epochs=2).fit(train, Run.seeded(3))
+    monkeypatch.setattr("matinee.models.knowledge.kprn.HELD_ELEMENTS", 1)
+    found_again = KPRN(epochs=2).fit(train, Run.seeded(3))
+    for name in ("node_embeddings", "readout", "scales", "arrival_weights"):
+        np.testing.assert_array_equal(getattr(held, name), getattr(found_again, name))
+
+
 def test_longer_paths_train_and_serve(train: TrainingData) -> None:
     model = create("kprn", form="paths", max_nodes=5, candidates=4, epochs=1, max_paths=10).fit(train, Run.seeded(1))
     assert any(len(path.nodes) == 5 for path in model.paths_to(Histories.of([[0, 2]]), [3], k=500)[0])

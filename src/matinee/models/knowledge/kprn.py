@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of, starts_of
 from matinee.errors import MatineeError
 from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
@@ -30,7 +30,7 @@ from matinee.training.run import Run
 from matinee.vocab import UNKNOWN
 
 if TYPE_CHECKING:
-    from matinee.models.knowledge.training import Elements
+    from matinee.models.knowledge.training import Pools
 
 PATTERN_SHAPES = {"node_embeddings": ("nodes", "dim"), "W_middle": ("dim", "dim"), "W_last": ("dim", "dim")}
 """What the form `patterns` learns beside the LSTM."""
@@ -42,6 +42,8 @@ MIXES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Weights of the paths that are tried on users who are not trained on; 0 is the first stage."""
 CHECK_SHARE = 0.2
 """Share of the users that choose among MIXES."""
+HELD_ELEMENTS = 2**25
+"""Arrivals that training holds at once, 8 bytes each; of more, those of a step are found again at each step."""
 PATHS_AT_ONCE = 16
 """Histories whose paths are held at once."""
 
@@ -183,22 +185,21 @@ class KPRN(Recommender[KPRNState]):
         train_epochs(self, trainer, train, run)
         self.mix = self._best_mix(check, of_rest, train.n_items)
 
-    def _elements(self, examples: Examples, graph: WalkGraph, n_items: int) -> "Elements":
+    def _elements(self, examples: Examples, graph: WalkGraph, n_items: int) -> "Pools":
         """What the examples' scores are pooled from."""
-        from matinee.models.knowledge.training import Elements, score_paths, score_patterns
+        from matinee.models.knowledge.training import Elements, Meetings, score_paths, score_patterns
 
         pairs, matrix = examples.candidates, liked_matrix(examples.histories, n_items)
         if self.config.form == "patterns":
             patterns = Patterns.of(graph, n_items)
-            arrivals = patterns.starts, patterns.ports
-            of_pair, indices, weights = meet(matrix, patterns.reach, arrivals, (pairs.owners, pairs.items))
-            columns = patterns.kinds[indices], patterns.mids[indices], patterns.items[indices]
-            score = score_patterns(sequences(patterns.types, patterns.steps, len(graph.relations)), *columns)
-            return Elements.of(of_pair, len(pairs.owners), weights, score)
+            read = sequences(patterns.types, patterns.steps, len(graph.relations))
+            score = score_patterns(read, patterns.kinds, patterns.mids, patterns.items)
+            return Meetings(matrix, patterns, pairs.owners, pairs.items, score).held(HELD_ELEMENTS)
         paths = self._paths(graph, matrix, pairs)
         read = sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
         score = score_paths(*read, np.maximum(paths.nodes, 0))
-        return Elements.of(paths.pairs, len(pairs.owners), matrix.data[paths.events], score)
+        starts = starts_of(paths.pairs, len(pairs.owners))
+        return Elements(starts, np.arange(len(paths)), matrix.data[paths.events], score)
 
     def _best_mix(self, check: Examples, graph: WalkGraph, n_items: int) -> float:
         """The weight of the paths with the best lists of users who were not trained on; the smallest of equals."""

@@ -2,46 +2,92 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from matinee.arrays import FloatArray, IntArray, gather, starts_of
 from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.encoder import encode_tensors
 from matinee.models.knowledge.examples import Examples, batches
+from matinee.models.knowledge.patterns import Patterns, meet
 from matinee.models.knowledge.pooling import pool_tensors
 from matinee.training.transfers import to_rows, to_tensor
 
 Parameters = Mapping[str, Tensor]
+SAMPLE = 64
+"""Users by whom the number of elements is estimated."""
+
+
+class Pools(Protocol):
+    """What the scores of pairs are pooled from: paths, or arrivals of patterns."""
+
+    def pooled(self, parameters: Parameters, pairs: IntArray, temperature: float) -> Tensor:
+        """The pooled score of some pairs, by their index, ascending. [n] -> [n]."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Elements:
-    """What the score of a pair is pooled from: paths, or arrivals of patterns, [E] by pair.
+    """All elements at once, [E] by pair.
 
-    starts: [Q + 1] of each pair; weights: [E], of the events they start from; scores: of some elements, by index.
+    starts: [Q + 1] of each pair; which: [E] the path or the arrival; weights: [E], of the events they start from;
+    scores: of some paths or arrivals.
     """
 
     starts: IntArray
+    which: IntArray
     weights: FloatArray
     scores: Callable[[Parameters, IntArray], Tensor]
 
-    @classmethod
-    def of(
-        cls, pairs: IntArray, n_pairs: int, weights: FloatArray, scores: Callable[[Parameters, IntArray], Tensor]
-    ) -> "Elements":
-        """From the pair of each element, ascending."""
-        return cls(starts_of(pairs, n_pairs), weights, scores)
+    def pooled(self, parameters: Parameters, pairs: IntArray, temperature: float) -> Tensor:
+        """See Pools."""
+        starts, indices = gather(self.starts, pairs)
+        owners = np.repeat(np.arange(len(pairs)), np.diff(starts))
+        scores = self.scores(parameters, self.which[indices])
+        return _pooled(scores, self.weights[indices], owners, len(pairs), temperature)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meetings:
+    """The arrivals of patterns that the paths of pairs use, found again whenever they are asked for.
+
+    histories: [B, I] weights; owners, items: [Q] of each pair; scores: of some arrivals.
+    """
+
+    histories: csr_array
+    patterns: Patterns
+    owners: IntArray
+    items: IntArray
+    scores: Callable[[Parameters, IntArray], Tensor]
 
     def pooled(self, parameters: Parameters, pairs: IntArray, temperature: float) -> Tensor:
-        """The pooled score of some pairs. [n] -> [n]."""
-        starts, indices = gather(self.starts, pairs)
-        scores = self.scores(parameters, indices)
-        owners = to_tensor(np.repeat(np.arange(len(pairs)), np.diff(starts)), scores.device)
-        weights = to_tensor(self.weights[indices], scores.device)
-        return pool_tensors(scores, weights, owners, len(pairs), temperature)
+        """See Pools."""
+        of_pair, which, weights = self.met(pairs)
+        return _pooled(self.scores(parameters, which), weights, of_pair, len(pairs), temperature)
+
+    def met(self, pairs: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """See `meet`, of some pairs."""
+        users, rows = np.unique(self.owners[pairs], return_inverse=True)
+        arrivals = self.patterns.starts, self.patterns.ports
+        return meet(self.histories[users], self.patterns.reach, arrivals, (rows, self.items[pairs]))
+
+    def held(self, most: int) -> Pools:
+        """All of them at once if they are at most so many, by those of some users, else these."""
+        some = np.flatnonzero(self.owners < SAMPLE)
+        share = len(some) / max(len(self.owners), 1)
+        if len(self.met(some)[0]) > most * share:
+            return self
+        of_pair, which, weights = self.met(np.arange(len(self.owners)))
+        return Elements(starts_of(of_pair, len(self.owners)), which.astype(np.int32), weights, self.scores)
+
+
+def _pooled(scores: Tensor, weights: FloatArray, owners: IntArray, n: int, temperature: float) -> Tensor:
+    owner_rows, event_weights = to_tensor(owners, scores.device), to_tensor(weights, scores.device)
+    return pool_tensors(scores, event_weights, owner_rows, n, temperature)
 
 
 def score_paths(types: IntArray, steps: IntArray, lengths: IntArray, nodes: IntArray) -> Callable[..., Tensor]:
@@ -78,7 +124,7 @@ def score_patterns(
 
 
 def losses(
-    parameters: Parameters, examples: Examples, elements: Elements, config: KPRNConfig, rng: np.random.Generator
+    parameters: Parameters, examples: Examples, elements: Pools, config: KPRNConfig, rng: np.random.Generator
 ) -> Iterator[Tensor]:
     """One loss for each batch of users."""
     device = parameters["scales"].device
