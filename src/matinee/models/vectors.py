@@ -71,7 +71,10 @@ def mean_contributions(
 
 def _mean_weights(histories: Histories, vectors: FloatArray, weights: FloatArray | None) -> FloatArray:
     """Weight of each event in a mean, zero where the item's vector is zero. [N]."""
-    event_weights: FloatArray = histories.weights * (vectors[histories.items] != 0).any(axis=1)
+    items = histories.items
+    each_item_once = len(items) > len(vectors)
+    has_vector = ((vectors if each_item_once else vectors[items]) != 0).any(axis=1)
+    event_weights: FloatArray = histories.weights * (has_vector[items] if each_item_once else has_vector)
     return event_weights if weights is None else event_weights * weights
 
 
