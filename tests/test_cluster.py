@@ -1,6 +1,7 @@
 """Jobs on a Ray cluster: the same bytes as by one worker here, also when a node is killed in mid-job."""
 
 import operator
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import matinee as mt
-from matinee.data.synthetic import two_groups
+from cluster_fixtures import LOOPBACK, NODE
+from matinee.data.synthetic import missing_item, two_groups
 from matinee.errors import MatineeError
 from matinee.experiment import Experiment
 from matinee.lists import everyone
@@ -19,6 +21,7 @@ from matinee.lists.everyone import UserLists, require_length
 from matinee.lists.file import write
 from matinee.models import item_strips, model_class
 from matinee.models.factors import ials
+from matinee.ranking.rank import rank
 from matinee.scale import cluster as module
 from matinee.scale.choice import runner_of
 from matinee.scale.runner import Here, Runner
@@ -141,17 +144,61 @@ def test_a_node_of_another_version_is_named(runner, monkeypatch):
         list(runner.map(abs, [1]))
 
 
+def kill_a_node(cluster: Any) -> None:
+    cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+
+
 def test_a_node_that_is_killed_in_mid_job_changes_no_byte(runner, ray_cluster, lists, tmp_path, capsys):
     write(lists, tmp_path / "here.csv", runner=Here(1))
     killed_at = []
 
     def kill(done: int, total: int) -> None:
         if done == 2:
-            node = ray_cluster.worker_nodes.copy().pop()
-            ray_cluster.remove_node(node, allow_graceful=False)
+            kill_a_node(ray_cluster)
             killed_at.append(total - done)
 
     write(SlowLists(lists, 0.5), tmp_path / "there.csv", kill, runner)
     assert killed_at == [6]
     assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
     assert capsys.readouterr().out == ""  # Ray's words are notes
+
+
+def test_a_node_that_is_killed_during_a_fit_by_blocks_changes_no_bit(runner, ray_cluster, monkeypatch):
+    monkeypatch.setattr(ials, "BLOCK_VALUES", 400)
+    train, n_left = whole(two_groups(240, 30)).training(), len(ray_cluster.worker_nodes) - 1
+
+    def kill(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        if epoch == 2:
+            kill_a_node(ray_cluster)
+
+    here = model_class("ials")(dim=4, epochs=4).fit(train, Run.seeded(3))
+    there = counting.fit_by_parts(model_class("ials")(dim=4, epochs=4), train, Run.seeded(3, kill), runner)
+    assert len(ray_cluster.worker_nodes) == n_left
+    assert np.array_equal(here.items, there.items)
+
+
+def test_a_fit_goes_on_without_the_nodes_that_are_killed_during_it(ray_cluster, monkeypatch, caplog):
+    """Of three nodes the head is left, and what the fit has learned in the end is known by construction."""
+    import ray
+
+    ray.shutdown()  # the fit opens its own connection, again after each loss
+    monkeypatch.setattr(together, "PATIENCE", 1.0)
+    while len(ray_cluster.worker_nodes) < 2:
+        ray_cluster.add_node(**NODE, node_ip_address=LOOPBACK)
+    data, epochs = two_groups(24, 12), []
+
+    def kill(epoch: int, n_epochs: int, metrics: dict[str, float]) -> None:
+        if epoch == 4 and 4 not in epochs:
+            kill_a_node(ray_cluster)
+            kill_a_node(ray_cluster)
+        elif epoch > 4 and "goes on" not in caplog.text:
+            time.sleep(0.5)  # a worker ends a moment after its node
+        epochs.append(epoch)
+
+    model = model_class("lightgcn")(dim=8, epochs=12, batch_size=32, learning_rate=0.05)
+    together.fit_together(model, whole(data).training(), Run.seeded(3, kill), ray_cluster.address)
+    assert sorted(set(epochs)) == list(range(1, 13))
+    assert "the fit goes on from its last epoch" in caplog.text
+    histories = whole(data).training().histories
+    best = rank(model, histories, 1).items[:, 0]
+    assert np.array_equal(best, missing_item(np.arange(24), 12))

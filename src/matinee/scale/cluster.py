@@ -26,6 +26,8 @@ PATIENCE = 5.0
 GREETING, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\4"
 """What a gRPC client sends first, and the type of the frame that a server answers with (RFC 9113, sections 3.4, 6.5).
 Ray itself tries for minutes to speak with another server, and then ends this process."""
+WAIT = 0.5
+"""Seconds between two looks at whether another thread leaves the cluster."""
 RETRIES = 10
 """Times that a part begins again elsewhere because its node was lost."""
 
@@ -61,12 +63,21 @@ class RayCluster(Workers):
         finally:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)  # Ray sets its own
-        self.workers = int(self._ray.cluster_resources().get("CPU", 0))
+        self.workers = self._cores(is_inside=not address.startswith("ray://"))
         if self.workers < 1:
             self._ray.shutdown()
             raise MatineeError(f"the Ray cluster at {address} has no core to work on; add a node: ray start --address")
         self.host = self._ray.util.get_node_ip_address()
         self._run = self._ray.remote(max_retries=RETRIES, num_cpus=1)(_run)
+        self._calls, self._is_closing = threading.Lock(), False
+
+    def _cores(self, *, is_inside: bool) -> int:
+        """Cores of the nodes that are there. Ray counts a lost one's for 15 seconds more, so inside each is asked."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        there = [
+            node for node in nodes if not is_inside or _answers(node["NodeManagerAddress"], node["NodeManagerPort"])
+        ]
+        return int(sum(node["Resources"].get("CPU", 0) for node in there))
 
     def ship(self, job: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - a reference of Ray
         """See Workers. The arrays lie in the memory that the workers of a node share."""
@@ -80,20 +91,34 @@ class RayCluster(Workers):
 
     def ended(self, tasks: list[Any]) -> dict[Any, Outcome]:
         """See Workers. Raises MatineeError if Ray gave a part up."""
-        ready, _ = self._ray.wait(tasks, num_returns=1, fetch_local=False)
+        ready: list[Any] = []
+        while not ready:
+            with self._calls:
+                self._require_open()
+                ready, _ = self._ray.wait(tasks, num_returns=1, timeout=WAIT, fetch_local=False)
         try:
-            return {task: self._ray.get(task) for task in ready}
+            with self._calls:
+                self._require_open()
+                return {task: self._ray.get(task) for task in ready}
         except self._ray.exceptions.RayError as error:
             kind = LostWorkerError if isinstance(error, self._ray.exceptions.WorkerCrashedError) else MatineeError
             raise kind(why_lost(error)) from None
 
     def cancel(self, tasks: list[Any]) -> None:
         """See Workers."""
-        for task in tasks:
-            self._ray.cancel(task, force=True)
+        with self._calls:
+            for task in [] if self._is_closing else tasks:
+                self._ray.cancel(task, force=True)
+
+    def _require_open(self) -> None:
+        """Raises LostWorkerError when another thread leaves the cluster: Ray would join one again by itself."""
+        if self._is_closing:
+            raise LostWorkerError("the cluster was left")
 
     def __exit__(self, *error: object) -> None:
-        self._ray.shutdown()
+        self._is_closing = True
+        with self._calls:
+            self._ray.shutdown()
 
 
 def versions() -> dict[str, str]:
@@ -147,6 +172,14 @@ def _require_answer(address: str, endpoint: tuple[str, int]) -> None:
         ) from None
     if answer[3:4] != SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
         raise MatineeError(f"what answers at {address} is no Ray cluster: it does not speak gRPC; is that its port?")
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def why_not(address: str, error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Processes that train one model together: each on its share of a batch, with the mean of their gradients."""
 
 import pickle
+import re
 import socket
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -88,7 +89,8 @@ def _answered(exchange: Callable[[], T]) -> T:
     try:
         return exchange()
     except RuntimeError as error:
-        raise RankLostError(f"a process of the fit does not answer: {str(error).splitlines()[0]}") from None
+        why = re.sub(r"^\[\S+\] ", "", str(error).splitlines()[0]).partition(". ")[0]  # without gloo's file and advice
+        raise RankLostError(f"a process of the fit does not answer: {why}") from None
 
 
 def _own_address(meeting: Meeting) -> str:
