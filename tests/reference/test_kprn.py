@@ -199,20 +199,33 @@ def test_scores_come_from_the_first_stage_and_the_pooled_paths(model: KPRN, trai
     raw = first.score(first.fold_in(histories))
     candidates = candidates_of(raw, histories, 5)
     a, b, _, c = np.exp(model.scales.astype(np.float64))
-    graph, everything = model._graph(), histories.matrix(12)
+    reader, everything = model._reader, histories.matrix(12)
     for owner in range(3):
         own = candidates.items[candidates.owners == owner]
         for rank_, item in enumerate(own):
             z = candidates.scores[(candidates.owners == owner)][rank_]
             pair = Candidates(np.array([0]), np.array([item]), np.zeros(1, np.float32))
-            paths = model._paths(graph, everything[[owner]], pair)
-            pooled = np.log1p(np.exp(model._scores_of(graph, paths).astype(np.float64)).sum())
+            paths = reader.find(everything[[owner]], pair)
+            pooled = np.log1p(np.exp(reader.scores(paths).astype(np.float64)).sum())
             assert scores[owner, item] == pytest.approx(a * z - c * np.log1p(rank_) + model.mix * b * pooled, abs=1e-4)
         others = np.setdiff1d(np.arange(12), own)
         assert scores[owner, others].max() < scores[owner, own].min()
         np.testing.assert_array_equal(
             np.argsort(-scores[owner, others], kind="stable"), np.argsort(-raw[owner, others], kind="stable")
         )
+
+
+def test_sums_without_a_table_of_pairs_are_those_with_it(train: TrainingData) -> None:
+    sums = create("kprn", epochs=1, candidates=5).fit(train, Run.seeded(1))._path_sums
+    without = replace(sums, of_pairs=None)
+    histories = Histories.of([[0, 2], [], [1, 3, 5]])
+    matrix, items = histories.matrix(12), np.array([[4, 5], [0, 1], [7, 8]])
+    pairs = Candidates(np.repeat(np.arange(3), 2), items.ravel(), np.zeros(6, np.float32))
+    np.testing.assert_allclose(without.of_events(matrix, items), sums.of_events(matrix, items), rtol=1e-5)
+    np.testing.assert_allclose(without.pooled(matrix, pairs), sums.pooled(matrix, pairs), rtol=1e-5)
+    by_event = sums.of_events(matrix, items)
+    expected = np.log1p([by_event[:2].sum(0), np.zeros(2), by_event[2:].sum(0)]).ravel()
+    np.testing.assert_allclose(sums.pooled(matrix, pairs), expected, rtol=1e-5)
 
 
 def test_the_strongest_paths_are_named_and_their_shares_add_up(model: KPRN) -> None:
@@ -263,9 +276,9 @@ def test_scores_without_an_event_are_those_of_the_shorter_history(
 
 def test_paths_start_from_likes_only(model: KPRN) -> None:
     disliked = replace(Histories.of([[0, 2]]), mapped=np.array([-1, 1], dtype=np.float32))
-    graph = model._graph()
+    reader = model._reader
     matrix = liked_matrix(disliked, 12)
-    paths = model._paths(graph, matrix, Candidates(np.array([0]), np.array([3]), np.zeros(1, np.float32)))
+    paths = reader.find(matrix, Candidates(np.array([0]), np.array([3]), np.zeros(1, np.float32)))
     assert set(paths.nodes[:, 0].tolist()) <= {2}
 
 

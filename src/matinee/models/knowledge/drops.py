@@ -8,18 +8,6 @@ from matinee.histories import Histories
 from matinee.models.knowledge.examples import Candidates
 
 
-def sums_of_events(matrix: csr_array, reach: csr_array, arrivals: csr_array, item_rows: IntArray) -> FloatArray:
-    """Σ w exp(s / T) over the paths from each entry of some histories to k items, by their patterns. [nnz, k].
-
-    matrix: [B, I] weights; reach: [I, K]; arrivals: [I, K] weights; item_rows: [B, k].
-    """
-    found = np.zeros((matrix.nnz, item_rows.shape[1]), dtype=np.float64)
-    for rows, start, stop in zip(item_rows, matrix.indptr[:-1], matrix.indptr[1:], strict=True):
-        found[start:stop] = (reach[matrix.indices[start:stop]] @ arrivals[rows].T.tocsr()).toarray()
-    found *= matrix.data[:, None]
-    return found
-
-
 def pooled_drops(matrix: csr_array, sums: FloatArray, temperature: float) -> FloatArray:
     """How much T log(1 + Σ) drops without the terms of each entry. matrix [B, I]; sums [nnz, k] -> [nnz, k]."""
     owners = rows_of(matrix.indptr)

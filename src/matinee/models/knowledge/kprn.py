@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -18,13 +18,13 @@ from matinee.models.base import Explains, Path, Recommender, is_exact
 from matinee.models.derived import derived
 from matinee.models.held_out import hold_out
 from matinee.models.knowledge.config import KPRNConfig
-from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each, sums_of_events
+from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each
 from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise, pattern_scores, sequences
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, ndcg
+from matinee.models.knowledge.path_sums import PathSums
 from matinee.models.knowledge.path_words import in_words
-from matinee.models.knowledge.paths import Paths, find_paths
-from matinee.models.knowledge.patterns import Patterns, meet
-from matinee.models.knowledge.pooling import pool
+from matinee.models.knowledge.patterns import Patterns
+from matinee.models.knowledge.read_paths import PathReader
 from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.training.run import Run
 from matinee.vocab import UNKNOWN
@@ -44,8 +44,6 @@ CHECK_SHARE = 0.2
 """Share of the users that choose among MIXES."""
 HELD_ELEMENTS = 2**25
 """Arrivals that training holds at once, 8 bytes each; of more, those of a step are found again at each step."""
-PATHS_AT_ONCE = 16
-"""Histories whose paths are held at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,7 +193,7 @@ class KPRN(Recommender[KPRNState]):
             read = sequences(patterns.types, patterns.steps, len(graph.relations))
             score = score_patterns(read, patterns.kinds, patterns.mids, patterns.items)
             return Meetings(matrix, patterns, pairs.owners, pairs.items, score).held(HELD_ELEMENTS)
-        paths = self._paths(graph, matrix, pairs)
+        paths = PathReader(graph, {}, self.config).find(matrix, pairs)
         read = sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
         score = score_paths(*read, np.maximum(paths.nodes, 0))
         starts = starts_of(paths.pairs, len(pairs.owners))
@@ -206,10 +204,11 @@ class KPRN(Recommender[KPRNState]):
         matrix = liked_matrix(check.histories, n_items)
         if self.config.form == "patterns":
             patterns = Patterns.of(graph, n_items)
-            arrays = {name: getattr(self, name) for name in (*self._shapes, "scales")}
-            pooled = self._sums(matrix, check.candidates, patterns.reach, self._arrivals(patterns, arrays))
+            weights = self._arrivals(patterns, self._parameters)["arrival_weights"]
+            arrivals = weights, patterns.ports, patterns.starts
+            pooled = PathSums.of(patterns.reach, arrivals, self.config.temperature).pooled(matrix, check.candidates)
         else:
-            pooled = self._pooled_paths(graph, matrix, check.candidates)
+            pooled = PathReader(graph, self._parameters, self.config).pooled(matrix, check.candidates)
         found = [ndcg(self._combined(check.candidates, pooled, mix), check) for mix in MIXES]
         return MIXES[int(np.argmax(found))]
 
@@ -234,7 +233,10 @@ class KPRN(Recommender[KPRNState]):
         """See Recommender. Candidates first, by both stages, then the others by the first."""
         scores = self._first().score(state.first)
         candidates = candidates_of(scores, state.histories, self.config.candidates)
-        found = self._combined(candidates, self._pooled(state.histories, candidates), self.mix)
+        pooled = np.zeros(len(candidates.owners), dtype=np.float32)
+        if self.mix:
+            pooled = self._sums.pooled(liked_matrix(state.histories, self._n_items), candidates)
+        found = self._combined(candidates, pooled, self.mix)
         lowest = np.zeros(len(scores), dtype=np.float32)
         np.minimum.at(lowest, candidates.owners, found)
         scores -= scores.max(axis=1, keepdims=True) + 1 - lowest[:, None]
@@ -249,11 +251,11 @@ class KPRN(Recommender[KPRNState]):
 
     def paths_to(self, histories: Histories, item_rows: IntArray, k: int = 3) -> list[tuple[Path, ...]]:
         """See HasPaths."""
-        graph, matrix = self._graph(), liked_matrix(self.weigh(histories).counted(), self._n_items)
+        reader, matrix = self._reader, liked_matrix(self.weigh(histories).counted(), self._n_items)
         n = len(item_rows)
         pairs = Candidates(np.arange(n), np.asarray(item_rows), np.zeros(n, dtype=np.float32))
-        paths = self._paths(graph, matrix, pairs, max_paths=0)
-        scores = self._scores_of(graph, paths)
+        paths = reader.find(matrix, pairs, max_paths=0)
+        scores = reader.scores(paths)
         terms = matrix.data[paths.events] * np.exp(scores / self.config.temperature)
         shares = terms / np.bincount(paths.pairs, terms, minlength=n)[paths.pairs]
         names = self._names
@@ -263,14 +265,14 @@ class KPRN(Recommender[KPRNState]):
         for start, stop in pairwise(first.tolist()):
             rows = best[start : min(stop, start + k)]
             each = zip(paths.nodes[rows], paths.steps[rows], scores[rows].tolist(), shares[rows].tolist(), strict=True)
-            found.append(tuple(in_words(graph, self._n_items, names, *row) for row in each))
+            found.append(tuple(in_words(reader.graph, self._n_items, names, *row) for row in each))
         return found
 
     def have_paths(self, histories: Histories, item_rows: IntArray) -> BoolArray:
         """See HasPaths."""
         matrix = liked_matrix(self.weigh(histories).counted(), self._n_items)
         found = np.zeros(item_rows.shape, dtype=bool)
-        np.logical_or.at(found, rows_of(matrix.indptr), self._sums_of_entries(matrix, item_rows) > 0)
+        np.logical_or.at(found, rows_of(matrix.indptr), self._sums.of_events(matrix, item_rows) > 0)
         return found
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
@@ -285,7 +287,7 @@ class KPRN(Recommender[KPRNState]):
         scores = first.score(first.fold_in(histories))
         scales = deviations(scores, candidates_of(scores, histories, self.config.candidates))
         by_first, by_paths, _, _ = np.exp(self.scales)
-        lost = pooled_drops(matrix, self._sums_of_entries(matrix, item_rows), self.config.temperature)
+        lost = pooled_drops(matrix, self._sums.of_events(matrix, item_rows), self.config.temperature)
         explained = first.explain(histories, item_rows) / scales[histories.owners, None]
         found: FloatArray = by_first * explained + self.mix * by_paths * of_events(matrix, lost, histories)
         return found.astype(np.float32)
@@ -304,7 +306,7 @@ class KPRN(Recommender[KPRNState]):
         positions[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
         listed = np.take_along_axis(positions, rows, axis=1)
         matrix = liked_matrix(histories, n_items)
-        sums = of_events(matrix, self._sums_of_entries(matrix, item_rows), histories)
+        sums = of_events(matrix, self._sums.of_events(matrix, item_rows), histories)
         pooled = pooled_without_each(sums, histories.owners, events, self.config.temperature)
         by_first = self._combined(candidates, np.zeros(len(candidates.owners), dtype=np.float32), self.mix)
         scores: FloatArray = by_first[listed] + self.mix * np.exp(self.scales[1]) * pooled
@@ -325,47 +327,43 @@ class KPRN(Recommender[KPRNState]):
         whole = first.score(first.fold_in(histories))[owners]
         return whole - first.score(first.fold_in(each.keep(is_event)))
 
-    def _sums_of_entries(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
-        """Σ w exp(s / T) over the paths from each entry of the histories to k items each. [nnz, k]."""
-        if self.config.form == "patterns":
-            return self._sums_by_patterns(matrix, item_rows)
-        graph, (n, k) = self._graph(), item_rows.shape
-        pairs = Candidates(np.repeat(np.arange(n), k), item_rows.ravel(), np.zeros(n * k, dtype=np.float32))
-        paths = self._paths(graph, matrix, pairs)
-        sums = np.zeros((matrix.nnz, k))
-        terms = matrix.data[paths.events] * np.exp(self._scores_of(graph, paths) / self.config.temperature)
-        np.add.at(sums, (paths.events, paths.pairs % k), terms)
-        return sums
+    @property
+    def _sums(self) -> PathSums | PathReader:
+        """What sums over paths, by the form."""
+        return self._path_sums if self.config.form == "patterns" else self._reader
 
-    def _sums_by_patterns(self, matrix: csr_array, item_rows: IntArray) -> FloatArray:
-        """See `sums_of_events`. The last of a single history are kept: its drops and what is left need the same."""
-        if len(item_rows) != 1:
-            return sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
-        key = matrix.indices.tobytes(), matrix.data.tobytes(), item_rows.tobytes()
-        kept, found = self._last_sums, None
-        if kept and kept[-1][0] == key:
-            found = kept[-1][1]
-        if found is None:
-            found = sums_of_events(matrix, self._reach, self._arrivals_by_item, item_rows)
-            kept[:] = [(key, found)]
-        return found
+    @derived("reach_starts", "reach_ports", "arrival_starts", "arrival_ports", "arrival_weights", "node_types")
+    def _path_sums(self) -> PathSums:
+        ones = np.ones(len(self.reach_ports), dtype=np.float32)
+        n_ports = int(self.reach_ports.max(initial=0)) + 1
+        reach = csr_array((ones, self.reach_ports, self.reach_starts), shape=(self._n_items, n_ports))
+        arrivals = self.arrival_weights, self.arrival_ports, self.arrival_starts
+        return PathSums.of(reach, arrivals, self.config.temperature)
 
-    @derived("reach_ports", "arrival_ports", "arrival_weights")
-    def _last_sums(self) -> list[tuple[tuple[bytes, ...], FloatArray]]:
-        """What `_sums_by_patterns` has found last, for what."""
-        return []
+    @property
+    def _reader(self) -> PathReader:
+        return PathReader(self._graph(), self._parameters, self.config)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._shapes}
 
     @derived("node_types")
     def _n_items(self) -> int:
         return int(np.count_nonzero(self.node_types == 0))
 
     def _first(self) -> Recommender[Any]:
-        """The fitted first stage."""
-        first = copy(self.first_stage)
-        for name in first.learned:
-            setattr(first, name, getattr(self, FIRST + name))
-        first.value_map = self.value_map
-        return first
+        """The fitted first stage; the same one until it learns something else, for what it derives is kept with it."""
+        now = [*(getattr(self, FIRST + name) for name in self.first_stage.learned), self.value_map]
+        kept, first = self.__dict__.get("_first_kept", ((), None))
+        if first is None or any(old is not new for old, new in zip(kept, now, strict=True)):
+            first = copy(self.first_stage)
+            for name in first.learned:
+                setattr(first, name, getattr(self, FIRST + name))
+            first.value_map = self.value_map
+            self._first_kept = now, first
+        found: Recommender[Any] = first
+        return found
 
     @property
     def knowledge(self) -> KnowledgeGraph:
@@ -380,80 +378,3 @@ class KPRN(Recommender[KPRNState]):
     def _graph(self) -> WalkGraph:
         types, relations = (tuple(names.split("\n")) for names in (self.type_names, self.relation_names))
         return WalkGraph(self.starts, self.targets, self.steps, self.node_types, types, relations)
-
-    def _pooled(self, histories: Histories, candidates: Candidates) -> FloatArray:
-        """The pooled score of the paths of each candidate. [Q]."""
-        matrix = liked_matrix(histories, self._n_items)
-        if self.config.form == "paths":
-            return self._pooled_paths(self._graph(), matrix, candidates)
-        return self._sums(matrix, candidates, self._reach, {name: getattr(self, name) for name in ARRIVALS})
-
-    @derived("reach_starts", "reach_ports", "node_types")
-    def _reach(self) -> csr_array:
-        """See Patterns. [I, K]."""
-        ones = np.ones(len(self.reach_ports), dtype=np.float32)
-        n_ports = int(self.reach_ports.max(initial=0)) + 1
-        return csr_array((ones, self.reach_ports, self.reach_starts), shape=(self._n_items, n_ports))
-
-    @derived("arrival_starts", "arrival_ports", "arrival_weights", "reach_ports")
-    def _arrivals_by_item(self) -> csr_array:
-        """The weights of the arrivals of each item. [I, K]."""
-        arrivals = self.arrival_weights, self.arrival_ports, self.arrival_starts
-        return csr_array(arrivals, shape=self._reach.shape)
-
-    def _sums(
-        self, matrix: csr_array, candidates: Candidates, reach: csr_array, arrivals: Mapping[str, Any]
-    ) -> FloatArray:
-        """The pooled score of each candidate, over all paths by their patterns. [Q]."""
-        of_item = arrivals["arrival_starts"], arrivals["arrival_ports"]
-        pairs, indices, weights = meet(matrix, reach, of_item, (candidates.owners, candidates.items))
-        terms = weights.astype(np.float64) * arrivals["arrival_weights"][indices]
-        sums = np.bincount(pairs, terms, minlength=len(candidates.owners))
-        pooled: FloatArray = (self.config.temperature * np.log1p(sums)).astype(np.float32)
-        return pooled
-
-    def _pooled_paths(self, graph: WalkGraph, matrix: csr_array, candidates: Candidates) -> FloatArray:
-        paths = self._paths(graph, matrix, candidates)
-        weights, n_pairs = matrix.data[paths.events], len(candidates.owners)
-        return pool(self._scores_of(graph, paths), weights, paths.pairs, n_pairs, self.config.temperature)
-
-    def _paths(self, graph: WalkGraph, matrix: csr_array, pairs: Candidates, max_paths: int | None = None) -> Paths:
-        """The paths of each pair; events are the entries of the matrix. Some histories at a time bound the memory."""
-        found, owners = [], rows_of(matrix.indptr)
-        most = self.config.max_paths if max_paths is None else max_paths
-        for start in range(0, max(1, matrix.shape[0]), PATHS_AT_ONCE):
-            stop = start + PATHS_AT_ONCE
-            event, last_event = np.searchsorted(owners, [start, stop])
-            pair, last_pair = np.searchsorted(pairs.owners, [start, stop])
-            paths = find_paths(
-                graph,
-                (owners[event:last_event], matrix.indices[event:last_event]),
-                (pairs.owners[pair:last_pair], pairs.items[pair:last_pair]),
-                self.config.max_nodes,
-                max_walks=self.config.max_walks,
-                max_paths=most,
-            )
-            found.append(replace(paths, pairs=paths.pairs + pair, events=paths.events + event))
-        columns = [np.concatenate([getattr(each, name) for each in found]) for name in Paths.__dataclass_fields__]
-        return Paths(*columns)
-
-    def _scores_of(self, graph: WalkGraph, paths: Paths) -> FloatArray:
-        """The score of each path. [P]."""
-        arrays = {name: getattr(self, name) for name in self._shapes}
-        types, steps, lengths = sequences(graph.node_types[paths.nodes], paths.steps, len(graph.relations))
-        if self.config.form == "paths":
-            states = encode(arrays, types, steps, lengths, np.maximum(paths.nodes, 0))
-            scores: FloatArray = states @ arrays["readout"]
-            return scores
-        _, firsts, kinds = np.unique(_keys_of(types, steps), return_index=True, return_inverse=True)
-        states = encode(arrays, types[firsts], steps[firsts], lengths[firsts])  # each pattern is read once
-        last = paths.nodes[np.arange(len(paths)), lengths - 1]
-        return pattern_scores(arrays, states, kinds, paths.nodes[:, 1], last)
-
-
-def _keys_of(types: IntArray, steps: IntArray) -> IntArray:
-    """A number for each path that those of one pattern share. types, steps [P, M] -> [P]."""
-    keys = np.zeros(len(types), dtype=np.int64)
-    for column in (*types.T, *steps.T):
-        keys = keys * (int(column.max(initial=0)) + 2) + column + 1
-    return keys

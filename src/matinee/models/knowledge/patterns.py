@@ -72,12 +72,6 @@ class Patterns:
         """The item of each arrival. [T]."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
-    def weighted(self, terms: FloatArray) -> csr_array:
-        """The arrivals with a weight each, those of one item and port summed. terms [T] -> [I, K]."""
-        matrix = csr_array((terms.astype(np.float32), self.ports, self.starts), shape=self.reach.shape)
-        matrix.sum_duplicates()
-        return matrix
-
 
 def meet(
     histories: csr_array, reach: csr_array, arrivals: tuple[IntArray, IntArray], pairs: tuple[IntArray, IntArray]
