@@ -14,8 +14,6 @@ MANY_ROWS = 32
 """From so many rows on, a product takes the columns that many of them have in dense form."""
 HEAD_SHARE = 0.1
 """Of a batch's rows: columns that more of them have are multiplied without gaps, where the other side is dense."""
-PART, MANY_ENTRIES = 64, 1000
-"""Entries of a row that are summed at once in float32, and from how many on that is done in batches too."""
 SPARSE_COST, GATHER_COST = 256, 14
 """How often a dense product multiplies and adds while one of two sparse matrices, or of a sparse and a dense one, does
 so once."""
@@ -122,14 +120,14 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
 
 
 def product_with_dense(rows: csr_array, matrix: FloatArray) -> FloatArray:
-    """The product of sparse rows and a dense matrix in rows. [B, F], [F, C] -> [B, C] float32.
+    """The product of sparse rows and a dense matrix, of terms that do not cancel. [B, F], [F, C] -> [B, C] float32.
 
     Of many rows, the columns that many of them have are dense, and the others take the matrix in strips of columns that
-    stay in the cache. A few rows, and in a batch those with many entries, are summed in parts, so that a row has the
-    same sums alone and in a batch but for the rounding of a few terms.
+    stay in the cache, so the order of a row's sums depends on the batch.
     """
     if rows.shape[0] < MANY_ROWS:
-        return _product_in_parts(rows, matrix)
+        found: FloatArray = rows @ matrix
+        return found
     is_head = np.bincount(rows.indices, minlength=rows.shape[1]) > HEAD_SHARE * rows.shape[0]
     head = np.flatnonzero(is_head)
     dense, rest = split_head(rows, head)
@@ -138,25 +136,6 @@ def product_with_dense(rows: csr_array, matrix: FloatArray) -> FloatArray:
     for start in range(0, matrix.shape[1], width):
         strip = slice(start, start + width)
         product[:, strip] += rest @ np.ascontiguousarray(matrix[:, strip])
-    if len(long := np.flatnonzero(np.diff(rows.indptr) > MANY_ENTRIES)):
-        product[long] = _product_in_parts(rows[long], matrix)
-    return product
-
-
-def _product_in_parts(rows: csr_array, matrix: FloatArray) -> FloatArray:
-    """See `product_with_dense`: sums of PART entries each, and their sums."""
-    n_parts = -(-np.diff(rows.indptr) // PART)
-    starts = np.zeros(len(n_parts) + 1, dtype=np.int64)
-    np.cumsum(n_parts, out=starts[1:])
-    within = np.arange(starts[-1]) - np.repeat(starts[:-1], n_parts)
-    bounds = np.append(np.repeat(rows.indptr[:-1], n_parts) + PART * within, rows.nnz)
-    sums = csr_array((rows.data, rows.indices, bounds), shape=(len(bounds) - 1, len(matrix))) @ matrix
-    if (n_parts == 1).all():
-        found: FloatArray = sums
-        return found
-    product = np.zeros((rows.shape[0], matrix.shape[1]), dtype=np.float32)
-    for row, (start, stop) in enumerate(pairwise(starts.tolist())):
-        product[row] = sums[start:stop].sum(axis=0)
     return product
 
 
