@@ -13,7 +13,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.models import create
 from matinee.models.ensembles.examples import Examples, union_of_best
-from matinee.models.ensembles.facts import DAY, ItemFacts, features_of
+from matinee.models.ensembles.facts import DAY, ItemFacts, _ranks, features_of
 from matinee.models.ensembles.rerank import OF_TREES, Reranker
 from matinee.models.ensembles.trees import Trees
 from matinee.ranking.rank import rank
@@ -67,6 +67,15 @@ def test_features_are_those_of_a_plain_count() -> None:
     means = [np.log1p([1, 2, 1]).mean(), np.log1p([2, 1]).mean()]
     np.testing.assert_allclose(found[:, 6], [means[0], means[1], means[1]], rtol=1e-6)
     np.testing.assert_allclose(found[:, 7], np.log1p([8, 0, 0]), rtol=1e-6)
+
+
+def test_ranks_go_by_score_then_by_position() -> None:
+    rng = np.random.default_rng(5)
+    lengths = [0, 4, 1, 30, 0, 7]
+    owners = np.repeat(np.arange(6), lengths)
+    scores = rng.choice(np.array([-3.5, -0.0, 0.0, 1e-30, -1e-30, 2, 7e8], np.float32), len(owners))
+    expected = [rank for own in range(6) for rank in np.argsort(np.argsort(-scores[owners == own], kind="stable"))]
+    assert _ranks(scores, owners, 6).tolist() == expected
 
 
 def test_candidates_come_first_and_the_others_keep_the_order_of_the_weighted_sum(
@@ -128,6 +137,8 @@ def test_trees_give_what_lightgbm_gives() -> None:
     for first in (0, 1, 7, 20):
         expected = grown.predict(others, num_iteration=first) if first else np.zeros(1000)
         np.testing.assert_allclose(trees.first(first).sums(others), expected, rtol=1e-12, atol=1e-12)
+        many = trees.first(first).sums(np.tile(others, (3, 1)))
+        np.testing.assert_allclose(many, np.tile(expected, 3), rtol=1e-12, atol=1e-12)
     assert trees.sums(rows[:0]).shape == (0,)
 
 
@@ -135,6 +146,8 @@ def test_a_made_up_tree_that_goes_round_ends() -> None:
     children = np.array([[1, 1], [0, 0]], dtype=np.int32)
     round_and_round = Trees(np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(2), children, np.ones(2))
     assert round_and_round.sums(np.zeros((3, 1), np.float32)).tolist() == [1, 1, 1]
+    twice = Trees(np.zeros(1, np.int32), np.zeros(2, np.int32), np.zeros(2), np.ones((2, 2), np.int32), np.ones(2))
+    assert twice.sums(np.zeros((5000, 1), np.float32)).tolist() == [1] * 5000
 
 
 @pytest.mark.parametrize(

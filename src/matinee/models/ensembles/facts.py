@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from matinee.arrays import FloatArray, IntArray, gather, rows_of, starts_of
+from matinee.arrays import FloatArray, IntArray, gather, starts_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.fusion import normalised
 
 FEW = 16
-"""Histories whose profiles are looked up in a dense table: of entities, which may be tens of thousands."""
+"""Histories whose profiles are in a dense table at once: of entities, which may be tens of thousands."""
 DAY = 86_400
 
 
@@ -66,9 +66,21 @@ def features_of(
     that has the item's entities; log(1 + length) of the history, its mean popularity, and log(1 + days) since its last
     event before the end of training. scores: [b, I] of each part; owners, items: [q], by owner.
     """
+    return features_by([z_scores(each) for each in scores], facts, histories, owners, items, chosen)
+
+
+def features_by(
+    standard: Sequence[FloatArray],
+    facts: ItemFacts,
+    histories: Histories,
+    owners: IntArray,
+    items: IntArray,
+    chosen: IntArray | None = None,
+) -> FloatArray:
+    """As `features_of`, from the parts' z-scores. [b, I] of each."""
     columns, some = [], slice(None) if chosen is None else chosen
-    for each in scores:
-        known = z_scores(each)[owners, items]
+    for each in standard:
+        known = each[owners, items]
         columns += [known[some], np.log1p(_ranks(known, owners, len(histories))[some])]
     owners, items = owners[some], items[some]
     lengths = np.maximum(histories.lengths, 1)
@@ -77,8 +89,7 @@ def features_of(
     has_events = histories.lengths > 0
     lasts[has_events] = histories.times[histories.starts[1:][has_events] - 1]
     since = np.log1p(np.maximum(facts.end - lasts, 0) / DAY)
-    profiles = csr_array(histories.matrix(len(facts.popularity)) @ facts.entities)
-    shared = _products(profiles, facts.entities, owners, items) / lengths[owners]
+    shared = _shared(facts, histories, owners, items) / lengths[owners]
     of_history = (np.log1p(histories.lengths), mean_popularity, since)
     columns += [facts.popularity[items], facts.ages[items], shared, *(column[owners] for column in of_history)]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -90,18 +101,32 @@ def z_scores(scores: FloatArray) -> FloatArray:
 
 
 def _ranks(scores: FloatArray, owners: IntArray, n_users: int) -> IntArray:
-    """Rank of each candidate among those of its user, from 0. [q]."""
-    order = np.lexsort((-scores, owners))
+    """Rank of each candidate among those of its user, from 0; equal ones by position. scores float32 -> [q].
+
+    Keys of 64 bits, the score's bits in ascending order and the position, are sorted by user.
+    """
+    starts = starts_of(owners, n_users)
+    positions = np.arange(len(owners)) - starts[owners]
+    bits = (np.float32(0) - scores).view(np.int32).astype(np.int64)
+    bits ^= (bits >> 31) & 0x7FFFFFFF  # floats of one sign are ordered as integers, negative ones the other way round
+    keys = np.full((n_users, int(np.diff(starts).max(initial=0))), np.iinfo(np.int64).max)
+    keys[owners, positions] = (bits << 32) | positions
+    keys.sort(axis=1)
     ranks = np.empty(len(owners), dtype=np.int64)
-    ranks[order] = np.arange(len(owners)) - starts_of(owners, n_users)[owners[order]]
+    ranks[starts[owners] + (keys[owners, positions] & 0xFFFFFFFF)] = positions
     return ranks
 
 
-def _products(profiles: csr_array, entities: csr_array, owners: IntArray, items: IntArray) -> FloatArray:
-    """The inner products of owners' profiles and items' entities. [B, E], [I, E], [q], [q] -> [q]."""
-    if profiles.shape[0] > FEW:
-        return np.asarray(profiles[owners].multiply(entities[items]).sum(axis=1)).ravel()
-    starts, indices = gather(entities.indptr, items)
-    pairs = rows_of(starts)
-    terms = profiles.toarray()[owners[pairs], entities.indices[indices]] * entities.data[indices]
-    return np.bincount(pairs, terms, minlength=len(items)).astype(np.float32)
+def _shared(facts: ItemFacts, histories: Histories, owners: IntArray, items: IntArray) -> FloatArray:
+    """The inner products of what histories and items have of each entity, of q pairs by owner. [q], [q] -> [q]."""
+    profiles = csr_array(histories.matrix(len(facts.popularity)) @ facts.entities)  # [b, E]
+    starts, indices = gather(facts.entities.indptr, items)
+    columns, parts = facts.entities.indices[indices], facts.entities.data[indices]
+    found = np.empty(len(items), dtype=np.float32)
+    for first in range(0, len(histories), FEW):
+        start, stop = np.searchsorted(owners, [first, first + FEW])
+        terms = slice(starts[start], starts[stop])
+        pairs = np.repeat(np.arange(stop - start), np.diff(starts[start : stop + 1]))
+        of_owners = profiles[first : first + FEW].toarray()[owners[start:stop][pairs] - first, columns[terms]]
+        found[start:stop] = np.bincount(pairs, of_owners * parts[terms], minlength=stop - start)
+    return found

@@ -16,7 +16,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.base import Ensemble, EnsembleState
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, union_of_best
-from matinee.models.ensembles.facts import ItemFacts, features_of, z_scores
+from matinee.models.ensembles.facts import ItemFacts, features_by, features_of, z_scores
 from matinee.models.ensembles.fusion import fit_weights
 from matinee.models.ensembles.trees import Trees
 from matinee.models.held_out import ndcg_of_users
@@ -193,9 +193,13 @@ class Reranker(Ensemble):
         scores = [self._part_scores(part, state.histories, of_part) for part, of_part in parts]
         owners, items = union_of_best(scores, state.histories, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
-        features = features_of(facts, scores, state.histories, owners, items)
+        standard = [z_scores(each) for each in scores]
+        features = features_by(standard, facts, state.histories, owners, items)
         found = self.order.scores(features).astype(np.float32)
-        total: FloatArray = np.tensordot(self.weights, np.stack([z_scores(each) for each in scores]), axes=1)
+        total = np.zeros_like(standard[0])
+        for weight, each in zip(self.weights, standard, strict=True):
+            if weight:
+                total += weight * each
         known = total.any(axis=1)
         lowest = np.zeros(len(total), dtype=np.float32)
         np.minimum.at(lowest, owners, found)

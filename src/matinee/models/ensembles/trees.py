@@ -10,6 +10,8 @@ from matinee.arrays import FloatArray, IntArray
 
 BLOCK_CELLS = 2**22
 """Rows times trees that are applied at once."""
+MANY_ROWS = 2048
+"""From so many rows on, nodes are asked one by one for all rows, rather than level by level for all trees."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +58,36 @@ class Trees:
         """The sum of the leaves that each row reaches. [q, F] -> [q] float64."""
         if not len(self.roots):
             return np.zeros(len(rows))
+        if len(rows) >= MANY_ROWS and self._are_in_order:
+            return self._sums_by_node(np.ascontiguousarray(rows.T))
         size = max(1, BLOCK_CELLS // len(self.roots))
         blocks = [self._sums(rows[start : start + size]) for start in range(0, len(rows), size)]
         return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    @property
+    def _are_in_order(self) -> bool:
+        """Whether nodes come before their children and have one parent, roots none: as in all that grew."""
+        index = np.arange(len(self.features))[:, None]
+        is_leaf = (self.children == index).all(axis=1)
+        below = self.children[~is_leaf].ravel()
+        are_later = bool((self.children[~is_leaf] > index[~is_leaf]).all())
+        return are_later and len(np.unique(np.append(below, self.roots))) == len(below) + len(self.roots)
+
+    def _sums_by_node(self, columns: FloatArray) -> FloatArray:
+        """See `sums`. Each node's value for all rows, from those of its children. [F, q] -> [q]."""
+        values: dict[int, FloatArray | float] = {}
+        leaves = (self.children[:, 0] == np.arange(len(self.features))).tolist()
+        nodes = zip(self.features.tolist(), self.thresholds.tolist(), self.children.tolist(), strict=True)
+        for node, (feature, threshold, (first, second)) in reversed(list(enumerate(nodes))):
+            if leaves[node]:
+                values[node] = float(self.values[node])
+            else:
+                below, above = values.pop(first), values.pop(second)
+                values[node] = np.where(columns[feature] > threshold, above, below)
+        total = np.zeros(columns.shape[1])
+        for root in self.roots.tolist():
+            total += values[root]
+        return total
 
     def _sums(self, rows: FloatArray) -> FloatArray:
         index = np.arange(len(rows))[:, None]
