@@ -37,6 +37,8 @@ class Recommender(ABC, Generic[StateT]):
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
     learned: ClassVar[tuple[str, ...]]
+    learned_since: ClassVar[tuple[str, ...]] = ()
+    """Those of `learned` that artefacts of earlier versions lack, whose settings do not read them: they are empty."""
     predicts_values: ClassVar[bool] = False
     """Whether scores are on the scale of the events' values, so that RMSE and MAE apply. Then it folds in the values
     themselves, not weights."""

@@ -259,6 +259,7 @@ def load(path: str | Path) -> Artefact:
     vocab, catalogue, popularity, table = items
     events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
     model = _new_model(manifest, path)
+    arrays = {**{name: np.zeros(0, dtype=np.float32) for name in model.learned_since}, **arrays}
     model.value_map = _value_map(path, manifest)
 
     def restore(file: Path) -> None:

@@ -29,20 +29,27 @@ TOWERS = {
     3: r"\ReLU(W_L \ldots \ReLU(W_2 \ReLU(W x + V y_i + b) + b_2) \ldots + b_L)",
 }
 SOFTMAX = r"X_h = \argmin_{x} \sum_{j \in h} (\ln \sum_k \exp s(x, k) - s(x, j)) + \lambda NORM"
+MEAN = r"X_h = m + P^T \frac{1}{| h |} \sum_{j \in h} Y_j"
 BCE = r"X_h = \argmin_{x} \lambda NORM - \sum_{j \in h} \ln \sigma(s(x, j)) - c \sum_{k \notin h} \ln \sigma(-s(x, k))"
 
 
 def tex_of(name: str, layers: int, loss: str) -> list[str]:
-    """The TeX that the functions below implement."""
-    solve = BCE if loss == "bce" else SOFTMAX
+    """The TeX that the functions below implement. loss: that of the solve, or `regression`."""
+    solve = {"bce": BCE, "softmax": SOFTMAX, "regression": MEAN}[loss]
     if name == "neumf":
         tower = TOWERS[layers].replace(" x ", " u ").replace("y_i", "v_i")
         score = rf"s(p, u, i) = {PRODUCT} + c^T {tower} , s(h, i) = s(p_h, u_h, i)"
-        solve = solve.replace("X_h", "(p_h, u_h)").replace("NORM", r"(\norm p \norm^2 + \norm u \norm^2)")
+        solve = (
+            solve.replace("X_h", "(p_h, u_h)")
+            .replace("Y_j", "(q_j, v_j)")
+            .replace("NORM", r"(\norm p \norm^2 + \norm u \norm^2)")
+        )
         return [score, solve.replace("_{x}", "_{p, u}").replace("s(x,", "s(p, u,")]
     tower = TOWERS[max(1, layers)].replace(" x ", " p ").replace("y_i", "q_i")
     score = rf"s(p, i) = {PRODUCT if name == 'gmf' else f'a^T {tower}'} , s(h, i) = s(p_h, i)"
-    solve = solve.replace("X_h", "p_h").replace("NORM", r"\norm p \norm^2").replace("_{x}", "_{p}")
+    solve = (
+        solve.replace("X_h", "p_h").replace("Y_j", "q_j").replace("NORM", r"\norm p \norm^2").replace("_{x}", "_{p}")
+    )
     return [score, solve.replace("s(x,", "s(p,")]
 
 
@@ -147,6 +154,21 @@ def test_the_formulas_on_the_card_give_the_served_scores(name: str, layers: int,
             assert minimised(x) == pytest.approx(minimised(minimise(minimised, x)), rel=0.01)
 
 
+@pytest.mark.parametrize(("name", "layers"), [("gmf", 0), ("mlp", 1), ("mlp", 3), ("neumf", 1), ("neumf", 2)])
+def test_a_visitor_is_scored_by_the_formula_of_the_regression(name: str, layers: int) -> None:
+    settings: dict[str, Any] = {"layers": layers, "dropout": 0.0, "tower_init": "he"} if layers else {}
+    model: Any = create(name, dim=4, epochs=5, initialiser="normal", **settings).fit(TRAIN, Run.seeded(5))
+    assert model_card(type(model)).formulas_for(model.config) == tex_of(name, layers, "regression")
+    score, dims = PlainScore(model, layers), range(model.item_embeddings.shape[1])
+    *matrix, m = model.projection.tolist()  # a row of P for each dim of an item
+    served = model.score(model.fold_in(Histories.of(VISITORS)))
+    for row, history in enumerate(VISITORS):
+        mean = [sum(score.items[j][d] for j in history) / len(history) for d in dims]
+        x = [m[e] + sum(matrix[d][e] * mean[d] for d in dims) for e in dims]
+        plain = [score(x, item) for item in range(TRAIN.n_items)]
+        np.testing.assert_allclose(served[row], plain, atol=1e-5)
+
+
 @pytest.mark.parametrize(("name", "layers"), [("gmf", 0), ("mlp", 1), ("neumf", 1)])
 def test_a_stored_user_is_scored_by_the_formula_without_the_solve(name: str, layers: int) -> None:
     settings = {"layers": layers} if layers else {}
@@ -165,4 +187,4 @@ def test_a_stored_user_is_scored_by_the_formula_without_the_solve(name: str, lay
 def test_the_default_configuration_has_a_score_and_a_solve(name: str) -> None:
     model = create(name)
     layers = 0 if name == "gmf" else 1
-    assert model_card(type(model)).formulas_for(model.config) == tex_of(name, layers, "softmax")
+    assert model_card(type(model)).formulas_for(model.config) == tex_of(name, layers, "regression")

@@ -12,6 +12,7 @@ from matinee.models.derived import derived
 from matinee.models.factors.bpr_config import BPRConfig
 from matinee.models.factors.least_squares import FixedSide, explain_solve, solve, targets_without_each
 from matinee.models.needs import matrix_needs, parameter_needs
+from matinee.models.regression import ridge_regression
 from matinee.models.vectors import (
     append_bias,
     append_one,
@@ -147,12 +148,9 @@ class BPR(Recommender[FloatArray]):
 
     def _fit_projection(self, histories: Histories, items: FloatArray, users: FloatArray) -> FloatArray:
         """Ridge regression from the training users' folded-in vectors to their trained rows. [D, D]."""
-        dim = items.shape[1]
         folded = self._before_projection(histories, items, lambda: self._side_of(items))
-        gram = folded.T @ folded
         strength = PROJECTION_L2[self.config.fold_in]
-        gram += np.float32(strength) * np.eye(dim, dtype=np.float32) * (np.trace(gram) / dim + np.float32(1e-6))
-        projection: FloatArray = np.linalg.solve(gram, folded.T @ users).astype(np.float32)
+        projection: FloatArray = ridge_regression(folded, users, strength).astype(np.float32)
         return projection
 
     def _before_projection(self, histories: Histories, items: FloatArray, side: Callable[[], FixedSide]) -> FloatArray:

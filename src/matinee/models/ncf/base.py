@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
@@ -13,8 +13,9 @@ from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.fold_in import AtStart, Setting, solve_users
 from matinee.models.ncf.inference import NCFWeights, score_all
 from matinee.models.ncf.left_out import towers_without_each
+from matinee.models.ncf.regression import fit_projection
 from matinee.models.needs import matrix_needs, parameter_needs
-from matinee.models.vectors import fill_cold_scores, find_stored_users
+from matinee.models.vectors import fill_cold_scores, find_stored_users, mean_vectors
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
 class NCFModel(Recommender[FloatArray]):
     """A model whose score is a network's output for a user vector and an item vector.
 
-    The user vector of a history minimises the training loss with everything else frozen (Newton steps, `fold_in.py`),
-    the likelihood of each event times its weight, and with items of weights below 0 as negatives. A state is that
-    vector projected: [h ⊙ p, W_u p' + b], whichever the model has, zero for an empty history. Items without events get
-    the lowest score of the row, and an empty history is scored by popularity.
+    The user vector of a history is an affine map of the mean of its items' embeddings by the events' weights, which
+    training users' means and embeddings give (`regression.py`). With `fold_in = "newton"` it minimises the training
+    loss with everything else frozen (`fold_in.py`), the likelihood of each event times its weight, and with items of
+    weights below 0 as negatives. A state is that vector projected: [h ⊙ p, W_u p' + b], whichever the model has, zero
+    for an empty history and, without steps, for one of items without events. Items without events get the lowest score
+    of the row, and a state of zeros is scored by popularity.
     """
 
     learned = (
-        "user_embeddings", "user_rows", "projected_items", "item_embeddings", "weights", "popularity", "fingerprint",
+        "user_embeddings", "user_rows", "projected_items", "item_embeddings", "projection", "weights", "popularity",
+        "fingerprint",
     )  # fmt: skip
+    learned_since = ("projection",)
     uses_weights = True
     trained_by_torch = True
     has_product: ClassVar[bool]
@@ -42,6 +47,7 @@ class NCFModel(Recommender[FloatArray]):
     user_rows: IntArray  # [U] ascending
     item_embeddings: FloatArray  # [I, D + E], q and q'
     projected_items: FloatArray  # [I, D + W], q and W_i q'
+    projection: FloatArray  # [D + E + 1, D + E], from mean item vectors to users, the constant last; newton: empty
     weights: FloatArray  # flat: see NCFWeights
     popularity: FloatArray  # [I], events per item in training
     fingerprint: str  # of the training data
@@ -65,10 +71,15 @@ class NCFModel(Recommender[FloatArray]):
         def learned() -> Mapping[str, Any]:
             weights = network.serving_weights()
             users, items = (to_array(network.parameters[name]) for name in ("users", "items"))
+            projection = np.zeros((0, users.shape[1]), dtype=np.float32)
+            if config.fold_in == "regression":
+                means = mean_vectors(train.histories, items)
+                projection = fit_projection(means, users, config.fold_in_scale)
             return {
                 "user_embeddings": users,
                 "item_embeddings": items,
                 "projected_items": weights.project_items(items),
+                "projection": projection,
                 "weights": weights.flatten(),
             }
 
@@ -87,26 +98,22 @@ class NCFModel(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """See Recommender. [B, D + W]."""
-        weights, matrix = self._weights, histories.weighted_matrix(len(self.projected_items))
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
-        lengths = np.diff(matrix.indptr)
-        users = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
-        users[known] = self.user_embeddings[stored[known]]
-        rest = np.flatnonzero(~known & (lengths > 0))
-        at_start = self._at_start if self._shares_first_steps else None
-        users[rest] = solve_users(weights, matrix[rest], self.projected_items, self._setting, self.config, at_start)
-        # one by one, since a product of many rows rounds differently from that of each
-        projected = [weights.project_users(user[None])[0] for user in users]
-        states = np.array(projected, dtype=np.float32).reshape(len(users), self.projected_items.shape[1])
-        states[lengths == 0] = 0
+        if self.config.fold_in == "regression":
+            states = self._mean_states(histories)
+        else:
+            states = self._solved_states(histories, ~known)
+        is_known = known & (histories.lengths > 0)
+        states[is_known] = self._project_each(self.user_embeddings[stored[is_known]])
         return states
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        return fill_cold_scores(score_all(self._weights, state, self.projected_items), state, self.popularity)
+        scores = score_all(self._weights, state, self.projected_items, self._first_layer)
+        return fill_cold_scores(scores, state, self.popularity)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """See ScoresWithoutEach: each shorter history is solved, but only the listed items go through the tower.
+        """See ScoresWithoutEach: each shorter history is folded in, but only the listed items go through the tower.
 
         None for items without events, and where nothing is left of a history.
         """
@@ -114,13 +121,39 @@ class NCFModel(Recommender[FloatArray]):
         if not self.popularity[item_rows].all() or not rest.lengths.all():
             return None
         weights, states = self._weights, self._states_without_each(histories, events)
+        if not states.any(axis=1).all():
+            return None
         listed = self.projected_items[item_rows]  # [B, k, D + W]
         scores = [weights.scores(state, listed[owner]) for state, owner in zip(states, owners, strict=True)]
         return np.array(scores, dtype=np.float32).reshape(len(events), item_rows.shape[1])
 
+    def _mean_states(self, histories: Histories) -> FloatArray:
+        """The projected means of histories, zero where no item of a history has events. [B, D + W]."""
+        inputs, constant = self._of_mean
+        states = mean_vectors(histories, inputs)
+        is_known = states.any(axis=1)
+        states[is_known] += constant
+        return states
+
+    def _solved_states(self, histories: Histories, wanted: BoolArray) -> FloatArray:
+        """States by Newton steps of the histories that are wanted [B], zeros for the others. [B, D + W]."""
+        matrix = histories.weighted_matrix(len(self.projected_items))
+        rows = np.flatnonzero(wanted & (np.diff(matrix.indptr) > 0))
+        at_start = self._at_start if self._shares_first_steps else None
+        solve = self.projected_items, self._setting, self.config, at_start
+        states = np.zeros((len(histories), self.projected_items.shape[1]), dtype=np.float32)
+        states[rows] = self._project_each(solve_users(self._weights, matrix[rows], *solve))
+        return states
+
+    def _project_each(self, users: FloatArray) -> FloatArray:
+        """States of user vectors [n, D + E], one by one: a product of many rows rounds differently. [n, D + W]."""
+        projected = [self._weights.project_users(user[None])[0] for user in users]
+        return np.array(projected, dtype=np.float32).reshape(len(users), self.projected_items.shape[1])
+
     def _states_without_each(self, histories: Histories, events: IntArray) -> FloatArray:
         """The states of histories without each of E events, of which none is all of a history. [E, D + W]."""
-        if self.config.user_state == "stored" or not self._shares_first_steps or not self.config.fold_in_steps:
+        is_solved = self.config.fold_in == "newton" and self._shares_first_steps and self.config.fold_in_steps
+        if self.config.user_state == "stored" or not is_solved:
             return self.fold_in(histories.without_each(events))
         owners, states = histories.owners[events], np.empty((len(events), self.projected_items.shape[1]), np.float32)
         shared = self.projected_items, self._setting, self.config, self._at_start
@@ -142,6 +175,20 @@ class NCFModel(Recommender[FloatArray]):
 
     def _initialise(self, network: "NCFNetwork", fingerprint: str) -> None:
         """Replace initial values of the network before training. By default nothing."""
+
+    @derived("item_embeddings", "projection", "weights", "popularity")
+    def _of_mean(self) -> tuple[FloatArray, FloatArray]:
+        """What items add to a state, whose mean over a history is the state but for a constant. [I, D + W], [D + W]."""
+        constant = self._weights.project_users(self.projection[-1:])[0]
+        zero = self._weights.project_users(np.zeros_like(self.projection[-1:]))[0]
+        inputs = self._weights.project_users(self.item_embeddings @ self.projection[:-1]) - zero
+        inputs[self.popularity == 0] = 0  # left out of means
+        return inputs, constant
+
+    @derived("projected_items", "weights")
+    def _first_layer(self) -> FloatArray:
+        """The items' inputs to the tower, an item a column. [W, I]."""
+        return np.ascontiguousarray(self.projected_items[:, self._product_dim :].T)
 
     @derived("user_embeddings", "popularity")
     def _setting(self) -> Setting:

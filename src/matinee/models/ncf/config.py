@@ -37,13 +37,26 @@ class NCFConfig(GradientConfig):
     initial_std: PositiveFloat = 0.1
     """Standard deviation of the initial embeddings (`svd` and `normal`)."""
     user_state: Literal["history", "stored"] = "history"
-    """A user's vector: solved from the history, or the embedding learned in training (known users only)."""
+    """A user's vector: folded in from the history, or the embedding learned in training (known users only)."""
+    fold_in: Literal["regression", "newton"] = "regression"
+    """history: a regression of training users' embeddings on the means of their item vectors, or Newton steps on the
+    training loss of the history. Any setting of `newton` below chooses it."""
+    fold_in_scale: Annotated[PositiveFloat, Search(0.5, 1)] = 1.0
+    """regression: factor on what sets a user apart from the mean of all; below 1 like a stronger L2 penalty."""
     fold_in_steps: NonNegativeInt = 5
-    """history: Newton steps of the solve."""
+    """newton: the number of steps."""
     fold_in_items: PositiveInt = 1024
-    """history: items that represent the catalogue in the solve, half of them the most popular."""
-    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 2.0
-    """history: L2 penalty of the solve, as a multiple of `l2`."""
+    """newton: items that represent the catalogue, half of them the most popular."""
+    fold_in_l2: PositiveFloat = 2.0
+    """newton: L2 penalty, as a multiple of `l2`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _newton_if_its_settings_are_set(cls, values: object) -> object:
+        of_newton = {"fold_in_steps", "fold_in_items", "fold_in_l2"}
+        if isinstance(values, dict) and "fold_in" not in values and values.keys() & of_newton:
+            return {**values, "fold_in": "newton"}
+        return values
 
     @model_validator(mode="after")
     def _candidates_need_a_loss_over_users(self) -> Self:

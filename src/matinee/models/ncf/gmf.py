@@ -18,7 +18,7 @@ class GMFConfig(NCFConfig):
 class GMF(NCFModel):
     """score = hᵀ (p_u ⊙ q_i), with h learned.
 
-    Source: He et al. 2017, eq. 8 and 9. A visitor's p_u is solved from the history (see NCFModel).
+    Source: He et al. 2017, eq. 8 and 9. A visitor's p_u is folded in from the history (see NCFModel).
 
     Differs from the paper: the loss is the softmax over the catalogue, not the binary cross-entropy of events and
     sampled negatives (`loss = "bce"`); an L2 penalty, where the paper has none; the output is the logit, without
@@ -42,10 +42,13 @@ class GMF(NCFModel):
         return state
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """See ScoresWithoutEach: by a chord method, to about a thousandth of what an event changes.
+        """See ScoresWithoutEach. By Newton steps: a chord method, to about a thousandth of what an event changes.
 
-        None for trained vectors, with `loss = "bce"`, for items without events, and for histories of few events.
+        None for items without events and, by Newton steps, for trained vectors, with `loss = "bce"`, and for histories
+        of few events.
         """
+        if self.config.fold_in == "regression":
+            return super().scores_without_each(histories, events, item_rows)
         if self.config.user_state == "stored" or self.config.loss == "bce" or not self.popularity[item_rows].all():
             return None
         weights, owners = self._weights, histories.owners[events]

@@ -6,6 +6,9 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 
+BLOCK_VALUES = 2**18
+"""Most values of the hidden layer of one user that are held at once: 1 MB, as a processor's cache has."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NCFWeights:
@@ -92,18 +95,34 @@ class NCFWeights:
         return np.concatenate([by_product, gradients[..., n:] @ self.user_layer.T], axis=-1)
 
 
-def score_all(weights: NCFWeights, users: FloatArray, items: FloatArray) -> FloatArray:
+def score_all(weights: NCFWeights, users: FloatArray, items: FloatArray, first_layer: FloatArray) -> FloatArray:
     """Scores of all items from projected users [B, D + W] and items [I, D + W]. [B, I].
 
-    With a tower one user at a time: the hidden layer of one user and all items fits in a processor's cache, and a
-    batch equals its users one by one, bit for bit.
+    first_layer: the items' inputs to the tower, [W, I]. With a tower one user at a time: the hidden layer of one user
+    and a block of items fits in a processor's cache, and a batch equals its users one by one, bit for bit.
     """
     if not len(weights.output):
         product: FloatArray = users @ items.T
         return product
     scores = np.empty((len(users), len(items)), dtype=np.float32)
-    for row, user in enumerate(users):
-        scores[row] = weights.scores(user, items)
+    if weights.hidden:
+        for row, user in enumerate(users):
+            scores[row] = weights.scores(user, items)
+        return scores
+    n = len(weights.product)
+    products = items[:, :n]
+    size = max(1, BLOCK_VALUES // len(first_layer))
+    for start in range(0, len(items), size):
+        columns = slice(start, start + size)
+        hidden = np.empty_like(first_layer[:, columns])
+        for row, user in enumerate(users):
+            # max(a, -b) + b is ReLU(a + b): one pass over the layer, and b's part is the same for all items
+            np.maximum(first_layer[:, columns], -user[n:, None], out=hidden)
+            part = scores[row, columns]
+            np.dot(weights.output, hidden, out=part)
+            if n:
+                part += products[columns] @ user[:n]
+            part += weights.output @ user[n:]
     return scores
 
 

@@ -33,15 +33,15 @@ class MLPConfig(TowerConfig):
     """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
     initial_std: PositiveFloat = 0.15
     """Standard deviation of the initial embeddings (`svd` and `normal`)."""
-    fold_in_l2: Annotated[PositiveFloat, Search(0.1, 10, log=True)] = 1.0
-    """history: L2 penalty of the solve, as a multiple of `l2`."""
+    fold_in_l2: PositiveFloat = 1.0
+    """newton: L2 penalty, as a multiple of `l2`."""
 
 
 class MLP(NCFModel):
     """score = hᵀ tower([p_u, q_i]): `layers` ReLU layers, each half as wide as its input.
 
     Source: He et al. 2017, eq. 10. The first layer is W [p, q] + b = (W_u p + b) + W_i q, so an item's projection is
-    computed once for all users. A visitor's p_u is solved from the history (see NCFModel).
+    computed once for all users. A visitor's p_u is folded in from the history (see NCFModel).
 
     Differs from the paper: the loss is the softmax over the catalogue, not the binary cross-entropy of events and
     sampled negatives (`loss = "bce"`); an L2 penalty, where the paper has none; one hidden layer of 64, not three;

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from safetensors import SafetensorError, safe_open
 
 from matinee import renamed
 from matinee.arrays import FloatArray
+from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.models.ncf.base import NCFModel
 from matinee.models.ncf.config import TowerConfig
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 class NeuMFConfig(TowerConfig):
     """Settings of NeuMF."""
 
+    fold_in_scale: Annotated[PositiveFloat, Search(0.5, 1)] = 0.8
+    """regression: factor on what sets a user apart from the mean of all; below 1 like a stronger L2 penalty."""
     pretrained_gmf: str | None = None
     """Artefact of a GMF, trained on the same data with the same dim: training starts from its weights."""
     pretrained_mlp: str | None = None
@@ -34,7 +37,7 @@ class NeuMF(NCFModel):
     """score = hᵀ [p_u ⊙ q_i, tower([p'_u, q'_i])]; product and tower have embeddings of their own.
 
     Source: He et al. 2017, eq. 12; pre-trained, h = [alpha h_GMF, (1 - alpha) h_MLP], eq. 13. A visitor's p_u and p'_u
-    are solved from the history (see NCFModel).
+    are folded in from the history (see NCFModel).
 
     Differs from the paper: the loss is the softmax over the catalogue, not the binary cross-entropy of events and
     sampled negatives (`loss = "bce"`); an L2 penalty and dropout of 0.3, where the paper has neither; one hidden layer
