@@ -359,6 +359,8 @@ class _GMFConfig(TypedDict, total=False):
     initialiser: Literal["svd", "normal", "xavier"]
     initial_std: float
     user_state: Literal["history", "stored"]
+    fold_in: Literal["regression", "newton"]
+    fold_in_scale: float
     fold_in_steps: int
     fold_in_items: int
     fold_in_l2: float
@@ -385,6 +387,8 @@ class _MLPConfig(TypedDict, total=False):
     initialiser: Literal["svd", "normal", "xavier"]
     initial_std: float
     user_state: Literal["history", "stored"]
+    fold_in: Literal["regression", "newton"]
+    fold_in_scale: float
     fold_in_steps: int
     fold_in_items: int
     fold_in_l2: float
@@ -417,6 +421,8 @@ class _NeuMFConfig(TypedDict, total=False):
     initialiser: Literal["svd", "normal", "xavier"]
     initial_std: float
     user_state: Literal["history", "stored"]
+    fold_in: Literal["regression", "newton"]
+    fold_in_scale: float
     fold_in_steps: int
     fold_in_items: int
     fold_in_l2: float
