@@ -28,6 +28,7 @@ from matinee.evaluation.evaluate import evaluate
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
+from matinee.models.item_strips import count_in_strips
 from matinee.training.run import Run
 from matinee.workflow.continuing import Running, fit_again
 from matinee.workflow.data import whole
@@ -76,9 +77,8 @@ def counts(names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     probe = Histories.of([[3, 10, 200], [50], [7, 8, 9, 1000]])
     for name in names:
         earlier = mt.fit(name, before)
-        statistic = earlier.model.count(
-            weighed(earlier.model, replace(train, histories=Running.of(earlier, data).histories))
-        )
+        known = weighed(earlier.model, replace(train, histories=Running.of(earlier, data).histories))
+        statistic = count_in_strips(earlier.model.strips(known))
         full, again = seconds_of(lambda earlier=earlier: fit(earlier.model, train))
         update, (updated, _) = seconds_of(
             lambda earlier=earlier, statistic=statistic: fit_again(

@@ -332,7 +332,7 @@ def test_counts_by_strips_of_items_are_the_same_bits_for_every_runner(
     train, model = whole(few_items).training(), model_class(name)(**settings)
     together = item_strips.count_in_strips(model.strips(train))
     monkeypatch.setattr(item_strips, "STRIP_COST", 2_000)
-    monkeypatch.setattr(item_strips, "BLOCK_PAIRS", 20_000)
+    monkeypatch.setattr(item_strips, "BLOCK_CELLS", 20_000)
     assert len(item_strips.strip_ranges(model.strips(train).costs)) > 3
     here, there = (counting.count_by_parts(model, train, runner) for runner in (Here(1), processes))
     one, two, all_at_once = (each.toarray() if issparse(each) else each for each in (here, there, together))

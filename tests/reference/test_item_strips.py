@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from matinee.data.synthetic import zipf_log
 from matinee.histories import TrainingData
@@ -47,7 +48,7 @@ def test_the_number_of_strips_changes_no_bit(name, settings, train, monkeypatch)
         found = counted(model, train, width)
         assert (found != whole_counts).sum() == 0
         assert found.dtype == whole_counts.dtype
-    monkeypatch.setattr(item_strips, "BLOCK_PAIRS", 50)
+    monkeypatch.setattr(item_strips, "BLOCK_CELLS", 50)
     monkeypatch.setattr("matinee.models.followers.BLOCK_EVENTS", 10**9)
     assert (counted(model, train, 7) != whole_counts).sum() == 0
 
@@ -79,3 +80,14 @@ def test_costs_follow_the_pairs_also_when_only_some_users_are_counted(train, mon
     monkeypatch.setattr(item_strips, "SAMPLED_EVENTS", 600)
     estimated = item_strips.pairs_of(*item_strips.sampled(matrix))
     assert estimated.sum() == pytest.approx(exact.sum(), rel=0.3)
+
+
+def test_ones_are_counted_in_a_narrow_type_that_no_count_exceeds() -> None:
+    """More users than 16 bits count have both items."""
+    for n_users, dtype in ((2**16 - 1, np.uint16), (2**16, np.int32)):
+        matrix = csr_array(np.ones((n_users, 2), dtype=np.float32))
+        narrow = item_strips.narrowed(matrix)
+        assert narrow.dtype == dtype
+        assert (narrow.T @ narrow).toarray().tolist() == [[n_users] * 2] * 2
+    weighted = csr_array(np.array([[1, 0.5]], dtype=np.float32))
+    assert item_strips.narrowed(weighted) is weighted

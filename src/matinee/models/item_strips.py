@@ -1,6 +1,6 @@
 """Counts of pairs of items by strips of items: each cell is counted over all users at once, by one worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, rows_of
+from matinee.arrays import FloatArray, IntArray, rows_of
 
 StripT = TypeVar("StripT")
 CountsT = TypeVar("CountsT", covariant=True)
@@ -20,8 +20,9 @@ CELL_COST = 5
 """Of a cell that a sparse product fills, in pairs that are multiplied and added: its row is put in order and copied."""
 SAMPLED_EVENTS = 2**18
 """Events from which costs are estimated, about."""
-BLOCK_PAIRS = 2**22
-"""Pairs of a sparse product that are held at once, unless a single item has more."""
+BLOCK_CELLS = 2**17
+"""Cells of a sparse product that are made at once, unless a single item has more: they stay in the processor's cache,
+of which several workers share a part."""
 
 
 class ItemStrips(Protocol[StripT, CountsT]):
@@ -89,12 +90,11 @@ class ProductStrips:
     def __call__(self, items: tuple[int, int]) -> csr_array:
         """See ItemStrips. [b, I]."""
         rows = self.by_item[slice(*items)]
-        before = np.concatenate([[0], np.cumsum(np.diff(self.by_user.indptr)[rows.indices])])[rows.indptr]
-        blocks, start = [], 0
-        while start < rows.shape[0]:
-            stop = max(start + 1, int(np.searchsorted(before, before[start] + BLOCK_PAIRS, side="right")) - 1)
-            blocks.append(self._block(rows[start:stop], items[0] + start))
-            start = stop
+        pairs = np.concatenate([[0], np.cumsum(np.diff(self.by_user.indptr)[rows.indices])])[rows.indptr]
+        blocks = [
+            self._block(rows[start:stop], items[0] + start)
+            for start, stop in cell_blocks(np.diff(pairs), self.by_user.shape[1])
+        ]
         return stacked(blocks, self.by_user.shape[1])
 
     def _block(self, rows: csr_array, first: int) -> csr_array:
@@ -109,6 +109,25 @@ class ProductStrips:
     def join(self, strips: Iterable[csr_array]) -> csr_array:
         """See ItemStrips. [I, I]."""
         return stacked(list(strips), self.by_user.shape[1])
+
+
+def cell_blocks(pairs: IntArray, n_columns: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose product has at most BLOCK_CELLS cells, or of one row. pairs: of each row."""
+    before, start = np.concatenate([[0], np.cumsum(np.minimum(pairs, n_columns))]), 0
+    while start < len(pairs):
+        stop = max(start + 1, int(np.searchsorted(before, before[start] + BLOCK_CELLS, side="right")) - 1)
+        yield start, stop
+        start = stop
+
+
+def narrowed(matrix: csr_array) -> csr_array:
+    """A matrix of ones in the narrowest type that holds its products with itself; any other as it is. [U, I].
+
+    A sparse product reads all of it again and again, so the time follows from its bytes.
+    """
+    if not (matrix.data == 1).all():
+        return matrix
+    return matrix.astype(np.uint16 if matrix.shape[0] < 2**16 else np.int32)
 
 
 def sampled(by_user: csr_array) -> tuple[csr_array, float]:

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array, csr_array
 from matinee.arrays import FloatArray, IntArray, gather, rows_of
 from matinee.errors import MatineeError
 from matinee.histories import Histories
-from matinee.models.item_strips import ProductStrips, count_in_strips, pairs_of, stacked
+from matinee.models.item_strips import ProductStrips, count_in_strips, narrowed, pairs_of, stacked
 
 PairWeight = Literal["pair", "user"]
 BLOCK_PAIRS = 2**20
@@ -43,7 +43,7 @@ def cooccurrence_strips(matrix: csr_array, pair_weight: PairWeight = "pair") -> 
     lengths = np.diff(matrix.indptr)
     weights = np.repeat(user_weights(lengths, pair_weight).astype(matrix.dtype), lengths)
     weighted = csr_array((weights, matrix.indices, matrix.indptr), matrix.shape)
-    return ProductStrips(weighted, binary=True, with_own=False, dtype="float32")
+    return ProductStrips(narrowed(weighted), binary=True, with_own=False, dtype="float32")
 
 
 def split_cooccurrences(

@@ -95,7 +95,7 @@ class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
     def strips(self, train: TrainingData) -> "GramStrips | WindowedGram":
         """See FitsFromSums: of the lower triangle of XᵀX."""
         matrix, config = self._scaled(train), self.config
-        gram = GramStrips(matrix)
+        gram = GramStrips.of(matrix)
         return WindowedGram(gram, _windows(matrix, train, config.span), config.closeness) if config.closeness else gram
 
     def fit_counts(self, counts: FloatArray, train: TrainingData, run: Run) -> Self:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy.linalg import blas
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
-from matinee.models.item_strips import CELL_COST, count_in_strips, sampled
+from matinee.models.item_strips import BLOCK_CELLS, CELL_COST, count_in_strips, narrowed, sampled
 
 BLOCK_ROWS = 1024
 """Rows made dense at once."""
@@ -26,6 +27,11 @@ class GramStrips:
     """
 
     by_user: csr_array  # X [U, I]
+
+    @classmethod
+    def of(cls, matrix: csr_array) -> Self:
+        """Of X, in a narrow type if its products are sparse. [U, I]."""
+        return cls(narrowed(matrix) if _is_sparse(matrix) else matrix)
 
     @cached_property
     def by_item(self) -> csr_array | None:
@@ -51,9 +57,10 @@ class GramStrips:
         rest = self.by_user[:, first:]
         if self.by_item is None:
             return _upper_rows(rest, last - first)
-        strip = np.empty((last - first, rest.shape[1]), dtype=np.float32)
-        for start in range(first, last, BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, last)
+        strip = np.empty((last - first, rest.shape[1]), dtype=rest.dtype)
+        rows = max(1, BLOCK_CELLS // rest.shape[1])
+        for start in range(first, last, rows):
+            stop = min(start + rows, last)
             (self.by_item[start:stop] @ rest).toarray(out=strip[start - first : stop - first])
         return strip
 
@@ -91,7 +98,7 @@ def gram_of(matrix: csr_array) -> FloatArray:
     """
     n_users, n_items = matrix.shape
     if _is_sparse(matrix):
-        return count_in_strips(GramStrips(matrix))
+        return count_in_strips(GramStrips.of(matrix))
     gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
     for start in range(0, n_users, BLOCK_ROWS):
         block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]

@@ -12,7 +12,7 @@ from matinee.config import Config, Search
 from matinee.errors import MatineeError
 from matinee.histories import TrainingData
 from matinee.models.base import FitsFromCounts
-from matinee.models.item_strips import ProductStrips
+from matinee.models.item_strips import ProductStrips, narrowed
 from matinee.models.item_weights import ItemWeights
 from matinee.models.linear.neighbourhoods import Neighbourhoods, memory_of
 from matinee.training.run import Run
@@ -73,7 +73,9 @@ class SparseEASE(ItemWeights, FitsFromCounts[csr_array]):
 
     def strips(self, train: TrainingData) -> ProductStrips:
         """See FitsFromSums: of XᵀX, float64."""
-        return ProductStrips(self._matrix(train).astype(np.float64), binary=False, with_own=True, dtype="float64")
+        return ProductStrips(
+            narrowed(self._matrix(train).astype(np.float64)), binary=False, with_own=True, dtype="float64"
+        )
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""

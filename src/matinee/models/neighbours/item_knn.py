@@ -10,7 +10,7 @@ from matinee.arrays import FloatArray
 from matinee.config import Search
 from matinee.histories import TrainingData
 from matinee.models.base import FitsFromCounts
-from matinee.models.item_strips import ProductStrips
+from matinee.models.item_strips import ProductStrips, narrowed
 from matinee.models.item_weights import ItemWeights
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
@@ -20,6 +20,7 @@ from matinee.models.neighbours.similarity import (
     KNNConfig,
     Weighting,
     inverse_document_frequency,
+    inverse_frequency,
     mean_length,
     nearest,
     nearest_of_products,
@@ -84,17 +85,24 @@ class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
 
     def strips(self, train: TrainingData) -> ProductStrips:
         """See FitsFromSums: of inner products of the items, float64."""
-        by_user = self._weighted(train).astype(np.float64).T.tocsr()
-        return ProductStrips(by_user, binary=False, with_own=True, dtype="float64")
+        by_user = self._matrix(train)
+        if self.config.weighting == "tf-idf":
+            lengths = np.diff(by_user.indptr)
+            by_user.data = by_user.data * np.repeat(inverse_frequency(lengths, train.n_items), lengths)
+        return ProductStrips(narrowed(by_user.astype(np.float64)), binary=False, with_own=True, dtype="float64")
 
     def fit_counts(self, counts: csr_array, train: TrainingData, run: Run) -> Self:
         """See FitsFromCounts."""
         self.similarities = nearest_of_products(counts, self.config).T.tocsr()
         return self
 
+    def _matrix(self, train: TrainingData) -> csr_array:
+        """The user-item matrix that is learned from. [U, I]."""
+        return train.liked_matrix() if self.config.weigh_training else train.matrix()
+
     def _weighted(self, train: TrainingData) -> csr_array:
         """The items' weighted users. [I, U]."""
-        by_item = (train.liked_matrix() if self.config.weigh_training else train.matrix()).T.tocsr()
+        by_item = self._matrix(train).T.tocsr()
         idf = inverse_document_frequency(by_item)
         return weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
 

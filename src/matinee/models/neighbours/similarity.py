@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from scipy.sparse import csr_array, vstack
 
-from matinee.arrays import FloatArray, rows_of
+from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
 from matinee.nn.sparse_rows import keep_top_k, keep_top_k_of, product_in_strips, product_of_few
 
@@ -61,8 +61,12 @@ def inverse_document_frequency(matrix: csr_array) -> FloatArray:
 
     Source: Robertson and Zaragoza 2009, eq. 3.3; the 1 + keeps it positive.
     """
-    counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
-    return np.log1p((matrix.shape[0] - counts + 0.5) / (counts + 0.5)).astype(np.float32)
+    return inverse_frequency(np.bincount(matrix.indices, minlength=matrix.shape[1]), matrix.shape[0])
+
+
+def inverse_frequency(counts: IntArray, n_rows: int) -> FloatArray:
+    """As `inverse_document_frequency`, of columns that so many rows have. [C]."""
+    return np.log1p((n_rows - counts + 0.5) / (counts + 0.5)).astype(np.float32)
 
 
 def weight_terms(matrix: csr_array, weighting: Weighting, idf: FloatArray, mean_length: float) -> csr_array:
