@@ -208,6 +208,19 @@ def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: st
         np.testing.assert_allclose(found, rest, rtol=1e-4, atol=2e-5)
 
 
+def test_histories_without_an_event_and_of_it_alone() -> None:
+    histories = Histories.of([[0, 2, 4], [7], [], [1, 3, 0, 5, 6]])
+    events = np.array([0, 2, 3, 4, 8, 6, 6])
+    rest, alone = histories.without_each(events), histories.alone(events)
+    kept = [[2, 4], [0, 2], [], [3, 0, 5, 6], [1, 3, 0, 5], [1, 3, 5, 6], [1, 3, 5, 6]]
+    assert [rest.items[start:stop].tolist() for start, stop in pairwise(rest.starts)] == kept
+    assert [alone.items[start:stop].tolist() for start, stop in pairwise(alone.starts)] == [
+        [0], [4], [7], [1], [6], [0], [0],
+    ]  # fmt: skip
+    for each in (rest, alone):
+        assert each.user_rows.tolist() == histories.user_rows[histories.owners[events]].tolist()
+
+
 @pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
 @pytest.mark.parametrize("valued", [False, True])
 def test_graph_models_without_an_event_are_near_the_shorter_histories(name: str, valued: bool) -> None:

@@ -99,10 +99,16 @@ class Histories:
     def without_each(self, events: IntArray) -> "Histories":
         """A history for each of E events: its user's, without it. events: [E], indices into the N events."""
         owners = self.owners[events]
-        longer = self.take(owners)
-        kept = np.ones(len(longer.items), dtype=bool)
-        kept[longer.starts[:-1] + events - self.starts[owners]] = False
-        return longer.keep(kept)
+        lengths = self.lengths[owners] - 1
+        starts = np.zeros(len(events) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=starts[1:])
+        kept = np.arange(starts[-1]) + np.repeat(self.starts[owners] - starts[:-1], lengths)
+        kept += kept >= np.repeat(events, lengths)
+        return self._select(kept, starts, self.user_rows[owners])
+
+    def alone(self, events: IntArray) -> "Histories":
+        """A history of that event alone for each of E events. events: [E], indices into the N events."""
+        return self._select(events, np.arange(len(events) + 1), self.user_rows[self.owners[events]])
 
     def counted(self) -> "Histories":
         """The histories without events of weight 0."""

@@ -186,8 +186,7 @@ class Ensemble(Recommender[EnsembleState]):
         that event alone has.
         """
         rest = histories.without_each(events)
-        is_event = (np.arange(len(histories.items)) == events[:, None]).ravel()
-        alone = histories.take(np.zeros(len(events), dtype=np.int64)).keep(is_event)
+        alone = histories.alone(events)
         found: list[FloatArray] = []
         for part, is_needed in zip(self.fitted_parts, needed.tolist(), strict=True):
             if not is_needed:

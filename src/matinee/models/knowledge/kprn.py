@@ -231,17 +231,16 @@ class KPRN(Recommender[KPRNState]):
 
     def score(self, state: KPRNState) -> FloatArray:
         """See Recommender. Candidates first, by both stages, then the others by the first."""
-        scores = self._first().score(state.first)
-        candidates = candidates_of(scores, state.histories, self.config.candidates)
+        scores, candidates = self._first_scores(state.histories, state.first)
         pooled = np.zeros(len(candidates.owners), dtype=np.float32)
         if self.mix:
             pooled = self._sums.pooled(liked_matrix(state.histories, self._n_items), candidates)
         found = self._combined(candidates, pooled, self.mix)
         lowest = np.zeros(len(scores), dtype=np.float32)
         np.minimum.at(lowest, candidates.owners, found)
-        scores -= scores.max(axis=1, keepdims=True) + 1 - lowest[:, None]
-        scores[candidates.owners, candidates.items] = found
-        return scores
+        combined: FloatArray = scores - (scores.max(axis=1, keepdims=True) + 1 - lowest[:, None])
+        combined[candidates.owners, candidates.items] = found
+        return combined
 
     def _combined(self, candidates: Candidates, pooled: FloatArray, mix: float) -> FloatArray:
         """The score of each candidate from both stages. [Q]."""
@@ -284,8 +283,7 @@ class KPRN(Recommender[KPRNState]):
         if not is_exact(first):
             return None
         assert isinstance(first, Explains)
-        scores = first.score(first.fold_in(histories))
-        scales = deviations(scores, candidates_of(scores, histories, self.config.candidates))
+        scales = deviations(*self._first_scores(histories))
         by_first, by_paths, _, _ = np.exp(self.scales)
         lost = pooled_drops(matrix, self._sums.of_events(matrix, item_rows), self.config.temperature)
         explained = first.explain(histories, item_rows) / scales[histories.owners, None]
@@ -321,11 +319,25 @@ class KPRN(Recommender[KPRNState]):
         first = self._first()
         if not first.adds_up:
             return first.score(first.fold_in(histories.without_each(events)))
-        owners = histories.owners[events]
-        each = histories.take(owners)
-        is_event = np.arange(len(each.items)) == (each.starts[:-1] + events - histories.starts[owners])[each.owners]
-        whole = first.score(first.fold_in(histories))[owners]
-        return whole - first.score(first.fold_in(each.keep(is_event)))
+        whole = self._first_scores(histories)[0][histories.owners[events]]
+        return whole - first.score(first.fold_in(histories.alone(events)))
+
+    def _first_scores(self, histories: Histories, state: object = None) -> tuple[FloatArray, Candidates]:
+        """The first stage's scores of all items [B, I], by its state if that is known, and the candidates.
+
+        Those of the last single history are kept: a list, its reasons and their drops need the same ones.
+        """
+        first, kept = self._first(), self.__dict__.get("_scores_kept")
+        columns = histories.items, histories.weights, histories.values, histories.times, histories.user_rows
+        key = (id(first), *(column.tobytes() for column in columns)) if len(histories) == 1 else ()
+        if key and kept and kept[0] == key:
+            found: tuple[FloatArray, Candidates] = kept[1]
+            return found
+        scores = first.score(first.fold_in(histories) if state is None else state)
+        found = scores, candidates_of(scores, histories, self.config.candidates)
+        if key:
+            self._scores_kept = key, found
+        return found
 
     @property
     def _sums(self) -> PathSums | PathReader:
