@@ -124,6 +124,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
     "markov": {"decay": [0.75, 0.5, 0.9], "smoothing": [10.0, 1.0, 50.0]},
     "gru4rec": {"dropout": [0.2, 0.0, 0.4], "user_power": [0.0, 0.3]},
     "sasrec": {"dropout": [0.2, 0.0, 0.4], "user_power": [0.0, 0.3]},
+    "linear-gru": {"dropout": [0.2, 0.4], "l2": [200.0, 800.0]},
 }
 """Settings by name; the first value of each is the default of a config."""
 FEWEST_SETS = 3

@@ -25,6 +25,7 @@ SETTINGS = {
     "neumf": NORMAL,
     "gru4rec": NORMAL | {"dim": 8, "hidden": 8},
     "sasrec": NORMAL | {"dim": 8},
+    "linear-gru": NORMAL | {"dim": 8, "hidden": 8},
     "kprn": {"first_stage": "item-knn"},
 }
 OTHERS = [

@@ -177,6 +177,7 @@ SMALL = {
     "sasrec post": {"dim": 4, "epochs": 1, "max_length": 9, "norm": "post"},
     "gru4rec": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 3},
     "gru4rec deep": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 9, "layers": 2, "tied": False},
+    "linear-gru": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 3},
     "sasrec flat": {"dim": 4, "epochs": 1, "max_length": 3, "layers": 0},
 }
 """Settings for twelve items and histories of five."""
@@ -190,7 +191,7 @@ def fitted(name: str) -> Recommender:
 
 @pytest.mark.parametrize("valued", [False, True])
 @pytest.mark.parametrize(
-    "name", ["ease", "item-knn", "pmi", "ials", "bpr solve", "markov", *(n for n in SMALL if "rec" in n)]
+    "name", ["ease", "item-knn", "pmi", "ials", "bpr solve", "markov", "linear-gru", *(n for n in SMALL if "rec" in n)]
 )
 def test_scores_without_each_event_equal_those_of_the_shorter_histories(name: str, valued: bool) -> None:
     model, rng = fitted(name), np.random.default_rng(5)

@@ -37,7 +37,6 @@ from matinee.models.graph.lightgcn import LightGCN as _LightGCN
 from matinee.models.graph.ngcf import NGCF as _NGCF
 from matinee.models.knowledge.kprn import KPRN as _KPRN
 from matinee.models.linear.ease import EASE as _EASE
-from matinee.models.linear.linear_next import LinearNext as _LinearNext
 from matinee.models.linear.rp3beta import RP3Beta as _RP3Beta
 from matinee.models.linear.sparse_ease import SparseEASE as _SparseEASE
 from matinee.models.ncf.gmf import GMF as _GMF
@@ -47,6 +46,8 @@ from matinee.models.neighbours.item_knn import ItemKNN as _ItemKNN
 from matinee.models.neighbours.popularity import Popularity as _Popularity
 from matinee.models.neighbours.user_knn import UserKNN as _UserKNN
 from matinee.models.sequences.gru4rec import GRU4Rec as _GRU4Rec
+from matinee.models.sequences.linear_gru import LinearGRU as _LinearGRU
+from matinee.models.sequences.linear_next import LinearNext as _LinearNext
 from matinee.models.sequences.markov import Markov as _Markov
 from matinee.models.sequences.sasrec import SASRec as _SASRec
 from matinee.report.item_map import ItemMap
@@ -154,13 +155,6 @@ class _RP3BetaConfig(TypedDict, total=False):
     beta: float
     neighbours: int
     weigh_training: bool
-
-class _LinearNextConfig(TypedDict, total=False):
-    decays: tuple[float, ...]
-    l2: float
-    target_decay: float
-    user_power: float
-    min_events: int | None
 
 class _IALSConfig(TypedDict, total=False):
     epochs: int
@@ -571,6 +565,13 @@ class _MarkovConfig(TypedDict, total=False):
     decay: float
     smoothing: float
 
+class _LinearNextConfig(TypedDict, total=False):
+    decays: tuple[float, ...]
+    l2: float
+    target_decay: float
+    user_power: float
+    min_events: int | None
+
 class _GRU4RecConfig(TypedDict, total=False):
     epochs: int
     patience: int
@@ -640,6 +641,32 @@ class _SASRecConfig(TypedDict, total=False):
     layers: int
     heads: int
     norm: Literal["pre", "post"]
+
+class _LinearGRUConfig(TypedDict, total=False):
+    epochs: int
+    patience: int
+    min_delta: float
+    monitor: str
+    validate_every: int
+    learning_rate: float
+    schedule: Literal["constant", "step", "cosine", "plateau"]
+    schedule_epochs: int
+    schedule_factor: float
+    warm_up: int
+    clip_norm: float
+    l2: float
+    folds: int
+    dim: int
+    hidden: int
+    max_length: int
+    batch_size: int
+    dropout: float
+    mask_seen: bool
+    user_power: float
+    decay: float
+    initialiser: Literal["svd", "normal", "xavier"]
+    initial_std: float
+    precision: Literal["float32", "bfloat16"]
 
 def advise(over: Split | Dataset, *, seed: int = 42, without: str | None = None) -> Advice: ...
 def audit(of: Dataset | Split) -> Audit: ...
@@ -801,26 +828,6 @@ def fit(
     workers: int | str | None = None,
     memory: str | int | None = None,
     **settings: Unpack[_RP3BetaConfig],
-) -> Artefact: ...
-@overload
-def fit(
-    model: Literal["linear-next"],
-    on: Split | Dataset,
-    *,
-    seed: int = 42,
-    refit: SplitParts = "train",
-    values: ValuesConfig | Mapping[str, object] | str = "default",
-    items: ItemTable | Literal["catalogue", "known"] | None = None,
-    content: ContentConfig | Mapping[str, object] | None = None,
-    graph: Triples | str | Path | None = None,
-    on_epoch: OnEpoch | None = None,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-    device: str = "cpu",
-    threads: int | None = None,
-    workers: int | str | None = None,
-    memory: str | int | None = None,
-    **settings: Unpack[_LinearNextConfig],
 ) -> Artefact: ...
 @overload
 def fit(
@@ -1184,6 +1191,26 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["linear-next"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    workers: int | str | None = None,
+    memory: str | int | None = None,
+    **settings: Unpack[_LinearNextConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["gru4rec"],
     on: Split | Dataset,
     *,
@@ -1221,6 +1248,26 @@ def fit(
     workers: int | str | None = None,
     memory: str | int | None = None,
     **settings: Unpack[_SASRecConfig],
+) -> Artefact: ...
+@overload
+def fit(
+    model: Literal["linear-gru"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    workers: int | str | None = None,
+    memory: str | int | None = None,
+    **settings: Unpack[_LinearGRUConfig],
 ) -> Artefact: ...
 @overload
 def fit(
@@ -1341,9 +1388,6 @@ class SparseEASE(_SparseEASE):
 class RP3Beta(_RP3Beta):
     def __init__(self, **settings: Unpack[_RP3BetaConfig]) -> None: ...
 
-class LinearNext(_LinearNext):
-    def __init__(self, **settings: Unpack[_LinearNextConfig]) -> None: ...
-
 class IALS(_IALS):
     def __init__(self, **settings: Unpack[_IALSConfig]) -> None: ...
 
@@ -1398,8 +1442,14 @@ class Reranker(_Reranker):
 class Markov(_Markov):
     def __init__(self, **settings: Unpack[_MarkovConfig]) -> None: ...
 
+class LinearNext(_LinearNext):
+    def __init__(self, **settings: Unpack[_LinearNextConfig]) -> None: ...
+
 class GRU4Rec(_GRU4Rec):
     def __init__(self, **settings: Unpack[_GRU4RecConfig]) -> None: ...
 
 class SASRec(_SASRec):
     def __init__(self, **settings: Unpack[_SASRecConfig]) -> None: ...
+
+class LinearGRU(_LinearGRU):
+    def __init__(self, **settings: Unpack[_LinearGRUConfig]) -> None: ...

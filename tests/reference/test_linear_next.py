@@ -60,7 +60,7 @@ def regression(
 def test_scores_equal_a_regression_over_every_position(
     decays: tuple[float, ...], eta: float, l2: float, user_power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matinee.models.linear.linear_next.NEGLIGIBLE", 1e-12)  # nothing is left out
+    monkeypatch.setattr("matinee.models.sequences.linear_next.NEGLIGIBLE", 1e-12)  # nothing is left out
     lists = walks()
     model = create("linear-next", decays=decays, target_decay=eta, l2=l2, user_power=user_power)
     model.fit(TrainingData(Histories.of(lists), N_ITEMS), Run.seeded(0))
@@ -113,7 +113,7 @@ def test_equal_decays_are_refused() -> None:
 def test_rare_items_stay_out_of_the_bags_and_the_rest_is_the_regression_without_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("matinee.models.linear.linear_next.NEGLIGIBLE", 1e-12)  # nothing is left out
+    monkeypatch.setattr("matinee.models.sequences.linear_next.NEGLIGIBLE", 1e-12)  # nothing is left out
     lists = walks()
     n_events = np.bincount(np.concatenate(lists), minlength=N_ITEMS)
     fewest = int(np.median(n_events))
@@ -126,7 +126,7 @@ def test_rare_items_stay_out_of_the_bags_and_the_rest_is_the_regression_without_
 
 
 def test_a_large_catalogue_leaves_rare_items_out_of_the_bags_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matinee.models.linear.linear_next.MANY_ITEMS", 3)
+    monkeypatch.setattr("matinee.models.sequences.linear_next.MANY_ITEMS", 3)
     train = TrainingData(Histories.of([[0, 1, 2], [0, 2, 1], [1, 0, 3], [2, 0, 1]]), 4)
     model = create("linear-next").fit(train, Run.seeded(0))
     assert np.flatnonzero(model.weights.reshape(2, 4, 4).any(axis=(0, 2))).tolist() == [0, 1, 2]

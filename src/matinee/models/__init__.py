@@ -29,7 +29,6 @@ MODELS = {
     "ease": "matinee.models.linear.ease:EASE",
     "sparse-ease": "matinee.models.linear.sparse_ease:SparseEASE",
     "rp3beta": "matinee.models.linear.rp3beta:RP3Beta",
-    "linear-next": "matinee.models.linear.linear_next:LinearNext",
     "ials": "matinee.models.factors.ials:IALS",
     "vbmf": "matinee.models.factors.vbmf:VBMF",
     "movie-pairs": "matinee.models.cooccurrence.movie_pairs:MoviePairs",
@@ -48,8 +47,10 @@ MODELS = {
     "blend": "matinee.models.ensembles.blend:Blend",
     "rerank": "matinee.models.ensembles.rerank:Reranker",
     "markov": "matinee.models.sequences.markov:Markov",
+    "linear-next": "matinee.models.sequences.linear_next:LinearNext",
     "gru4rec": "matinee.models.sequences.gru4rec:GRU4Rec",
     "sasrec": "matinee.models.sequences.sasrec:SASRec",
+    "linear-gru": "matinee.models.sequences.linear_gru:LinearGRU",
 }
 """The models of this package, as `module:Class`."""
 

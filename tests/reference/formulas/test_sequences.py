@@ -1,4 +1,4 @@
-"""The formulas on the cards of Markov, GRU4Rec and SASRec, in plain Python, against what the models score."""
+"""The formulas on the cards of sequence models, in plain Python, against what the models score."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -28,6 +28,10 @@ CELL = (
 TIED, SEPARATE = r"s(h, i) = h_n^T P v_i + b_i", r"s(h, i) = h_n^T o_i + b_i"
 TIED_ATTENTION = r"s(h, i) = f_n^T P v_i + b_i , f = \Blocks(h)"
 SEPARATE_ATTENTION = r"s(h, i) = f_n^T o_i + b_i , f = \Blocks(h)"
+LINEAR_GRU = (
+    r"s(h, i) = a l(h, i) + h_n^T P v_i + b_i",
+    r"l(h, i) = \sum_{\gamma} \sum_{j \in h} \gamma^{d_j} W_{ji}^{\gamma}",
+)
 SASREC = r"s(h, i) = \LN(y_n)^T e_i , x_t = \sqrt{d} e_{j_t} + p_{n - t}"
 PRE_NORM = r"g = x + A(\LN(x)) , y = g + F(\LN(g))"
 POST_NORM = r"g = \LN(x + A(x)) , y = \LN(g + F(g))"
@@ -129,6 +133,17 @@ def gru4rec_scores(model: Recommender, h: Sequence[int]) -> Vector:
     return [dot(projected, row) + b for row, b in zip(v, model.bias.tolist(), strict=True)]
 
 
+def linear_gru_scores(model: Recommender, h: Sequence[int]) -> Vector:
+    v, weights = model.items.tolist(), model.linear_weights.tolist()
+    arrays = (model.first_weights_ih, model.weights_hh[0], model.biases[0])
+    last = times(gru_layer([v[j] for j in h], *(array.tolist() for array in arrays))[-1], model.projection.tolist())
+    linear = [0.0] * N_ITEMS
+    for d, j in enumerate(reversed(h)):
+        for block, gamma in enumerate((0.5, 0.95)):
+            linear = [sum_ + gamma**d * w for sum_, w in zip(linear, weights[block * N_ITEMS + j], strict=True)]
+    return [model.factor * linear[i] + dot(last, v[i]) + float(model.bias[i]) for i in range(N_ITEMS)]
+
+
 def sasrec_scores(model: Recommender, h: Sequence[int]) -> Vector:
     e, p = model.items.tolist(), model.position_embeddings.tolist()
     root = math.sqrt(model.config.dim)
@@ -146,6 +161,7 @@ def sasrec_scores(model: Recommender, h: Sequence[int]) -> Vector:
         ("gru4rec", {"tied": False, "layers": 2}, (SEPARATE, *CELL), gru4rec_scores),
         ("gru4rec", {"attention": 1}, (TIED_ATTENTION, *CELL), gru4rec_scores),
         ("gru4rec", {"attention": 2, "tied": False}, (SEPARATE_ATTENTION, *CELL), gru4rec_scores),
+        ("linear-gru", {"l2": 2.0}, (*LINEAR_GRU, *CELL), linear_gru_scores),
         ("sasrec", {}, (SASREC, PRE_NORM, BLOCK), sasrec_scores),
         ("sasrec", {"norm": "post", "layers": 1}, (SASREC, POST_NORM, BLOCK), sasrec_scores),
     ],
@@ -153,7 +169,8 @@ def sasrec_scores(model: Recommender, h: Sequence[int]) -> Vector:
 def test_a_sequence_model_scores_as_the_formulas_of_its_card(
     name: str, settings: dict, formulas: tuple[str, ...], plain: Callable[[Recommender, Sequence[int]], Vector]
 ) -> None:
-    sizes = {"markov": {}, "gru4rec": {"dim": 4, "hidden": 3, "epochs": 3}, "sasrec": {"dim": 4, "epochs": 3}}[name]
+    gru = {"dim": 4, "hidden": 3, "epochs": 3}
+    sizes = {"markov": {}, "gru4rec": gru, "linear-gru": gru, "sasrec": {"dim": 4, "epochs": 3}}[name]
     model = create(name, **sizes, **settings).fit(TrainingData(Histories.of(WATCHED), N_ITEMS), Run.seeded(2))
     assert tuple(model_card(model_class(name)).formulas_for(model.config)) == formulas
     found = model.score(model.fold_in(Histories.of(VISITORS)))

@@ -250,25 +250,32 @@ class GRUNetwork:
 
     def losses(self) -> "Iterator[Tensor]":
         """The loss of each step of one epoch; every transition is trained once."""
-        config = self.config
-        subsequences = split_histories(self.past.starts, config.max_length, self.rng)
-        subsequences = random_restarts(subsequences, config.restart_probability, self.rng)
-        if config.batches == "session-parallel":
-            yield from self._lane_losses(subsequences)
+        if self.config.batches == "session-parallel":
+            yield from self._lane_losses()
             return
-        for batch in batches_by_length(subsequences, config.batch_size, self.rng):
+        for states, transitions, _ in self.packed_states():
+            yield self._loss(states, transitions)
+
+    def packed_states(self) -> "Iterator[tuple[Tensor, IntArray, IntArray]]":
+        """States [P, H] of each packed batch of one epoch, their transitions [P], and batch sizes [T]; see `pack`."""
+        config = self.config
+        for batch in batches_by_length(self._subsequences(), config.batch_size, self.rng):
             transitions, batch_sizes = pack(batch)
             states, _ = self._states(transitions, batch_sizes.tolist())
             if config.attention:
                 states = self._attend(states, batch, batch_sizes)
-            yield self._loss(states, transitions)
+            yield states, transitions, batch_sizes
 
-    def _lane_losses(self, subsequences: Subsequences) -> "Iterator[Tensor]":
+    def _subsequences(self) -> Subsequences:
+        found = split_histories(self.past.starts, self.config.max_length, self.rng)
+        return random_restarts(found, self.config.restart_probability, self.rng)
+
+    def _lane_losses(self) -> "Iterator[Tensor]":
         import torch
 
         from matinee.training.transfers import to_tensor
 
-        config, device = self.config, self.generator.device
+        config, device, subsequences = self.config, self.generator.device, self._subsequences()
         n_lanes = transitions_per_step(int(subsequences.lengths.sum()), config.batch_size) // config.lane_steps
         lanes = fill_lanes(subsequences, max(1, n_lanes), self.rng)
         n_steps, n_lanes = lanes.transitions.shape
@@ -338,15 +345,20 @@ class GRUNetwork:
         return functional.embedding(to_tensor(steps, device), by_step)
 
     def _loss(self, states: "Tensor", transitions: IntArray) -> "Tensor":
+        return self.loss(*self.vectors_of(states), transitions)
+
+    def vectors_of(self, states: "Tensor") -> "tuple[Tensor, Tensor]":
+        """Vectors of states [P, H] and of all items, whose products are the scores: [P, D + 1], [I, D + 1].
+
+        The bias is their last column, so that no loss has to treat it.
+        """
         import torch
 
         weights = self.parameters
         outputs = weights["items"] if self.config.tied else weights["output_vectors"]
         vectors = states @ weights["projection"] if self.config.tied else states
-        # the bias is one more column, so that no loss has to treat it
         vectors = torch.cat([vectors, vectors.new_ones((len(vectors), 1))], dim=1)
-        outputs = torch.cat([outputs, weights["bias"][:, None]], dim=1)
-        return self.loss(vectors, outputs, transitions)
+        return vectors, torch.cat([outputs, weights["bias"][:, None]], dim=1)
 
     def _initial_parameters(self, train: TrainingData) -> "dict[str, Tensor]":
         import torch

@@ -46,16 +46,12 @@ class SequenceLoss:
 
     def __call__(self, states: Tensor, items: Tensor, transitions: IntArray) -> Tensor:
         """Loss of states [P, D] for all items' vectors [I, D]. transitions [P]: see `batches`."""
-        kind, target_rows, owners = self.config.loss, self.past.items[transitions + 1], self.owners[transitions]
-        device = items.device
+        kind, device = self.config.loss, items.device
+        target_rows, seen, user_weights = self.targets_of(transitions)
         targets = functional.embedding(to_rows(target_rows, device), items)  # [P, D]
         if kind == "bce":
-            return self._bce(states, targets, items, target_rows, owners)
-        seen = None
-        if self.config.mask_seen:
-            seen = SeenCandidates.of_transitions(transitions, self.past.starts[owners], self.past.items)
-        weights = to_tensor(self.weights[owners], device)
-        bf16 = self.config.precision == "bfloat16"
+            return self._bce(states, targets, items, target_rows, self.owners[transitions])
+        weights, bf16 = to_tensor(user_weights, device), self.config.precision == "bfloat16"
         if kind == "softmax":
             whole = Candidates(items.new_zeros(len(items)), target_rows, seen)
             return loss_with_gradients(candidate_softmax, states, targets, items, whole, weights, bf16)
@@ -68,12 +64,19 @@ class SequenceLoss:
         negatives = states @ candidates.T  # [P, n]
         if kind == "gbce":
             assert self.sampler is not None
-            excluded = to_tensor(self.sampler.has_seen(owners[:, None], rows[None]), device)
+            excluded = to_tensor(self.sampler.has_seen(self.owners[transitions, None], rows[None]), device)
             return gbce(positives, negatives, excluded, self._exponent())
         excluded = to_tensor(rows[None] == target_rows[:, None], device)
         if kind == "bpr-max":
             return bpr_max(positives, negatives, excluded, self.config.penalty)
         return top1_max(positives, negatives, excluded)
+
+    def targets_of(self, transitions: IntArray) -> tuple[IntArray, "SeenCandidates | None", FloatArray]:
+        """Targets of transitions [P], what is left out of their candidates if anything is, and their weights [P]."""
+        owners, seen = self.owners[transitions], None
+        if self.config.mask_seen:
+            seen = SeenCandidates.of_transitions(transitions, self.past.starts[owners], self.past.items)
+        return self.past.items[transitions + 1], seen, self.weights[owners]
 
     def _bce(self, states: Tensor, targets: Tensor, items: Tensor, target_rows: IntArray, owners: IntArray) -> Tensor:
         assert self.sampler is not None

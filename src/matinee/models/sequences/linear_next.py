@@ -104,7 +104,7 @@ class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
     def _solve(self, followers: Mapping[float, FloatArray], train: TrainingData) -> Self:
         """Set the weights from N of each decay."""
         decays, n_items = self.config.decays, train.n_items
-        inputs = self._inputs(train)
+        inputs = self.inputs_of(train)
         gram = _gram(followers, decays, inputs, _weighted_events(train.histories, n_items, self.config.user_power))
         np.einsum("ii->i", gram)[:] += np.float32(self.config.l2)
         factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
@@ -118,10 +118,10 @@ class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the counts, the weights, and with its targets the Gram matrix of the items in the bags."""
-        n_decays, n_rows = len(self.config.decays), len(self.config.decays) * len(self._inputs(train))
+        n_decays, n_rows = len(self.config.decays), len(self.config.decays) * len(self.inputs_of(train))
         return 4 * (train.n_items**2 * (2 * n_decays + 1) + n_rows * (n_rows + train.n_items))
 
-    def _inputs(self, train: TrainingData) -> IntArray:
+    def inputs_of(self, train: TrainingData) -> IntArray:
         """The items that have enough events to stand in the bags."""
         fewest = self.config.min_events
         if fewest is None:
