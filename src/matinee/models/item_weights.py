@@ -4,9 +4,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
-from matinee.histories import Histories
+from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.nn.sparse_rows import entries_at
+
+FEW_EVENTS = 20
+"""Events a user below which weights lean on popularity by default: most pairs of items share a user or two."""
 
 
 class ItemWeights(Recommender[csr_array]):
@@ -43,3 +46,8 @@ class ItemWeights(Recommender[csr_array]):
         to_others: FloatArray = self._between[item_rows].toarray()
         from_others: FloatArray = self._between[:, item_rows].toarray().T
         return np.maximum(to_others, from_others)
+
+
+def has_few_events(train: TrainingData) -> bool:
+    """Whether the mean user has fewer than FEW_EVENTS events."""
+    return 0 < len(train.histories.items) < FEW_EVENTS * train.n_users

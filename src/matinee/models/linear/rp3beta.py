@@ -1,6 +1,6 @@
 """RP3beta: random walks of three steps from a user to items, with popular items damped (Paudel et al. 2017)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, vstack
 from matinee.arrays import FloatArray
 from matinee.config import Config, Search
 from matinee.histories import TrainingData
-from matinee.models.item_weights import ItemWeights
+from matinee.models.item_weights import ItemWeights, has_few_events
 from matinee.models.needs import matrix_needs
 from matinee.nn.sparse_rows import keep_top_k, product_by_head, scale_rows
 from matinee.training.run import Run
@@ -24,7 +24,8 @@ class RP3BetaConfig(Config):
     alpha: Annotated[NonNegativeFloat, Search(0.2, 2, first=True)] = 0.7
     """Power of each step's probability: 0 makes all steps of a node equal to one each, 1 is P3."""
     beta: Annotated[NonNegativeFloat, Search(0, 1, first=True)] = 0.5
-    """An item that n users have counts by n^-beta: 0 is P3alpha."""
+    """An item that n users have counts by n^-beta: 0 is P3alpha. 0.2, with an alpha of 0.5, by default for fewer than
+    20 events a user, see `defaults_for`."""
     neighbours: Annotated[PositiveInt, Search(10, 500, log=True, first=True)] = 100
     """Number of items that a walk from an item keeps, the most probable."""
     weigh_training: bool = True
@@ -50,6 +51,11 @@ class RP3Beta(ItemWeights):
     item_inputs = (("weights", 0),)
     config: RP3BetaConfig
     weights: csr_array  # [I, I], row j: the items that walks from j reach
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: of few events a user, popular items are damped less."""
+        return {"alpha": 0.5, "beta": 0.2} if has_few_events(train) else {}
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix both ways and as steps, a block of walks, and what of them is kept."""

@@ -1,6 +1,6 @@
 """ItemKNN: the similarity of an item to those of the history (Deshpande and Karypis 2004)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import NonNegativeFloat
@@ -11,7 +11,7 @@ from matinee.config import Search
 from matinee.histories import TrainingData
 from matinee.models.base import FitsFromCounts
 from matinee.models.item_strips import ProductStrips, narrowed
-from matinee.models.item_weights import ItemWeights
+from matinee.models.item_weights import ItemWeights, has_few_events
 from matinee.models.needs import matrix_needs
 from matinee.models.neighbours.similarity import (
     BLOCK_ENTRIES,
@@ -38,7 +38,8 @@ class ItemKNNConfig(KNNConfig):
     weigh_training: bool = True
     """Whether events weigh by their value in training too; those of weights below 0 are then left out."""
     shrinkage: Annotated[NonNegativeFloat, Search(0.1, 1000, log=True, first=True)] = 50.0
-    """Shrinkage term in the denominator (not with dot); damps similarities that few users support."""
+    """Shrinkage term in the denominator (not with dot); damps similarities that few users support. 500, with 400
+    neighbours, by default for fewer than 20 events a user, see `defaults_for`."""
 
 
 class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
@@ -60,6 +61,16 @@ class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
     item_inputs = (("similarities", 0),)
     config: ItemKNNConfig
     similarities: csr_array  # [I, I], column i: the neighbours of i
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: of few events a user, more neighbours and similarities that follow the number of users.
+
+        The other two are the defaults: whoever sets one of them has this rule's settings left alone.
+        """
+        if not has_few_events(train):
+            return {}
+        return {"neighbours": 400, "shrinkage": 500.0, "similarity": "cosine", "weighting": "tf-idf"}
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix both ways and weighted, a block of similarities, and the neighbours."""
