@@ -66,7 +66,7 @@ class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
     def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
         """See Recommender: of few events a user, more neighbours and similarities that follow the number of users.
 
-        The other two are the defaults: whoever sets one of them has this rule's settings left alone.
+        The other two are the defaults; where one of them is set, this rule does not apply.
         """
         if not has_few_events(train):
             return {}
