@@ -1,4 +1,4 @@
-"""What two workers gain over one: lists for everyone, counts, half-steps of iALS and trials of a search.
+"""What two workers gain over one: lists for everyone, counts, half-steps of iALS, trials of a search, and epochs.
 
 By processes, and on a Ray cluster of this machine.
 
@@ -6,11 +6,14 @@ By processes, and on a Ray cluster of this machine.
     python benchmarks/cluster.py --times 1     one run of each
     python benchmarks/cluster.py --no-ray      without a Ray cluster
     python benchmarks/cluster.py --jobs ials   of the jobs whose names have this in them; the other rows stay
+    python benchmarks/cluster.py --large       counts on four times the users and events, beside the others
+    python benchmarks/cluster.py --epochs      epochs of models that share batches, beside the others
+    python benchmarks/cluster.py --table       measure nothing; print what is stored as docs/cluster.md has it
 
 Runs of one and of two workers alternate, and the quickest of each is taken. Workers have started before the clock
 does, since a job of an hour does not notice the 2 seconds; what starting costs is a row of its own. One worker is this
-process with one thread. Run it on a quiet machine of two cores: beside other work two processes get two shares of it
-and one process one, which flatters them.
+process with one thread. An epoch is timed from the end of the first to the end of the last. Run it on a quiet machine
+of two cores: beside other work two processes get two shares of it and one process one, which flatters them.
 """
 
 import argparse
@@ -19,8 +22,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ import numpy as np
 
 import matinee as mt
 from matinee.data.synthetic import zipf_log
+from matinee.dataset import Dataset
 from matinee.histories import TrainingData
 from matinee.lists.everyone import for_users
 from matinee.lists.file import write
@@ -39,6 +43,7 @@ from matinee.tuning.side_by_side import run_side_by_side
 from matinee.tuning.trials import Proposal
 from matinee.workflow.counting import count_by_parts, fit_by_parts
 from matinee.workflow.data import whole
+from matinee.workflow.together import fit_together
 from matinee.workflow.tuning import FitOnValid, without_test
 
 OUT = Path(__file__).with_suffix(".json")
@@ -46,6 +51,13 @@ N_USERS, N_ITEMS, N_EVENTS = 60_000, 4_000, 3_000_000
 COUNTED = ("ease", "item-knn", "pmi", "markov", "linear-next")
 LISTED = ("ease", "item-knn")
 WANTED = 1.6
+STORE = 2**30
+"""Bytes of a node's object store; the 150 MB of a cluster for tests are less than the counts of item-knn."""
+LARGE = 4
+"""Times the users and the events of the larger log."""
+TOGETHER = {"lightgcn": 20, "mult-vae": 10, "sasrec": 3}
+"""Epochs of each model that shares batches."""
+EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS = 6_000, 3_000, 600_000
 
 
 def main() -> None:
@@ -53,33 +65,109 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--no-ray", action="store_true")
     parser.add_argument("--jobs", default="")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--epochs", action="store_true")
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
-    jobs = {name: job for name, job in _jobs() if arguments.jobs in name}
-    before = json.loads(OUT.read_text("utf-8"))["rows"] if OUT.exists() else []
-    stored = {(row["workers"], row["job"]): row for row in before}
+    if arguments.table:
+        print(_table(json.loads(OUT.read_text("utf-8"))))
+        return
+    if arguments.epochs:
+        for row in _epochs(arguments.jobs, arguments.times, arguments.no_ray):
+            _store("epochs", row, EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS)
+        return
+    times = LARGE if arguments.large else 1
+    section, jobs = ("large", _counting_jobs(times)) if arguments.large else ("rows", _jobs())
+    chosen = {name: job for name, job in jobs if arguments.jobs in name}
     for kind, opened in (("processes", lambda: runner_of(2)), ("Ray", _ray)):
         if kind == "Ray" and arguments.no_ray:
             break
         with runner_of(1) as one, opened() as two:
-            for row in _measure(jobs, one, two, kind, arguments.times):
-                about = {"users": N_USERS, "items": N_ITEMS, "events": N_EVENTS, "wanted": WANTED}
-                stored[kind, row["job"]] = row
-                OUT.write_text(json.dumps(about | {"rows": [*stored.values()]}, indent=2) + "\n", "utf-8")
+            for row in _measure(chosen, one, two, kind, arguments.times):
+                _store(section, row, N_USERS * times, N_ITEMS, N_EVENTS * times)
+
+
+def _store(section: str, row: dict[str, Any], users: int, items: int, events: int) -> None:
+    """Put a row into a section of the file: `rows`, whose sizes stand at the top, or another with its own."""
+    stored = json.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
+    sizes = {"users": users, "items": items, "events": events}
+    place = stored if section == "rows" else stored.setdefault(section, {})
+    rows = {(each["workers"], each["job"]): each for each in place.get("rows", [])}
+    rows[row["workers"], row["job"]] = row
+    place |= sizes | {"rows": [*rows.values()]}
+    stored["wanted"] = WANTED
+    OUT.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
 
 
 def _jobs() -> Iterator[tuple[str, Callable[[Runner], Any]]]:
     """Each job by name: what it gives must be the same for every runner."""
-    data = zipf_log(N_USERS, N_ITEMS, N_EVENTS, np.random.default_rng(1))
-    train = whole(data).training()
-    for name in COUNTED:
-        yield f"counts of {name}", partial(_counts, model_class(name)(), train)
-    yield "fit of ials", partial(_fit, train)
+    yield from _counting_jobs(1)
+    data = _log(1)
+    yield "fit of ials", partial(_fit, whole(data).training())
     split = without_test(mt.split(mt.keep(data, min_item_events=200)))
     measured = {"k": (10,), "on": "valid", "samples": 100}
     objective = FitOnValid(model_class("ials"), split, "ndcg@10", 1, {"dim": 32, "epochs": 2}, measured)
     yield "trials of ials", partial(_trials, objective)
     for name in LISTED:
         yield f"lists of {name}", partial(_lists, mt.fit(name, data))
+
+
+def _counting_jobs(times: int) -> Iterator[tuple[str, Callable[[Runner], Any]]]:
+    """Counts of a log of so many times the users and events."""
+    train = whole(_log(times)).training()
+    for name in COUNTED:
+        yield f"counts of {name}", partial(_counts, model_class(name)(), train)
+
+
+@cache
+def _log(times: int) -> Dataset:
+    return zipf_log(N_USERS * times, N_ITEMS, N_EVENTS * times, np.random.default_rng(1))
+
+
+def _epochs(jobs: str, times: int, no_ray: bool) -> Iterator[dict[str, Any]]:
+    """Seconds of an epoch by one worker and by two, of models that share batches."""
+    train = whole(zipf_log(EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS, np.random.default_rng(1))).training()
+    for kind, opened in (("processes", lambda: nullcontext(2)), ("Ray", _ray_address)):
+        if kind == "Ray" and no_ray:
+            break
+        with opened() as two:
+            for name, epochs in TOGETHER.items():
+                if jobs not in name:
+                    continue
+                best = {
+                    label: min(_epoch_seconds(name, epochs, train, workers) for _ in range(times))
+                    for label, workers in (("one", 1), ("two", two))
+                }
+                gain = {"times": best["one"] / best["two"], "load": round(os.getloadavg()[0], 1)}
+                yield _said({"workers": kind, "job": f"epoch of {name}", **best, **gain})
+
+
+def _epoch_seconds(name: str, epochs: int, train: TrainingData, workers: int | str) -> float:
+    ends: list[float] = []
+    run = Run.seeded(1, lambda epoch, n_epochs, metrics: ends.append(time.perf_counter()))
+    fit_together(model_class(name)(epochs=epochs), train, run, workers)
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def _table(stored: dict[str, Any]) -> str:
+    """A Markdown table of each section."""
+    tables = []
+    for place in (stored, *(stored[name] for name in ("large", "epochs") if name in stored)):
+        by_job: dict[str, dict[str, dict[str, Any]]] = {}
+        for row in place["rows"]:
+            by_job.setdefault(row["job"], {})[row["workers"]] = row
+        lines = [
+            f"{place['users']:,} users, {place['items']:,} items, {place['events']:,} events",
+            "",
+            "| job | one worker, s | two processes | two on Ray |",
+            "|---|---|---|---|",
+        ]
+        for job, rows in by_job.items():
+            if job != "start":
+                gains = [f"{rows[kind]['times']:.2f} times" if kind in rows else "" for kind in ("processes", "Ray")]
+                lines.append(f"| {job} | {min(each['one'] for each in rows.values()):.2f} | {' | '.join(gains)} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
 
 
 def _lists(model: Any, runner: Runner) -> bytes:
@@ -130,15 +218,23 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _ray() -> Iterator[Runner]:
-    """A runner on a cluster of two nodes of one core each, on this machine alone."""
+    """A runner on a cluster of this machine."""
+    with _ray_address() as address, runner_of(address) as runner:
+        yield runner
+
+
+@contextmanager
+def _ray_address() -> Iterator[str]:
+    """A cluster of two nodes of one core each, on this machine alone."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
     try:
         for _ in range(2):
-            cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2", include_dashboard=False)
-        with runner_of(cluster.address) as runner:
-            yield runner
+            cluster.add_node(
+                num_cpus=1, node_ip_address="127.0.0.2", include_dashboard=False, object_store_memory=STORE
+            )
+        yield cluster.address
     finally:
         cluster.shutdown()
 
