@@ -17,6 +17,7 @@ from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.autoencoders import losses as losses_module
+from matinee.models.autoencoders.autorec import _ridge
 from matinee.models.autoencoders.losses import catalogue_loss, gaussian_kl, observed_scores, observed_square_loss
 from matinee.models.autoencoders.network import SparseRows, noisy_product, product, sparse_product, tanh
 from matinee.models.base import PredictsValues, Recommender
@@ -480,3 +481,11 @@ def test_a_node_dropped_in_every_step_is_never_learned(monkeypatch: pytest.Monke
     monkeypatch.undo()
     _, weights = fit_and_weights(create("cdae", dim=4, epochs=3, node_dropout=0.0), uneven(), monkeypatch)
     assert weights["user_nodes"].abs().sum(dim=1).all()
+
+
+@pytest.mark.parametrize(("n", "axes", "l2"), [(5, 30, 0.3), (200, 30, 0.3), (60, 60, 1e-6), (0, 3, 1.0)])
+def test_autorecs_regression_equals_a_direct_solve(n: int, axes: int, l2: float) -> None:
+    rng = np.random.default_rng(n)
+    inputs, targets = rng.normal(size=(n, axes)), rng.normal(size=n)
+    direct = np.linalg.inv(inputs.T @ inputs + l2 * np.eye(axes)) @ inputs.T @ targets
+    np.testing.assert_allclose(_ridge(inputs, targets, l2), direct, rtol=1e-5, atol=1e-6)
