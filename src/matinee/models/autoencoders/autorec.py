@@ -222,7 +222,7 @@ class AutoRec(Recommender[FloatArray]):
         if len(item_rows) == 0:
             return prior_mean
         weights = _ridge(*self._regression(item_rows, ratings), self.config.fold_in_l2)
-        solved: FloatArray = prior_mean + weights @ self.user_prior[:-1]
+        solved: FloatArray = prior_mean + weights.astype(np.float32) @ self.user_prior[:-1]
         return solved
 
     def _solve_without_each(self, item_rows: IntArray, ratings: FloatArray, events: IntArray) -> FloatArray:
