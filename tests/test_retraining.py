@@ -135,7 +135,7 @@ def test_what_is_fitted_is_what_a_fit_on_all_events_gives(registry, database, da
     events = [(user, int(item)) for user, item, _, _ in some_events() if item != NEW]
     assert found.manifest["data"]["events"] == len(data.events) + len(events)
     known = found.known.of_rows(np.arange(len(found.users)))
-    model = create("item-knn")
+    model = create("item-knn", neighbours=400, shrinkage=500.0)  # its defaults for few events a user
     model.value_map = registry.load(1)[1].model.value_map
     again = model.fit(TrainingData(model.weigh(known), len(found.items)), Run.seeded(42))
     np.testing.assert_allclose(
