@@ -75,8 +75,9 @@ intervals. Three tables for each protocol:
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
   budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
 
-gmf, mlp and neumf fold visitors in by regression now ([decision 092](decisions/092-ncf-visitors-by-regression.md)); their
-rows with equal budgets and by defaults are still those by Newton's steps.
+gmf, mlp and neumf fold visitors in by regression now ([decision
+092](decisions/092-ncf-visitors-by-regression.md)); their rows with equal budgets and by defaults are still those by
+Newton's steps.
 """
 Stored = dict[str, dict[str, dict[str, Any]]]
 """searched, defaults or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
