@@ -77,6 +77,8 @@ def measure(given: argparse.Namespace) -> None:
             rows = [row for row in stored() if not same(row, wanted)]
             if len(rows) < len(stored()) and not given.again:
                 continue
+            if stage != "load" and not (columns_of(given.folder, size) / "users.npy").exists():
+                in_own_process({"stage": "load", "model": "", **size}, given)
             row = wanted | in_own_process(wanted, given)
             print(json.dumps(row), flush=True)
             OUT.write_text(json.dumps([*rows, row], indent=1) + "\n", "utf-8")
@@ -88,6 +90,11 @@ def sizes_of(n_events: int) -> dict[str, int]:
         "users": n_events // EVENTS_PER_USER,
         "items": round(ITEMS_PER_ROOT * math.sqrt(n_events)),
     }
+
+
+def columns_of(folder: Path, size: Row) -> Path:
+    """Where the columns of a log are kept, beside its files."""
+    return folder / f"{size['events']}-{size['items']}"
 
 
 def stages(given: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -158,7 +165,7 @@ def prepared(task: Row) -> Callable[[], Row | None]:
     from matinee.lists.file import write
     from matinee.models import model_class
 
-    folder, stage, name = Path(task["folder"]) / f"{task['events']}-{task['items']}", task["stage"], task["model"]
+    folder, stage, name = columns_of(Path(task["folder"]), task), task["stage"], task["model"]
     if stage == "load":
         log = written(folder, task)
 
