@@ -345,7 +345,8 @@ def growth_table(rows: list[Row]) -> list[str]:
 def ratio(row: Row, said: dict[str, Row]) -> str:
     """What a model said that it needs over the most that its fit added to what was held before."""
     added = row.get("peak_mb", 0) - row.get("held_mb", 0)
-    return f"{said[row['model']]['need_mb'] / added:.1f}" if added > 0 and said[row["model"]]["need_mb"] else ""
+    need = said.get(row["model"], {}).get("need_mb")
+    return f"{need / added:.1f}" if added > 0 and need else ""
 
 
 def cell(row: Row) -> str:
@@ -369,7 +370,11 @@ def large_table(rows: list[Row]) -> list[str]:
         row, need = done.get(name, {}), said.get(name, {})
         cost = [f"{row[field]:,.0f}" if field in row else "" for field in ("processor_seconds", "peak_mb")]
         needed = f"{need['need_mb']:,}" if need else ""
-        verdict = need.get("refused") or ("yes" if "peak_mb" in row else "fits by what it says; not run")
+        verdict = (
+            need.get("refused")
+            or row.get("refused")
+            or ("yes" if "peak_mb" in row else "fits by what it says; not run")
+        )
         lines.append(f"| {name} | {' | '.join(cost)} | {needed} | {verdict} |")
     return lines
 
