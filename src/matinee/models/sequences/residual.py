@@ -74,7 +74,7 @@ class OutOfFoldScores:
         return states
 
 
-def residual_softmax(  # noqa: PLR0913
+def residual_softmax(  # noqa: PLR0913 - loss_with_gradients takes tensors one by one
     vectors: Tensor,
     outputs: Tensor,
     factor: Tensor,
