@@ -101,6 +101,17 @@ def test_a_process_that_is_killed_is_one_line():
 
 
 @pytest.mark.slow
+def test_no_process_starts_while_another_may_be_lost():
+    with Processes(2) as runner:
+        shipped = runner.ship(process_of)
+        first = runner.begin(shipped, 0)
+        started = list(runner._pool._processes)
+        tasks = [first, *(runner.begin(shipped, part) for part in range(1, 5))]
+        assert {task.result().value for task in tasks} <= set(started)
+        assert list(runner._pool._processes) == started and len(started) == 2
+
+
+@pytest.mark.slow
 def test_an_interrupted_map_ends_its_processes(tmp_path):
     runner, pids = Processes(2), []
 

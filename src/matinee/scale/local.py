@@ -36,6 +36,8 @@ class Processes(Workers):
         self.workers, self._threads = workers, threads
         context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numeric libraries, locked
         self._pool = ProcessPoolExecutor(workers, context, settle_child)
+        # All start with the first part: Python 3.11 fails in a thread of its own if one starts while another is lost.
+        self._pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
         self._folder = Path(tempfile.mkdtemp(prefix="matinee-job-"))
 
     def ship(self, job: Callable[[Any], Any]) -> Packed:
@@ -44,7 +46,7 @@ class Processes(Workers):
 
     def begin(self, shipped: Packed, part: Any) -> Future[Outcome | Packed]:  # noqa: ANN401 - any part
         """See Workers."""
-        with threads_of_children(self._threads):  # a process starts when there is work for it
+        with threads_of_children(self._threads):  # the first part starts the processes
             return self._submit(shipped, part)
 
     def _submit(self, shipped: Packed, part: object) -> Future[Outcome | Packed]:
