@@ -108,7 +108,8 @@ def test_no_process_starts_while_another_may_be_lost():
         started = list(runner._pool._processes)
         tasks = [first, *(runner.begin(shipped, part) for part in range(1, 5))]
         assert {task.result().value for task in tasks} <= set(started)
-        assert list(runner._pool._processes) == started and len(started) == 2
+        assert list(runner._pool._processes) == started
+        assert len(started) == 2
 
 
 @pytest.mark.slow
