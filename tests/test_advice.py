@@ -103,6 +103,13 @@ def test_a_log_without_times_gets_no_sequence_models() -> None:
     assert any("no times" in note for note in found.notes)
 
 
+def test_a_log_with_times_of_too_few_events_a_user_is_asked_for_random_events() -> None:
+    users = np.repeat(np.arange(150), 2)
+    found = advise(mt.events({"user": users, "item": np.arange(300) % 37, "at": np.arange(300)}))
+    assert found.split == "random"
+    assert found.models
+
+
 def test_a_tiny_log_equal_ratings_and_new_items_are_named() -> None:
     rows = {"user": [1, 1, 1, 2, 2, 2, 3, 3, 3], "item": [1, 2, 3, 1, 2, 4, 5, 6, 7], "value": [5.0] * 9}
     found = advise(mt.events(rows | {"at": list(range(9))}))

@@ -367,7 +367,8 @@ def test_one_user():
 
 
 def test_users_too_short_for_leave_last_leave_no_targets():
-    with pytest.raises(DataError, match="has no targets"):
+    why = r"has no targets \(leave-last: 2 users with fewer than 3 events are entirely in train\); use more"
+    with pytest.raises(DataError, match=why):
         split(dataset([1, 1, 2, 2], [1, 2, 1, 2], [1, 2, 3, 4]), SplitConfig(split="leave-last"))
 
 

@@ -214,7 +214,8 @@ def _checked(cut: Split) -> Split:
         raise DataError(f"{what} has no training events; use more data, a larger ratio of train or another split")
     all_train = config.split in {"random", "time", "new-users", "session"} and config.ratios[0] == 1 and not config.at
     if not all_train and not np.isin(labels, [VALID, TEST]).any():
-        raise DataError(f"{what} has no targets; use more data or another split")
+        why = f" ({'; '.join(cut.notes)})" if cut.notes else ""
+        raise DataError(f"{what} has no targets{why}; use more data or another split")
     return replace(cut, leaks=_leaks(cut), notes=(*cut.notes, *_cold_notes(cut)))
 
 

@@ -145,9 +145,13 @@ def advise(over: Split | Dataset, *, seed: int = 42, without: str | None = None)
 
 
 def split_for(data: Dataset, seed: int) -> SplitConfig:
-    """How models are tested on a log: each user's last event where it has times, random events otherwise."""
+    """How models are tested on a log: each user's last event where it has times, random events otherwise.
+
+    And where most users have the three events that a last one in test, one in valid and one in train take.
+    """
     timed = data.timed and len(data.events) and data.events.times.min() < data.events.times.max()
-    return SplitConfig(split="leave-last", seed=seed) if timed else SplitConfig(seed=seed)
+    enough = timed and np.median(np.diff(data.user_starts)) >= 3
+    return SplitConfig(split="leave-last", seed=seed) if enough else SplitConfig(seed=seed)
 
 
 def _task_of(split: Split) -> str:
