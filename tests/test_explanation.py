@@ -30,6 +30,7 @@ VARIANTS = {
     "item-knn": [{}],
     "sparse-ease": [{}],
     "rp3beta": [{}],
+    "svd-ae": [{"dim": 4}],
     "user-knn": [{}],
     "ials": [{"dim": 4}],
     "pmi": [{}, {"form": "vectors", "dim": 4}],

@@ -17,6 +17,7 @@ WITHOUT_TORCH = (
     "ease",
     "sparse-ease",
     "rp3beta",
+    "svd-ae",
     "linear-next",
     "ials",
     "vbmf",

@@ -39,6 +39,7 @@ from matinee.models.knowledge.kprn import KPRN as _KPRN
 from matinee.models.linear.ease import EASE as _EASE
 from matinee.models.linear.rp3beta import RP3Beta as _RP3Beta
 from matinee.models.linear.sparse_ease import SparseEASE as _SparseEASE
+from matinee.models.linear.svd_ae import SVDAE as _SVDAE
 from matinee.models.ncf.gmf import GMF as _GMF
 from matinee.models.ncf.mlp import MLP as _MLP
 from matinee.models.ncf.neumf import NeuMF as _NeuMF
@@ -148,6 +149,12 @@ class _SparseEASEConfig(TypedDict, total=False):
     l2: float
     neighbours: int
     dropout: float
+    weigh_training: bool
+
+class _SVDAEConfig(TypedDict, total=False):
+    dim: int
+    l2: float
+    smoothing: float
     weigh_training: bool
 
 class _RP3BetaConfig(TypedDict, total=False):
@@ -811,6 +818,26 @@ def fit(
 ) -> Artefact: ...
 @overload
 def fit(
+    model: Literal["svd-ae"],
+    on: Split | Dataset,
+    *,
+    seed: int = 42,
+    refit: SplitParts = "train",
+    values: ValuesConfig | Mapping[str, object] | str = "default",
+    items: ItemTable | Literal["catalogue", "known"] | None = None,
+    content: ContentConfig | Mapping[str, object] | None = None,
+    graph: Triples | str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    workers: int | str | None = None,
+    memory: str | int | None = None,
+    **settings: Unpack[_SVDAEConfig],
+) -> Artefact: ...
+@overload
+def fit(
     model: Literal["rp3beta"],
     on: Split | Dataset,
     *,
@@ -1384,6 +1411,9 @@ class EASE(_EASE):
 
 class SparseEASE(_SparseEASE):
     def __init__(self, **settings: Unpack[_SparseEASEConfig]) -> None: ...
+
+class SVDAE(_SVDAE):
+    def __init__(self, **settings: Unpack[_SVDAEConfig]) -> None: ...
 
 class RP3Beta(_RP3Beta):
     def __init__(self, **settings: Unpack[_RP3BetaConfig]) -> None: ...

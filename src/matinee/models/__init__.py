@@ -28,6 +28,7 @@ MODELS = {
     "user-knn": "matinee.models.neighbours.user_knn:UserKNN",
     "ease": "matinee.models.linear.ease:EASE",
     "sparse-ease": "matinee.models.linear.sparse_ease:SparseEASE",
+    "svd-ae": "matinee.models.linear.svd_ae:SVDAE",
     "rp3beta": "matinee.models.linear.rp3beta:RP3Beta",
     "ials": "matinee.models.factors.ials:IALS",
     "vbmf": "matinee.models.factors.vbmf:VBMF",

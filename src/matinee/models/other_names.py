@@ -32,6 +32,7 @@ SAME = {
         "tfidf",
     ),
     "sparse-ease": ("sparseeaser", "mrf", "markovrandomfield", "fsslim"),
+    "svd-ae": ("svdae", "svdautoencoder"),
     "rp3beta": ("rp3", "rp3betarecommender"),
     "rp3beta --set beta=0": ("p3alpha", "p3"),
     "user-knn": ("userknn", "usercf", "ubcf", "knnuser", "userbasedcf"),
@@ -49,7 +50,6 @@ SAME = {
 NEAREST = {
     "ials": (
         "svd",
-        "puresvd",
         "funksvd",
         "svd++",
         "svdpp",
@@ -63,6 +63,7 @@ NEAREST = {
     "vbmf": ("bias", "baselineonly", "biasedmf", "biasmf", "funksvdpp", "global", "itemavg", "useravg"),
     "ease": ("slim", "slimelastic", "fslim", "admmslim", "ridge", "recwalk"),
     "sparse-ease": ("sansa",),
+    "svd-ae": ("gfcf", "puresvd", "plrec", "implicitslim", "sgde", "svdgcn", "turbocf"),
     "bpr": ("warp", "lightfm", "fm", "deepfm", "cml", "hinge"),
     "lightgcn": ("gcn", "gcmc", "sgl", "simgcl", "ultragcn", "dgcf", "gccf", "lrgccf", "simplex", "directau"),
     "mult-vae": ("recvae", "macridvae", "enmf", "diffrec", "rbm", "hvamp"),
