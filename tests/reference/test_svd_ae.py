@@ -36,7 +36,7 @@ def roots(sums: np.ndarray, smoothing: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("dim", "l2", "smoothing"), [(8, 0.0, 0.0), (5, 0.1, 0.5), (30, 0.05, 0.3)])
 def test_svd_ae_equals_the_formulas_of_its_card(dim: int, l2: float, smoothing: float, histories: Histories) -> None:
-    model = create("svd-ae", dim=dim, l2=l2, smoothing=smoothing)
+    model = create("svd-ae", dim=dim, l2=l2, smoothing=smoothing, weigh_training=True)
     model.fit(TrainingData(histories, N_ITEMS), Run.seeded(0))
     assert tuple(model_card(model_class("svd-ae")).formulas_for(model.config)) == (
         r"s(h, i) = \sum_{j \in h} e_j^T d_i",
@@ -53,7 +53,8 @@ def test_svd_ae_equals_the_formulas_of_its_card(dim: int, l2: float, smoothing: 
 
 
 def test_at_full_rank_it_is_ridge_regression_on_the_normalised_log(histories: Histories) -> None:
-    model = create("svd-ae", dim=N_ITEMS, l2=0.2, smoothing=0.0).fit(TrainingData(histories, N_ITEMS), Run.seeded(0))
+    model = create("svd-ae", dim=N_ITEMS, l2=0.2, smoothing=0.0, weigh_training=True)
+    model.fit(TrainingData(histories, N_ITEMS), Run.seeded(0))
     x = dense(histories)
     n_u, n_i = roots(x.sum(axis=1), 0.0), roots(x.sum(axis=0), 0.0)
     normalised = n_u[:, None] * x * n_i
