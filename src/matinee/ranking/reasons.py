@@ -31,10 +31,9 @@ def cite(contributions: FloatArray, weights: FloatArray, starts: IntArray) -> In
     no reason; starts: [B + 1]. A reason contributes more than 0.
     """
     cited = np.full((len(starts) - 1, contributions.shape[1], MAX_REASONS), UNKNOWN, dtype=np.int64)
-    owners = rows_of(starts)
-    liked = np.where((weights > 0)[:, None], contributions, 0)
-    order = np.lexsort((-liked.T, np.broadcast_to(owners, liked.T.shape)))  # [k, N], by user, strongest first
-    values = np.take_along_axis(liked.T, order, axis=1)
+    liked = np.where((weights > 0)[:, None], contributions, 0).T  # [k, N]
+    order = _strongest_first(np.ascontiguousarray(liked), starts)
+    values = np.take_along_axis(liked, order, axis=1)
     for place in range(MAX_REASONS):
         has = np.flatnonzero(np.diff(starts) > place)
         firsts = starts[:-1][has]
@@ -42,6 +41,20 @@ def cite(contributions: FloatArray, weights: FloatArray, starts: IntArray) -> In
         is_reason = (adds > 0) & (adds >= REASON_SHARE * values[:, firsts])
         cited[has, :, place] = np.where(is_reason, order[:, firsts + place], UNKNOWN).T
     return cited
+
+
+def _strongest_first(liked: FloatArray, starts: IntArray) -> IntArray:
+    """The events by user, the largest of each first, equal ones in their order. [k, N] -> [k, N].
+
+    Of a single user the first MAX_REASONS alone: a live list needs no more, and a sort takes five times as long.
+    """
+    if len(starts) > 2:
+        return np.lexsort((-liked, np.broadcast_to(rows_of(starts), liked.shape)))
+    rest, found = liked.copy(), []
+    for _ in range(min(MAX_REASONS, liked.shape[1])):
+        found.append(rest.argmax(axis=1))
+        rest[np.arange(len(rest)), found[-1]] = -np.inf
+    return np.stack(found, axis=1) if found else np.zeros((len(rest), 0), dtype=np.int64)
 
 
 def liking(model: Recommender[Any], histories: Histories) -> FloatArray:

@@ -86,17 +86,17 @@ class ReasonFinder:
         """The list of a model with paths: the strongest path from the strongest reason names what they share."""
         if not follows(type(self.model), HasPaths):
             return explained
-        cited = [{reason.item_row for reason in item.reasons[:1]} for item in explained]
         trained = [index for index, item in enumerate(explained) if item.reasons and item.item_row < self.n_trained]
         if not trained:
             return explained
         rows = np.array([explained[index].item_row for index in trained], dtype=np.int32)
-        is_cited = [np.isin(history.items, list(cited[index])) for index in trained]
-        from_reasons = history.take(np.zeros(len(trained), dtype=np.int64)).keep(np.concatenate(is_cited))
+        cited = [explained[index].reasons[0].item_row for index in trained]
+        last_of = {row: event for event, row in enumerate(history.items.tolist())}
+        from_reasons = history.alone(np.array([last_of[row] for row in cited]))
         found_paths = cast(HasPaths, self.model).paths_to(from_reasons, rows, N_PATHS)
         named = list(explained)
-        for index, paths in zip(trained, found_paths, strict=True):
-            found = named_by(paths, cited[index], explained[index].shared)
+        for index, row, paths in zip(trained, cited, found_paths, strict=True):
+            found = named_by(paths, (row,), explained[index].shared)
             if found is not None:
                 reasons = tuple(each for each in explained[index].reasons if each.item_row == found[0])
                 named[index] = replace(explained[index], reasons=reasons, shared=found[1])

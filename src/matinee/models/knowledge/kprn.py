@@ -24,6 +24,7 @@ from matinee.models.knowledge.examples import Candidates, Examples, candidates_o
 from matinee.models.knowledge.path_sums import PathSums
 from matinee.models.knowledge.path_words import in_words
 from matinee.models.knowledge.patterns import Patterns
+from matinee.models.knowledge.port_paths import PortPaths
 from matinee.models.knowledge.read_paths import PathReader
 from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.training.run import Run
@@ -250,8 +251,10 @@ class KPRN(Recommender[KPRNState]):
 
     def paths_to(self, histories: Histories, item_rows: IntArray, k: int = 3) -> list[tuple[Path, ...]]:
         """See HasPaths."""
-        reader, matrix = self._reader, liked_matrix(self.weigh(histories).counted(), self._n_items)
-        n = len(item_rows)
+        matrix = liked_matrix(self.weigh(histories).counted(), self._n_items)
+        if self.config.form == "patterns":
+            return self._port_paths.find(matrix, np.asarray(item_rows), k, self._names)
+        reader, n = self._reader, len(item_rows)
         pairs = Candidates(np.arange(n), np.asarray(item_rows), np.zeros(n, dtype=np.float32))
         paths = reader.find(matrix, pairs, max_paths=0)
         scores = reader.scores(paths)
@@ -263,7 +266,8 @@ class KPRN(Recommender[KPRNState]):
         found = []
         for start, stop in pairwise(first.tolist()):
             rows = best[start : min(stop, start + k)]
-            each = zip(paths.nodes[rows], paths.steps[rows], scores[rows].tolist(), shares[rows].tolist(), strict=True)
+            columns = paths.nodes[rows], paths.steps[rows], scores[rows], shares[rows]
+            each = zip(*(column.tolist() for column in columns), strict=True)
             found.append(tuple(in_words(reader.graph, self._n_items, names, *row) for row in each))
         return found
 
@@ -351,6 +355,11 @@ class KPRN(Recommender[KPRNState]):
         reach = csr_array((ones, self.reach_ports, self.reach_starts), shape=(self._n_items, n_ports))
         arrivals = self.arrival_weights, self.arrival_ports, self.arrival_starts
         return PathSums.of(reach, arrivals, self.config.temperature)
+
+    @derived("reach_starts", "reach_ports", "arrival_starts", "arrival_ports", "arrival_weights", "starts")
+    def _port_paths(self) -> PortPaths:
+        arrivals = self.arrival_starts, self.arrival_ports, self.arrival_weights
+        return PortPaths.of(self._graph(), (self.reach_starts, self.reach_ports), arrivals, self.config.temperature)
 
     @property
     def _reader(self) -> PathReader:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from matinee.arrays import IntArray
 from matinee.models.base import Path, PathNode
 from matinee.models.knowledge.paths import NONE
 from matinee.models.knowledge.walks import WalkGraph
@@ -10,10 +9,16 @@ from matinee.vocab import UNKNOWN
 
 
 def in_words(
-    graph: WalkGraph, n_items: int, names: Sequence[str], nodes: IntArray, steps: IntArray, score: float, share: float
+    graph: WalkGraph,
+    n_items: int,
+    names: Sequence[str],
+    nodes: Sequence[int],
+    steps: Sequence[int],
+    score: float,
+    share: float,
 ) -> Path:
-    """A path in words."""
-    kept, taken = nodes[nodes != NONE].tolist(), steps[steps != NONE].tolist()
+    """A path in words, of its nodes and the steps between them; NONE behind the end."""
+    kept, taken = [node for node in nodes if node != NONE], [step for step in steps if step != NONE]
     found = []
     for node in kept:
         entity = node - n_items
