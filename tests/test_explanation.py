@@ -8,6 +8,7 @@ from matinee.dataset import Dataset
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Explains, HasItemBias, Recommender
+from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import SolveItems, solve
 from matinee.models.vectors import unit
 from matinee.ranking.explain import explain
@@ -71,12 +72,13 @@ def test_a_bias_belongs_to_the_item_and_to_no_event(train: TrainingData) -> None
     np.testing.assert_array_equal(found.item_bias[0], model.bias[[4, 5]])
 
 
-def test_the_coefficients_of_a_solve_add_up_to_its_solution() -> None:
+@pytest.mark.parametrize("kind", ["plain", "accelerated"])
+def test_the_coefficients_of_a_solve_add_up_to_its_solution(kind: str) -> None:
     rng = np.random.default_rng(0)
     items = unit(rng.normal(size=(9, 5)))
     histories = Histories.of([[0, 3], [1, 2, 8], [5]])
     first = rng.normal(size=(3, 5))
-    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), 7)
+    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), GraphConfig(solve=kind, solve_steps=7))
     start, target, repulsion = solution.coefficients()
     means = np.stack([items[[0, 3]].mean(0), items[[1, 2, 8]].mean(0), items[[5]].mean(0)])
     np.testing.assert_allclose(start * first + target * means - repulsion, solution.vectors, atol=1e-6)

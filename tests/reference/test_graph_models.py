@@ -16,6 +16,7 @@ from matinee.experiment import read_experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.graph import training as losses
+from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import SolveItems, solve_from
 from matinee.models.graph.lightgcn import propagate
 from matinee.models.graph.ngcf import SLOPE, NGCFConfig
@@ -268,12 +269,15 @@ def test_singular_vectors_span_the_best_low_rank_matrix(matrix: csr_array, gener
     np.testing.assert_allclose(left @ right.T, (u[:, :3] * s[:3]) @ v[:3], atol=1e-5)
 
 
-def test_a_solved_direction_is_where_the_gradient_along_the_sphere_vanishes(matrix: csr_array) -> None:
+@pytest.mark.parametrize(("kind", "steps"), [("plain", 400), ("accelerated", 60)])
+def test_a_solved_direction_is_where_the_gradient_along_the_sphere_vanishes(
+    matrix: csr_array, kind: str, steps: int
+) -> None:
     rng = np.random.default_rng(2)
     items = rng.normal(size=(N_ITEMS, DIM)).astype(np.float32)
     items /= np.linalg.norm(items, axis=1, keepdims=True)
     start = rng.normal(size=(N_USERS, DIM)).astype(np.float32)
-    solution = solve_from(start, matrix, SolveItems.of(items, 0.5), 400)
+    solution = solve_from(start, matrix, SolveItems.of(items, 0.5), GraphConfig(solve=kind, solve_steps=steps))
     solved = torch.from_numpy(solution.vectors).double().requires_grad_()
     logits = torch.nn.functional.normalize(solved, dim=1) @ torch.from_numpy(items).double().T / 0.5
     dense = torch.from_numpy(matrix.toarray()).double()

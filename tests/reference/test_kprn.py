@@ -34,6 +34,7 @@ from matinee.models.knowledge.walks import WalkGraph, liked_matrix
 from matinee.ranking.explain import explain
 from matinee.ranking.rank import rank
 from matinee.training.run import Run
+from matinee.vocab import UNKNOWN
 
 FORMS = ("patterns", "paths")
 
@@ -242,6 +243,21 @@ def test_the_strongest_paths_are_named_and_their_shares_add_up(model: KPRN) -> N
     assert {path.nodes[0].item_row for path in found} <= {0, 2}
     assert all(node.name == "" for path in found for node in path.nodes if node.type in ("user", "item"))
     assert model.paths_to(Histories.of([[0, 2]]), [3], k=2)[0] == found[:2]
+
+
+def test_the_paths_of_ports_are_those_that_walks_find(model: KPRN) -> None:
+    reader, n_items = model._reader, model._n_items
+    histories = Histories.of([[0, 2, 5], [1], [3, 4]])
+    matrix, items = liked_matrix(histories, n_items), np.array([7, 6, 8])
+    walked = reader.find(matrix, Candidates(np.arange(3), items, np.zeros(3, np.float32)), max_paths=0)
+    scores = reader.scores(walked)
+    for pair, found in enumerate(model.paths_to(histories, items, k=10_000)):
+        mine = np.flatnonzero(walked.pairs == pair)
+        assert len(found) == len(mine)
+        np.testing.assert_allclose(sorted(path.score for path in found), np.sort(scores[mine]), rtol=1e-4, atol=1e-5)
+        of_items = sorted(tuple(node.item_row for node in path.nodes) for path in found)
+        nodes = [[node for node in row if node >= 0] for row in walked.nodes[mine].tolist()]
+        assert of_items == sorted(tuple(node if node < n_items else UNKNOWN for node in row) for row in nodes)
 
 
 def test_a_history_without_paths_has_the_list_of_the_first_stage(train: TrainingData) -> None:

@@ -275,6 +275,19 @@ class ScoresWithoutEach(Protocol):
 
 
 @runtime_checkable
+class VectorsWithoutEach(Protocol):
+    """A model of item vectors that finds the user vectors without a single event of a history in one solve."""
+
+    def vectors_without_each(self, histories: Histories, events: IntArray) -> FloatArray:
+        """User vectors without each of E events, of histories that have no item twice, to rounding. [E, D]."""
+        ...
+
+    def item_vectors(self) -> FloatArray:
+        """See HasItemVectors."""
+        ...
+
+
+@runtime_checkable
 class ReadsGraph(Protocol):
     """A model with reads_graph, which keeps the graph that it was fitted with."""
 

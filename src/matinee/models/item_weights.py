@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.nn.sparse_rows import entries_at
+from matinee.nn.sparse_rows import entries_of_events
 
 FEW_EVENTS = 20
 """Events a user below which weights lean on popularity by default: most pairs of items share a user or two."""
@@ -36,9 +36,7 @@ class ItemWeights(Recommender[csr_array]):
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the event's weight times that from its item to the listed item. [N, k]."""
-        listed = item_rows[histories.owners]  # [N, k]
-        sources = np.repeat(histories.items, item_rows.shape[1])
-        found = entries_at(self._between, sources, listed.ravel()).reshape(listed.shape)
+        found = entries_of_events(self._between, histories.items, histories.owners, item_rows)
         return found * histories.weights[:, None]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:

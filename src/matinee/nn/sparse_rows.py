@@ -176,6 +176,18 @@ def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:
     return found
 
 
+def entries_of_events(matrix: csr_array, rows: IntArray, owners: IntArray, listed: IntArray) -> FloatArray:
+    """Entries at the row of each event and the columns that its user lists. rows, owners [N], listed [B, k] -> [N, k].
+
+    For one user, as a list has it, the columns are taken out of the rows; for many, see `entries_at`.
+    """
+    if len(listed) == 1:
+        found: FloatArray = matrix[rows][:, listed[0]].toarray()
+        return found
+    columns = listed[owners]
+    return entries_at(matrix, np.repeat(rows, columns.shape[1]), columns.ravel()).reshape(columns.shape)
+
+
 def entries_at(matrix: csr_array, rows: IntArray, columns: IntArray) -> FloatArray:
     """Entries of a CSR matrix with ascending columns; 0 where none is stored. rows, columns [n] -> [n]."""
     if matrix.nnz == 0:

@@ -22,9 +22,17 @@ SOLVED = (r"s(h, i) = x_S \cdot v_i",)
 COSINE = (r"s(h, i) = \frac{x \cdot v_i}{\norm x \norm}",)
 PRODUCT = (r"s(h, i) = x \cdot v_i",)
 UNIT_ITEMS, ITEMS = (r"v_i = \frac{m_i}{\norm m_i \norm}",), (r"v_i = m_i",)
-SOLVE = (
+GRADIENT = r"g_t = \frac{1}{| h |} \sum_{j \in h} v_j - \sum_i \softmax_i(\frac{x_t \cdot v_i}{T}) v_i"
+PLAIN = (
     r"x_0 = \frac{x}{\norm x \norm} , x_{t + 1} = \frac{y_t}{\norm y_t \norm} , y_t = x_t + g_t - (x_t \cdot g_t) x_t",
-    r"g_t = \frac{1}{| h |} \sum_{j \in h} v_j - \sum_i \softmax_i(\frac{x_t \cdot v_i}{T}) v_i",
+    GRADIENT,
+)
+SOLVE = (
+    r"x_0 = \frac{x}{\norm x \norm} , z_t = \frac{y_t}{\norm y_t \norm} , y_t = x_t + g_t - (x_t \cdot g_t) x_t",
+    r"x_{t + 1} = \frac{z_t - b_t (z_t - z_{t - 1})}{\norm z_t - b_t (z_t - z_{t - 1}) \norm} , "
+    r"b_t = \max(-3, \min(1, \frac{r_t \cdot (r_t - r_{t - 1})}{(r_t - r_{t - 1}) \cdot (r_t - r_{t - 1})})) , "
+    r"r_t = z_t - x_t , b_0 = 0",
+    GRADIENT,
 )
 MEAN = (r"m_i = \frac{1}{K + 1} \sum_k e_i^k",)
 WEIGHTED = (r"m_i = \sum_k w_k e_i^k",)
@@ -121,11 +129,20 @@ def scores(model: Recommender, h: Sequence[int]) -> Vector:
     v = [unit(each) for each in m] if config.similarity == "cosine" else m
     if config.solve_steps or config.similarity == "cosine":
         x = unit(x)
+    last: tuple[Vector, Vector] | None = None
     for _ in range(config.solve_steps):
         weights = [math.exp(dot(x, each) / config.solve_temperature) for each in v]
         mean = add(*(times(1 / len(h), v[j]) for j in h))
         g = add(mean, *(times(-weight / sum(weights), each) for weight, each in zip(weights, v, strict=True)))
-        x = unit(add(x, g, times(-dot(x, g), x)))
+        z = unit(add(x, g, times(-dot(x, g), x)))
+        r = add(z, times(-1, x))
+        if last is not None and config.solve == "accelerated":
+            change = add(r, times(-1, last[1]))
+            b = max(-3, min(1, dot(r, change) / dot(change, change)))
+            x = unit(add(z, times(-b, add(z, times(-1, last[0])))))
+        else:
+            x = z
+        last = z, r
     return [dot(x, each) for each in v]
 
 
@@ -133,6 +150,7 @@ LIGHTGCN, NGCF = (*MEAN, *PROPAGATION, *VISITOR_MEAN), LAYERS
 CASES = [
     ("lightgcn", {}, (*SOLVED, *UNIT_ITEMS, *LIGHTGCN, *SOLVE)),
     ("lightgcn", {"similarity": "dot"}, (*SOLVED, *ITEMS, *LIGHTGCN, *SOLVE)),
+    ("lightgcn", {"solve_steps": 10}, (*SOLVED, *UNIT_ITEMS, *LIGHTGCN, *PLAIN)),
     ("lightgcn", {"solve_steps": 0}, (*COSINE, *UNIT_ITEMS, *LIGHTGCN)),
     ("lightgcn", {"solve_steps": 0, "similarity": "dot", "layers": 3}, (*PRODUCT, *ITEMS, *LIGHTGCN)),
     (

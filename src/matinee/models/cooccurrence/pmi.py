@@ -14,7 +14,7 @@ from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, 
 from matinee.models.item_strips import ProductStrips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
-from matinee.nn.sparse_rows import entries_at, keep_top_k, product_by_head
+from matinee.nn.sparse_rows import entries_of_events, keep_top_k, product_by_head
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -128,15 +128,13 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the weight from the event's item to the listed item, or its term of the mean. [N, k]."""
-        listed = item_rows[histories.owners]  # [N, k]
         if self.config.form == "neighbours":
-            sources = np.repeat(histories.items, item_rows.shape[1])
-            found = entries_at(self.weights, sources, listed.ravel()).reshape(listed.shape)
+            found = entries_of_events(self.weights, histories.items, histories.owners, item_rows)
             return found * histories.weights[:, None]
         fractions = histories.weights / np.diff(histories.starts)[histories.owners]
         event_vectors = self.vectors[histories.items] * fractions[:, None].astype(np.float32)
         products = event_products(event_vectors, histories.owners, item_rows, self.vectors)
-        return products * self.popularity_factors[listed]
+        return products * self.popularity_factors[item_rows[histories.owners]]
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
         """Cosine of the vectors, or of the columns of `weights`. [n] -> [n, I]."""

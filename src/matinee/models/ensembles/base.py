@@ -12,7 +12,7 @@ from matinee.errors import MatineeError
 from matinee.extras import require
 from matinee.histories import Histories, TrainingData
 from matinee.models import create, model_class
-from matinee.models.base import Recommender, ScoresWithoutEach, follows, sized_defaults
+from matinee.models.base import Recommender, ScoresWithoutEach, VectorsWithoutEach, follows, sized_defaults
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, examples_of
 from matinee.models.held_out import hold_out, ndcg_of_users
@@ -196,6 +196,10 @@ class Ensemble(Recommender[EnsembleState]):
                 left = whole - part.score(part.fold_in(alone))
                 left[np.abs(left) <= ROUNDING * np.abs(whole)] = 0  # all of it was the event's
                 found.append(left)
+                continue
+            if follows(type(part), VectorsWithoutEach):
+                by_vectors = cast(VectorsWithoutEach, part)
+                found.append(by_vectors.vectors_without_each(histories, events) @ by_vectors.item_vectors().T)
                 continue
             own = None
             if len(histories.items) >= LONG and follows(type(part), ScoresWithoutEach):

@@ -13,7 +13,7 @@ from matinee.models.base import Explains, HasDrops, Recommender, is_exact
 from matinee.models.ensembles.base import Ensemble, EnsembleState
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples
-from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised
+from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, z_scores_at
 
 
 class BlendConfig(EnsembleConfig):
@@ -133,10 +133,11 @@ class Blend(Ensemble):
         needed: BoolArray = np.any(self.weights > 0, axis=0)
         parts = self._scores_without_each(histories, events, needed)
         columns = zip(parts, weights[:, needed].T, strict=True)
-        total: FloatArray = sum(
-            (self._normalised(scores)[:, item_rows[0]] * weight[:, None] for scores, weight in columns),
-            np.zeros((len(events), item_rows.shape[1]), dtype=np.float32),
-        )
+        total = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)
+        for scores, weight in columns:
+            is_standard = self.config.fusion == "z-score"
+            at = z_scores_at(scores, item_rows[0]) if is_standard else self._normalised(scores)[:, item_rows[0]]
+            total += at * weight[:, None]
         return total
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:

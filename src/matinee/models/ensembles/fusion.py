@@ -9,6 +9,8 @@ from scipy.stats import rankdata
 from matinee.arrays import BoolArray, FloatArray, IntArray, starts_of
 
 Fusion = Literal["z-score", "scores", "ranks"]
+TIED = 1e-5
+"""A deviation of no more than this part of the mean may be rounding: float32."""
 MAX_STEPS = 200
 """Of L-BFGS; it takes 10 to 30."""
 
@@ -29,6 +31,18 @@ def normalised(scores: FloatArray, fusion: Fusion, constant: float) -> FloatArra
     deviation = np.sqrt(np.square(scaled).mean(axis=1, keepdims=True))
     scaled *= np.where(differs & (deviation > 0), 1 / np.where(deviation > 0, deviation, 1), 0)
     return scaled.astype(np.float32, copy=False)
+
+
+def z_scores_at(scores: FloatArray, columns: IntArray) -> FloatArray:
+    """As `normalised` by z-score, of some columns alone: a pass over all scores less. [B, I], [k] -> [B, k]."""
+    means = scores.mean(axis=1, keepdims=True)
+    centred = scores - means
+    deviation = np.sqrt(np.einsum("bi,bi->b", centred, centred) / max(1, scores.shape[1]))[:, None]
+    differs = deviation > TIED * np.abs(means)
+    if not differs.all():
+        differs &= np.ptp(scores, axis=1, keepdims=True) > 0
+    found: FloatArray = centred[:, columns] * np.where(differs, 1 / np.where(deviation > 0, deviation, 1), 0)
+    return found.astype(np.float32, copy=False)
 
 
 def deviations(scores: FloatArray) -> FloatArray:

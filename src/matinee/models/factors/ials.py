@@ -22,6 +22,7 @@ from matinee.models.factors.least_squares import (
     padded_blocks,
     padded_entries,
     solve,
+    solve_without_each,
     targets_without_each,
 )
 from matinee.models.needs import matrix_needs
@@ -158,6 +159,11 @@ class IALS(Recommender[FloatArray]):
         """See ScoresWithoutEach."""
         ridge = self._ridge(np.maximum(histories.lengths - 1, 0))
         return targets_without_each(histories, events, self._side, ridge, self.items[item_rows])
+
+    def vectors_without_each(self, histories: Histories, events: IntArray) -> FloatArray:
+        """See VectorsWithoutEach."""
+        ridge = self._ridge(np.maximum(histories.lengths - 1, 0))
+        return solve_without_each(histories, events, self._side, ridge).astype(np.float32)
 
     @derived("items")
     def _side(self) -> FixedSide:

@@ -173,15 +173,20 @@ def explain_solve(histories: Histories, side: FixedSide, ridge: FloatArray, targ
 def targets_without_each(
     histories: Histories, events: IntArray, side: FixedSide, ridge: FloatArray, targets: FloatArray
 ) -> FloatArray:
-    """Products t · w of each target t and the solution w without each of E events. [E, k].
+    """Products t · w of each target t and the solution w of `solve_without_each`. targets [B, k, D] -> [E, k]."""
+    solutions = solve_without_each(histories, events, side, ridge)
+    return np.einsum("ed,ekd->ek", solutions, targets[histories.owners[events]]).astype(np.float32)
 
-    Histories without repeats; targets [B, k, D]; ridge [B]: of a history that is one event shorter. One system a user:
-    without an event it changes by a matrix of rank one, whose solution follows from that of the whole (Sherman and
-    Morrison 1950).
+
+def solve_without_each(histories: Histories, events: IntArray, side: FixedSide, ridge: FloatArray) -> FloatArray:
+    """The solution w of `solve` without each of E events. [E, D], in the type of the items.
+
+    Histories without repeats; ridge [B]: of a history that is one event shorter. One system a user: without an event it
+    changes by a matrix of rank one, whose solution follows from that of the whole (Sherman and Morrison 1950).
     """
     matrix = histories.weighted_matrix(side.n_items)
     owners, entries = histories.owners[events], _entries_of(matrix, histories)[events]
-    found = np.zeros((len(events), targets.shape[1]), dtype=side.padded.dtype)
+    found = np.zeros((len(events), side.padded.shape[1]), dtype=side.padded.dtype)
     for rows, lefts, gathered, confidences in systems(matrix, side, ridge):
         for index, row in enumerate(rows.tolist()):
             mine = np.flatnonzero(owners == row)
@@ -194,9 +199,8 @@ def targets_without_each(
             solved: FloatArray = np.linalg.solve(lefts[index], np.column_stack([removed.T, right]))  # [D, e + 1]
             own, along = np.einsum("ed,de->e", removed, solved[:, :-1]), right @ solved[:, :-1]
             steps = np.abs(by) * (along - by * own) / (1 - np.abs(by) * own) - by
-            values = targets[row] @ solved  # [k, e + 1]
-            found[mine] = (values[:, -1:] + values[:, :-1] * steps).T
-    return np.asarray(found, dtype=np.float32)
+            found[mine] = (solved[:, -1:] + solved[:, :-1] * steps).T
+    return found
 
 
 def _entries_of(matrix: csr_array, histories: Histories) -> IntArray:

@@ -17,7 +17,9 @@ class GraphConfig(ObjectiveConfig):
     """Propagation layers; 0 is matrix factorisation."""
     user_state: Literal["history", "stored"] = "history"
     """Layer 0 of a known user: solved from the history, or the trained embedding."""
-    solve_steps: NonNegativeInt = 10
+    solve: Literal["accelerated", "plain"] = "accelerated"
+    """Whether steps of the fold-in solve use the one before; `plain` is chosen where solve_steps alone is set."""
+    solve_steps: NonNegativeInt = 5
     """Gradient steps of the fold-in solve; 0 uses the propagated history alone."""
     solve_temperature: Annotated[PositiveFloat, Search(0.1, 1, log=True)] = 0.25
     """Softmax temperature of the fold-in solve; above that of training, so that short histories do not overfit."""
@@ -33,6 +35,14 @@ class GraphConfig(ObjectiveConfig):
     """L2 penalty on the layer-0 embeddings of a batch's users, positives and negatives; not for softmax."""
     initialiser: EmbeddingInitialiser = "svd"
     """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_if_only_steps_are_set(cls, values: object) -> object:
+        """Experiments and models of before there were accelerated steps have their number alone."""
+        if isinstance(values, dict) and "solve" not in values and "solve_steps" in values:
+            return {**values, "solve": "plain"}
+        return values
 
     @model_validator(mode="after")
     def _l2_needs_pairs(self) -> Self:

@@ -152,7 +152,7 @@ class LightGCN(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, D]; zero for an empty history of a visitor."""
         if is_solved(histories, self.config):
-            return solve(self._propagated, histories, self._solve_items, self.config.solve_steps).vectors
+            return solve(self._propagated, histories, self._solve_items, self.config).vectors
         matrix = histories.weighted_matrix(len(self.items))
         vectors = self._propagated(matrix)
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -194,8 +194,7 @@ class LightGCN(Recommender[FloatArray]):
         """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `are_many` says."""
         if not are_many(histories, self.popularity[item_rows], self.config):
             return None
-        steps = self.config.solve_steps
-        return scores_without_each(self._propagated, self._solve_items, steps, histories, events, item_rows)
+        return scores_without_each(self._propagated, self._solve_items, self.config, histories, events, item_rows)
 
 
 def propagate(

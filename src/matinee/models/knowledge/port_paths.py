@@ -50,7 +50,10 @@ class PortPaths:
         return cls(graph, mids, steps, reach_starts, reach_ports, *arrivals, temperature)
 
     def find(self, matrix: csr_array, item_rows: IntArray, k: int, names: Sequence[str]) -> list[tuple[Path, ...]]:
-        """The k strongest paths from the events of each history [B, I] to its item [B], best first. names: entities'."""
+        """The k strongest paths from the events of each history [B, I] to its item [B], best first.
+
+        names: of the entities.
+        """
         n, n_ports = len(item_rows), len(self.mids)
         picked, indices = gather(self.starts, item_rows)
         keys = rows_of(picked) * n_ports + self.ports[indices]  # ascending

@@ -130,7 +130,7 @@ class GRU4Rec(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """The projected last state, with a last column of ones. [B, D + 1]; zeros and a one for an empty history."""
         config = self.config
-        layers = self._layers()
+        layers = self._layers
         blocks = unstack({name: getattr(self, name) for name in BLOCK_ARRAYS}) if config.attention else []
 
         def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
@@ -139,15 +139,48 @@ class GRU4Rec(Recommender[FloatArray]):
                 values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
             return serve_blocks(values, lengths, blocks, config.heads, "post")
 
-        if len(layers) == 1 and not blocks and len(self.items) < min(len(histories.items), TABLE_ITEMS):
+        if len(histories) == 1 and not blocks:
+            history = histories.keep(histories.weights > 0)
+            states = self._read(history.items)[0][None]
+        elif len(layers) == 1 and not blocks and len(self.items) < min(len(histories.items), TABLE_ITEMS):
             states = self._states_by_table(histories)
         else:
             states = last_states(histories, config.max_length, config.hidden, states_of)
         return append_one(states @ self.projection if config.tied else states)
 
+    def _read(self, items: IntArray) -> tuple[FloatArray, list[Float64Array]]:
+        """The state after a history's items [n], [H] float32, and each layer's states after those before the last.
+
+        The latter are of one event more than is read of a history: what it comes to without one of the last. They are
+        of the last max_length + 1 items, [T, H]. What was read last is kept: a list and its reasons need the same.
+        """
+        kept, key = self._kept_reading, items.tobytes()
+        if (found := kept.get(key)) is not None:
+            return found
+        last = items[-1 - self.config.max_length :]
+        is_longer = len(last) > self.config.max_length
+        rows = (
+            np.stack([last, np.append(last[1:], last[-1])]) if is_longer else last[None]
+        )  # the second from its second
+        lengths = np.array([len(last), len(last) - 1] if is_longer else [len(last)])
+        values, states = self.items[rows].astype(np.float64), []  # [1 or 2, T, D]
+        for weights_ih, weights_hh, bias in self._layers:
+            values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
+            states.append(values[0])
+        state = values[-1, -1] if len(last) else np.zeros(self.config.hidden)
+        found = state.astype(np.float32), states
+        kept.clear()
+        kept[key] = found
+        return found
+
+    @derived("items", "first_weights_ih", "weights_ih", "weights_hh", "biases")
+    def _kept_reading(self) -> dict[bytes, tuple[FloatArray, list[Float64Array]]]:
+        """What `_read` found last."""
+        return {}
+
     def _states_by_table(self, histories: Histories) -> FloatArray:
         """The last states of one layer, whose inputs are computed once for each item, not for each event. [B, H]."""
-        _, weights_hh, bias = self._layers()[0]
+        _, weights_hh, bias = self._layers[0]
         table = self._inputs_of_items
 
         def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
@@ -158,7 +191,7 @@ class GRU4Rec(Recommender[FloatArray]):
     @derived("items", "first_weights_ih", "biases")
     def _inputs_of_items(self) -> Float64Array:
         """What each item is to the first layer, x W + b. [I, 3H]."""
-        weights_ih, _, bias = self._layers()[0]
+        weights_ih, _, bias = self._layers[0]
         inputs: Float64Array = self.items.astype(np.float64) @ weights_ih + bias[0]
         return inputs
 
@@ -192,13 +225,12 @@ class GRU4Rec(Recommender[FloatArray]):
         later = later[np.arange(shared, len(items)) != events[:, None]].reshape(
             len(events), len(items) - shared - 1
         )  # [E, T]
-        before, after = (self.items[part].astype(np.float64) for part in (items[None, first:shared], later))
+        after = self.items[later].astype(np.float64)
         state = np.zeros((len(events), self.config.hidden))
-        for weights_ih, weights_hh, bias in self._layers():
+        for (weights_ih, weights_hh, bias), before in zip(self._layers, self._read(items)[1], strict=True):
             state = np.zeros_like(state)
-            if before.shape[1]:
-                before = serve_states(before @ weights_ih + bias[0], np.array([before.shape[1]]), weights_hh, bias[1])
-                state = np.repeat(before[:, -1], len(events), axis=0)
+            if shared > first:
+                state = np.repeat(before[[shared - first - 1]], len(events), axis=0)
             if after.shape[1]:
                 lengths = np.full(len(events), after.shape[1])
                 after = serve_states(after @ weights_ih + bias[0], lengths, weights_hh, bias[1], state)
@@ -226,6 +258,7 @@ class GRU4Rec(Recommender[FloatArray]):
     def _output_vectors(self) -> FloatArray:
         return self.items if self.config.tied else self.output_vectors
 
+    @derived("first_weights_ih", "weights_ih", "weights_hh", "biases")
     def _layers(self) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
         """Input weights, recurrent weights and biases of each layer."""
         inputs = [self.first_weights_ih, *self.weights_ih]

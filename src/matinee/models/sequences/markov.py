@@ -14,7 +14,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import EventBags, SparseFollowers
 from matinee.models.item_strips import count_in_strips
-from matinee.nn.sparse_rows import entries_at
+from matinee.nn.sparse_rows import entries_of_events
 from matinee.training.run import Run
 
 
@@ -122,8 +122,8 @@ class Markov(Recommender[csr_array], FitsFromCounts[csr_array]):
     def _probabilities(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
         """P(i | j) of the listed items after the items of some events. events [E], item_rows [B, k] -> [E, k]."""
         listed, items = item_rows[histories.owners[events]], histories.items[events]  # [E, k], [E]
-        followed = entries_at(self.transitions, np.repeat(items, listed.shape[1]), listed.ravel())
-        return followed.reshape(listed.shape) + self.prior_weights[items][:, None] * self.popularity[listed]
+        followed = entries_of_events(self.transitions, items, histories.owners[events], item_rows)
+        return followed + self.prior_weights[items][:, None] * self.popularity[listed]
 
     def _weights(self, histories: Histories) -> FloatArray:
         """Weight times decay^(distance from the last event) of the last `steps` liked events of a history, else 0. [N].
