@@ -106,8 +106,8 @@ class Step:
 class Ascent:
     """Steps of gradient ascent on the unit sphere; accelerated by what the last one led to (Anderson 1965, depth 1).
 
-    Accelerated: the map from a direction to where its gradient leads, g(v), has the solution as its fixed point. Of the line through
-    the last two g, the point is taken at which the residual g(v) - v, taken as linear along it, is smallest.
+    Accelerated: the map from a direction to where its gradient leads, g(v), has the solution as its fixed point. Of the
+    line through the last two g, the point is taken at which the residual g(v) - v, as linear along it, is smallest.
     """
 
     def __init__(self, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], config: GraphConfig) -> None:
