@@ -65,9 +65,9 @@ class PortPaths:
         entries, firsts = entries[shared], firsts[shared]
         counts = np.searchsorted(keys, wanted[shared], side="right") - firsts
         ranks = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)  # of equal ports
-        entries, places = np.repeat(entries, counts), np.repeat(firsts, counts) + ranks
-        pairs = rows_of(picked)[places]
-        terms = matrix.data[entries] * self.weights[indices[places]]
+        entries, positions = np.repeat(entries, counts), np.repeat(firsts, counts) + ranks
+        pairs = rows_of(picked)[positions]
+        terms = matrix.data[entries] * self.weights[indices[positions]]
         terms[matrix.indices[entries] == item_rows[pairs]] = 0  # a path ends in another item
         shares = terms / np.bincount(pairs, terms, minlength=n)[pairs].clip(np.finfo(np.float32).tiny)
         best = np.lexsort((-terms, pairs))
@@ -75,7 +75,7 @@ class PortPaths:
         for start, stop in pairwise(np.searchsorted(pairs[best], np.arange(n + 1)).tolist()):
             chosen = best[start : min(stop, start + k)]
             chosen = chosen[terms[chosen] > 0]
-            columns = matrix.indices[entries[chosen]], pairs[chosen], indices[places[chosen]], ranks[chosen]
+            columns = matrix.indices[entries[chosen]], pairs[chosen], indices[positions[chosen]], ranks[chosen]
             each = zip(*(column.tolist() for column in columns), shares[chosen].tolist(), strict=True)
             found.append(
                 tuple(self._in_words(event, int(item_rows[pair]), *of_path, names) for event, pair, *of_path in each)
