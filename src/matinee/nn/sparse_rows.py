@@ -104,6 +104,8 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
     Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides,
     and others with many entries in the second matrix are dense there.
     """
+    if rows.shape[0] == 1:
+        return product_of_few(rows, matrix)
     if rows.shape[0] < MANY_ROWS:
         found: FloatArray = (rows @ matrix).toarray()
         return found

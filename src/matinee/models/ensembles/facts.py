@@ -9,6 +9,7 @@ from scipy.sparse import coo_array, csr_array
 from matinee.arrays import FloatArray, IntArray, gather, starts_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.fusion import normalised
+from matinee.nn.sparse_rows import product_of_few
 
 FEW = 16
 """Histories whose profiles are in a dense table at once: of entities, which may be tens of thousands."""
@@ -119,7 +120,9 @@ def _ranks(scores: FloatArray, owners: IntArray, n_users: int) -> IntArray:
 
 def _shared(facts: ItemFacts, histories: Histories, owners: IntArray, items: IntArray) -> FloatArray:
     """The inner products of what histories and items have of each entity, of q pairs by owner. [q], [q] -> [q]."""
-    profiles = csr_array(histories.matrix(len(facts.popularity)) @ facts.entities)  # [b, E]
+    matrix = histories.matrix(len(facts.popularity))
+    is_one = len(histories) == 1
+    profiles = product_of_few(matrix, facts.entities) if is_one else csr_array(matrix @ facts.entities)  # [b, E]
     starts, indices = gather(facts.entities.indptr, items)
     columns, parts = facts.entities.indices[indices], facts.entities.data[indices]
     found = np.empty(len(items), dtype=np.float32)
@@ -127,6 +130,8 @@ def _shared(facts: ItemFacts, histories: Histories, owners: IntArray, items: Int
         start, stop = np.searchsorted(owners, [first, first + FEW])
         terms = slice(starts[start], starts[stop])
         pairs = np.repeat(np.arange(stop - start), np.diff(starts[start : stop + 1]))
-        of_owners = profiles[first : first + FEW].toarray()[owners[start:stop][pairs] - first, columns[terms]]
+        block = profiles[first : first + FEW]
+        dense = block if isinstance(block, np.ndarray) else block.toarray()
+        of_owners = dense[owners[start:stop][pairs] - first, columns[terms]]
         found[start:stop] = np.bincount(pairs, of_owners * parts[terms], minlength=stop - start)
     return found

@@ -175,7 +175,8 @@ def targets_without_each(
 ) -> FloatArray:
     """Products t · w of each target t and the solution w of `solve_without_each`. targets [B, k, D] -> [E, k]."""
     solutions = solve_without_each(histories, events, side, ridge)
-    return np.einsum("ed,ekd->ek", solutions, targets[histories.owners[events]]).astype(np.float32)
+    found: FloatArray = np.einsum("ed,ekd->ek", solutions, targets[histories.owners[events]]).astype(np.float32)
+    return found
 
 
 def solve_without_each(histories: Histories, events: IntArray, side: FixedSide, ridge: FloatArray) -> FloatArray:

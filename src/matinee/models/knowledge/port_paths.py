@@ -78,7 +78,10 @@ class PortPaths:
             columns = matrix.indices[entries[chosen]], pairs[chosen], indices[positions[chosen]], ranks[chosen]
             each = zip(*(column.tolist() for column in columns), shares[chosen].tolist(), strict=True)
             found.append(
-                tuple(self._in_words(event, int(item_rows[pair]), *of_path, names) for event, pair, *of_path in each)
+                tuple(
+                    self._in_words(event, int(item_rows[pair]), arrival, rank, share, names)
+                    for event, pair, arrival, rank, share in each
+                )
             )
         return found
 
