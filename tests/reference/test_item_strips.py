@@ -64,6 +64,33 @@ def test_strips_of_a_gram_matrix_are_those_of_a_plain_product(sparse_cost, train
     assert np.array_equal(np.tril(gram.gram_of(matrix)), np.tril(found))
 
 
+@pytest.mark.parametrize(("events", "limit"), [(10**9, 2**16), (700, 2**16), (100, 2**16), (10**9, 41), (700, 41)])
+def test_blocks_of_users_are_counted_once_each(events, limit, train, monkeypatch) -> None:
+    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)
+    monkeypatch.setattr(gram, "BLOCK_EVENTS", events)
+    monkeypatch.setattr(gram, "LIMIT", limit)
+    matrix = train.matrix()
+    dense = matrix.toarray().astype(np.float64)
+    found = gram.gram_of(matrix)
+    assert np.array_equal(np.tril(found), np.tril(dense.T @ dense))
+    blocks = [part for part, _ in gram.GramStrips.of(matrix).blocks]
+    assert sum(part.shape[0] for part in blocks) == matrix.shape[0]
+    assert max(part.shape[0] for part in blocks) < limit
+
+
+def test_a_gram_matrix_of_more_users_than_16_bits_count(monkeypatch) -> None:
+    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)
+    for n_users in (2**16 - 1, 2**16, 2**17 + 3):
+        found = gram.gram_of(csr_array(np.ones((n_users, 2), dtype=np.float32)))
+        assert np.tril(found).tolist() == [[n_users, 0], [n_users, n_users]]
+
+
+def test_users_without_events_are_in_blocks_too() -> None:
+    for starts in ([0], [0, 0], [0, 0, 2, 2, 2, 5, 5]):
+        found = list(gram._user_blocks(np.array(starts)))
+        assert [user for start, stop in found for user in range(start, stop)] == list(range(len(starts) - 1))
+
+
 def test_products_of_different_items_leave_out_an_item_with_itself(train) -> None:
     dense = train.matrix().toarray().astype(np.float64)
     expected = dense.T @ dense
