@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matinee.arrays import IntArray
+from matinee.arrays import FloatArray, IntArray
 from matinee.models.sequences.inference import Float64Array
 
 if TYPE_CHECKING:
@@ -68,16 +68,18 @@ def serve_states(
     lengths: IntArray,
     weights: Float64Array,
     bias: Float64Array,
-    initial: Float64Array | None = None,
-) -> Float64Array:
-    """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H].
+    initial: FloatArray | None = None,
+) -> FloatArray:
+    """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H] float32.
 
     lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`;
-    initial [b, H]: first state, zeros by default.
+    initial [b, H]: first state, zeros by default. Products are in float64, so that a batch and a single history have
+    the same ones once they are rounded, and all else is in float32.
     """
     n_rows, length, width = inputs.shape[0], inputs.shape[1], weights.shape[0]
-    states = np.empty((n_rows, length, width))
-    state = np.zeros((n_rows, width)) if initial is None else initial.copy()
+    states = np.empty((n_rows, length, width), dtype=np.float32)
+    state = np.zeros((n_rows, width), dtype=np.float32) if initial is None else initial.astype(np.float32)
+    inputs, bias = inputs.astype(np.float32), bias.astype(np.float32)
     batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
         state[:size] = _serve_step(inputs[:size, step], state[:size], weights, bias)
@@ -86,25 +88,24 @@ def serve_states(
 
 
 def serve_last_states(
-    table: Float64Array, rows: IntArray, lengths: IntArray, weights: Float64Array, bias: Float64Array
-) -> Float64Array:
+    table: FloatArray, rows: IntArray, lengths: IntArray, weights: Float64Array, bias: Float64Array
+) -> FloatArray:
     """The last of `serve_states`, of sequences whose inputs are rows of a table. table [I, 3H], rows [b, T] -> [b, H].
 
-    The inputs of one step at a time are taken, so that long sequences need no more memory than short ones.
+    table: float32. The inputs of one step at a time are taken, so that long sequences need no more memory than short
+    ones.
     """
-    state = np.zeros((len(rows), len(weights)))
+    state, bias = np.zeros((len(rows), len(weights)), dtype=np.float32), bias.astype(np.float32)
     batch_sizes = np.searchsorted(-lengths, -np.arange(rows.shape[1]), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
         state[:size] = _serve_step(table[rows[:size, step]], state[:size], weights, bias)
     return state
 
 
-def _serve_step(
-    inputs: Float64Array, previous: Float64Array, weights: Float64Array, bias: Float64Array
-) -> Float64Array:
-    """The next states. inputs [b, 3H], previous [b, H] -> [b, H]."""
+def _serve_step(inputs: FloatArray, previous: FloatArray, weights: Float64Array, bias: FloatArray) -> FloatArray:
+    """The next states. inputs [b, 3H], previous [b, H] -> [b, H]. All but the weights float32."""
     width = len(weights)
-    recurrent = previous @ weights  # [b, 3H]
+    recurrent = (previous.astype(np.float64) @ weights).astype(np.float32)  # [b, 3H]
     recurrent += bias
     gates = inputs[:, : 2 * width] + recurrent[:, : 2 * width]
     np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
@@ -113,7 +114,7 @@ def _serve_step(
     new = gates[:, :width] * recurrent[:, 2 * width :]
     new += inputs[:, 2 * width :]
     np.tanh(new, out=new)
-    state: Float64Array = previous - new
+    state: FloatArray = previous - new
     state *= gates[:, width:]
     state += new
     return state

@@ -133,11 +133,11 @@ class GRU4Rec(Recommender[FloatArray]):
         layers = self._layers
         blocks = unstack({name: getattr(self, name) for name in BLOCK_ARRAYS}) if config.attention else []
 
-        def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
-            values = self.items[items].astype(np.float64)  # [b, T, D]
+        def states_of(items: IntArray, lengths: IntArray) -> FloatArray:
+            values = self.items[items]  # [b, T, D]
             for weights_ih, weights_hh, bias in layers:
                 values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
-            return serve_blocks(values, lengths, blocks, config.heads, "post")
+            return serve_blocks(values.astype(np.float64), lengths, blocks, config.heads, "post")
 
         if len(histories) == 1 and not blocks:
             history = histories.keep(histories.weights > 0)
@@ -148,7 +148,7 @@ class GRU4Rec(Recommender[FloatArray]):
             states = last_states(histories, config.max_length, config.hidden, states_of)
         return append_one(states @ self.projection if config.tied else states)
 
-    def _read(self, items: IntArray) -> tuple[FloatArray, list[Float64Array]]:
+    def _read(self, items: IntArray) -> tuple[FloatArray, list[FloatArray]]:
         """The state after a history's items [n], [H] float32, and each layer's states after those before the last.
 
         The latter are of one event more than is read of a history: what it comes to without one of the last. They are
@@ -163,18 +163,17 @@ class GRU4Rec(Recommender[FloatArray]):
             np.stack([last, np.append(last[1:], last[-1])]) if is_longer else last[None]
         )  # the second from its second
         lengths = np.array([len(last), len(last) - 1] if is_longer else [len(last)])
-        values, states = self.items[rows].astype(np.float64), []  # [1 or 2, T, D]
+        values, states = self.items[rows], []  # [1 or 2, T, D]
         for weights_ih, weights_hh, bias in self._layers:
             values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
             states.append(values[0])
-        state = values[-1, -1] if len(last) else np.zeros(self.config.hidden)
-        found = state.astype(np.float32), states
+        found = values[-1, -1] if len(last) else np.zeros(self.config.hidden, dtype=np.float32), states
         kept.clear()
         kept[key] = found
         return found
 
     @derived("items", "first_weights_ih", "weights_ih", "weights_hh", "biases")
-    def _kept_reading(self) -> dict[bytes, tuple[FloatArray, list[Float64Array]]]:
+    def _kept_reading(self) -> dict[bytes, tuple[FloatArray, list[FloatArray]]]:
         """What `_read` found last."""
         return {}
 
@@ -183,16 +182,16 @@ class GRU4Rec(Recommender[FloatArray]):
         _, weights_hh, bias = self._layers[0]
         table = self._inputs_of_items
 
-        def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
+        def states_of(items: IntArray, lengths: IntArray) -> FloatArray:
             return serve_last_states(table, items, lengths, weights_hh, bias[1])
 
         return last_states(histories, self.config.max_length, self.config.hidden, states_of, TABLE_BLOCK_VALUES)
 
     @derived("items", "first_weights_ih", "biases")
-    def _inputs_of_items(self) -> Float64Array:
+    def _inputs_of_items(self) -> FloatArray:
         """What each item is to the first layer, x W + b. [I, 3H]."""
         weights_ih, _, bias = self._layers[0]
-        inputs: Float64Array = self.items.astype(np.float64) @ weights_ih + bias[0]
+        inputs: FloatArray = (self.items @ weights_ih + bias[0]).astype(np.float32)
         return inputs
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
@@ -225,8 +224,8 @@ class GRU4Rec(Recommender[FloatArray]):
         later = later[np.arange(shared, len(items)) != events[:, None]].reshape(
             len(events), len(items) - shared - 1
         )  # [E, T]
-        after = self.items[later].astype(np.float64)
-        state = np.zeros((len(events), self.config.hidden))
+        after = self.items[later]
+        state = np.zeros((len(events), self.config.hidden), dtype=np.float32)
         for (weights_ih, weights_hh, bias), before in zip(self._layers, self._read(items)[1], strict=True):
             state = np.zeros_like(state)
             if shared > first:
@@ -235,7 +234,7 @@ class GRU4Rec(Recommender[FloatArray]):
                 lengths = np.full(len(events), after.shape[1])
                 after = serve_states(after @ weights_ih + bias[0], lengths, weights_hh, bias[1], state)
                 state = after[:, -1]
-        return state.astype(np.float32)
+        return state
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""

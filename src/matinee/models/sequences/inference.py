@@ -20,7 +20,7 @@ def last_states(
     histories: Histories,
     max_length: int,
     width: int,
-    states_of: Callable[[IntArray, IntArray], Float64Array],
+    states_of: Callable[[IntArray, IntArray], FloatArray],
     block_values: int = BLOCK_VALUES,
 ) -> FloatArray:
     """States of the last max_length events of each history with a weight above 0. [B, width] float32.

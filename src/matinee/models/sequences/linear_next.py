@@ -16,6 +16,7 @@ from matinee.memory import require_memory
 from matinee.models.base import FitsFromSums, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
+from matinee.nn.sparse_rows import product_in_columns
 from matinee.training.run import Run
 
 Decay: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
@@ -145,8 +146,7 @@ class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = state @ self.weights
-        return scores
+        return product_in_columns(state, self.weights)
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: each event's terms of the sum. [N, k]."""
