@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +137,10 @@ def test_the_loss_of_observed_ratings_equals_a_loop(layers: tuple, counts: csr_a
     for row, column, value in zip(*counts.nonzero(), counts.data, strict=True):
         expected += (value - sum(hidden[row, d] * weights[column, d] for d in range(DIM)) - bias[column]) ** 2
     targets = SparseRows.of(counts, CPU, torch.float64)
-    assert observed_square_loss(*layers, targets).item() == pytest.approx(expected, rel=1e-9)
-    assert torch.autograd.gradcheck(lambda *given: 1.7 * observed_square_loss(*given, targets, 0.4), layers)
+    for by_pairs in (False, True):
+        found = partial(observed_square_loss, by_pairs=by_pairs)
+        assert found(*layers, targets).item() == pytest.approx(expected, rel=1e-9)
+        assert torch.autograd.gradcheck(lambda *given: 1.7 * found(*given, targets, 0.4), layers)  # noqa: B023
     values = observed_scores(*(tensor.detach() for tensor in layers[:2]), targets)
     np.testing.assert_allclose(values, (hidden @ weights.T)[counts.nonzero()], atol=1e-12)
 
@@ -391,6 +394,7 @@ def test_autorec_solves_a_visitor_by_ridge_regression(tastes: TrainingData) -> N
 
 SERVE = """
 import sys
+from functools import partial
 from pathlib import Path
 from matinee.histories import Histories
 from matinee.ranking.rank import rank

@@ -15,8 +15,9 @@ from matinee.models.ncf import losses as losses_module
 from matinee.models.ncf.config import TowerConfig
 from matinee.models.ncf.fold_in import Setting, solve_users
 from matinee.models.ncf.inference import catalogue_sample
-from matinee.models.ncf.losses import Candidates, _user_steps, ncf_losses
+from matinee.models.ncf.losses import _user_steps, ncf_losses
 from matinee.models.ncf.network import NCFNetwork
+from matinee.nn.candidates import Candidates
 from matinee.training.adam import Adam
 from matinee.training.run import Run
 

@@ -50,6 +50,9 @@ class ObjectiveConfig(GradientConfig):
 
     loss: Loss = "softmax"
     """`softmax` over the whole catalogue, or sampled negatives per positive: `infonce`, `bpr`, `bce`."""
+    candidates: NonNegativeInt = 0
+    """softmax: items that represent the catalogue in a step, shared by its users, half of them the most popular, beside
+    each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
     negatives: NegativeKind = "uniform"
     """Sampling: uniform, by popularity, the batch's other positives, or half uniform and half in-batch."""
     n_negatives: PositiveInt = 6
@@ -77,6 +80,11 @@ class ObjectiveConfig(GradientConfig):
     def _batch_bounds_memory(self) -> Self:
         if self.loss != "softmax" and not self.batch_size:
             raise ValueError(f"loss = {self.loss} draws negatives for pairs; set batch_size, for example 512")
+        if self.loss != "softmax" and self.candidates:
+            raise ValueError(
+                f"candidates represent the catalogue in a softmax, and loss = {self.loss} draws negatives; set "
+                "candidates = 0"
+            )
         if self.loss in ("bpr", "bce") and self.log_q:
             raise ValueError(f"log_q corrects a sampled softmax, which loss = {self.loss} is not; use infonce")
         return self

@@ -1,7 +1,7 @@
 """AutoRec: an autoencoder of ratings, of items or of users, that predicts missing ratings (Sedhain et al. 2015)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -16,6 +16,7 @@ from matinee.models.base import Recommender
 from matinee.models.derived import derived
 from matinee.models.needs import LEARNED, matrix_needs
 from matinee.models.vectors import append_one, cosines, find_stored_users
+from matinee.nn.candidates import has_large_catalogue
 from matinee.nn.sparse_rows import drop_entries, row_batches
 from matinee.training.configs import GradientConfig
 from matinee.training.loop import train_epochs
@@ -23,6 +24,9 @@ from matinee.training.run import Run
 
 STEPS, TOLERANCE = 40, 1e-15
 """Of the conjugate gradients for a user: the most steps, and the square of the last residual relative to the first."""
+
+STEPS_OF_MANY = 20
+"""Steps of an epoch, at most, on a large catalogue; MovieLens 1M has 8."""
 
 
 class AutoRecConfig(GradientConfig):
@@ -41,7 +45,7 @@ class AutoRecConfig(GradientConfig):
     fold_in_l2: Annotated[PositiveFloat, Search(0.03, 30, log=True)] = 0.3
     """item-based: strength of the prior in that solve; higher stays closer to the mean user."""
     batch_size: PositiveInt = 512
-    """Rows per step."""
+    """Rows per step. More by default on a large catalogue, see `defaults_for`."""
     epochs: PositiveInt = 30
     """Passes over the data, at most."""
     schedule: Literal["constant", "step", "cosine", "plateau"] = "cosine"
@@ -87,6 +91,14 @@ class AutoRec(Recommender[FloatArray]):
     lowest: float
     highest: float
 
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a large catalogue, larger batches, for each step changes all weights of all users."""
+        n_items, smallest = train.n_items, cls.Config.model_fields["batch_size"].default
+        if not has_large_catalogue(train) or n_items <= STEPS_OF_MANY * smallest:
+            return {}
+        return {"based_on": "item", "batch_size": -(-n_items // STEPS_OF_MANY)}
+
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the ratings both ways, and both layers, as wide as there are users or items."""
         inputs = train.n_items if self.config.based_on == "user" else train.n_users
@@ -114,14 +126,14 @@ class AutoRec(Recommender[FloatArray]):
         weights = initialise_layers({"encoder": (n_columns, dim)}, config.initialiser, generator)
         weights["output"] = initialise((n_columns, dim), config.initialiser, generator)
         weights["output_bias"] = torch.zeros(n_columns, device=device)
-        all_rows = SparseRows.of(matrix, device)
+        all_rows, by_pairs = SparseRows.of(matrix, device), has_large_catalogue(train)
 
         def losses() -> Iterator[torch.Tensor]:
             for batch in row_batches(matrix, config.batch_size, run.rng):
                 rows = SparseRows.of(drop_entries(batch, config.dropout, run.rng), device)
                 hidden = torch.sigmoid(sparse_product(rows, weights["encoder"]) + weights["encoder_bias"])
                 output, targets = (weights["output"], weights["output_bias"]), SparseRows.of(batch, device)
-                yield observed_square_loss(hidden, *output, targets, 1 / max(1, batch.nnz))
+                yield observed_square_loss(hidden, *output, targets, 1 / max(1, batch.nnz), by_pairs=by_pairs)
 
         def learned() -> Mapping[str, FloatArray]:
             codes = to_array(torch.sigmoid(all_rows.times(weights["encoder"]) + weights["encoder_bias"]))

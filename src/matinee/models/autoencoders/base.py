@@ -1,16 +1,18 @@
 """What CDAE and Mult-VAE share: settings, and an output layer that scores the whole catalogue."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
+from matinee.histories import TrainingData
 from matinee.models.base import Recommender
 from matinee.models.vectors import append_bias, append_one, cosines
+from matinee.nn.candidates import Candidates, large_catalogue_defaults
 from matinee.training.configs import GradientConfig
 
 if TYPE_CHECKING:
@@ -27,9 +29,13 @@ class AutoencoderConfig(GradientConfig):
     l2: Annotated[NonNegativeFloat, Search(1e-5, 0.1, log=True)] = 0.0
     """Weight decay: the gradient of l2 / 2 · |weights|²."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the output layer's products in training; bfloat16 is twice as fast on processors that support it."""
+    """Of the output layer's products in training, without candidates; bfloat16 is twice as fast on processors that
+    support it."""
+    candidates: NonNegativeInt = 0
+    """softmax: items that represent the catalogue in a step, shared by its users, half of them the most popular, beside
+    each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
     batch_size: PositiveInt = 100
-    """Users per step."""
+    """Users per step. More by default on a large catalogue, see `defaults_for`."""
     epochs: PositiveInt = 100
     """Passes over the data, at most."""
     learning_rate: Annotated[PositiveFloat, Search(1e-4, 0.1, log=True, first=True)] = 0.003
@@ -46,6 +52,12 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
     config: AutoencoderConfig
     output: FloatArray  # [I, H]
     output_bias: FloatArray  # [I]
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a large catalogue, candidates and larger batches."""
+        loss = {"loss": "softmax"} if "loss" in cls.Config.model_fields else {}
+        return large_catalogue_defaults(train, cls.Config.model_fields["batch_size"].default, **loss)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender. Logits: with the softmax loss, log-probabilities up to a constant per user."""
@@ -80,12 +92,18 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
         state: "Tensor",
         weights: "Mapping[str, Tensor]",
         targets: csr_array,
+        candidates: Candidates,
         unobserved: float = 1.0,
     ) -> "Tensor":
-        """The mean over users of `catalogue_loss`. state [B, H]; targets [B, I]."""
+        """The mean over users of `catalogue_loss`, or of its estimate by candidates. state [B, H]; targets [B, I]."""
         from matinee.models.autoencoders.losses import catalogue_loss
         from matinee.models.autoencoders.network import SparseRows
+        from matinee.nn.sampled_softmax import Pairs, Sample, sampled_softmax
 
+        if not candidates.is_everything:
+            sample = Sample.of(candidates.draw(), targets, state.device)
+            pairs = Pairs(targets, state.device)
+            return sampled_softmax(state, weights["output"], weights["output_bias"], pairs, sample, 1 / len(state))
         output, bf16 = (weights["output"], weights["output_bias"]), self.config.precision == "bfloat16"
         rows = SparseRows.of(targets, state.device)
         return catalogue_loss(kind, state, output, rows, unobserved, 1 / len(state), bf16=bf16)

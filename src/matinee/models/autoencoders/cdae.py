@@ -14,6 +14,7 @@ from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoenc
 from matinee.models.base import StartArrays
 from matinee.models.needs import LEARNED, matrix_needs, parameter_needs
 from matinee.models.vectors import capped_dim, find_stored_users
+from matinee.nn.candidates import Candidates
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -48,9 +49,11 @@ class CDAEConfig(AutoencoderConfig):
     """Probability that a user's node is zero in a step, so that the output layer also trains for visitors."""
 
     @model_validator(mode="after")
-    def _dropout_keeps_some_items(self) -> Self:
+    def _settings_go_together(self) -> Self:
         if self.corruption == "dropout" and self.noise >= 1:
             raise ValueError(f"noise = {self.noise:g} leaves out every item; as dropout it must be below 1")
+        if self.candidates and self.loss != "softmax":
+            raise ValueError(f"candidates represent the catalogue in a softmax; set candidates = 0 with {self.loss}")
         return self
 
 
@@ -108,6 +111,7 @@ class CDAE(CatalogueAutoencoder):
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         device = generator.device
         inputs, targets = self._inputs(matrix), weight_users(matrix, config.user_power)
+        candidates = Candidates(matrix, config.candidates, run.rng)
         activate: Callable[[torch.Tensor], torch.Tensor] = tanh
         if config.activation != "tanh":
             activate = torch.nn.Sigmoid() if config.activation == "sigmoid" else torch.nn.Identity()
@@ -129,7 +133,8 @@ class CDAE(CatalogueAutoencoder):
 
         def losses() -> Iterator[torch.Tensor]:
             for users in batches(matrix.shape[0], config.batch_size, run.rng):
-                yield self._output_loss(config.loss, encode(users), weights, targets[users], config.unobserved)
+                state, wanted = encode(users), targets[users]
+                yield self._output_loss(config.loss, state, weights, wanted, candidates, config.unobserved)
 
         def learned() -> Mapping[str, FloatArray]:
             return {name: to_array(tensor) for name, tensor in weights.items()}

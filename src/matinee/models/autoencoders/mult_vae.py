@@ -14,6 +14,7 @@ from matinee.models.autoencoders.base import AutoencoderConfig, CatalogueAutoenc
 from matinee.models.base import StartArrays
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import capped_dim
+from matinee.nn.candidates import Candidates
 from matinee.nn.sparse_rows import drop_entries, normalise_rows, weight_users
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -96,6 +97,7 @@ class MultVAE(CatalogueAutoencoder):
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
+        candidates = Candidates(matrix, config.candidates, run.rng)
         dim, hidden = self._widths(train.n_items)
         weights = initialise_layers(self._shapes(train.n_items, dim), config.initialiser, generator)
         weights |= self._initialise_output(train.n_items, hidden or dim, generator)
@@ -111,7 +113,7 @@ class MultVAE(CatalogueAutoencoder):
             return tanh(product(code, weights["decoder"]) + weights["decoder_bias"]) if hidden else code
 
         def losses() -> Iterator[torch.Tensor]:
-            rng = run.share.rng(run.rng, generator)
+            rng = candidates.rng = run.share.rng(run.rng, generator)
             for batch in batches(matrix.shape[0], config.batch_size, run.rng):
                 users = run.share.rows(batch)
                 code = encode(users, rng)
@@ -124,7 +126,7 @@ class MultVAE(CatalogueAutoencoder):
                     code = mean + noise * (0.5 * log_variance).exp()
                 else:
                     code = tanh(code)
-                yield self._output_loss("softmax", decode(code), weights, targets[users]) + kl
+                yield self._output_loss("softmax", decode(code), weights, targets[users], candidates) + kl
 
         def learned() -> Mapping[str, FloatArray]:
             return self._served({name: to_array(tensor) for name, tensor in weights.items()}, dim)

@@ -14,6 +14,8 @@ from torch.nn import functional
 
 from matinee.arrays import IntArray, rows_of
 from matinee.nn.gradients import with_gradient
+from matinee.nn.products import matmul
+from matinee.nn.sparse_tensors import cell_products
 from matinee.training.transfers import to_tensor
 
 
@@ -54,6 +56,10 @@ class SparseRows:
         starts = torch.searchsorted(columns, torch.arange(self.n_columns + 1, dtype=columns.dtype, device=device))
         return _weighted_sums(self.owners()[order], starts, self.values[order], table)
 
+    def scores(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """The product of the vectors of each stored cell's row and column, without gradient. [B, D], [I, D] -> [n]."""
+        return cell_products(self.starts, self.columns, rows, columns)
+
     def times(self, table: Tensor) -> Tensor:
         """The product with a dense table, without gradient. [B, I] [I, D] -> [B, D]."""
         return _weighted_sums(self.columns, self.starts, self.values, table)
@@ -92,19 +98,6 @@ def product(left: Tensor, right: Tensor) -> Tensor:
         left,
         right,
     )
-
-
-def matmul(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
-    """A dense product without gradients. bfloat16 inputs go through torch; the result is float32. [B, D] [D, E]."""
-    if left.dtype == torch.bfloat16:
-        rounded = left @ right
-        return rounded.float() if out is None else out.copy_(rounded)
-    if left.device.type != "cpu":
-        return torch.mm(left, right, out=out)
-    out = left.new_empty((len(left), right.shape[1])) if out is None else out
-    with np.errstate(invalid="ignore", over="ignore"):  # the epoch loop reports it, with the step
-        np.matmul(left.detach().numpy(), right.detach().numpy(), out=out.numpy())
-    return out
 
 
 def tanh(values: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from matinee.models.vectors import (
     mean_contributions,
     mean_vectors,
 )
+from matinee.nn.candidates import has_large_catalogue, large_catalogue_defaults
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -73,8 +74,10 @@ class BPR(Recommender[FloatArray]):
 
     @classmethod
     def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
-        """See Recommender: an epoch of few users has 20 steps still, down to batches of 16 users."""
+        """See Recommender: candidates on a large catalogue; of few users 20 steps an epoch, down to 16 users a step."""
         largest = cls.Config.model_fields["batch_size"].default
+        if has_large_catalogue(train):
+            return large_catalogue_defaults(train, largest, negatives="all")
         batch_size = max(FEWEST_USERS, round(train.n_users / STEPS))
         return {"batch_size": batch_size} if batch_size < largest else {}
 

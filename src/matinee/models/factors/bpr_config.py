@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from matinee.config import Search
 from matinee.training.configs import GradientConfig
@@ -24,10 +24,13 @@ class BPRConfig(GradientConfig):
     negatives: Literal["all", "uniform", "popularity", "in-batch"] = "all"
     """`all`: every item outside the history, none drawn. Else drawn: uniformly, by popularity, or from the positives of
     the batch."""
+    candidates: NonNegativeInt = 0
+    """all: items that represent the catalogue in a step, shared by its users, half of them the most popular; 0: every
+    item. 4,096 by default on a large catalogue, see `defaults_for`."""
     n_negatives: PositiveInt = 32
     """Negatives drawn for each user and epoch, shared by all of the user's positives. Not with `all`."""
     batch_size: PositiveInt = 128
-    """Users a step. Fewer by default for fewer than 2,500 users, see `defaults_for`."""
+    """Users a step. Fewer by default for fewer than 2,500 users, more on a large catalogue, see `defaults_for`."""
     user_state: Literal["history", "stored"] = "history"
     """A known user's vector: folded in from the history, or the trained row."""
     fold_in: Literal["mean", "solve"] = "mean"
@@ -53,4 +56,6 @@ class BPRConfig(GradientConfig):
     def _draw_what_is_counted(self) -> Self:
         if self.negatives == "all" and self.n_negatives != type(self).model_fields["n_negatives"].default:
             raise ValueError("n_negatives has no effect with negatives = all; leave it out, or set negatives = uniform")
+        if self.negatives != "all" and self.candidates:
+            raise ValueError("candidates represent all negatives; set candidates = 0, for these negatives are drawn")
         return self

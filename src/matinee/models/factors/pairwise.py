@@ -12,6 +12,8 @@ from torch.nn import functional
 from matinee.arrays import IntArray, rows_of
 from matinee.histories import TrainingData
 from matinee.models.factors.bpr_config import BPRConfig
+from matinee.nn.candidates import Candidates, shared_cells
+from matinee.nn.sampled_softmax import Pairs, pair_scores
 from matinee.training.run import Run
 from matinee.training.torch_trainer import torch_generator
 from matinee.training.transfers import to_rows, to_tensor
@@ -28,6 +30,7 @@ class PairwiseLoss:
         self.matrix = train.matrix()  # [U, I]
         self.rng = run.rng
         self.cumulative = np.cumsum(train.popularity)
+        self.candidates = Candidates(self.matrix, config.candidates, run.rng)
         generator = torch_generator(run)
         self.device = generator.device
         deviation = 1 / config.dim**0.5
@@ -50,6 +53,9 @@ class PairwiseLoss:
             rows = np.sort(order[start : start + self.config.batch_size])
             block = self.matrix[rows]
             vectors = users[to_tensor(rows, device)]  # [b, D]
+            if not self.candidates.is_everything:
+                yield (self._sampled_loss(vectors, block) + self._penalty(vectors, block)) / max(block.nnz, 1)
+                continue
             scores = torch.addmm(bias, vectors, items.T)  # [b, I]
             owners = to_tensor(rows_of(block.indptr), device)  # [P]
             positives = to_rows(block.indices, device)  # [P]
@@ -59,6 +65,18 @@ class PairwiseLoss:
                 drawn = to_tensor(self.draw_negatives(block.indices, len(rows)), device)  # [b, n]
                 loss = mean_over_drawn(scores, owners, positives, drawn)
             yield (loss + self._penalty(vectors, block)) / max(block.nnz, 1)
+
+    def _sampled_loss(self, vectors: Tensor, block: csr_array) -> Tensor:
+        """As `mean_over_negatives`, over candidates that represent the catalogue. vectors: [b, D]."""
+        items, bias = self.parameters["items"], self.parameters["bias"]
+        rows, weights = self.candidates.draw()
+        drawn, cells = to_rows(rows, self.device), shared_cells(block, rows)
+        scores = torch.addmm(bias[drawn], vectors, functional.embedding(drawn, items).T)  # [b, n]
+        counts = to_tensor(weights, self.device).repeat(len(vectors), 1)  # [b, n]
+        counts[tuple(to_tensor(each, self.device) for each in cells)] = 0
+        pairs = Pairs(block, self.device)
+        positives = pair_scores(vectors, items, pairs) + bias[pairs.columns.long()]
+        return mean_over_candidates(scores, counts, positives, pairs.owners.long())
 
     def _penalty(self, vectors: Tensor, block: csr_array) -> Tensor:
         """l2 / 2 for each positive on its user, itself and, in expectation, a negative. A scalar."""
@@ -94,23 +112,21 @@ def mean_over_negatives(scores: Tensor, owners: Tensor, positives: Tensor) -> Te
     score is off by half a bin at most.
     """
     with torch.no_grad():
-        bins, width = _bins(scores)
         size = scores.shape[0] * BINS
+        low, high = scores.aminmax()
+        width = _width(low, high)
+        starts = torch.arange(0, size, BINS, dtype=torch.int32, device=scores.device)
+        bins = _bins(scores, low, width, starts[:, None])
         of_pairs = bins[owners, positives]
         counts = torch.bincount(bins.view(-1), minlength=size).view(-1, BINS)
         n_positives = torch.bincount(of_pairs, minlength=size).view(-1, BINS)
         negatives = (counts - n_positives).float()
         negatives /= negatives.sum(1, keepdim=True).clamp(min=1)
-        centres = torch.arange(BINS, device=scores.device) * width
-        gaps = centres[:, None] - centres  # [K, K], of a negative in the row and a positive in the column
-        slopes, of_positives = torch.sigmoid(gaps), n_positives.float()
-        loss = ((negatives @ functional.softplus(gaps)) * of_positives).sum()
-        share = 1 / (scores.shape[1] - of_positives.sum(1, keepdim=True)).clamp(min=1)
-        up = (of_positives @ slopes.T) * share  # [b, K], the slope of a negative in each bin
-        down = -(negatives @ slopes)  # [b, K], that of a positive
+        loss, up, down = _histogram_loss(negatives, n_positives.float(), width)
+        up *= 1 / (scores.shape[1] - n_positives.float().sum(1, keepdim=True)).clamp(min=1)
         slope = up.view(-1).index_select(0, bins.view(-1)).view_as(scores)
         slope[owners, positives] = down.view(-1).index_select(0, of_pairs)
-    found: Tensor = _WithSlope.apply(scores, loss, slope)  # type: ignore[no-untyped-call]
+    found: Tensor = _WithSlopes.apply(loss, scores, slope)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -124,24 +140,55 @@ def mean_over_drawn(scores: Tensor, owners: Tensor, positives: Tensor, drawn: Te
     return (functional.softplus(gaps) * weights[owners]).sum()
 
 
-def _bins(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin of each score, those of row r from r K on, and the width of a bin, one for all rows."""
-    low, high = scores.aminmax()
-    width = ((high - low) / (BINS - 1)).clamp(min=1e-6)
+def mean_over_candidates(scores: Tensor, counts: Tensor, positives: Tensor, owners: Tensor) -> Tensor:
+    """As `mean_over_negatives`, over candidates, each of which counts as so many negatives.
+
+    scores, counts: [b, n]; positives: [P], the scores of users' own items; owners: [P], their rows.
+    """
+    with torch.no_grad():
+        n_users, size = len(scores), len(scores) * BINS
+        ends = torch.stack([*scores.aminmax(), *positives.aminmax()])
+        width, low = _width(ends.min(), ends.max()), ends.min()
+        starts = torch.arange(0, size, BINS, dtype=torch.int32, device=scores.device)
+        bins, of_pairs = _bins(scores, low, width, starts[:, None]), _bins(positives, low, width, starts[owners])
+        negatives = torch.bincount(bins.view(-1), counts.view(-1), size).view(n_users, BINS)
+        n_positives = torch.bincount(of_pairs, minlength=size).view(n_users, BINS).float()
+        loss, up, down = _histogram_loss(negatives / negatives.sum(1, keepdim=True).clamp(min=1), n_positives, width)
+        share = counts / counts.sum(1, keepdim=True).clamp(min=1)
+        slope = up.view(-1).index_select(0, bins.view(-1)).view_as(scores).mul_(share)
+        of_positives = down.view(-1).index_select(0, of_pairs)
+    found: Tensor = _WithSlopes.apply(loss, scores, positives, slope, of_positives)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _histogram_loss(negatives: Tensor, positives: Tensor, width: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ of softplus(n - p) over pairs of bins, and its slopes by a negative and a positive in each bin. [b, K] each."""
+    centres = torch.arange(BINS, device=negatives.device) * width
+    gaps = centres[:, None] - centres  # [K, K], of a negative in the row and a positive in the column
+    slopes = torch.sigmoid(gaps)
+    loss = ((negatives @ functional.softplus(gaps)) * positives).sum()
+    return loss, positives @ slopes.T, -(negatives @ slopes)
+
+
+def _width(low: Tensor, high: Tensor) -> Tensor:
+    return ((high - low) / (BINS - 1)).clamp(min=1e-6)
+
+
+def _bins(scores: Tensor, low: Tensor, width: Tensor, starts: Tensor) -> Tensor:
+    """The bin of each score, counted from its start."""
     positions = torch.addcmul(0.5 - low / width, scores, 1 / width).nan_to_num_(0.0, 0.0, 0.0)  # training has diverged
-    starts = torch.arange(0, len(scores) * BINS, BINS, dtype=torch.int32, device=scores.device)
-    return positions.to(torch.int32) + starts[:, None], width
+    return positions.to(torch.int32) + starts
 
 
-class _WithSlope(torch.autograd.Function):
-    """A loss whose gradient in the scores is known."""
+class _WithSlopes(torch.autograd.Function):
+    """A loss whose gradients in one or more tensors of scores are known."""
 
     @staticmethod
-    def forward(context: FunctionCtx, scores: Tensor, loss: Tensor, slope: Tensor) -> Tensor:
-        context.save_for_backward(slope)
+    def forward(context: FunctionCtx, loss: Tensor, *scores_and_slopes: Tensor) -> Tensor:
+        context.save_for_backward(*scores_and_slopes[len(scores_and_slopes) // 2 :])
         return loss
 
     @staticmethod
-    def backward(context: NestedIOFunction, upstream: Tensor) -> tuple[Tensor, None, None]:
-        (slope,) = context.saved_tensors
-        return upstream * slope, None, None
+    def backward(context: NestedIOFunction, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        slopes = context.saved_tensors
+        return None, *(upstream * slope for slope in slopes), *[None] * len(slopes)

@@ -1,6 +1,6 @@
 """LightGCN: user and item embeddings averaged over the layers of the user-item graph (He et al. 2020)."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -22,6 +22,7 @@ from matinee.models.graph.fold_in import (
 )
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
+from matinee.nn.candidates import large_catalogue_defaults
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class LightGCN(Recommender[FloatArray]):
     item_embeddings: FloatArray  # [I, D] layer 0
     layer_weights: FloatArray  # [K + 1] w
     popularity: FloatArray  # [I]
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a large catalogue, candidates."""
+        return large_catalogue_defaults(train, loss="softmax")
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, the graph both ways, and the vectors of users and items in each layer."""

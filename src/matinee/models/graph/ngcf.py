@@ -1,7 +1,7 @@
 """NGCF: messages between users and items, transformed at each layer (Wang et al. 2019)."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,7 @@ from matinee.models.graph.fold_in import (
 )
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
+from matinee.nn.candidates import large_catalogue_defaults
 from matinee.training.run import Run
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class NGCF(Recommender[FloatArray]):
     user_rows: IntArray  # [U] ascending
     item_embeddings: FloatArray  # [I, D] layer 0
     popularity: FloatArray  # [I]
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a large catalogue, candidates."""
+        return large_catalogue_defaults(train, loss="softmax")
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, the graph both ways, and the vectors of users and items in each layer."""

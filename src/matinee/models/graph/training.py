@@ -14,9 +14,11 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.histories import TrainingData
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.propagation import BipartiteGraph
+from matinee.nn.candidates import Candidates
 from matinee.nn.gradients import loss_with_gradients
 from matinee.nn.initialisers import initialise_embeddings
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
+from matinee.nn.sampled_softmax import Pairs, Sample, sampled_softmax
 from matinee.nn.sparse_rows import batches, normalise_adjacency
 from matinee.training.configs import ObjectiveConfig
 from matinee.training.loop import TrainedModel, train_epochs
@@ -117,25 +119,39 @@ def _softmax_losses(
     share: Share,
 ) -> Callable[[], Iterator[Tensor]]:
     active = np.flatnonzero(np.diff(matrix.indptr))
+    candidates = Candidates(matrix, config.candidates, rng)
 
-    def prepare(rows: IntArray) -> tuple[Tensor, BipartiteGraph, Tensor]:
-        """User rows, the weight of each of their events, and the row sums."""
+    def weighted(rows: IntArray) -> tuple[csr_array, FloatArray]:
+        """The users' events with their weights, and the sum of each row."""
         targets = matrix[rows]
         lengths = np.diff(targets.indptr)
         weights = lengths**-config.user_power / (lengths ** (1 - config.user_power)).sum()  # of each event
         targets.data = np.repeat(weights, lengths).astype(np.float32)
-        user_weights = to_tensor((weights * lengths).astype(np.float32), device)
-        return to_rows(rows, device), BipartiteGraph(targets, device), user_weights
+        return targets, (weights * lengths).astype(np.float32)
+
+    def prepare(rows: IntArray) -> tuple[Tensor, Callable[[Tensor, Tensor], Tensor]]:
+        """User rows, and their loss from their vectors and those of all items."""
+        targets, user_weights = weighted(rows)
+        if candidates.is_everything:
+            graph, sums = BipartiteGraph(targets, device), to_tensor(user_weights, device)
+            return to_rows(rows, device), lambda users, items: catalogue_softmax(users, items, graph, sums)
+        pairs = Pairs(targets, device)
+
+        def sampled(users: Tensor, items: Tensor) -> Tensor:
+            return sampled_softmax(users, items, None, pairs, Sample.of(candidates.draw(), targets, device))
+
+        return to_rows(rows, device), sampled
 
     is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
     full_batch = prepare(share.rows(active)) if is_full_batch else None
 
     def losses() -> Iterator[Tensor]:
+        candidates.rng = share.rng(rng) if not candidates.is_everything else rng
         for indices in batches(len(active), config.batch_size, rng):
-            rows, targets, user_weights = full_batch or prepare(active[share.rows(indices)])
+            rows, loss = full_batch or prepare(active[share.rows(indices)])
             users, items = embed()
             users = _normalise(functional.embedding(rows, users), config) / config.temperature
-            yield catalogue_softmax(users, _normalise(items, config), targets, user_weights)
+            yield loss(users, _normalise(items, config))
 
     return losses
 

@@ -16,6 +16,7 @@ from matinee.models.ncf.left_out import towers_without_each
 from matinee.models.ncf.regression import fit_projection
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, mean_vectors
+from matinee.nn.candidates import large_catalogue_defaults
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -51,6 +52,11 @@ class NCFModel(Recommender[FloatArray]):
     weights: FloatArray  # flat: see NCFWeights
     popularity: FloatArray  # [I], events per item in training
     fingerprint: str  # of the training data
+
+    @classmethod
+    def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
+        """See Recommender: on a large catalogue, candidates and larger batches."""
+        return large_catalogue_defaults(train, cls.Config.model_fields["batch_size"].default, loss="softmax")
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, and the vectors of users and items."""

@@ -12,14 +12,13 @@ from torch.nn import functional
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.models.ncf.config import NCFConfig, TowerConfig
 from matinee.models.ncf.network import NCFNetwork
+from matinee.nn.candidates import Candidates, shared_cells
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 from matinee.nn.sparse_rows import batches
 from matinee.training.transfers import block_cells, to_rows, to_tensor
 
 BLOCK_VALUES = 2**20
 """Most activations of the first layer held at once on a CPU (4 MB)."""
-BlockLoss = Callable[[slice, Tensor, Tensor], Tensor]
-"""The loss of a block of users, from projected users [b, D + W] and all projected items [I, D + W]."""
 
 
 def ncf_losses(
@@ -33,35 +32,6 @@ def ncf_losses(
     return lambda: _event_steps(config, matrix, sampler, network)
 
 
-class Candidates:
-    """Draws the items that represent the catalogue in a step: the most popular, and as many random ones of the rest.
-
-    size: how many in all; 0, or as many as there are items: every item.
-    """
-
-    def __init__(self, matrix: csr_array, size: int, rng: np.random.Generator) -> None:
-        self.rng, self.n_items = rng, matrix.shape[1]
-        popularity = np.bincount(matrix.indices, minlength=self.n_items)
-        order = np.argsort(-popularity, kind="stable")
-        self.size = size if 0 < size < self.n_items else self.n_items
-        self.popular, self.rest = np.split(order, [self.size // 2])
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether every item is a candidate."""
-        return self.size == self.n_items
-
-    def draw(self) -> tuple[IntArray, FloatArray]:
-        """Item rows [n] and weights [n], the number of items each one represents; they sum to I."""
-        if self.is_everything:
-            return np.arange(self.n_items), np.ones(self.n_items, dtype=np.float32)
-        n_drawn = self.size - len(self.popular)
-        drawn = self.rng.choice(self.rest, n_drawn, replace=False)
-        weights = np.ones(self.size, dtype=np.float32)
-        weights[len(self.popular) :] = len(self.rest) / n_drawn
-        return np.concatenate([self.popular, drawn]), weights
-
-
 def _user_steps(config: NCFConfig, matrix: csr_array, candidates: Candidates, network: NCFNetwork) -> Iterator[Tensor]:
     """Steps of `batch_size` users: the terms of their events exactly, those of other items through the candidates."""
     active, device = np.flatnonzero(np.diff(matrix.indptr)), network.device
@@ -70,15 +40,14 @@ def _user_steps(config: NCFConfig, matrix: csr_array, candidates: Candidates, ne
         rows = np.sort(active[batch])
         positives = matrix[rows]
         drawn, weights = candidates.draw()
-        sample = to_tensor(drawn, device), to_tensor(weights, device)
-        step = _UserStep(config, network, positives, sample, candidates.is_everything)
+        step = _UserStep(config, network, positives, (drawn, weights), candidates.is_everything)
         size = len(rows)
         if not network.buffers:  # batch normalisation needs the whole step at once
             size = max(1, block_cells(device, BLOCK_VALUES) // (len(drawn) * max(1, network.width)))
         slices = [slice(start, start + size) for start in range(0, len(rows), size)]
         tower = network.tower_parameters()
         total: Tensor = _BlockwiseSum.apply(  # type: ignore[no-untyped-call]
-            step.loss, slices, tower, network.project_users(rows), network.project_items(), *tower
+            step, slices, tower, network.project_users(rows), network.project_items(), *tower
         )
         share = len(rows) / len(active)  # of the item and tower penalties, which an epoch counts once
         of_users = network.squared_norms(to_rows(rows, device)).sum()
@@ -101,30 +70,38 @@ class _UserStep:
         config: NCFConfig,
         network: NCFNetwork,
         positives: csr_array,
-        candidates: tuple[Tensor, Tensor],
+        candidates: tuple[IntArray, FloatArray],
         everything: bool,
     ) -> None:
         self.softmax, self.network = config.loss == "softmax", network
         self.positives, self.everything = positives, everything
         dtype = network.parameters["users"].dtype
-        self.drawn, self.weights = candidates[0], candidates[1].to(dtype)
+        self.drawn, self.weights = candidates[0], to_tensor(candidates[1], network.device).to(dtype)
         self.lengths = to_tensor(np.diff(positives.indptr), network.device).to(dtype)
         self.negative_weights = config.n_negatives * self.lengths / (positives.shape[1] - self.lengths).clamp(min=1)
         self.n_terms = positives.nnz * (1 if self.softmax else 1 + config.n_negatives)
 
-    def loss(self, block: slice, users: Tensor, items: Tensor) -> Tensor:
-        """See BlockLoss."""
-        positives, drawn, weights = self.positives[block], self.drawn, self.weights
-        owners, rows = (to_rows(column, users.device) for column in (rows_of(positives.indptr), positives.indices))
+    def item_rows(self, block: slice) -> IntArray:
+        """The items that the loss of a block of users reads, ascending: its events' and the candidates. [m]."""
+        if self.everything:
+            return self.drawn
+        return np.union1d(self.positives[block].indices, self.drawn)
+
+    def loss(self, block: slice, users: Tensor, items: Tensor, item_rows: IntArray) -> Tensor:
+        """The loss of a block of users, from projected users [b, D + W] and the block's projected items [m, D + W]."""
+        positives, weights, device = self.positives[block], self.weights, users.device
+        owners = to_rows(rows_of(positives.indptr), device)
+        events = to_rows(np.searchsorted(item_rows, positives.indices), device)
+        drawn = to_rows(np.searchsorted(item_rows, self.drawn), device)
         table = items if self.everything else functional.embedding(drawn, items)
-        pairs = rows[:0] if self.everything else rows  # the table has every positive already
+        pairs = events[:0] if self.everything else events  # the table has every positive already
         pair_users = functional.embedding(owners[: len(pairs)], users)
         crossed, scored = self.network.scores(users, table, pair_users, functional.embedding(pairs, items))
         if self.everything:
-            scored = crossed[owners, rows]
-        is_positive = torch.zeros(positives.shape, dtype=torch.bool, device=users.device)
-        is_positive[owners, rows] = True
-        others = crossed.masked_fill(is_positive if self.everything else is_positive[:, drawn], -torch.inf)  # [b, n]
+            scored = crossed[owners, events]
+        is_positive = torch.zeros(crossed.shape, dtype=torch.bool, device=device)
+        is_positive[tuple(to_tensor(each, device) for each in shared_cells(positives, self.drawn))] = True
+        others = crossed.masked_fill(is_positive, -torch.inf)  # [b, n]
         if self.softmax:
             return (self.lengths[block] * _log_sums(scored, owners, others, weights)).sum() - scored.sum()
         negatives = functional.softplus(others) @ weights  # [b]
@@ -144,24 +121,28 @@ class _BlockwiseSum(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
-        loss: BlockLoss,
+        step: _UserStep,
         slices: Sequence[slice],
         tower: Sequence[Tensor],
         users: Tensor,
         items: Tensor,
         *_: Tensor,
     ) -> Tensor:
-        items = items.detach().requires_grad_()
-        sums = [torch.zeros_like(tensor) for tensor in (items, *tower)]
+        by_items, sums = torch.zeros_like(items), [torch.zeros_like(tensor) for tensor in tower]
         by_users, total = torch.empty_like(users), users.new_zeros(())
         for block in slices:
+            item_rows = step.item_rows(block)
+            rows = to_rows(item_rows, items.device)
             with torch.enable_grad():
                 block_users = users[block].detach().requires_grad_()
-                value = loss(block, block_users, items)
-            by_users[block], *gradients = torch.autograd.grad(value, [block_users, items, *tower])
-            torch._foreach_add_(sums, gradients)
+                block_items = functional.embedding(rows, items.detach()).requires_grad_()
+                value = step.loss(block, block_users, block_items, item_rows)
+            by_users[block], of_items, *gradients = torch.autograd.grad(value, [block_users, block_items, *tower])
+            by_items.index_add_(0, rows, of_items)
+            if gradients:  # GMF has no tower
+                torch._foreach_add_(sums, gradients)
             total += value.detach()
-        ctx.save_for_backward(by_users, *sums)
+        ctx.save_for_backward(by_users, by_items, *sums)
         return total
 
     @staticmethod
