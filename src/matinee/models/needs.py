@@ -10,8 +10,11 @@ from matinee.histories import TrainingData
 
 SORTED_KEYS, ENTRY = 16, 8
 """Of an event: its key and the sorted one, from which the matrix is made; its entry there."""
-LEARNED = 20
-"""Of a parameter that Adam trains, in float32: itself, its gradient, two moments, and the copy after an epoch."""
+LEARNED = 32
+"""Of a parameter that Adam trains, in float32: itself, its gradient, two moments, copies of it and of the moments after
+an epoch, and what is served."""
+TORCH = 15 * 10**6
+"""What torch holds after its first step, whatever the sizes."""
 SAMPLED_ITEMS = 128
 """Items by which pairs are counted."""
 FEW_PAIRS = 10**7
@@ -25,7 +28,7 @@ def matrix_needs(train: TrainingData, copies: int = 1) -> int:
 
 def parameter_needs(train: TrainingData, dim: int, *, users: bool, tables: int = 1) -> int:
     """Vectors of so many dims for all items, and for all users or none, that Adam trains; tables: such sets of them."""
-    return LEARNED * tables * dim * (train.n_items + users * train.n_users)
+    return TORCH + LEARNED * tables * dim * (train.n_items + users * train.n_users)
 
 
 def count_pairs(train: TrainingData, skipped: int = 0) -> int:

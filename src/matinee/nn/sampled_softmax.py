@@ -4,23 +4,21 @@ A user's own items are counted exactly, so that their scores cannot grow without
 that a step's users share. Both cost as the events and the users do, not as users times items.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn import functional
 
-from matinee.arrays import FloatArray, IntArray, rows_of
-from matinee.nn.candidates import shared_cells
+from matinee.arrays import IntArray, rows_of
+from matinee.nn.candidates import Candidates, shared_cells
 from matinee.nn.gradients import loss_with_gradients, with_gradient
 from matinee.nn.products import exp_, matmul
 from matinee.nn.sparse_tensors import cell_products
-from matinee.training.transfers import block_cells, to_rows, to_tensor
+from matinee.training.transfers import to_rows, to_tensor
 
-BLOCK_SCORES = 2**20
-"""Scores with candidates held at once on a CPU (4 MB)."""
+BLOCK_USERS = 128
+"""Users who share candidates, whose scores are held at once."""
 
 
 class Pairs:
@@ -69,59 +67,38 @@ def pair_scores(users: Tensor, items: Tensor, pairs: Pairs) -> Tensor:
     return with_gradient(lambda users, items: (pairs.scores(users, items), (users, items)), backward, users, items)
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The candidates of a step: item rows [n], the logarithm of how many items each represents [n], both on a device.
-
-    cells: where a user has one of them, the user's row and the candidate's column, [c] each, by user; on the host.
-    """
-
-    rows: Tensor
-    log_weights: Tensor
-    cells: tuple[IntArray, IntArray]
-
-    @classmethod
-    def of(cls, drawn: tuple[IntArray, FloatArray], matrix: csr_array, device: torch.device) -> "Sample":
-        """Item rows and weights as `Candidates.draw` gives them, for users who have what the matrix [B, I] stores."""
-        rows, weights = drawn
-        return cls(to_rows(rows, device), to_tensor(np.log(weights), device), shared_cells(matrix, rows))
-
-    def cells_of(self, users: slice, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The cells of some users, whose rows are then counted from 0."""
-        first, last = np.searchsorted(self.cells[0], (users.start, users.stop))
-        return to_tensor(self.cells[0][first:last] - users.start, device), to_tensor(self.cells[1][first:last], device)
-
-
 def sampled_softmax(
-    users: Tensor, items: Tensor, bias: Tensor | None, targets: Pairs, sample: Sample, scale: float = 1.0
+    users: Tensor, items: Tensor, bias: Tensor | None, targets: Pairs, candidates: Candidates, scale: float = 1.0
 ) -> Tensor:
-    """`scale` times Σ_u w_u log(Σ_own e^s + Σ_c e^(s + log weight of c)) - Σ_ui w_ui s_ui, w_u = Σ_i w_ui. A scalar.
+    """`scale` times Σ_u w_u log(Σ_own e^s + Σ_c n_c e^s) - Σ_ui w_ui s_ui, with w_u = Σ_i w_ui. A scalar.
 
     users [B, D]; items [I, D]; bias [I] of items; targets: users' own items i and their weights w_ui. c: candidates
-    that are not the user's own. In expectation over candidates, sums are those over the whole catalogue.
+    that are not the user's own, drawn for each block of users, and the items n_c that each represents. In expectation
+    over candidates, sums are those over the whole catalogue.
     """
     offsets = items.new_zeros(len(items)) if bias is None else bias
-    return loss_with_gradients(_sampled_softmax, users, items, offsets, targets, sample, scale)
+    return loss_with_gradients(_sampled_softmax, users, items, offsets, targets, candidates, scale)
 
 
 def _sampled_softmax(
-    users: Tensor, items: Tensor, bias: Tensor, targets: Pairs, sample: Sample, scale: float
+    users: Tensor, items: Tensor, bias: Tensor, targets: Pairs, candidates: Candidates, scale: float
 ) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The loss and its gradients in one pass over blocks of users; scores with candidates are not held whole."""
     device, n = users.device, len(users)
-    drawn = functional.embedding(sample.rows, items)  # [n, D]
-    offsets = bias[sample.rows] + sample.log_weights
     own = targets.scores(users, items).add_(bias.index_select(0, targets.columns))  # [P]
     totals = users.new_zeros(n).index_add_(0, targets.owners, targets.weights)  # [B]
     linear = own @ targets.weights
-    by_users, by_drawn, by_offsets = torch.empty_like(users), torch.zeros_like(drawn), torch.zeros_like(offsets)
+    by_users, by_items, by_bias = torch.empty_like(users), torch.zeros_like(items), torch.zeros_like(bias)
     loss, bounds = users.new_zeros(()), targets.matrix.indptr
-    size = max(1, block_cells(device, BLOCK_SCORES) // len(drawn))
-    for start in range(0, n, size):
-        block = slice(start, min(start + size, n))
+    for start in range(0, n, BLOCK_USERS):
+        block = slice(start, min(start + BLOCK_USERS, n))
         pairs = slice(int(bounds[block.start]), int(bounds[block.stop]))
-        scores = matmul(users[block], drawn.T).add_(offsets)  # [b, n]
-        scores[sample.cells_of(block, device)] = -torch.inf
+        item_rows, counts = candidates.draw()
+        cells = shared_cells(targets.matrix[block], item_rows)
+        rows, weights = to_rows(item_rows, device), to_tensor(np.log(counts), device)
+        drawn = functional.embedding(rows, items)  # [n, D]
+        scores = matmul(users[block], drawn.T).add_(bias[rows] + weights)  # [b, n]
+        scores[tuple(to_tensor(each, device) for each in cells)] = -torch.inf
         owners = (targets.owners[pairs] - block.start).long()
         highest = scores.amax(dim=1).scatter_reduce_(0, owners, own[pairs], "amax")
         exp_(scores.sub_(highest[:, None]))
@@ -132,10 +109,9 @@ def _sampled_softmax(
         scores.mul_(shares[:, None])
         of_own.mul_(shares[owners])
         matmul(scores, drawn, out=by_users[block])
-        by_drawn += matmul(scores.T, users[block])
-        by_offsets += scores.sum(dim=0)
+        by_items.index_add_(0, rows, matmul(scores.T, users[block]))
+        by_bias.index_add_(0, rows, scores.sum(dim=0))
     gradient = own.sub_(targets.weights, alpha=scale)  # own holds the shares now
     by_users += targets.by_users(gradient, items)
-    by_items = targets.by_items(gradient, users).index_add_(0, sample.rows, by_drawn)
-    by_bias = torch.zeros_like(bias).index_add_(0, targets.columns, gradient)
-    return scale * (loss - linear), (by_users, by_items, by_bias.index_add_(0, sample.rows, by_offsets))
+    by_items += targets.by_items(gradient, users)
+    return scale * (loss - linear), (by_users, by_items, by_bias.index_add_(0, targets.columns, gradient))

@@ -51,8 +51,8 @@ class ObjectiveConfig(GradientConfig):
     loss: Loss = "softmax"
     """`softmax` over the whole catalogue, or sampled negatives per positive: `infonce`, `bpr`, `bce`."""
     candidates: NonNegativeInt = 0
-    """softmax: items that represent the catalogue in a step, shared by its users, half of them the most popular, beside
-    each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
+    """softmax: items that represent the catalogue in a step, half of them the most popular, drawn for each 128 users,
+    beside each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
     negatives: NegativeKind = "uniform"
     """Sampling: uniform, by popularity, the batch's other positives, or half uniform and half in-batch."""
     n_negatives: PositiveInt = 6

@@ -14,7 +14,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.autoencoders.base import sigmoid
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
-from matinee.models.needs import LEARNED, matrix_needs
+from matinee.models.needs import LEARNED, TORCH, matrix_needs
 from matinee.models.vectors import append_one, cosines, find_stored_users
 from matinee.nn.candidates import has_large_catalogue
 from matinee.nn.sparse_rows import drop_entries, row_batches
@@ -25,6 +25,8 @@ from matinee.training.run import Run
 STEPS, TOLERANCE = 40, 1e-15
 """Of the conjugate gradients for a user: the most steps, and the square of the last residual relative to the first."""
 
+PRIOR = 16
+"""Bytes of a user's factor while the principal axes of all are found."""
 STEPS_OF_MANY = 20
 """Steps of an epoch, at most, on a large catalogue; MovieLens 1M has 8."""
 
@@ -100,9 +102,10 @@ class AutoRec(Recommender[FloatArray]):
         return {"based_on": "item", "batch_size": -(-n_items // STEPS_OF_MANY)}
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the ratings both ways, and both layers, as wide as there are users or items."""
-        inputs = train.n_items if self.config.based_on == "user" else train.n_users
-        return matrix_needs(train, 3) + LEARNED * 2 * self.config.dim * inputs
+        """See Recommender: the ratings both ways, both layers, as wide as there are users or items, and the prior."""
+        is_by_user = self.config.based_on == "user"
+        weights = self.config.dim * (train.n_items if is_by_user else train.n_users)
+        return TORCH + matrix_needs(train, 3) + (2 * LEARNED + (0 if is_by_user else PRIOR)) * weights
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError where all values are the same: there is nothing to predict."""

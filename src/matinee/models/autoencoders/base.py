@@ -32,8 +32,8 @@ class AutoencoderConfig(GradientConfig):
     """Of the output layer's products in training, without candidates; bfloat16 is twice as fast on processors that
     support it."""
     candidates: NonNegativeInt = 0
-    """softmax: items that represent the catalogue in a step, shared by its users, half of them the most popular, beside
-    each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
+    """softmax: items that represent the catalogue in a step, half of them the most popular, drawn for each 128 users,
+    beside each user's own; 0: all of it. 4,096 by default on a large catalogue, see `defaults_for`."""
     batch_size: PositiveInt = 100
     """Users per step. More by default on a large catalogue, see `defaults_for`."""
     epochs: PositiveInt = 100
@@ -98,13 +98,12 @@ class CatalogueAutoencoder(Recommender[FloatArray]):
         """The mean over users of `catalogue_loss`, or of its estimate by candidates. state [B, H]; targets [B, I]."""
         from matinee.models.autoencoders.losses import catalogue_loss
         from matinee.models.autoencoders.network import SparseRows
-        from matinee.nn.sampled_softmax import Pairs, Sample, sampled_softmax
+        from matinee.nn.sampled_softmax import Pairs, sampled_softmax
 
+        output = weights["output"], weights["output_bias"]
         if not candidates.is_everything:
-            sample = Sample.of(candidates.draw(), targets, state.device)
-            pairs = Pairs(targets, state.device)
-            return sampled_softmax(state, weights["output"], weights["output_bias"], pairs, sample, 1 / len(state))
-        output, bf16 = (weights["output"], weights["output_bias"]), self.config.precision == "bfloat16"
+            return sampled_softmax(state, *output, Pairs(targets, state.device), candidates, 1 / len(state))
+        bf16 = self.config.precision == "bfloat16"
         rows = SparseRows.of(targets, state.device)
         return catalogue_loss(kind, state, output, rows, unobserved, 1 / len(state), bf16=bf16)
 

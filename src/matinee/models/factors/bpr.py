@@ -83,7 +83,8 @@ class BPR(Recommender[FloatArray]):
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, the vectors of users and items, and the scores of a step."""
-        of_step = SCORES * min(self.config.batch_size, train.n_users) * train.n_items
+        items = min(self.config.candidates or train.n_items, train.n_items)
+        of_step = SCORES * min(self.config.batch_size, train.n_users) * items
         return matrix_needs(train, 3) + parameter_needs(train, self.config.dim, users=True) + of_step
 
     def fit(self, train: TrainingData, run: Run) -> Self:

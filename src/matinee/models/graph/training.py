@@ -18,7 +18,7 @@ from matinee.nn.candidates import Candidates
 from matinee.nn.gradients import loss_with_gradients
 from matinee.nn.initialisers import initialise_embeddings
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
-from matinee.nn.sampled_softmax import Pairs, Sample, sampled_softmax
+from matinee.nn.sampled_softmax import Pairs, sampled_softmax
 from matinee.nn.sparse_rows import batches, normalise_adjacency
 from matinee.training.configs import ObjectiveConfig
 from matinee.training.loop import TrainedModel, train_epochs
@@ -137,10 +137,7 @@ def _softmax_losses(
             return to_rows(rows, device), lambda users, items: catalogue_softmax(users, items, graph, sums)
         pairs = Pairs(targets, device)
 
-        def sampled(users: Tensor, items: Tensor) -> Tensor:
-            return sampled_softmax(users, items, None, pairs, Sample.of(candidates.draw(), targets, device))
-
-        return to_rows(rows, device), sampled
+        return to_rows(rows, device), lambda users, items: sampled_softmax(users, items, None, pairs, candidates)
 
     is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))
     full_batch = prepare(share.rows(active)) if is_full_batch else None

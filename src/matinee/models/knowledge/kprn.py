@@ -21,7 +21,7 @@ from matinee.models.knowledge.config import KPRNConfig
 from matinee.models.knowledge.drops import deviations, of_events, pooled_drops, pooled_without_each
 from matinee.models.knowledge.encoder import NODE_SHAPES, SHAPES, encode, initialise, pattern_scores, sequences
 from matinee.models.knowledge.examples import Candidates, Examples, candidates_of, examples_of, ndcg
-from matinee.models.knowledge.path_sums import PathSums
+from matinee.models.knowledge.path_sums import MOST_CELLS, PathSums
 from matinee.models.knowledge.path_words import in_words
 from matinee.models.knowledge.patterns import Patterns
 from matinee.models.knowledge.port_paths import PortPaths
@@ -43,6 +43,8 @@ MIXES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Weights of the paths that are tried on users who are not trained on; 0 is the first stage."""
 CHECK_SHARE = 0.2
 """Share of the users that choose among MIXES."""
+STEP, ELEMENT = 200, 28
+"""Bytes of an event while the steps of the graph are sorted, and of an arrival while it is found."""
 HELD_ELEMENTS = 2**25
 """Arrivals that training holds at once, 8 bytes each; of more, those of a step are found again at each step."""
 
@@ -115,8 +117,17 @@ class KPRN(Recommender[KPRNState]):
         return SHAPES | (PATTERN_SHAPES if self.config.form == "patterns" else NODE_SHAPES)
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: that of its first stage."""
-        return self.first_stage.least_memory(train)
+        """See Recommender: its first stage, the steps of the graph, the sums of pairs, and what training holds of them.
+
+        Where the elements of all examples are too many to be held, those of a step count.
+        """
+        config, n_items = self.config, train.n_items
+        per_user = min(config.candidates, n_items) * config.max_neighbours
+        elements = min(config.max_users, train.n_users) * per_user
+        held = elements if elements <= HELD_ELEMENTS else config.batch_size * per_user
+        sums = 4 * n_items**2 if n_items**2 <= MOST_CELLS else 0
+        graph = STEP * len(train.histories.items) if config.user_paths else 0
+        return self.first_stage.least_memory(train) + graph + sums + ELEMENT * held
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Without a graph in the training data, paths lead through users alone."""
