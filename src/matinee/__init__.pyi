@@ -266,6 +266,7 @@ class _BPRConfig(TypedDict, total=False):
     dim: int
     l2: float
     negatives: Literal["all", "uniform", "popularity", "in-batch"]
+    candidates: int
     n_negatives: int
     batch_size: int
     user_state: Literal["history", "stored"]
@@ -286,6 +287,7 @@ class _LightGCNConfig(TypedDict, total=False):
     warm_up: int
     clip_norm: float
     loss: Literal["softmax", "infonce", "bpr", "bce"]
+    candidates: int
     negatives: Literal["uniform", "popularity", "in-batch", "mixed"]
     n_negatives: int
     log_q: bool
@@ -318,6 +320,7 @@ class _NGCFConfig(TypedDict, total=False):
     warm_up: int
     clip_norm: float
     loss: Literal["softmax", "infonce", "bpr", "bce"]
+    candidates: int
     negatives: Literal["uniform", "popularity", "in-batch", "mixed"]
     n_negatives: int
     log_q: bool
@@ -473,6 +476,7 @@ class _CDAEConfig(TypedDict, total=False):
     user_power: float
     l2: float
     precision: Literal["float32", "bfloat16"]
+    candidates: int
     batch_size: int
     initialiser: Literal["xavier", "he", "normal"]
     dim: int
@@ -500,6 +504,7 @@ class _MultVAEConfig(TypedDict, total=False):
     user_power: float
     l2: float
     precision: Literal["float32", "bfloat16"]
+    candidates: int
     batch_size: int
     initialiser: Literal["xavier", "he", "normal"]
     variational: bool

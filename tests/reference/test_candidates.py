@@ -66,13 +66,15 @@ def test_a_sampled_softmax_and_its_gradients_equal_a_loop(
         torch.testing.assert_close(got, right, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("by_root", [False, True])
 def test_its_sums_are_those_of_the_catalogue_in_expectation(
-    owned: csr_array, vectors: tuple[Tensor, Tensor, Tensor]
+    owned: csr_array, vectors: tuple[Tensor, Tensor, Tensor], by_root: bool
 ) -> None:
     users, items, bias = (each.detach().double() for each in vectors)
     exponents = (users @ items.T + bias).exp()
     others = exponents.masked_fill(torch.from_numpy(owned.toarray() > 0), 0)
-    candidates, means = Candidates(owned, 6, np.random.default_rng(0)), torch.zeros(N_USERS, dtype=torch.float64)
+    candidates = Candidates(owned, 6, np.random.default_rng(0), by_root=by_root)
+    means = torch.zeros(N_USERS, dtype=torch.float64)
     for _ in range(4000):
         rows, weights = candidates.draw()
         means += others[:, rows] @ torch.from_numpy(weights).double() / 4000
@@ -132,7 +134,7 @@ def test_a_large_catalogue_has_candidates_by_default_and_a_small_one_none(monkey
     assert not has_large_catalogue(train)
     assert large_catalogue_defaults(train, 100) == {}
     monkeypatch.setattr(candidates_module, "MANY_PAIRS", 10_000)
-    monkeypatch.setattr(candidates_module, "PAIRS_PER_EVENT", 30)
+    monkeypatch.setattr(candidates_module, "MANY_ITEMS", 250)
     assert has_large_catalogue(train)
     assert large_catalogue_defaults(train, 100) == {"candidates": 4096, "batch_size": 100}
     for name in MODELS:

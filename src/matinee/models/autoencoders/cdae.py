@@ -111,7 +111,7 @@ class CDAE(CatalogueAutoencoder):
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         device = generator.device
         inputs, targets = self._inputs(matrix), weight_users(matrix, config.user_power)
-        candidates = Candidates(matrix, config.candidates, run.rng)
+        candidates = Candidates(matrix, config.candidates, run.rng, by_root=True)
         activate: Callable[[torch.Tensor], torch.Tensor] = tanh
         if config.activation != "tanh":
             activate = torch.nn.Sigmoid() if config.activation == "sigmoid" else torch.nn.Identity()

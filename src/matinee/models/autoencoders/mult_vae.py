@@ -97,7 +97,7 @@ class MultVAE(CatalogueAutoencoder):
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         inputs, targets = normalise_rows(matrix), weight_users(matrix, config.user_power)
-        candidates = Candidates(matrix, config.candidates, run.rng)
+        candidates = Candidates(matrix, config.candidates, run.rng, by_root=True)
         dim, hidden = self._widths(train.n_items)
         weights = initialise_layers(self._shapes(train.n_items, dim), config.initialiser, generator)
         weights |= self._initialise_output(train.n_items, hidden or dim, generator)
