@@ -302,6 +302,7 @@ class _LightGCNConfig(TypedDict, total=False):
     dim: int
     layers: int
     user_state: Literal["history", "stored"]
+    solve: Literal["accelerated", "plain"]
     solve_steps: int
     solve_temperature: float
     l2: float
@@ -335,6 +336,7 @@ class _NGCFConfig(TypedDict, total=False):
     dim: int
     layers: int
     user_state: Literal["history", "stored"]
+    solve: Literal["accelerated", "plain"]
     solve_steps: int
     solve_temperature: float
     l2: float
