@@ -174,6 +174,7 @@ SMALL = {
     "user-knn tf-idf": {"neighbours": 5, "similarity": "cosine", "weighting": "tf-idf", "shrinkage": 2},
     "user-knn dot": {"neighbours": 5, "similarity": "dot", "weighting": "tf-idf"},
     "sasrec": {"dim": 4, "epochs": 1, "max_length": 3, "heads": 2},
+    "sasrec hstu": {"dim": 4, "epochs": 1, "learning_rate": 0.05, "max_length": 4, "heads": 2, "block": "hstu"},
     "sasrec post": {"dim": 4, "epochs": 1, "max_length": 9, "norm": "post"},
     "gru4rec": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 3},
     "gru4rec deep": {"dim": 4, "hidden": 6, "epochs": 1, "max_length": 9, "layers": 2, "tied": False},

@@ -37,6 +37,7 @@ SAME = {
     "rp3beta --set beta=0": ("p3alpha", "p3"),
     "user-knn": ("userknn", "usercf", "ubcf", "knnuser", "userbasedcf"),
     "popularity": ("pop", "poprec", "mostpop", "mostpopular", "toppop", "popular", "toppopular"),
+    "sasrec --set block=hstu": ("hstu", "generativerecommender", "hierarchicalsequentialtransductionunits"),
     "bpr": ("bprmf", "mfbpr", "bayesianpersonalizedranking"),
     "mult-vae": ("vae", "multvae", "multivae", "vaecf", "variationalautoencoder"),
     "mult-vae --set variational=false": ("dae", "multdae", "multidae"),

@@ -37,6 +37,11 @@ PRE_NORM = r"g = x + A(\LN(x)) , y = g + F(\LN(g))"
 POST_NORM = r"g = \LN(x + A(x)) , y = \LN(g + F(g))"
 BLOCK = r"A(x) = \softmax(\frac{Q K^T}{\sqrt{d}}) V O , F(x) = \ReLU(x W_1 + b_1) W_2 + b_2"
 
+HSTU = (
+    r"y = x + (\LN(A V) \odot U) O , [U, Q, K, V] = \SiLU(\LN(x) W)",
+    r"A_{ts} = \frac{1}{L} \SiLU(q_t^T k_s + r_{t - s}) , s \le t",
+)
+
 Vector = list[float]
 
 
@@ -144,11 +149,32 @@ def linear_gru_scores(model: Recommender, h: Sequence[int]) -> Vector:
     return [model.factor * linear[i] + dot(last, v[i]) + float(model.bias[i]) for i in range(N_ITEMS)]
 
 
+def silu(x: float) -> float:
+    return x * logistic(x)
+
+
+def hstu_layer(x: list[Vector], uqkv: list, out_proj: list, norms: list, r: Vector) -> list[Vector]:
+    d, outputs = len(out_proj), []
+    projected = [[silu(value) for value in times(layer_norm(row, norms[0]), uqkv)] for row in x]
+    u, q, k, v = ([row[part * d : (part + 1) * d] for row in projected] for part in range(4))
+    for t in range(len(x)):
+        weights = [silu(dot(q[t], k[s]) + r[t - s]) / len(r) for s in range(t + 1)]
+        mixture = [sum(w * v[s][c] for s, w in enumerate(weights)) for c in range(d)]
+        gated = [a * b for a, b in zip(layer_norm(mixture, norms[1]), u[t], strict=True)]
+        outputs.append(plus(x[t], times(gated, out_proj)))
+    return outputs
+
+
 def sasrec_scores(model: Recommender, h: Sequence[int]) -> Vector:
     e, p = model.items.tolist(), model.position_embeddings.tolist()
     root = math.sqrt(model.config.dim)
     x = [plus([root * value for value in e[j]], p[len(h) - t]) for t, j in enumerate(h, start=1)]
-    last = layer_norm(blocks(model, x, model.config.norm)[-1], model.last_norm.tolist())
+    if model.config.block == "hstu":
+        for arrays in zip(model.uqkv, model.out_proj, model.norms, model.distance_bias[:, 0], strict=True):
+            x = hstu_layer(x, *(array.tolist() for array in arrays))
+    else:
+        x = blocks(model, x, model.config.norm)
+    last = layer_norm(x[-1], model.last_norm.tolist())
     return [dot(last, row) for row in e]
 
 
@@ -163,6 +189,7 @@ def sasrec_scores(model: Recommender, h: Sequence[int]) -> Vector:
         ("gru4rec", {"attention": 2, "tied": False}, (SEPARATE_ATTENTION, *CELL), gru4rec_scores),
         ("linear-gru", {"l2": 2.0}, (*LINEAR_GRU, *CELL), linear_gru_scores),
         ("sasrec", {}, (SASREC, PRE_NORM, BLOCK), sasrec_scores),
+        ("sasrec", {"block": "hstu"}, (SASREC, *HSTU), sasrec_scores),
         ("sasrec", {"norm": "post", "layers": 1}, (SASREC, POST_NORM, BLOCK), sasrec_scores),
     ],
 )

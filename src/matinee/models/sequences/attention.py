@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.arrays import IntArray
+from matinee.arrays import BoolArray, IntArray
 from matinee.models.sequences.inference import Float64Array
 
 if TYPE_CHECKING:
@@ -66,18 +66,18 @@ def train_blocks(
     n_rows, length, dim = values.shape
     for block in range(len(weights["qkv"])):
         qkv, out_proj, ffn_in, ffn_out, ffn_bias, norms = (weights[name][block] for name in BLOCK_ARRAYS)
-        inputs = _train_norm(values, norms[0]) if norm == "pre" else values
+        inputs = train_norm(values, norms[0]) if norm == "pre" else values
         split = (inputs @ qkv).view(n_rows, length, 3, n_heads, dim // n_heads).transpose(1, 3)  # [B, h, 3, T, d]
         heads = _train_attention(split[:, :, 0], split[:, :, 1], split[:, :, 2])
         outputs = heads.transpose(1, 2).reshape(n_rows, length, dim) @ out_proj
         values = values + fast_dropout(outputs, dropout, generator)
         if norm == "post":
-            values = _train_norm(values, norms[0])
-        inputs = _train_norm(values, norms[1]) if norm == "pre" else values
+            values = train_norm(values, norms[0])
+        inputs = train_norm(values, norms[1]) if norm == "pre" else values
         outputs = torch.relu(inputs @ ffn_in + ffn_bias[0]) @ ffn_out + ffn_bias[1]
         values = values + fast_dropout(outputs, dropout, generator)
         if norm == "post":
-            values = _train_norm(values, norms[1])
+            values = train_norm(values, norms[1])
     return values
 
 
@@ -114,11 +114,7 @@ def serve_blocks_without_each(
     distances: [R], 0 to T and at most S, steps that follow the one left out. Positions count from the end and attention
     is causal, so what comes before a step left out is the same for all: computed once, in `shorter`.
     """
-    length, n_later = len(shorter), len(later)
-    steps = np.arange(n_later)
-    is_before = np.arange(length) < length - distances[:, None]  # [R, T]
-    is_left = (steps >= n_later - distances[:, None])[:, None] & (steps <= steps[:, None])  # [R, S, S]
-    attended = np.concatenate([np.repeat(is_before[:, None], n_later, axis=1), is_left], axis=2)[:, None]
+    attended = attended_without_each(len(shorter), len(later), distances)
     before, values = shorter[None], np.repeat(later[None], len(distances), axis=0)  # [1, T, D], [R, S, D]
     for weights in blocks:
         keyed, queried = (serve_norm(each, weights["norms"][0]) if norm == "pre" else each for each in (before, values))
@@ -132,6 +128,18 @@ def serve_blocks_without_each(
         before = _add_and_feed_forward(before, _attend_causally(*shared), weights, norm)
         values = _add_and_feed_forward(values, heads, weights, norm)
     return np.where(distances[:, None] > 0, values[:, -1], before[0, -1])
+
+
+def attended_without_each(length: int, n_later: int, distances: IntArray) -> BoolArray:
+    """Which steps the last S of a sequence attend to without one, for R of them. [R, 1, S, T + S].
+
+    Of T steps of the sequence without its last and of its last S: those before the step left out are of the first, the
+    others of the second. distances: [R], steps that follow the one left out.
+    """
+    steps = np.arange(n_later)
+    is_before = np.arange(length) < length - distances[:, None]  # [R, T]
+    is_left = (steps >= n_later - distances[:, None])[:, None] & (steps <= steps[:, None])  # [R, S, S]
+    return np.concatenate([np.repeat(is_before[:, None], n_later, axis=1), is_left], axis=2)[:, None]
 
 
 def _add_and_feed_forward(
@@ -239,7 +247,8 @@ def _attend(queries: Float64Array, keys: Float64Array, values: Float64Array, mas
     return joined
 
 
-def _train_norm(values: "Tensor", norm: "Tensor") -> "Tensor":
+def train_norm(values: "Tensor", norm: "Tensor") -> "Tensor":
+    """Layer norm in torch. values [..., D]; norm [2, D]: scale and shift."""
     from torch.nn import functional
 
     return functional.layer_norm(values, values.shape[-1:], norm[0].to(values.dtype), norm[1].to(values.dtype), 1e-5)

@@ -1,4 +1,4 @@
-"""SASRec: causal self-attention over the last events (Kang and McAuley 2018)."""
+"""SASRec: causal self-attention over the last events (Kang and McAuley 2018), and HSTU's layers in its place."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -23,6 +23,13 @@ from matinee.models.sequences.attention import (
 )
 from matinee.models.sequences.batches import Subsequences, batches_by_length, pad, random_restarts, split_histories
 from matinee.models.sequences.config import SequenceConfig
+from matinee.models.sequences.hstu import (
+    HSTU_ARRAYS,
+    initial_layers,
+    serve_layers,
+    serve_layers_without_each,
+    train_layers,
+)
 from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import cosines
 from matinee.training.loop import train_epochs
@@ -44,12 +51,14 @@ ROWS_AT_ONCE = 16
 class SASRecConfig(SequenceConfig):
     """Settings of SASRec."""
 
+    block: Literal["transformer", "hstu"] = "transformer"
+    """Self-attention and feed-forward, or HSTU's gated pointwise attention with relative positions."""
     layers: NonNegativeInt = 2
-    """Blocks of self-attention and feed-forward."""
+    """Blocks of attention."""
     heads: PositiveInt = 1
     """Attention heads."""
     norm: Literal["pre", "post"] = "pre"
-    """Layer norm before each sub-layer, as in the paper, or after its residual."""
+    """transformer: layer norm before each sub-layer, as in the paper, or after its residual."""
     epochs: PositiveInt = 12
     """Passes over all transitions, at most."""
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 1e-2, log=True, first=True)] = 0.004
@@ -62,6 +71,17 @@ class SASRecConfig(SequenceConfig):
         if self.dim % self.heads:
             raise ValueError(f"heads = {self.heads} do not divide dim = {self.dim}; use heads = 1 or 2")
         return self
+
+    @model_validator(mode="after")
+    def _hstu_has_one_norm(self) -> Self:
+        if self.block == "hstu" and self.norm == "post":
+            raise ValueError("norm = post goes with block = transformer; leave it out with hstu")
+        return self
+
+    @property
+    def block_arrays(self) -> tuple[str, ...]:
+        """Parameters of the blocks; those of the other kind are empty."""
+        return BLOCK_ARRAYS if self.block == "transformer" else HSTU_ARRAYS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +101,9 @@ class SASRec(Recommender[FloatArray]):
     the events that a user does not dislike.
     Source: Kang and McAuley 2018, eq. 1 to 7.
 
+    With block = hstu each block is f + (LN(A V) ⊙ U) O with U, Q, K, V = SiLU(LN(f) W) and A_ts = SiLU(q_t · k_s +
+    r_(t - s)) / L. Source: Zhai et al. 2024, "Actions speak louder than words", eq. 1 to 3, without the bias by time.
+
     Differs from the paper: keys and values are normalised as queries are (the authors' code normalises queries only);
     attention has an output projection, and no dropout of its weights. By default: sampled softmax over 512 uniform
     negatives with a log-Q correction (theirs: bce with 1 negative that the user does not have), Adam with a cosine
@@ -95,7 +118,8 @@ class SASRec(Recommender[FloatArray]):
     shares_batches = True
     ordered: ClassVar[bool] = True
     uses_weights = True
-    learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
+    learned = ("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm", "uqkv", "distance_bias")
+    learned_since = ("uqkv", "distance_bias")
     start_arrays: ClassVar[StartArrays] = {name: (name, "items" if name == "items" else "neither") for name in learned}
     config: SASRecConfig
     items: FloatArray  # [I, D], e
@@ -107,6 +131,8 @@ class SASRec(Recommender[FloatArray]):
     ffn_bias: FloatArray  # [K, 2, D]
     norms: FloatArray  # [K, 2, 2, D]
     last_norm: FloatArray  # [2, D]
+    uqkv: FloatArray  # [K, D, 4D], W
+    distance_bias: FloatArray  # [K, heads, L], r, of the nearest first
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the transitions, and the vectors of items."""
@@ -125,7 +151,7 @@ class SASRec(Recommender[FloatArray]):
         parameters = initial_parameters(config, train, generator)
         items, last_norm = parameters["items"], parameters["last_norm"]
         loss = SequenceLoss(config, train, run.rng)
-        bf16 = config.precision == "bfloat16"
+        blocks, bf16 = {name: parameters[name] for name in config.block_arrays}, config.precision == "bfloat16"
 
         def states_of(batch: Subsequences, transitions: IntArray) -> "Tensor":
             """States after each step of padded transitions. [R, T] -> [R, T, D]."""
@@ -135,7 +161,10 @@ class SASRec(Recommender[FloatArray]):
             values = values + functional.embedding(to_tensor(positions, device), parameters["position_embeddings"])
             values = fast_dropout(values, config.dropout, generator)
             with bf16_products(device, bf16):
-                values = train_blocks(values, parameters, config.heads, config.norm, config.dropout, generator)
+                if config.block == "transformer":
+                    values = train_blocks(values, blocks, config.heads, config.norm, config.dropout, generator)
+                else:
+                    values = train_layers(values, blocks, config.heads, config.dropout, generator)
             return values.float()
 
         def losses() -> "Iterator[Tensor]":
@@ -165,7 +194,11 @@ class SASRec(Recommender[FloatArray]):
 
         def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
             values = self._inputs(items, lengths[:, None] - 1 - np.arange(items.shape[1]))  # [b, T, D]
-            return serve_norm(serve_blocks(values, lengths, weights.blocks, config.heads, config.norm), weights.norm)
+            if config.block == "transformer":
+                values = serve_blocks(values, lengths, weights.blocks, config.heads, config.norm)
+            else:
+                values = serve_layers(values, lengths, weights.blocks, config.heads)
+            return serve_norm(values, weights.norm)
 
         return last_states(histories, config.max_length, config.dim, states_of, BLOCK_VALUES)
 
@@ -174,9 +207,9 @@ class SASRec(Recommender[FloatArray]):
         scale = np.float64(self.config.dim**0.5)
         return self.items[items].astype(np.float64) * scale + self._weights.positions[np.maximum(positions, 0)]
 
-    @derived("position_embeddings", *BLOCK_ARRAYS, "last_norm")
+    @derived("position_embeddings", *BLOCK_ARRAYS, "last_norm", "uqkv", "distance_bias")
     def _weights(self) -> _Weights:
-        arrays = {name: getattr(self, name) for name in BLOCK_ARRAYS}
+        arrays = {name: getattr(self, name) for name in self.config.block_arrays}
         return _Weights(self.position_embeddings.astype(np.float64), unstack(arrays), self.last_norm.astype(np.float64))
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
@@ -198,8 +231,9 @@ class SASRec(Recommender[FloatArray]):
 
     def _states_without_each(self, items: IntArray, distances: IntArray) -> Float64Array:
         """States of a sequence without the event that so many others follow. items [n], distances [E] -> [E, D]."""
-        states = np.zeros((len(distances), self.config.dim))
-        shorter = items[:-1][-self.config.max_length :]
+        config, weights = self.config, self._weights
+        states = np.zeros((len(distances), config.dim))
+        shorter = items[:-1][-config.max_length :]
         if not len(shorter):
             return states
         shorter_inputs = self._inputs(shorter, np.arange(len(shorter))[::-1])
@@ -208,9 +242,12 @@ class SASRec(Recommender[FloatArray]):
             rows = order[start : start + ROWS_AT_ONCE]
             n_later = max(1, int(distances[rows].max()))
             later = self._inputs(items[-n_later:], np.arange(n_later)[::-1])
-            of_rows = distances[rows], self._weights.blocks, self.config.heads, self.config.norm
-            states[rows] = serve_blocks_without_each(shorter_inputs, later, *of_rows)
-        return serve_norm(states, self._weights.norm)
+            of_rows = shorter_inputs, later, distances[rows], weights.blocks, config.heads
+            if config.block == "transformer":
+                states[rows] = serve_blocks_without_each(*of_rows, config.norm)
+            else:
+                states[rows] = serve_layers_without_each(*of_rows)
+        return serve_norm(states, weights.norm)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -243,9 +280,12 @@ def initial_parameters(config: SASRecConfig, train: TrainingData, generator: "to
     positions = torch.empty((config.max_length, config.dim), device=device).normal_(
         0.0, config.initial_std, generator=generator
     )
+    n_blocks, n_layers = (config.layers, 0) if config.block == "transformer" else (0, config.layers)
+    transformer = initial_blocks(n_blocks, config.dim, generator)
+    hstu = initial_layers(n_layers, config.dim, config.heads, config.max_length, generator)
     return {
         "items": items,
         "position_embeddings": positions,
-        **initial_blocks(config.layers, config.dim, generator),
+        **(hstu | transformer if config.block == "transformer" else transformer | hstu),
         "last_norm": torch.stack([torch.ones(config.dim, device=device), torch.zeros(config.dim, device=device)]),
     }
