@@ -652,6 +652,7 @@ class _SASRecConfig(TypedDict, total=False):
     initialiser: Literal["svd", "normal", "xavier"]
     initial_std: float
     precision: Literal["float32", "bfloat16"]
+    block: Literal["transformer", "hstu"]
     layers: int
     heads: int
     norm: Literal["pre", "post"]

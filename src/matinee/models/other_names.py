@@ -69,7 +69,7 @@ NEAREST = {
     "lightgcn": ("gcn", "gcmc", "sgl", "simgcl", "ultragcn", "dgcf", "gccf", "lrgccf", "simplex", "directau"),
     "mult-vae": ("recvae", "macridvae", "enmf", "diffrec", "rbm", "hvamp"),
     "neumf": ("dmf", "convncf", "widedeep", "deepmf", "fism", "nais"),
-    "sasrec": ("bert4rec", "bert", "caser", "nextitnet", "tisasrec", "s3rec", "cl4srec", "duorec", "hstu", "gsasrec"),
+    "sasrec": ("bert4rec", "bert", "caser", "nextitnet", "tisasrec", "s3rec", "cl4srec", "duorec", "gsasrec"),
     "gru4rec": ("narm", "srgnn", "stamp", "lstm", "rnn"),
     "markov": ("fpmc", "fossil", "transrec", "sknn", "vsknn", "stan"),
 }

@@ -38,7 +38,7 @@ POST_NORM = r"g = \LN(x + A(x)) , y = \LN(g + F(g))"
 BLOCK = r"A(x) = \softmax(\frac{Q K^T}{\sqrt{d}}) V O , F(x) = \ReLU(x W_1 + b_1) W_2 + b_2"
 
 HSTU = (
-    r"y = x + (\LN(A V) \odot U) O , [U, Q, K, V] = \SiLU(\LN(x) W)",
+    r"y = x + (\LN(A V) \odot U) O , (U, Q, K, V) = \SiLU(\LN(x) W)",
     r"A_{ts} = \frac{1}{L} \SiLU(q_t^T k_s + r_{t - s}) , s \le t",
 )
 
