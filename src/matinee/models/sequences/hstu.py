@@ -105,9 +105,9 @@ def serve_layers_without_each(
     """
     before, values = shorter[None], np.repeat(later[None], len(distances), axis=0)  # [1, T, D], [R, S, D]
     is_attended = attended_without_each(len(shorter), len(later), distances)
-    places = np.arange(len(shorter))
-    later_places = places[len(shorter) - len(later) :]
-    between = later_places[:, None] - np.concatenate([places, later_places])  # [S, T + S]
+    positions = np.arange(len(shorter))
+    later_positions = positions[len(shorter) - len(later) :]
+    between = later_positions[:, None] - np.concatenate([positions, later_positions])  # [S, T + S]
     for weights in layers:
         shared_gates, shared_queries = _gates_and_queries(before, weights, n_heads)
         gates, queries = _gates_and_queries(values, weights, n_heads)
