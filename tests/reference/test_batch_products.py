@@ -6,7 +6,13 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
 from matinee.models.sequences.gru import serve_last_states, serve_states
-from matinee.nn.sparse_rows import product_by_head, product_with_dense, split_head
+from matinee.nn.sparse_rows import (
+    product_by_head,
+    product_in_columns,
+    product_in_order,
+    product_with_dense,
+    split_head,
+)
 
 
 def skewed(n_rows: int, n_columns: int, rng: np.random.Generator) -> csr_array:
@@ -31,6 +37,15 @@ def test_a_row_times_a_dense_matrix_is_the_same_alone_and_in_a_batch(n_rows: int
     np.testing.assert_allclose(found, rows.toarray().astype(np.float64) @ matrix, rtol=1e-6)
     alone = np.concatenate([product_with_dense(rows[[row]], matrix) for row in range(n_rows)])
     np.testing.assert_allclose(found, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [1, 31, 32, 200])
+def test_sums_in_one_order_are_those_of_a_sparse_product_and_of_whole_rows(n_rows: int) -> None:
+    rng = np.random.default_rng(5)
+    rows, matrix = skewed(n_rows, 300, rng), skewed(300, 70, rng)
+    expected = (rows @ matrix).toarray()
+    np.testing.assert_array_equal(product_in_order(rows, matrix), expected)
+    np.testing.assert_array_equal(product_in_columns(rows, matrix.toarray()), rows @ matrix.toarray())
 
 
 def test_a_head_and_the_rest_are_the_matrix() -> None:

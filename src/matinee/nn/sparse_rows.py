@@ -10,6 +10,8 @@ from matinee.arrays import FloatArray, IntArray, rows_of, top_k
 
 STRIP_BYTES = 2 * 2**20
 """Of dense columns that rows are multiplied with at once."""
+GAP_COST = 32
+"""Of an entry of a sparse product, in units of one of a product with a dense matrix."""
 MANY_ROWS = 32
 """From so many rows on, a product takes the columns that many of them have in dense form."""
 HEAD_SHARE = 0.1
@@ -184,6 +186,20 @@ def product_in_strips(rows: csr_array, documents: csr_array) -> FloatArray:
         strip = documents[start : start + size].toarray()
         found[:, start : start + size] = rows @ np.ascontiguousarray(strip.T)
     return found
+
+
+def product_in_order(rows: csr_array, matrix: csr_array) -> FloatArray:
+    """The product of two sparse matrices, dense, each sum in its one order. [B, F], [F, C] -> [B, C].
+
+    A sparse product counts its entries and then looks each one up, which takes GAP_COST times as long as adding a zero:
+    of a matrix with few enough zeros, many rows take strips in dense form.
+    """
+    if rows.shape[0] == 1:
+        return product_of_few(rows, matrix)
+    if rows.shape[0] < MANY_ROWS or matrix.nnz * GAP_COST < matrix.shape[0] * matrix.shape[1]:
+        found: FloatArray = (rows @ matrix).toarray()
+        return found
+    return product_in_strips(rows, matrix.T.tocsr())
 
 
 def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:

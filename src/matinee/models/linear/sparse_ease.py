@@ -15,6 +15,7 @@ from matinee.models.base import FitsFromCounts
 from matinee.models.item_strips import ProductStrips, narrowed
 from matinee.models.item_weights import ItemWeights
 from matinee.models.linear.neighbourhoods import Neighbourhoods, memory_of
+from matinee.nn.sparse_rows import product_in_order
 from matinee.training.run import Run
 
 
@@ -99,5 +100,4 @@ class SparseEASE(ItemWeights, FitsFromCounts[csr_array]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = (state @ self.weights).toarray()
-        return scores
+        return product_in_order(state, self.weights)

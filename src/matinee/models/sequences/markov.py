@@ -14,7 +14,7 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import EventBags, SparseFollowers
 from matinee.models.item_strips import count_in_strips
-from matinee.nn.sparse_rows import entries_of_events
+from matinee.nn.sparse_rows import entries_of_events, product_in_order
 from matinee.training.run import Run
 
 
@@ -91,7 +91,7 @@ class Markov(Recommender[csr_array], FitsFromCounts[csr_array]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = (state @ self.transitions).toarray()
+        scores = product_in_order(state, self.transitions)
         prior_weights = np.where(np.diff(state.indptr) > 0, state @ self.prior_weights, np.float32(1))
         scores += prior_weights[:, None] * self.popularity
         return scores
