@@ -306,6 +306,7 @@ class _LightGCNConfig(TypedDict, total=False):
     solve_steps: int
     solve_temperature: float
     l2: float
+    initial_smoothing: float
     layer_weights: Literal["mean", "learned"]
 
 class _NGCFConfig(TypedDict, total=False):
@@ -340,6 +341,7 @@ class _NGCFConfig(TypedDict, total=False):
     solve_steps: int
     solve_temperature: float
     l2: float
+    initial_smoothing: float
     message_dropout: float
     node_dropout: float
 

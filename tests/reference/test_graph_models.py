@@ -78,6 +78,15 @@ def test_normalisation_is_the_dense_one(matrix: csr_array) -> None:
     )
 
 
+def test_smoothing_adds_a_multiple_of_the_mean_degree_and_keeps_isolated_nodes_empty() -> None:
+    ratings = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+    users, items = ratings.sum(axis=1), ratings.sum(axis=0)
+    expected = [
+        [ratings[u, i] / np.sqrt((users[u] + 0.3 * 1.0) * (items[i] + 0.3 * 1.0)) for i in range(4)] for u in range(4)
+    ]
+    np.testing.assert_allclose(normalise_adjacency(csr_array(ratings), 0.3).toarray(), expected, atol=1e-7)
+
+
 def test_propagation_equals_powers_of_the_dense_adjacency(matrix: csr_array, nodes: tuple) -> None:
     adjacency, first = dense_adjacency(matrix), torch.cat(nodes).numpy()
     weights = [0.4, 0.3, 0.2, 0.1]

@@ -72,13 +72,14 @@ def inverse_sqrt(degrees: FloatArray | IntArray) -> FloatArray:
     return np.where(degrees > 0, 1 / np.sqrt(np.maximum(degrees, 1)), 0).astype(np.float32)
 
 
-def normalise_adjacency(matrix: csr_array) -> csr_array:
+def normalise_adjacency(matrix: csr_array, smoothing: float = 0.0) -> csr_array:
     """D_u^-1/2 R D_i^-1/2 of a binary matrix R of users by items. [U, I].
 
-    Source: He et al. 2020, eq. 3. Rows and columns of isolated nodes stay empty.
+    Source: He et al. 2020, eq. 3. Rows and columns of isolated nodes stay empty. smoothing: adds so many times their
+    mean to the degrees of users and of items.
     """
-    by_user = diags_array(inverse_sqrt(matrix.sum(axis=1)))
-    by_item = diags_array(inverse_sqrt(matrix.sum(axis=0)))
+    sides = [np.asarray(matrix.sum(axis=axis)) for axis in (1, 0)]
+    by_user, by_item = (diags_array(inverse_sqrt(each + smoothing * each.mean() * (each > 0))) for each in sides)
     edges: csr_array = (by_user @ matrix @ by_item).tocsr()
     return edges
 

@@ -35,6 +35,9 @@ class GraphConfig(ObjectiveConfig):
     """L2 penalty on the layer-0 embeddings of a batch's users, positives and negatives; not for softmax."""
     initialiser: EmbeddingInitialiser = "svd"
     """Initial embeddings; `svd`: singular vectors of the normalised matrix, scaled to `initial_std`."""
+    initial_smoothing: NonNegativeFloat = 0.0
+    """`svd`: added to the events of each user and item before the matrix is normalised, as a multiple of the mean, so
+    that pairs which nobody else has do not take whole singular vectors. 0.3 helps on large sparse logs."""
 
     @model_validator(mode="before")
     @classmethod

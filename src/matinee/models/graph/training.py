@@ -52,7 +52,8 @@ class Nodes:
         """Initial embeddings on the symmetrically normalised graph of `train`."""
         generator, matrix = torch_generator(run), train.matrix()
         edges = normalise_adjacency(matrix)
-        embeddings = initialise_embeddings(edges, config.dim, config.initialiser, config.initial_std, generator)
+        initial = normalise_adjacency(matrix, config.initial_smoothing) if config.initial_smoothing else edges
+        embeddings = initialise_embeddings(initial, config.dim, config.initialiser, config.initial_std, generator)
         return cls(matrix, BipartiteGraph(edges, generator.device), *embeddings, generator)
 
 
