@@ -155,9 +155,15 @@ class AutoRec(Recommender[FloatArray]):
         stored, known = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
         state = np.empty((len(histories), self.item_factors.shape[1]), dtype=np.float32)
         state[known] = self.user_factors[stored[known]]
-        for row in np.flatnonzero(~known).tolist():
-            events = slice(ratings.indptr[row], ratings.indptr[row + 1])
-            state[row] = self._solve(ratings.indices[events], ratings.data[events])
+        rest = np.flatnonzero(~known)
+        weights = np.zeros((len(rest), len(self.user_prior) - 1), dtype=np.float32)
+        (codes, means), l2 = self._codes, self.config.fold_in_l2
+        bounds = zip(ratings.indptr[rest].tolist(), ratings.indptr[rest + 1].tolist(), strict=True)
+        for row, (start, stop) in enumerate(bounds):
+            if start < stop:
+                items = ratings.indices[start:stop]
+                weights[row] = _ridge(codes.take(items, axis=0), ratings.data[start:stop] - means.take(items), l2)
+        state[rest] = self.user_prior[-1] + weights @ self.user_prior[:-1]
         return state
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
