@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 TABLE_ITEMS, TABLE_BLOCK_VALUES = 2**14, 2**22
 """Up to so many items, the inputs of a batch are computed once an item; then only the values of one step are held at
 once, of so many of a layer's."""
+MOST_READ = 16
+"""Readings of single histories that are kept."""
 LAYER_ARRAYS = ("first_weights_ih", "weights_ih", "weights_hh", "biases")
 
 
@@ -140,40 +142,33 @@ class GRU4Rec(Recommender[FloatArray]):
             return serve_blocks(values.astype(np.float64), lengths, blocks, config.heads, "post")
 
         if len(histories) == 1 and not blocks:
-            history = histories.keep(histories.weights > 0)
-            states = self._read(history.items)[0][None]
+            read = histories.items[histories.weights > 0][-config.max_length :]
+            states = self._read(read)[-1][-1:] if len(read) else np.zeros((1, config.hidden), dtype=np.float32)
         elif len(layers) == 1 and not blocks and len(self.items) < min(len(histories.items), TABLE_ITEMS):
             states = self._states_by_table(histories)
         else:
             states = last_states(histories, config.max_length, config.hidden, states_of)
         return append_one(states @ self.projection if config.tied else states)
 
-    def _read(self, items: IntArray) -> tuple[FloatArray, list[FloatArray]]:
-        """The state after a history's items [n], [H] float32, and each layer's states after those before the last.
+    def _read(self, items: IntArray) -> list[FloatArray]:
+        """Each layer's states after each of some items. [T] -> [T, H] float32 each.
 
-        The latter are of one event more than is read of a history: what it comes to without one of the last. They are
-        of the last max_length + 1 items, [T, H]. What was read last is kept: a list and its reasons need the same.
+        What was read last is kept: a list and its reasons need the same ones.
         """
         kept, key = self._kept_reading, items.tobytes()
         if (found := kept.get(key)) is not None:
             return found
-        last = items[-1 - self.config.max_length :]
-        is_longer = len(last) > self.config.max_length
-        rows = (
-            np.stack([last, np.append(last[1:], last[-1])]) if is_longer else last[None]
-        )  # the second from its second
-        lengths = np.array([len(last), len(last) - 1] if is_longer else [len(last)])
-        values, states = self.items[rows], []  # [1 or 2, T, D]
+        values, found = self.items[items][None], []  # [1, T, D]
         for weights_ih, weights_hh, bias in self._layers:
-            values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
-            states.append(values[0])
-        found = values[-1, -1] if len(last) else np.zeros(self.config.hidden, dtype=np.float32), states
-        kept.clear()
+            values = serve_states(values @ weights_ih + bias[0], np.array([len(items)]), weights_hh, bias[1])
+            found.append(values[0])
+        if len(kept) >= MOST_READ:
+            kept.clear()
         kept[key] = found
         return found
 
     @derived("items", "first_weights_ih", "weights_ih", "weights_hh", "biases")
-    def _kept_reading(self) -> dict[bytes, tuple[FloatArray, list[FloatArray]]]:
+    def _kept_reading(self) -> dict[bytes, list[FloatArray]]:
         """What `_read` found last."""
         return {}
 
@@ -226,10 +221,12 @@ class GRU4Rec(Recommender[FloatArray]):
         )  # [E, T]
         after = self.items[later]
         state = np.zeros((len(events), self.config.hidden), dtype=np.float32)
-        for (weights_ih, weights_hh, bias), before in zip(self._layers, self._read(items)[1], strict=True):
+        # as a list has read it, but of a history that is longer than what is read this begins an event earlier
+        before = self._read(items if len(items) <= self.config.max_length else items[first:shared])
+        for (weights_ih, weights_hh, bias), states in zip(self._layers, before, strict=True):
             state = np.zeros_like(state)
             if shared > first:
-                state = np.repeat(before[[shared - first - 1]], len(events), axis=0)
+                state = np.repeat(states[[shared - first - 1]], len(events), axis=0)
             if after.shape[1]:
                 lengths = np.full(len(events), after.shape[1])
                 after = serve_states(after @ weights_ih + bias[0], lengths, weights_hh, bias[1], state)
