@@ -23,6 +23,9 @@ from matinee.training.run import Run
 if TYPE_CHECKING:
     from matinee.models.ncf.network import NCFNetwork
 
+TOWER_CANDIDATES = 512
+"""Candidates of a tower on a large catalogue: each passes through all its layers, with each user."""
+
 
 class NCFModel(Recommender[FloatArray]):
     """A model whose score is a network's output for a user vector and an item vector.
@@ -55,8 +58,11 @@ class NCFModel(Recommender[FloatArray]):
 
     @classmethod
     def defaults_for(cls, train: TrainingData) -> dict[str, Any]:
-        """See Recommender: on a large catalogue, candidates and larger batches."""
-        return large_catalogue_defaults(train, cls.Config.model_fields["batch_size"].default, loss="softmax")
+        """See Recommender: on a large catalogue, candidates and larger batches; of a tower, fewer of them."""
+        found = large_catalogue_defaults(train, cls.Config.model_fields["batch_size"].default, loss="softmax")
+        if found and issubclass(cls.Config, TowerConfig):
+            found["candidates"] = TOWER_CANDIDATES
+        return found
 
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, and the vectors of users and items."""
