@@ -140,6 +140,8 @@ def test_a_large_catalogue_has_candidates_by_default_and_a_small_one_none(monkey
     for name in MODELS:
         assert sized_defaults(model_class(name), train, {})["candidates"] == 4096
         assert "candidates" not in sized_defaults(model_class(name), train, {"candidates": 0})
+    for name in ("mlp", "neumf"):
+        assert sized_defaults(model_class(name), train, {})["candidates"] == 512
 
 
 @pytest.mark.parametrize("name", MODELS)
