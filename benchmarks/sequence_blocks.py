@@ -39,7 +39,7 @@ from matinee.training.transfers import to_array
 
 PROJECT = Path(__file__).parents[1]
 os.environ.setdefault("MATINEE_DATA", str(PROJECT.parent / "shared" / "data"))
-SETTINGS = {"loss": "sampled-softmax", "epochs": 4}
+SETTINGS = {"block": "transformer", "loss": "sampled-softmax", "epochs": 4}
 PACKAGE = {"transformer": {"block": "transformer"}, "hstu": {"block": "hstu"}}
 N_TIMES = 64
 EVENTS_AT_ONCE = 6400
