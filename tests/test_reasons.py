@@ -249,7 +249,7 @@ def test_graph_models_without_an_event_are_near_the_shorter_histories(name: str,
     rest = model.score(model.fold_in(histories.without_each(events)))
     found = model.scores_without_each(histories, events, rows)
     np.testing.assert_allclose(found, rest, atol=0.05 * np.abs(scores - rest).max())
-    assert np.abs(found - rest).mean() < 0.045 * np.abs(scores - rest).mean()
+    assert np.abs(found - rest).mean() < 0.04 * np.abs(scores - rest).mean()
     assert model.scores_without_each(Histories.of([[1, 2, 3]]), np.array([0]), rows[:1]) is None, "solved as it is"
 
 

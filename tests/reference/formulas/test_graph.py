@@ -30,7 +30,7 @@ PLAIN = (
 SOLVE = (
     r"x_0 = \frac{x}{\norm x \norm} , z_t = \frac{y_t}{\norm y_t \norm} , y_t = x_t + g_t - (x_t \cdot g_t) x_t",
     r"x_{t + 1} = \frac{z_t - b_t (z_t - z_{t - 1})}{\norm z_t - b_t (z_t - z_{t - 1}) \norm} , "
-    r"b_t = \max(-3, \min(1, \frac{r_t \cdot (r_t - r_{t - 1})}{(r_t - r_{t - 1}) \cdot (r_t - r_{t - 1})})) , "
+    r"b_t = \max(-1.5, \min(1, \frac{r_t \cdot (r_t - r_{t - 1})}{(r_t - r_{t - 1}) \cdot (r_t - r_{t - 1})})) , "
     r"r_t = z_t - x_t , b_0 = 0",
     GRADIENT,
 )
@@ -138,7 +138,7 @@ def scores(model: Recommender, h: Sequence[int]) -> Vector:
         r = add(z, times(-1, x))
         if last is not None and config.solve == "accelerated":
             change = add(r, times(-1, last[1]))
-            b = max(-3, min(1, dot(r, change) / dot(change, change)))
+            b = max(-1.5, min(1, dot(r, change) / dot(change, change)))
             x = unit(add(z, times(-b, add(z, times(-1, last[0])))))
         else:
             x = z

@@ -21,10 +21,8 @@ FEWEST = 20
 MAX_EXPONENT = 60.0
 """Scores up to this are exponentiated as they are: e^60 times the number of items is within float32."""
 TINY = np.finfo(np.float32).tiny
-FARTHEST = 3.0
+FARTHEST = 1.5
 """How far beyond what the last gradient led to an accelerated step goes at most, in units of the last change."""
-EARLY = 2
-"""Steps that the covariance at the first of them describes."""
 MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
 Propagate = Callable[[csr_array], FloatArray]
@@ -58,13 +56,14 @@ class Solution:
     """What a solve of B histories found, and how it went there.
 
     matrix: [B, I], the weights; vectors: [B, D] of length 1; start: [B, 1], the length of what it started from; passed:
-    each of S steps.
+    each of S steps; shares: the softmax of each, [I], of a single history, else none.
     """
 
     matrix: csr_array
     vectors: FloatArray
     start: FloatArray
     passed: "list[Step]"
+    shares: list[FloatArray]
 
     def coefficients(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of vectors = start · what it started from + target · mean of the history's items - repulsion.
@@ -161,16 +160,19 @@ def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: 
 
 def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config: GraphConfig) -> Solution:
     """See `solve`: of histories with these weights [B, I], from vectors [B, D]."""
-    start, passed = _lengths(vectors), []
+    start, passed, kept = _lengths(vectors), [], []
     ascent = Ascent(vectors / start, _pull(matrix, side), config)
     for _ in range(config.solve_steps):
         shares = ascent.vectors @ side.columns  # [B, I]
         if not side.bounded:
             shares -= shares.max(axis=1, keepdims=True)
         np.exp(shares, out=shares)
-        means = (shares @ side.items) / shares.sum(axis=1, keepdims=True)
+        sums = shares.sum(axis=1, keepdims=True)
+        means = (shares @ side.items) / sums
+        if len(shares) == 1:
+            kept.append((shares / sums)[0])
         passed.append(ascent.step(means))
-    return Solution(matrix, ascent.vectors, start, passed)
+    return Solution(matrix, ascent.vectors, start, passed, kept)
 
 
 def solve_near(
@@ -179,24 +181,16 @@ def solve_near(
     """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
     whole: of the one history; others: [E, I]. A mean of the softmax is taken to first order: the whole history's, plus
-    the covariance of the items times the difference of the vectors. The covariance is that of its first step for the
-    first EARLY, then that of its last. Of histories of 20 events and more this is within a hundredth of what an event
-    changes.
+    the covariance of the items, of the softmax at its step, times the difference of the vectors. Of histories of 20
+    events and more this is within a hundredth of what an event changes.
     """
     near = Ascent(unit(propagate(others)), _pull(others, side), config)
-    early, late = (_covariance(step, side) for step in (whole.passed[0], whole.passed[-1]))
-    for place, step in enumerate(whole.passed):
-        near.step(step.means + (near.vectors - step.vectors) @ (early if place < EARLY else late))  # [E, D]
+    for step, shares in zip(whole.passed, whole.shares, strict=True):
+        products = (near.vectors - step.vectors) @ side.columns  # [E, I]
+        products -= (products @ shares)[:, None]
+        products *= shares
+        near.step(step.means + products @ side.items)
     return near.vectors
-
-
-def _covariance(step: Step, side: SolveItems) -> FloatArray:
-    """Change of the softmax mean with the direction, at a step of one history. [D, D]."""
-    scores = (step.vectors @ side.columns)[0]
-    shares = np.exp(scores - scores.max())
-    weighted = side.items * np.sqrt(shares / shares.sum())[:, None]
-    found: FloatArray = (weighted.T @ weighted - step.means.T @ step.means) / np.float32(side.temperature)
-    return found
 
 
 def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
