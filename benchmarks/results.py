@@ -75,10 +75,10 @@ intervals. Three tables for each protocol:
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
   budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
 
-Some models fold visitors in otherwise than when some of their rows were measured: neumf's row of new users and gmf's by
-defaults are by Newton's steps in place of [regression](decisions/092-ncf-visitors-by-regression.md), and all rows of
-lightgcn and ngcf by ten plain steps in place of [five accelerated
-ones](laboratory/latency.md#graph-models-in-five-steps), which changes NDCG@10 on valid by at most 0.0004.
+Some models fold visitors in otherwise than when their rows were measured: gmf's row by defaults is by Newton's steps
+in place of [regression](decisions/092-ncf-visitors-by-regression.md), and all rows of lightgcn and ngcf are by ten
+plain steps in place of [five accelerated ones](laboratory/latency.md#graph-models-in-five-steps), which changes NDCG@10
+on valid by at most 0.0004.
 """
 Stored = dict[str, dict[str, dict[str, Any]]]
 """searched, defaults or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
