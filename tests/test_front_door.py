@@ -188,6 +188,8 @@ def test_what_is_clear_is_taken(known, call, same):
         ("mt.EASE().fit(data, verbose=True)", "ease learns by mt.fit; write model = mt.fit(mt.EASE(), split)"),
         ("mt.EASE().recommend(1)", "no attribute 'recommend'; write mt.fit(mt.EASE(), split), then mt.recommend"),
         ("mt.EASE().score(split)", "no attribute 'weights', for it is not fitted; write model = mt.fit(mt.EASE(), spl"),
+        ("mt.SVDAE().score(split)", "no attribute '_both', for it is not fitted; write model = mt.fit(mt.SVDAE(), spl"),
+        ("mt.SASRec().fold_in(split)", "for it is not fitted; write model = mt.fit(mt.SASRec(), split)"),
         ("mt.EASE().l2", "'EASE' object has no attribute 'l2'; write model.config.l2"),
         ("ease.l2", "'Artefact' object has no attribute 'l2'; write model.model.config.l2"),
         ("ease.fit_seconds", "no attribute 'fit_seconds'; write model.manifest['fit_seconds']"),

@@ -97,10 +97,14 @@ class Recommender(ABC, Generic[StateT]):
                 write = f"; write {elsewhere.MODEL[name].format(f'mt.{self!r}')}"
             elif name in self.Config.model_fields:
                 write = f"; write model.config.{name}"
-            elif name in self.learned:
+            elif name in self.learned or self._follows_from_a_fit(name):
                 write = f", for it is not fitted; write model = mt.fit(mt.{self!r}, split)"
             problem = f"{type(self).__name__!r} object has no attribute {name!r}{write}"
             raise AttributeError(problem, name=name, obj=self)
+
+    def _follows_from_a_fit(self, name: str) -> bool:
+        """Whether it is a property that asks for what is learned, and nothing is yet."""
+        return vars(self).keys().isdisjoint(self.learned) and any(name in vars(kind) for kind in type(self).__mro__)
 
     @classmethod
     def _written(cls, values: Sequence[object]) -> str:

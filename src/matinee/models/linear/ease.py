@@ -128,9 +128,10 @@ class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        if state.shape[0] < MANY_ROWS and not self.weights.flags.c_contiguous:  # a live one's: a product would copy all
-            return _product_of_rows(state, self.weights)
-        return product_in_columns(state, self.weights)
+        weights = self.weights
+        if not weights.flags.c_contiguous and state.shape[0] < MANY_ROWS:  # a live one's: a product would copy all
+            return _product_of_rows(state, weights)
+        return product_in_columns(state, weights)
 
     @property
     def adds_up(self) -> bool:
