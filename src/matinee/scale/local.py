@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from mmap import ACCESS_COPY, ACCESS_READ, mmap
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,14 @@ class Packed(NamedTuple):
     sizes: tuple[int, ...]
 
 
+class Started(dict[int, BaseProcess]):
+    """Processes of a pool by their ids. Python 3.11 reads them in a thread of its own while others start."""
+
+    def values(self) -> list[BaseProcess]:  # type: ignore[override]
+        """Those there are now."""
+        return list(super().values())
+
+
 class Processes(Workers):
     """Runs parts in `workers` processes, each with so many threads for matrix products."""
 
@@ -36,8 +45,7 @@ class Processes(Workers):
         self.workers, self._threads = workers, threads
         context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numeric libraries, locked
         self._pool = ProcessPoolExecutor(workers, context, settle_child)
-        # All start with the first part: Python 3.11 fails in a thread of its own if one starts while another is lost.
-        self._pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+        self._pool._processes = Started()  # type: ignore[assignment]
         self._folder = Path(tempfile.mkdtemp(prefix="matinee-job-"))
 
     def ship(self, job: Callable[[Any], Any]) -> Packed:
@@ -46,7 +54,7 @@ class Processes(Workers):
 
     def begin(self, shipped: Packed, part: Any) -> Future[Outcome | Packed]:  # noqa: ANN401 - any part
         """See Workers."""
-        with threads_of_children(self._threads):  # the first part starts the processes
+        with threads_of_children(self._threads):  # a process starts when there is work for it
             return self._submit(shipped, part)
 
     def _submit(self, shipped: Packed, part: object) -> Future[Outcome | Packed]:

@@ -133,6 +133,7 @@ def rehearse(model: Recommender[Any], events: Events, n_users: int, n_items: int
     rows = np.unique([0, n_users - 1]) if n_users else np.zeros(0, dtype=np.int64)
     with np.errstate(all="ignore"):
         try:
+            _require_items(model, n_items)
             for histories in (Histories.of([[], [0, n_items - 1]], [[], [1, 1]]), _known(events, rows)):
                 if len(histories):
                     _require_scores(model.score(model.state_of(histories)), (len(histories), n_items))
@@ -158,6 +159,14 @@ def _known(events: Events, rows: NDArray[Any]) -> Histories:
         events.times[indices],
         rows.astype(np.int32),
     )
+
+
+def _require_items(model: Recommender[Any], n_items: int) -> None:
+    """Raises UnsoundError unless the arrays of items have one place for each item, or a block of them."""
+    for name, axis in (*model.item_arrays, *model.item_inputs, *model.other_item_arrays):
+        length = getattr(model, name).shape[axis]
+        if length % n_items:
+            raise UnsoundError(f"{name} has {length} places for the {n_items} items")
 
 
 def _require_scores(scores: NDArray[Any], shape: tuple[int, int]) -> None:
