@@ -162,11 +162,11 @@ def _known(events: Events, rows: NDArray[Any]) -> Histories:
 
 
 def _require_items(model: Recommender[Any], n_items: int) -> None:
-    """Raises UnsoundError unless the arrays of items have one place for each item, or a block of them."""
+    """Raises UnsoundError unless the arrays of items are as long as there are items, or a multiple of that."""
     for name, axis in (*model.item_arrays, *model.item_inputs, *model.other_item_arrays):
         length = getattr(model, name).shape[axis]
         if length % n_items:
-            raise UnsoundError(f"{name} has {length} places for the {n_items} items")
+            raise UnsoundError(f"{name} has length {length} for {n_items} items")
 
 
 def _require_scores(scores: NDArray[Any], shape: tuple[int, int]) -> None:
