@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from matinee.dataset import Events
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
+from matinee.models.content.growth import axes_of
 from matinee.tensors import Arrays
 from matinee.vocab import Vocab
 
@@ -163,10 +164,11 @@ def _known(events: Events, rows: NDArray[Any]) -> Histories:
 
 def _require_items(model: Recommender[Any], n_items: int) -> None:
     """Raises UnsoundError unless the arrays of items are as long as there are items, or a multiple of that."""
-    for name, axis in (*model.item_arrays, *model.item_inputs, *model.other_item_arrays):
-        length = getattr(model, name).shape[axis]
-        if length % n_items:
-            raise UnsoundError(f"{name} has length {length} for {n_items} items")
+    for name, axes in axes_of(model).items():
+        shape = getattr(model, name).shape
+        for axis in axes:
+            if shape[axis] % n_items:
+                raise UnsoundError(f"{name} has length {shape[axis]} for {n_items} items")
 
 
 def _require_scores(scores: NDArray[Any], shape: tuple[int, int]) -> None:

@@ -137,7 +137,6 @@ def _softmax_losses(
             graph, sums = BipartiteGraph(targets, device), to_tensor(user_weights, device)
             return to_rows(rows, device), lambda users, items: catalogue_softmax(users, items, graph, sums)
         pairs = Pairs(targets, device)
-
         return to_rows(rows, device), lambda users, items: sampled_softmax(users, items, None, pairs, candidates)
 
     is_full_batch = 0 in (config.batch_size, max(0, len(active) - config.batch_size))

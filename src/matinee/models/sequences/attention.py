@@ -227,12 +227,15 @@ def _project(
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Scaled queries of `queried`, keys and values of `inputs`. [b, q, D], [b, T, D] -> [b, h, q or T, d] each."""
     dim = qkv.shape[0]
+    queries = split_heads(queried @ qkv[:, :dim], n_heads) / sqrt(dim // n_heads)
+    keys, values = inputs @ qkv[:, dim : 2 * dim], inputs @ qkv[:, 2 * dim :]
+    return queries, split_heads(keys, n_heads), split_heads(values, n_heads)
 
-    def heads(part: Float64Array) -> Float64Array:
-        return part.reshape(*part.shape[:2], n_heads, dim // n_heads).transpose(0, 2, 1, 3)
 
-    queries = heads(queried @ qkv[:, :dim]) / sqrt(dim // n_heads)
-    return queries, heads(inputs @ qkv[:, dim : 2 * dim]), heads(inputs @ qkv[:, 2 * dim :])
+def split_heads(values: Float64Array, n_heads: int) -> Float64Array:
+    """[b, T, D] -> [b, h, T, d]."""
+    n_rows, length, dim = values.shape
+    return values.reshape(n_rows, length, n_heads, dim // n_heads).transpose(0, 2, 1, 3)
 
 
 def _attend(queries: Float64Array, keys: Float64Array, values: Float64Array, mask: Float64Array) -> Float64Array:

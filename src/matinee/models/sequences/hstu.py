@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matinee.arrays import BoolArray, IntArray
-from matinee.models.sequences.attention import QUERIES_AT_ONCE, attended_without_each, serve_norm, train_norm
+from matinee.models.sequences.attention import (
+    QUERIES_AT_ONCE,
+    attended_without_each,
+    serve_norm,
+    split_heads,
+    train_norm,
+)
 from matinee.models.sequences.inference import Float64Array
 
 if TYPE_CHECKING:
@@ -145,7 +151,7 @@ def _gates_and_queries(
     """[b, T, D] -> [b, T, D], [b, h, T, d]."""
     dim = values.shape[2]
     projected = _silu(serve_norm(values, weights["norms"][0]) @ weights["uqkv"][:, : 2 * dim])
-    return projected[..., :dim], _split(projected[..., dim:], n_heads)
+    return projected[..., :dim], split_heads(projected[..., dim:], n_heads)
 
 
 def _keys_and_values(
@@ -154,13 +160,7 @@ def _keys_and_values(
     """[b, T, D] -> [b, h, T, d] twice."""
     dim = values.shape[2]
     projected = _silu(serve_norm(values, weights["norms"][0]) @ weights["uqkv"][:, 2 * dim :])
-    return _split(projected[..., :dim], n_heads), _split(projected[..., dim:], n_heads)
-
-
-def _split(values: Float64Array, n_heads: int) -> Float64Array:
-    """[b, T, D] -> [b, h, T, d]."""
-    n_rows, length, dim = values.shape
-    return values.reshape(n_rows, length, n_heads, dim // n_heads).transpose(0, 2, 1, 3)
+    return split_heads(projected[..., :dim], n_heads), split_heads(projected[..., dim:], n_heads)
 
 
 def _attend_causally(
