@@ -3,6 +3,7 @@
 A ragged batch is two arrays: row b is `values[starts[b]:starts[b+1]]`.
 """
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,16 +13,45 @@ IntArray: TypeAlias = NDArray[np.signedinteger[Any]]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
+BLOCK = 2**20
+"""Elements of a long column that are worked on at once: what is made of them stays in the processor's cache."""
 MIN_GROUPS, GROUPS_PER_RANK, MIN_GROUP_SIZE = 128, 16, 4
 """Of top_k: 128 groups of columns or 16 k, whichever is more, where each has at least 4 columns."""
 MAX_CANDIDATES = 8
 """Of top_k: rows in which more than 8 k columns reach the bound are partitioned instead."""
 
 
+def blocks(n: int) -> Iterator[slice]:
+    """The ranges of a column of n elements that are worked on at once."""
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
+
+
+def row_blocks(starts: IntArray) -> Iterator[tuple[slice, slice]]:
+    """Ranges of whole ragged rows with BLOCK elements or fewer, or a single row; and the ranges of their elements."""
+    first, n_rows = 0, len(starts) - 1
+    while first < n_rows:
+        stop = max(first + 1, int(np.searchsorted(starts, starts[first] + BLOCK, side="right")) - 1)
+        yield slice(first, stop), slice(int(starts[first]), int(starts[stop]))
+        first = stop
+
+
+def count_rows(rows: IntArray, n_rows: int) -> IntArray:
+    """How often each row number occurs: np.bincount, which by itself makes a wide copy of the column. [N] -> [n_rows].
+
+    Longer where a row number is larger.
+    """
+    if len(rows) <= BLOCK:
+        return np.bincount(rows, minlength=n_rows)
+    counts = np.zeros(max(n_rows, int(rows.max()) + 1), dtype=np.int64)
+    for block in blocks(len(rows)):
+        counts += np.bincount(rows[block], minlength=len(counts))
+    return counts
+
+
 def starts_of(rows: IntArray, n_rows: int) -> IntArray:
     """Start of each row in a column of ascending row numbers. rows [N] -> [n_rows + 1]."""
     starts = np.zeros(n_rows + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=n_rows), out=starts[1:])
+    np.cumsum(count_rows(rows, n_rows), out=starts[1:])
     return starts
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from matinee import elsewhere
-from matinee.arrays import FloatArray, IntArray, starts_of
+from matinee.arrays import FloatArray, IntArray, count_rows, starts_of
 from matinee.catalogue import Catalogue
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
+from matinee.mapped import selected
 from matinee.nouns import ITEM, Noun
 from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.vocab import Vocab
@@ -48,7 +49,8 @@ class Events:
 
     def take(self, keep: IntArray | np.ndarray | slice) -> "Events":
         """A subset of events, by ascending indices, a mask or a slice."""
-        return Events(self.user_rows[keep], self.item_rows[keep], self.values[keep], self.times[keep])
+        columns = (self.user_rows, self.item_rows, self.values, self.times)
+        return Events(*(selected(column, keep) for column in columns))
 
 
 def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
@@ -175,7 +177,7 @@ class Dataset(Shown, Framed, Plotted):
             users=self.users.take(users.ids),
             items=self.items.take(items.ids),
             events=Events(user_rows, item_rows, kept.values, kept.times),
-            catalogue=self.catalogue.take(items.ids).with_counts(np.bincount(item_rows, minlength=len(items))),
+            catalogue=self.catalogue.take(items.ids).with_counts(count_rows(item_rows, len(items))),
             notes=(*self.notes, note) if note else self.notes,
         )
 

@@ -9,9 +9,10 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, gather, rows_of, starts_of
+from matinee.arrays import BLOCK, BoolArray, FloatArray, IntArray, count_rows, gather, row_blocks, rows_of, starts_of
 from matinee.dataset import Events
 from matinee.knowledge_graph import KnowledgeGraph
+from matinee.mapped import empty
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 UserId: TypeAlias = Id
@@ -68,6 +69,14 @@ class Histories:
             user_rows.astype(np.int32),
         )
 
+    @classmethod
+    def of_all(cls, events: Events) -> "Histories":
+        """The histories of all users who have some of these ordered events: views of their columns."""
+        counts = count_rows(events.user_rows, 0)
+        users = np.flatnonzero(counts)
+        starts = np.concatenate([[0], np.cumsum(counts[users])])
+        return cls(starts, events.item_rows, events.values, events.times, users.astype(np.int32))
+
     def __len__(self) -> int:
         return len(self.user_rows)
 
@@ -121,20 +130,21 @@ class Histories:
 
     def matrix(self, n_items: int, entries: FloatArray | None = None) -> csr_array:
         """User-item matrix: 1 for each item of a history, or the entry of its last event. entries [N] -> [B, I]."""
-        keys = self.owners  # a new array, and one as long as the events: more of them are most of what a fit holds
-        keys *= n_items
-        keys += self.items
-        if entries is None:
-            keys.sort()
-            unique = keys[np.diff(keys, append=-1) != 0]
-            data = np.ones(len(unique), dtype=np.float32)
+        if len(self.items) <= BLOCK:
+            data, columns, starts = _matrix_rows(self.starts, self.items, entries, n_items)
         else:
-            unique, last = _last_of_each_key(keys)
-            data = entries[last].astype(np.float32)
-        starts = np.searchsorted(unique, n_items * np.arange(len(self) + 1, dtype=np.int64))
-        if len(unique) < 2**31:  # products of such matrices take two thirds of the time
+            data, columns = empty(len(self.items), np.float32), empty(len(self.items), np.int32)
+            starts, n = np.zeros(len(self) + 1, dtype=np.int64), 0
+            for rows, block in row_blocks(self.starts):
+                own = self.starts[rows.start : rows.stop + 1] - block.start
+                found = _matrix_rows(own, self.items[block], None if entries is None else entries[block], n_items)
+                stop = n + len(found[0])
+                data[n:stop], columns[n:stop] = found[:2]
+                starts[rows.start + 1 : rows.stop + 1] = found[2][1:] + n
+                n = stop
+            data, columns = data[:n], columns[:n]
+        if len(columns) < 2**31:  # products of such matrices take two thirds of the time
             starts = starts.astype(np.int32)
-        columns = (unique - np.repeat(n_items * np.arange(len(self)), np.diff(starts))).astype(np.int32)
         return csr_array((data, columns, starts), shape=(len(self), n_items))
 
     def weighted_matrix(self, n_items: int) -> csr_array:
@@ -171,7 +181,7 @@ class TrainingData:
         """Hash of the histories, the number of items and the graph: 16 hex digits."""
         digest = hashlib.blake2b(str(self.n_items).encode(), digest_size=8)
         for column in (self.histories.starts, self.histories.items, self.histories.values, self.histories.times):
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column).data)
         if self.graph is not None:
             digest.update(self.graph.fingerprint.encode())
         return digest.hexdigest()
@@ -184,7 +194,7 @@ class TrainingData:
     @property
     def popularity(self) -> IntArray:
         """Number of events of each item. [I]."""
-        return np.bincount(self.histories.items, minlength=self.n_items)
+        return count_rows(self.histories.items, self.n_items)
 
     def matrix(self, entries: FloatArray | None = None) -> csr_array:
         """User-item matrix, as in Histories.matrix. [U, I]."""
@@ -234,6 +244,25 @@ class EventSource:
         """Where the events of each user begin, and of one more, who has none. [U + 2]."""
         n_users = max(len(self.users), int(self.events.user_rows.max(initial=-1)) + 1)
         return starts_of(self.events.user_rows, n_users + 1)
+
+
+def _matrix_rows(
+    starts: IntArray, items: IntArray, entries: FloatArray | None, n_items: int
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Entries, columns and starts of the rows of `Histories.matrix`. starts: [B + 1]; items, entries: [N]."""
+    limits = n_items * np.arange(len(starts), dtype=np.int64)
+    keys = np.repeat(limits[:-1], np.diff(starts))
+    keys += items
+    if entries is None:
+        keys.sort()
+        keys = keys[np.diff(keys, append=-1) != 0]
+        data = np.ones(len(keys), dtype=np.float32)
+    else:
+        keys, last = _last_of_each_key(keys)
+        data = entries[last].astype(np.float32)
+    found = np.searchsorted(keys, limits)
+    columns = keys - np.repeat(limits[:-1], np.diff(found))
+    return data, columns.astype(np.int32), found
 
 
 def _last_of_each_key(keys: IntArray) -> tuple[IntArray, IntArray]:

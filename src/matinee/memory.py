@@ -65,8 +65,12 @@ def bounded(n_bytes: int | None) -> Iterator[None]:
 
 
 def resident_memory() -> int | None:
-    """Bytes that this process holds, None where the system does not say."""
-    return next((int(line.split()[1]) * os.sysconf("SC_PAGE_SIZE") for line in _lines(PROC / "self" / "statm")), None)
+    """Bytes that this process holds, None where the system does not say.
+
+    Pages of mapped files, those of libraries among them, are cache: the system takes them where memory is wanted.
+    """
+    pages = _pages()
+    return (pages[1] - pages[2]) * os.sysconf("SC_PAGE_SIZE") if pages else None
 
 
 def available_memory() -> int | None:
@@ -115,12 +119,12 @@ def _limited_data(n_bytes: int) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    pages = [int(part) for line in _lines(PROC / "self" / "statm") for part in line.split()]
+    pages = _pages()
     before = resource.getrlimit(resource.RLIMIT_DATA)
     if not pages:
         yield
         return
-    limit = n_bytes + max(0, pages[5] - pages[1]) * os.sysconf("SC_PAGE_SIZE")
+    limit = n_bytes + max(0, pages[5] - pages[1] + pages[2]) * os.sysconf("SC_PAGE_SIZE")
     if before[0] != resource.RLIM_INFINITY:
         limit = min(limit, before[0])
     resource.setrlimit(resource.RLIMIT_DATA, (limit, before[1]))
@@ -147,7 +151,7 @@ def _limits_of_process() -> Iterator[int]:
         import resource
     except ImportError:  # Windows
         return
-    used = [int(part) * os.sysconf("SC_PAGE_SIZE") for line in _lines(PROC / "self" / "statm") for part in line.split()]
+    used = [part * os.sysconf("SC_PAGE_SIZE") for part in _pages()]
     for limit, pages in ((resource.RLIMIT_AS, 0), (resource.RLIMIT_DATA, 5)):
         most, _ = resource.getrlimit(limit)
         if most != resource.RLIM_INFINITY and used:
@@ -174,8 +178,13 @@ def _left_in_group(folder: Path, limit: str, usage: str) -> Iterator[int]:
     """The limit of a control group less what its processes use; the page cache, which gives way, is not counted."""
     most, used = (next(iter(_lines(folder / name)), "") for name in (limit, usage))
     if most.isdecimal() and used.isdecimal() and int(most) < UNLIMITED:
-        cache = (line.split()[1] for line in _lines(folder / "memory.stat") if line.startswith("inactive_file "))
-        yield int(most) - int(used) + int(next(cache, "0"))
+        lines = (line.split() for line in _lines(folder / "memory.stat"))
+        yield int(most) - int(used) + sum(int(n) for name, n in lines if name in ("inactive_file", "active_file"))
+
+
+def _pages() -> list[int]:
+    """Of this process: the address space, what is held, mapped files of that, code, 0, data; empty if unknown."""
+    return [int(part) for line in _lines(PROC / "self" / "statm") for part in line.split()]
 
 
 def _lines(path: Path) -> list[str]:

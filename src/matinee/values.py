@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from matinee.arrays import FloatArray
+from matinee.arrays import FloatArray, blocks
 from matinee.config import ValuesConfig
 from matinee.errors import MatineeError
 from matinee.histories import Histories
+from matinee.mapped import empty
 
 TOPS = (1, 5, 7, 10, 20, 100)
 """Ends of scales. A scale begins at 0, or for a log with values below 0 at minus its end: stars are shares of five, so
@@ -51,6 +52,13 @@ class ValueMap:
 
         Infinity weighs as the ends of the map; where it is unary, MORE and LESS.
         """
+        found = empty(len(values), np.float32)
+        for block in blocks(len(values)):
+            found[block] = self._weights_of(values[block])
+        return found
+
+    def _weights_of(self, values: FloatArray) -> FloatArray:
+        """See weights: of a block."""
         if self.unary:
             return np.where(np.isinf(values), np.where(values > 0, MORE, LESS), 1).astype(np.float32)
         knots, weights = np.array(self.config.knots).T

@@ -1,10 +1,11 @@
 """Split methods: each gives every event of a log a label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
-from matinee.arrays import BoolArray, IntArray
+from matinee.arrays import BoolArray, IntArray, blocks, row_blocks
 from matinee.config import SplitConfig
 from matinee.data.labels import TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
 from matinee.data.new_items import new_items
@@ -32,14 +33,12 @@ def random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
         )
     if config.by == "item":
         return _random_by_item(data, config)
-    position, lengths = _shuffled_positions(data, config.seed)
+    lengths = np.diff(data.user_starts)
     first_valid, first_test = _cuts(lengths, config)
     short = (first_valid == 0) & (lengths > 0) & (config.ratios[0] > 0)
     first_valid, first_test = np.where(short, 1, first_valid), np.where(short, np.maximum(first_test, 1), first_test)
-    first_valid, first_test = first_valid.astype(position.dtype), first_test.astype(position.dtype)
-    rows = data.events.user_rows
     notes = _short_notes("random", lengths, short) if short.any() else ()
-    return _label(position, first_valid[rows], first_test[rows]), notes
+    return _label_shuffled(data, config.seed, first_valid, first_test), notes
 
 
 def _random_by_item(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
@@ -62,11 +61,10 @@ def leave_random(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
 
     Source: the held-out item of He et al. 2017 (NCF), where it is drawn for choosing settings.
     """
-    position, lengths = _shuffled_positions(data, config.seed)
-    rows = data.events.user_rows
-    labels = _label(position, (lengths - 2)[rows], (lengths - 1)[rows])
+    lengths = np.diff(data.user_starts)
     short = lengths < 3
-    labels[short[rows]] = TRAIN
+    first_valid, first_test = np.where(short, lengths, lengths - 2), np.where(short, lengths, lengths - 1)
+    labels = _label_shuffled(data, config.seed, first_valid, first_test)
     n_short = int((short & (lengths > 0)).sum())
     notes = (f"leave-random: {_users(n_short)} with fewer than 3 events are entirely in train",) if n_short else ()
     return labels, notes
@@ -78,10 +76,11 @@ def leave_last(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     Among events at the same time, the one later in the log is the last.
     """
     lengths = np.diff(data.user_starts)
-    from_end = data.user_starts[1:][data.events.user_rows] - np.arange(len(data.events))  # 1 for the last
-    labels = _label(-from_end, np.full_like(from_end, -2), np.full_like(from_end, -1))
     short = lengths < 3
-    labels[short[data.events.user_rows]] = TRAIN
+    labels = np.full(len(data.events), TRAIN, dtype=np.int8)
+    ends = data.user_starts[1:][~short]
+    labels[ends - 2] = VALID
+    labels[ends - 1] = TEST
     notes = []
     if short.any():
         notes.append(f"leave-last: {_users(int(short.sum()))} with fewer than 3 events are entirely in train")
@@ -99,7 +98,10 @@ def time(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     note = f"time: test begins at {format_time(at_test)}"
     if at_valid < at_test:
         note = f"time: valid begins at {format_time(at_valid)}, test at {format_time(at_test)}"
-    return _label(times, np.full_like(times, at_valid), np.full_like(times, at_test)), (note,)
+    labels = np.empty(len(times), dtype=np.int8)
+    for block in blocks(len(times)):
+        labels[block] = _label(times[block], at_valid, at_test)
+    return labels, (note,)
 
 
 def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
@@ -111,16 +113,19 @@ def new_users(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     n_users = np.array([len(lengths)])
     first_valid, first_test = _cuts(n_users, config)
     drawn = np.random.default_rng(config.seed).permutation(len(lengths))
-    part = _label(drawn, np.broadcast_to(first_valid, drawn.shape), np.broadcast_to(first_test, drawn.shape))
+    part = _label(drawn, first_valid, first_test)
     single = (part != TRAIN) & (lengths < 2)
     part[single] = TRAIN
     n_inputs = np.clip(np.floor(lengths * config.input_share), 1, np.maximum(lengths - 1, 1))
 
-    rows = data.events.user_rows
-    is_input = np.arange(len(rows)) - data.user_starts[rows] < n_inputs[rows]
-    labels = part[rows]
-    labels[is_input & (labels == VALID)] = VALID_INPUTS
-    labels[is_input & (labels == TEST)] = TEST_INPUTS
+    labels = np.empty(len(data.events), dtype=np.int8)
+    for block in blocks(len(labels)):
+        rows = data.events.user_rows[block]
+        is_input = np.arange(block.start, block.stop) - data.user_starts[rows] < n_inputs[rows]
+        of_block = part[rows]
+        of_block[is_input & (of_block == VALID)] = VALID_INPUTS
+        of_block[is_input & (of_block == TEST)] = TEST_INPUTS
+        labels[block] = of_block
     held_out = [int((part == label).sum()) for label in (VALID, TEST)]
     notes = [f"new-users: {_users(held_out[0])} held out for valid, {held_out[1]:,} for test"]
     if single.any():
@@ -135,16 +140,19 @@ def k_fold(data: Dataset, config: SplitConfig) -> tuple[Labels, Notes]:
     event: they stay in train, and so does the valid event of a user who would have no other in train.
     """
     rng = np.random.default_rng(config.seed)
-    position, lengths = _shuffled_positions(data, config.seed)
+    lengths = np.diff(data.user_starts)
     # start each user at a random fold, otherwise users with few events would only fill the first folds
     first = rng.integers(config.folds, size=len(lengths))
-    fold = (position + first[data.events.user_rows]) % config.folds
-    labels = np.full(len(position), TRAIN, dtype=np.int8)
-    labels[fold == config.fold] = TEST
-    labels[fold == (config.fold + 1) % config.folds] = VALID
-    rows = data.events.user_rows
-    short = (np.bincount(rows[labels == TRAIN], minlength=len(lengths)) == 0) & (lengths > 0)
-    labels[short[rows] & ((labels == VALID) | (lengths == 1)[rows])] = TRAIN
+    labels = np.full(len(data.events), TRAIN, dtype=np.int8)
+    short = lengths > 0
+    for block, positions in _shuffled_positions(data, config.seed):
+        rows = data.events.user_rows[block]
+        fold = (positions + first[rows]) % config.folds
+        of_block = labels[block]  # a view
+        of_block[fold == config.fold] = TEST
+        of_block[fold == (config.fold + 1) % config.folds] = VALID
+        short[rows[of_block == TRAIN]] = False
+        of_block[short[rows] & ((of_block == VALID) | (lengths == 1)[rows])] = TRAIN
     return labels, _short_notes("k-fold", lengths, short) if short.any() else ()
 
 
@@ -191,26 +199,36 @@ METHODS: dict[str, Method] = {
 }
 
 
-def _shuffled_positions(data: Dataset, seed: int) -> tuple[IntArray, IntArray]:
-    """Each event's position in a shuffle of its user's events [N], and the number of events of each user [U].
+def _shuffled_positions(data: Dataset, seed: int) -> Iterator[tuple[slice, IntArray]]:
+    """Blocks of whole users' events, and each event's position in a shuffle of its user's events.
 
     A single RandomState(seed) shuffles one user after the other, each user's events in item-row order. Its stream is
     frozen across numpy versions, and this draw is that of the published protocols
     (docs/decisions/003-random-split.md).
     """
-    lengths = np.diff(data.user_starts)
-    n_events = len(data.events)
-    index = np.dtype(np.int32 if n_events < 2**31 else np.int64)
-    shuffled: IntArray = np.empty(n_events, dtype=index)
     generator = np.random.RandomState(seed)
-    for start, length in zip(data.user_starts[:-1].tolist(), lengths.tolist(), strict=True):
-        shuffled[start : start + length] = generator.permutation(length)
-    starts = np.repeat(data.user_starts[:-1].astype(index), lengths)
-    shuffled += starts
-    by_item = event_order(data.events.user_rows, data.events.item_rows).astype(index)
-    position: IntArray = np.empty(n_events, dtype=index)
-    position[by_item[shuffled]] = np.arange(n_events, dtype=index) - starts
-    return position, lengths
+    for users, block in row_blocks(data.user_starts):
+        n = block.stop - block.start
+        index = np.dtype(np.int32 if n < 2**31 else np.int64)
+        starts = data.user_starts[users.start : users.stop + 1] - block.start
+        shuffled: IntArray = np.empty(n, dtype=index)
+        for start, stop in pairwise(starts.tolist()):
+            shuffled[start:stop] = generator.permutation(stop - start)
+        firsts = np.repeat(starts[:-1].astype(index), np.diff(starts))
+        shuffled += firsts
+        by_item = event_order(data.events.user_rows[block], data.events.item_rows[block])
+        positions: IntArray = np.empty(n, dtype=index)
+        positions[by_item[shuffled]] = np.arange(n, dtype=index) - firsts
+        yield block, positions
+
+
+def _label_shuffled(data: Dataset, seed: int, first_valid: IntArray, first_test: IntArray) -> Labels:
+    """Labels of the events by the positions at which each user's valid and test begin. [U] -> [N]."""
+    labels = np.empty(len(data.events), dtype=np.int8)
+    for block, positions in _shuffled_positions(data, seed):
+        rows = data.events.user_rows[block]
+        labels[block] = _label(positions, first_valid[rows], first_test[rows])
+    return labels
 
 
 def _cuts(lengths: IntArray, config: SplitConfig) -> tuple[IntArray, IntArray]:
@@ -252,7 +270,7 @@ def _configured_times(times: IntArray, config: SplitConfig) -> tuple[int, int]:
     return cuts[0], cuts[-1]
 
 
-def _label(values: IntArray, first_valid: IntArray, first_test: IntArray) -> Labels:
+def _label(values: IntArray, first_valid: IntArray | int, first_test: IntArray | int) -> Labels:
     """TRAIN below first_valid, VALID from first_valid on, TEST from first_test on."""
     labels = np.full(len(values), TRAIN, dtype=np.int8)
     labels[values >= first_valid] = VALID

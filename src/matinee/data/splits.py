@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from matinee import elsewhere
-from matinee.arrays import IntArray
+from matinee.arrays import BoolArray, IntArray, blocks, count_rows, row_blocks
 from matinee.config import ColumnsConfig, FilterConfig, PartName, SplitConfig, SplitParts
 from matinee.data.filters import UNFILTERED, filter_events
 from matinee.data.labels import PART_NAMES, TEST, TEST_INPUTS, TRAIN, UNUSED, VALID, VALID_INPUTS, Labels
@@ -81,8 +81,7 @@ class Split(Shown, Framed, Plotted):
             user_rows = self.sessions.user_rows[chosen]
             sessions = Histories(starts, events.item_rows, events.values, events.times, user_rows)
             return TrainingData(sessions, len(self.data.items))
-        users = np.unique(events.user_rows)
-        return TrainingData(Histories.from_events(events, users), len(self.data.items))
+        return TrainingData(Histories.of_all(events), len(self.data.items))
 
     def inputs(self, part: PartName, parts: SplitParts = "train+valid") -> Events:
         """Events in the histories from which the targets of a part are predicted."""
@@ -134,7 +133,7 @@ class Split(Shown, Framed, Plotted):
 
     def sizes(self) -> dict[str, int]:
         """Number of events in train, valid and test; inputs of held-out users count with their part."""
-        counts = np.bincount(self.labels + 1, minlength=6)
+        counts = count_rows(self.labels + np.int8(1), 6)
         return {
             "train": int(counts[TRAIN + 1]),
             "valid": int(counts[VALID_INPUTS + 1] + counts[VALID + 1]),
@@ -150,37 +149,51 @@ class Split(Shown, Framed, Plotted):
 
     def count_leaks(self, part: PartName) -> LeakCounts:
         """Count the targets of a part that the future or a repeat gives away. Without times none count as older."""
-        events, targets = self.data.events, self.targets(part)
-        train = events.times[self.labels == TRAIN]
+        events, target = self.data.events, VALID if part == "valid" else TEST
         inputs = VALID_INPUTS if part == "valid" else TEST_INPUTS
         # the inputs of a session's target all precede it
-        given = self._events([TRAIN] if self.sessions is not None else [TRAIN, inputs])
+        given_labels = [TRAIN] if self.sessions is not None else [TRAIN, inputs]
         latest = np.full(len(self.data.users), _LONG_AGO)
-        np.maximum.at(latest, given.user_rows, given.times)
-        return LeakCounts(
-            targets=len(targets),
-            older_than_train=int((targets.times < train.max(initial=_LONG_AGO)).sum()),
-            older_than_own=int((targets.times < latest[targets.user_rows]).sum()),
-            repeated=int(np.isin(self._repeated_pairs(targets), self._repeated_pairs(given)).sum()),
-        )
+        counts = np.zeros(4, dtype=np.int64)
+        for _, block in row_blocks(self.data.user_starts):
+            rows, times, labels = events.user_rows[block], events.times[block], self.labels[block]
+            is_given, is_target = np.isin(labels, given_labels), labels == target
+            latest[rows[is_given]] = times[is_given]  # of a user's times, which ascend, the last one stays
+            sought = times[is_target]
+            older = sought < self._end_of_train, sought < latest[rows[is_target]]
+            repeated = self._count_repeated(block, is_target, is_given) if self._has_repeats else 0
+            counts += [len(sought), int(older[0].sum()), int(older[1].sum()), repeated]
+        return LeakCounts(*counts.tolist())
 
     def _events(self, parts: list[int]) -> Events:
         chosen = np.zeros(6, dtype=bool)
         chosen[np.array(parts, dtype=np.int64) + 1] = True
-        return self.data.events.take(chosen[self.labels + 1])
-
-    def _repeated_pairs(self, events: Events) -> IntArray:
-        """Keys of the (user, item) pairs of events whose pair occurs more than once in the log."""
-        if not len(self._repeats):
-            return np.empty(0, dtype=np.int64)
-        pairs = _pairs(events, len(self.data.items))
-        return pairs[np.isin(pairs, self._repeats)]
+        is_chosen = np.empty(len(self.labels), dtype=bool)
+        for block in blocks(len(self.labels)):
+            is_chosen[block] = chosen[self.labels[block] + 1]
+        return self.data.events.take(is_chosen)
 
     @cached_property
-    def _repeats(self) -> IntArray:
-        pairs = _pairs(self.data.events, len(self.data.items))
-        pairs.sort()
-        return np.unique(pairs[1:][pairs[1:] == pairs[:-1]])
+    def _end_of_train(self) -> int:
+        """Time of the last event of train."""
+        times, labels = self.data.events.times, self.labels
+        latest = (times[block][labels[block] == TRAIN].max(initial=_LONG_AGO) for block in blocks(len(labels)))
+        return int(max(latest, default=_LONG_AGO))
+
+    @cached_property
+    def _has_repeats(self) -> bool:
+        """Whether some user has several events with an item."""
+        for _, block in row_blocks(self.data.user_starts):
+            pairs = _pairs(self.data.events, block, len(self.data.items))
+            pairs.sort()
+            if (pairs[1:] == pairs[:-1]).any():
+                return True
+        return False
+
+    def _count_repeated(self, block: slice, is_target: BoolArray, is_given: BoolArray) -> int:
+        """How many targets of a block of users have the item of a given event."""
+        pairs = _pairs(self.data.events, block, len(self.data.items))
+        return int(np.isin(pairs[is_target], pairs[is_given]).sum())
 
 
 def split(data: Dataset, config: SplitConfig) -> Split:
@@ -222,7 +235,8 @@ def _checked(cut: Split) -> Split:
 def _cold_notes(cut: Split) -> Iterator[str]:
     """A sentence for each part in which users have targets but no inputs."""
     has = np.zeros((6, len(cut.data.users)), dtype=bool)  # by label + 1: whether a user has such an event
-    has[cut.labels + 1, cut.data.events.user_rows] = True
+    for block in blocks(len(cut.labels)):
+        has[cut.labels[block] + 1, cut.data.events.user_rows[block]] = True
     given = {"valid": [TRAIN, VALID_INPUTS], "test": [TRAIN, VALID_INPUTS, VALID, TEST_INPUTS]}
     for part, target in (("valid", VALID), ("test", TEST)):
         cold = int((has[target + 1] & ~has[np.array(given[part]) + 1].any(axis=0)).sum())
@@ -257,8 +271,11 @@ def _only_in(first: IntArray, second: IntArray, n_rows: int) -> int:
     return int((seen[0] & ~seen[1]).sum())
 
 
-def _pairs(events: Events, n_items: int) -> IntArray:
-    pairs: IntArray = events.user_rows.astype(np.int64)
+def _pairs(events: Events, block: slice, n_items: int) -> IntArray:
+    """A key for the user and item of each event of a block of whole users."""
+    rows = events.user_rows[block]
+    first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, 0)
+    pairs: IntArray = (rows - np.int32(first)).astype(np.int32 if (last - first + 1) * n_items < 2**31 else np.int64)
     pairs *= n_items
-    pairs += events.item_rows
+    pairs += events.item_rows[block]
     return pairs

@@ -1,0 +1,72 @@
+"""Arrays as long as a log: in memory where they are a small part of what is free, and else in a file.
+
+A file is mapped: its pages are cache, which the system writes back and takes where memory is wanted, and do not count
+against a bound of memory. It has no name, so nothing of it is left when the process ends, however it ends.
+"""
+
+import mmap
+import os
+import tempfile
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from matinee.arrays import blocks
+from matinee.errors import MatineeError
+from matinee.folders import cache_folder
+from matinee.memory import available_memory, size
+
+LARGEST_HELD = 2**25
+"""Bytes up to which an array is always in memory."""
+HELD_SHARE = 16
+"""An array in memory takes at most this part of what is free: a work on a log makes about as many of them."""
+
+
+def empty(n: int, dtype: DTypeLike) -> NDArray[Any]:
+    """An array of n elements, whatever they are. Raises MatineeError if neither memory nor the cache folder holds it.
+
+    In a file, its pages that were not written read as 0, and take no space until they are.
+    """
+    n_bytes = n * np.dtype(dtype).itemsize
+    if n_bytes <= LARGEST_HELD:
+        return np.empty(n, dtype=dtype)
+    free = available_memory()
+    if free is None or n_bytes <= free // HELD_SHARE:
+        return np.empty(n, dtype=dtype)
+    try:
+        return np.frombuffer(_mapped_file(n_bytes), dtype=dtype)
+    except OSError as error:
+        if n_bytes <= free:
+            return np.empty(n, dtype=dtype)
+        raise MatineeError(
+            f"not enough memory: a column of {size(n_bytes)} has to lie in a file, and {cache_folder()} cannot hold it "
+            f"({error.strerror or error}); make room there, or name another folder (XDG_CACHE_HOME)"
+        ) from None
+
+
+def selected(column: NDArray[Any], keep: NDArray[Any] | slice) -> NDArray[Any]:
+    """column[keep], for a mask, indices or a slice; a long one by blocks. [N] -> [M]."""
+    if isinstance(keep, slice):
+        return column[keep]
+    is_mask = keep.dtype == bool
+    n = int(np.count_nonzero(keep)) if is_mask else len(keep)
+    found = empty(n, column.dtype)
+    start = 0
+    for block in blocks(len(keep)):
+        part = column[block][keep[block]] if is_mask else column[keep[block]]
+        found[start : start + len(part)] = part
+        start += len(part)
+    return found
+
+
+def _mapped_file(n_bytes: int) -> mmap.mmap:
+    """A file without a name, mapped. Its space is reserved, for a full disk would end the process on a later write."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:
+            file.truncate(n_bytes)
+        return mmap.mmap(file.fileno(), n_bytes)
