@@ -3,13 +3,15 @@
     python benchmarks/growth.py                                every stage and model at 10^5, 10^6 and 10^7 events
     python benchmarks/growth.py 1e5 1e6 --models ease ials     these sizes, and these models
     python benchmarks/growth.py --movielens-32m                32 million events of 200,948 users and 87,585 items
+    python benchmarks/growth.py 1e8 --bound 4e9                within a bound of memory, long columns in files
     python benchmarks/growth.py 1e6 --needs                    what each model says beforehand that it needs
     python benchmarks/growth.py --page                         figures and tables of docs/growth.md from what is stored
 
 Each stage of each size runs in a process of its own, on a synthetic log (`matinee data synthesize`). Each outcome is
 stored in benchmarks/growth.json as it comes, and a later run measures only what is missing (--again: all).
 Models that learn by epochs are trained for one. `peak_mb` is the most memory of the stage alone, less that of an empty
-process: it holds the data, which are there before.
+process: it holds the data, which are there before, and pages of mapped files. `own_mb` is without these, which are
+cache: the most of samples, ten a second.
 """
 
 import argparse
@@ -21,7 +23,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -55,6 +59,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "growth", help="of the logs")
     parser.add_argument("--limit", type=float, default=600.0, help="seconds of processor of a stage")
     parser.add_argument("--memory", type=float, default=5e9, help="bytes of a stage")
+    parser.add_argument("--bound", type=float, help="bytes, as those of --memory of a command")
     parser.add_argument("--needs", action="store_true", help="of all models, without a fit; the logs must be there")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--page", action="store_true")
@@ -73,7 +78,7 @@ def measure(given: argparse.Namespace) -> None:
     sizes = [MOVIELENS_32M] if given.movielens_32m else [sizes_of(int(n)) for n in given.events]
     for size in sizes:
         for stage, model in stages(given):
-            wanted = {"stage": stage, "model": model, **size}
+            wanted = {"stage": stage, "model": model, **size} | ({"bound": given.bound} if given.bound else {})
             rows = [row for row in stored() if not same(row, wanted)]
             if len(rows) < len(stored()) and not given.again:
                 continue
@@ -114,7 +119,7 @@ def stored() -> list[Row]:
 
 
 def same(row: Row, wanted: Row) -> bool:
-    return all(row[name] == value for name, value in wanted.items())
+    return all(row.get(name) == wanted.get(name) for name in ("stage", "model", "events", "users", "items", "bound"))
 
 
 def in_own_process(wanted: Row, given: argparse.Namespace) -> Row:
@@ -134,16 +139,22 @@ def in_own_process(wanted: Row, given: argparse.Namespace) -> Row:
 def measured(task: Row) -> Row:
     """Do one stage, and say what it took. Runs in a process of its own."""
     imported(task)
-    empty = memory_mb("VmRSS")
+    from matinee.memory import bounded
+
+    empty, own_empty = memory_mb("VmRSS"), memory_mb("RssAnon")
     resource.setrlimit(resource.RLIMIT_DATA, (int(task["memory"]),) * 2)
-    work = prepared(task)
-    forget_peak()
-    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(processor_seconds() + task["limit"]), resource.RLIM_INFINITY))
-    held, started, busy = memory_mb("VmRSS"), perf_counter(), processor_seconds()
-    more = work() or {}
-    seconds, busy = perf_counter() - started, processor_seconds() - busy
-    peak = memory_mb("VmHWM")
-    found = {"seconds": seconds, "processor_seconds": busy, "held_mb": held - empty, "peak_mb": peak - empty} | more
+    with bounded(int(task["bound"]) if "bound" in task else None):
+        work = prepared(task)
+        forget_peak()
+        limit = math.ceil(processor_seconds() + task["limit"])
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+        held, started, busy = memory_mb("VmRSS"), perf_counter(), processor_seconds()
+        with most_of_own() as own:
+            more = work() or {}
+        seconds, busy = perf_counter() - started, processor_seconds() - busy
+        peak = memory_mb("VmHWM")
+    found = {"seconds": seconds, "processor_seconds": busy, "held_mb": held - empty, "peak_mb": peak - empty}
+    found |= {"own_mb": max(own) - own_empty} | more
     rounded = {name: value if isinstance(value, dict) else round(value, 3) for name, value in found.items()}
     return rounded | {"load": round(os.getloadavg()[0], 1)}
 
@@ -173,7 +184,7 @@ def prepared(task: Row) -> Callable[[], Row | None]:
             kept(mt.load(log), folder)
 
         return load
-    data = reopened(folder)
+    data = reopened(folder, mapped="bound" in task)
     if stage == "split":
         return lambda: forgotten(mt.split(data))
     if stage == "audit":
@@ -242,8 +253,8 @@ def kept(data: Any, folder: Path) -> None:
         np.save(folder / f"{name}.npy", column)
 
 
-def reopened(folder: Path) -> Any:
-    """The data set whose columns `kept` wrote."""
+def reopened(folder: Path, *, mapped: bool = False) -> Any:
+    """The data set whose columns `kept` wrote, in memory or mapped."""
     import numpy as np
 
     from matinee.catalogue import Catalogue
@@ -251,7 +262,9 @@ def reopened(folder: Path) -> Any:
     from matinee.vocab import Vocab
 
     names = ("users", "items", "values", "times", "user_ids", "item_ids")
-    users, items, values, times, user_ids, item_ids = (np.load(folder / f"{name}.npy") for name in names)
+    mode = "r" if mapped else None
+    columns = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode=mode)) for name in names]
+    users, items, values, times, user_ids, item_ids = columns
     n_items = len(item_ids)
     catalogue = Catalogue.of([str(each) for each in item_ids.tolist()], [()] * n_items)
     catalogue = catalogue.with_counts(np.bincount(items, minlength=n_items))
@@ -271,21 +284,40 @@ def processor_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@contextmanager
+def most_of_own() -> Iterator[list[float]]:
+    """While it is open, gathers what this process holds beside mapped files, ten times a second. In MB."""
+    found, done = [memory_mb("RssAnon")], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            found.append(memory_mb("RssAnon"))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        thread.join()
+
+
 def forget_peak() -> None:
     """Start the peak of memory from here: what came before was preparation."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory_mb(field: str) -> float:
-    """VmRSS, what this process holds, or VmHWM, the most that it held, in MB."""
+    """VmRSS, what this process holds, RssAnon, that of no file, or VmHWM, the most that it held, in MB."""
     lines = Path("/proc/self/status").read_text("ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
 def write_page() -> None:
     """Draw the figures, and write the tables of the page between its marks."""
-    grown = [row for row in stored() if row["items"] == sizes_of(row["events"])["items"]]
-    large = [row for row in stored() if all(row[name] == value for name, value in MOVIELENS_32M.items())]
+    whole = [row for row in stored() if "bound" not in row]
+    grown = [row for row in whole if row["items"] == sizes_of(row["events"])["items"]]
+    large = [row for row in whole if all(row[name] == value for name, value in MOVIELENS_32M.items())]
     draw(grown, "stages", lambda row: row["stage"] not in ("fit", "need"))
     draw(grown, "models", lambda row: row["stage"] == "fit")
     text = PAGE.read_text("utf-8")

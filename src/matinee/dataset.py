@@ -1,20 +1,21 @@
 """Events, a log in columns, and the data set around them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from matinee import elsewhere
-from matinee.arrays import FloatArray, IntArray, count_rows, starts_of
+from matinee.arrays import BLOCK, FloatArray, IntArray, blocks, count_rows, row_blocks, starts_of
 from matinee.catalogue import Catalogue
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
-from matinee.mapped import selected
+from matinee.mapped import empty, selected
 from matinee.nouns import ITEM, Noun
 from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.vocab import Vocab
@@ -53,16 +54,52 @@ class Events:
         return Events(*(selected(column, keep) for column in columns))
 
 
+def grouped_by_user(
+    user_rows: IntArray, times: IntArray, others: Sequence[NDArray[Any]], n_users: int
+) -> list[NDArray[Any]]:
+    """Columns in log order as columns in Events order: the rows, the times, and the others. [N] each.
+
+    A long log is first written in runs to groups of users, so that each group is sorted in the processor's cache.
+    """
+    columns = (user_rows, times, *others)
+    if len(user_rows) <= BLOCK:
+        order = event_order(user_rows, times)
+        return [column.take(order) for column in columns]
+    groups = list(row_blocks(starts_of(user_rows, n_users)))
+    found = [empty(len(column), column.dtype) for column in columns]
+    sizes = [users.stop - users.start for users, _ in groups]
+    group_of = np.repeat(np.arange(len(groups), dtype=np.int16 if len(groups) < 2**15 else np.int32), sizes)
+    stops = np.array([events.start for _, events in groups])  # of what is written in each group
+    for block in blocks(len(user_rows)):
+        of_block = group_of[user_rows[block]]
+        order = np.argsort(of_block, kind="stable")
+        counts = np.bincount(of_block, minlength=len(groups))
+        touched = np.flatnonzero(counts)
+        runs = np.split(order, np.cumsum(counts[touched])[:-1])
+        for new, old in zip(found, columns, strict=True):
+            part = old[block]
+            for group, run in zip(touched.tolist(), runs, strict=True):
+                new[stops[group] : stops[group] + len(run)] = part[run]
+        stops += counts
+    for _, events in groups:
+        order = event_order(found[0][events], found[1][events])
+        for new in found:
+            new[events] = new[events][order]
+    return found
+
+
 def event_order(user_rows: IntArray, times: IntArray) -> IntArray:
     """Indices that sort a log by user row, then time, then log order. [N]."""
     n = len(user_rows)
     if n == 0:
         return np.empty(0, dtype=np.int64)
     first, last = int(times.min()), int(times.max())
+    first_row, last_row = int(user_rows.min()), int(user_rows.max())
     index_bits, time_bits = n.bit_length(), (last - first).bit_length()
-    if int(user_rows.max()).bit_length() + time_bits + index_bits > 63:
+    if (last_row - first_row).bit_length() + time_bits + index_bits > 63:
         return np.lexsort((times, user_rows))
     keys = user_rows.astype(np.int64)  # packs all three into one integer: sorting it is ten times faster than lexsort
+    keys -= first_row
     keys <<= time_bits
     keys += times  # in place, because a new array would cost as much as the addition
     keys -= first

@@ -89,12 +89,11 @@ def test_text_needs_more_than_numbers_and_long_text_more_than_short(events: pl.D
 
 
 @pytest.mark.usefixtures("small_machine")
-@pytest.mark.parametrize("name", ["log.parquet", "log.csv", "ratings.csv"])
+@pytest.mark.parametrize("name", ["log.csv", "ratings.csv"])
 def test_a_log_that_does_not_fit_is_refused_before_it_is_read(name: str, events: pl.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "big"
     folder.mkdir()
-    write = events.write_parquet if name.endswith("parquet") else events.write_csv
-    write(folder / name)
+    events.write_csv(folder / name)
     with pytest.raises(
         MatineeError, match=r"not enough memory: reading .*, about [56]\d,\d{3} events, needs"
     ) as caught:
@@ -108,8 +107,8 @@ def test_pieces_of_a_table_are_counted_together(events: pl.DataFrame, tmp_path: 
     folder = tmp_path / "big"
     folder.mkdir()
     for part in range(3):
-        events.write_parquet(folder / f"part-{part}.parquet")
-    with pytest.raises(MatineeError, match="about 180,000 events, needs"):
+        events.write_csv(folder / f"part-{part}.csv")
+    with pytest.raises(MatineeError, match=r"about 1[78]\d,\d{3} events, needs"):
         mt.load(folder)
 
 

@@ -16,6 +16,7 @@ from matinee.data.lookup import available as available
 from matinee.data.movielens import RATINGS, read_movielens, read_titles
 from matinee.data.part_files import find_parts, has_parts, note_shared
 from matinee.data.pieces import is_one_table, with_folder_columns
+from matinee.data.streaming import stream_log
 from matinee.data.tables import encoding_of, log_of
 from matinee.data.tables import events_from_frame as events_from_frame
 from matinee.dataset import Dataset
@@ -23,7 +24,7 @@ from matinee.errors import DataError
 from matinee.histories import Instant
 from matinee.reading.archives import Archive, base, open_archive, open_source, read_bytes
 from matinee.reading.columns import SNIFFED
-from matinee.reading.needs import require_reading
+from matinee.reading.needs import excess_of_reading, require_reading
 from matinee.reading.netflix import NAMES as NETFLIX
 from matinee.reading.table import concatenated, holds_adjacency_text, read_table
 
@@ -123,8 +124,19 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
     )
 
 
+def _streamed(archive: Archive, names: Sequence[str], where: str, columns: ColumnsConfig, now: Instant) -> Log | None:
+    """A log that does not fit into memory as a whole, read piece by piece; None if it fits, or cannot be read so."""
+    excess = excess_of_reading(archive, names)
+    log = None if excess is None else stream_log(archive, names, where, columns, now)
+    return None if log is None else replace(log, notes=(f"read piece by piece: {excess}", *log.notes))
+
+
 def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig, now: Instant) -> Log:
     """Read a table that was written in pieces, as Spark, BigQuery and others do; empty pieces are counted."""
+    first, last = base(names[0]), base(names[-1])
+    note = f"read {len(names):,} files as the pieces of one table, {first} to {last}"
+    if (streamed := _streamed(archive, names, str(archive.path), columns, now)) is not None:
+        return replace(streamed, notes=(note, *streamed.notes))
     require_reading(archive, names, str(archive.path))
     pieces = []
     for name in names:
@@ -135,13 +147,13 @@ def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig,
         raise DataError(f"{archive.path} has {len(names):,} pieces of a table, and all are empty; write them again")
     log = log_of(concatenated(pieces, str(archive.path)), columns, now)
     empty = f", {len(names) - len(pieces):,} of them empty" if len(pieces) < len(names) else ""
-    first, last = base(names[0]), base(names[-1])
-    note = f"read {len(names):,} files as the pieces of one table, {first} to {last}{empty}"
-    return replace(log, notes=(note, *log.notes))
+    return replace(log, notes=(f"{note}{empty}", *log.notes))
 
 
 def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:
     is_movielens = base(name) in RATINGS
+    if not is_movielens and (log := _streamed(archive, [name], archive.where(name), columns, now)) is not None:
+        return log
     require_reading(archive, [name], archive.where(name), numbers=is_movielens)
     if is_movielens:
         return read_movielens(archive, name, columns, now)

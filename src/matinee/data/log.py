@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray, count_rows, row_blocks, starts_of
 from matinee.catalogue import Catalogue, split_genres
 from matinee.data.notes import read_notes, read_record, titles_note, value_notes
-from matinee.dataset import Dataset, EventKind, EventKinds, Events, event_order
+from matinee.dataset import Dataset, EventKind, EventKinds, Events, grouped_by_user
 from matinee.errors import DataError
 from matinee.item_table import ItemTable
 from matinee.nouns import ITEM, MOVIE, Noun, noun_of_column
@@ -37,19 +37,34 @@ class Titles:
     where: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexedIds:
+    """A column of ids by their rows in a vocabulary. rows: [N] int32."""
+
+    vocab: Vocab
+    rows: IntArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Id:
+        return self.vocab.id(int(self.rows[index]))
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """N checked events, in log order.
 
-    users, items: [N] integers or String, no nulls; values: [N], or None for clicks; times: [N] UTC seconds, or None.
+    users, items: [N] integers or String, no nulls, or rows where they were read in pieces; values: [N], or None for
+    clicks; times: [N] UTC seconds, or None.
     read: what the reader took of the table, None for logs that are not one; source: MOVIELENS, or empty. kinds: of
     events by name, repeats included; where kinds have values, of a user's events with an item the one of the highest
     is kept. own_noun: what an imported log calls its items; table: what else is known of these.
     """
 
     where: str
-    users: pl.Series
-    items: pl.Series
+    users: pl.Series | IndexedIds
+    items: pl.Series | IndexedIds
     values: FloatArray | None
     times: IntArray | None
     titles: Titles | None = None
@@ -98,8 +113,10 @@ def check_scale(log: Log, scale: tuple[float, float] | None) -> Log:
     return log
 
 
-def index_ids(ids: pl.Series) -> tuple[Vocab, IntArray]:
+def index_ids(ids: pl.Series | IndexedIds) -> tuple[Vocab, IntArray]:
     """Build a vocabulary from a column of ids [N]. Returns it and the column as rows [N] int32."""
+    if isinstance(ids, IndexedIds):
+        return ids.vocab, ids.rows
     if ids.dtype.is_integer():
         return Vocab.index(ids.to_numpy())
     unique = ids.unique().sort()  # by code point, as numpy sorts strings
@@ -128,20 +145,17 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
     values = np.ones(n_events, dtype=np.float32) if values is None else values
     times = _numbers(logs, [log.times for log in logs], "times")
     times = np.zeros(n_events, dtype=np.int64) if times is None else times
-    order = event_order(user_rows, times)
-    events = Events(
-        user_rows.take(order),
-        item_rows.take(order),
-        values.take(order).astype(np.float32, copy=False),
-        times.take(order).astype(np.int64, copy=False),
+    user_rows, times, item_rows, values, *others = grouped_by_user(
+        user_rows, times, [item_rows, values, *([parts] if len(logs) > 1 else [])], len(users)
     )
-    parts = parts[order] if len(logs) > 1 else parts
-    del user_rows, item_rows, values, times, order  # as much memory as the events themselves
+    events = Events(user_rows, item_rows, values.astype(np.float32, copy=False), times.astype(np.int64, copy=False))
+    parts = others[0] if others else parts
+    del user_rows, item_rows, values, times  # as much memory as the events themselves
     reads = [(log.read, len(log)) for log in logs if log.read is not None]
     notes = [*read_notes(reads), *(note for log in logs for note in log.notes)]
     kinds = _joined_kinds([log.kinds for log in logs])
     is_weighed = any(kind.value is not None for kind in kinds.values())
-    repeated = _repeated(events, parts, len(items), repeats, strongest=is_weighed)
+    repeated = _repeated(events, parts, (len(users), len(items)), repeats, strongest=is_weighed)
     if repeated is not None:
         events, parts = events.take(~repeated), parts[~repeated]
         notes.append(_repeat_note(int(repeated.sum()), repeats, strongest=is_weighed))
@@ -152,7 +166,7 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
         users=users,
         items=items,
         events=events,
-        catalogue=catalogue.with_counts(np.bincount(events.item_rows, minlength=len(items))),
+        catalogue=catalogue.with_counts(count_rows(events.item_rows, len(items))),
         kind="click" if logs[0].values is None or is_weighed else "rating",
         event_kinds=kinds,
         timed=logs[0].times is not None,
@@ -165,11 +179,15 @@ def assemble_parts(logs: Sequence[Log], name: str, *, repeats: Repeats = "last")
     return data, parts
 
 
-def _join(columns: list[pl.Series]) -> pl.Series:
-    if len({column.dtype for column in columns}) > 1:
-        common = pl.Int64 if all(column.dtype.is_integer() for column in columns) else pl.String
-        columns = [column.cast(common) for column in columns]
-    return columns[0] if len(columns) == 1 else pl.concat(columns)
+def _join(columns: Sequence[pl.Series | IndexedIds]) -> pl.Series | IndexedIds:
+    """The ids of all logs; of one that was read in pieces, which comes alone, as they are."""
+    if len(columns) == 1:
+        return columns[0]
+    whole = [column for column in columns if isinstance(column, pl.Series)]
+    if len({column.dtype for column in whole}) > 1:
+        common = pl.Int64 if all(column.dtype.is_integer() for column in whole) else pl.String
+        whole = [column.cast(common) for column in whole]
+    return pl.concat(whole)
 
 
 def _numbers(logs: Sequence[Log], columns: list[Any], what: str) -> Any:  # noqa: ANN401 - array or None, as given
@@ -195,39 +213,41 @@ def _joined_kinds(parts: Sequence[EventKinds]) -> dict[str, EventKind]:
 
 
 def _repeated(
-    events: Events, parts: IntArray, n_items: int, repeats: Repeats, *, strongest: bool = False
+    events: Events, parts: IntArray, shape: tuple[int, int], repeats: Repeats, *, strongest: bool = False
 ) -> BoolArray | None:
     """Whether a later event of the same part repeats each of the ordered events. [N]; None if there are no repeats.
 
-    strongest: of repeats the one of the highest value stays, the last if several have it.
+    shape: [U, I]; strongest: of repeats the one of the highest value stays, the last if several have it.
     """
-    ascending = _keys(events, parts, n_items)
-    ascending.sort()
-    if not (ascending[1:] == ascending[:-1]).any():
+    n_parts, found = int(parts.max()) + 1, []
+    for _, block in row_blocks(starts_of(events.user_rows, shape[0])):
+        keys = _keys(events, block, parts if n_parts > 1 else None, shape[1])
+        ascending = np.sort(keys)
+        if not (ascending[1:] == ascending[:-1]).any():
+            continue
+        order = np.lexsort((events.values[block], keys)) if strongest else np.argsort(keys, kind="stable")
+        same = np.diff(keys[order]) == 0
+        if repeats == "keep":
+            same &= np.diff(events.times[block][order]) == 0
+        found.append(order[:-1][same] + block.start)
+    if not sum(map(len, found)):
         return None
-    del ascending
-    keys = _keys(events, parts, n_items)
-    order = np.lexsort((events.values, keys)) if strongest else np.argsort(keys, kind="stable")
-    same = np.diff(keys[order]) == 0
-    if repeats == "keep":
-        same &= np.diff(events.times[order]) == 0
-    if not same.any():
-        return None
-    repeated = np.zeros(len(keys), dtype=bool)
-    repeated[order[:-1][same]] = True
+    repeated = np.zeros(len(events), dtype=bool)
+    repeated[np.concatenate(found)] = True
     return repeated
 
 
-def _keys(events: Events, parts: IntArray, n_items: int) -> IntArray:
-    """One integer for the user, item and part of each of the ordered events. [N]."""
-    n_parts = int(parts.max()) + 1
-    n_keys = (int(events.user_rows[-1]) + 1) * n_items * n_parts
-    keys: IntArray = events.user_rows.astype(np.int64 if n_keys >= 2**31 else np.int32)
+def _keys(events: Events, block: slice, parts: IntArray | None, n_items: int) -> IntArray:
+    """One integer for the user, item and part of each of a block of ordered events."""
+    rows = events.user_rows[block]
+    n_users = int(rows[-1]) - int(rows[0]) + 1 if len(rows) else 0
+    n_parts = 1 if parts is None else int(parts.max()) + 1
+    keys: IntArray = (rows - rows[:1]).astype(np.int64 if n_users * n_items * n_parts >= 2**31 else np.int32)
     keys *= n_items
-    keys += events.item_rows
-    if n_parts > 1:
+    keys += events.item_rows[block]
+    if parts is not None:
         keys *= n_parts
-        keys += parts
+        keys += parts[block]
     return keys
 
 

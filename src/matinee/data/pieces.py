@@ -23,6 +23,11 @@ def is_one_table(names: Sequence[str]) -> bool:
     return len(names) > 1 and len({_NUMBER.sub("#", _FOLDER_COLUMN.sub(r"\1=/", name)) for name in names}) == 1
 
 
+def has_folder_columns(name: str) -> bool:
+    """Whether a folder of the piece at this path stands for a column."""
+    return _FOLDER_COLUMN.search(name) is not None
+
+
 def with_folder_columns(table: Table, name: str) -> Table:
     """The piece at this path with a column for each of its folders that stands for one.
 

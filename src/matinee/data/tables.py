@@ -78,11 +78,11 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
         notes += value_notes
     if kind_values is not None:
         values = kind_values if values is None else values * kind_values
-    title_columns = _title_columns(frame.columns, roles)
-    titles = _titles(frame, items, title_columns) if title_columns else None
+    of_titles = title_columns(frame.columns, roles)
+    titles = _titles(frame, items, of_titles) if of_titles else None
     if titles and table.format == OWN and TAGS in frame.columns:
         titles = replace(titles, tags=_tags(frame[TAGS], items))
-        title_columns |= {TAGS: TAGS}
+        of_titles |= {TAGS: TAGS}
     times: IntArray | None = None
     if "at" in roles:
         micros, unit = read_micros(frame[roles["at"]], where, locate)
@@ -93,7 +93,7 @@ def log_of(table: Table, columns: ColumnsConfig, now: Instant) -> Log:
             order = np.argsort(micros, kind="stable")
             users, items, times = users[order], items[order], times[order]
             values = None if values is None else values[order]
-    taken = {*roles.values(), *title_columns.values(), *kinds.columns}
+    taken = {*roles.values(), *of_titles.values(), *kinds.columns}
     unused = tuple(name for name in frame.columns if name not in taken)
     read = Read(where, table.format, roles, unused, table.dropped, notes)
     log = Log(where, users, items, values, times, titles, (*notes, *kinds.notes), read, kinds=kinds.counts)
@@ -150,7 +150,7 @@ def _without_blanks(table: Table, roles: Mapping[str, str]) -> Table:
     return table.filtered(kept, dropped) if dropped else table
 
 
-def _title_columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, str]:
+def title_columns(names: Sequence[str], roles: Mapping[str, str]) -> dict[str, str]:
     """The columns of titles and genres in a log's own table; empty without titles."""
     columns = recognise([name for name in names if name not in roles.values()], ("title", "genres"))
     return columns if "title" in columns else {}

@@ -55,6 +55,15 @@ def scan_columnar(path: Path) -> pl.LazyFrame | None:
     return frame
 
 
+def format_of(path: Path) -> str:
+    """The format of a file that `scan_columnar` takes: Arrow, Parquet, or OWN."""
+    with path.open("rb") as file:
+        if not file.read(len(_PARQUET)).startswith(_PARQUET):
+            return "Arrow"
+        file.seek(max(0, path.stat().st_size - MARKED_BYTES))
+        return OWN if MARK in file.read() else "Parquet"
+
+
 def sample_columnar(path: Path, n_rows: int) -> tuple[int, list[pl.Series]] | None:
     """The number of rows of a Parquet or Arrow file, and the columns of its first; None as in `scan_columnar`."""
     frame = scan_columnar(path)

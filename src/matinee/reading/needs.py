@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from matinee.memory import require_memory, size
+from matinee.memory import available_memory, require_memory, size
 from matinee.reading.archives import Archive
 from matinee.reading.columnar import sample_columnar
 
@@ -47,15 +47,20 @@ class ReadingNeed:
         return ReadingNeed(self.events + other.events, self.n_bytes + other.n_bytes, self.is_text or other.is_text)
 
 
+def excess_of_reading(archive: Archive, names: Sequence[str]) -> str | None:
+    """What reading the files of a log as a whole takes and what is free, as a clause; None where it fits."""
+    need, free = _need_of_all(archive, names, numbers=False), available_memory()
+    if need.n_bytes <= LARGEST_SMALL or free is None or need.n_bytes <= free:
+        return None
+    return f"as a whole that takes {size(need.n_bytes)}, and {size(free)} are free"
+
+
 def require_reading(archive: Archive, names: Sequence[str], where: str, *, numbers: bool = False) -> None:
     """Raises MatineeError, before the files of a log are read, if the memory that this takes is not free.
 
     numbers: cells are read as numbers at once, as those of MovieLens are.
     """
-    found = [need for name in names if (need := reading_need(archive, name, numbers=numbers)) is not None]
-    if not found:
-        return
-    need = sum(found, ReadingNeed(0, 0, False))
+    need = _need_of_all(archive, names, numbers=numbers)
     if need.n_bytes <= LARGEST_SMALL:
         return
     plain = size(PLAIN * need.events)
@@ -63,6 +68,11 @@ def require_reading(archive: Archive, names: Sequence[str], where: str, *, numbe
     if need.is_text:
         fix = f"write it as Parquet with whole numbers as ids, which takes {plain} to read, or {fix}"
     require_memory(need.n_bytes, f"reading {where}, about {need.events:,} events,", fix)
+
+
+def _need_of_all(archive: Archive, names: Sequence[str], *, numbers: bool) -> ReadingNeed:
+    found = (reading_need(archive, name, numbers=numbers) for name in names)
+    return sum((need for need in found if need is not None), ReadingNeed(0, 0, False))
 
 
 def reading_need(archive: Archive, name: str, *, numbers: bool = False) -> ReadingNeed | None:

@@ -1,0 +1,135 @@
+"""Logs that do not fit into memory: read in pieces they are the data set that they are when read as a whole."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import matinee as mt
+from matinee import mapped, memory
+from matinee.data import streaming
+from matinee.dataset import Dataset
+from matinee.errors import DataError, MatineeError
+from matinee.reading import needs
+
+N = 2000
+
+
+def log_of(form: str, seed: int = 1) -> pl.DataFrame:
+    """A log in no order, with repeated events, and ids, values and times of a form."""
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "user": (rng.random(N) ** 3 * 70).astype(np.int64),
+            "item": rng.integers(0, 50, N),
+            "value": rng.integers(1, 11, N) / 2,
+            "at": rng.integers(1_000_000_000, 1_000_500_000, N),
+        }
+    )
+    forms = {
+        "numbers": {},
+        "narrow": {"user": pl.col("user").cast(pl.Int32), "item": pl.col("item").cast(pl.Int16)},
+        "far apart": {"user": pl.col("user") * 10**12 - 7, "item": pl.col("item") * 10**9},
+        "text": {"user": pl.format("user-{}", "user"), "item": pl.format("Ärger {}", "item")},
+        "numbers as text": {"user": pl.col("user").cast(pl.String)},
+        "floats": {"user": pl.col("user").cast(pl.Float64)},
+        "dates": {"at": pl.from_epoch("at")},
+        "milliseconds": {"at": pl.col("at") // 1000 * 1000 * 1000 + pl.col("item") * 7},
+    }
+    return frame.drop("value") if form == "clicks" else frame.with_columns(**forms[form])
+
+
+@pytest.fixture
+def small_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Call it, and from then on there is a machine with little memory, pieces of 300 rows and blocks of 97."""
+
+    def begin() -> None:
+        proc = tmp_path / "proc"
+        proc.mkdir()
+        (proc / "meminfo").write_text("MemAvailable: 50 kB\n")
+        monkeypatch.setattr(memory, "PROC", proc)
+        monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
+        monkeypatch.setattr(needs, "LARGEST_SMALL", 0)
+        monkeypatch.setattr(streaming, "PIECE", 300)
+        monkeypatch.setattr(mapped, "LARGEST_HELD", 1000)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        for module in ("arrays", "dataset", "histories"):
+            monkeypatch.setattr(f"matinee.{module}.BLOCK", 97)
+
+    return begin
+
+
+def require_same(streamed: Dataset, whole: Dataset) -> None:
+    assert streamed.fingerprint == whole.fingerprint
+    assert streamed.users.ids.dtype == whole.users.ids.dtype
+    assert streamed.items.ids.tolist() == whole.items.ids.tolist()
+    assert streamed.catalogue.titles == whole.catalogue.titles
+    assert streamed.catalogue.counts.tolist() == whole.catalogue.counts.tolist()
+    assert (streamed.kind, streamed.timed, streamed.read) == (whole.kind, whole.timed, whole.read)
+    assert [note for note in streamed.notes if not note.startswith("read piece by piece: ")] == list(whole.notes)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["numbers", "narrow", "far apart", "text", "numbers as text", "floats", "dates", "milliseconds", "clicks"],
+)
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_a_log_in_pieces_is_the_log(form: str, kind: str, tmp_path: Path, small_machine: Callable[[], None]) -> None:
+    path = tmp_path / f"log.{kind}"
+    log_of(form).write_parquet(path) if kind == "parquet" else log_of(form).write_ipc(path)
+    whole = mt.load(path)
+    small_machine()
+    streamed = mt.load(path)
+    assert any(note.startswith("read piece by piece: as a whole that takes ") for note in streamed.notes)
+    require_same(streamed, whole)
+    assert list((tmp_path / "cache" / "matinee").iterdir()) == []
+
+
+def test_several_files_in_pieces_are_one_log(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    for part in range(3):
+        log_of("numbers", part).write_parquet(folder / f"part-{part}.parquet")
+    whole = mt.load(folder)
+    small_machine()
+    require_same(mt.load(folder), whole)
+
+
+def test_what_follows_is_the_same_too(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+    log_of("numbers").write_parquet(tmp_path / "log.parquet")
+    split = mt.split(mt.load(tmp_path / "log.parquet"))
+    lists = mt.fit("popularity", split)
+    small_machine()
+    again = mt.split(mt.load(tmp_path / "log.parquet"))
+    assert np.array_equal(again.labels, split.labels)
+    assert np.array_equal(mt.fit("popularity", again).model.popularity, lists.model.popularity)
+
+
+def test_a_bad_cell_is_found_by_its_row(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+    frame = log_of("numbers").with_row_index()
+    path = tmp_path / "log.parquet"
+    frame.select("user", "item", pl.when(pl.col("index") != 1234).then("value").alias("value"), "at").write_parquet(
+        path
+    )
+    small_machine()
+    with pytest.raises(DataError, match=r"log.parquet, row 1235: no value \(blank\)"):
+        mt.load(path)
+
+
+@pytest.mark.parametrize("form", ["titles", "kinds of ids"])
+def test_what_is_found_out_from_whole_columns_is_read_as_a_whole(
+    form: str, tmp_path: Path, small_machine: Callable[[], None]
+) -> None:
+    frame = log_of("numbers")
+    if form == "titles":
+        frame = frame.with_columns(title=pl.format("Film {}", "item"))
+    else:
+        first = pl.int_range(pl.len()) < 1000
+        frame = frame.with_columns(user=pl.when(first).then(pl.col("user").cast(pl.String)).otherwise(pl.lit("ann")))
+    frame.write_parquet(tmp_path / "log.parquet")
+    mt.load(tmp_path / "log.parquet")
+    small_machine()
+    with pytest.raises(MatineeError, match=r"not enough memory: reading .*log.parquet, about 2,000 events, needs"):
+        mt.load(tmp_path / "log.parquet")
