@@ -25,8 +25,12 @@ FARTHEST = 1.5
 """How far beyond what the last gradient led to an accelerated step goes at most, in units of the last change."""
 MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
+AXES_SHARE, AXES_LIMIT = 0.975, 0.6
+"""What the axes of `NearItems` hold of the items' squares, and of how many of their dimensions they are at most."""
 Propagate = Callable[[csr_array], FloatArray]
 """From the weights of histories [B, I] to vectors [B, D], before the solve."""
+FromSums = Callable[[FloatArray, IntArray], FloatArray]
+"""The same from the weighted sums of the items' messages in each layer, [K, B, D], and lengths [B]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,29 @@ class SolveItems:
         longest = float(np.linalg.norm(items, axis=1).max(initial=0))
         columns = np.ascontiguousarray(items.T) / np.float32(temperature)
         return cls(items, columns, temperature, longest / temperature <= MAX_EXPONENT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearItems:
+    """The items of a solve on their main axes, for the covariance of `solve_near`.
+
+    axes: [D, K], None where too many are needed to gain by it; items [I, K] and columns [K, I] as in SolveItems.
+    """
+
+    axes: FloatArray | None
+    items: FloatArray
+    columns: FloatArray
+
+    @classmethod
+    def of(cls, side: SolveItems) -> "NearItems":
+        """The axes that hold AXES_SHARE of the items' squares."""
+        squares, axes = np.linalg.eigh(side.items.T.astype(np.float64) @ side.items)
+        held = np.cumsum(squares[::-1])
+        n_axes = 1 + int(np.searchsorted(held, AXES_SHARE * held[-1]))
+        if n_axes > AXES_LIMIT * len(squares):
+            return cls(None, side.items, side.columns)
+        main = np.ascontiguousarray(axes[:, ::-1][:, :n_axes], dtype=np.float32)
+        return cls(main, side.items @ main, main.T @ side.columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,21 +203,24 @@ def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config:
 
 
 def solve_near(
-    whole: Solution, propagate: Propagate, others: csr_array, side: SolveItems, config: GraphConfig
+    whole: Solution, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], near: NearItems, config: GraphConfig
 ) -> FloatArray:
     """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
-    whole: of the one history; others: [E, I]. A mean of the softmax is taken to first order: the whole history's, plus
-    the covariance of the items, of the softmax at its step, times the difference of the vectors. Of histories of 20
-    events and more this is within a hundredth of what an event changes.
+    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. A mean of the
+    softmax is taken to first order: the whole history's, plus the covariance of the items, of the softmax at its step,
+    times the difference of the vectors. Of histories of 20 events and more this is within a hundredth of what an event
+    changes.
     """
-    near = Ascent(unit(propagate(others)), _pull(others, side), config)
+    others = Ascent(unit(vectors), pull, config)
     for step, shares in zip(whole.passed, whole.shares, strict=True):
-        products = (near.vectors - step.vectors) @ side.columns  # [E, I]
+        change = others.vectors - step.vectors
+        products = (change if near.axes is None else change @ near.axes) @ near.columns  # [E, I]
         products -= (products @ shares)[:, None]
         products *= shares
-        near.step(step.means + products @ side.items)
-    return near.vectors
+        moved = products @ near.items
+        others.step(step.means + (moved if near.axes is None else moved @ near.axes.T))
+    return others.vectors
 
 
 def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
@@ -253,11 +283,15 @@ def explain_solve(
     Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
     """
     items, owners = side.items, histories.owners
-    initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
-    np.add.at(initial, owners, messages)
+
+    def propagate(_: csr_array) -> FloatArray:
+        initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
+        np.add.at(initial, owners, messages)
+        return initial
+
     if not config.solve_steps and config.similarity == "dot":
         return event_products(messages, owners, item_rows, items)
-    solution = solve(lambda _: initial, histories, side, config)
+    solution = solve(propagate, histories, side, config)
     start, target, repulsion = solution.coefficients()
     solved = items[histories.items] * target[owners] - repulsion[owners]
     parts = solved * histories.weights[:, None] / _magnitudes(solution.matrix).astype(np.float64)[owners, None]
@@ -273,22 +307,46 @@ def are_many(histories: Histories, popularity: FloatArray, config: GraphConfig) 
     return are_long and is_solved(histories, config) and bool(popularity.all())
 
 
-def scores_without_each(
-    propagate: Propagate,
-    side: SolveItems,
-    config: GraphConfig,
-    histories: Histories,
-    events: IntArray,
-    item_rows: IntArray,
-) -> FloatArray:
-    """See ScoresWithoutEach: by `solve_near`."""
-    scores, owners = np.empty((len(events), item_rows.shape[1]), dtype=np.float32), histories.owners[events]
-    for user in np.unique(owners).tolist():
-        mine, history = np.flatnonzero(owners == user), histories.block(user, user + 1)
-        rest = history.without_each(events[mine] - histories.starts[user])
-        whole, others = solve(propagate, history, side, config), rest.weighted_matrix(len(side.items))
-        scores[mine] = solve_near(whole, propagate, others, side, config) @ side.items[item_rows[user]].T
-    return scores
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Scores of listed items without each of some events, by `solve_near`.
+
+    messages: [K, I, D], what items add to the sums that `from_sums` takes.
+    """
+
+    messages: FloatArray
+    from_sums: FromSums
+    side: SolveItems
+    near: NearItems
+    config: GraphConfig
+
+    def scores(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
+        """See ScoresWithoutEach. Of histories without an item twice."""
+        scores, owners = np.empty((len(events), item_rows.shape[1]), dtype=np.float32), histories.owners[events]
+        for user in np.unique(owners).tolist():
+            mine, history = np.flatnonzero(owners == user), histories.block(user, user + 1)
+            vectors = self._without_each(history, events[mine] - histories.starts[user])
+            scores[mine] = vectors @ self.side.items[item_rows[user]].T
+        return scores
+
+    def _without_each(self, history: Histories, events: IntArray) -> FloatArray:
+        """User vectors without each event of a history (B = 1): its sums less those of the event. [E, D]."""
+
+        def propagate(matrix: csr_array) -> FloatArray:
+            return self.from_sums(self._sums(matrix), np.diff(matrix.indptr))
+
+        whole = solve(propagate, history, self.side, self.config)
+        items, weights = history.items[events], history.weights[events, None]
+        sums = self._sums(whole.matrix) - weights * self.messages[:, items]  # [K, E, D]
+        vectors = self.from_sums(sums, np.full(len(events), len(history.items) - 1))
+        scale = 1 / (_magnitudes(whole.matrix)[:, None] - np.abs(weights))
+        target = (whole.matrix @ self.side.items - weights * self.side.items[items]) * scale
+        total = _row_sums(whole.matrix, whole.matrix.data)[:, None]
+        return solve_near(whole, vectors, (target, (total - weights) * scale), self.near, self.config)
+
+    def _sums(self, matrix: csr_array) -> FloatArray:
+        sums = [matrix @ messages for messages in self.messages]
+        return np.stack(sums) if sums else np.zeros((0, matrix.shape[0], 0), dtype=np.float32)
 
 
 def copy_onto(model: ModelT, known: TrainingData) -> ModelT:

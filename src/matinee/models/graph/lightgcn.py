@@ -11,13 +11,14 @@ from matinee.models.base import Recommender, StartArrays
 from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import (
+    Deletions,
+    NearItems,
     SolveItems,
     are_many,
     copy_onto,
     explain_solve,
     finish_vectors,
     is_solved,
-    scores_without_each,
     solve,
 )
 from matinee.models.needs import matrix_needs, parameter_needs
@@ -167,13 +168,15 @@ class LightGCN(Recommender[FloatArray]):
 
     def _propagated(self, matrix: csr_array) -> FloatArray:
         """The layers above 0 of users with these weights. [B, I] -> [B, D]."""
-        roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)
-        vectors: FloatArray = (matrix @ self.item_messages) / roots[:, None]
-        return vectors
+        return _from_sums((matrix @ self.item_messages)[None], np.diff(matrix.indptr))
 
     @derived("items")
     def _solve_items(self) -> SolveItems:
         return SolveItems.of(self.items, self.config.solve_temperature)
+
+    @derived("items")
+    def _near_items(self) -> NearItems:
+        return NearItems.of(self._solve_items)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -200,7 +203,15 @@ class LightGCN(Recommender[FloatArray]):
         """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `are_many` says."""
         if not are_many(histories, self.popularity[item_rows], self.config):
             return None
-        return scores_without_each(self._propagated, self._solve_items, self.config, histories, events, item_rows)
+        messages = self.item_messages[None]
+        deletions = Deletions(messages, _from_sums, self._solve_items, self._near_items, self.config)
+        return deletions.scores(histories, events, item_rows)
+
+
+def _from_sums(sums: FloatArray, lengths: IntArray) -> FloatArray:
+    """The layers above 0 of users, from sums of their items' messages [1, B, D] and numbers of items [B]. [B, D]."""
+    vectors: FloatArray = sums[0] / np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[:, None]
+    return vectors
 
 
 def propagate(

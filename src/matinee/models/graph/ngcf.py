@@ -1,6 +1,6 @@
 """NGCF: messages between users and items, transformed at each layer (Wang et al. 2019)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -14,13 +14,14 @@ from matinee.models.base import Recommender
 from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import (
+    Deletions,
+    NearItems,
     SolveItems,
     are_many,
     copy_onto,
     explain_solve,
     finish_vectors,
     is_solved,
-    scores_without_each,
     solve,
 )
 from matinee.models.needs import matrix_needs, parameter_needs
@@ -169,24 +170,38 @@ class NGCF(Recommender[FloatArray]):
         is_stored &= has_history
         layer = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
         layer[is_stored] = self.user_embeddings[indices[is_stored]]
-        layers = [layer, *(unit(_leaky_relu(outputs)) for _, _, outputs in self._forward(matrix, layer))]
+        aggregates = self._aggregate(matrix)
+        layers = [layer, *(unit(_leaky_relu(outputs)) for _, _, outputs in self._forward(aggregates, layer))]
         vectors = np.concatenate(layers, axis=1)
         vectors[~has_history] = 0
         return finish_vectors(vectors, is_stored, matrix, self._solve_items, self.config)
 
     def _propagated(self, matrix: csr_array) -> FloatArray:
         """The layers of visitors, whose layer 0 is zero. [B, I] -> [B, (K + 1) D]."""
-        layer = np.zeros((matrix.shape[0], self.user_embeddings.shape[1]), dtype=np.float32)
-        return np.concatenate([layer, *(unit(_leaky_relu(out)) for _, _, out in self._forward(matrix, layer))], axis=1)
+        return self._from_aggregates(self._aggregate(matrix), matrix.shape[0])
 
-    def _forward(self, matrix: csr_array, layer: FloatArray) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
-        """`propagate` in numpy, for users with histories [B, I] and layer 0 [B, D].
+    def _from_sums(self, sums: FloatArray, lengths: IntArray) -> FloatArray:
+        """As `_propagated`, from sums of the items' messages [K, B, D] and numbers of items [B]."""
+        return self._from_aggregates(list(sums / _roots(lengths)), len(lengths))
+
+    def _from_aggregates(self, aggregates: Sequence[FloatArray], n_users: int) -> FloatArray:
+        layer = np.zeros((n_users, self.user_embeddings.shape[1]), dtype=np.float32)
+        forward = self._forward(aggregates, layer)
+        return np.concatenate([layer, *(unit(_leaky_relu(outputs)) for _, _, outputs in forward)], axis=1)
+
+    def _aggregate(self, matrix: csr_array) -> list[FloatArray]:
+        """The messages of each layer that histories [B, I] aggregate. [B, D] each."""
+        roots = _roots(np.diff(matrix.indptr))
+        return [(matrix @ messages) / roots for messages in self.item_messages]
+
+    def _forward(
+        self, aggregates: Sequence[FloatArray], layer: FloatArray
+    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+        """`propagate` in numpy, for users with these aggregated messages and layer 0 [B, D].
 
         Yields, for each layer: its input, the aggregated messages and its output before LeakyReLU, [B, D] each.
         """
-        roots = np.sqrt(np.maximum(np.diff(matrix.indptr), 1)).astype(np.float32)[:, None]
-        for messages, w1, w2, bias in zip(self.item_messages, self.W1, self.W2, self.bias, strict=True):
-            aggregated = (matrix @ messages) / roots
+        for aggregated, w1, w2, bias in zip(aggregates, self.W1, self.W2, self.bias, strict=True):
             outputs = (layer + aggregated) @ w1 + (layer * aggregated) @ w2 + bias
             yield layer, aggregated, outputs
             layer = _leaky_relu(outputs)
@@ -194,6 +209,10 @@ class NGCF(Recommender[FloatArray]):
     @derived("items")
     def _solve_items(self) -> SolveItems:
         return SolveItems.of(self.items, self.config.solve_temperature)
+
+    @derived("items")
+    def _near_items(self) -> NearItems:
+        return NearItems.of(self._solve_items)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -219,7 +238,7 @@ class NGCF(Recommender[FloatArray]):
         layer_0 = np.zeros((len(histories), self.user_embeddings.shape[1]), dtype=np.float32)
         part = np.zeros((len(owners), layer_0.shape[1]), dtype=np.float32)
         parts = [part]
-        for k, (layer, aggregated, outputs) in enumerate(self._forward(matrix, layer_0)):
+        for k, (layer, aggregated, outputs) in enumerate(self._forward(self._aggregate(matrix), layer_0)):
             message = self.item_messages[k, histories.items] * histories.weights[:, None] / roots  # [N, D]
             products = part * aggregated[owners] + layer[owners] * message
             part = (part + message) @ self.W1[k] + products @ (self.W2[k] / 2) + self.bias[k] / lengths
@@ -232,7 +251,15 @@ class NGCF(Recommender[FloatArray]):
         """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `are_many` says."""
         if not are_many(histories, self.popularity[item_rows], self.config):
             return None
-        return scores_without_each(self._propagated, self._solve_items, self.config, histories, events, item_rows)
+        side, near = self._solve_items, self._near_items
+        deletions = Deletions(self.item_messages, self._from_sums, side, near, self.config)
+        return deletions.scores(histories, events, item_rows)
+
+
+def _roots(lengths: IntArray) -> FloatArray:
+    """Square roots of numbers of items, at least 1. [B] -> [B, 1] float32."""
+    roots: FloatArray = np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[:, None]
+    return roots
 
 
 def _leaky_relu(values: FloatArray) -> FloatArray:
