@@ -16,16 +16,14 @@ from matinee.models.vectors import event_products, find_stored_users, unit
 ModelT = TypeVar("ModelT", bound=Recommender[Any])
 
 
-FEWEST = 20
-"""Histories of fewer events are solved once more without each: an event of few is no small change."""
-MAX_EXPONENT = 60.0
-"""Scores up to this are exponentiated as they are: e^60 times the number of items is within float32."""
+MAX_EXPONENT = 40.0
+"""Scores up to this are exponentiated as they are, and so are their differences: e^80 is within float32."""
 TINY = np.finfo(np.float32).tiny
 FARTHEST = 1.5
 """How far beyond what the last gradient led to an accelerated step goes at most, in units of the last change."""
 MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
-AXES_SHARE, AXES_LIMIT = 0.975, 0.6
+AXES_SHARE, AXES_LIMIT = 0.98, 0.6
 """What the axes of `NearItems` hold of the items' squares, and of how many of their dimensions they are at most."""
 Propagate = Callable[[csr_array], FloatArray]
 """From the weights of histories [B, I] to vectors [B, D], before the solve."""
@@ -57,7 +55,7 @@ class SolveItems:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NearItems:
-    """The items of a solve on their main axes, for the covariance of `solve_near`.
+    """The items of a solve on their main axes, for `solve_near`.
 
     axes: [D, K], None where too many are needed to gain by it; items [I, K] and columns [K, I] as in SolveItems.
     """
@@ -71,7 +69,7 @@ class NearItems:
         """The axes that hold AXES_SHARE of the items' squares."""
         squares, axes = np.linalg.eigh(side.items.T.astype(np.float64) @ side.items)
         held = np.cumsum(squares[::-1])
-        n_axes = 1 + int(np.searchsorted(held, AXES_SHARE * held[-1]))
+        n_axes = 8 * (1 + int(np.searchsorted(held, AXES_SHARE * held[-1])) // 8)  # products are quickest of eights
         if n_axes > AXES_LIMIT * len(squares):
             return cls(None, side.items, side.columns)
         main = np.ascontiguousarray(axes[:, ::-1][:, :n_axes], dtype=np.float32)
@@ -207,19 +205,21 @@ def solve_near(
 ) -> FloatArray:
     """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
-    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. A mean of the
-    softmax is taken to first order: the whole history's, plus the covariance of the items, of the softmax at its step,
-    times the difference of the vectors. Of histories of 20 events and more this is within a hundredth of what an event
-    changes.
+    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. How far their
+    softmax is from the whole history's follows from the change of a direction along the axes of the items: exact where
+    these are all, else within a hundredth of what an event changes.
     """
     others = Ascent(unit(vectors), pull, config)
     for step, shares in zip(whole.passed, whole.shares, strict=True):
         change = others.vectors - step.vectors
-        products = (change if near.axes is None else change @ near.axes) @ near.columns  # [E, I]
-        products -= (products @ shares)[:, None]
-        products *= shares
-        moved = products @ near.items
-        others.step(step.means + (moved if near.axes is None else moved @ near.axes.T))
+        weights = (change if near.axes is None else change @ near.axes) @ near.columns  # [E, I]
+        np.exp(weights, out=weights)
+        sums = (weights @ shares)[:, None]
+        weights *= shares
+        means = (weights @ near.items) / sums
+        if near.axes is not None:
+            means = step.means + (means - step.means @ near.axes) @ near.axes.T
+        others.step(means)
     return others.vectors
 
 
@@ -298,13 +298,14 @@ def explain_solve(
     return event_products(start[owners] * messages + parts, owners, item_rows, items)
 
 
-def are_many(histories: Histories, popularity: FloatArray, config: GraphConfig) -> bool:
-    """Whether `scores_without_each` is for these histories and listed items, of this popularity [B, k].
+def has_deletions(histories: Histories, popularity: FloatArray, side: SolveItems, config: GraphConfig) -> bool:
+    """Whether `Deletions` are for these histories and listed items, of this popularity [B, k].
 
-    Not for stored users, for propagated vectors that are not solved, and for items without events, which rank last.
+    Not for stored users, for propagated vectors that are not solved, for histories of which nothing would be left, and
+    for items without events, which rank last.
     """
-    are_long = bool((histories.lengths >= FEWEST).all())
-    return are_long and is_solved(histories, config) and bool(popularity.all())
+    is_something_left = bool((histories.lengths > 1).all())
+    return is_something_left and side.bounded and is_solved(histories, config) and bool(popularity.all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +318,7 @@ class Deletions:
     messages: FloatArray
     from_sums: FromSums
     side: SolveItems
-    near: NearItems
+    main_axes: NearItems
     config: GraphConfig
 
     def scores(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
@@ -342,7 +343,7 @@ class Deletions:
         scale = 1 / (_magnitudes(whole.matrix)[:, None] - np.abs(weights))
         target = (whole.matrix @ self.side.items - weights * self.side.items[items]) * scale
         total = _row_sums(whole.matrix, whole.matrix.data)[:, None]
-        return solve_near(whole, vectors, (target, (total - weights) * scale), self.near, self.config)
+        return solve_near(whole, vectors, (target, (total - weights) * scale), self.main_axes, self.config)
 
     def _sums(self, matrix: csr_array) -> FloatArray:
         sums = [matrix @ messages for messages in self.messages]

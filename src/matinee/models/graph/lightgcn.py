@@ -14,10 +14,10 @@ from matinee.models.graph.fold_in import (
     Deletions,
     NearItems,
     SolveItems,
-    are_many,
     copy_onto,
     explain_solve,
     finish_vectors,
+    has_deletions,
     is_solved,
     solve,
 )
@@ -200,8 +200,8 @@ class LightGCN(Recommender[FloatArray]):
         return explain_solve(messages, histories, item_rows, self._solve_items, self.config)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `are_many` says."""
-        if not are_many(histories, self.popularity[item_rows], self.config):
+        """See ScoresWithoutEach: by `solve_near`. None as `has_deletions` says."""
+        if not has_deletions(histories, self.popularity[item_rows], self._solve_items, self.config):
             return None
         messages = self.item_messages[None]
         deletions = Deletions(messages, _from_sums, self._solve_items, self._near_items, self.config)

@@ -17,10 +17,10 @@ from matinee.models.graph.fold_in import (
     Deletions,
     NearItems,
     SolveItems,
-    are_many,
     copy_onto,
     explain_solve,
     finish_vectors,
+    has_deletions,
     is_solved,
     solve,
 )
@@ -248,8 +248,8 @@ class NGCF(Recommender[FloatArray]):
         return explain_solve(np.concatenate(parts, axis=1), histories, item_rows, self._solve_items, self.config)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `are_many` says."""
-        if not are_many(histories, self.popularity[item_rows], self.config):
+        """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `has_deletions` says."""
+        if not has_deletions(histories, self.popularity[item_rows], self._solve_items, self.config):
             return None
         side, near = self._solve_items, self._near_items
         deletions = Deletions(self.item_messages, self._from_sums, side, near, self.config)
