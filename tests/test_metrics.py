@@ -163,8 +163,8 @@ def test_rmse_and_mae_are_over_events_not_users():
 
 
 def test_support_counts_a_user_once():
-    users, items = np.array([0, 0, 0, 1], dtype=np.int32), np.array([2, 2, 0, 2], dtype=np.int32)
-    assert metrics.support(users, items, 4).tolist() == [1, 0, 2, 0]
+    starts, items = np.array([0, 3, 4]), np.array([2, 2, 0, 2], dtype=np.int32)
+    assert metrics.support(starts, items, 4).tolist() == [1, 0, 2, 0]
 
 
 def test_names_are_read_and_checked():

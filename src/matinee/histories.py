@@ -9,7 +9,18 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BLOCK, BoolArray, FloatArray, IntArray, count_rows, gather, row_blocks, rows_of, starts_of
+from matinee.arrays import (
+    BLOCK,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    blocks,
+    count_rows,
+    gather,
+    row_blocks,
+    rows_of,
+    starts_of,
+)
 from matinee.dataset import Events
 from matinee.knowledge_graph import KnowledgeGraph
 from matinee.mapped import empty
@@ -58,7 +69,12 @@ class Histories:
 
     @classmethod
     def from_events(cls, events: Events, user_rows: IntArray) -> "Histories":
-        """The histories of these user rows, in any order and without UNKNOWN, from ordered events."""
+        """The histories of these user rows, in any order and without UNKNOWN, from ordered events.
+
+        Of ascending rows that have all events, the columns are views.
+        """
+        if len(user_rows) and (np.diff(user_rows) > 0).all():
+            return cls._from_ascending(events, user_rows)
         n_users = max(int(user_rows.max(initial=-1)), int(events.user_rows.max(initial=-1))) + 1
         starts, indices = gather(starts_of(events.user_rows, n_users), user_rows)
         return cls(
@@ -68,6 +84,20 @@ class Histories:
             events.times[indices],
             user_rows.astype(np.int32),
         )
+
+    @classmethod
+    def _from_ascending(cls, events: Events, user_rows: IntArray) -> "Histories":
+        """See from_events: without an index for each event."""
+        counts = count_rows(events.user_rows, int(user_rows[-1]) + 1)
+        starts = np.concatenate([[0], np.cumsum(counts[user_rows])])
+        if starts[-1] < len(events):
+            is_wanted = np.zeros(len(counts), dtype=bool)
+            is_wanted[user_rows] = True
+            kept = np.empty(len(events), dtype=bool)
+            for block in blocks(len(events)):
+                kept[block] = is_wanted[events.user_rows[block]]
+            events = events.take(kept)
+        return cls(starts, events.item_rows, events.values, events.times, user_rows.astype(np.int32))
 
     @classmethod
     def of_all(cls, events: Events) -> "Histories":
@@ -280,10 +310,12 @@ def last_of_each(histories: Histories) -> Histories:
     """Keep only the last event of each item in each history; the order is unchanged."""
     if len(histories.items) == 0:
         return histories
-    owners = histories.owners
-    _, last = _last_of_each_key(owners * (int(histories.items.max()) + 1) + histories.items)
-    if len(last) == len(owners):
-        return histories
-    is_last = np.zeros(len(owners), dtype=bool)
-    is_last[last] = True
-    return histories.keep(is_last)
+    is_last = np.empty(len(histories.items), dtype=bool)
+    for rows, block in row_blocks(histories.starts):
+        owners = rows_of(histories.starts[rows.start : rows.stop + 1] - block.start)
+        items = histories.items[block]
+        _, last = _last_of_each_key(owners * (int(items.max(initial=0)) + 1) + items)
+        of_block = np.zeros(len(items), dtype=bool)
+        of_block[last] = True
+        is_last[block] = of_block
+    return histories if is_last.all() else histories.keep(is_last)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from matinee.arrays import blocks
+from matinee.arrays import IntArray, blocks, row_blocks
 from matinee.errors import MatineeError
 from matinee.folders import cache_folder
 from matinee.memory import available_memory, size
@@ -57,6 +57,14 @@ def selected(column: NDArray[Any], keep: NDArray[Any] | slice) -> NDArray[Any]:
         part = column[block][keep[block]] if is_mask else column[keep[block]]
         found[start : start + len(part)] = part
         start += len(part)
+    return found
+
+
+def repeated(values: NDArray[Any], starts: IntArray) -> NDArray[Any]:
+    """The value of each ragged row for each of its elements. values: [B]; starts: [B + 1] -> [N]."""
+    found = empty(int(starts[-1]), values.dtype)
+    for rows, block in row_blocks(starts):
+        found[block] = np.repeat(values[rows], np.diff(starts[rows.start : rows.stop + 1]))
     return found
 
 

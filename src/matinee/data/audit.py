@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, blocks, count_rows, row_blocks
 from matinee.config import PartName
 from matinee.data.sessions import session_starts
 from matinee.data.splits import PARTS, TRAIN, Split
 from matinee.data.statistics import Summary, count_of, gini, rank_correlation, top_share
 from matinee.dataset import Dataset, EventKinds, Events
 from matinee.errors import DataError
+from matinee.mapped import empty
 from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.times import format_time
 
@@ -148,12 +149,12 @@ def audit(data: Dataset, split: Split | None = None) -> Audit:
     events = data.events
     if len(events) == 0:
         raise ValueError("no events to audit")
-    user_counts = np.bincount(events.user_rows, minlength=len(data.users))
-    item_counts = np.bincount(events.item_rows, minlength=len(data.items))
+    user_counts = count_rows(events.user_rows, len(data.users))
+    item_counts = count_rows(events.item_rows, len(data.items))
     support = item_counts[item_counts > 0]  # a table of items may have more
     halves = _halves(events, len(data.items)) if data.timed else np.zeros((2, 0), dtype=np.int64)
     lengths = _session_lengths(events) if data.timed else np.zeros(0, dtype=np.int64)
-    values, value_counts = np.unique(events.values, return_counts=True)
+    values, value_counts = _distinct(events.values)
     edges, over_time = _over_time(data, split)
     return Audit(
         name=data.name,
@@ -193,16 +194,35 @@ def require_no_leaks(split: Split) -> None:
         raise DataError(f"{len(problems)} leaks with --strict: {'; '.join(problems)}; split by time instead")
 
 
+def _distinct(values: FloatArray) -> tuple[FloatArray, IntArray]:
+    """The different values, ascending, and how often each occurs. [N] -> [V], [V]."""
+    found: FloatArray = values[:0]
+    counts = np.zeros(0, dtype=np.int64)
+    for block in blocks(len(values)):
+        own, own_counts = np.unique(values[block], return_counts=True)
+        found, index = np.unique(np.concatenate([found, own]), return_inverse=True)
+        counts = np.bincount(index, np.concatenate([counts, own_counts])).astype(np.int64)
+    return found, counts
+
+
 def _n_pairs(data: Dataset) -> int:
-    pairs = np.sort(data.events.user_rows.astype(np.int64) * len(data.items) + data.events.item_rows)
-    return 1 + int((pairs[1:] != pairs[:-1]).sum())
+    n_pairs = 0
+    for _, block in row_blocks(data.user_starts):
+        keys = data.events.user_rows[block].astype(np.int64) * len(data.items) + data.events.item_rows[block]
+        n_pairs += int((np.diff(np.sort(keys), prepend=-1) != 0).sum())
+    return n_pairs
 
 
 def _halves(events: Events, n_items: int) -> IntArray:
     """Events of each item before, and from, the median time of the log. [2, I]."""
-    middle = np.sort(events.times)[len(events) // 2]
-    late = events.times >= middle
-    return np.stack([np.bincount(events.item_rows[half], minlength=n_items) for half in (~late, late)])
+    ordered = empty(len(events), np.int64)
+    ordered[:] = events.times
+    ordered.sort()
+    middle, halves = ordered[len(events) // 2], np.zeros((2, n_items), dtype=np.int64)
+    for block in blocks(len(events)):
+        late, items = events.times[block] >= middle, events.item_rows[block]
+        halves += [np.bincount(items[half], minlength=n_items) for half in (~late, late)]
+    return halves
 
 
 def _session_lengths(events: Events) -> IntArray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import BoolArray, IntArray, rows_of
+from matinee.arrays import BoolArray, IntArray, blocks, rows_of
 from matinee.config import SplitConfig
 from matinee.dataset import Dataset, Events
 from matinee.errors import DataError
@@ -20,8 +20,9 @@ _LENGTHS = (2, 3, 5)
 def session_starts(events: Events, gap: int = HOUR) -> BoolArray:
     """Whether each event starts a session: a user's first, or more than `gap` seconds after the previous one. [N]."""
     starts = np.ones(len(events), dtype=bool)
-    another = events.user_rows[1:] != events.user_rows[:-1]
-    starts[1:] = another | (np.diff(events.times) > gap)
+    for block in blocks(len(events) - 1):
+        rows, times = (column[block.start : block.stop + 1] for column in (events.user_rows, events.times))
+        starts[1:][block] = (rows[1:] != rows[:-1]) | (np.diff(times) > gap)
     return starts
 
 

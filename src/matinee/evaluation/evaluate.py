@@ -123,7 +123,7 @@ def with_graph_of(model: Recommender[Any], split: Split, config: EvaluationConfi
     if not isinstance(model, HasGraph):
         raise MatineeError(f"{model.name} has no graph to rebuild; leave out rebuild_graph, or use lightgcn or ngcf")
     inputs = split.inputs(config.on, config.inputs)
-    histories = Histories.from_events(inputs, np.unique(inputs.user_rows))
+    histories = Histories.of_all(inputs)
     return model.with_graph_of(TrainingData(histories, len(split.data.items)))
 
 
@@ -182,12 +182,12 @@ def _measure(
 ) -> tuple[dict[str, PerUser], tuple[Segment, ...]]:
     """Every metric of each list, and by segments. items [B, K]; others: metrics of the targets' values."""
     genres = catalogue.genre_matrix  # [I, G]
-    item_support = support(train.histories.owners, train.histories.items, task.n_items)
+    item_support = support(train.histories.starts, train.histories.items, task.n_items)
     hits = find_hits(items, task.targets.starts, task.targets.items, task.n_items)
     values = accuracy(hits, task.n_relevant, ks)
     values |= novelty(items, item_support, train.n_users, ks)
     values |= diversity(items, genres, ks)
-    values |= measure_bias((inputs for inputs, _ in task.batches()), items, item_support, genres, ks)
+    values |= measure_bias(task.blocks(), items, item_support, genres, ks)
     per_list = {name: PerUser(column) for name, column in values.items()} | others
     lists = Lists(items, hits, task.targets, ks, "users" if task.owners is None else "predictions")
     return per_list, segments_of(lists, task.lengths, per_list, item_support, catalogue)

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, row_blocks, rows_of
 from matinee.data.statistics import gini as gini
 from matinee.errors import MatineeError, did_you_mean
 from matinee.vocab import UNKNOWN
@@ -248,11 +248,14 @@ def errors_of_values(predicted: FloatArray, actual: FloatArray, starts: IntArray
     }
 
 
-def support(user_rows: IntArray, item_rows: IntArray, n_items: int) -> IntArray:
-    """Number of distinct users of each item. user_rows, item_rows: [N] -> [I]."""
-    pairs = np.sort(user_rows.astype(np.int64) * n_items + item_rows)
-    first = np.diff(pairs, prepend=-1) > 0  # np.unique hashes here, which is ten times slower
-    return np.bincount(pairs[first] % n_items, minlength=n_items)
+def support(starts: IntArray, item_rows: IntArray, n_items: int) -> IntArray:
+    """Number of distinct users of each item. starts: [U + 1], of each user's events; item_rows: [N] -> [I]."""
+    counts = np.zeros(n_items, dtype=np.int64)
+    for users, block in row_blocks(starts):
+        pairs = np.sort(rows_of(starts[users.start : users.stop + 1] - block.start) * n_items + item_rows[block])
+        first = np.diff(pairs, prepend=-1) > 0  # np.unique hashes here, which is ten times slower
+        counts += np.bincount(pairs[first] % n_items, minlength=n_items)
+    return counts
 
 
 def _checked(ks: Iterable[int]) -> Sequence[int]:

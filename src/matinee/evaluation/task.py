@@ -1,11 +1,11 @@
 """Task: the inputs a model gets and the targets it must find, for the users of one part of a split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray, row_blocks, rows_of, starts_of
 from matinee.config import EvaluationConfig
 from matinee.data.labels import TEST, UNUSED, VALID
 from matinee.data.prefixes import Prefixes
@@ -47,11 +47,10 @@ class Task:
             return _of_sessions(split, config)
         inputs, unseen = split.inputs(config.on, config.inputs), split.masked(config.on, config.inputs)
         wanted, n_items = split.targets(config.on), len(split.data.items)
-        users = np.unique(wanted.user_rows)
-        targets = last_of_each(Histories.from_events(wanted, users))
-        keys = users.astype(np.int64)[targets.owners] * n_items + targets.items
-        seen = _contains(_keys(n_items, inputs, unseen), keys) & (not config.repeat)
+        targets = last_of_each(Histories.of_all(wanted))
+        seen = _seen(targets, (inputs, unseen), (len(split.data.users), n_items)) & (not config.repeat)
         relevant = ~seen & _is_relevant(targets.values, config)
+        users = targets.user_rows
         left = np.unique(targets.owners[relevant])  # users with a target left
         if len(left) == 0:
             raise MatineeError(
@@ -104,6 +103,14 @@ class Task:
             return
         for start, stop in self.histories.blocks():
             yield self.histories.block(start, stop), None
+
+    def blocks(self) -> Iterator[Histories]:
+        """The inputs, in blocks of bounded memory."""
+        if isinstance(self.histories, Histories):
+            for rows, _ in row_blocks(self.histories.starts):
+                yield self.histories.block(rows.start, rows.stop)
+            return
+        yield from (inputs for inputs, _ in self.batches())
 
     def of_users(self, measured: PerUser) -> PerUser:
         """From a value per list to one per user, each list counting once. [B] -> [U]."""
@@ -169,6 +176,18 @@ def _keys(n_items: int, *parts: Events) -> IntArray:
     """User row * I + item row of each event, ascending. [N]."""
     keys = [part.user_rows.astype(np.int64) * n_items + part.item_rows for part in parts]
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *keys]))
+
+
+def _seen(targets: Histories, given: Sequence[Events], shape: tuple[int, int]) -> BoolArray:
+    """Whether the user of each target has its item among ordered events. shape: [U, I]. [N]."""
+    seen, (n_users, n_items) = np.zeros(len(targets.items), dtype=bool), shape
+    starts = [starts_of(events.user_rows, n_users) for events in given]
+    for rows, block in row_blocks(targets.starts):
+        users = targets.user_rows[rows].astype(np.int64)
+        own = users[rows_of(targets.starts[rows.start : rows.stop + 1] - block.start)] * n_items + targets.items[block]
+        theirs = [each.take(slice(at[users[0]], at[users[-1] + 1])) for each, at in zip(given, starts, strict=True)]
+        seen[block] = _contains(_keys(n_items, *theirs), own)
+    return seen
 
 
 def _contains(ascending: IntArray, keys: IntArray) -> BoolArray:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 import numpy as np
 import polars as pl
 
-from matinee.arrays import IntArray
+from matinee.arrays import IntArray, count_rows
 from matinee.config import Rerank
 from matinee.errors import MatineeError
 from matinee.lists.given_ids import GivenIds, Role, allow_given, read_ids_or_all
@@ -232,7 +232,7 @@ def for_users(
     """
     rows, notes = _rows(artefact, artefact.users, users, "user")
     allowed = allow_given(artefact.items, options.get("among"), options.get("without"))
-    n_events = np.bincount(artefact.known.events.user_rows, minlength=len(artefact.users))
+    n_events = count_rows(artefact.known.events.user_rows, len(artefact.users))
     if n_empty := int((n_events[rows] == 0).sum()):
         notes.append(f"{n_empty:,} of {len(rows):,} users have no history in {artefact.name} and get popular items")
     require_length(k)

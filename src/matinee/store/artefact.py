@@ -31,6 +31,7 @@ from matinee.dataset import Dataset, EventKind, Events
 from matinee.errors import MatineeError
 from matinee.histories import EventSource, TrainingData
 from matinee.item_table import ItemTable
+from matinee.mapped import repeated
 from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
 from matinee.nouns import MOVIE, Noun
@@ -107,7 +108,7 @@ class Artefact(Shown, Plotted):
         """Wrap a model fitted on `train`, a part of `data`. about: more keys of the manifest (split, metrics, ...)."""
         model.require_fitted()
         histories = train.histories
-        user_rows = np.repeat(histories.user_rows, np.diff(histories.starts))
+        user_rows = repeated(histories.user_rows, histories.starts)
         known = Events(user_rows, histories.items, histories.values, histories.times)
         manifest = {
             "format": FORMAT,

@@ -10,17 +10,19 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray, count_rows
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
+from matinee.mapped import empty
 from matinee.models.base import Recommender, StartArrays
 from matinee.models.derived import derived
 from matinee.models.factors.least_squares import (
     FixedSide,
     append_zero_row,
     explain_solve,
-    padded_blocks,
+    padded_columns,
     padded_entries,
+    similar_rows,
     solve,
     solve_without_each,
     targets_without_each,
@@ -296,13 +298,9 @@ class _Side:
 
     def __init__(self, matrix: csr_array, dim: int) -> None:
         self.counts = np.diff(matrix.indptr).astype(np.float32)  # [R]
-        self.popularity = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)  # [C]
+        self.popularity = count_rows(matrix.indices, matrix.shape[1]).astype(np.float32)  # [C]
         self.popularity /= max(matrix.nnz, 1)
-        is_binary = bool((matrix.data == 1).all())
-        self.blocks = [
-            _Block(rows, columns, None if is_binary else padded_entries(matrix, rows, columns.shape[1]))
-            for rows, columns in padded_blocks(matrix, BLOCK_VALUES // dim)
-        ]
+        self.blocks = _blocks(matrix, BLOCK_VALUES // dim)
         self._size = max((block.columns.size for block in self.blocks), default=0) * dim
         self._of_thread = threading.local()
 
@@ -320,6 +318,26 @@ class _Side:
         gathered: FloatArray = self._of_thread.buffer[: columns.size * padded.shape[1]].reshape(*columns.shape, -1)
         np.take(padded, columns, axis=0, out=gathered, mode="clip")  # other modes make a copy
         return gathered
+
+
+def _blocks(matrix: csr_array, cells: int) -> list[_Block]:
+    """Blocks of about so many cells, views of two columns as long as a log."""
+    lengths, is_binary = np.diff(matrix.indptr), bool((matrix.data == 1).all())
+    rows_of_blocks = list(similar_rows(lengths, cells))
+    n_cells = sum(len(rows) * int(lengths[rows[-1]]) for rows in rows_of_blocks)
+    columns, weights = empty(n_cells, np.int32), None if is_binary else empty(n_cells, np.float32)
+    found, start = [], 0
+    for rows in rows_of_blocks:
+        shape = len(rows), int(lengths[rows[-1]])
+        stop = start + shape[0] * shape[1]
+        own = columns[start:stop].reshape(shape)
+        own[:] = padded_columns(matrix, rows)
+        weighed = None if weights is None else weights[start:stop].reshape(shape)
+        if weighed is not None:
+            weighed[:] = padded_entries(matrix, rows, shape[1])
+        found.append(_Block(rows, own, weighed))
+        start = stop
+    return found
 
 
 def _conjugate_gradients(

@@ -226,10 +226,17 @@ def append_zero_row(table: FloatArray) -> FloatArray:
 def padded_blocks(matrix: csr_array, cells: int, multiple: int = 1) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows of similar length with their columns, padded with I. matrix [B, I] -> row indices [b], columns [b, L] int32.
 
-    Rows without entries are left out. A block has at most `cells` cells without what makes L a multiple of `multiple`,
-    or one row.
+    Blocks are those of `similar_rows`; L is a multiple of `multiple`.
     """
-    lengths = np.diff(matrix.indptr)
+    for rows in similar_rows(np.diff(matrix.indptr), cells):
+        yield rows, padded_columns(matrix, rows, multiple)
+
+
+def similar_rows(lengths: IntArray, cells: int) -> Iterator[IntArray]:
+    """Indices of rows of similar lengths [B], in blocks that have at most `cells` cells, or one row.
+
+    The last row of a block is its longest. Rows without entries are left out.
+    """
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] > 0]
     start = 0
@@ -239,9 +246,14 @@ def padded_blocks(matrix: csr_array, cells: int, multiple: int = 1) -> Iterator[
         # lengths ascend, so fewer rows may fit than the length of the first one suggests
         size = max(1, cells // int(lengths[order[stop - 1]]))
         stop = min(start + size, stop)
-        rows = order[start:stop]
-        indices = matrix.indptr[rows][:, None] + np.arange(-(-lengths[rows[-1]] // multiple) * multiple)
-        is_filled = indices < matrix.indptr[rows + 1][:, None]
-        columns = np.where(is_filled, matrix.indices[np.where(is_filled, indices, 0)], matrix.shape[1])
-        yield rows, columns.astype(np.int32)
+        yield order[start:stop]
         start = stop
+
+
+def padded_columns(matrix: csr_array, rows: IntArray, multiple: int = 1) -> IntArray:
+    """The columns of a block of `similar_rows`, padded with I to a length that is a multiple. [b, L] int32."""
+    longest = int(matrix.indptr[rows[-1] + 1] - matrix.indptr[rows[-1]])
+    indices = matrix.indptr[rows][:, None] + np.arange(-(-longest // multiple) * multiple)
+    is_filled = indices < matrix.indptr[rows + 1][:, None]
+    columns: IntArray = np.where(is_filled, matrix.indices[np.where(is_filled, indices, 0)], matrix.shape[1])
+    return columns.astype(np.int32)

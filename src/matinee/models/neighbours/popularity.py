@@ -40,14 +40,14 @@ class Popularity(Recommender[int]):
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Raises MatineeError if a half-life is set and the log has no times."""
-        weights = None
-        if self.config.half_life_days is not None:
-            if train.end == 0:
-                raise MatineeError("popularity with half_life_days needs times, and this log has none; leave it out")
-            age_days = (train.end - train.histories.times) / SECONDS_A_DAY
-            weights = 0.5 ** (age_days / self.config.half_life_days)
-        counts = np.bincount(train.histories.items, weights, minlength=train.n_items)
-        self.popularity = counts.astype(np.float32)
+        if self.config.half_life_days is None:
+            self.popularity = train.popularity.astype(np.float32)
+            return self
+        if train.end == 0:
+            raise MatineeError("popularity with half_life_days needs times, and this log has none; leave it out")
+        age_days = (train.end - train.histories.times) / SECONDS_A_DAY
+        weights = 0.5 ** (age_days / self.config.half_life_days)
+        self.popularity = np.bincount(train.histories.items, weights, minlength=train.n_items).astype(np.float32)
         return self
 
     def fold_in(self, histories: Histories) -> int:
