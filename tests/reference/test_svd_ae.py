@@ -72,7 +72,21 @@ def test_smoothing_keeps_pairs_that_nobody_shares_out_of_the_leading_vectors() -
     assert np.abs(plain.decoder[4:]).max() > 0.1
 
 
+@pytest.mark.parametrize(("n_tastes", "rank"), [(4, 6), (9, 13), (60, 90)])
+def test_without_a_dim_the_rank_is_half_as_many_again_as_there_are_tastes(n_tastes: int, rank: int) -> None:
+    rng = np.random.default_rng(0)
+    tastes = rng.integers(n_tastes, size=20 * n_tastes)
+    users = [12 * taste + rng.choice(12, size=8, replace=False) for taste in tastes]  # 12 items a taste, 8 of them each
+    train = TrainingData(Histories.of([sorted(each.tolist()) for each in users]), 12 * n_tastes)
+    assert create("svd-ae").fit(train, Run.seeded(0)).encoder.shape == (12 * n_tastes, rank)
+
+
+def test_few_events_take_a_stronger_ridge() -> None:
+    few, many = (TrainingData(Histories.of([list(range(n))] * 4), 30) for n in (19, 20))
+    assert [model_class("svd-ae").defaults_for(each) for each in (few, many)] == [{"l2": 0.2}, {}]
+
+
 def test_the_same_whatever_the_seed(histories: Histories) -> None:
     train = TrainingData(histories, N_ITEMS)
-    first, second = (create("svd-ae", dim=4).fit(train, Run.seeded(seed)) for seed in (1, 2))
+    first, second = (create("svd-ae").fit(train, Run.seeded(seed)) for seed in (1, 2))
     np.testing.assert_array_equal(first.encoder, second.encoder)
