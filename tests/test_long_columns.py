@@ -12,7 +12,8 @@ from scipy.sparse import coo_array
 import matinee as mt
 from matinee import mapped
 from matinee.arrays import count_rows, row_blocks, starts_of
-from matinee.config import SplitConfig
+from matinee.config import FilterConfig, SplitConfig
+from matinee.data.filters import apply_filters
 from matinee.data.splits import split
 from matinee.data.tables import events_from_frame
 from matinee.dataset import Dataset
@@ -80,6 +81,18 @@ def test_a_split_by_blocks_is_the_split_of_the_whole(
     assert np.array_equal(blocked.labels, whole.labels)
     assert (blocked.leaks, blocked.notes, blocked.sizes()) == (whole.leaks, whole.notes, whole.sizes())
     assert blocked.training().fingerprint == whole.training().fingerprint
+
+
+@pytest.mark.parametrize("order", ["users-items", "items-users", "fixed-point"])
+def test_filters_by_blocks_are_those_of_the_whole(order: str, data: Dataset, request: pytest.FixtureRequest) -> None:
+    config = FilterConfig(min_user_events=12, min_item_events=15, filter_order=order, sample_users=40)  # type: ignore[arg-type]
+    whole = apply_filters(data, config, rng=np.random.default_rng(1))
+    request.getfixturevalue("small_blocks")
+    request.getfixturevalue("files")
+    blocked = apply_filters(data, config, rng=np.random.default_rng(1))
+    assert len(blocked) < len(data)
+    assert blocked.fingerprint == whole.fingerprint
+    assert blocked.notes == whole.notes
 
 
 def test_leaks_are_those_of_a_plain_loop(data: Dataset, small_blocks: None) -> None:

@@ -15,7 +15,7 @@ from matinee.arrays import BLOCK, FloatArray, IntArray, blocks, count_rows, row_
 from matinee.catalogue import Catalogue
 from matinee.errors import MatineeError
 from matinee.item_table import ItemTable
-from matinee.mapped import empty, selected
+from matinee.mapped import empty, looked_up, selected
 from matinee.nouns import ITEM, Noun
 from matinee.shown import Framed, Overview, Plotted, Shown
 from matinee.vocab import Vocab
@@ -207,14 +207,18 @@ class Dataset(Shown, Framed, Plotted):
     def keep(self, events: IntArray | np.ndarray, note: str | None = None) -> "Dataset":
         """The data set with a subset of its events; users and items without events are dropped."""
         kept = self.events.take(events)
-        users, user_rows = Vocab.index(kept.user_rows)
-        items, item_rows = Vocab.index(kept.item_rows)
+        users, items = count_rows(kept.user_rows, len(self.users)), count_rows(kept.item_rows, len(self.items))
+        user_rows, item_rows = (
+            looked_up(np.cumsum(counts > 0, dtype=np.int32) - np.int32(1), rows)
+            for counts, rows in ((users, kept.user_rows), (items, kept.item_rows))
+        )
+        left = np.flatnonzero(items)
         return replace(
             self,
-            users=self.users.take(users.ids),
-            items=self.items.take(items.ids),
+            users=self.users.take(np.flatnonzero(users)),
+            items=self.items.take(left),
             events=Events(user_rows, item_rows, kept.values, kept.times),
-            catalogue=self.catalogue.take(items.ids).with_counts(count_rows(item_rows, len(items))),
+            catalogue=self.catalogue.take(left).with_counts(items[left]),
             notes=(*self.notes, note) if note else self.notes,
         )
 

@@ -14,7 +14,6 @@ from matinee.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
-    blocks,
     count_rows,
     gather,
     row_blocks,
@@ -23,7 +22,7 @@ from matinee.arrays import (
 )
 from matinee.dataset import Events
 from matinee.knowledge_graph import KnowledgeGraph
-from matinee.mapped import empty
+from matinee.mapped import empty, looked_up
 from matinee.vocab import UNKNOWN, Id, Vocab
 
 UserId: TypeAlias = Id
@@ -93,10 +92,7 @@ class Histories:
         if starts[-1] < len(events):
             is_wanted = np.zeros(len(counts), dtype=bool)
             is_wanted[user_rows] = True
-            kept = np.empty(len(events), dtype=bool)
-            for block in blocks(len(events)):
-                kept[block] = is_wanted[events.user_rows[block]]
-            events = events.take(kept)
+            events = events.take(looked_up(is_wanted, events.user_rows))
         return cls(starts, events.item_rows, events.values, events.times, user_rows.astype(np.int32))
 
     @classmethod

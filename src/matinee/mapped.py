@@ -60,6 +60,14 @@ def selected(column: NDArray[Any], keep: NDArray[Any] | slice) -> NDArray[Any]:
     return found
 
 
+def looked_up(table: NDArray[Any], column: IntArray) -> NDArray[Any]:
+    """table[column], by blocks: the index of a whole column would be a wide copy of it. [N]."""
+    found = empty(len(column), table.dtype)
+    for block in blocks(len(column)):
+        found[block] = table[column[block]]
+    return found
+
+
 def repeated(values: NDArray[Any], starts: IntArray) -> NDArray[Any]:
     """The value of each ragged row for each of its elements. values: [B]; starts: [B + 1] -> [N]."""
     found = empty(int(starts[-1]), values.dtype)

@@ -6,11 +6,12 @@ from functools import partial
 
 import numpy as np
 
-from matinee.arrays import BoolArray, IntArray
+from matinee.arrays import BoolArray, IntArray, count_rows
 from matinee.config import FilterConfig
 from matinee.data.notes import value_notes
 from matinee.dataset import Dataset
 from matinee.errors import DataError
+from matinee.mapped import looked_up, selected
 from matinee.reading.timestamps import parse_time
 from matinee.times import format_time
 
@@ -82,7 +83,7 @@ def _sample_users(data: Dataset, config: FilterConfig, rng: np.random.Generator)
         return None
     drawn = np.zeros(len(data.users), dtype=bool)
     drawn[rng.choice(len(data.users), config.sample_users, replace=False)] = True
-    return drawn[data.events.user_rows], f"sample_users {config.sample_users:,}"
+    return looked_up(drawn, data.events.user_rows), f"sample_users {config.sample_users:,}"
 
 
 def _by_support(data: Dataset, config: FilterConfig) -> Step | None:
@@ -105,8 +106,8 @@ def _by_support(data: Dataset, config: FilterConfig) -> Step | None:
 
 
 def _users_then_items(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
-    keep = np.bincount(users)[users] >= least_user
-    return keep & (np.bincount(items[keep], minlength=int(items.max(initial=0)) + 1)[items] >= least_item)
+    keep = _supported(users, None, least_user)
+    return keep & _supported(items, keep, least_item)
 
 
 def _items_then_users(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
@@ -115,16 +116,23 @@ def _items_then_users(users: IntArray, items: IntArray, least_user: int, least_i
 
 def _fixed_point(users: IntArray, items: IntArray, least_user: int, least_item: int) -> BoolArray:
     """The largest subset of the log that satisfies both limits; it does not depend on the order of the passes."""
-    kept = np.arange(len(users))
+    left_users, left_items = users, items
     while True:
-        kept_users, kept_items = users[kept], items[kept]
-        good = (np.bincount(kept_users)[kept_users] >= least_user) & (np.bincount(kept_items)[kept_items] >= least_item)
-        if good.all():
+        keep = _supported(left_users, None, least_user) & _supported(left_items, None, least_item)
+        if keep.all():
             break
-        kept = kept[good]
-    keep = np.zeros(len(users), dtype=bool)
-    keep[kept] = True
+        left_users, left_items = selected(left_users, keep), selected(left_items, keep)
+    sides = ((users, left_users), (items, left_items))
+    # counts only fall, so an event whose user and item are left was never dropped
+    keep, of_item = (looked_up(count_rows(left, int(rows.max(initial=-1)) + 1) > 0, rows) for rows, left in sides)
+    keep &= of_item
     return keep
+
+
+def _supported(rows: IntArray, kept: BoolArray | None, least: int) -> BoolArray:
+    """Whether the row of each event has enough of the events that are kept. [N]."""
+    counts = count_rows(rows if kept is None else selected(rows, kept), int(rows.max(initial=-1)) + 1)
+    return looked_up(counts >= least, rows)
 
 
 _CUTS: dict[str, Callable[[IntArray, IntArray, int, int], BoolArray]] = {

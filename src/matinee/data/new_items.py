@@ -8,6 +8,7 @@ from matinee.data.labels import TEST, TRAIN, VALID, Labels
 from matinee.data.split_settings import checked_ratios
 from matinee.data.statistics import count_of
 from matinee.dataset import Dataset
+from matinee.mapped import looked_up
 
 
 def new_items(data: Dataset, config: SplitConfig) -> tuple[Labels, tuple[str, ...]]:
@@ -23,7 +24,7 @@ def new_items(data: Dataset, config: SplitConfig) -> tuple[Labels, tuple[str, ..
     part = np.full(n_items, TRAIN, dtype=np.int8)
     part[drawn[first_valid:]] = VALID
     part[drawn[first_test:]] = TEST
-    labels: Labels = part[data.events.item_rows]
+    labels: Labels = looked_up(part, data.events.item_rows)
     sentences = [_sentence(name, part == label, labels == label) for name, label in (("valid", VALID), ("test", TEST))]
     return labels, tuple(f"new-items: {sentence}" for sentence in sentences)
 

@@ -20,6 +20,7 @@ from matinee.data.statistics import count_of
 from matinee.dataset import Dataset, Events, column_of
 from matinee.errors import DataError, MatineeError, UsageError
 from matinee.histories import Histories, TrainingData
+from matinee.mapped import looked_up
 from matinee.reading.columns import SNIFFED
 from matinee.shown import Framed, Overview, Plotted, Shown
 
@@ -168,10 +169,7 @@ class Split(Shown, Framed, Plotted):
     def _events(self, parts: list[int]) -> Events:
         chosen = np.zeros(6, dtype=bool)
         chosen[np.array(parts, dtype=np.int64) + 1] = True
-        is_chosen = np.empty(len(self.labels), dtype=bool)
-        for block in blocks(len(self.labels)):
-            is_chosen[block] = chosen[self.labels[block] + 1]
-        return self.data.events.take(is_chosen)
+        return self.data.events.take(looked_up(chosen, self.labels + np.int8(1)))
 
     @cached_property
     def _end_of_train(self) -> int:

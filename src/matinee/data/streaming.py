@@ -21,7 +21,7 @@ from matinee.data.pieces import has_folder_columns
 from matinee.data.tables import title_columns
 from matinee.dataset import grouped_by_user
 from matinee.histories import Instant
-from matinee.mapped import empty
+from matinee.mapped import empty, looked_up
 from matinee.reading.archives import Archive
 from matinee.reading.cells import check_times, read_ids, read_micros, read_values
 from matinee.reading.columnar import OWN, format_of, scan_columnar
@@ -199,13 +199,15 @@ class _Ids:
             order = unique.arg_sort().to_numpy()  # by code point, as numpy sorts strings
             row_of = np.empty(len(order), dtype=np.int32)
             row_of[order] = np.arange(len(order), dtype=np.int32)
-            return IndexedIds(Vocab(as_ids(unique.gather(order).to_list())), _looked_up(row_of, column))
+            return IndexedIds(Vocab(as_ids(unique.gather(order).to_list())), looked_up(row_of, column))
         low, high = int(column.min()), int(column.max())
         if low >= 0 and high < LARGEST_TABLE:
             seen = np.zeros(high + 1, dtype=bool)
             for block in blocks(len(column)):
                 seen[column[block]] = True
-            return IndexedIds(Vocab(np.flatnonzero(seen)), _looked_up(np.cumsum(seen, dtype=np.int32) - 1, column))
+            return IndexedIds(
+                Vocab(np.flatnonzero(seen)), looked_up(np.cumsum(seen, dtype=np.int32) - np.int32(1), column)
+            )
         ids: IdArray = np.empty(0, dtype=np.int64)
         for block in blocks(len(column)):
             ids = np.union1d(ids, column[block])
@@ -213,11 +215,3 @@ class _Ids:
         for block in blocks(len(rows)):
             rows[block] = np.searchsorted(ids, column[block])
         return IndexedIds(Vocab(ids), rows)
-
-
-def _looked_up(row_of: IntArray, column: IntArray) -> IntArray:
-    """The row of each number of a column. [N] int32."""
-    rows: IntArray = empty(len(column), np.int32)
-    for block in blocks(len(rows)):
-        rows[block] = row_of[column[block]]
-    return rows
