@@ -18,6 +18,7 @@ from matinee.data.splits import split
 from matinee.data.tables import events_from_frame
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
+from matinee.models.needs import matrix_needs
 
 METHODS = ("random", "leave-last", "leave-random", "time", "new-users", "k-fold", "session", "new-items")
 
@@ -164,3 +165,12 @@ def test_what_lies_in_files_does_not_count_against_a_bound() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "35\n", done.stderr
+
+
+def test_what_lies_in_files_is_not_said_to_be_needed(data: Dataset, request: pytest.FixtureRequest) -> None:
+    train = mt.split(data).training()
+    n_bytes = 8 * len(train.histories.items)
+    assert matrix_needs(train, 4) == 4 * n_bytes
+    request.getfixturevalue("files")
+    assert matrix_needs(train, 4) == 3 * n_bytes
+    assert matrix_needs(train, 4, filed=3) == n_bytes

@@ -29,20 +29,23 @@ def empty(n: int, dtype: DTypeLike) -> NDArray[Any]:
     In a file, its pages that were not written read as 0, and take no space until they are.
     """
     n_bytes = n * np.dtype(dtype).itemsize
-    if n_bytes <= LARGEST_HELD:
-        return np.empty(n, dtype=dtype)
-    free = available_memory()
-    if free is None or n_bytes <= free // HELD_SHARE:
+    if is_held(n_bytes):
         return np.empty(n, dtype=dtype)
     try:
         return np.frombuffer(_mapped_file(n_bytes), dtype=dtype)
     except OSError as error:
-        if n_bytes <= free:
+        if n_bytes <= (available_memory() or n_bytes):
             return np.empty(n, dtype=dtype)
         raise MatineeError(
             f"not enough memory: a column of {size(n_bytes)} has to lie in a file, and {cache_folder()} cannot hold it "
             f"({error.strerror or error}); make room there, or name another folder (XDG_CACHE_HOME)"
         ) from None
+
+
+def is_held(n_bytes: int) -> bool:
+    """Whether an array of so many bytes would be in memory."""
+    free = available_memory() if n_bytes > LARGEST_HELD else None
+    return free is None or n_bytes <= free // HELD_SHARE
 
 
 def selected(column: NDArray[Any], keep: NDArray[Any] | slice) -> NDArray[Any]:

@@ -7,9 +7,10 @@ import numpy as np
 
 from matinee.arrays import gather
 from matinee.histories import TrainingData
+from matinee.mapped import is_held
 
-SORTED_KEYS, ENTRY = 16, 8
-"""Of an event: its key and the sorted one, from which the matrix is made; its entry there."""
+ENTRY, COLUMN = 8, 4
+"""Of an event: its entry in a matrix, and each of the two columns that are the entries."""
 LEARNED = 32
 """Of a parameter that Adam trains, in float32: itself, its gradient, two moments, copies of it and of the moments after
 an epoch, and what is served."""
@@ -21,9 +22,11 @@ FEW_PAIRS = 10**7
 """Up to so many pairs of items all are taken to occur."""
 
 
-def matrix_needs(train: TrainingData, copies: int = 1) -> int:
-    """The matrix of the histories [U, I], and so many like it."""
-    return (SORTED_KEYS + copies * ENTRY) * len(train.histories.items)
+def matrix_needs(train: TrainingData, copies: int = 1, filed: int = 1) -> int:
+    """The matrix of the histories [U, I] and those like it, so many in all; filed: of these lie in files if long."""
+    n_events = len(train.histories.items)
+    in_memory = copies if is_held(COLUMN * n_events) else copies - filed
+    return in_memory * ENTRY * n_events
 
 
 def parameter_needs(train: TrainingData, dim: int, *, users: bool, tables: int = 1) -> int:

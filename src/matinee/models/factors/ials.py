@@ -112,8 +112,8 @@ class IALS(Recommender[FloatArray]):
         return {"unobserved": float(f"{SPARSE_UNOBSERVED * share:.3g}"), "l2": SPARSE_L2}
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the matrix, its padded rows of both sides, and their vectors before and after a step."""
-        return matrix_needs(train, 4) + 24 * self.config.dim * (train.n_items + train.n_users)
+        """See Recommender: the matrix, its transpose, the blocks of both sides, vectors before and after a step."""
+        return matrix_needs(train, 4, filed=3) + 24 * self.config.dim * (train.n_items + train.n_users)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
