@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+ROWS = 8
+"""Of one product in serving. The kernels of BLAS round a row's sums differently in products of other numbers of rows,
+and from 16 rows on by its place among them; products of always so many give a history the same bits in any batch."""
+
 
 def train_states(
     inputs: "Tensor",
@@ -66,46 +70,53 @@ def fused_states(
 def serve_states(
     inputs: Float64Array,
     lengths: IntArray,
-    weights: Float64Array,
+    weights: FloatArray,
     bias: Float64Array,
     initial: FloatArray | None = None,
 ) -> FloatArray:
     """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H] float32.
 
     lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`;
-    initial [b, H]: first state, zeros by default. Products are in float64, so that a batch and a single history have
-    the same ones once they are rounded, and all else is in float32.
+    initial [b, H]: first state, zeros by default. All in float32, and the same bits in a batch as alone, see ROWS.
     """
     n_rows, length, width = inputs.shape[0], inputs.shape[1], weights.shape[0]
     states = np.empty((n_rows, length, width), dtype=np.float32)
-    state = np.zeros((n_rows, width), dtype=np.float32) if initial is None else initial.astype(np.float32)
+    state = _first_states(n_rows, width)
+    if initial is not None:
+        state[:n_rows] = initial
     inputs, bias = inputs.astype(np.float32), bias.astype(np.float32)
     batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
-        state[:size] = _serve_step(inputs[:size, step], state[:size], weights, bias)
-        states[:, step] = state
+        _serve_step(inputs[:size, step], state, weights, bias)
+        states[:, step] = state[:n_rows]
     return states
 
 
 def serve_last_states(
-    table: FloatArray, rows: IntArray, lengths: IntArray, weights: Float64Array, bias: Float64Array
+    table: FloatArray, rows: IntArray, lengths: IntArray, weights: FloatArray, bias: Float64Array
 ) -> FloatArray:
     """The last of `serve_states`, of sequences whose inputs are rows of a table. table [I, 3H], rows [b, T] -> [b, H].
 
     table: float32. The inputs of one step at a time are taken, so that long sequences need no more memory than short
     ones.
     """
-    state, bias = np.zeros((len(rows), len(weights)), dtype=np.float32), bias.astype(np.float32)
+    state, bias = _first_states(len(rows), len(weights)), bias.astype(np.float32)
     batch_sizes = np.searchsorted(-lengths, -np.arange(rows.shape[1]), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
-        state[:size] = _serve_step(table[rows[:size, step]], state[:size], weights, bias)
-    return state
+        _serve_step(table[rows[:size, step]], state, weights, bias)
+    return state[: len(rows)]
 
 
-def _serve_step(inputs: FloatArray, previous: FloatArray, weights: Float64Array, bias: FloatArray) -> FloatArray:
-    """The next states. inputs [b, 3H], previous [b, H] -> [b, H]. All but the weights float32."""
-    width = len(weights)
-    recurrent = (previous.astype(np.float64) @ weights).astype(np.float32)  # [b, 3H]
+def _first_states(n_rows: int, width: int) -> FloatArray:
+    """Zeros for so many rows and as many more as make whole products. [b', H]."""
+    return np.zeros((-(-n_rows // ROWS) * ROWS, width), dtype=np.float32)
+
+
+def _serve_step(inputs: FloatArray, states: FloatArray, weights: FloatArray, bias: FloatArray) -> None:
+    """Replace the first b of the states by the next ones. inputs [b, 3H], states [b', H]. All float32."""
+    n_rows, width = len(inputs), len(weights)
+    products = -(-n_rows // ROWS)
+    recurrent = (states[: products * ROWS].reshape(products, ROWS, width) @ weights).reshape(-1, 3 * width)[:n_rows]
     recurrent += bias
     gates = inputs[:, : 2 * width] + recurrent[:, : 2 * width]
     np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
@@ -114,10 +125,10 @@ def _serve_step(inputs: FloatArray, previous: FloatArray, weights: Float64Array,
     new = gates[:, :width] * recurrent[:, 2 * width :]
     new += inputs[:, 2 * width :]
     np.tanh(new, out=new)
-    state: FloatArray = previous - new
+    state = states[:n_rows]
+    state -= new
     state *= gates[:, width:]
     state += new
-    return state
 
 
 def _forward(

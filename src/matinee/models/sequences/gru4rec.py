@@ -255,11 +255,11 @@ class GRU4Rec(Recommender[FloatArray]):
         return self.items if self.config.tied else self.output_vectors
 
     @derived("first_weights_ih", "weights_ih", "weights_hh", "biases")
-    def _layers(self) -> list[tuple[Float64Array, Float64Array, Float64Array]]:
+    def _layers(self) -> list[tuple[Float64Array, FloatArray, Float64Array]]:
         """Input weights, recurrent weights and biases of each layer."""
         inputs = [self.first_weights_ih, *self.weights_ih]
         return [
-            (weights_ih.astype(np.float64), weights_hh.astype(np.float64), bias.astype(np.float64))
+            (weights_ih.astype(np.float64), np.ascontiguousarray(weights_hh), bias.astype(np.float64))
             for weights_ih, weights_hh, bias in zip(inputs, self.weights_hh, self.biases, strict=True)
         ]
 

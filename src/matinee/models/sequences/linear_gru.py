@@ -146,7 +146,14 @@ class LinearGRU(Recommender[LinearGRUState]):
             bags, owners = self._linear.fold_in(_read(histories.without_each(events))), histories.owners[events]
             for user in np.unique(owners).tolist():
                 mine = np.flatnonzero(owners == user)
-                scores[mine] += np.float32(self.factor) * (bags[mine] @ self.linear_weights[:, item_rows[user]])
+                scores[mine] += np.float32(self.factor) * self._linear_scores(bags[mine], item_rows[user])
+        return scores
+
+    def _linear_scores(self, bags: csr_array, item_rows: IntArray) -> FloatArray:
+        """The linear part's scores of some items, by the weights of what is in the bags alone. [E, k]."""
+        inputs, columns = np.unique(bags.indices, return_inverse=True)
+        among = csr_array((bags.data, columns, bags.indptr), shape=(bags.shape[0], len(inputs)))
+        scores: FloatArray = among @ self.linear_weights[inputs[:, None], item_rows]
         return scores
 
     def similarity(self, item_rows: IntArray) -> FloatArray:
