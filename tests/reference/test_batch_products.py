@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
-from matinee.models.sequences.gru import serve_last_states, serve_states
+from matinee.models.sequences.gru import Cell, serve_last_states, serve_states
 from matinee.nn.sparse_rows import (
     product_by_head,
     product_in_columns,
@@ -61,17 +61,18 @@ def test_last_states_by_a_table_are_the_last_of_all_states() -> None:
     rng = np.random.default_rng(4)
     table, weights, bias = (rng.standard_normal(shape).astype(np.float32) for shape in ((9, 12), (4, 12), (12,)))
     rows = rng.integers(0, 9, (5, 7))
-    lengths = np.array([7, 6, 3, 3, 1])
-    expected: FloatArray = serve_states(table[rows], lengths, weights, bias)[:, -1]
-    np.testing.assert_array_equal(serve_last_states(table, rows, lengths, weights, bias), expected)
+    lengths, cell = np.array([7, 6, 3, 3, 1]), Cell.of(weights, bias)
+    expected: FloatArray = serve_states(table[rows], lengths, cell)[:, -1]
+    np.testing.assert_array_equal(serve_last_states(cell.inputs(table), rows, lengths, cell), expected)
 
 
 @pytest.mark.parametrize("n_rows", [3, 8, 50])
 def test_a_sequence_has_the_same_states_in_any_batch(n_rows: int) -> None:
     rng = np.random.default_rng(n_rows)
     table, weights = (rng.standard_normal((n, 384), dtype=np.float32) / 8 for n in (30, 128))
-    rows, lengths, bias = rng.integers(0, 30, (n_rows, 20)), -np.sort(-rng.integers(1, 21, n_rows)), np.zeros(384)
-    together = serve_last_states(table, rows, lengths, weights, bias)
+    rows, lengths = rng.integers(0, 30, (n_rows, 20)), -np.sort(-rng.integers(1, 21, n_rows))
+    cell = Cell.of(weights, rng.standard_normal(384))
+    together = serve_last_states(table, rows, lengths, cell)
     for row, length in enumerate(lengths):
-        alone = serve_last_states(table, rows[row : row + 1, :length], lengths[row : row + 1], weights, bias)
+        alone = serve_last_states(table, rows[row : row + 1, :length], lengths[row : row + 1], cell)
         np.testing.assert_array_equal(alone[0], together[row])

@@ -23,7 +23,7 @@ from matinee.models.sequences.batches import (
     split_histories,
 )
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.gru import serve_states, train_states
+from matinee.models.sequences.gru import Cell, serve_states, train_states
 from matinee.models.sequences.gru4rec import GRU4Rec, GRU4RecConfig, GRUNetwork
 from matinee.models.sequences.losses import SequenceLoss, bpr_max, gbce, top1_max
 from matinee.models.sequences.sasrec import SASRecConfig
@@ -215,7 +215,7 @@ def test_the_gru_in_numpy_is_the_gru_in_torch() -> None:
     rng = np.random.default_rng(7)
     lengths, width = np.array([6, 4, 1]), 3
     inputs, weights, bias = rng.normal(size=(3, 6, 9)), rng.normal(size=(3, 9)), rng.normal(size=9)
-    served = serve_states(inputs, lengths, weights.astype(np.float32), bias)
+    served = serve_states(inputs, lengths, Cell.of(weights, bias))
     batch_sizes = [(lengths > step).sum() for step in range(6)]
     packed = np.concatenate([inputs[:size, step] for step, size in enumerate(batch_sizes)])
     trained = train_states(*(torch.from_numpy(array).float() for array in (packed, weights, bias)), batch_sizes)

@@ -6,6 +6,7 @@ a second bias, where Cho et al. 2014, eq. 8 has (r ⊙ h) W_n. Columns of weight
 """
 
 import warnings
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -67,68 +68,87 @@ def fused_states(
     return states
 
 
-def serve_states(
-    inputs: Float64Array,
-    lengths: IntArray,
-    weights: FloatArray,
-    bias: Float64Array,
-    initial: FloatArray | None = None,
-) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """The recurrence of a layer for serving, all in float32.
+
+    With σ(x) = (1 + tanh(x / 2)) / 2, which does not overflow, a half of the weights and of the gates' inputs is all
+    that a step needs; the gates' bias is in their inputs. weights: [H, 3H] / 2; new_bias: [H] / 2; gate_bias: [2H].
+    """
+
+    weights: FloatArray
+    new_bias: FloatArray
+    gate_bias: Float64Array
+
+    @classmethod
+    def of(cls, weights: FloatArray, bias: FloatArray) -> "Cell":
+        """Weights and bias as in `train_states`."""
+        width = len(weights)
+        halves = np.ascontiguousarray(weights, dtype=np.float32) / 2
+        return cls(halves, bias[2 * width :].astype(np.float32) / 2, bias[: 2 * width].astype(np.float64))
+
+    def inputs(self, inputs: Float64Array) -> FloatArray:
+        """What `step` takes for x W + b. [..., 3H]."""
+        found = inputs.copy()
+        gates = found[..., : len(self.gate_bias)]
+        gates += self.gate_bias
+        gates /= 2
+        return found.astype(np.float32)
+
+    def step(self, inputs: FloatArray, states: FloatArray) -> None:
+        """Replace the first b of the states by the next ones. inputs: [b, 3H]; states: [b', H], of whole products."""
+        n_rows, width = len(inputs), len(self.weights)
+        shape = -(-n_rows // ROWS), ROWS, width
+        products = (states[: shape[0] * ROWS].reshape(shape) @ self.weights).reshape(-1, 3 * width)[:n_rows]
+        gates = products[:, : 2 * width] + inputs[:, : 2 * width]  # new arrays, since parts of rows are slow to change
+        np.tanh(gates, out=gates)
+        gates += 1  # twice σ
+        new = products[:, 2 * width :] + self.new_bias
+        new *= gates[:, :width]
+        new += inputs[:, 2 * width :]
+        np.tanh(new, out=new)
+        state = states[:n_rows]
+        state -= new
+        state *= gates[:, width:]
+        state *= 0.5
+        state += new
+
+
+def serve_states(inputs: Float64Array, lengths: IntArray, cell: Cell, initial: FloatArray | None = None) -> FloatArray:
     """States after each step of padded sequences, in numpy. inputs [b, T, 3H] = x W + b -> [b, T, H] float32.
 
-    lengths [b], longest first; after its last step a row keeps its state. Weights and bias as in `train_states`;
-    initial [b, H]: first state, zeros by default. All in float32, and the same bits in a batch as alone, see ROWS.
+    lengths [b], longest first; after its last step a row keeps its state. initial [b, H]: first state, zeros by
+    default. The bits are the same in a batch as alone, see ROWS.
     """
-    n_rows, length, width = inputs.shape[0], inputs.shape[1], weights.shape[0]
+    n_rows, length, width = inputs.shape[0], inputs.shape[1], len(cell.weights)
     states = np.empty((n_rows, length, width), dtype=np.float32)
     state = _first_states(n_rows, width)
     if initial is not None:
         state[:n_rows] = initial
-    inputs, bias = inputs.astype(np.float32), bias.astype(np.float32)
+    steps = cell.inputs(inputs)
     batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
-        _serve_step(inputs[:size, step], state, weights, bias)
+        cell.step(steps[:size, step], state)
         states[:, step] = state[:n_rows]
     return states
 
 
-def serve_last_states(
-    table: FloatArray, rows: IntArray, lengths: IntArray, weights: FloatArray, bias: Float64Array
-) -> FloatArray:
+def serve_last_states(table: FloatArray, rows: IntArray, lengths: IntArray, cell: Cell) -> FloatArray:
     """The last of `serve_states`, of sequences whose inputs are rows of a table. table [I, 3H], rows [b, T] -> [b, H].
 
-    table: float32. The inputs of one step at a time are taken, so that long sequences need no more memory than short
-    ones.
+    table: as `Cell.inputs` gives it. The inputs of one step at a time are taken, so that long sequences need no more
+    memory than short ones.
     """
-    state, bias = _first_states(len(rows), len(weights)), bias.astype(np.float32)
+    state = _first_states(len(rows), len(cell.weights))
     batch_sizes = np.searchsorted(-lengths, -np.arange(rows.shape[1]), side="left")
     for step, size in enumerate(batch_sizes.tolist()):
-        _serve_step(table[rows[:size, step]], state, weights, bias)
+        cell.step(table.take(rows[:size, step], axis=0), state)
     return state[: len(rows)]
 
 
 def _first_states(n_rows: int, width: int) -> FloatArray:
     """Zeros for so many rows and as many more as make whole products. [b', H]."""
     return np.zeros((-(-n_rows // ROWS) * ROWS, width), dtype=np.float32)
-
-
-def _serve_step(inputs: FloatArray, states: FloatArray, weights: FloatArray, bias: FloatArray) -> None:
-    """Replace the first b of the states by the next ones. inputs [b, 3H], states [b', H]. All float32."""
-    n_rows, width = len(inputs), len(weights)
-    products = -(-n_rows // ROWS)
-    recurrent = (states[: products * ROWS].reshape(products, ROWS, width) @ weights).reshape(-1, 3 * width)[:n_rows]
-    recurrent += bias
-    gates = inputs[:, : 2 * width] + recurrent[:, : 2 * width]
-    np.tanh(np.multiply(gates, 0.5, out=gates), out=gates)  # σ(x) = (1 + tanh(x / 2)) / 2 does not overflow
-    gates += 1
-    gates *= 0.5
-    new = gates[:, :width] * recurrent[:, 2 * width :]
-    new += inputs[:, 2 * width :]
-    np.tanh(new, out=new)
-    state = states[:n_rows]
-    state -= new
-    state *= gates[:, width:]
-    state += new
 
 
 def _forward(

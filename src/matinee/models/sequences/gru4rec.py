@@ -23,7 +23,7 @@ from matinee.models.sequences.batches import (
     transitions_per_step,
 )
 from matinee.models.sequences.config import SequenceConfig
-from matinee.models.sequences.gru import fused_states, serve_last_states, serve_states, train_states
+from matinee.models.sequences.gru import Cell, fused_states, serve_last_states, serve_states, train_states
 from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import append_bias, append_one, cosines
 from matinee.training.loop import train_epochs
@@ -137,8 +137,8 @@ class GRU4Rec(Recommender[FloatArray]):
 
         def states_of(items: IntArray, lengths: IntArray) -> FloatArray:
             values = self.items[items]  # [b, T, D]
-            for weights_ih, weights_hh, bias in layers:
-                values = serve_states(values @ weights_ih + bias[0], lengths, weights_hh, bias[1])
+            for weights_ih, bias, cell in layers:
+                values = serve_states(values @ weights_ih + bias, lengths, cell)
             return serve_blocks(values.astype(np.float64), lengths, blocks, config.heads, "post")
 
         if len(histories) == 1 and not blocks:
@@ -159,8 +159,8 @@ class GRU4Rec(Recommender[FloatArray]):
         if (found := kept.get(key)) is not None:
             return found
         values, found = self.items[items][None], []  # [1, T, D]
-        for weights_ih, weights_hh, bias in self._layers:
-            values = serve_states(values @ weights_ih + bias[0], np.array([len(items)]), weights_hh, bias[1])
+        for weights_ih, bias, cell in self._layers:
+            values = serve_states(values @ weights_ih + bias, np.array([len(items)]), cell)
             found.append(values[0])
         if len(kept) >= MOST_READ:
             kept.clear()
@@ -174,20 +174,19 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def _states_by_table(self, histories: Histories) -> FloatArray:
         """The last states of one layer, whose inputs are computed once for each item, not for each event. [B, H]."""
-        _, weights_hh, bias = self._layers[0]
+        _, _, cell = self._layers[0]
         table = self._inputs_of_items
 
         def states_of(items: IntArray, lengths: IntArray) -> FloatArray:
-            return serve_last_states(table, items, lengths, weights_hh, bias[1])
+            return serve_last_states(table, items, lengths, cell)
 
         return last_states(histories, self.config.max_length, self.config.hidden, states_of, TABLE_BLOCK_VALUES)
 
     @derived("items", "first_weights_ih", "biases")
     def _inputs_of_items(self) -> FloatArray:
-        """What each item is to the first layer, x W + b. [I, 3H]."""
-        weights_ih, _, bias = self._layers[0]
-        inputs: FloatArray = (self.items @ weights_ih + bias[0]).astype(np.float32)
-        return inputs
+        """What each item is to the first layer, see `Cell.inputs`. [I, 3H]."""
+        weights_ih, bias, cell = self._layers[0]
+        return cell.inputs(self.items @ weights_ih + bias)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: what comes before the first of the events is read once. None with attention."""
@@ -223,13 +222,13 @@ class GRU4Rec(Recommender[FloatArray]):
         state = np.zeros((len(events), self.config.hidden), dtype=np.float32)
         # as a list has read it, but of a history that is longer than what is read this begins an event earlier
         before = self._read(items if len(items) <= self.config.max_length else items[first:shared])
-        for (weights_ih, weights_hh, bias), states in zip(self._layers, before, strict=True):
+        for (weights_ih, bias, cell), states in zip(self._layers, before, strict=True):
             state = np.zeros_like(state)
             if shared > first:
                 state = np.repeat(states[[shared - first - 1]], len(events), axis=0)
             if after.shape[1]:
                 lengths = np.full(len(events), after.shape[1])
-                after = serve_states(after @ weights_ih + bias[0], lengths, weights_hh, bias[1], state)
+                after = serve_states(after @ weights_ih + bias, lengths, cell, state)
                 state = after[:, -1]
         return state
 
@@ -255,11 +254,11 @@ class GRU4Rec(Recommender[FloatArray]):
         return self.items if self.config.tied else self.output_vectors
 
     @derived("first_weights_ih", "weights_ih", "weights_hh", "biases")
-    def _layers(self) -> list[tuple[Float64Array, FloatArray, Float64Array]]:
-        """Input weights, recurrent weights and biases of each layer."""
+    def _layers(self) -> list[tuple[Float64Array, Float64Array, Cell]]:
+        """Input weights, their bias and the recurrence of each layer."""
         inputs = [self.first_weights_ih, *self.weights_ih]
         return [
-            (weights_ih.astype(np.float64), np.ascontiguousarray(weights_hh), bias.astype(np.float64))
+            (weights_ih.astype(np.float64), bias[0].astype(np.float64), Cell.of(weights_hh, bias[1]))
             for weights_ih, weights_hh, bias in zip(inputs, self.weights_hh, self.biases, strict=True)
         ]
 

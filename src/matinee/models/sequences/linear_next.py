@@ -160,8 +160,10 @@ class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
     def _weights(self, histories: Histories) -> FloatArray:
         """Weight x decay^(number of later events of the history), 0 where negligible. [N, number of decays]."""
         later = histories.starts[1:][histories.owners] - 1 - np.arange(len(histories.items))
-        weights = np.array(self.config.decays, dtype=np.float32) ** later[:, None].astype(np.float32)
-        weights[weights < NEGLIGIBLE] = 0
+        by_later = np.arange(later.max(initial=0) + 1, dtype=np.float32)[:, None]
+        powers = np.array(self.config.decays, dtype=np.float32) ** by_later  # [L, number of decays]
+        powers[powers < NEGLIGIBLE] = 0
+        weights: FloatArray = powers[later]
         weights *= histories.weights[:, None]
         return weights
 
