@@ -318,10 +318,16 @@ def write_page() -> None:
     whole = [row for row in stored() if "bound" not in row]
     grown = [row for row in whole if row["items"] == sizes_of(row["events"])["items"]]
     large = [row for row in whole if all(row[name] == value for name, value in MOVIELENS_32M.items())]
+    bounded = [row for row in stored() if "bound" in row]
     draw(grown, "stages", lambda row: row["stage"] not in ("fit", "need"))
     draw(grown, "models", lambda row: row["stage"] == "fit")
     text = PAGE.read_text("utf-8")
-    for name, lines in (("growth", growth_table(grown)), ("movielens-32m", large_table(large))):
+    tables = {
+        "growth": growth_table(grown),
+        "movielens-32m": large_table(large),
+        "bounded": bounded_table(bounded, grown),
+    }
+    for name, lines in tables.items():
         head, mark, rest = text.partition(f"<!-- {name} -->\n")
         text = (
             head
@@ -408,6 +414,24 @@ def large_table(rows: list[Row]) -> list[str]:
             or ("yes" if "peak_mb" in row else "fits by what it says; not run")
         )
         lines.append(f"| {name} | {' | '.join(cost)} | {needed} | {verdict} |")
+    return lines
+
+
+def bounded_table(rows: list[Row], whole: list[Row]) -> list[str]:
+    """A line for each stage within a bound: what it took there, and what it takes without one."""
+    lines = [
+        "| | within the bound | its own memory, MB | with mapped pages, MB | without a bound |",
+        "|---|---|---|---|---|",
+    ]
+    for name, own in by_label(rows).items():
+        row = own[-1]
+        free = next((each for each in whole if label(each) == name and each["events"] == row["events"]), None)
+        without = "" if free is None else cell(free)
+        if "refused" in row:
+            lines.append(f"| {name} | {row['refused']} | | | {without} |")
+            continue
+        cost = f"{row['own_mb']:,.0f} | {row['peak_mb']:,.0f}"
+        lines.append(f"| {name} | {seconds_text(row['processor_seconds'])} | {cost} | {without} |")
     return lines
 
 

@@ -1,5 +1,6 @@
 """Logs that do not fit into memory: read in pieces they are the data set that they are when read as a whole."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def small_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[
         monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
         monkeypatch.setattr(needs, "LARGEST_SMALL", 0)
         monkeypatch.setattr(streaming, "PIECE", 300)
+        monkeypatch.setattr(streaming, "TEXT_PIECE", 10_000)
         monkeypatch.setattr(mapped, "LARGEST_HELD", 1000)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         for module in ("arrays", "dataset", "histories"):
@@ -75,10 +77,16 @@ def require_same(streamed: Dataset, whole: Dataset) -> None:
     "form",
     ["numbers", "narrow", "far apart", "text", "numbers as text", "floats", "dates", "milliseconds", "clicks"],
 )
-@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv", "tsv"])
 def test_a_log_in_pieces_is_the_log(form: str, kind: str, tmp_path: Path, small_machine: Callable[[], None]) -> None:
-    path = tmp_path / f"log.{kind}"
-    log_of(form).write_parquet(path) if kind == "parquet" else log_of(form).write_ipc(path)
+    path, log = tmp_path / f"log.{kind}", log_of(form)
+    write = {
+        "parquet": log.write_parquet,
+        "arrow": log.write_ipc,
+        "csv": log.write_csv,
+        "tsv": lambda path: log.write_csv(path, separator="\t", include_header=form != "numbers"),
+    }
+    write[kind](path)
     whole = mt.load(path)
     small_machine()
     streamed = mt.load(path)
@@ -95,6 +103,26 @@ def test_several_files_in_pieces_are_one_log(tmp_path: Path, small_machine: Call
     whole = mt.load(folder)
     small_machine()
     require_same(mt.load(folder), whole)
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.dat", "u.data"])
+def test_movielens_in_pieces_has_its_titles(name: str, tmp_path: Path, small_machine: Callable[[], None]) -> None:
+    folder = tmp_path / "ml"
+    folder.mkdir()
+    log = log_of("numbers").rename({"user": "userId", "item": "movieId", "value": "rating", "at": "timestamp"})
+    log = log.with_columns(pl.col("rating").clip(0, 5))
+    if name == "ratings.csv":
+        log.write_csv(folder / name)
+        (folder / "movies.csv").write_text("movieId,title,genres\n3,Alien (1979),Horror|Sci-Fi\n")
+    else:
+        separator = "::" if name == "ratings.dat" else "\t"
+        (folder / name).write_text("\n".join(separator.join(map(str, row)) for row in log.rows()))
+    whole = mt.load(folder)
+    small_machine()
+    streamed = mt.load(folder)
+    assert any(note.startswith("read piece by piece: ") for note in streamed.notes)
+    require_same(streamed, whole)
+    assert streamed.source == whole.source == "MovieLens"
 
 
 def test_what_follows_is_the_same_too(tmp_path: Path, small_machine: Callable[[], None]) -> None:
@@ -116,20 +144,33 @@ def test_a_bad_cell_is_found_by_its_row(tmp_path: Path, small_machine: Callable[
     small_machine()
     with pytest.raises(DataError, match=r"log.parquet, row 1235: no value \(blank\)"):
         mt.load(path)
+    frame.select("user", "item", pl.when(pl.col("index") != 1234).then("value").otherwise(None), "at").write_csv(
+        tmp_path / "log.csv"
+    )
+    with pytest.raises(DataError, match=r"log.csv, line 1236: no value \(blank\)"):
+        mt.load(tmp_path / "log.csv")
 
 
-@pytest.mark.parametrize("form", ["titles", "kinds of ids"])
+@pytest.mark.parametrize("form", ["titles", "kinds of ids", "quotes", "comments", "packed"])
 def test_what_is_found_out_from_whole_columns_is_read_as_a_whole(
     form: str, tmp_path: Path, small_machine: Callable[[], None]
 ) -> None:
     frame = log_of("numbers")
+    path = tmp_path / ("log.parquet" if form in ("titles", "kinds of ids") else "log.csv")
+    text = frame.write_csv()
     if form == "titles":
         frame = frame.with_columns(title=pl.format("Film {}", "item"))
-    else:
+    elif form == "kinds of ids":
         first = pl.int_range(pl.len()) < 1000
         frame = frame.with_columns(user=pl.when(first).then(pl.col("user").cast(pl.String)).otherwise(pl.lit("ann")))
-    frame.write_parquet(tmp_path / "log.parquet")
-    mt.load(tmp_path / "log.parquet")
+    changed = {"quotes": f'{text}"7",1,2,1000000000\n', "comments": f"# made by hand\n{text}", "packed": text}
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+    elif form == "packed":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(changed[form])
+    mt.load(path)
     small_machine()
-    with pytest.raises(MatineeError, match=r"not enough memory: reading .*log.parquet, about 2,000 events, needs"):
-        mt.load(tmp_path / "log.parquet")
+    with pytest.raises(MatineeError, match=r"not enough memory: reading .*log\.\w+, about [12],\d{3} events, needs"):
+        mt.load(path)

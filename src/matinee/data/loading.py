@@ -98,8 +98,7 @@ def _read(path: Path, columns: ColumnsConfig, now: Instant) -> Log:
 def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log:
     """Read the log of a folder or zip: MovieLens ratings, else a table named like a log, else the only table."""
     if (ratings := archive.find(*RATINGS)) is not None:
-        require_reading(archive, [ratings], archive.where(ratings), numbers=True)
-        return read_movielens(archive, ratings, columns, now)
+        return _read_ratings(archive, ratings, columns, now)
     tables = [name for name in archive.names() if is_table(name)]
     named_like_logs = [name for name in tables if base(name).partition(".")[0] in _LOGS]
     delimited = [name for name in tables if not base(name).endswith((".json", ".xlsx"))]
@@ -124,9 +123,22 @@ def _read_archive(archive: Archive, columns: ColumnsConfig, now: Instant) -> Log
     )
 
 
-def _streamed(archive: Archive, names: Sequence[str], where: str, columns: ColumnsConfig, now: Instant) -> Log | None:
-    """A log that does not fit into memory as a whole, read piece by piece; None if it fits, or cannot be read so."""
-    excess = excess_of_reading(archive, names)
+def _read_ratings(archive: Archive, name: str, columns: ColumnsConfig, now: Instant) -> Log:
+    """Read a log in a file of MovieLens's names, with the files beside it."""
+    streamed = _streamed(archive, [name], archive.where(name), columns, now, numbers=True)
+    if streamed is None:
+        require_reading(archive, [name], archive.where(name), numbers=True)
+    return read_movielens(archive, name, columns, now, streamed)
+
+
+def _streamed(
+    archive: Archive, names: Sequence[str], where: str, columns: ColumnsConfig, now: Instant, *, numbers: bool = False
+) -> Log | None:
+    """A log that does not fit into memory as a whole, read piece by piece; None if it fits, or cannot be read so.
+
+    numbers: as in `require_reading`.
+    """
+    excess = excess_of_reading(archive, names, numbers=numbers)
     log = None if excess is None else stream_log(archive, names, where, columns, now)
     return None if log is None else replace(log, notes=(f"read piece by piece: {excess}", *log.notes))
 
@@ -151,12 +163,11 @@ def _read_pieces(archive: Archive, names: Sequence[str], columns: ColumnsConfig,
 
 
 def _read_table(archive: Archive, name: str, columns: ColumnsConfig, now: Instant, *, beside: bool = False) -> Log:
-    is_movielens = base(name) in RATINGS
-    if not is_movielens and (log := _streamed(archive, [name], archive.where(name), columns, now)) is not None:
+    if base(name) in RATINGS:
+        return _read_ratings(archive, name, columns, now)
+    if (log := _streamed(archive, [name], archive.where(name), columns, now)) is not None:
         return log
-    require_reading(archive, [name], archive.where(name), numbers=is_movielens)
-    if is_movielens:
-        return read_movielens(archive, name, columns, now)
+    require_reading(archive, [name], archive.where(name))
     raw, where = archive.read(name), archive.where(name)
     return log_of(read_table(raw, where, columns, encoding=encoding_of(columns), beside=beside), columns, now)
 

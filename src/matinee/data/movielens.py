@@ -51,25 +51,36 @@ _FORMATS = {
 }
 
 
-def read_movielens(archive: Archive, ratings: str, columns: ColumnsConfig, now: Instant) -> Log:
-    """Read a MovieLens log with titles and tags. ratings: the file's name in the archive. Raises DataError."""
+def read_movielens(
+    archive: Archive, ratings: str, columns: ColumnsConfig, now: Instant, streamed: Log | None = None
+) -> Log:
+    """Read a MovieLens log with titles and tags. ratings: the file's name in the archive. Raises DataError.
+
+    streamed: the log of that file, where it was read in pieces.
+    """
     folder, _, file = ratings.rpartition("/")
-    where = archive.where(ratings)
-    fallback = None if file.lower().endswith(".csv") else LATIN
     encoding = encoding_of(columns)
-    raw = decode(unpack(archive.read(ratings), where), where, replace(encoding, fallback=fallback))
-    format = _FORMATS.get(file.lower())
-    log = (
-        _read_numbers(raw, where, format, now)
-        if format and not (columns.named or columns.kind or columns.kinds)
-        else None
-    )
-    if log is None:  # not all plain numbers: the general reader accepts it or names the line
-        log = read_log(raw, where, columns.model_copy(update={"encoding": None}), now)  # raw is UTF-8
+    format = None if columns.named or columns.kind or columns.kinds else _FORMATS.get(file.lower())
+    if streamed is None:
+        log = _read_ratings(archive, ratings, columns, now, format)
+    else:
+        read = streamed.read and replace(streamed.read, format="MovieLens" if format else streamed.read.format)
+        log = replace(streamed, read=read)
     prefix = f"{folder}/" if folder else ""
     titles = read_titles(archive, prefix, encoding) or log.titles
     log = replace(log, titles=titles and replace(titles, tags=_tags(archive, prefix, encoding)))
     return replace(log, source=MOVIELENS, table=read_links(archive, prefix)) if _is_original(log) else log
+
+
+def _read_ratings(archive: Archive, ratings: str, columns: ColumnsConfig, now: Instant, format: _Format | None) -> Log:
+    """Read the file of ratings as a whole: one of plain numbers in a known format, or any other."""
+    where = archive.where(ratings)
+    fallback = None if ratings.lower().endswith(".csv") else LATIN
+    raw = decode(unpack(archive.read(ratings), where), where, replace(encoding_of(columns), fallback=fallback))
+    log = _read_numbers(raw, where, format, now) if format else None
+    if log is None:  # not all plain numbers: the general reader accepts it or names the line
+        log = read_log(raw, where, columns.model_copy(update={"encoding": None}), now)  # raw is UTF-8
+    return log
 
 
 def _is_original(log: Log) -> bool:

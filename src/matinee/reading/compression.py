@@ -77,6 +77,11 @@ def unpack(raw: bytes, where: str, limit: int | None = None) -> bytes:
     return raw
 
 
+def is_packed(raw: bytes) -> bool:
+    """Whether bytes are compressed, in a way that `unpack` knows."""
+    return _stream(raw) is not None
+
+
 def peek(file: IO[bytes], n_bytes: int) -> bytes:
     """The first bytes of an open file, unpacked once if they are compressed; fewer where it is short or damaged."""
     head = file.read(16)

@@ -47,9 +47,12 @@ class ReadingNeed:
         return ReadingNeed(self.events + other.events, self.n_bytes + other.n_bytes, self.is_text or other.is_text)
 
 
-def excess_of_reading(archive: Archive, names: Sequence[str]) -> str | None:
-    """What reading the files of a log as a whole takes and what is free, as a clause; None where it fits."""
-    need, free = _need_of_all(archive, names, numbers=False), available_memory()
+def excess_of_reading(archive: Archive, names: Sequence[str], *, numbers: bool = False) -> str | None:
+    """What reading the files of a log as a whole takes and what is free, as a clause; None where it fits.
+
+    numbers: as in `require_reading`.
+    """
+    need, free = _need_of_all(archive, names, numbers=numbers), available_memory()
     if need.n_bytes <= LARGEST_SMALL or free is None or need.n_bytes <= free:
         return None
     return f"as a whole that takes {size(need.n_bytes)}, and {size(free)} are free"
