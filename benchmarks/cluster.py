@@ -1,10 +1,11 @@
 """What two workers gain over one: lists for everyone, counts, half-steps of iALS, trials of a search, and epochs.
 
-By processes, and on a Ray cluster of this machine.
+By processes, and on Ray clusters of this machine: one node of two cores, as `ray start` makes it there, whose workers
+share one object store; and two nodes of one core, between whose stores everything is sent, by the same two cores.
 
     python benchmarks/cluster.py               both, on a synthetic log; prints JSON and writes benchmarks/cluster.json
     python benchmarks/cluster.py --times 1     one run of each
-    python benchmarks/cluster.py --no-ray      without a Ray cluster
+    python benchmarks/cluster.py --on node     of processes, node (one of two cores) and nodes (two of one core); all
     python benchmarks/cluster.py --jobs ials   of the jobs whose names have this in them; the other rows stay
     python benchmarks/cluster.py --large       counts on four times the users and events, beside the others
     python benchmarks/cluster.py --epochs      epochs of models that share batches, beside the others
@@ -21,8 +22,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ N_USERS, N_ITEMS, N_EVENTS = 60_000, 4_000, 3_000_000
 COUNTED = ("ease", "item-knn", "pmi", "markov", "linear-next")
 LISTED = ("ease", "item-knn")
 WANTED = 1.6
+KINDS = {"processes": "processes", "node": "Ray, one node", "nodes": "Ray, two nodes"}
+"""Where two workers are, by the name of an option."""
 STORE = 2**30
 """Bytes of a node's object store; the 150 MB of a cluster for tests are less than the counts of item-knn."""
 LARGE = 4
@@ -63,7 +66,7 @@ EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS = 6_000, 3_000, 600_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--no-ray", action="store_true")
+    parser.add_argument("--on", nargs="*", choices=tuple(KINDS), default=tuple(KINDS))
     parser.add_argument("--jobs", default="")
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--epochs", action="store_true")
@@ -73,17 +76,15 @@ def main() -> None:
         print(_table(json.loads(OUT.read_text("utf-8"))))
         return
     if arguments.epochs:
-        for row in _epochs(arguments.jobs, arguments.times, arguments.no_ray):
+        for row in _epochs(arguments.jobs, arguments.times, arguments.on):
             _store("epochs", row, EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS)
         return
     times = LARGE if arguments.large else 1
     section, jobs = ("large", _counting_jobs(times)) if arguments.large else ("rows", _jobs())
     chosen = {name: job for name, job in jobs if arguments.jobs in name}
-    for kind, opened in (("processes", lambda: runner_of(2)), ("Ray", _ray)):
-        if kind == "Ray" and arguments.no_ray:
-            break
-        with runner_of(1) as one, opened() as two:
-            for row in _measure(chosen, one, two, kind, arguments.times):
+    for on in arguments.on:
+        with runner_of(1) as one, _two(on) as address, runner_of(address) as two:
+            for row in _measure(chosen, one, two, KINDS[on], arguments.times):
                 _store(section, row, N_USERS * times, N_ITEMS, N_EVENTS * times)
 
 
@@ -124,13 +125,11 @@ def _log(times: int) -> Dataset:
     return zipf_log(N_USERS * times, N_ITEMS, N_EVENTS * times, np.random.default_rng(1))
 
 
-def _epochs(jobs: str, times: int, no_ray: bool) -> Iterator[dict[str, Any]]:
+def _epochs(jobs: str, times: int, on: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Seconds of an epoch by one worker and by two, of models that share batches."""
     train = whole(zipf_log(EPOCH_USERS, EPOCH_ITEMS, EPOCH_EVENTS, np.random.default_rng(1))).training()
-    for kind, opened in (("processes", lambda: nullcontext(2)), ("Ray", _ray_address)):
-        if kind == "Ray" and no_ray:
-            break
-        with opened() as two:
+    for each in on:
+        with _two(each) as two:
             for name, epochs in TOGETHER.items():
                 if jobs not in name:
                     continue
@@ -139,7 +138,7 @@ def _epochs(jobs: str, times: int, no_ray: bool) -> Iterator[dict[str, Any]]:
                     for label, workers in (("one", 1), ("two", two))
                 }
                 gain = {"times": best["one"] / best["two"], "load": round(os.getloadavg()[0], 1)}
-                yield _said({"workers": kind, "job": f"epoch of {name}", **best, **gain})
+                yield _said({"workers": KINDS[each], "job": f"epoch of {name}", **best, **gain})
 
 
 def _epoch_seconds(name: str, epochs: int, train: TrainingData, workers: int | str) -> float:
@@ -159,12 +158,12 @@ def _table(stored: dict[str, Any]) -> str:
         lines = [
             f"{place['users']:,} users, {place['items']:,} items, {place['events']:,} events",
             "",
-            "| job | one worker, s | two processes | two on Ray |",
-            "|---|---|---|---|",
+            "| job | one worker, s | two processes | Ray, one node | Ray, two nodes |",
+            "|---|---|---|---|---|",
         ]
         for job, rows in by_job.items():
             if job != "start":
-                gains = [f"{rows[kind]['times']:.2f} times" if kind in rows else "" for kind in ("processes", "Ray")]
+                gains = [f"{rows[kind]['times']:.2f} times" if kind in rows else "" for kind in KINDS.values()]
                 lines.append(f"| {job} | {min(each['one'] for each in rows.values()):.2f} | {' | '.join(gains)} |")
         tables.append("\n".join(lines))
     return "\n\n".join(tables)
@@ -217,22 +216,19 @@ def _said(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _ray() -> Iterator[Runner]:
-    """A runner on a cluster of this machine."""
-    with _ray_address() as address, runner_of(address) as runner:
-        yield runner
-
-
-@contextmanager
-def _ray_address() -> Iterator[str]:
-    """A cluster of two nodes of one core each, on this machine alone."""
+def _two(on: str) -> Iterator[int | str]:
+    """Two workers, as `runner_of` takes them: two processes, or a Ray cluster of this machine alone, of two cores."""
+    if on == "processes":
+        yield 2
+        return
     from ray.cluster_utils import Cluster
 
+    cores = [2] if on == "node" else [1, 1]
     cluster = Cluster()
     try:
-        for _ in range(2):
+        for n in cores:
             cluster.add_node(
-                num_cpus=1, node_ip_address="127.0.0.2", include_dashboard=False, object_store_memory=STORE
+                num_cpus=n, node_ip_address="127.0.0.2", include_dashboard=False, object_store_memory=STORE
             )
         yield cluster.address
     finally:

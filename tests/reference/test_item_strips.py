@@ -42,6 +42,7 @@ def counted(model: Any, train: TrainingData, width: int) -> Any:
 )
 def test_the_number_of_strips_changes_no_bit(name, settings, train, monkeypatch) -> None:
     monkeypatch.setattr(gram, "SPARSE_COST", 0.0)  # by sparse products
+    monkeypatch.setattr(gram, "SPLIT_COST", 0.0)
     model = create(name, **settings)
     whole_counts = counted(model, train, N_ITEMS)
     for width in (1, 7, 30):
@@ -64,22 +65,40 @@ def test_strips_of_a_gram_matrix_are_those_of_a_plain_product(sparse_cost, train
     assert np.array_equal(np.tril(gram.gram_of(matrix)), np.tril(found))
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_any_items_can_be_the_dense_head(share, train, monkeypatch) -> None:
+    monkeypatch.setattr(gram, "SPLIT_COST", 0.0)
+    monkeypatch.setattr(gram, "HEAD_SHARE", share)
+    monkeypatch.setattr(gram, "BLOCK_EVENTS", 300)
+    matrix = train.matrix()
+    dense = matrix.toarray().astype(np.float64)
+    strips = gram.GramStrips.of(matrix)
+    expected = np.flatnonzero(dense.sum(axis=0) > share * len(dense))
+    assert np.array_equal(strips.head, expected)
+    assert 0 < len(expected) < N_ITEMS or share in (0.0, 1.0)
+    found = strips.join(strips(ends) for ends in [(0, 1), (1, 25), (25, N_ITEMS)])
+    assert np.array_equal(np.tril(found), np.tril(dense.T @ dense))
+    monkeypatch.setattr(gram, "HEAD_BYTES", 4 * len(dense) * 3)
+    assert len(gram.GramStrips.of(matrix).head) == min(3, len(expected))
+    assert np.array_equal(np.tril(gram.gram_of(matrix)), np.tril(found))
+
+
 @pytest.mark.parametrize(("events", "limit"), [(10**9, 2**16), (700, 2**16), (100, 2**16), (10**9, 41), (700, 41)])
 def test_blocks_of_users_are_counted_once_each(events, limit, train, monkeypatch) -> None:
-    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)
+    monkeypatch.setattr(gram, "SPLIT_COST", 0.0)
     monkeypatch.setattr(gram, "BLOCK_EVENTS", events)
     monkeypatch.setattr(gram, "LIMIT", limit)
     matrix = train.matrix()
     dense = matrix.toarray().astype(np.float64)
     found = gram.gram_of(matrix)
     assert np.array_equal(np.tril(found), np.tril(dense.T @ dense))
-    blocks = [part for part, _ in gram.GramStrips.of(matrix).blocks]
-    assert sum(part.shape[0] for part in blocks) == matrix.shape[0]
-    assert max(part.shape[0] for part in blocks) < limit
+    sizes = [users.rest.shape[0] for users in gram.GramStrips.of(matrix).blocks]
+    assert sum(sizes) == matrix.shape[0]
+    assert max(sizes) < limit
 
 
 def test_a_gram_matrix_of_more_users_than_16_bits_count(monkeypatch) -> None:
-    monkeypatch.setattr(gram, "SPARSE_COST", 0.0)
+    monkeypatch.setattr(gram, "SPLIT_COST", 0.0)
     for n_users in (2**16 - 1, 2**16, 2**17 + 3):
         found = gram.gram_of(csr_array(np.ones((n_users, 2), dtype=np.float32)))
         assert np.tril(found).tolist() == [[n_users, 0], [n_users, n_users]]

@@ -18,7 +18,7 @@ from matinee.memory import require_memory
 from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
-from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, gram_of, symmetrise
+from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, Strip, gram_of, symmetrise
 from matinee.nn.sparse_rows import MANY_ROWS, entries_at, product_in_columns
 from matinee.training.run import Run
 
@@ -178,11 +178,11 @@ class WindowedGram:
         """See ItemStrips."""
         return self.gram.costs + self.windows.costs
 
-    def __call__(self, items: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    def __call__(self, items: tuple[int, int]) -> tuple[Strip, FloatArray]:
         """See ItemStrips."""
         return self.gram(items), self.windows(items)
 
-    def join(self, strips: Iterable[tuple[FloatArray, FloatArray]]) -> FloatArray:
+    def join(self, strips: Iterable[tuple[Strip, FloatArray]]) -> FloatArray:
         """See ItemStrips. [I, I]."""
         of_gram, of_windows = zip(*strips, strict=True)
         return _with_windows(self.gram.join(of_gram), self.windows.join(of_windows)[0], self.closeness)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.item_strips import BLOCK_CELLS, CELL_COST, count_in_strips, sampled
+from matinee.nn.sparse_rows import split_head
 
 BLOCK_ROWS = 1024
 """Rows made dense at once."""
@@ -23,14 +24,42 @@ LIMIT = 2**16
 """Users from which on a count may not fit into 16 bits."""
 SPARSE_COST = 300.0
 """Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
+SPLIT_COST = 100.0
+"""The same where popular items are dense (measured)."""
+HEAD_SHARE = 0.04
+"""Of the users: items that more of them have are dense (measured: 0.03 and 0.05 take the same time)."""
+GATHERED, MULTIPLIED = 0.05, 0.003
+"""Cost of an event beside an item of the head, and of two items of the head for a user who may have neither, in pairs
+of a sparse product."""
+HEAD_BYTES = 2**28
+"""Of the dense items, at most."""
+
+
+class Strip(NamedTuple):
+    """Rows of XᵀX. rest: products with the items after the first row's, without those of the head, [b, I - first].
+
+    head: products with the head [b, h]; of items that are in it themselves, with it from their own place on.
+    """
+
+    rest: FloatArray
+    head: FloatArray
+
+
+class _Users(NamedTuple):
+    """A block of users. rest: their items outside the head, [b, I]; by_item: transposed; head: [b, h], dense."""
+
+    rest: csr_array
+    by_item: csr_array
+    head: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
 class GramStrips:
-    """XᵀX in strips of its upper triangle: an item's products with itself and the items after it. [b, I - first] each.
+    """XᵀX in strips of its upper triangle: an item's products with itself and the items after it.
 
-    By sparse products of blocks of users, or from their dense blocks by BLAS where these cost less: their bits may
-    depend on the strip unless X holds whole numbers.
+    By blocks of users. Of ones, the head, items that many have, is dense, and products with it are by BLAS; the rest is
+    sparse. Where all products by BLAS cost less, they are, and their bits may depend on the strip unless X holds whole
+    numbers.
     """
 
     by_user: csr_array  # X [U, I]
@@ -38,58 +67,92 @@ class GramStrips:
     @classmethod
     def of(cls, matrix: csr_array) -> Self:
         """Of X, in a narrow type if its products are sparse and it holds ones. [U, I]."""
-        ones = _is_sparse(matrix) and bool((matrix.data == 1).all())
-        return cls(matrix.astype(np.uint16) if ones else matrix)
+        ones = bool((matrix.data == 1).all())
+        return cls(matrix.astype(np.uint16) if ones and _is_sparse(matrix, SPLIT_COST) else matrix)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether products are sparse, those with the head excepted."""
+        return self._counts_ones or _is_sparse(self.by_user, SPARSE_COST)
+
+    @property
+    def _counts_ones(self) -> bool:
+        return bool(self.by_user.dtype == np.uint16)
 
     @cached_property
-    def blocks(self) -> list[tuple[csr_array, csr_array]] | None:
-        """Blocks of users and their transposes, which each worker finds by itself; None where dense ones cost less."""
-        if not _is_sparse(self.by_user):
-            return None
-        parts = [self.by_user[start:stop] for start, stop in _user_blocks(self.by_user.indptr)]
-        return [(part, part.T.tocsr()) for part in parts]  # [b, I], [I, b]
+    def head(self) -> IntArray:
+        """The items that are dense, ascending. [h]."""
+        n_users, n_items = self.by_user.shape
+        if not self._counts_ones:
+            return np.zeros(0, dtype=np.int64)
+        counts = np.bincount(self.by_user.indices, minlength=n_items)
+        most = np.argsort(-counts, kind="stable")[: HEAD_BYTES // (4 * max(1, n_users))]
+        return np.sort(most[counts[most] > HEAD_SHARE * n_users])
+
+    @cached_property
+    def blocks(self) -> list[_Users] | None:
+        """Blocks of users, which each worker finds by itself; None where all products are dense."""
+        return [self._block(*users) for users in _user_blocks(self.by_user.indptr)] if self.is_sparse else None
+
+    def _block(self, start: int, stop: int) -> _Users:
+        head, rest = split_head(self.by_user[start:stop], self.head)
+        return _Users(rest, rest.T.tocsr(), head.astype(np.float32, copy=False))
 
     @property
     def costs(self) -> FloatArray:
         """See ItemStrips."""
         n_users, n_items = self.by_user.shape
         left = np.arange(n_items, 0, -1.0)
-        if not _is_sparse(self.by_user):
+        if not self.is_sparse:
             return n_users / SPARSE_COST * left
         some, times = sampled(self.by_user)
-        ends = np.repeat(some.indptr[1:], np.diff(some.indptr))
-        pairs = np.bincount(some.indices, times * (ends - np.arange(len(ends))), n_items)  # columns ascend
+        rest = split_head(some, self.head)[1]
+        ends = np.repeat(rest.indptr[1:], np.diff(rest.indptr))
+        pairs = np.bincount(rest.indices, times * (ends - np.arange(len(ends))), n_items)  # columns ascend
         costs: FloatArray = pairs + CELL_COST * np.minimum(pairs, left)
+        size = len(self.head)
+        costs += GATHERED * size * times * np.bincount(rest.indices, minlength=n_items)
+        costs[self.head] += MULTIPLIED * n_users * np.arange(size, 0, -1.0)
         return costs
 
-    def __call__(self, items: tuple[int, int]) -> FloatArray:
+    def __call__(self, items: tuple[int, int]) -> Strip:
         """See ItemStrips."""
         first, last = items
         if self.blocks is None:
-            return _upper_rows(self.by_user[:, first:], last - first)
-        width = self.by_user.shape[1] - first
+            rest = _upper_rows(self.by_user[:, first:], last - first)
+            return Strip(rest, np.zeros((last - first, 0), dtype=np.float32))
+        width, own = self.by_user.shape[1] - first, slice(*np.searchsorted(self.head, items))
         strip = np.zeros((last - first, width), dtype=self._dtype)
+        beside = np.zeros((last - first, len(self.head)), dtype=np.float32)
         rows = max(1, BLOCK_CELLS // width)
-        for by_user, by_item in self.blocks:
-            rest = by_user[:, first:]
+        for users in self.blocks:
+            after = users.rest[:, first:]
             for start in range(first, last, rows):
                 stop = min(start + rows, last)
-                strip[start - first : stop - first] += (by_item[start:stop] @ rest).toarray()
-        return strip
+                strip[start - first : stop - first] += (users.by_item[start:stop] @ after).toarray()
+            beside += users.by_item[first:last] @ users.head
+            beside[self.head[own] - first, own.start :] += users.head[:, own].T @ users.head[:, own.start :]
+        return Strip(strip, beside.astype(self._dtype, copy=False))
 
     @property
     def _dtype(self) -> DTypeLike:
         """Of a strip: the narrowest that holds a count of all users."""
-        whole = self.by_user.dtype == np.uint16
-        return np.int32 if whole and self.by_user.shape[0] >= LIMIT else self.by_user.dtype
+        return np.int32 if self._counts_ones and self.by_user.shape[0] >= LIMIT else self.by_user.dtype
 
-    def join(self, strips: Iterable[FloatArray]) -> FloatArray:
+    def join(self, strips: Iterable[Strip]) -> FloatArray:
         """See ItemStrips: the lower triangle in Fortran order. [I, I]."""
         n_items, start = self.by_user.shape[1], 0
         upper = np.zeros((n_items, n_items), dtype=np.float32)
-        for strip in strips:
-            upper[start : start + len(strip), start:] = strip
-            start += len(strip)
+        beside = np.zeros((n_items, len(self.head)), dtype=np.float32)
+        for rest, head in strips:
+            upper[start : start + len(rest), start:] = rest
+            beside[start : start + len(rest)] = head
+            start += len(rest)
+        if len(self.head):
+            among = np.triu(beside[self.head])
+            beside[self.head] = among + np.triu(among, 1).T
+            upper[self.head] = beside.T
+            upper[:, self.head] = beside
         return upper.T
 
 
@@ -103,9 +166,10 @@ def _user_blocks(starts: IntArray) -> Iterator[tuple[int, int]]:
             yield first, min(first + LIMIT - 1, stop)
 
 
-def _is_sparse(matrix: csr_array) -> bool:
+def _is_sparse(matrix: csr_array, cost: float) -> bool:
+    """Whether products that take so many times as long as those of BLAS take less time altogether."""
     pairs = float((np.diff(matrix.indptr).astype(np.float64) ** 2).sum())
-    return pairs * SPARSE_COST < float(matrix.shape[0]) * matrix.shape[1] ** 2
+    return pairs * cost < float(matrix.shape[0]) * matrix.shape[1] ** 2
 
 
 def _upper_rows(matrix: csr_array, n_rows: int) -> FloatArray:
@@ -123,11 +187,12 @@ def _upper_rows(matrix: csr_array, n_rows: int) -> FloatArray:
 def gram_of(matrix: csr_array) -> FloatArray:
     """Lower triangle of XᵀX, float32 in Fortran order. [U, I] -> [I, I].
 
-    From dense blocks of users by BLAS, or from sparse products where the matrix is so sparse that they cost less.
+    From dense blocks of users by BLAS, or in strips where the matrix is so sparse that they cost less.
     """
     n_users, n_items = matrix.shape
-    if _is_sparse(matrix):
-        return count_in_strips(GramStrips.of(matrix))
+    strips = GramStrips.of(matrix)
+    if strips.is_sparse:
+        return count_in_strips(strips)
     gram = np.zeros((n_items, n_items), dtype=np.float32, order="F")
     for start in range(0, n_users, BLOCK_ROWS):
         block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]
