@@ -88,7 +88,7 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     n_groups = max(MIN_GROUPS, GROUPS_PER_RANK * k)
     if n_columns < MIN_GROUP_SIZE * n_groups:
         return _partition_top_k(scores, k)
-    flat = np.flatnonzero(scores >= _lower_bounds(scores, k, n_groups)[:, None])
+    flat = np.flatnonzero(scores >= lower_bounds(scores, k, n_groups)[:, None])
     counts = np.diff(np.searchsorted(flat, n_columns * np.arange(len(scores) + 1)))
     is_crowded = (counts < k) | (counts > MAX_CANDIDATES * k)  # many ties, or NaN, which reaches nothing
     crowded = np.flatnonzero(is_crowded)
@@ -101,7 +101,7 @@ def top_k(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     return columns, best
 
 
-def _lower_bounds(scores: FloatArray, k: int, n_groups: int) -> FloatArray:
+def lower_bounds(scores: FloatArray, k: int, n_groups: int) -> FloatArray:
     """A value that at least k scores of each row reach: the k-th best of n_groups maxima. [B, I] -> [B].
 
     NaN for a row with NaN.

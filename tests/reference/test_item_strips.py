@@ -11,6 +11,7 @@ from matinee.data.synthetic import zipf_log
 from matinee.histories import TrainingData
 from matinee.models import create, item_strips
 from matinee.models.linear import gram
+from matinee.nn import sparse_rows
 from matinee.workflow.data import whole
 
 N_ITEMS = 60
@@ -68,7 +69,7 @@ def test_strips_of_a_gram_matrix_are_those_of_a_plain_product(sparse_cost, train
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
 def test_any_items_can_be_the_dense_head(share, train, monkeypatch) -> None:
     monkeypatch.setattr(gram, "SPLIT_COST", 0.0)
-    monkeypatch.setattr(gram, "HEAD_SHARE", share)
+    monkeypatch.setattr(sparse_rows, "DENSE_SHARE", share)
     monkeypatch.setattr(gram, "BLOCK_EVENTS", 300)
     matrix = train.matrix()
     dense = matrix.toarray().astype(np.float64)
@@ -78,7 +79,7 @@ def test_any_items_can_be_the_dense_head(share, train, monkeypatch) -> None:
     assert 0 < len(expected) < N_ITEMS or share in (0.0, 1.0)
     found = strips.join(strips(ends) for ends in [(0, 1), (1, 25), (25, N_ITEMS)])
     assert np.array_equal(np.tril(found), np.tril(dense.T @ dense))
-    monkeypatch.setattr(gram, "HEAD_BYTES", 4 * len(dense) * 3)
+    monkeypatch.setattr(sparse_rows, "DENSE_BYTES", 4 * len(dense) * 3)
     assert len(gram.GramStrips.of(matrix).head) == min(3, len(expected))
     assert np.array_equal(np.tril(gram.gram_of(matrix)), np.tril(found))
 

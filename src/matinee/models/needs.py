@@ -8,6 +8,7 @@ import numpy as np
 from matinee.arrays import gather
 from matinee.histories import TrainingData
 from matinee.mapped import is_held
+from matinee.nn.sparse_rows import dense_head
 
 ENTRY, COLUMN = 8, 4
 """Of an event: its entry in a matrix, and each of the two columns that are the entries."""
@@ -27,6 +28,11 @@ def matrix_needs(train: TrainingData, copies: int = 1, filed: int = 1) -> int:
     n_events = len(train.histories.items)
     in_memory = copies if is_held(COLUMN * n_events) else copies - filed
     return in_memory * ENTRY * n_events
+
+
+def head_needs(train: TrainingData) -> int:
+    """The users of popular items in dense form, and their products with all items."""
+    return 4 * len(dense_head(train.popularity, train.n_users)) * (train.n_users + 2 * train.n_items)
 
 
 def parameter_needs(train: TrainingData, dim: int, *, users: bool, tables: int = 1) -> int:

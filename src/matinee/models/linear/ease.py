@@ -19,6 +19,7 @@ from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
 from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, Strip, gram_of, symmetrise
+from matinee.models.needs import head_needs
 from matinee.nn.sparse_rows import MANY_ROWS, entries_at, product_in_columns
 from matinee.training.run import Run
 
@@ -111,11 +112,11 @@ class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
         return self
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the weights, a block of rows and, with few users, their projections."""
+        """See Recommender: the weights, a block of rows and popular items or, with few users, their projections."""
         n_items, n_users = train.n_items, train.n_users
-        projections = 4 * n_users * (n_users + n_items) if self._by_users(train) else 0
+        beside = 4 * n_users * (n_users + n_items) if self._by_users(train) else head_needs(train)
         windows = 4 * n_items**2 if self.config.closeness else 0
-        return 4 * n_items * (n_items + BLOCK_ROWS) + projections + windows
+        return 4 * n_items * (n_items + BLOCK_ROWS) + beside + windows
 
     def _require_memory(self, train: TrainingData, memory: int | None) -> None:
         what = f"EASE keeps {train.n_items:,} x {train.n_items:,} weights, 4 bytes each, and"

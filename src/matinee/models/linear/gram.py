@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.item_strips import BLOCK_CELLS, CELL_COST, count_in_strips, sampled
-from matinee.nn.sparse_rows import split_head
+from matinee.nn.sparse_rows import dense_head, split_head
 
 BLOCK_ROWS = 1024
 """Rows made dense at once."""
@@ -26,13 +26,9 @@ SPARSE_COST = 300.0
 """Time of a multiplication in a sparse product over that in a dense one (measured: 200 to 400)."""
 SPLIT_COST = 100.0
 """The same where popular items are dense (measured)."""
-HEAD_SHARE = 0.04
-"""Of the users: items that more of them have are dense (measured: 0.03 and 0.05 take the same time)."""
 GATHERED, MULTIPLIED = 0.05, 0.003
 """Cost of an event beside an item of the head, and of two items of the head for a user who may have neither, in pairs
 of a sparse product."""
-HEAD_BYTES = 2**28
-"""Of the dense items, at most."""
 
 
 class Strip(NamedTuple):
@@ -85,9 +81,7 @@ class GramStrips:
         n_users, n_items = self.by_user.shape
         if not self._counts_ones:
             return np.zeros(0, dtype=np.int64)
-        counts = np.bincount(self.by_user.indices, minlength=n_items)
-        most = np.argsort(-counts, kind="stable")[: HEAD_BYTES // (4 * max(1, n_users))]
-        return np.sort(most[counts[most] > HEAD_SHARE * n_users])
+        return dense_head(np.bincount(self.by_user.indices, minlength=n_items), n_users)
 
     @cached_property
     def blocks(self) -> list[_Users] | None:

@@ -12,7 +12,7 @@ from matinee.histories import TrainingData
 from matinee.models.base import FitsFromCounts
 from matinee.models.item_strips import ProductStrips, narrowed
 from matinee.models.item_weights import ItemWeights, has_few_events
-from matinee.models.needs import matrix_needs
+from matinee.models.needs import head_needs, matrix_needs
 from matinee.models.neighbours.similarity import (
     BLOCK_ENTRIES,
     CENTRED,
@@ -73,9 +73,9 @@ class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
         return {"neighbours": 400, "shrinkage": 500.0, "similarity": "cosine", "weighting": "tf-idf"}
 
     def least_memory(self, train: TrainingData) -> int:
-        """See Recommender: the matrix both ways and weighted, a block of similarities, and the neighbours."""
+        """See Recommender: the matrix both ways and weighted, popular items, a block of similarities, neighbours."""
         block, kept = min(BLOCK_ENTRIES, train.n_items**2), train.n_items * min(self.config.neighbours, train.n_items)
-        return matrix_needs(train, 4) + 24 * (block + kept)
+        return matrix_needs(train, 4) + head_needs(train) + 24 * (block + kept)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender. Similarities are computed in blocks of items."""

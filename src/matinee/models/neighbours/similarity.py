@@ -12,7 +12,7 @@ from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
-from matinee.nn.sparse_rows import keep_top_k, keep_top_k_of, product_in_strips, product_of_few
+from matinee.nn.sparse_rows import keep_top_k, keep_top_k_of, product_in_strips, product_of_few, products_among
 
 Weighting = Literal["none", "tf-idf", "bm25"]
 Similarity = Literal["cosine", "jaccard", "dot", "pearson", "adjusted-cosine"]
@@ -190,7 +190,7 @@ def similarities_of(products: FloatArray, rows: FloatArray, columns: FloatArray,
     denominators = rows + columns - products if config.similarity == "jaccard" else np.sqrt(rows * columns)
     denominators += np.float32(config.shrinkage)
     found = np.divide(products, denominators, out=np.zeros_like(products), where=denominators > 0)
-    return found.astype(np.float32)
+    return found.astype(np.float32, copy=False)
 
 
 def nearest(
@@ -212,6 +212,14 @@ def nearest(
         return csr_array(keep_nearest(similarities_of_few(rows, products, documents, config), config))
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
     blocks: list[csr_array] = []
+    if exclude_self and _share_much(rows, documents.profiles):
+        for start, products in products_among(rows, size):
+            block = rows[start : start + size]
+            dense = similarities_of_few(block, products, documents, config)
+            dense[np.arange(len(dense)), start + np.arange(len(dense))] = 0
+            blocks.append(keep_top_k_of(dense, config.neighbours))
+        own_joined: csr_array = vstack(blocks, format="csr")
+        return own_joined
     if not _share_much(rows, documents.profiles):
         own = None
     elif own is None:
@@ -223,8 +231,6 @@ def nearest(
             blocks.append(_best(found, start if exclude_self else None, config))
             continue
         dense = similarities_of_few(block, product_in_strips(block, own), documents, config)
-        if exclude_self:
-            dense[np.arange(len(dense)), start + np.arange(len(dense))] = 0
         blocks.append(keep_top_k_of(dense, config.neighbours))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
