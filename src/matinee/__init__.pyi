@@ -175,6 +175,7 @@ class _IALSConfig(TypedDict, total=False):
     l2_power: float
     weigh_training: bool
     steps: int
+    relaxation: float
     initial_std: float
 
 class _VBMFConfig(TypedDict, total=False):
