@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, row_blocks, rows_of, starts_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, row_blocks, rows_of
 from matinee.config import EvaluationConfig
 from matinee.data.labels import TEST, UNUSED, VALID
 from matinee.data.prefixes import Prefixes
@@ -48,7 +48,7 @@ class Task:
         inputs, unseen = split.inputs(config.on, config.inputs), split.masked(config.on, config.inputs)
         wanted, n_items = split.targets(config.on), len(split.data.items)
         targets = last_of_each(Histories.of_all(wanted))
-        seen = _seen(targets, (inputs, unseen), (len(split.data.users), n_items)) & (not config.repeat)
+        seen = _seen(targets, (inputs, unseen), n_items) & (not config.repeat)
         relevant = ~seen & _is_relevant(targets.values, config)
         users = targets.user_rows
         left = np.unique(targets.owners[relevant])  # users with a target left
@@ -178,16 +178,22 @@ def _keys(n_items: int, *parts: Events) -> IntArray:
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *keys]))
 
 
-def _seen(targets: Histories, given: Sequence[Events], shape: tuple[int, int]) -> BoolArray:
-    """Whether the user of each target has its item among ordered events. shape: [U, I]. [N]."""
-    seen, (n_users, n_items) = np.zeros(len(targets.items), dtype=bool), shape
-    starts = [starts_of(events.user_rows, n_users) for events in given]
+def _seen(targets: Histories, given: Sequence[Events], n_items: int) -> BoolArray:
+    """Whether the user of each target has its item among ordered events. [N]."""
+    seen = np.zeros(len(targets.items), dtype=bool)
     for rows, block in row_blocks(targets.starts):
         users = targets.user_rows[rows].astype(np.int64)
         own = users[rows_of(targets.starts[rows.start : rows.stop + 1] - block.start)] * n_items + targets.items[block]
-        theirs = [each.take(slice(at[users[0]], at[users[-1] + 1])) for each, at in zip(given, starts, strict=True)]
+        theirs = [each.take(slice(*_range_of(each.user_rows, int(users[0]), int(users[-1])))) for each in given]
         seen[block] = _contains(_keys(n_items, *theirs), own)
     return seen
+
+
+def _range_of(ascending: IntArray, first: int, last: int) -> tuple[int, int]:
+    """Where the rows from the first to the last stand among ascending ones: the first, and one past the last."""
+    limits = np.array([first, last + 1], dtype=ascending.dtype)  # of another type, all rows would be copied
+    start, stop = np.searchsorted(ascending, limits).tolist()
+    return start, stop
 
 
 def _contains(ascending: IntArray, keys: IntArray) -> BoolArray:
