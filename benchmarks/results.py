@@ -77,8 +77,8 @@ intervals. Three tables for each protocol:
 
 Some models fold visitors in otherwise than when their rows were measured: gmf's row by defaults is by Newton's steps
 in place of [regression](decisions/092-ncf-visitors-by-regression.md), and all rows of lightgcn and ngcf are by ten
-plain steps in place of [five accelerated ones](laboratory/latency.md#graph-models-in-five-steps), which changes NDCG@10
-on valid by at most 0.0004.
+plain steps in place of [two of Newton's](laboratory/latency.md#graph-models-in-two-steps), which are nearer to the
+limit and not worse on valid.
 """
 Stored = dict[str, dict[str, dict[str, Any]]]
 """searched, defaults or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""

@@ -72,13 +72,12 @@ def test_a_bias_belongs_to_the_item_and_to_no_event(train: TrainingData) -> None
     np.testing.assert_array_equal(found.item_bias[0], model.bias[[4, 5]])
 
 
-@pytest.mark.parametrize("kind", ["plain", "accelerated"])
-def test_the_coefficients_of_a_solve_add_up_to_its_solution(kind: str) -> None:
+def test_the_coefficients_of_a_solve_add_up_to_its_solution() -> None:
     rng = np.random.default_rng(0)
     items = unit(rng.normal(size=(9, 5)))
     histories = Histories.of([[0, 3], [1, 2, 8], [5]])
     first = rng.normal(size=(3, 5))
-    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), GraphConfig(solve=kind, solve_steps=7))
+    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), GraphConfig(solve_steps=7))
     start, target, repulsion = solution.coefficients()
     means = np.stack([items[[0, 3]].mean(0), items[[1, 2, 8]].mean(0), items[[5]].mean(0)])
     np.testing.assert_allclose(start * first + target * means - repulsion, solution.vectors, atol=1e-6)

@@ -235,24 +235,21 @@ def test_histories_without_an_event_and_of_it_alone() -> None:
         assert each.user_rows.tolist() == histories.user_rows[histories.owners[events]].tolist()
 
 
-@pytest.mark.parametrize(("name", "dim", "error"), [("lightgcn", 8, 1e-4), ("ngcf", 24, 0.02)])
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf"])
+@pytest.mark.parametrize("solve", ["newton", "plain"])
 @pytest.mark.parametrize("valued", [False, True])
-def test_graph_models_without_an_event_are_near_the_shorter_histories(
-    name: str, dim: int, error: float, valued: bool
-) -> None:
+def test_graph_models_without_an_event_are_those_of_the_shorter_histories(name: str, solve: str, valued: bool) -> None:
     rng = np.random.default_rng(7)
     logs = [rng.choice(60, size, replace=False).tolist() for size in rng.integers(5, 40, 80)]
-    model = create(name, dim=dim, epochs=5).fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
+    model = create(name, dim=8, epochs=5, solve=solve).fit(TrainingData(Histories.of(logs), 60), Run.seeded(1))
     histories = Histories.of([rng.choice(60, size, replace=False).tolist() for size in (40, 23, 2)])
     if valued:
         histories = replace(histories, mapped=rng.uniform(-0.2, 1.5, 65).astype(np.float32))
     rows, events = np.arange(60)[None].repeat(3, axis=0), np.arange(65)
-    assert (model._near_items.axes is not None) == (error > 0.01), "so this is, or is not, along the main axes alone"
     scores = model.score(model.fold_in(histories))[histories.owners]
     rest = model.score(model.fold_in(histories.without_each(events)))
     found = model.scores_without_each(histories, events, rows)
-    np.testing.assert_allclose(found, rest, rtol=0, atol=error * np.abs(scores - rest).max() + 1e-6)
-    assert np.abs(found - rest).mean() < error * np.abs(scores - rest).mean()
+    np.testing.assert_allclose(found, rest, rtol=0, atol=1e-4 * np.abs(scores - rest).max() + 1e-6)
     assert model.scores_without_each(Histories.of([[1]]), np.array([0]), rows[:1]) is None, "nothing is left"
 
 

@@ -303,7 +303,7 @@ class _LightGCNConfig(TypedDict, total=False):
     dim: int
     layers: int
     user_state: Literal["history", "stored"]
-    solve: Literal["accelerated", "plain"]
+    solve: Literal["newton", "plain"]
     solve_steps: int
     solve_temperature: float
     l2: float
@@ -338,7 +338,7 @@ class _NGCFConfig(TypedDict, total=False):
     dim: int
     layers: int
     user_state: Literal["history", "stored"]
-    solve: Literal["accelerated", "plain"]
+    solve: Literal["newton", "plain"]
     solve_steps: int
     solve_temperature: float
     l2: float

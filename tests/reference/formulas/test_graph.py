@@ -28,10 +28,11 @@ PLAIN = (
     GRADIENT,
 )
 SOLVE = (
-    r"x_0 = \frac{x}{\norm x \norm} , z_t = \frac{y_t}{\norm y_t \norm} , y_t = x_t + g_t - (x_t \cdot g_t) x_t",
-    r"x_{t + 1} = \frac{z_t - b_t (z_t - z_{t - 1})}{\norm z_t - b_t (z_t - z_{t - 1}) \norm} , "
-    r"b_t = \max(-1.5, \min(1, \frac{r_t \cdot (r_t - r_{t - 1})}{(r_t - r_{t - 1}) \cdot (r_t - r_{t - 1})})) , "
-    r"r_t = z_t - x_t , b_0 = 0",
+    r"x_0 = \frac{x}{\norm x \norm} , x_{t + 1} = \frac{y_t}{\norm y_t \norm} , "
+    r"(C + \lambda_t I) y_t = g_t + C x_t + \max(0, r - g_t \cdot x_t) x_t , \norm y_t \norm = 1 , r \le \lambda_t , "
+    r"r = 0.05 \norm C \norm",
+    r"C = \sum_i \frac{p_i}{T} (v_i - \hat{v}) (v_i - \hat{v})^\top , \hat{v} = \sum_i p_i v_i , "
+    r"p_i = \softmax_i(\frac{b \cdot v_i}{2 \norm b \norm T}) , b = \sum_i | N_i | v_i",
     GRADIENT,
 )
 MEAN = (r"m_i = \frac{1}{K + 1} \sum_k e_i^k",)
@@ -67,6 +68,50 @@ def times(factor: float, vector: Vector) -> Vector:
 def unit(vector: Vector) -> Vector:
     length = math.sqrt(dot(vector, vector))
     return times(1 / length, vector) if length else vector
+
+
+def softmax(values: Vector) -> Vector:
+    weights = [math.exp(value) for value in values]
+    return [weight / sum(weights) for weight in weights]
+
+
+def curvature(v: list[Vector], temperature: float) -> list[Vector]:
+    """C."""
+    b = unit(add(*(times(degree(i), v[i]) for i in range(N_ITEMS))))
+    p = softmax([dot(b, each) / 2 / temperature for each in v])
+    centre = add(*(times(share, each) for share, each in zip(p, v, strict=True)))
+    away = [add(each, times(-1, centre)) for each in v]
+    dims = range(len(b))
+    return [[sum(p[i] * away[i][d] * away[i][e] for i in range(N_ITEMS)) / temperature for e in dims] for d in dims]
+
+
+def largest_eigenvalue(c: list[Vector]) -> float:
+    """By the power method."""
+    vector = [1.0] + [0.1] * (len(c) - 1)
+    for _ in range(500):
+        vector = unit([dot(row, vector) for row in c])
+    return dot(vector, [dot(row, vector) for row in c])
+
+
+def on_the_sphere(c: list[Vector], right: Vector, least: float) -> Vector:
+    """y of (C + λ I) y = right, by bisection for λ."""
+    low, high = least, least + math.sqrt(dot(right, right))
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if dot(*[solved(c, middle, right)] * 2) > 1 else (low, middle)
+    return solved(c, low, right)
+
+
+def solved(c: list[Vector], ridge: float, right: Vector) -> Vector:
+    """Gauss-Jordan elimination."""
+    n = len(c)
+    rows = [[*c[d], right[d]] for d in range(n)]
+    for d in range(n):
+        rows[d][d] += ridge
+    for d in range(n):
+        rows[d] = times(1 / rows[d][d], rows[d])
+        rows = [row if e == d else add(row, times(-row[d], rows[d])) for e, row in enumerate(rows)]
+    return [row[-1] for row in rows]
 
 
 def transform(model: Recommender, k: int, e: Vector, n: Vector) -> Vector:
@@ -129,20 +174,17 @@ def scores(model: Recommender, h: Sequence[int]) -> Vector:
     v = [unit(each) for each in m] if config.similarity == "cosine" else m
     if config.solve_steps or config.similarity == "cosine":
         x = unit(x)
-    last: tuple[Vector, Vector] | None = None
     for _ in range(config.solve_steps):
-        weights = [math.exp(dot(x, each) / config.solve_temperature) for each in v]
         mean = add(*(times(1 / len(h), v[j]) for j in h))
-        g = add(mean, *(times(-weight / sum(weights), each) for weight, each in zip(weights, v, strict=True)))
-        z = unit(add(x, g, times(-dot(x, g), x)))
-        r = add(z, times(-1, x))
-        if last is not None and config.solve == "accelerated":
-            change = add(r, times(-1, last[1]))
-            b = max(-1.5, min(1, dot(r, change) / dot(change, change)))
-            x = unit(add(z, times(-b, add(z, times(-1, last[0])))))
+        shares = softmax([dot(x, each) / config.solve_temperature for each in v])
+        g = add(mean, *(times(-share, each) for share, each in zip(shares, v, strict=True)))
+        if config.solve == "plain":
+            x = unit(add(x, g, times(-dot(x, g), x)))
         else:
-            x = z
-        last = z, r
+            c = curvature(v, config.solve_temperature)
+            r = 0.05 * largest_eigenvalue(c)
+            right = add(g, [dot(row, x) for row in c], times(max(0, r - dot(g, x)), x))
+            x = unit(on_the_sphere(c, right, r))
     return [dot(x, each) for each in v]
 
 

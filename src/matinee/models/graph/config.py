@@ -17,10 +17,11 @@ class GraphConfig(ObjectiveConfig):
     """Propagation layers; 0 is matrix factorisation."""
     user_state: Literal["history", "stored"] = "history"
     """Layer 0 of a known user: solved from the history, or the trained embedding."""
-    solve: Literal["accelerated", "plain"] = "accelerated"
-    """Whether steps of the fold-in solve use the one before; `plain` is chosen where solve_steps alone is set."""
-    solve_steps: NonNegativeInt = 5
-    """Gradient steps of the fold-in solve; 0 uses the propagated history alone."""
+    solve: Literal["newton", "plain"] = "newton"
+    """Steps of the fold-in solve: with the curvature of the softmax, or along the gradient; `plain` is chosen where
+    solve_steps alone is set."""
+    solve_steps: NonNegativeInt = 2
+    """Steps of the fold-in solve; 0 uses the propagated history alone."""
     solve_temperature: Annotated[PositiveFloat, Search(0.1, 1, log=True)] = 0.25
     """Softmax temperature of the fold-in solve; above that of training, so that short histories do not overfit."""
     epochs: PositiveInt = 100
@@ -42,7 +43,7 @@ class GraphConfig(ObjectiveConfig):
     @model_validator(mode="before")
     @classmethod
     def _plain_if_only_steps_are_set(cls, values: object) -> object:
-        """Experiments and models of before there were accelerated steps have their number alone."""
+        """Experiments and models of before there were two kinds of steps have their number alone."""
         if isinstance(values, dict) and "solve" not in values and "solve_steps" in values:
             return {**values, "solve": "plain"}
         return values

@@ -19,12 +19,14 @@ ModelT = TypeVar("ModelT", bound=Recommender[Any])
 MAX_EXPONENT = 40.0
 """Scores up to this are exponentiated as they are, and so are their differences: e^80 is within float32."""
 TINY = np.finfo(np.float32).tiny
-FARTHEST = 1.5
-"""How far beyond what the last gradient led to an accelerated step goes at most, in units of the last change."""
+NEAR = 0.5
+"""Length of the direction at which curvature is taken: the mean item's, which is nearer to all users than zero is."""
+LENGTH_STEPS = 4
+"""Newton's, to the length 1 of a solution."""
+LEAST_RIDGE = 0.05
+"""Of a Newton step, in units of the largest curvature, so that rounding is not divided by next to nothing."""
 MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
-AXES_SHARE, AXES_LIMIT = 0.98, 0.6
-"""What the axes of `NearItems` hold of the items' squares, and of how many of their dimensions they are at most."""
 Propagate = Callable[[csr_array], FloatArray]
 """From the weights of histories [B, I] to vectors [B, D], before the solve."""
 FromSums = Callable[[FloatArray, IntArray], FloatArray]
@@ -35,45 +37,37 @@ FromSums = Callable[[FloatArray, IntArray], FloatArray]
 class SolveItems:
     """The items that directions are solved against: items [I, D], columns [D, I] the same over the temperature.
 
-    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT; solved: solutions of
-    single histories.
+    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT; axes [D, D] and
+    curvatures [D], descending: C = axes diag(curvatures) axesᵀ, the covariance of the items over the temperature, by
+    the softmax of NEAR times the direction of the mean item; solved: solutions of single histories.
     """
 
     items: FloatArray
     columns: FloatArray
     temperature: float
     bounded: bool
+    axes: FloatArray
+    curvatures: FloatArray
     solved: "dict[Hashable, Solution]" = field(default_factory=dict)
 
     @classmethod
-    def of(cls, items: FloatArray, temperature: float) -> "SolveItems":
-        """For a softmax of this temperature."""
+    def of(cls, items: FloatArray, temperature: float, popularity: FloatArray | None = None) -> "SolveItems":
+        """For a softmax of this temperature. popularity: [I], how much each item counts in the mean; None: alike."""
         longest = float(np.linalg.norm(items, axis=1).max(initial=0))
         columns = np.ascontiguousarray(items.T) / np.float32(temperature)
-        return cls(items, columns, temperature, longest / temperature <= MAX_EXPONENT)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NearItems:
-    """The items of a solve on their main axes, for `solve_near`.
-
-    axes: [D, K], None where too many are needed to gain by it; items [I, K] and columns [K, I] as in SolveItems.
-    """
-
-    axes: FloatArray | None
-    items: FloatArray
-    columns: FloatArray
-
-    @classmethod
-    def of(cls, side: SolveItems) -> "NearItems":
-        """The axes that hold AXES_SHARE of the items' squares."""
-        squares, axes = np.linalg.eigh(side.items.T.astype(np.float64) @ side.items)
-        held = np.cumsum(squares[::-1])
-        n_axes = 8 * (1 + int(np.searchsorted(held, AXES_SHARE * held[-1])) // 8)  # products are quickest of eights
-        if n_axes > AXES_LIMIT * len(squares):
-            return cls(None, side.items, side.columns)
-        main = np.ascontiguousarray(axes[:, ::-1][:, :n_axes], dtype=np.float32)
-        return cls(main, side.items @ main, main.T @ side.columns)
+        counts = np.ones(len(items)) if popularity is None else popularity
+        shares = _softmax(NEAR * unit(counts[None] @ items)[0] @ columns)
+        means = shares @ items
+        covariance = (items * shares[:, None]).T.astype(np.float64) @ items - np.outer(means, means)
+        curvatures, axes = np.linalg.eigh(covariance / temperature)
+        return cls(
+            items,
+            columns,
+            temperature,
+            longest / temperature <= MAX_EXPONENT,
+            np.ascontiguousarray(axes[:, ::-1], dtype=np.float32),
+            np.maximum(curvatures[::-1], 0).astype(np.float32),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,21 +85,17 @@ class Solution:
     shares: list[FloatArray]
 
     def coefficients(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Of vectors = start · what it started from + target · mean of the history's items - repulsion.
+        """Of plain steps: vectors = start · what it started from + target · mean of the history's items - repulsion.
 
         start, target: [B, 1]; repulsion: [B, D], the softmax means, which every event of a history shares: the gradient
         of one event's log softmax is its item's vector minus that mean.
         """
         parts = np.concatenate([1 / self.start, np.zeros_like(self.start), np.zeros_like(self.vectors)], axis=1)
-        last: FloatArray | None = None
         for step in self.passed:
-            by_gradient = parts * step.kept
-            by_gradient[:, 1] += 1
-            by_gradient[:, 2:] += step.means
-            by_gradient /= step.moved
-            parts = by_gradient if last is None else by_gradient - step.back * (by_gradient - last)
-            parts = parts / step.length
-            last = by_gradient
+            parts = parts * step.kept
+            parts[:, 1] += 1
+            parts[:, 2:] += step.means
+            parts /= step.length
         return parts[:, :1], parts[:, 1:2], parts[:, 2:]
 
 
@@ -113,52 +103,76 @@ class Solution:
 class Step:
     """One step of a solve.
 
-    vectors: [B, D], the direction that it leaves; means: [B, D], the softmax mean there; kept [B, 1], the factor of the
-    direction in the one that the gradient leads to, before that is divided by its length, moved [B, 1]; back: [B, 1],
-    how much of the way between what this and the last gradient led to is taken back; length: [B, 1], by which the
-    result is divided.
+    vectors: [B, D], the direction that it leaves; means: [B, D], the softmax mean there; kept: the factor of the
+    direction in the result, [B, 1], or along each axis [B, D]; divisors: what that is divided by along each axis
+    [B, D], ones of a plain step; length: [B, 1], by which the result is divided.
     """
 
     vectors: FloatArray
     means: FloatArray
     kept: FloatArray
-    moved: FloatArray
-    back: FloatArray
+    divisors: FloatArray
     length: FloatArray
 
 
 class Ascent:
-    """Steps of gradient ascent on the unit sphere; accelerated by what the last one led to (Anderson 1965, depth 1).
+    """Steps of gradient ascent on the unit sphere, of size 1 in units of the item vectors, or Newton's.
 
-    Accelerated: the map from a direction to where its gradient leads, g(v), has the solution as its fixed point. Of the
-    line through the last two g, the point is taken at which the residual g(v) - v, as linear along it, is smallest.
+    Newton's lead to the maximum on the sphere of the quadratic function that has the gradient g there and the curvature
+    C of `SolveItems`, the same for all users: (C + λ I) v' = g + C v, with λ such that v' has length 1 (Moré and
+    Sorensen 1983). λ is at least ρ = LEAST_RIDGE; where g · v, which λ is in the end, is less than that, v is added
+    ρ - g · v times, so that steps end at the same place.
     """
 
-    def __init__(self, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], config: GraphConfig) -> None:
+    def __init__(
+        self, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], side: SolveItems, config: GraphConfig
+    ) -> None:
         """vectors: [B, D] of length 1; pull: see `_pull`."""
         self.vectors = vectors
         self._target, self._attraction = pull
-        self._accelerated = config.solve == "accelerated"
-        self._last: tuple[FloatArray, FloatArray] | None = None  # where the gradient led, and the residual
+        self._side, self._is_plain = side, config.solve == "plain"
 
     def step(self, means: FloatArray) -> Step:
         """One step, from the softmax means [B, D] at `vectors`, which it replaces."""
-        left = self.vectors
-        gradient, radial = _ascent(left, self._target - self._attraction * means)
-        moved = left + gradient
-        lengths = _lengths(moved)
-        moved /= lengths
-        residual, found, back = moved - left, moved, np.zeros_like(lengths)
-        if self._accelerated and self._last is not None:
-            change = residual - self._last[1]
-            along = (residual * change).sum(axis=1, keepdims=True)
-            back = along / np.maximum((change * change).sum(axis=1, keepdims=True), TINY)
-            np.clip(back, -FARTHEST, 1, out=back)
-            found = moved - back * (moved - self._last[0])
-        self._last = moved, residual
+        left, pull = self.vectors, self._target - self._attraction * means
+        radial = (pull * left).sum(axis=1, keepdims=True)
+        if self._is_plain:
+            kept, divisors = 1 - radial, np.ones_like(radial)
+            found = left + (pull - radial * left)
+        else:
+            axes, least = self._side.axes, np.float32(LEAST_RIDGE) * self._side.curvatures[0]
+            curvatures = np.maximum(self._attraction, 0) * self._side.curvatures  # [B, D]
+            kept = curvatures + np.maximum(least - radial, 0)
+            along = pull @ axes + kept * (left @ axes)
+            divisors = curvatures + _ridge(along, curvatures, float(least))
+            found = (along / divisors) @ axes.T
         length = _lengths(found)
         self.vectors = found / length
-        return Step(left, means, 1 - radial, lengths, back, length)
+        return Step(left, means, kept, divisors, length)
+
+
+def _ridge(along: FloatArray, curvatures: FloatArray, least: float) -> FloatArray:
+    """λ of length 1 of along / (curvatures + λ), or `least` where that is more. [B, D] twice -> [B, 1].
+
+    Newton's steps for 1 / length, which is nearly linear in λ, from where the length is below 1.
+    """
+    squares = along * along
+    ridge = np.maximum(np.sqrt(squares.sum(axis=1, keepdims=True)), least)
+    for _ in range(LENGTH_STEPS):
+        parts = 1 / (curvatures + ridge)
+        terms = squares * parts * parts
+        square = np.maximum(terms.sum(axis=1, keepdims=True), TINY)
+        terms *= parts
+        change = square * (1 - np.sqrt(square)) / np.maximum(terms.sum(axis=1, keepdims=True), TINY)
+        ridge = np.maximum(ridge - change, least)
+    found: FloatArray = ridge.astype(np.float32)
+    return found
+
+
+def _softmax(scores: FloatArray) -> FloatArray:
+    shares = np.exp(scores - scores.max())
+    found: FloatArray = shares / shares.sum()
+    return found
 
 
 def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: GraphConfig) -> Solution:
@@ -166,8 +180,8 @@ def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: 
 
     Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
-    `solve_steps` steps of gradient ascent on the unit sphere, see `Ascent`, with step size 1 in units of the item
-    vectors, from the directions that `propagate` gives. The solution of a single history is kept.
+    `solve_steps` steps on the unit sphere, see `Ascent`, from the directions that `propagate` gives. The solution of a
+    single history is kept.
     """
     if len(histories) != 1:
         matrix = histories.weighted_matrix(len(side.items))
@@ -186,13 +200,13 @@ def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: 
 def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config: GraphConfig) -> Solution:
     """See `solve`: of histories with these weights [B, I], from vectors [B, D]."""
     start, passed, kept = _lengths(vectors), [], []
-    ascent = Ascent(vectors / start, _pull(matrix, side), config)
+    ascent = Ascent(vectors / start, _pull(matrix, side), side, config)
     for _ in range(config.solve_steps):
         shares = ascent.vectors @ side.columns  # [B, I]
         if not side.bounded:
             shares -= shares.max(axis=1, keepdims=True)
         np.exp(shares, out=shares)
-        sums = shares.sum(axis=1, keepdims=True)
+        sums = np.einsum("bi->b", shares)[:, None]  # half the time of `sum`
         means = (shares @ side.items) / sums
         if len(shares) == 1:
             kept.append((shares / sums)[0])
@@ -201,25 +215,20 @@ def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config:
 
 
 def solve_near(
-    whole: Solution, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], near: NearItems, config: GraphConfig
+    whole: Solution, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], side: SolveItems, config: GraphConfig
 ) -> FloatArray:
     """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
-    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. How far their
-    softmax is from the whole history's follows from the change of a direction along the axes of the items: exact where
-    these are all, else within a hundredth of what an event changes.
+    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. Their softmax is
+    that of the whole history times the exponential of how their scores differ, so small differences are not lost.
     """
-    others = Ascent(unit(vectors), pull, config)
+    others = Ascent(unit(vectors), pull, side, config)
     for step, shares in zip(whole.passed, whole.shares, strict=True):
-        change = others.vectors - step.vectors
-        weights = (change if near.axes is None else change @ near.axes) @ near.columns  # [E, I]
+        weights = (others.vectors - step.vectors) @ side.columns  # [E, I]
         np.exp(weights, out=weights)
         sums = (weights @ shares)[:, None]
         weights *= shares
-        means = (weights @ near.items) / sums
-        if near.axes is not None:
-            means = step.means + (means - step.means @ near.axes) @ near.axes.T
-        others.step(means)
+        others.step((weights @ side.items) / sums)
     return others.vectors
 
 
@@ -228,12 +237,6 @@ def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
     scale = 1 / _magnitudes(matrix)[:, None]
     target: FloatArray = (matrix @ side.items) * scale
     return target, _row_sums(matrix, matrix.data)[:, None] * scale  # the latter 1 without dislikes
-
-
-def _ascent(vectors: FloatArray, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The gradient's part along the sphere [B, D], and what was taken off it for each vector [B, 1]."""
-    radial = (gradient * vectors).sum(axis=1, keepdims=True)
-    return gradient - radial * vectors, radial
 
 
 def _magnitudes(matrix: csr_array) -> FloatArray:
@@ -272,6 +275,33 @@ def finish_vectors(
         vectors[rest] = solve_from(vectors[rest], those, side, config).vectors
     finished: FloatArray = unit(vectors) if config.similarity == "cosine" else vectors
     return finished
+
+
+def explain_newton(
+    propagate: Propagate, histories: Histories, item_rows: IntArray, side: SolveItems, config: GraphConfig
+) -> FloatArray:
+    """Contribution of each event to the scores of listed items, by the last of Newton's steps. [N, k].
+
+    That step divides a sum over the events along each axis: of their items minus the softmax mean, and of the direction
+    before, which is shared by the events that count for their items. Means, divisors and the length are taken as
+    constants. Contributions sum to the score over a user's events.
+    """
+    solution, owners = solve(propagate, histories, side, config), histories.owners
+    last, weights = solution.passed[-1], histories.weights
+    likes = np.maximum(weights, 0)
+    sums = np.bincount(owners, likes, minlength=len(histories))
+    likes[sums[owners] == 0] = 1
+    shares = likes / np.bincount(owners, likes, minlength=len(histories))[owners]
+    direction = (last.kept * (last.vectors @ side.axes)) @ side.axes.T  # [B, D]
+    parts = (side.items[histories.items] - last.means[owners]) * weights[:, None]  # [N, D]
+    parts /= _magnitudes(solution.matrix)[owners, None]
+    parts += shares[:, None] * direction[owners]
+    contributions = np.empty((len(owners), item_rows.shape[1]), dtype=np.float32)
+    for user, rows in enumerate(item_rows):
+        events = slice(*histories.starts[user : user + 2])
+        listed = ((side.items[rows] @ side.axes) / (last.divisors[user] * last.length[user])) @ side.axes.T  # [k, D]
+        contributions[events] = parts[events] @ listed.T
+    return contributions
 
 
 def explain_solve(
@@ -318,7 +348,6 @@ class Deletions:
     messages: FloatArray
     from_sums: FromSums
     side: SolveItems
-    main_axes: NearItems
     config: GraphConfig
 
     def scores(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
@@ -343,7 +372,8 @@ class Deletions:
         scale = 1 / (_magnitudes(whole.matrix)[:, None] - np.abs(weights))
         target = (whole.matrix @ self.side.items - weights * self.side.items[items]) * scale
         total = _row_sums(whole.matrix, whole.matrix.data)[:, None]
-        return solve_near(whole, vectors, (target, (total - weights) * scale), self.main_axes, self.config)
+        pull = target, (total - weights) * scale
+        return solve_near(whole, vectors, pull, self.side, self.config)
 
     def _sums(self, matrix: csr_array) -> FloatArray:
         sums = [matrix @ messages for messages in self.messages]

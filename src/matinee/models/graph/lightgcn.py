@@ -12,9 +12,9 @@ from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import (
     Deletions,
-    NearItems,
     SolveItems,
     copy_onto,
+    explain_newton,
     explain_solve,
     finish_vectors,
     has_deletions,
@@ -46,7 +46,7 @@ class LightGCN(Recommender[FloatArray]):
     Source: He et al. 2020, eq. 3 to 8.
 
     Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
-    sqrt(history length), times the events' weights. A few gradient steps then turn it towards the direction that makes
+    sqrt(history length), times the events' weights. A few steps then turn it towards the direction that makes
     the history most likely among all items, with the items fixed (`fold_in.solve`), which amounts to choosing its
     layer 0. `with_graph_of` propagates layer 0 over a newer log. Items without events score lowest; an empty history is
     ranked by popularity.
@@ -170,13 +170,9 @@ class LightGCN(Recommender[FloatArray]):
         """The layers above 0 of users with these weights. [B, I] -> [B, D]."""
         return _from_sums((matrix @ self.item_messages)[None], np.diff(matrix.indptr))
 
-    @derived("items")
+    @derived("items", "popularity")
     def _solve_items(self) -> SolveItems:
-        return SolveItems.of(self.items, self.config.solve_temperature)
-
-    @derived("items")
-    def _near_items(self) -> NearItems:
-        return NearItems.of(self._solve_items)
+        return SolveItems.of(self.items, self.config.solve_temperature, self.popularity)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -193,8 +189,11 @@ class LightGCN(Recommender[FloatArray]):
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """Contribution of each event to the listed items' scores, through propagation and the fold-in solve. [N, k].
 
-        For user vectors that come from the history: a trained layer 0 belongs to no event. See explain_solve.
+        For user vectors that come from the history: a trained layer 0 belongs to no event. See explain_newton and
+        explain_solve.
         """
+        if self.config.solve == "newton" and self.config.solve_steps:
+            return explain_newton(self._propagated, histories, item_rows, self._solve_items, self.config)
         roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
         messages = self.item_messages[histories.items] * histories.weights[:, None] / roots[histories.owners, None]
         return explain_solve(messages, histories, item_rows, self._solve_items, self.config)
@@ -203,8 +202,7 @@ class LightGCN(Recommender[FloatArray]):
         """See ScoresWithoutEach: by `solve_near`. None as `has_deletions` says."""
         if not has_deletions(histories, self.popularity[item_rows], self._solve_items, self.config):
             return None
-        messages = self.item_messages[None]
-        deletions = Deletions(messages, _from_sums, self._solve_items, self._near_items, self.config)
+        deletions = Deletions(self.item_messages[None], _from_sums, self._solve_items, self.config)
         return deletions.scores(histories, events, item_rows)
 
 

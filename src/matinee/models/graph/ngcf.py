@@ -15,9 +15,9 @@ from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
 from matinee.models.graph.fold_in import (
     Deletions,
-    NearItems,
     SolveItems,
     copy_onto,
+    explain_newton,
     explain_solve,
     finish_vectors,
     has_deletions,
@@ -206,13 +206,9 @@ class NGCF(Recommender[FloatArray]):
             yield layer, aggregated, outputs
             layer = _leaky_relu(outputs)
 
-    @derived("items")
+    @derived("items", "popularity")
     def _solve_items(self) -> SolveItems:
-        return SolveItems.of(self.items, self.config.solve_temperature)
-
-    @derived("items")
-    def _near_items(self) -> NearItems:
-        return NearItems.of(self._solve_items)
+        return SolveItems.of(self.items, self.config.solve_temperature, self.popularity)
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
@@ -230,8 +226,11 @@ class NGCF(Recommender[FloatArray]):
         """Contribution of each event to the listed items' scores, through the layers and the fold-in solve. [N, k].
 
         Slopes and lengths are taken as constants, each factor of a product gets half of it, and biases are split
-        evenly over the events. For user vectors that come from the history. See explain_solve.
+        evenly over the events. For user vectors that come from the history. See explain_newton and
+        explain_solve.
         """
+        if self.config.solve == "newton" and self.config.solve_steps:
+            return explain_newton(self._propagated, histories, item_rows, self._solve_items, self.config)
         owners, matrix = histories.owners, histories.weighted_matrix(len(self.items))
         lengths = np.maximum(np.diff(histories.starts), 1)[owners, None]
         roots = np.sqrt(lengths).astype(np.float32)
@@ -248,11 +247,10 @@ class NGCF(Recommender[FloatArray]):
         return explain_solve(np.concatenate(parts, axis=1), histories, item_rows, self._solve_items, self.config)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """See ScoresWithoutEach: to about a hundredth of what an event changes. None as `has_deletions` says."""
+        """See ScoresWithoutEach: by `solve_near`. None as `has_deletions` says."""
         if not has_deletions(histories, self.popularity[item_rows], self._solve_items, self.config):
             return None
-        side, near = self._solve_items, self._near_items
-        deletions = Deletions(self.item_messages, self._from_sums, side, near, self.config)
+        deletions = Deletions(self.item_messages, self._from_sums, self._solve_items, self.config)
         return deletions.scores(histories, events, item_rows)
 
 
