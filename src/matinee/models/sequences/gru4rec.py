@@ -234,12 +234,15 @@ class GRU4Rec(Recommender[FloatArray]):
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""
-        scores: FloatArray = state[:, :-1] @ self._output_vectors().T  # [B, I]
-        scores += self.bias
+        scores: FloatArray = state @ self._biased_vectors.T  # [B, I]
         return scores
 
     def item_vectors(self) -> FloatArray:
         """See HasItemVectors."""
+        return self._biased_vectors
+
+    @derived("items", "output_vectors", "bias")
+    def _biased_vectors(self) -> FloatArray:
         return append_bias(self._output_vectors(), self.bias)
 
     def user_vectors(self, state: FloatArray) -> FloatArray:

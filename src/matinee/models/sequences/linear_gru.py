@@ -134,8 +134,7 @@ class LinearGRU(Recommender[LinearGRUState]):
 
     def score(self, state: LinearGRUState) -> FloatArray:
         """See Recommender."""
-        scores = self._linear.score(state.bags)  # [B, I]
-        scores *= np.float32(self.factor)
+        scores = self._linear.score(state.bags * np.float32(self.factor))  # [B, I]
         scores += self._gru.score(state.vectors)
         return scores
 
