@@ -92,7 +92,8 @@ def test_candidates_come_first_and_the_others_keep_the_order_of_the_weighted_sum
     for user in range(5):
         assert scores[user][listed[user]].min() > scores[user][~listed[user]].max()
         others = np.flatnonzero(~listed[user])
-        assert np.argsort(-scores[user][others]).tolist() == np.argsort(-sums[user][others]).tolist()
+        in_order = sums[user][others][np.argsort(-scores[user][others], kind="stable")]
+        assert np.diff(in_order).max() < 1e-5, "equal ones in any order, as they are rounded"
 
 
 def examples(targets_follow: bool) -> Examples:

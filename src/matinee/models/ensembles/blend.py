@@ -13,7 +13,7 @@ from matinee.models.base import Explains, HasDrops, Recommender, is_exact
 from matinee.models.ensembles.base import Ensemble, EnsembleState
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples
-from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, z_scores_at
+from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, weighted_z_scores, z_scores_at
 
 
 class BlendConfig(EnsembleConfig):
@@ -111,10 +111,18 @@ class Blend(Ensemble):
         weights = self._weights_of(state.histories)
         total: FloatArray | None = None
         for index, (part, of_part) in enumerate(zip(self.fitted_parts, state.states, strict=True)):
-            if of_part is not None:
-                term = self._normalised(self._part_scores(part, state.histories, of_part))
+            if of_part is None:
+                continue
+            scores = self._part_scores(part, state.histories, of_part)
+            if self.config.fusion == "z-score":
+                term = weighted_z_scores(scores, weights[:, index])
+            else:
+                term = self._normalised(scores)
                 term *= weights[:, [index]]
-                total = term if total is None else total + term
+            if total is None:
+                total = term
+            else:
+                total += term
         assert total is not None  # some weight is above 0
         return total
 

@@ -21,27 +21,39 @@ def normalised(scores: FloatArray, fusion: Fusion, constant: float) -> FloatArra
     z-score: mean 0 and standard deviation 1 over all items; scores: as they are, up to a constant of the user the
     log-softmax; ranks: constant / (constant + rank), ranks from 0, the same for equal scores.
     """
+    if fusion == "z-score":
+        return weighted_z_scores(scores, np.ones(len(scores), dtype=np.float32))
     differs = np.ptp(scores, axis=1, keepdims=True) > 0
     if fusion == "ranks":
         ranks = rankdata(-scores, method="min", axis=1) - 1
         return np.where(differs, constant / (constant + ranks), 0).astype(np.float32)
-    if fusion == "scores":
-        return np.where(differs, scores, 0).astype(np.float32)
-    scaled: FloatArray = scores - scores.mean(axis=1, keepdims=True)
-    deviation = np.sqrt(np.square(scaled).mean(axis=1, keepdims=True))
-    scaled *= np.where(differs & (deviation > 0), 1 / np.where(deviation > 0, deviation, 1), 0)
-    return scaled.astype(np.float32, copy=False)
+    return np.where(differs, scores, 0).astype(np.float32)
+
+
+def weighted_z_scores(scores: FloatArray, weights: FloatArray) -> FloatArray:
+    """As `normalised` by z-score, times a weight of each user [B]. [B, I] -> [B, I], a new array."""
+    centred, factors = _centred(scores)
+    centred *= factors * weights[:, None]
+    return centred.astype(np.float32, copy=False)
+
+
+def _centred(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Scores less their mean, and one over their deviation, 0 where all are equal. [B, I] -> [B, I], [B, 1]."""
+    means = scores.mean(axis=1, keepdims=True)
+    centred = scores - means
+    deviations_of = np.sqrt(np.einsum("bi,bi->b", centred, centred) / max(1, scores.shape[1]))[:, None]
+    differs = deviations_of > TIED * np.abs(means)
+    unsure = np.flatnonzero(~differs)
+    if len(unsure):
+        differs[unsure] = (deviations_of[unsure] > 0) & (np.ptp(scores[unsure], axis=1, keepdims=True) > 0)
+    factors: FloatArray = np.where(differs, 1 / np.where(differs, deviations_of, 1), 0).astype(scores.dtype)
+    return centred, factors
 
 
 def z_scores_at(scores: FloatArray, columns: IntArray) -> FloatArray:
     """As `normalised` by z-score, of some columns alone: a pass over all scores less. [B, I], [k] -> [B, k]."""
-    means = scores.mean(axis=1, keepdims=True)
-    centred = scores - means
-    deviation = np.sqrt(np.einsum("bi,bi->b", centred, centred) / max(1, scores.shape[1]))[:, None]
-    differs = deviation > TIED * np.abs(means)
-    if not differs.all():
-        differs &= np.ptp(scores, axis=1, keepdims=True) > 0
-    found: FloatArray = centred[:, columns] * np.where(differs, 1 / np.where(deviation > 0, deviation, 1), 0)
+    centred, factors = _centred(scores)
+    found: FloatArray = centred[:, columns] * factors
     return found.astype(np.float32, copy=False)
 
 
