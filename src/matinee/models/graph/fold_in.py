@@ -52,7 +52,7 @@ class SolveItems:
 
     @classmethod
     def of(cls, items: FloatArray, temperature: float, popularity: FloatArray | None = None) -> "SolveItems":
-        """For a softmax of this temperature. popularity: [I], how much each item counts in the mean; None: alike."""
+        """For a softmax of this temperature. popularity: [I], how much each item counts in the mean; None: the same."""
         longest = float(np.linalg.norm(items, axis=1).max(initial=0))
         columns = np.ascontiguousarray(items.T) / np.float32(temperature)
         counts = np.ones(len(items)) if popularity is None else popularity
