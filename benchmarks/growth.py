@@ -372,17 +372,27 @@ def growth_table(rows: list[Row]) -> list[str]:
         "|---|" + "---|" * (len(sizes) + 3),
     ]
     for name, own in by_label(rows).items():
-        cells = [next((cell(row) for row in own if row["events"] == size), "") for size in sizes]
+        cells = [
+            next((cell(row) for row in own if row["events"] == size), not_done(name, said.get(size))) for size in sizes
+        ]
         growth = (exponent(own, "processor_seconds", SHORTEST), exponent(own, "peak_mb", 10))
         slopes = ["" if each is None else f"**{each:.2f}**" if each > WORST else f"{each:.2f}" for each in growth]
-        ratios = [ratio(row, said[row["events"]]) for row in own if row["stage"] == "fit" and row["events"] in said]
+        ratios = [
+            ratio(row, said[row["events"]], rows) for row in own if row["stage"] == "fit" and row["events"] in said
+        ]
         lines.append(f"| {name} | {' | '.join(cells)} | {' | '.join(slopes)} | {next(reversed(ratios), '')} |")
     return lines
 
 
-def ratio(row: Row, said: dict[str, Row]) -> str:
-    """What a model said that it needs over the most that its fit added to what was held before."""
-    added = row.get("peak_mb", 0) - row.get("held_mb", 0)
+def not_done(name: str, said: dict[str, Row] | None) -> str:
+    """The cell of what was not measured: refused, if the model says so beforehand."""
+    return "refused" if said and "refused" in said.get(name, {}) else ""
+
+
+def ratio(row: Row, said: dict[str, Row], rows: list[Row]) -> str:
+    """What a model said that it needs over the most that its fit added to what a fit of popularity holds."""
+    least = next((each for each in rows if same(each, row | {"model": "popularity"})), {})
+    added = row.get("peak_mb", 0) - row.get("held_mb", 0) - least.get("peak_mb", 0) + least.get("held_mb", 0)
     need = said.get(row["model"], {}).get("need_mb")
     return f"{need / added:.1f}" if added > 0 and need else ""
 

@@ -38,7 +38,7 @@ class MachineConfig(Config):
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of matrix products; by default as many as the processor has cores, or OMP_NUM_THREADS."""
     memory: Annotated[str, AfterValidator(_size)] | None = None
-    """Bound of the memory of this process, such as `4GB`: what cannot be kept within is said before work starts."""
+    """Bound of this process's memory, such as `4GB`: long columns lie in files, what does not fit is said early."""
 
 
 class Experiment(Config):

@@ -99,7 +99,7 @@ class NGCF(Recommender[FloatArray]):
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, the graph both ways, and the vectors of users and items in each layer."""
         layers = 16 * self.config.dim * (self.config.layers + 1) * (train.n_items + train.n_users)
-        return matrix_needs(train, 5) + parameter_needs(train, self.config.dim, users=True) + layers
+        return matrix_needs(train, 7) + parameter_needs(train, self.config.dim, users=True) + layers
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""

@@ -67,7 +67,7 @@ class NCFModel(Recommender[FloatArray]):
     def least_memory(self, train: TrainingData) -> int:
         """See Recommender: the matrix, and the vectors of users and items."""
         tables = 2 if self.has_product else 1
-        return matrix_needs(train, 2) + parameter_needs(train, self.config.dim, users=True, tables=tables)
+        return matrix_needs(train, 3) + parameter_needs(train, self.config.dim, users=True, tables=tables)
 
     def fit(self, train: TrainingData, run: Run) -> Self:
         """See Recommender."""
