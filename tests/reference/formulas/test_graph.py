@@ -28,11 +28,11 @@ PLAIN = (
     GRADIENT,
 )
 SOLVE = (
-    r"x_0 = \frac{x}{\norm x \norm} , x_{t + 1} = \frac{y_t}{\norm y_t \norm} , "
+    r"x_{-1} = \frac{3 b}{4 \norm b \norm} , b = \sum_i | N_i | v_i , x_{t + 1} = \frac{y_t}{\norm y_t \norm} , "
     r"(C + \lambda_t I) y_t = g_t + C x_t + \max(0, r - g_t \cdot x_t) x_t , \norm y_t \norm = 1 , r \le \lambda_t , "
-    r"r = 0.05 \norm C \norm",
+    r"r = 0.2 \norm C \norm",
     r"C = \sum_i \frac{p_i}{T} (v_i - \hat{v}) (v_i - \hat{v})^\top , \hat{v} = \sum_i p_i v_i , "
-    r"p_i = \softmax_i(\frac{b \cdot v_i}{2 \norm b \norm T}) , b = \sum_i | N_i | v_i",
+    r"p_i = \softmax_i(\frac{x_{-1} \cdot v_i}{T})",
     GRADIENT,
 )
 MEAN = (r"m_i = \frac{1}{K + 1} \sum_k e_i^k",)
@@ -75,13 +75,12 @@ def softmax(values: Vector) -> Vector:
     return [weight / sum(weights) for weight in weights]
 
 
-def curvature(v: list[Vector], temperature: float) -> list[Vector]:
+def curvature(v: list[Vector], begin: Vector, temperature: float) -> list[Vector]:
     """C."""
-    b = unit(add(*(times(degree(i), v[i]) for i in range(N_ITEMS))))
-    p = softmax([dot(b, each) / 2 / temperature for each in v])
+    p = softmax([dot(begin, each) / temperature for each in v])
     centre = add(*(times(share, each) for share, each in zip(p, v, strict=True)))
     away = [add(each, times(-1, centre)) for each in v]
-    dims = range(len(b))
+    dims = range(len(begin))
     return [[sum(p[i] * away[i][d] * away[i][e] for i in range(N_ITEMS)) / temperature for e in dims] for d in dims]
 
 
@@ -174,36 +173,44 @@ def scores(model: Recommender, h: Sequence[int]) -> Vector:
     v = [unit(each) for each in m] if config.similarity == "cosine" else m
     if config.solve_steps or config.similarity == "cosine":
         x = unit(x)
-    for _ in range(config.solve_steps):
+    is_newton = config.solve_steps > 0 and config.solve == "newton"
+    if is_newton:
+        x = begin = times(0.75, unit(add(*(times(degree(i), v[i]) for i in range(N_ITEMS)))))
+    for _ in range(config.solve_steps + is_newton):
         mean = add(*(times(1 / len(h), v[j]) for j in h))
         shares = softmax([dot(x, each) / config.solve_temperature for each in v])
         g = add(mean, *(times(-share, each) for share, each in zip(shares, v, strict=True)))
-        if config.solve == "plain":
+        if not is_newton:
             x = unit(add(x, g, times(-dot(x, g), x)))
         else:
-            c = curvature(v, config.solve_temperature)
-            r = 0.05 * largest_eigenvalue(c)
+            c = curvature(v, begin, config.solve_temperature)
+            r = 0.2 * largest_eigenvalue(c)
             right = add(g, [dot(row, x) for row in c], times(max(0, r - dot(g, x)), x))
             x = unit(on_the_sphere(c, right, r))
     return [dot(x, each) for each in v]
 
 
-LIGHTGCN, NGCF = (*MEAN, *PROPAGATION, *VISITOR_MEAN), LAYERS
+LIGHTGCN, NGCF, VISITOR = (*MEAN, *PROPAGATION), LAYERS[:-1], LAYERS[-1:]
 CASES = [
     ("lightgcn", {}, (*SOLVED, *UNIT_ITEMS, *LIGHTGCN, *SOLVE)),
     ("lightgcn", {"similarity": "dot"}, (*SOLVED, *ITEMS, *LIGHTGCN, *SOLVE)),
-    ("lightgcn", {"solve_steps": 10}, (*SOLVED, *UNIT_ITEMS, *LIGHTGCN, *PLAIN)),
-    ("lightgcn", {"solve_steps": 0}, (*COSINE, *UNIT_ITEMS, *LIGHTGCN)),
-    ("lightgcn", {"solve_steps": 0, "similarity": "dot", "layers": 3}, (*PRODUCT, *ITEMS, *LIGHTGCN)),
+    ("lightgcn", {"solve_steps": 10}, (*SOLVED, *UNIT_ITEMS, *LIGHTGCN, *VISITOR_MEAN, *PLAIN)),
+    ("lightgcn", {"solve_steps": 0}, (*COSINE, *UNIT_ITEMS, *LIGHTGCN, *VISITOR_MEAN)),
+    ("lightgcn", {"solve_steps": 0, "similarity": "dot", "layers": 3}, (*PRODUCT, *ITEMS, *LIGHTGCN, *VISITOR_MEAN)),
+    (
+        "lightgcn",
+        {"layer_weights": "learned", "solve_steps": 4},
+        (*SOLVED, *UNIT_ITEMS, *WEIGHTED, *PROPAGATION, *VISITOR_WEIGHTED, *PLAIN),
+    ),
     (
         "lightgcn",
         {"layer_weights": "learned"},
-        (*SOLVED, *UNIT_ITEMS, *WEIGHTED, *PROPAGATION, *VISITOR_WEIGHTED, *SOLVE),
+        (*SOLVED, *UNIT_ITEMS, *WEIGHTED, *PROPAGATION, *SOLVE),
     ),
     ("ngcf", {}, (*SOLVED, *UNIT_ITEMS, *NGCF, *SOLVE)),
     ("ngcf", {"similarity": "dot", "layers": 3}, (*SOLVED, *ITEMS, *NGCF, *SOLVE)),
-    ("ngcf", {"solve_steps": 0}, (*COSINE, *UNIT_ITEMS, *NGCF)),
-    ("ngcf", {"solve_steps": 0, "similarity": "dot"}, (*PRODUCT, *ITEMS, *NGCF)),
+    ("ngcf", {"solve_steps": 0}, (*COSINE, *UNIT_ITEMS, *NGCF, *VISITOR)),
+    ("ngcf", {"solve_steps": 0, "similarity": "dot"}, (*PRODUCT, *ITEMS, *NGCF, *VISITOR)),
 ]
 
 

@@ -19,11 +19,11 @@ ModelT = TypeVar("ModelT", bound=Recommender[Any])
 MAX_EXPONENT = 40.0
 """Scores up to this are exponentiated as they are, and so are their differences: e^80 is within float32."""
 TINY = np.finfo(np.float32).tiny
-NEAR = 0.5
-"""Length of the direction at which curvature is taken: the mean item's, which is nearer to all users than zero is."""
+NEAR = 0.75
+"""Length of the direction from which Newton's steps begin: the mean item's, nearer to all users than zero is."""
 LENGTH_STEPS = 4
 """Newton's, to the length 1 of a solution."""
-LEAST_RIDGE = 0.05
+LEAST_RIDGE = 0.2
 """Of a Newton step, in units of the largest curvature, so that rounding is not divided by next to nothing."""
 MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
@@ -37,15 +37,18 @@ FromSums = Callable[[FloatArray, IntArray], FloatArray]
 class SolveItems:
     """The items that directions are solved against: items [I, D], columns [D, I] the same over the temperature.
 
-    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT; axes [D, D] and
-    curvatures [D], descending: C = axes diag(curvatures) axesᵀ, the covariance of the items over the temperature, by
-    the softmax of NEAR times the direction of the mean item; solved: solutions of single histories.
+    temperature: of the softmax; bounded: whether no score of a direction exceeds MAX_EXPONENT; begin [D], NEAR times
+    the direction of the mean item; means [D], the softmax mean there; axes [D, D] and curvatures [D], descending: C =
+    axes diag(curvatures) axesᵀ, the covariance of the items there over the temperature; solved: solutions of single
+    histories.
     """
 
     items: FloatArray
     columns: FloatArray
     temperature: float
     bounded: bool
+    begin: FloatArray
+    means: FloatArray
     axes: FloatArray
     curvatures: FloatArray
     solved: "dict[Hashable, Solution]" = field(default_factory=dict)
@@ -56,7 +59,8 @@ class SolveItems:
         longest = float(np.linalg.norm(items, axis=1).max(initial=0))
         columns = np.ascontiguousarray(items.T) / np.float32(temperature)
         counts = np.ones(len(items)) if popularity is None else popularity
-        shares = _softmax(NEAR * unit(counts[None] @ items)[0] @ columns)
+        begin = (NEAR * unit(counts[None] @ items)[0]).astype(np.float32)
+        shares = _softmax(begin @ columns)
         means = shares @ items
         covariance = (items * shares[:, None]).T.astype(np.float64) @ items - np.outer(means, means)
         curvatures, axes = np.linalg.eigh(covariance / temperature)
@@ -65,6 +69,8 @@ class SolveItems:
             columns,
             temperature,
             longest / temperature <= MAX_EXPONENT,
+            begin,
+            means.astype(np.float32),
             np.ascontiguousarray(axes[:, ::-1], dtype=np.float32),
             np.maximum(curvatures[::-1], 0).astype(np.float32),
         )
@@ -74,8 +80,8 @@ class SolveItems:
 class Solution:
     """What a solve of B histories found, and how it went there.
 
-    matrix: [B, I], the weights; vectors: [B, D] of length 1; start: [B, 1], the length of what it started from; passed:
-    each of S steps; shares: the softmax of each, [I], of a single history, else none.
+    matrix: [B, I], the weights; vectors: [B, D] of length 1; start: [B, 1], the length of what plain steps started
+    from; passed: each of S steps; shares: the softmax of each, [I], of a single history, else none.
     """
 
     matrix: csr_array
@@ -180,27 +186,27 @@ def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: 
 
     Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
-    `solve_steps` steps on the unit sphere, see `Ascent`, from the directions that `propagate` gives. The solution of a
-    single history is kept.
+    `solve_steps` steps on the unit sphere, see `Ascent`, plain ones from the directions that `propagate` gives. The
+    solution of a single history is kept.
     """
     if len(histories) != 1:
         matrix = histories.weighted_matrix(len(side.items))
-        return solve_from(propagate(matrix), matrix, side, config)
+        return solve_from(propagate(matrix) if config.solve == "plain" else None, matrix, side, config)
     key = config.solve, config.solve_steps, histories.items.tobytes(), histories.weights.tobytes()
     found = side.solved.get(key)
     if found is None:
         matrix = histories.weighted_matrix(len(side.items))
-        found = solve_from(propagate(matrix), matrix, side, config)
+        found = solve_from(propagate(matrix) if config.solve == "plain" else None, matrix, side, config)
         if len(side.solved) >= MOST_SOLVED:
             side.solved.clear()
         side.solved[key] = found
     return found
 
 
-def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config: GraphConfig) -> Solution:
-    """See `solve`: of histories with these weights [B, I], from vectors [B, D]."""
-    start, passed, kept = _lengths(vectors), [], []
-    ascent = Ascent(vectors / start, _pull(matrix, side), side, config)
+def solve_from(vectors: FloatArray | None, matrix: csr_array, side: SolveItems, config: GraphConfig) -> Solution:
+    """See `solve`: of histories with these weights [B, I], plain steps from vectors [B, D]."""
+    ascent, passed, kept = _begun(vectors, _pull(matrix, side), side, config), [], []
+    start = np.ones((matrix.shape[0], 1), dtype=np.float32) if vectors is None else _lengths(vectors)
     for _ in range(config.solve_steps):
         shares = ascent.vectors @ side.columns  # [B, I]
         if not side.bounded:
@@ -214,15 +220,33 @@ def solve_from(vectors: FloatArray, matrix: csr_array, side: SolveItems, config:
     return Solution(matrix, ascent.vectors, start, passed, kept)
 
 
+def _begun(
+    vectors: FloatArray | None, pull: tuple[FloatArray, FloatArray], side: SolveItems, config: GraphConfig
+) -> Ascent:
+    """Plain steps from vectors [B, D]; Newton's after the first one, which is from the same direction for all."""
+    if config.solve == "plain":
+        assert vectors is not None
+        return Ascent(unit(vectors), pull, side, config)
+    shape = pull[0].shape
+    ascent = Ascent(np.broadcast_to(side.begin, shape), pull, side, config)
+    ascent.step(np.broadcast_to(side.means, shape))
+    return ascent
+
+
 def solve_near(
-    whole: Solution, vectors: FloatArray, pull: tuple[FloatArray, FloatArray], side: SolveItems, config: GraphConfig
+    whole: Solution,
+    vectors: FloatArray | None,
+    pull: tuple[FloatArray, FloatArray],
+    side: SolveItems,
+    config: GraphConfig,
 ) -> FloatArray:
     """As `solve`, of E histories that differ from one by an event: its steps, and theirs near them. [E, D].
 
-    whole: of the one history; vectors: [E, D], what the others start from; pull: theirs, see `_pull`. Their softmax is
-    that of the whole history times the exponential of how their scores differ, so small differences are not lost.
+    whole: of the one history; vectors: [E, D], what plain steps of the others start from; pull: theirs, see `_pull`.
+    Their softmax is that of the whole history times the exponential of how their scores differ, so small differences
+    are not lost.
     """
-    others = Ascent(unit(vectors), pull, side, config)
+    others = _begun(vectors, pull, side, config)
     for step, shares in zip(whole.passed, whole.shares, strict=True):
         weights = (others.vectors - step.vectors) @ side.columns  # [E, I]
         np.exp(weights, out=weights)
@@ -367,8 +391,10 @@ class Deletions:
 
         whole = solve(propagate, history, self.side, self.config)
         items, weights = history.items[events], history.weights[events, None]
-        sums = self._sums(whole.matrix) - weights * self.messages[:, items]  # [K, E, D]
-        vectors = self.from_sums(sums, np.full(len(events), len(history.items) - 1))
+        vectors: FloatArray | None = None
+        if self.config.solve == "plain":
+            sums = self._sums(whole.matrix) - weights * self.messages[:, items]  # [K, E, D]
+            vectors = self.from_sums(sums, np.full(len(events), len(history.items) - 1))
         scale = 1 / (_magnitudes(whole.matrix)[:, None] - np.abs(weights))
         target = (whole.matrix @ self.side.items - weights * self.side.items[items]) * scale
         total = _row_sums(whole.matrix, whole.matrix.data)[:, None]

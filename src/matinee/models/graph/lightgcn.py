@@ -45,9 +45,9 @@ class LightGCN(Recommender[FloatArray]):
     Items likewise, with k = 0..K; only layer 0 is learned, and w_k = 1/(K+1) unless learned.
     Source: He et al. 2020, eq. 3 to 8.
 
-    Fold-in: a visitor is embedded like one more user node: at each layer, the sum of its items' messages over
-    sqrt(history length), times the events' weights. A few steps then turn it towards the direction that makes
-    the history most likely among all items, with the items fixed (`fold_in.solve`), which amounts to choosing its
+    Fold-in: the direction that makes a visitor's history most likely among all items, with the items fixed, by two
+    steps (`fold_in.solve`). Plain steps begin at the visitor as one more user node: at each layer, the sum of its
+    items' messages over sqrt(history length), times the events' weights; so the solution amounts to choosing its
     layer 0. `with_graph_of` propagates layer 0 over a newer log. Items without events score lowest; an empty history is
     ranked by popularity.
 

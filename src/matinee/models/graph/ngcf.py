@@ -56,8 +56,8 @@ class NGCF(Recommender[FloatArray]):
     Source: Wang et al. 2019, eq. 3 to 10. Messages are summed before they are transformed: Σ p (W1 e' + W2 (e' ⊙ e))
     over edges is W1 (Σ p e') + W2 (e ⊙ Σ p e'), so no message of a single edge is held in memory.
 
-    Fold-in: a visitor's layers follow from the history, its messages times the events' weights, and a zero layer 0; the
-    whole vector is then the start of the same solve as LightGCN's. `with_graph_of` propagates layer 0 over the graph of
+    Fold-in: the same solve as LightGCN's. Plain steps begin at a visitor whose layers follow from the history, its
+    messages times the events' weights, and a zero layer 0. `with_graph_of` propagates layer 0 over the graph of
     a newer log. Items without events score lowest; an empty history is ranked by popularity.
 
     Differs from the paper: bias b, the slope 0.2 and the scaling of layers to length 1 are those of the authors' code,
