@@ -24,10 +24,7 @@ HELD_SHARE = 16
 
 
 def empty(n: int, dtype: DTypeLike) -> NDArray[Any]:
-    """An array of n elements, whatever they are. Raises MatineeError if neither memory nor the cache folder holds it.
-
-    In a file, its pages that were not written read as 0, and take no space until they are.
-    """
+    """An array of n elements, not set. Raises MatineeError if neither memory nor the cache folder holds it."""
     n_bytes = n * np.dtype(dtype).itemsize
     if is_held(n_bytes):
         return np.empty(n, dtype=dtype)

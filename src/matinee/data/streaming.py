@@ -152,11 +152,11 @@ class _TextFile:
             file.seek(len(self.header))
             rest, before = b"", 0  # lines before the piece, without the header
             while chunk := file.read(TEXT_PIECE):
-                text, _, rest = (rest + chunk).rpartition(b"\n")
-                if text:
-                    yield self._piece(text + b"\n", before)
-                    before += text.count(b"\n") + 1
-            if rest:
+                text, newline, rest = (rest + chunk).rpartition(b"\n")
+                if text.strip():
+                    yield self._piece(text + newline, before)
+                before += text.count(b"\n") + len(newline)
+            if rest.strip():
                 yield self._piece(rest, before)
 
     def _piece(self, text: bytes, before: int) -> _Piece | None:
