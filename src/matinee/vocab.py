@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -142,6 +143,9 @@ def _as_integers(ids: Sequence[Id] | IdArray) -> IdArray:
     """Ids as int64; a non-integer becomes the smallest int64, which no log contains."""
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return ids.astype(np.int64)
+    if set(map(type, ids)) == {int}:  # a tenth of the time that one by one takes
+        with suppress(OverflowError):
+            return np.array(ids, dtype=np.int64)
     return np.array([_integer(i) for i in ids], dtype=np.int64)
 
 

@@ -83,7 +83,7 @@ class VisitorState:
     def unlisted(self) -> IntArray:
         """Item rows that are in no list beside those of the history: dismissed, or watched and new since training."""
         rows = self.activity.rows
-        if self.history is self.activity.history and len(rows) == len(self.history.items):
+        if not len(rows) or (self.history is self.activity.history and len(rows) == len(self.history.items)):
             return self.dismissed
         others = np.setdiff1d(rows[rows != UNKNOWN], self.history.items)
         return np.union1d(self.dismissed, others).astype(np.int32) if len(others) else self.dismissed
