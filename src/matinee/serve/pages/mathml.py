@@ -12,7 +12,18 @@ from functools import lru_cache
 from markupsafe import Markup, escape
 
 GREEK = {"sigma": "σ", "alpha": "α", "beta": "β", "mu": "μ", "lambda": "λ"}
-SIGNS = {"sum": "∑", "in": "∈", "notin": "∉", "cap": "∩", "cdot": "·", "odot": "⊙", "ldots": "…", "sim": "~", "le": "≤"}
+SIGNS = {
+    "sum": "∑",
+    "in": "∈",
+    "notin": "∉",
+    "cap": "∩",
+    "cdot": "·",
+    "odot": "⊙",
+    "ldots": "…",
+    "sim": "~",
+    "le": "≤",
+    "top": "⊤",
+}
 BARS = {"|": "|", "\\norm": "‖"}
 WHOLE = (
     {f"\\{name}": f"<mi>{letter}</mi>" for name, letter in GREEK.items()}
