@@ -211,26 +211,21 @@ def nearest(
         products = product_of_few(rows, documents.profiles)
         return csr_array(keep_nearest(similarities_of_few(rows, products, documents, config), config))
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
-    blocks: list[csr_array] = []
-    if exclude_self and _share_much(rows, documents.profiles):
-        for start, products in products_among(rows, size):
-            block = rows[start : start + size]
-            dense = similarities_of_few(block, products, documents, config)
-            dense[np.arange(len(dense)), start + np.arange(len(dense))] = 0
-            blocks.append(keep_top_k_of(dense, config.neighbours))
-        own_joined: csr_array = vstack(blocks, format="csr")
-        return own_joined
+    starts = range(0, max(n_rows, 1), size)
     if not _share_much(rows, documents.profiles):
-        own = None
-    elif own is None:
-        own = documents.profiles.T.tocsr()
-    for start in range(0, max(n_rows, 1), size):
-        block = rows[start : start + size]
-        if own is None:
-            found = similarities(block, documents, config)  # [b, C]
-            blocks.append(_best(found, start if exclude_self else None, config))
-            continue
-        dense = similarities_of_few(block, product_in_strips(block, own), documents, config)
+        found = ((start, similarities(rows[start : start + size], documents, config)) for start in starts)
+        sparse = [_best(each, start if exclude_self else None, config) for start, each in found]
+        return csr_array(vstack(sparse, format="csr"))
+    if exclude_self:
+        of_blocks = products_among(rows, size)
+    else:
+        profiles = documents.profiles.T.tocsr() if own is None else own
+        of_blocks = ((start, product_in_strips(rows[start : start + size], profiles)) for start in starts)
+    blocks: list[csr_array] = []
+    for start, of_block in of_blocks:
+        dense = similarities_of_few(rows[start : start + size], of_block, documents, config)
+        if exclude_self:
+            dense[np.arange(len(dense)), start + np.arange(len(dense))] = 0
         blocks.append(keep_top_k_of(dense, config.neighbours))
     joined: csr_array = vstack(blocks, format="csr")
     return joined
