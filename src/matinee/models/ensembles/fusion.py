@@ -41,7 +41,7 @@ def _centred(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Scores less their mean, and one over their deviation, 0 where all are equal. [B, I] -> [B, I], [B, 1]."""
     means = scores.mean(axis=1, keepdims=True)
     centred = scores - means
-    deviations_of = np.sqrt(np.einsum("bi,bi->b", centred, centred) / max(1, scores.shape[1]))[:, None]
+    deviations_of = np.sqrt(np.vecdot(centred, centred) / max(1, scores.shape[1]))[:, None]
     differs = deviations_of > TIED * np.abs(means)
     unsure = np.flatnonzero(~differs)
     if len(unsure):

@@ -207,12 +207,13 @@ def solve_from(vectors: FloatArray | None, matrix: csr_array, side: SolveItems, 
     """See `solve`: of histories with these weights [B, I], plain steps from vectors [B, D]."""
     ascent, passed, kept = _begun(vectors, _pull(matrix, side), side, config), [], []
     start = np.ones((matrix.shape[0], 1), dtype=np.float32) if vectors is None else _lengths(vectors)
+    ones = np.ones(len(side.items), dtype=np.float32)
     for _ in range(config.solve_steps):
         shares = ascent.vectors @ side.columns  # [B, I]
         if not side.bounded:
             shares -= shares.max(axis=1, keepdims=True)
         np.exp(shares, out=shares)
-        sums = np.einsum("bi->b", shares)[:, None]  # half the time of `sum`
+        sums = np.vecdot(shares, ones)[:, None]  # a third of the time of `sum`
         means = (shares @ side.items) / sums
         if len(shares) == 1:
             kept.append((shares / sums)[0])
