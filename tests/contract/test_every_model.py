@@ -256,8 +256,12 @@ def test_9_quality_floor_on_the_bundled_data(
     name: str, fitted: dict[str, Recommender], bundled_split: Split, last_split: Split
 ) -> None:
     cut = last_split if model_class(name).ordered else bundled_split
-    report = evaluate(fitted[name], cut, EvaluationConfig(k=(10,), samples=100), rng=np.random.default_rng(1))
-    measured = report.metrics["ndcg@10"].mean
+    models = [fitted[name]]
+    if name == "rerank":  # its trees follow the rounding of their inputs, which another processor does otherwise
+        models += [create(name).fit(cut.training(), Run.seeded(seed)) for seed in (2, 3)]
+    config = EvaluationConfig(k=(10,), samples=100)
+    reports = [evaluate(model, cut, config, rng=np.random.default_rng(1)) for model in models]
+    measured = float(np.median([report.metrics["ndcg@10"].mean for report in reports]))
     if name in FLOORS:
         assert FLOORS[name] <= measured <= FLOORS[name] + 0.02
     else:
