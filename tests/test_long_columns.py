@@ -86,7 +86,8 @@ def test_a_split_by_blocks_is_the_split_of_the_whole(
 
 @pytest.mark.parametrize("order", ["users-items", "items-users", "fixed-point"])
 def test_filters_by_blocks_are_those_of_the_whole(order: str, data: Dataset, request: pytest.FixtureRequest) -> None:
-    config = FilterConfig(min_user_events=12, min_item_events=15, filter_order=order, sample_users=40)  # type: ignore[arg-type]
+    least = {"min_user_events": 12, "min_item_events": 15}
+    config = FilterConfig(**least, filter_order=order, sample_users=40)  # type: ignore[arg-type] - one of the orders
     whole = apply_filters(data, config, rng=np.random.default_rng(1))
     request.getfixturevalue("small_blocks")
     request.getfixturevalue("files")

@@ -134,8 +134,8 @@ def products_among(documents: csr_array, size: int) -> Iterator[tuple[int, Float
     Documents with many terms are dense, and their products are by BLAS.
     """
     head = dense_head(np.diff(documents.indptr), documents.shape[1])
-    profiles = np.ascontiguousarray(documents[head].toarray().T)  # [F, h]
-    rest = _without_rows(documents, head)
+    profiles, by_term = split_head(documents.T.tocsr(), head)  # [F, h], [F, C]
+    rest = by_term.T.tocsr()
     beside: FloatArray = rest @ profiles  # [C, h]
     beside[head] = profiles.T @ profiles
     for start in range(0, max(documents.shape[0], 1), size):
@@ -144,15 +144,6 @@ def products_among(documents: csr_array, size: int) -> Iterator[tuple[int, Float
         products[head[own] - start] = beside[:, own].T
         products[:, head] = beside[start : start + size]
         yield start, products
-
-
-def _without_rows(matrix: csr_array, rows: IntArray) -> csr_array:
-    """A matrix with some of its rows empty."""
-    lengths = np.diff(matrix.indptr)
-    kept = np.repeat(~np.isin(np.arange(len(lengths)), rows), lengths)
-    lengths[rows] = 0
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(matrix.indptr.dtype)
-    return csr_array((matrix.data[kept], matrix.indices[kept], starts), shape=matrix.shape)
 
 
 def dense_head(counts: IntArray, n_terms: int) -> IntArray:

@@ -33,7 +33,7 @@ class Packed(NamedTuple):
 class Started(dict[int, BaseProcess]):
     """Processes of a pool by their ids. Python 3.11 reads them in a thread of its own while others start."""
 
-    def values(self) -> list[BaseProcess]:  # type: ignore[override]
+    def values(self) -> list[BaseProcess]:  # type: ignore[override]  # a copy, where dict has a view
         """Those there are now."""
         return list(super().values())
 
@@ -45,7 +45,7 @@ class Processes(Workers):
         self.workers, self._threads = workers, threads
         context = multiprocessing.get_context("spawn")  # a fork would copy the threads of numeric libraries, locked
         self._pool = ProcessPoolExecutor(workers, context, settle_child)
-        self._pool._processes = Started()  # type: ignore[assignment]
+        self._pool._processes = Started()  # type: ignore[assignment]  # the pool is typed with another class of process
         self._folder = Path(tempfile.mkdtemp(prefix="matinee-job-"))
 
     def ship(self, job: Callable[[Any], Any]) -> Packed:
