@@ -25,6 +25,7 @@ pytest_plugins = (
     "docs_fixtures",
     "model_fixtures",
     "meaning_fixtures",
+    "reading_fixtures",
 )
 
 

@@ -77,7 +77,7 @@ def test_the_coefficients_of_a_solve_add_up_to_its_solution() -> None:
     items = unit(rng.normal(size=(9, 5)))
     histories = Histories.of([[0, 3], [1, 2, 8], [5]])
     first = rng.normal(size=(3, 5))
-    solution = solve(lambda _: first, histories, SolveItems.of(items, 0.3), GraphConfig(solve_steps=7))
+    solution = solve(histories, SolveItems.of(items, 0.3), GraphConfig(solve_steps=7), lambda _: first)
     start, target, repulsion = solution.coefficients()
     means = np.stack([items[[0, 3]].mean(0), items[[1, 2, 8]].mean(0), items[[5]].mean(0)])
     np.testing.assert_allclose(start * first + target * means - repulsion, solution.vectors, atol=1e-6)

@@ -8,9 +8,7 @@ import polars as pl
 import pytest
 
 import matinee as mt
-from matinee import memory
 from matinee.errors import DataError, MatineeError
-from matinee.reading import needs
 from matinee.reading.archives import Folder, open_source
 from matinee.reading.needs import ReadingNeed, reading_need
 
@@ -31,14 +29,9 @@ def events() -> pl.DataFrame:
 
 
 @pytest.fixture
-def small_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with 2 MB free, on which every reading is asked for and none may begin."""
-    proc = tmp_path / "proc"
-    proc.mkdir()
-    (proc / "meminfo").write_text("MemAvailable: 2000 kB\n")
-    monkeypatch.setattr(memory, "PROC", proc)
-    monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
-    monkeypatch.setattr(needs, "LARGEST_SMALL", 0)
+def full_machine(small_machine: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with 2 MB free, on which no reading may begin."""
+    small_machine(2000)
 
     def refuse(folder: Folder, name: str) -> bytes:
         raise AssertionError(f"{name} was read")
@@ -88,7 +81,7 @@ def test_text_needs_more_than_numbers_and_long_text_more_than_short(events: pl.D
     assert sizes == sorted(set(sizes))
 
 
-@pytest.mark.usefixtures("small_machine")
+@pytest.mark.usefixtures("full_machine")
 @pytest.mark.parametrize("name", ["log.csv.gz", "ratings.csv"])
 def test_a_log_that_does_not_fit_is_refused_before_it_is_read(name: str, events: pl.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "big"
@@ -105,7 +98,7 @@ def test_a_log_that_does_not_fit_is_refused_before_it_is_read(name: str, events:
     assert ("write it as Parquet" in str(caught.value)) == (name == "log.csv.gz")
 
 
-@pytest.mark.usefixtures("small_machine")
+@pytest.mark.usefixtures("full_machine")
 def test_pieces_of_a_table_are_counted_together(events: pl.DataFrame, tmp_path: Path) -> None:
     folder = tmp_path / "big"
     folder.mkdir()

@@ -9,11 +9,10 @@ import polars as pl
 import pytest
 
 import matinee as mt
-from matinee import mapped, memory
+from matinee import mapped
 from matinee.data import streaming
 from matinee.dataset import Dataset
 from matinee.errors import DataError, MatineeError
-from matinee.reading import needs
 
 N = 2000
 
@@ -43,16 +42,13 @@ def log_of(form: str, seed: int = 1) -> pl.DataFrame:
 
 
 @pytest.fixture
-def small_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def read_in_pieces(
+    small_machine: Callable[[int], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], None]:
     """Call it, and from then on there is a machine with little memory, pieces of 300 rows and blocks of 97."""
 
     def begin() -> None:
-        proc = tmp_path / "proc"
-        proc.mkdir()
-        (proc / "meminfo").write_text("MemAvailable: 50 kB\n")
-        monkeypatch.setattr(memory, "PROC", proc)
-        monkeypatch.setattr(memory, "CGROUPS", tmp_path / "none")
-        monkeypatch.setattr(needs, "LARGEST_SMALL", 0)
+        small_machine(50)
         monkeypatch.setattr(streaming, "PIECE", 300)
         monkeypatch.setattr(streaming, "TEXT_PIECE", 10_000)
         monkeypatch.setattr(mapped, "LARGEST_HELD", 1000)
@@ -78,7 +74,7 @@ def require_same(streamed: Dataset, whole: Dataset) -> None:
     ["numbers", "narrow", "far apart", "text", "numbers as text", "floats", "dates", "milliseconds", "clicks"],
 )
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "csv", "tsv"])
-def test_a_log_in_pieces_is_the_log(form: str, kind: str, tmp_path: Path, small_machine: Callable[[], None]) -> None:
+def test_a_log_in_pieces_is_the_log(form: str, kind: str, tmp_path: Path, read_in_pieces: Callable[[], None]) -> None:
     path, log = tmp_path / f"log.{kind}", log_of(form)
     write = {
         "parquet": log.write_parquet,
@@ -88,25 +84,25 @@ def test_a_log_in_pieces_is_the_log(form: str, kind: str, tmp_path: Path, small_
     }
     write[kind](path)
     whole = mt.load(path)
-    small_machine()
+    read_in_pieces()
     streamed = mt.load(path)
     assert any(note.startswith("read piece by piece: as a whole that takes ") for note in streamed.notes)
     require_same(streamed, whole)
     assert list((tmp_path / "cache" / "matinee").iterdir()) == []
 
 
-def test_several_files_in_pieces_are_one_log(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+def test_several_files_in_pieces_are_one_log(tmp_path: Path, read_in_pieces: Callable[[], None]) -> None:
     folder = tmp_path / "log"
     folder.mkdir()
     for part in range(3):
         log_of("numbers", part).write_parquet(folder / f"part-{part}.parquet")
     whole = mt.load(folder)
-    small_machine()
+    read_in_pieces()
     require_same(mt.load(folder), whole)
 
 
 @pytest.mark.parametrize("name", ["ratings.csv", "ratings.dat", "u.data"])
-def test_movielens_in_pieces_has_its_titles(name: str, tmp_path: Path, small_machine: Callable[[], None]) -> None:
+def test_movielens_in_pieces_has_its_titles(name: str, tmp_path: Path, read_in_pieces: Callable[[], None]) -> None:
     folder = tmp_path / "ml"
     folder.mkdir()
     log = log_of("numbers").rename({"user": "userId", "item": "movieId", "value": "rating", "at": "timestamp"})
@@ -118,30 +114,30 @@ def test_movielens_in_pieces_has_its_titles(name: str, tmp_path: Path, small_mac
         separator = "::" if name == "ratings.dat" else "\t"
         (folder / name).write_text("\n".join(separator.join(map(str, row)) for row in log.rows()))
     whole = mt.load(folder)
-    small_machine()
+    read_in_pieces()
     streamed = mt.load(folder)
     assert any(note.startswith("read piece by piece: ") for note in streamed.notes)
     require_same(streamed, whole)
     assert streamed.source == whole.source == "MovieLens"
 
 
-def test_what_follows_is_the_same_too(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+def test_what_follows_is_the_same_too(tmp_path: Path, read_in_pieces: Callable[[], None]) -> None:
     log_of("numbers").write_parquet(tmp_path / "log.parquet")
     split = mt.split(mt.load(tmp_path / "log.parquet"))
     lists = mt.fit("popularity", split)
-    small_machine()
+    read_in_pieces()
     again = mt.split(mt.load(tmp_path / "log.parquet"))
     assert np.array_equal(again.labels, split.labels)
     assert np.array_equal(mt.fit("popularity", again).model.popularity, lists.model.popularity)
 
 
-def test_a_bad_cell_is_found_by_its_row(tmp_path: Path, small_machine: Callable[[], None]) -> None:
+def test_a_bad_cell_is_found_by_its_row(tmp_path: Path, read_in_pieces: Callable[[], None]) -> None:
     frame = log_of("numbers").with_row_index()
     path = tmp_path / "log.parquet"
     frame.select("user", "item", pl.when(pl.col("index") != 1234).then("value").alias("value"), "at").write_parquet(
         path
     )
-    small_machine()
+    read_in_pieces()
     with pytest.raises(DataError, match=r"log.parquet, row 1235: no value \(blank\)"):
         mt.load(path)
     text = path.with_suffix(".csv")
@@ -154,7 +150,7 @@ def test_a_bad_cell_is_found_by_its_row(tmp_path: Path, small_machine: Callable[
 
 @pytest.mark.parametrize("form", ["titles", "kinds of ids", "quotes", "comments", "packed"])
 def test_what_is_found_out_from_whole_columns_is_read_as_a_whole(
-    form: str, tmp_path: Path, small_machine: Callable[[], None]
+    form: str, tmp_path: Path, read_in_pieces: Callable[[], None]
 ) -> None:
     frame = log_of("numbers")
     path = tmp_path / ("log.parquet" if form in ("titles", "kinds of ids") else "log.csv")
@@ -172,6 +168,6 @@ def test_what_is_found_out_from_whole_columns_is_read_as_a_whole(
     else:
         path.write_text(changed[form])
     mt.load(path)
-    small_machine()
+    read_in_pieces()
     with pytest.raises(MatineeError, match=r"not enough memory: reading .*log\.\w+, about [12],\d{3} events, needs"):
         mt.load(path)

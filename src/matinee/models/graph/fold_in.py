@@ -2,19 +2,14 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from matinee.arrays import BoolArray, FloatArray, IntArray, rows_of
-from matinee.histories import Histories, TrainingData
-from matinee.models.base import Recommender
+from matinee.arrays import BoolArray, FloatArray, rows_of
+from matinee.histories import Histories
 from matinee.models.graph.config import GraphConfig
-from matinee.models.vectors import event_products, find_stored_users, unit
-
-ModelT = TypeVar("ModelT", bound=Recommender[Any])
-
+from matinee.models.vectors import unit
 
 MAX_EXPONENT = 40.0
 """Scores up to this are exponentiated as they are, and so are their differences: e^80 is within float32."""
@@ -29,8 +24,6 @@ MOST_SOLVED = 16
 """Solutions of single histories that are kept: a list, its reasons and their drops need the same one."""
 Propagate = Callable[[csr_array], FloatArray]
 """From the weights of histories [B, I] to vectors [B, D], before the solve."""
-FromSums = Callable[[FloatArray, IntArray], FloatArray]
-"""The same from the weighted sums of the items' messages in each layer, [K, B, D], and lengths [B]."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,22 +174,25 @@ def _softmax(scores: FloatArray) -> FloatArray:
     return found
 
 
-def solve(propagate: Propagate, histories: Histories, side: SolveItems, config: GraphConfig) -> Solution:
+def solve(histories: Histories, side: SolveItems, config: GraphConfig, propagate: Propagate | None = None) -> Solution:
     """Directions u that maximise the weighted mean of log softmax(u · v_i / temperature) over each history's items i.
 
     Weights below 0 lower the probability of their items. The mean divides by the sum of the weights' magnitudes.
 
-    `solve_steps` steps on the unit sphere, see `Ascent`, plain ones from the directions that `propagate` gives. The
-    solution of a single history is kept.
+    `solve_steps` steps on the unit sphere, see `Ascent`. Plain ones start from the directions that `propagate` gives;
+    Newton's need none. The solution of a single history is kept.
     """
-    if len(histories) != 1:
+
+    def solved() -> Solution:
         matrix = histories.weighted_matrix(len(side.items))
-        return solve_from(propagate(matrix) if config.solve == "plain" else None, matrix, side, config)
+        return solve_from(propagate(matrix) if propagate and config.solve == "plain" else None, matrix, side, config)
+
+    if len(histories) != 1:
+        return solved()
     key = config.solve, config.solve_steps, histories.items.tobytes(), histories.weights.tobytes()
     found = side.solved.get(key)
     if found is None:
-        matrix = histories.weighted_matrix(len(side.items))
-        found = solve_from(propagate(matrix) if config.solve == "plain" else None, matrix, side, config)
+        found = solved()
         if len(side.solved) >= MOST_SOLVED:
             side.solved.clear()
         side.solved[key] = found
@@ -259,18 +255,18 @@ def solve_near(
 
 def _pull(matrix: csr_array, side: SolveItems) -> tuple[FloatArray, FloatArray]:
     """The weighted mean of each history's items [B, D], and the sum of its weights over their magnitudes [B, 1]."""
-    scale = 1 / _magnitudes(matrix)[:, None]
+    scale = 1 / magnitudes(matrix)[:, None]
     target: FloatArray = (matrix @ side.items) * scale
-    return target, _row_sums(matrix, matrix.data)[:, None] * scale  # the latter 1 without dislikes
+    return target, row_sums(matrix, matrix.data)[:, None] * scale  # the latter 1 without dislikes
 
 
-def _magnitudes(matrix: csr_array) -> FloatArray:
+def magnitudes(matrix: csr_array) -> FloatArray:
     """Sum of the entries' magnitudes in each row, 1 for an empty row. [B] float32."""
-    sums = _row_sums(matrix, np.abs(matrix.data))
+    sums = row_sums(matrix, np.abs(matrix.data))
     return np.where(sums > 0, sums, np.float32(1))
 
 
-def _row_sums(matrix: csr_array, entries: FloatArray) -> FloatArray:
+def row_sums(matrix: csr_array, entries: FloatArray) -> FloatArray:
     """Sum of the entries of each row of a matrix that has them in the place of its own. [B] float32."""
     sums = np.bincount(rows_of(matrix.indptr), entries, minlength=matrix.shape[0])
     return sums.astype(np.float32)
@@ -300,123 +296,3 @@ def finish_vectors(
         vectors[rest] = solve_from(vectors[rest], those, side, config).vectors
     finished: FloatArray = unit(vectors) if config.similarity == "cosine" else vectors
     return finished
-
-
-def explain_newton(
-    propagate: Propagate, histories: Histories, item_rows: IntArray, side: SolveItems, config: GraphConfig
-) -> FloatArray:
-    """Contribution of each event to the scores of listed items, by the last of Newton's steps. [N, k].
-
-    That step divides a sum over the events along each axis: of their items minus the softmax mean, and of the direction
-    before, which is shared by the events that count for their items. Means, divisors and the length are taken as
-    constants. Contributions sum to the score over a user's events.
-    """
-    solution, owners = solve(propagate, histories, side, config), histories.owners
-    last, weights = solution.passed[-1], histories.weights
-    likes = np.maximum(weights, 0)
-    sums = np.bincount(owners, likes, minlength=len(histories))
-    likes[sums[owners] == 0] = 1
-    shares = likes / np.bincount(owners, likes, minlength=len(histories))[owners]
-    direction = (last.kept * (last.vectors @ side.axes)) @ side.axes.T  # [B, D]
-    parts = (side.items[histories.items] - last.means[owners]) * weights[:, None]  # [N, D]
-    parts /= _magnitudes(solution.matrix)[owners, None]
-    parts += shares[:, None] * direction[owners]
-    contributions = np.empty((len(owners), item_rows.shape[1]), dtype=np.float32)
-    for user, rows in enumerate(item_rows):
-        events = slice(*histories.starts[user : user + 2])
-        listed = ((side.items[rows] @ side.axes) / (last.divisors[user] * last.length[user])) @ side.axes.T  # [k, D]
-        contributions[events] = parts[events] @ listed.T
-    return contributions
-
-
-def explain_solve(
-    messages: FloatArray, histories: Histories, item_rows: IntArray, side: SolveItems, config: GraphConfig
-) -> FloatArray:
-    """Contribution of each event to the scores of listed items, after propagation and the solve. [N, k].
-
-    messages [N, D], each event's part, by its weight, of its user's propagated vector; item_rows [B, k].
-    Vector lengths and softmax weights are taken as constants. Contributions sum to the score over a user's events.
-    """
-    items, owners = side.items, histories.owners
-
-    def propagate(_: csr_array) -> FloatArray:
-        initial = np.zeros((len(histories), items.shape[1]), dtype=np.float32)
-        np.add.at(initial, owners, messages)
-        return initial
-
-    if not config.solve_steps and config.similarity == "dot":
-        return event_products(messages, owners, item_rows, items)
-    solution = solve(propagate, histories, side, config)
-    start, target, repulsion = solution.coefficients()
-    solved = items[histories.items] * target[owners] - repulsion[owners]
-    parts = solved * histories.weights[:, None] / _magnitudes(solution.matrix).astype(np.float64)[owners, None]
-    return event_products(start[owners] * messages + parts, owners, item_rows, items)
-
-
-def has_deletions(histories: Histories, popularity: FloatArray, side: SolveItems, config: GraphConfig) -> bool:
-    """Whether `Deletions` are for these histories and listed items, of this popularity [B, k].
-
-    Not for stored users, for propagated vectors that are not solved, for histories of which nothing would be left, and
-    for items without events, which rank last.
-    """
-    is_something_left = bool((histories.lengths > 1).all())
-    return is_something_left and side.bounded and is_solved(histories, config) and bool(popularity.all())
-
-
-@dataclass(frozen=True, slots=True)
-class Deletions:
-    """Scores of listed items without each of some events, by `solve_near`.
-
-    messages: [K, I, D], what items add to the sums that `from_sums` takes.
-    """
-
-    messages: FloatArray
-    from_sums: FromSums
-    side: SolveItems
-    config: GraphConfig
-
-    def scores(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
-        """See ScoresWithoutEach. Of histories without an item twice."""
-        scores, owners = np.empty((len(events), item_rows.shape[1]), dtype=np.float32), histories.owners[events]
-        for user in np.unique(owners).tolist():
-            mine, history = np.flatnonzero(owners == user), histories.block(user, user + 1)
-            vectors = self._without_each(history, events[mine] - histories.starts[user])
-            scores[mine] = vectors @ self.side.items[item_rows[user]].T
-        return scores
-
-    def _without_each(self, history: Histories, events: IntArray) -> FloatArray:
-        """User vectors without each event of a history (B = 1): its sums less those of the event. [E, D]."""
-
-        def propagate(matrix: csr_array) -> FloatArray:
-            return self.from_sums(self._sums(matrix), np.diff(matrix.indptr))
-
-        whole = solve(propagate, history, self.side, self.config)
-        items, weights = history.items[events], history.weights[events, None]
-        vectors: FloatArray | None = None
-        if self.config.solve == "plain":
-            sums = self._sums(whole.matrix) - weights * self.messages[:, items]  # [K, E, D]
-            vectors = self.from_sums(sums, np.full(len(events), len(history.items) - 1))
-        scale = 1 / (_magnitudes(whole.matrix)[:, None] - np.abs(weights))
-        target = (whole.matrix @ self.side.items - weights * self.side.items[items]) * scale
-        total = _row_sums(whole.matrix, whole.matrix.data)[:, None]
-        pull = target, (total - weights) * scale
-        return solve_near(whole, vectors, pull, self.side, self.config)
-
-    def _sums(self, matrix: csr_array) -> FloatArray:
-        sums = [matrix @ messages for messages in self.messages]
-        return np.stack(sums) if sums else np.zeros((0, matrix.shape[0], 0), dtype=np.float32)
-
-
-def copy_onto(model: ModelT, known: TrainingData) -> ModelT:
-    """A copy of a model with the users and the popularity of another log; layer 0 of unknown users is zero."""
-    arrays = {name: getattr(model, name) for name in model.learned}
-    users = known.histories.user_rows.astype(np.int32)
-    indices, is_stored = find_stored_users(arrays["user_rows"], users, "stored")
-    embeddings = np.zeros((len(users), arrays["user_embeddings"].shape[1]), dtype=np.float32)
-    embeddings[is_stored] = arrays["user_embeddings"][indices[is_stored]]
-    arrays |= {"user_rows": users, "user_embeddings": embeddings, "popularity": known.popularity.astype(np.float32)}
-    copy = type(model)(**model.config.model_dump())
-    copy.value_map = model.value_map
-    for name, value in arrays.items():
-        setattr(copy, name, value)
-    return copy

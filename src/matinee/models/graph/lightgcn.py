@@ -10,17 +10,9 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
 from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
-from matinee.models.graph.fold_in import (
-    Deletions,
-    SolveItems,
-    copy_onto,
-    explain_newton,
-    explain_solve,
-    finish_vectors,
-    has_deletions,
-    is_solved,
-    solve,
-)
+from matinee.models.graph.explanations import Deletions, explain_newton, explain_solve, has_deletions
+from matinee.models.graph.fold_in import SolveItems, finish_vectors, is_solved, solve
+from matinee.models.graph.rebuilt_graph import copy_onto
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.nn.candidates import large_catalogue_defaults
@@ -159,7 +151,7 @@ class LightGCN(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, D]; zero for an empty history of a visitor."""
         if is_solved(histories, self.config):
-            return solve(self._propagated, histories, self._solve_items, self.config).vectors
+            return solve(histories, self._solve_items, self.config, self._propagated).vectors
         matrix = histories.weighted_matrix(len(self.items))
         vectors = self._propagated(matrix)
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -193,7 +185,7 @@ class LightGCN(Recommender[FloatArray]):
         explain_solve.
         """
         if self.config.solve == "newton" and self.config.solve_steps:
-            return explain_newton(self._propagated, histories, item_rows, self._solve_items, self.config)
+            return explain_newton(histories, item_rows, self._solve_items, self.config)
         roots = np.sqrt(np.diff(histories.starts)).astype(np.float32)
         messages = self.item_messages[histories.items] * histories.weights[:, None] / roots[histories.owners, None]
         return explain_solve(messages, histories, item_rows, self._solve_items, self.config)

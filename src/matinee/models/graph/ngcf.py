@@ -13,17 +13,9 @@ from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
 from matinee.models.graph.config import GraphConfig
-from matinee.models.graph.fold_in import (
-    Deletions,
-    SolveItems,
-    copy_onto,
-    explain_newton,
-    explain_solve,
-    finish_vectors,
-    has_deletions,
-    is_solved,
-    solve,
-)
+from matinee.models.graph.explanations import Deletions, explain_newton, explain_solve, has_deletions
+from matinee.models.graph.fold_in import SolveItems, finish_vectors, is_solved, solve
+from matinee.models.graph.rebuilt_graph import copy_onto
 from matinee.models.needs import matrix_needs, parameter_needs
 from matinee.models.vectors import fill_cold_scores, find_stored_users, unit
 from matinee.nn.candidates import large_catalogue_defaults
@@ -163,7 +155,7 @@ class NGCF(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors. [B, (K + 1) D]; zero without a history."""
         if is_solved(histories, self.config):
-            return solve(self._propagated, histories, self._solve_items, self.config).vectors
+            return solve(histories, self._solve_items, self.config, self._propagated).vectors
         matrix = histories.weighted_matrix(len(self.items))
         has_history = np.diff(matrix.indptr) > 0
         indices, is_stored = find_stored_users(self.user_rows, histories.user_rows, self.config.user_state)
@@ -230,7 +222,7 @@ class NGCF(Recommender[FloatArray]):
         explain_solve.
         """
         if self.config.solve == "newton" and self.config.solve_steps:
-            return explain_newton(self._propagated, histories, item_rows, self._solve_items, self.config)
+            return explain_newton(histories, item_rows, self._solve_items, self.config)
         owners, matrix = histories.owners, histories.weighted_matrix(len(self.items))
         lengths = np.maximum(np.diff(histories.starts), 1)[owners, None]
         roots = np.sqrt(lengths).astype(np.float32)
