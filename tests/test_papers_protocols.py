@@ -111,6 +111,45 @@ def test_lists_of_candidates_are_those_of_a_plain_loop(
     assert any(note.startswith("sampled: each list ranks only the 10 candidates") for note in report.notes())
 
 
+def test_a_number_draws_items_without_events_of_the_user(model: Artefact, split: Split) -> None:
+    task = Task.of(split, EvaluationConfig(candidates="9"))
+    lists = task.candidates
+    assert lists is not None
+    assert lists.user_rows.tolist() == task.user_rows.tolist()
+    events, drawn = split.data.events, {}
+    for index, user in enumerate(task.user_rows.tolist()):
+        seen = set(events.item_rows[events.user_rows == user].tolist())
+        found, targets = (
+            lists.take(np.array([index])).items.tolist(),
+            task.targets.take(np.array([index])).items.tolist(),
+        )
+        assert found == sorted(set(found))
+        assert seen & set(found) == set(targets)
+        assert len(found) == 9 + len(targets) == 10
+        ids = [int(split.data.items.id(row)) for row in found]
+        target = int(split.data.items.id(targets[0]))
+        drawn[int(split.data.users.id(user))] = target, [each for each in ids if each != target]
+    counts = np.bincount(lists.items, minlength=task.n_items)
+    assert np.count_nonzero(counts) > 0.9 * task.n_items  # not the same items for everyone
+    report = mt.evaluate(model, split, 3, candidates="9")
+    expected = by_plain_loop(model, split, drawn, 3)
+    assert [report.metrics[f"{name}@3"].mean for name in ("hit-rate", "ndcg")] == pytest.approx(expected)
+    assert any("the 10 candidates that are its user's targets and items drawn" in note for note in report.notes())
+    again = mt.evaluate("popularity", split, 3, candidates="9")
+    assert report.user_rows.tolist() == again.user_rows.tolist()
+    other = mt.split(split.data, "leave-last", seed=1)
+    assert Task.of(other, EvaluationConfig(candidates="9")).candidates.items.tolist() != lists.items.tolist()  # type: ignore[union-attr]
+
+
+def test_a_number_of_drawn_items_is_at_least_one_and_at_most_what_there_is(model: Artefact, split: Split) -> None:
+    for number in (0, "0", "-3"):
+        with pytest.raises(MatineeError, match=r"at least 1, such as 99"):
+            mt.evaluate(model, split, candidates=number)  # type: ignore[arg-type]
+    of_all = mt.evaluate(model, split, 3, candidates="5000", mask="none")
+    expected = mt.evaluate(model, split, 3)  # what the user has no event with, and the target
+    assert of_all.metrics["ndcg@3"].mean == pytest.approx(expected.metrics["ndcg@3"].mean)
+
+
 def first(drawn: dict[int, tuple[int, list[int]]]) -> tuple[int, int, int]:
     user = next(iter(drawn))
     return user, drawn[user][0], drawn[user][1][0]

@@ -196,8 +196,9 @@ class EvaluationConfig(Config):
     mask: Masked = "seen"
     """Items that lists leave out: all `seen` (the inputs, and valid at test time), those of `train` only, or `none`."""
     candidates: str | None = None
-    """A file of the items that each user's list may have, such as a target and 99 sampled negatives: a table of users
-    and items, or NCF's own file. Results are labelled as sampled."""
+    """The items that each user's list may have. A file, such as of a target and 99 sampled negatives: a table of users
+    and items, or NCF's own file. Or a number: beside the targets so many items that the user has no event with, drawn
+    by the split's seed. Results are labelled as sampled."""
     relevant_from: float | None = None
     """Only targets of this value (rating) and more are relevant. The others stay candidates: to list one is a miss."""
     liked_from: float | None = None
@@ -208,6 +209,15 @@ class EvaluationConfig(Config):
     """Test the reasons of the lists: whether items fall without the events that explain them."""
     rerank: Rerank | None = None
     """Re-rank lists as on the site, for example novelty=0.5,diversity=0.3,genres=Comedy|Drama,from_year=1980."""
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _number_of_candidates(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if isinstance(value, str) and (value.startswith("-") or (value.isdecimal() and not int(value))):
+            raise ValueError("a number of drawn items is at least 1, such as 99")
+        return value
 
 
 class ColumnsConfig(Config):

@@ -60,7 +60,12 @@ def read_candidates(path: str, split: Split) -> Candidates:
 
 
 def fingerprint(path: str) -> str:
-    """What names the content of a file of candidates: 16 hex digits. Raises DataError if it cannot be read."""
+    """What names the content of a file of candidates: 16 hex digits; of a number of drawn ones: itself.
+
+    Raises DataError if it cannot be read.
+    """
+    if path.isdecimal():
+        return path
     return hashlib.sha256(read_bytes(Path(path).expanduser())).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The candidates that a file has for each user, beside the targets of an evaluation."""
+"""The candidates of each user's list where it is not made of all items: those of a file, or drawn ones."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,13 @@ from matinee.histories import Histories
 class Sampled:
     """The candidates of B lists, and what they leave out.
 
-    lists: B rows of items, for the users that have candidates and targets; file: its name; n_without: users with a
-    target that have no candidates, so no list; n_idle: users of the file without a target; n_outside: targets that are
-    not among their user's candidates, so never listed.
+    lists: B rows of items, for the users that have candidates and targets; file: its name, None if they are drawn;
+    n_without: users with a target that have no candidates, so no list; n_idle: users of the file without a target;
+    n_outside: targets that are not among their user's candidates, so never listed.
     """
 
     lists: Histories
-    file: str
+    file: str | None
     n_without: int
     n_idle: int
     n_outside: int
@@ -41,12 +41,32 @@ class Sampled:
         }
 
 
-def sample(path: str, split: Split, targets: Histories, hidden: IntArray) -> Sampled:
+def sample(source: str, split: Split, targets: Histories, hidden: IntArray) -> Sampled:
     """The candidates of the users with targets. hidden: ascending keys of what lists leave out. [N].
 
-    Raises DataError as `read_candidates`, for a candidate that no list may have, and for a user without a target among
-    the candidates.
+    source: a file, or a number of items to draw. Raises DataError as `read_candidates`, for a candidate that no list
+    may have, and for a user without a target among the candidates.
     """
+    return _draw(int(source), split, targets) if source.isdecimal() else _read(source, split, targets, hidden)
+
+
+def _draw(n: int, split: Split, targets: Histories) -> Sampled:
+    """Each user's targets and n items that the user has no event with, in any part; fewer where there are no more.
+
+    They depend on the seed and the parts of the split alone, so every model has the same. Source: He et al. 2017, 4.1.
+    """
+    rng, known = np.random.default_rng(split.config.seed), Histories.from_events(split.data.events, targets.user_rows)
+    rows = []
+    for user in range(len(targets)):
+        wanted, events = targets.block(user, user + 1).items, known.block(user, user + 1).items
+        new = np.setdiff1d(np.arange(len(split.data.items)), events)
+        rows.append(np.union1d(wanted, rng.choice(new, min(n, len(new)), replace=False)))
+    owners = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    return Sampled(_as_histories(np.concatenate(rows), owners, targets.user_rows), None, 0, 0, 0)
+
+
+def _read(path: str, split: Split, targets: Histories, hidden: IntArray) -> Sampled:
+    """The candidates that a file has."""
     found = read_candidates(path, split)
     _require_listable(found, hidden, path, split)
     owners = found.keys // found.n_items  # [N]
@@ -79,9 +99,13 @@ def _require_listable(found: Candidates, hidden: IntArray, path: str, split: Spl
 
 
 def _lists(found: Candidates, user_rows: IntArray) -> Histories:
-    """The candidates of some users, ascending, as B rows of items."""
+    """The candidates of some users as B rows of items."""
     mine = np.flatnonzero(np.isin(found.keys // found.n_items, user_rows))
     users, items = np.divmod(found.keys[mine], found.n_items)
-    starts = starts_of(np.searchsorted(user_rows, users), len(user_rows))
-    values, times = np.full(len(mine), np.nan, dtype=np.float32), np.zeros(len(mine), dtype=np.int64)
-    return Histories(starts, items.astype(np.int32), values, times, user_rows)
+    return _as_histories(items, np.searchsorted(user_rows, users), user_rows)
+
+
+def _as_histories(items: IntArray, owners: IntArray, user_rows: IntArray) -> Histories:
+    """Items, ascending by owner, as B rows without values and times. [N], [N], [B]."""
+    values, times = np.full(len(items), np.nan, dtype=np.float32), np.zeros(len(items), dtype=np.int64)
+    return Histories(starts_of(owners, len(user_rows)), items.astype(np.int32), values, times, user_rows)

@@ -35,7 +35,7 @@ class Report(Shown, Framed, Plotted):
 
     users: number of users in the means; users_without_targets: all other users of the data; targets_seen_before:
     targets left out because their user already had the item; targets_below: targets that are not relevant because of
-    their value; candidates: of which lists are made, where a file has them, and what it leaves out; liking: the scale
+    their value; candidates: of which lists are made, a file's or drawn, and what it leaves out; liking: the scale
     of the ratings, what counts as liked and disliked, and how many users have such a target, None without ratings;
     calibration: predicted values against actual ones; explanations: whether reasons hold, if asked for; curves: metrics
     of each epoch of training; seeds: seed, seconds and metrics of each fit, if there are several; cost: what else the
@@ -212,13 +212,16 @@ def _mask_notes(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def sampled_notes(candidates: Mapping[str, Any] | None) -> list[str]:
-    """What readers must know of results on candidates from a file: what they are, and what the file leaves out."""
+    """What readers must know of results on candidates: what they are, and what a file leaves out."""
     if candidates is None:
         return []
     least, most = candidates["least"], candidates["most"]
     each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    source = f"candidates that {candidates['file']} has for its user"
+    if candidates["file"] is None:
+        source = "candidates that are its user's targets and items drawn from those without events of the user"
     notes = [
-        f"sampled: each list ranks only the {each} candidates that {candidates['file']} has for its user, so values "
+        f"sampled: each list ranks only the {each} {source}, so values "
         "are higher than those of lists of all items, may order models otherwise, and cannot be compared with them"
     ]
     for name, text in (

@@ -179,13 +179,15 @@ def _score_events(
     network: NCFNetwork, user_rows: IntArray, item_rows: IntArray, drawn: IntArray
 ) -> tuple[Tensor, Tensor]:
     """Scores of P events [P] and of their negatives [P, n]. drawn: item rows [P, n], or [n] shared by all events."""
-    rows, owners = np.unique(user_rows, return_inverse=True)
-    users, items = network.project_users(rows), network.project_items()
     shared, device = drawn.ndim == 1, network.device
     wanted = item_rows[:, None] if shared else np.concatenate([item_rows[:, None], drawn], axis=1)  # [P, 1 + n]
+    rows, owners = np.unique(user_rows, return_inverse=True)
+    read, inverse = np.unique(np.concatenate([wanted.ravel(), drawn]) if shared else wanted, return_inverse=True)
+    users, items = network.project_users(rows), network.project_items(read)
+    positions = to_tensor(inverse.ravel(), device)
     pair_users = functional.embedding(to_tensor(np.repeat(owners, wanted.shape[1]), device), users)
-    pair_items = functional.embedding(to_rows(wanted.ravel(), device), items)
-    table = items[to_rows(drawn, device)] if shared else items[:0]
+    pair_items = functional.embedding(positions[: wanted.size], items)
+    table = items[positions[wanted.size :]]
     crossed, paired = network.scores(users, table, pair_users, pair_items)
     if shared:
         return paired, crossed[to_tensor(owners, device)]

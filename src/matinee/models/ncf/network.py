@@ -75,9 +75,11 @@ class NCFNetwork:
             projected.append(torch.addmm(self.parameters["bias0"], inputs, self.parameters["weights0"][: self.width]))
         return torch.cat(projected, dim=1)
 
-    def project_items(self) -> Tensor:
-        """[q, W_i q'] of all items. [I, D + W]."""
+    def project_items(self, rows: IntArray | None = None) -> Tensor:
+        """[q, W_i q'] of item rows [m], or of all items with None. [m, D + W]."""
         items = self.parameters["items"]
+        if rows is not None:
+            items = functional.embedding(to_rows(rows, self.device), items)
         if not self.layers:
             return items
         inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
