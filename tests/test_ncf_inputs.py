@@ -179,6 +179,48 @@ def test_a_pretrained_artefact_that_does_not_fit_is_refused_with_the_difference(
         create("neumf", dim=4, layers=2, **pretrained).fit(other, Run.seeded(1))
 
 
+def test_pretrained_parts_are_fitted_by_their_configs(train: TrainingData, tmp_path: Path) -> None:
+    settings = {"dim": 4, "epochs": 3, "initial_std": 1.0, "l2": 0.0}
+    for name, others in (("gmf", {}), ("mlp", {"layers": 2})):
+        lines = "".join(f"{key} = {value}\n" for key, value in {**settings, **others}.items())
+        (tmp_path / f"{name}.toml").write_text(f'model = "{name}"\n[settings]\n{lines}')
+    joined = create(
+        "neumf", dim=4, layers=2, epochs=1, learning_rate=1e-9, alpha=0.3, user_state="stored",
+        pretrained_gmf=str(tmp_path / "gmf.toml"), pretrained_mlp=str(tmp_path / "mlp.toml"),
+    )  # fmt: skip
+    epochs: list[int] = []
+    joined.fit(train, replace(Run.seeded(5), on_epoch=lambda epoch, *_: epochs.append(epoch)))
+    assert epochs == [1, 2, 3, 1, 2, 3, 1]
+    scores = joined.score(joined.fold_in(train.histories))
+    rng, expected = np.random.default_rng(5), np.zeros_like(scores)
+    rng.integers(2**63)  # the run's own generator of torch
+    for name, others, weight in (("gmf", {}, 0.3), ("mlp", {"layers": 2}, 0.7)):
+        part = create(name, **settings, **others, user_state="stored").fit(train, Run.seeded(int(rng.integers(2**63))))
+        expected += np.float32(weight) * part.score(part.fold_in(train.histories))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is a config of None; name one of gmf"),
+        ('model = "mlp"', "is a config of mlp; name one of gmf"),
+        ("model = ", "cannot be read as TOML; name a config such as configs/paper/gmf.toml"),
+        ('model = "gmf"\n[settings]\ndim = 8', "has dim = 8, pre-training needs 4; set it in both"),
+        ('model = "gmf"\n[settings]\ndims = 4', "gmf.toml .settings.*dims.*did you mean"),
+        ('model = "gmf"\nsettings = 4', "has no table of settings"),
+    ],
+)
+def test_a_config_of_a_part_that_does_not_fit_is_refused(
+    text: str, message: str, train: TrainingData, tmp_path: Path
+) -> None:
+    path = tmp_path / "gmf.toml"
+    path.write_text(text)
+    with pytest.raises(MatineeError, match=message):
+        create("neumf", dim=4, pretrained_gmf=str(path)).fit(train, Run.seeded(1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_serving_does_not_import_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:

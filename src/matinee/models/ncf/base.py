@@ -78,7 +78,7 @@ class NCFModel(Recommender[FloatArray]):
 
         config, matrix, generator = self.config, train.matrix(), torch_generator(run)
         network = NCFNetwork(config, self._product_dim, matrix, generator)
-        self._initialise(network, train.fingerprint)
+        self._initialise(network, train, run)
 
         def learned() -> Mapping[str, Any]:
             weights = network.serving_weights()
@@ -185,7 +185,7 @@ class NCFModel(Recommender[FloatArray]):
     def _product_dim(self) -> int:
         return self.config.dim if self.has_product else 0
 
-    def _initialise(self, network: "NCFNetwork", fingerprint: str) -> None:
+    def _initialise(self, network: "NCFNetwork", train: TrainingData, run: Run) -> None:
         """Replace initial values of the network before training. By default nothing."""
 
     @derived("item_embeddings", "projection", "weights", "popularity")
