@@ -251,16 +251,17 @@ class LinearHSTU(LinearGRU):
         return scores
 
 
-GBCE = {"block": "transformer", "loss": "gbce", "mask_seen": False, "user_power": 0.0}
+NARROW = {"dim": 64}
+GBCE = NARROW | {"block": "transformer", "loss": "gbce", "mask_seen": False, "user_power": 0.0}
 TRIALS: dict[str, tuple[str, dict[str, Any], type[Recommender[Any]] | None]] = {
+    "gru4rec-sampled": ("gru4rec", NARROW | {"loss": "sampled-softmax"}, None),
+    "gru4rec-64": ("gru4rec", NARROW, None),
     "gru4rec": ("gru4rec", {}, None),
-    "gru4rec-softmax": ("gru4rec", {"loss": "softmax"}, None),
-    "gru4rec-128": ("gru4rec", {"loss": "softmax", "dim": 128}, None),
-    "gru4rec-rating": ("gru4rec", {"loss": "softmax"}, RatedGRU4Rec),
+    "gru4rec-rating": ("gru4rec", NARROW, RatedGRU4Rec),
+    "sasrec-64": ("sasrec", NARROW, None),
     "sasrec": ("sasrec", {}, None),
-    "sasrec-128": ("sasrec", {"dim": 128}, None),
-    "sasrec-200": ("sasrec", {"max_length": 200}, None),
-    "sasrec-rating": ("sasrec", {}, RatedSASRec),
+    "sasrec-200": ("sasrec", NARROW | {"max_length": 200}, None),
+    "sasrec-rating": ("sasrec", NARROW, RatedSASRec),
     "gbce-256": ("sasrec", GBCE | {"n_negatives": 256, "calibration": 0.75}, None),
     "gbce-t1": ("sasrec", GBCE | {"n_negatives": 512, "calibration": 1.0}, None),
     "linear-gru": ("linear-gru", {}, None),

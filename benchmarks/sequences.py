@@ -1,7 +1,8 @@
 """Every model of the sequence protocols, compared pairwise by user, on one core.
 
 Prints one JSON object; `python benchmarks/sequences.py PART[:NAME,NAME] ...` runs some parts, or some experiments of
-one. Run it as `make bench` does. Seconds are processor seconds of one thread, fit and evaluation together.
+one. Run it as `make bench` does. Seconds are processor seconds of one thread, fit and evaluation together. Each row
+says by which settings it was measured.
 
     c-small, c  protocols C-small and C: each user's last event
     session     sessions of MovieLens 1M: the last movie of each (configs/session/, configs/session-*.toml)
@@ -48,7 +49,7 @@ def measured(part: str, names: list[str] | None) -> dict[str, Any]:
     for name, experiment in chosen.items():
         started = time.process_time()
         _, reports[name] = workflow.run(experiment, prepared)
-        rows[name] = row(reports[name], time.process_time() - started)
+        rows[name] = row(reports[name], time.process_time() - started) | {"settings": experiment.settings}
         print(part, name, rows[name], file=sys.stderr, flush=True)
     return {"models": rows, "paired": {metric: verdicts(reports, metric) for metric in METRICS}}
 
