@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch  # noqa: F401 - loaded, so that its kernel is taken
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
 from matinee.models.sequences.gru import Cell, serve_last_states, serve_states
+from matinee.nn.row_sums import RowSums
 from matinee.nn.sparse_rows import (
     product_by_head,
     product_in_columns,
     product_in_order,
+    product_of_few,
     product_with_dense,
     split_head,
 )
@@ -40,12 +43,44 @@ def test_a_row_times_a_dense_matrix_is_the_same_alone_and_in_a_batch(n_rows: int
 
 
 @pytest.mark.parametrize("n_rows", [1, 31, 32, 200])
-def test_sums_in_one_order_are_those_of_a_sparse_product_and_of_whole_rows(n_rows: int) -> None:
+@pytest.mark.parametrize("by_level", [True, False])
+def test_rows_of_many_weights_are_summed_in_the_order_of_a_sparse_product(n_rows: int, by_level: bool) -> None:
     rng = np.random.default_rng(5)
     rows, matrix = skewed(n_rows, 300, rng), skewed(300, 70, rng)
+    if by_level:  # rows of more weights than are summed one by one
+        rows = csr_array(np.where(np.arange(300) < 20, rng.random((n_rows, 300), dtype=np.float32), 0))
     expected = (rows @ matrix).toarray()
+    np.testing.assert_array_equal(product_in_order(rows, matrix, by_level=by_level), expected)
+    np.testing.assert_array_equal(product_in_columns(rows, matrix.toarray(), by_level=by_level), expected)
+
+
+@pytest.mark.parametrize("n_rows", [1, 31, 32, 200])
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_rows_of_few_weights_are_summed_weight_by_weight(n_rows: int, has_torch: bool, monkeypatch) -> None:
+    if not has_torch:
+        monkeypatch.setattr("matinee.nn.row_sums._has_torch", lambda: False)
+    rng = np.random.default_rng(6)
+    stars = rng.choice(np.array([-0.4, 0.3, 0.9, 1.7], dtype=np.float32), (n_rows, 300))
+    many = np.where(np.arange(300) < 20, rng.random((n_rows, 300), dtype=np.float32), 0)
+    given = np.where(rng.random((n_rows, 300)) < 0.3, stars, 0)
+    given[::3] = many[::3]  # a row of many weights does not change how others are summed
+    given[1::5] = 0
+    rows, matrix = csr_array(given), skewed(300, 70, rng)
+    expected, plain = np.zeros((n_rows, 70), dtype=np.float32), matrix.toarray()
+    for row, weights in enumerate(given):
+        levels = np.unique(weights[weights != 0])
+        groups = [[(np.float32(1), item) for item in np.flatnonzero(weights == level)] for level in levels]
+        if len(levels) > 16:
+            groups, levels = [[(weights[item], item) for item in np.flatnonzero(weights)]], np.ones(1, np.float32)
+        for level, group in zip(levels, groups, strict=True):
+            total = np.zeros(70, dtype=np.float32)
+            for weight, item in group:
+                total += weight * plain[item]
+            expected[row] += level * total
+    np.testing.assert_array_equal(product_in_columns(rows, matrix.toarray()), expected)
     np.testing.assert_array_equal(product_in_order(rows, matrix), expected)
-    np.testing.assert_array_equal(product_in_columns(rows, matrix.toarray()), rows @ matrix.toarray())
+    np.testing.assert_array_equal(product_of_few(rows, matrix), expected)
+    np.testing.assert_array_equal(RowSums.of(rows).sparse(matrix).toarray(), expected)
 
 
 def test_a_head_and_the_rest_are_the_matrix() -> None:

@@ -7,13 +7,10 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray, lower_bounds, rows_of
+from matinee.nn.row_sums import MANY_ROWS, RowSums, levels_of, strips
 
-STRIP_BYTES = 2 * 2**20
-"""Of dense columns that rows are multiplied with at once."""
 GAP_COST = 32
 """Of an entry of a sparse product, in units of one of a product with a dense matrix."""
-MANY_ROWS = 32
-"""From so many rows on, a product takes the columns that many of them have in dense form."""
 HEAD_SHARE = 0.1
 """Of a batch's rows: columns that more of them have are multiplied without gaps, where the other side is dense."""
 DENSE_SHARE, DENSE_BYTES = 0.06, 2**28
@@ -21,7 +18,7 @@ DENSE_SHARE, DENSE_BYTES = 0.06, 2**28
 many bytes. MovieLens 1M is quickest at 0.03 to 0.06, a log of 50 events a user at 0.06 to 0.08 (measured)."""
 GROUPS_PER_RANK = 4
 """Groups of columns whose maxima bound a row's k best, in k."""
-SPARSE_COST, GATHER_COST = 256, 14
+SPARSE_COST, GATHER_COST = 160, 4
 """How often a dense product multiplies and adds while one of two sparse matrices, or of a sparse and a dense one, does
 so once."""
 
@@ -170,7 +167,7 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
     head, full, others = (np.flatnonzero(each) for each in (is_head, is_full, ~is_head & ~is_full))
     dense, tail = split_head(rows, head)
     product: FloatArray = dense @ matrix[head].toarray()
-    product += tail[:, full] @ matrix[full].toarray()
+    product += product_in_columns(tail[:, full], matrix[full].toarray())
     product += (tail[:, others] @ matrix[others]).toarray()
     return product
 
@@ -188,30 +185,26 @@ def product_with_dense(rows: csr_array, matrix: FloatArray) -> FloatArray:
     head = np.flatnonzero(is_head)
     dense, rest = split_head(rows, head)
     product: FloatArray = dense @ matrix[head]
-    for strip in _strips(matrix):
-        product[:, strip] += rest @ np.ascontiguousarray(matrix[:, strip])
+    sums = RowSums.of(rest)
+    for strip in strips(*matrix.shape):
+        product[:, strip] += sums.dense(np.ascontiguousarray(matrix[:, strip]))
     return product
 
 
-def product_in_columns(rows: csr_array, matrix: FloatArray) -> FloatArray:
+def product_in_columns(rows: csr_array, matrix: FloatArray, *, by_level: bool = True) -> FloatArray:
     """The product of sparse rows and a dense matrix, each sum in its one order. [B, F], [F, C] -> [B, C] float32.
 
     Many rows take the matrix in strips of columns that stay in the cache: 2 to 4 times as fast as whole rows of it.
+    by_level: see RowSums.
     """
+    sums = RowSums.of(rows, by_level=by_level)
     if rows.shape[0] < MANY_ROWS:
-        found: FloatArray = rows @ matrix
+        found: FloatArray = sums.dense(matrix)
         return found
     product = np.empty((rows.shape[0], matrix.shape[1]), dtype=np.float32)
-    for strip in _strips(matrix):
-        product[:, strip] = rows @ np.ascontiguousarray(matrix[:, strip])
+    for strip in strips(*matrix.shape):
+        product[:, strip] = sums.dense(np.ascontiguousarray(matrix[:, strip]))
     return product
-
-
-def _strips(matrix: FloatArray) -> Iterator[slice]:
-    """Ranges of columns, STRIP_BYTES each."""
-    width = max(16, STRIP_BYTES // (4 * max(1, len(matrix))))
-    for start in range(0, matrix.shape[1], width):
-        yield slice(start, start + width)
 
 
 def split_head(rows: csr_array, head: IntArray) -> tuple[FloatArray, csr_array]:
@@ -227,42 +220,55 @@ def split_head(rows: csr_array, head: IntArray) -> tuple[FloatArray, csr_array]:
     return dense, csr_array((rows.data[rest], rows.indices[rest], starts), shape=rows.shape)
 
 
-def product_in_strips(rows: csr_array, documents: csr_array) -> FloatArray:
+def product_in_strips(rows: csr_array, documents: csr_array, *, by_level: bool = True) -> FloatArray:
     """Rows times the transposed documents, dense: the same sums in the same order. [R, F], [C, F] -> [R, C].
 
-    Some documents at a time are made dense, few enough to stay in the cache of a core.
+    Some documents at a time are made dense, few enough to stay in the cache of a core. by_level: see RowSums.
     """
     found = np.empty((rows.shape[0], documents.shape[0]), dtype=np.float32)
-    size = max(16, STRIP_BYTES // (4 * max(1, documents.shape[1])))
-    for start in range(0, documents.shape[0], size):
-        strip = documents[start : start + size].toarray()
-        found[:, start : start + size] = rows @ np.ascontiguousarray(strip.T)
+    sums = RowSums.of(rows, by_level=by_level)
+    for strip in strips(*documents.shape[::-1]):
+        found[:, strip] = sums.dense(np.ascontiguousarray(documents[strip].toarray().T))
     return found
 
 
-def product_in_order(rows: csr_array, matrix: csr_array) -> FloatArray:
+def product_in_order(rows: csr_array, matrix: csr_array, *, by_level: bool = True) -> FloatArray:
     """The product of two sparse matrices, dense, each sum in its one order. [B, F], [F, C] -> [B, C].
 
     A sparse product counts its entries and then looks each one up, which takes GAP_COST times as long as adding a zero:
-    of a matrix with few enough zeros, many rows take strips in dense form.
+    of a matrix with few enough zeros, many rows take strips in dense form. by_level: see RowSums.
     """
     if rows.shape[0] == 1:
-        return product_of_few(rows, matrix)
+        return product_of_few(rows, matrix, by_level=by_level)
     if rows.shape[0] < MANY_ROWS or matrix.nnz * GAP_COST < matrix.shape[0] * matrix.shape[1]:
-        found: FloatArray = (rows @ matrix).toarray()
+        found: FloatArray = RowSums.of(rows, by_level=by_level).sparse(matrix).toarray()
         return found
-    return product_in_strips(rows, matrix.T.tocsr())
+    return product_in_strips(rows, matrix.T.tocsr(), by_level=by_level)
 
 
-def product_of_few(rows: csr_array, matrix: csr_array) -> FloatArray:
+def product_of_few(rows: csr_array, matrix: csr_array, *, by_level: bool = True) -> FloatArray:
     """The product of a few rows and a matrix, dense: the same sums in the same order. [R, F], [F, C] -> [R, C].
 
     A sparse product counts what it will store before it computes it, and takes four times as long for one row.
+    by_level: see RowSums.
     """
     found = np.zeros((rows.shape[0], matrix.shape[1]), dtype=np.float32)
     for row, (start, stop) in enumerate(pairwise(rows.indptr.tolist())):
-        found[row] = matrix[rows.indices[start:stop]].T @ rows.data[start:stop]
+        found[row] = _row_product(rows.data[start:stop], matrix[rows.indices[start:stop]], by_level)
     return found
+
+
+def _row_product(weights: FloatArray, matrix: csr_array, by_level: bool) -> FloatArray:
+    """The product of one row without gaps and a matrix. [n], [n, C] -> [C]."""
+    if not by_level or (weights == 1).all() or (found := levels_of(weights)) is None:
+        product: FloatArray = matrix.T @ weights
+        return product
+    levels, codes = found
+    sums = matrix.T @ np.eye(len(levels), dtype=np.float32)[codes]  # [C, K]
+    total = np.zeros(len(sums), dtype=np.float32)
+    for level, each in zip(levels, sums.T, strict=True):
+        total += level * each
+    return total
 
 
 def entries_of_events(matrix: csr_array, rows: IntArray, owners: IntArray, listed: IntArray) -> FloatArray:

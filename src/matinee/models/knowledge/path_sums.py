@@ -8,7 +8,8 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.models.knowledge.examples import Candidates
-from matinee.nn.sparse_rows import MANY_ROWS, product_by_head, product_with_dense
+from matinee.nn.row_sums import MANY_ROWS
+from matinee.nn.sparse_rows import product_by_head, product_with_dense
 
 MOST_CELLS = 2**26
 """Pairs of items whose sums are kept: 256 MB. With more items, each batch takes the two sparse matrices."""

@@ -20,7 +20,8 @@ from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
 from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, Strip, gram_of, symmetrise
 from matinee.models.needs import head_needs
-from matinee.nn.sparse_rows import MANY_ROWS, entries_at, product_in_columns
+from matinee.nn.row_sums import MANY_ROWS
+from matinee.nn.sparse_rows import entries_at, product_in_columns
 from matinee.training.run import Run
 
 FEW_USERS = 0.7

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
+from matinee.nn.row_sums import RowSums
 from matinee.nn.sparse_rows import keep_top_k, keep_top_k_of, product_in_strips, product_of_few, products_among
 
 Weighting = Literal["none", "tf-idf", "bm25"]
@@ -144,7 +145,7 @@ def similarities(rows: csr_array, documents: Documents, config: KNNConfig) -> cs
     whose weights include the length (under cosine it cancels, and bm25 equals tf-idf). pearson and adjusted-cosine are
     the cosine after centring.
     """
-    products: csr_array = rows @ documents.profiles
+    products: csr_array = RowSums.of(rows).sparse(documents.profiles)
     owners, columns = rows_of(products.indptr), products.indices
     norms, offsets = documents.lengths_of(rows, config)
     data = products.data

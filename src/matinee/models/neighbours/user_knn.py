@@ -115,7 +115,7 @@ class UserKNN(Recommender[csr_array]):
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         if state.shape[0] <= FEW:
-            return product_of_few(state, self.interactions)
+            return product_of_few(state, self.interactions, by_level=False)
         common, dense, rest = self._common_items
         scores: FloatArray = (state @ rest).toarray()
         scores[:, common] = state @ dense

@@ -146,7 +146,7 @@ class LinearNext(Recommender[csr_array], FitsFromSums[FloatArray]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        return product_in_columns(state, self.weights)
+        return product_in_columns(state, self.weights, by_level=False)
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: each event's terms of the sum. [N, k]."""

@@ -91,7 +91,7 @@ class Markov(Recommender[csr_array], FitsFromCounts[csr_array]):
 
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
-        scores = product_in_order(state, self.transitions)
+        scores = product_in_order(state, self.transitions, by_level=False)
         prior_weights = np.where(np.diff(state.indptr) > 0, state @ self.prior_weights, np.float32(1))
         scores += prior_weights[:, None] * self.popularity
         return scores

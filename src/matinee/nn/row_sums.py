@@ -1,0 +1,144 @@
+"""Weighted sums of rows of a matrix, which the product of sparse rows with it is: each in one order."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from scipy.sparse import csr_array, vstack
+
+from matinee.arrays import FloatArray, IntArray, rows_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+STRIP_BYTES = 2 * 2**20
+"""Of dense columns that rows are multiplied with at once."""
+MANY_ROWS = 32
+"""From so many rows on, a product is arranged for the cache."""
+MOST_LEVELS = 16
+"""Different weights of a row up to which it is summed weight by weight."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSums:
+    """Sparse rows [B, F] as what a matrix is multiplied with: each sum in one order, whatever the other rows are.
+
+    Rows of few different weights, such as those of ratings, are summed weight by weight, each sum times its weight: a
+    third of the rounding. Sums without weights have the same bits by scipy and by torch, whose kernel keeps them in
+    registers, 3 times as fast. It is taken for many rows in a process that has loaded torch, which takes a second: it
+    is never loaded for this.
+
+    sums: [G, F], of ones where a row has one of its weights, or a row of many weights as it is; weights: [B, G], that
+    weight, or 1; None where sums are the rows. indices: of sums of ones, for torch's kernel.
+    """
+
+    sums: csr_array
+    weights: csr_array | None
+    indices: "tuple[Tensor, Tensor] | None"
+
+    @classmethod
+    def of(cls, rows: csr_array, *, by_level: bool = True) -> Self:
+        """by_level: False for rows that have many different weights anyway."""
+        sums, weights = _by_level(rows) if by_level and not _is_ones(rows) else (rows, None)
+        is_fast = sums.shape[0] >= MANY_ROWS and _has_torch() and _is_ones(sums)
+        return cls(sums, weights, _tensors(sums) if is_fast else None)
+
+    def dense(self, matrix: FloatArray) -> FloatArray:
+        """The product with a dense matrix: [F, C] -> [B, C] float32."""
+        sums: FloatArray = self.sums @ matrix if self.indices is None else _bags(matrix, *self.indices)
+        return sums if self.weights is None else self.weights @ sums
+
+    def sparse(self, matrix: csr_array) -> csr_array:
+        """The product with a sparse matrix: [F, C] -> [B, C]."""
+        sums: csr_array = self.sums @ matrix
+        return sums if self.weights is None else self.weights @ sums
+
+
+def levels_of(weights: FloatArray) -> tuple[FloatArray, IntArray] | None:
+    """The different weights [K] of a row, ascending, and which each is, [N]; None of so many that it is summed plainly.
+
+    weights: [N].
+    """
+    levels, codes = np.unique(weights, return_inverse=True)
+    return (levels, codes) if len(levels) <= MOST_LEVELS else None
+
+
+def strips(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Ranges of columns of a matrix of so many rows that stay in a core's cache."""
+    width = max(16, STRIP_BYTES // (4 * max(1, n_rows)))
+    for start in range(0, n_columns, width):
+        yield slice(start, start + width)
+
+
+def _by_level(rows: csr_array) -> tuple[csr_array, csr_array | None]:
+    """See RowSums: sums and weights."""
+    n_rows, pairs = rows.shape[0], _LevelPairs.of(rows)
+    has_many = np.bincount(pairs.owners, minlength=n_rows) > MOST_LEVELS
+    if not has_many.any():
+        return pairs.ones(rows), _weights(pairs.levels, pairs.owners, n_rows)
+    if has_many.all():
+        return rows, None
+    few, many = np.flatnonzero(~has_many), np.flatnonzero(has_many)
+    pairs = _LevelPairs.of(rows[few])
+    levels = np.concatenate([pairs.levels, np.ones(len(many), dtype=np.float32)])
+    sums = vstack([pairs.ones(rows[few]), rows[many]], format="csr")
+    return sums, _weights(levels, np.concatenate([few[pairs.owners], many]), n_rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LevelPairs:
+    """The G pairs of a sparse row and one of its different weights, by weight and then by row.
+
+    order: entries of the rows, pair by pair [N]; starts: of each pair among them [G + 1]; owners: rows [G]; levels:
+    weights [G].
+    """
+
+    order: IntArray
+    starts: IntArray
+    owners: IntArray
+    levels: FloatArray
+
+    @classmethod
+    def of(cls, rows: csr_array) -> Self:
+        owners, levels = rows_of(rows.indptr), np.unique(rows.data)
+        codes = np.searchsorted(levels, rows.data)
+        order = np.argsort(codes.astype(np.uint16) if len(levels) <= 2**16 else codes, kind="stable")
+        pairs = codes[order] * rows.shape[0] + owners[order]
+        firsts = np.flatnonzero(np.diff(pairs, prepend=-1))
+        return cls(order, np.append(firsts, len(pairs)), owners[order[firsts]], levels[codes[order[firsts]]])
+
+    def ones(self, rows: csr_array) -> csr_array:
+        """1 for each entry of each pair. [G, F]."""
+        columns = rows.indices[self.order]
+        values = np.ones(len(columns), dtype=np.float32)
+        return csr_array((values, columns, self.starts), shape=(len(self.levels), rows.shape[1]))
+
+
+def _weights(levels: FloatArray, owners: IntArray, n_rows: int) -> csr_array:
+    """The weight of each of G sums for the row that owns it. [B, G]."""
+    return csr_array((levels, (owners, np.arange(len(levels)))), shape=(n_rows, len(levels)))
+
+
+def _is_ones(rows: csr_array) -> bool:
+    return bool((rows.data == 1).all())
+
+
+def _has_torch() -> bool:
+    return hasattr(sys.modules.get("torch"), "embedding_bag")
+
+
+def _tensors(rows: csr_array) -> "tuple[Tensor, Tensor]":
+    """Columns and starts of rows."""
+    from torch import from_numpy
+
+    return from_numpy(rows.indices.astype(np.int32)), from_numpy(rows.indptr[:-1].astype(np.int32))
+
+
+def _bags(matrix: FloatArray, columns: "Tensor", starts: "Tensor") -> FloatArray:
+    """Sums of rows of a matrix. [F, C] -> [G, C]."""
+    from torch import embedding_bag, from_numpy
+
+    found: FloatArray = embedding_bag(from_numpy(matrix), columns, starts, mode=0)[0].numpy()
+    return found
