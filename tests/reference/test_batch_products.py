@@ -58,7 +58,7 @@ def test_rows_of_many_weights_are_summed_in_the_order_of_a_sparse_product(n_rows
 @pytest.mark.parametrize("has_torch", [True, False])
 def test_rows_of_few_weights_are_summed_weight_by_weight(n_rows: int, has_torch: bool, monkeypatch) -> None:
     if not has_torch:
-        monkeypatch.setattr("matinee.nn.row_sums._has_torch", lambda: False)
+        monkeypatch.setattr("matinee.nn.row_sums.has_torch", lambda: False)
     rng = np.random.default_rng(6)
     stars = rng.choice(np.array([-0.4, 0.3, 0.9, 1.7], dtype=np.float32), (n_rows, 300))
     many = np.where(np.arange(300) < 20, rng.random((n_rows, 300), dtype=np.float32), 0)
@@ -81,6 +81,15 @@ def test_rows_of_few_weights_are_summed_weight_by_weight(n_rows: int, has_torch:
     np.testing.assert_array_equal(product_in_order(rows, matrix), expected)
     np.testing.assert_array_equal(product_of_few(rows, matrix), expected)
     np.testing.assert_array_equal(RowSums.of(rows).sparse(matrix).toarray(), expected)
+
+
+@pytest.mark.parametrize("has_torch", [True, False])
+def test_any_weights_of_ones_and_zeros_are_summed_in_order(has_torch: bool, monkeypatch) -> None:
+    if not has_torch:
+        monkeypatch.setattr("matinee.nn.row_sums.has_torch", lambda: False)
+    rng = np.random.default_rng(7)
+    rows, matrix = skewed(40, 300, rng), (rng.random((300, 70)) < 0.2).astype(np.float32)
+    np.testing.assert_array_equal(product_in_columns(rows, matrix, of_ones=True), rows @ matrix)
 
 
 def test_a_head_and_the_rest_are_the_matrix() -> None:

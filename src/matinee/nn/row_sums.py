@@ -31,23 +31,26 @@ class RowSums:
     is never loaded for this.
 
     sums: [G, F], of ones where a row has one of its weights, or a row of many weights as it is; weights: [B, G], that
-    weight, or 1; None where sums are the rows. indices: of sums of ones, for torch's kernel.
+    weight, or 1; None where sums are the rows. bags: the sums for torch's kernel, columns, starts and weights.
     """
 
     sums: csr_array
     weights: csr_array | None
-    indices: "tuple[Tensor, Tensor] | None"
+    bags: "tuple[Tensor, Tensor, Tensor | None] | None"
 
     @classmethod
-    def of(cls, rows: csr_array, *, by_level: bool = True) -> Self:
-        """by_level: False for rows that have many different weights anyway."""
-        sums, weights = _by_level(rows) if by_level and not _is_ones(rows) else (rows, None)
-        is_fast = sums.shape[0] >= MANY_ROWS and _has_torch() and _is_ones(sums)
-        return cls(sums, weights, _tensors(sums) if is_fast else None)
+    def of(cls, rows: csr_array, *, by_level: bool = True, of_ones: bool = False) -> Self:
+        """by_level: False for rows that have many different weights anyway.
+
+        of_ones: whether the matrix holds but ones and zeros, with which any weights have the same bits by both kernels.
+        """
+        sums, weights = _by_level(rows) if by_level and not of_ones and not _is_ones(rows) else (rows, None)
+        is_fast = sums.shape[0] >= MANY_ROWS and has_torch() and (of_ones or _is_ones(sums))
+        return cls(sums, weights, _bags(sums) if is_fast else None)
 
     def dense(self, matrix: FloatArray) -> FloatArray:
         """The product with a dense matrix: [F, C] -> [B, C] float32."""
-        sums: FloatArray = self.sums @ matrix if self.indices is None else _bags(matrix, *self.indices)
+        sums: FloatArray = self.sums @ matrix if self.bags is None else _sums_of_bags(matrix, *self.bags)
         return sums if self.weights is None else self.weights @ sums
 
     def sparse(self, matrix: csr_array) -> csr_array:
@@ -125,20 +128,22 @@ def _is_ones(rows: csr_array) -> bool:
     return bool((rows.data == 1).all())
 
 
-def _has_torch() -> bool:
+def has_torch() -> bool:
+    """Whether the process has loaded torch."""
     return hasattr(sys.modules.get("torch"), "embedding_bag")
 
 
-def _tensors(rows: csr_array) -> "tuple[Tensor, Tensor]":
-    """Columns and starts of rows."""
+def _bags(rows: csr_array) -> "tuple[Tensor, Tensor, Tensor | None]":
     from torch import from_numpy
 
-    return from_numpy(rows.indices.astype(np.int32)), from_numpy(rows.indptr[:-1].astype(np.int32))
+    columns, starts = (from_numpy(each.astype(np.int32)) for each in (rows.indices, rows.indptr[:-1]))
+    return columns, starts, None if _is_ones(rows) else from_numpy(rows.data.astype(np.float32))
 
 
-def _bags(matrix: FloatArray, columns: "Tensor", starts: "Tensor") -> FloatArray:
-    """Sums of rows of a matrix. [F, C] -> [G, C]."""
+def _sums_of_bags(matrix: FloatArray, columns: "Tensor", starts: "Tensor", weights: "Tensor | None") -> FloatArray:
     from torch import embedding_bag, from_numpy
 
-    found: FloatArray = embedding_bag(from_numpy(matrix), columns, starts, mode=0)[0].numpy()
+    found: FloatArray = embedding_bag(from_numpy(matrix), columns, starts, mode=0, per_sample_weights=weights)[
+        0
+    ].numpy()
     return found

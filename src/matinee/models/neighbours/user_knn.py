@@ -26,11 +26,12 @@ from matinee.models.neighbours.similarity import (
     squared_norms,
     weight_terms,
 )
-from matinee.nn.sparse_rows import entries_at, product_of_few, scale_rows, split_head
+from matinee.nn.row_sums import has_torch
+from matinee.nn.sparse_rows import entries_at, product_in_columns, product_of_few, scale_rows, split_head
 from matinee.training.run import Run
 
-COMMON = 20
-"""Items that more than one in so many users have are multiplied without gaps."""
+COMMON, COMMON_BY_TORCH = 20, 100
+"""Items that more than one in so many users have are multiplied without gaps: by scipy, and in a process with torch."""
 
 
 class UserKNNConfig(KNNConfig):
@@ -118,7 +119,7 @@ class UserKNN(Recommender[csr_array]):
             return product_of_few(state, self.interactions, by_level=False)
         common, dense, rest = self._common_items
         scores: FloatArray = (state @ rest).toarray()
-        scores[:, common] = state @ dense
+        scores[:, common] = product_in_columns(state, dense, of_ones=True)
         return scores
 
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
@@ -208,7 +209,7 @@ class UserKNN(Recommender[csr_array]):
     def _common_items(self) -> tuple[IntArray, FloatArray, csr_array]:
         """Items that many have: their rows [C], who has them [U, C], dense; and who has the others, [U, I]."""
         counts = np.bincount(self.interactions.indices, minlength=self.interactions.shape[1])
-        common = np.flatnonzero(counts * COMMON > self.interactions.shape[0])
+        common = np.flatnonzero(counts * (COMMON_BY_TORCH if has_torch() else COMMON) > self.interactions.shape[0])
         dense, rest = split_head(self.interactions, common)
         return common, dense, rest
 
