@@ -89,6 +89,7 @@ def test_any_weights_of_ones_and_zeros_are_summed_in_order(has_torch: bool, monk
         monkeypatch.setattr("matinee.nn.row_sums.has_torch", lambda: False)
     rng = np.random.default_rng(7)
     rows, matrix = skewed(40, 300, rng), (rng.random((300, 70)) < 0.2).astype(np.float32)
+    matrix.flags.writeable = False  # as an artefact's arrays are
     np.testing.assert_array_equal(product_in_columns(rows, matrix, of_ones=True), rows @ matrix)
 
 

@@ -143,7 +143,6 @@ def _bags(rows: csr_array) -> "tuple[Tensor, Tensor, Tensor | None]":
 def _sums_of_bags(matrix: FloatArray, columns: "Tensor", starts: "Tensor", weights: "Tensor | None") -> FloatArray:
     from torch import embedding_bag, from_numpy
 
-    found: FloatArray = embedding_bag(from_numpy(matrix), columns, starts, mode=0, per_sample_weights=weights)[
-        0
-    ].numpy()
+    table = from_numpy(matrix if matrix.flags.writeable else matrix.copy())  # torch warns of others
+    found: FloatArray = embedding_bag(table, columns, starts, mode=0, per_sample_weights=weights)[0].numpy()
     return found
