@@ -2,7 +2,8 @@
 
     python benchmarks/lists.py --peer VENV/bin/python     against implicit, in an environment of its own
     python benchmarks/lists.py --million                  the file of 10 million rows alone
-    python benchmarks/lists.py --models all --keep DIR    rank() for everyone by each model, with its limit
+    python benchmarks/lists.py --models all --keep DIR    rank() for everyone by each model, with its limit, in a
+                                                          process that has loaded torch; --bare: that has not
 
 Run it on one core with one thread. Ours and implicit's runs alternate, and the median of each is taken. `stored`: the
 same user and item vectors for both; `rank`: rank() from histories, with the fold-in of everybody, of which `fold_in`
@@ -131,9 +132,12 @@ def movielens(data: Dataset, peer: str | None) -> dict[str, Any]:
     return result
 
 
-def by_each(names: list[str], folder: Path) -> None:
+def by_each(names: list[str], folder: Path, *, bare: bool) -> None:
     """Seconds of processor time of lists for all users of MovieLens 1M, printed and stored model by model."""
     from latency import fitted
+
+    if not bare:
+        import torch  # noqa: F401 - whose kernel then makes products, as after a training or for lists of many users
 
     for name in names:
         (model,) = fitted([name], folder)
@@ -145,9 +149,12 @@ def by_each(names: list[str], folder: Path) -> None:
             seconds.append(time.process_time() - started)
         stored = json.loads(OUT.read_text("utf-8"))
         limit = LIMIT_OF_QUICK if name in QUICK else LIMIT
-        stored.setdefault("by_each", {})[name] = {"seconds": round(min(seconds), 3), "limit": limit}
+        stored.setdefault("by_each_bare" if bare else "by_each", {})[name] = {
+            "seconds": round(min(seconds), 3),
+            "limit": limit,
+        }
         OUT.write_text(json.dumps(stored, indent=2) + "\n", "utf-8")
-        print(name, stored["by_each"][name], flush=True)
+        print(name, round(min(seconds), 3), "of", limit, flush=True)
 
 
 def million() -> dict[str, Any]:
@@ -185,9 +192,11 @@ def main() -> None:
     parser.add_argument("--million", action="store_true", help="only the million users")
     parser.add_argument("--models", nargs="+", help="lists for everyone by these models, or by `all`")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "lists", help="of fitted models")
+    parser.add_argument("--bare", action="store_true", help="without torch")
     options = parser.parse_args()
     if options.models:
-        by_each(list(model_names()) if options.models == ["all"] else options.models, options.keep)
+        names = list(model_names()) if options.models == ["all"] else options.models
+        by_each(names, options.keep, bare=options.bare)
         return
     result: dict[str, Any] = {}
     if not options.million:

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray
 from matinee.models.sequences.gru import Cell, serve_last_states, serve_states
-from matinee.nn.row_sums import RowSums
+from matinee.nn.row_sums import RowSums, load_torch_for
 from matinee.nn.sparse_rows import (
     product_by_head,
     product_in_columns,
@@ -91,6 +91,18 @@ def test_any_weights_of_ones_and_zeros_are_summed_in_order(has_torch: bool, monk
     rows, matrix = skewed(40, 300, rng), (rng.random((300, 70)) < 0.2).astype(np.float32)
     matrix.flags.writeable = False  # as an artefact's arrays are
     np.testing.assert_array_equal(product_in_columns(rows, matrix, of_ones=True), rows @ matrix)
+
+
+@pytest.mark.parametrize(
+    ("n_products", "is_there", "loaded"), [(6e10, True, ["torch"]), (4e10, True, []), (6e10, False, [])]
+)
+def test_torch_is_loaded_where_it_saves_time(n_products, is_there, loaded, monkeypatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("matinee.nn.row_sums.has_torch", lambda: False)
+    monkeypatch.setattr("matinee.nn.row_sums.is_installed", lambda name: is_there)
+    monkeypatch.setattr("matinee.nn.row_sums.import_module", asked.append)
+    load_torch_for(n_products)
+    assert asked == loaded
 
 
 def test_a_head_and_the_rest_are_the_matrix() -> None:

@@ -13,6 +13,7 @@ from matinee.arrays import IntArray, count_rows
 from matinee.config import Rerank
 from matinee.errors import MatineeError
 from matinee.lists.given_ids import GivenIds, Role, allow_given, read_ids_or_all
+from matinee.nn.row_sums import load_torch_for
 from matinee.ranking.allowed import Allowed, unknown_ids
 from matinee.ranking.fallback import Fallback
 from matinee.ranking.indexes import tested_index
@@ -79,6 +80,7 @@ class UserLists:
         rows = self._parts[index]
         artefact = self.artefact
         histories = artefact.known.of_rows(rows)
+        load_torch_for(len(self) * len(histories.items) * len(artefact.items))
         reranker = Reranker(artefact.catalogue, artefact.popularity)
         found = reranker.rank(
             artefact.model,

@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from matinee.arrays import FloatArray, IntArray, rows_of
+from matinee.extras import is_installed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,8 @@ MANY_ROWS = 32
 """From so many rows on, a product is arranged for the cache."""
 MOST_LEVELS = 16
 """Different weights of a row up to which it is summed weight by weight."""
+MANY_PRODUCTS = 5e10
+"""Multiplications for which torch is loaded: that takes a second, and its kernel saves four."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,8 +31,7 @@ class RowSums:
 
     Rows of few different weights, such as those of ratings, are summed weight by weight, each sum times its weight: a
     third of the rounding. Sums without weights have the same bits by scipy and by torch, whose kernel keeps them in
-    registers, 3 times as fast. It is taken for many rows in a process that has loaded torch, which takes a second: it
-    is never loaded for this.
+    registers, 3 times as fast. It is taken for many rows in a process that has loaded torch, see `load_torch_for`.
 
     sums: [G, F], of ones where a row has one of its weights, or a row of many weights as it is; weights: [B, G], that
     weight, or 1; None where sums are the rows. bags: the sums for torch's kernel, columns, starts and weights.
@@ -131,6 +134,12 @@ def _is_ones(rows: csr_array) -> bool:
 def has_torch() -> bool:
     """Whether the process has loaded torch."""
     return hasattr(sys.modules.get("torch"), "embedding_bag")
+
+
+def load_torch_for(n_products: float) -> None:
+    """Load torch, where it is installed, if so many multiplications of rows lie ahead that it saves time."""
+    if n_products > MANY_PRODUCTS and not has_torch() and is_installed("torch"):
+        import_module("torch")
 
 
 def _bags(rows: csr_array) -> "tuple[Tensor, Tensor, Tensor | None]":

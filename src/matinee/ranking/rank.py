@@ -11,6 +11,7 @@ from matinee.errors import MatineeError
 from matinee.histories import Histories
 from matinee.models.base import HasItemVectors, HasSimilarity, Recommender
 from matinee.models.vectors import cosines
+from matinee.nn.row_sums import load_torch_for
 from matinee.ranking.by_index import lists_by_index
 from matinee.ranking.fallback import Fallback, likes_nothing
 from matinee.ranking.item_index import ItemIndex
@@ -86,6 +87,7 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
         if start == 0:
             items, scores = _empty(len(histories), min(k, block_scores.shape[1]))
             size = max(1, BLOCK_BYTES // max(1, block_scores[0].nbytes))
+            load_torch_for(len(histories.items) * block_scores.shape[1])
         if cold is not None and (without := np.flatnonzero(likes_nothing(block))).size:
             block_scores[without] = cold.scores(block.take(without)) if isinstance(cold, Fallback) else cold
         hidden = [of_masked] if repeat else [block, of_masked]
