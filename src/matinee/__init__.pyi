@@ -148,6 +148,7 @@ class _EASEConfig(TypedDict, total=False):
 class _SparseEASEConfig(TypedDict, total=False):
     l2: float
     neighbours: int
+    head: int
     dropout: float
     weigh_training: bool
 

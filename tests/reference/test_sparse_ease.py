@@ -69,6 +69,44 @@ def test_with_few_neighbours_it_is_a_ridge_regression_on_those_that_predict_best
     np.testing.assert_allclose(found.score(found.fold_in(visitors)), by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_popular_items_are_predicted_from_each_other_where_that_leaves_less(dropout: float) -> None:
+    train, l2, k, n_head = training(valued=True), 15.0, 6, 12
+    matrix = train.liked_matrix().toarray().astype(np.float64)
+    gram = matrix.T @ matrix
+    penalties = l2 + dropout / (1 - dropout) * np.diag(gram)
+    popular = np.argsort(-np.diag(gram))[:n_head]
+    alone = fitted(train, l2=l2, neighbours=k, dropout=dropout).weights.toarray()
+    expected, n_taken = alone.copy(), 0
+
+    def left(item: int, weights: np.ndarray) -> float:
+        return ((matrix[:, item] - matrix @ weights) ** 2).sum() + (penalties * weights**2).sum()
+
+    for item in popular:
+        others = popular[popular != item]
+        weights = np.zeros(N_ITEMS)
+        weights[others] = np.linalg.solve(gram[np.ix_(others, others)] + np.diag(penalties[others]), gram[others, item])
+        if left(item, weights) < left(item, alone[:, item]):
+            expected[:, item], n_taken = weights, n_taken + 1
+    assert 0 < n_taken < n_head
+    found = fitted(train, l2=l2, neighbours=k, dropout=dropout, head=n_head).weights
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-6)
+    assert found.has_sorted_indices
+    assert found.indices.dtype == np.int32
+
+
+def test_a_head_of_all_items_makes_it_ease() -> None:
+    train = training(valued=False)
+    exact = create("ease", l2=20.0).fit(train, Run.seeded(0)).weights
+    np.testing.assert_allclose(fitted(train, l2=20.0, neighbours=3, head=N_ITEMS).weights.toarray(), exact, atol=1e-6)
+
+
+def test_a_large_catalogue_has_a_head_by_default() -> None:
+    histories = Histories.of([[0, 1]])
+    assert SparseEASE.defaults_for(TrainingData(histories, 20_001)) == {"head": 4096}
+    assert SparseEASE.defaults_for(TrainingData(histories, 20_000)) == {}
+
+
 @pytest.mark.usefixtures("_sizes")
 def test_of_equally_strong_neighbours_the_more_popular_come_first_then_the_lower_row() -> None:
     histories = [[0, 1], [0, 1], [0, 2], [0, 2], [3, 1]]  # of item 0: items 1 and 2, twice each; 1 is the more popular

@@ -18,7 +18,7 @@ from matinee.memory import require_memory
 from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.followers import DenseFollowers, EventBags
 from matinee.models.item_strips import count_in_strips
-from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, Strip, gram_of, symmetrise
+from matinee.models.linear.gram import BLOCK_ROWS, GramStrips, Strip, gram_of, inverse_of, symmetrise
 from matinee.models.needs import head_needs
 from matinee.nn.row_sums import MANY_ROWS
 from matinee.nn.sparse_rows import entries_at, product_in_columns
@@ -84,7 +84,7 @@ class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
         counts = np.asarray(matrix.multiply(matrix).sum(axis=0), dtype=np.float32)  # the diagonal of XᵀX
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * counts  # [I]
         gram = None if self._by_users(train) else self._gram(matrix, train)
-        return self._solve(_inverse_of_few(matrix, added) if gram is None else _inverse(gram, added), train)
+        return self._solve(_inverse_of_few(matrix, added) if gram is None else inverse_of(gram, added, "ease"), train)
 
     def can_count(self, train: TrainingData) -> bool:
         """See FitsFromCounts. Not with item_power, for then an item's weight depends on all users."""
@@ -100,7 +100,7 @@ class EASE(Recommender[csr_array], FitsFromCounts[FloatArray]):
         """See FitsFromCounts."""
         self._require_memory(train, run.memory)
         added = self.config.l2 + self.config.dropout / (1 - self.config.dropout) * np.diag(counts)
-        return self._solve(_inverse(np.array(counts, order="F"), added.astype(np.float32)), train)
+        return self._solve(inverse_of(np.array(counts, order="F"), added.astype(np.float32), "ease"), train)
 
     def _solve(self, inverse: FloatArray, train: TrainingData) -> Self:
         """Set the weights from P."""
@@ -223,18 +223,6 @@ def _product_of_rows(state: csr_array, weights: FloatArray) -> FloatArray:
 def _counts(train: TrainingData) -> FloatArray:
     """Number of events of each item, at least 1. [I]."""
     return np.maximum(np.bincount(train.histories.items, minlength=train.n_items), 1).astype(np.float32)
-
-
-def _inverse(gram: FloatArray, added: FloatArray) -> FloatArray:
-    """(G + diag(added))⁻¹ in the memory of G, of which the lower triangle is given (Fortran order). [I, I]."""
-    diagonal = np.einsum("ii->i", gram)
-    diagonal += added
-    factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
-    if not failed:
-        factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:
-        raise MatineeError("ease: the Gram matrix is not positive definite in float32; raise l2")
-    return symmetrise(factor)
 
 
 def _inverse_of_few(matrix: csr_array, added: FloatArray) -> FloatArray:

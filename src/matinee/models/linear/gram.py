@@ -8,10 +8,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
-from scipy.linalg import blas
+from scipy.linalg import blas, lapack
 from scipy.sparse import csr_array
 
 from matinee.arrays import FloatArray, IntArray
+from matinee.errors import MatineeError
 from matinee.models.item_strips import BLOCK_CELLS, CELL_COST, count_in_strips, sampled
 from matinee.nn.sparse_rows import dense_head, split_head
 
@@ -192,6 +193,21 @@ def gram_of(matrix: csr_array) -> FloatArray:
         block = matrix[start : start + BLOCK_ROWS].toarray()  # [b, I]
         gram = blas.ssyrk(1.0, block.T, beta=1.0, c=gram, lower=1, overwrite_c=1)
     return gram
+
+
+def inverse_of(gram: FloatArray, added: FloatArray, model: str) -> FloatArray:
+    """(G + diag(added))⁻¹ in the memory of G, of which the lower triangle is given (Fortran order). [I, I].
+
+    Raises MatineeError, which names the model, if it is not positive definite.
+    """
+    diagonal = np.einsum("ii->i", gram)
+    diagonal += added
+    factor, failed = lapack.spotrf(gram, lower=1, clean=0, overwrite_a=1)
+    if not failed:
+        factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        raise MatineeError(f"{model}: the Gram matrix is not positive definite in float32; raise l2")
+    return symmetrise(factor)
 
 
 def symmetrise(lower: FloatArray) -> FloatArray:

@@ -136,11 +136,22 @@ class Neighbourhoods:
 
     def weights(self, values: FloatArray) -> csr_array:
         """What the neighbours weigh, by item rows. values: [I, n], of the neighbours -> [I, I] (neighbour, item)."""
-        n_items = len(self.order)
+        n_items, order = len(self.order), self.order.astype(np.int32)
         items, chosen = np.nonzero((self.columns < n_items) & (values != 0))
-        sources = self.order[self.columns[items, chosen]]
-        found = csr_array((values[items, chosen], (sources, self.order[items])), shape=(n_items, n_items))
+        sources = order[self.columns[items, chosen]]
+        found = csr_array((values[items, chosen], (sources, order[items])), shape=(n_items, n_items))
         found.sort_indices()
+        return found
+
+    def head_weights(self, values: FloatArray, targets: IntArray) -> csr_array:
+        """What the first items weigh for some of them, by item rows. values: [h, t], targets: [t] -> [I, I]."""
+        n_items, rows, columns = len(self.order), self.order[: len(values)], self.order[targets]
+        lengths = np.zeros(n_items + 1, dtype=np.int32)
+        lengths[1 + rows] = len(columns)
+        entries = values[np.ix_(np.argsort(rows), np.argsort(columns))].ravel()
+        indices = np.tile(np.sort(columns).astype(np.int32), len(rows))
+        found = csr_array((entries, indices, np.cumsum(lengths, dtype=np.int32)), shape=(n_items, n_items))
+        found.eliminate_zeros()
         return found
 
 
