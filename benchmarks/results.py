@@ -74,11 +74,6 @@ intervals. Three tables for each protocol:
   more, so more models have a row here. `python benchmarks/results.py b --defaults ease` measures one.
 - **Experiments of `configs/`**: one fit, one seed, settings chosen on valid by hand or by search, so not with equal
   budgets. `matinee evaluate --config configs/b/ease.toml` gives a row again.
-
-Some models fold visitors in otherwise than when their rows were measured: gmf's row by defaults is by Newton's steps
-in place of [regression](decisions/092-ncf-visitors-by-regression.md), and all rows of lightgcn and ngcf are by ten
-plain steps in place of [two of Newton's](laboratory/latency.md#graph-models-in-two-steps), which are nearer to the
-limit and not worse on valid.
 """
 Stored = dict[str, dict[str, dict[str, Any]]]
 """searched, defaults or configs -> protocol -> model or experiment -> what was measured, or why it is missing."""
