@@ -1,7 +1,7 @@
 """GMF, MLP and NeuMF in plain torch, by the recipe of the PyTorch ports of the authors' code; nothing of this package.
 
 He et al. 2017 on MovieLens 1M: each user's last event for test and a random one for choosing the epoch, each among 99
-negatives that the user never rated. Binary cross-entropy with four negatives an event, drawn anew each epoch from the
+negatives that the user never rated. Binary cross-entropy with four negatives an event, drawn again each epoch from the
 items that the user has no training event with (so a target may be drawn); batches of 256 pairs, Adam at 0.001, no L2
 and no dropout; embeddings from N(0, 0.01²), layers by Glorot's uniform, biases and an output bias from zero. NeuMF with
 `--pretrained` starts from half of each part's output and goes on by plain gradient descent at 0.001.
