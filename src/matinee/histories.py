@@ -67,6 +67,18 @@ class Histories:
         )
 
     @classmethod
+    def of_visitor(cls, items: IntArray) -> "Histories":
+        """The history of one visitor, B = 1, from known item rows [N]: all values are NaN."""
+        n = len(items)
+        return cls(
+            np.array([0, n]),
+            items.astype(np.int32, copy=False),
+            np.full(n, np.nan, dtype=np.float32),
+            np.zeros(n, dtype=np.int64),
+            np.full(1, UNKNOWN, dtype=np.int32),
+        )
+
+    @classmethod
     def from_events(cls, events: Events, user_rows: IntArray) -> "Histories":
         """The histories of these user rows, in any order and without UNKNOWN, from ordered events.
 
@@ -276,6 +288,10 @@ def _matrix_rows(
     starts: IntArray, items: IntArray, entries: FloatArray | None, n_items: int
 ) -> tuple[FloatArray, IntArray, IntArray]:
     """Entries, columns and starts of the rows of `Histories.matrix`. starts: [B + 1]; items, entries: [N]."""
+    if len(starts) == 2:  # one visitor: rows are keys
+        ordered, last = _last_of_each_key(items)
+        data = np.ones(len(last), dtype=np.float32) if entries is None else entries[last].astype(np.float32)
+        return data, ordered.astype(np.int32, copy=False), np.array([0, len(last)])
     limits = n_items * np.arange(len(starts), dtype=np.int64)
     keys = np.repeat(limits[:-1], np.diff(starts))
     keys += items

@@ -2,7 +2,6 @@
 
 import json
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -30,15 +29,7 @@ OWN = ("sized_settings", "held_out_ndcg")
 """What every ensemble has learned beside its parts' arrays, which are called PART.ARRAY."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EnsembleState:
-    """B histories, and each part's state of them; None of a part that does not count."""
-
-    histories: Histories
-    states: tuple[Any, ...]
-
-
-class Ensemble(Recommender[EnsembleState]):
+class Ensemble(Recommender[Histories]):
     """Parts that are fitted twice: without some held-out events, to learn from these, and then on all (`refit_parts`).
 
     Only training events are held out: no event of valid or test reaches a fit.
@@ -175,9 +166,9 @@ class Ensemble(Recommender[EnsembleState]):
         found: tuple[Recommender[Any], ...] = parts
         return found
 
-    def fold_in(self, histories: Histories) -> EnsembleState:
-        """The histories, and each part's state of them."""
-        return EnsembleState(histories, tuple(part.fold_in(histories) for part in self.fitted_parts))
+    def fold_in(self, histories: Histories) -> Histories:
+        """The histories themselves: a part folds them in where its scores of them are not kept."""
+        return histories
 
     def _scores_without_each(self, histories: Histories, events: IntArray, needed: BoolArray) -> list[FloatArray]:
         """Scores of all items by each part that is needed [P], without each of E events of a history. [E, I] each.
@@ -208,19 +199,19 @@ class Ensemble(Recommender[EnsembleState]):
             found.append(part.score(part.fold_in(rest)) if own is None else own)
         return found
 
-    def _part_scores(self, part: Recommender[Any], histories: Histories, state: object = None) -> FloatArray:
-        """A part's scores of all items [B, I], by its state if that is known. Not to be changed.
+    def _part_scores(self, part: Recommender[Any], histories: Histories) -> FloatArray:
+        """A part's scores of all items [B, I]. Not to be changed.
 
         Those of the last single histories are kept: a list, its reasons and what these drop need the same ones.
         """
         if len(histories) != 1:
-            return part.score(part.fold_in(histories) if state is None else state)
+            return part.score(part.fold_in(histories))
         kept = self._scores_kept  # replaced with the parts
         columns = histories.items, histories.weights, histories.values, histories.times, histories.user_rows
         key = id(part), *(column.tobytes() for column in columns)
         found = kept.get(key)
         if found is None:
-            found = part.score(part.fold_in(histories) if state is None else state)
+            found = part.score(part.fold_in(histories))
             if len(kept) >= MOST_KEPT:
                 kept.clear()
             kept[key] = found

@@ -10,7 +10,7 @@ from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Explains, HasDrops, Recommender, is_exact
-from matinee.models.ensembles.base import Ensemble, EnsembleState
+from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples
 from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, weighted_z_scores, z_scores_at
@@ -100,25 +100,19 @@ class Blend(Ensemble):
         scores: FloatArray = (others.features * of_users[others.owners]).sum(axis=1)
         return scores
 
-    def fold_in(self, histories: Histories) -> EnsembleState:
-        """The histories, and the state of them of each part that has a weight."""
-        pairs = zip(self.fitted_parts, self.weights.T, strict=True)
-        states = (part.fold_in(histories) if weights.any() else None for part, weights in pairs)
-        return EnsembleState(histories, tuple(states))
-
-    def score(self, state: EnsembleState) -> FloatArray:
+    def score(self, state: Histories) -> FloatArray:
         """See Recommender."""
-        weights = self._weights_of(state.histories)
+        weights = self._weights_of(state)
         total: FloatArray | None = None
-        for index, (part, of_part) in enumerate(zip(self.fitted_parts, state.states, strict=True)):
-            if of_part is None:
+        for part, of_all, of_part in zip(self.fitted_parts, self.weights.T, weights.T, strict=True):
+            if not of_all.any():
                 continue
-            scores = self._part_scores(part, state.histories, of_part)
+            scores = self._part_scores(part, state)
             if self.config.fusion == "z-score":
-                term = weighted_z_scores(scores, weights[:, index])
+                term = weighted_z_scores(scores, of_part)
             else:
                 term = self._normalised(scores)
-                term *= weights[:, [index]]
+                term *= of_part[:, None]
             if total is None:
                 total = term
             else:

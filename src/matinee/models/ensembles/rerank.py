@@ -13,7 +13,7 @@ from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.extras import imported
 from matinee.histories import Histories, TrainingData
-from matinee.models.ensembles.base import Ensemble, EnsembleState
+from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, union_of_best
 from matinee.models.ensembles.facts import ItemFacts, features_by, features_of, z_scores
@@ -187,14 +187,13 @@ class Reranker(Ensemble):
     def _ranked(self, taught: Examples, others: Examples, seed: int) -> FloatArray:
         return self._grow(taught, seed).scores(others.features)
 
-    def score(self, state: EnsembleState) -> FloatArray:
+    def score(self, state: Histories) -> FloatArray:
         """See Recommender. Candidates first, by the trees, then the others by the weighted z-scores."""
-        parts = zip(self.fitted_parts, state.states, strict=True)
-        scores = [self._part_scores(part, state.histories, of_part) for part, of_part in parts]
-        owners, items = union_of_best(scores, state.histories, self.config.candidates)
+        scores = [self._part_scores(part, state) for part in self.fitted_parts]
+        owners, items = union_of_best(scores, state, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
         standard = [z_scores(each) for each in scores]
-        features = features_by(standard, facts, state.histories, owners, items)
+        features = features_by(standard, facts, state, owners, items)
         found = self.order.scores(features).astype(np.float32)
         total = np.zeros_like(standard[0])
         for weight, each in zip(self.weights, standard, strict=True):

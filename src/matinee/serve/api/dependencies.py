@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.status import HTTP_401_UNAUTHORIZED, HTTP_403_FORBIDDEN, HTTP_404_NOT_FOUND, HTTP_429_TOO_MANY_REQUESTS
 
+from matinee.arrays import IntArray
 from matinee.errors import MatineeError
 from matinee.histories import Histories, UserId, last_of_each
 from matinee.ranking.allowed import Allowed, allow, unknown_ids
@@ -181,10 +182,13 @@ def find_item_row(site: Site, item_id: Id, status: int) -> int:
 
 def parse_history(site: Site, ids: Sequence[Id]) -> tuple[Histories, list[str]]:
     """A history of ids, oldest first; a sentence counts those that no item has, which are skipped."""
-    rows = site.engine.items.rows(list(ids))
-    last = dict.fromkeys(reversed(rows.tolist()))  # the last event with an item counts, as in every history
-    known = [row for row in reversed(last) if row != UNKNOWN and row < site.engine.n_trained]
-    return Histories.of([known]), unknown_ids("history", ids, rows == UNKNOWN)
+    rows = site.engine.items.rows(ids)
+    return _history_of(site, rows), unknown_ids("history", ids, rows == UNKNOWN)
+
+
+def _history_of(site: Site, rows: IntArray) -> Histories:
+    """The history of a visitor with these item rows, without those that are UNKNOWN or came since training."""
+    return last_of_each(Histories.of_visitor(rows[(rows != UNKNOWN) & (rows < site.engine.n_trained)]))
 
 
 def _require_rate(request: Request, limit: str, seconds: int) -> None:
@@ -206,5 +210,4 @@ def _parse_history(site: Site, text: str) -> Histories:
     rows = site.engine.items.rows(ids)
     for index in np.flatnonzero(rows == UNKNOWN)[:1]:
         find_item_row(site, ids[index], UNPROCESSABLE)
-    last = dict.fromkeys(reversed(rows.tolist()))  # the last event with an item counts, as in every history
-    return Histories.of([[row for row in reversed(last) if row < site.engine.n_trained]])
+    return _history_of(site, rows)
