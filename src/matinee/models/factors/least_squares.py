@@ -1,7 +1,7 @@
 """ALS half-steps: ridge regressions of many users on their items' vectors, batched by history length."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -17,6 +17,8 @@ MAX_STEPS = 64
 """Of conjugate gradients, after which a system is factored instead; 7 to 10 are usual."""
 ROUND_LENGTH = 8
 """Rows of a solve are padded to a multiple of it, so that an event is summed by the same instructions in any block."""
+MOST_KEPT = 2
+"""Systems of single rows that are kept."""
 CONVERGED = 1e-12
 """Solutions, which are stored in float32, have converged where the squared residual, in the preconditioner's norm, is
 below this share of the first one."""
@@ -27,7 +29,8 @@ class FixedSide:
     """The item vectors H that users are solved against. padded: [I + 1, D], H and a zero row; gram: a HᵀH, [D, D].
 
     a: weight of every pair towards 0, of items in the history or not. axes: [D, D], the principal axes of H, in which
-    its Gram matrix is diagonal; rotated: [I + 1, D], padded @ axes; squares: [D], sums of squares of its columns.
+    its Gram matrix is diagonal; rotated: [I + 1, D], padded @ axes; squares: [D], sums of squares of its columns;
+    kept: the last systems of single rows, see `_system_of_row`.
     """
 
     padded: FloatArray
@@ -36,6 +39,7 @@ class FixedSide:
     axes: FloatArray
     rotated: FloatArray
     squares: FloatArray
+    kept: "dict[bytes, tuple[FloatArray, FloatArray]]" = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: FloatArray, unobserved: float) -> "FixedSide":
@@ -49,7 +53,7 @@ class FixedSide:
     def for_float32(self) -> "FixedSide":
         """The same for solves in float32, whose solutions are taken back from the axes in the type that these have."""
         padded, gram, rotated = (each.astype(np.float32) for each in (self.padded, self.gram, self.rotated))
-        return replace(self, padded=padded, gram=gram, rotated=rotated)
+        return replace(self, padded=padded, gram=gram, rotated=rotated, kept={})
 
     @property
     def n_items(self) -> int:
@@ -136,6 +140,12 @@ def systems(
     And their entries [b, L], None if the matrix is binary.
     """
     is_binary = bool((matrix.data == 1).all())
+    if matrix.shape[0] == 1 and matrix.nnz:
+        left, gathered = _system_of_row(matrix, side)
+        lefts = left[None].copy()
+        np.einsum("bdd->bd", lefts)[:] += ridge[0]
+        yield np.zeros(1, dtype=np.int64), lefts, gathered[None], None if is_binary else matrix.data[None]
+        return
     dim = side.padded.shape[1]
     size = max(1, SYSTEM_VALUES // dim**2)
     for rows, columns in padded_blocks(matrix, SYSTEM_VALUES // dim):
@@ -147,6 +157,23 @@ def systems(
             lefts = confident.transpose(0, 2, 1) @ gathered[part] + side.gram
             np.einsum("bdd->bd", lefts)[:] += ridge[rows[part], None]
             yield rows[part], lefts, gathered[part], None if entries is None else entries[part]
+
+
+def _system_of_row(matrix: csr_array, side: FixedSide) -> tuple[FloatArray, FloatArray]:
+    """A of `solve` without its ridge [D, D], and the items' vectors [n, D], of a matrix of one row. Not to be changed.
+
+    The last ones are kept: what explains a list and what leaves its events out need the same one.
+    """
+    key = matrix.indices.tobytes() + matrix.data.tobytes()
+    found = side.kept.get(key)
+    if found is None:
+        gathered = side.padded[matrix.indices]
+        scaled = gathered * np.sqrt(np.abs(matrix.data))[:, None]  # a product with itself takes half the time
+        found = scaled.T @ scaled + side.gram, gathered
+        if len(side.kept) >= MOST_KEPT:
+            side.kept.clear()
+        side.kept[key] = found
+    return found
 
 
 def explain_solve(histories: Histories, side: FixedSide, ridge: FloatArray, targets: FloatArray) -> FloatArray:
