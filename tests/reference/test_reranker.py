@@ -128,6 +128,39 @@ def test_trees_that_help_nobody_else_are_not_kept() -> None:
     assert len(one_part()._grow(noise, seed=3).trees.roots) < 75
 
 
+def split_of(feature: int, threshold: float, *leaves: float) -> dict[str, object]:
+    """A tree of two leaves, as LightGBM dumps it."""
+    below, above = ({"leaf_value": leaf} for leaf in leaves)
+    node = {"split_feature": feature, "threshold": threshold, "left_child": below, "right_child": above}
+    return {"tree_structure": node}
+
+
+@pytest.mark.parametrize("grown", [[], [{"tree_structure": {"leaf_value": 0.7}}], ["rank", "shared"]])
+def test_scores_without_an_event_are_those_of_the_shorter_history_whatever_trees_ask(
+    grown: list[object], train: TrainingData
+) -> None:
+    model = create("rerank", parts="ease,popularity", candidates=12).fit(train, Run.seeded(1))
+    if grown == ["rank", "shared"]:
+        grown = [split_of(1, 0.8, 0.3, -0.2), split_of(6, 0.5, -0.1, 0.4)]
+    trees = Trees.of_model({"tree_info": grown})
+    for learned, name in OF_TREES.items():
+        setattr(model, learned, getattr(trees, name))
+    history = train.histories.take(np.array([3]))
+    events = np.arange(len(history.items))
+    rows = np.setdiff1d(np.arange(12), history.items)[None]
+    rest = history.without_each(events)
+    expected = model.score(model.fold_in(rest))[:, rows[0]]
+    found = model.scores_without_each(history, events, rows)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    scores = [part.score(part.fold_in(rest)) for part in model.fitted_parts]
+    owners, items = union_of_best(scores, rest, 12)
+    facts = ItemFacts(model.popularity, model.ages, model.entities, model.end)
+    plain = model.order.scores(features_of(facts, scores, rest, owners, items))
+    whole = np.full((len(events), 12), np.nan)
+    whole[owners, items] = plain
+    np.testing.assert_allclose(found, whole[:, rows[0]], rtol=1e-4, atol=1e-5)
+
+
 def test_trees_give_what_lightgbm_gives() -> None:
     rng = np.random.default_rng(2)
     rows, wanted = rng.normal(size=(500, 6)).astype(np.float32), rng.integers(0, 2, 500)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray
 from matinee.errors import MatineeError
 from matinee.extras import require
 from matinee.histories import Histories, TrainingData
@@ -14,6 +14,7 @@ from matinee.models import create, model_class
 from matinee.models.base import Recommender, ScoresWithoutEach, VectorsWithoutEach, follows, sized_defaults
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, examples_of
+from matinee.models.ensembles.fusion import Moments
 from matinee.models.held_out import hold_out, ndcg_of_users
 from matinee.training.run import Run
 
@@ -163,6 +164,7 @@ class Ensemble(Recommender[Histories]):
                 for name in part.learned:
                     setattr(part, name, getattr(self, f"{part.name}.{name}"))
             self._parts_kept, self._scores_kept = (now, parts), dict[tuple[object, ...], FloatArray]()
+            self._moments_kept = dict[int, Moments]()
         found: tuple[Recommender[Any], ...] = parts
         return found
 
@@ -170,34 +172,33 @@ class Ensemble(Recommender[Histories]):
         """The histories themselves: a part folds them in where its scores of them are not kept."""
         return histories
 
-    def _scores_without_each(self, histories: Histories, events: IntArray, needed: BoolArray) -> list[FloatArray]:
-        """Scores of all items by each part that is needed [P], without each of E events of a history. [E, I] each.
+    def _scores_without_each(self, part: Recommender[Any], histories: Histories, events: IntArray) -> FloatArray:
+        """A part's scores of all items without each of E events of a history. [E, I].
 
         histories: B = 1, without repeats. What an event adds to the scores of a part that adds up is what a history of
         that event alone has.
         """
-        rest = histories.without_each(events)
-        alone = histories.alone(events)
-        found: list[FloatArray] = []
-        for part, is_needed in zip(self.fitted_parts, needed.tolist(), strict=True):
-            if not is_needed:
-                continue
-            if part.adds_up:
-                whole = self._part_scores(part, histories)
-                left = whole - part.score(part.fold_in(alone))
-                left[np.abs(left) <= ROUNDING * np.abs(whole)] = 0  # all of it was the event's
-                found.append(left)
-                continue
-            if follows(type(part), VectorsWithoutEach):
-                by_vectors = cast(VectorsWithoutEach, part)
-                found.append(by_vectors.vectors_without_each(histories, events) @ by_vectors.item_vectors().T)
-                continue
-            own = None
-            if len(histories.items) >= LONG and follows(type(part), ScoresWithoutEach):
-                items = np.arange(self._part_scores(part, histories).shape[1])
-                own = cast(ScoresWithoutEach, part).scores_without_each(histories, events, items[None])
-            found.append(part.score(part.fold_in(rest)) if own is None else own)
-        return found
+        if part.adds_up:
+            whole = self._part_scores(part, histories)
+            left: FloatArray = whole - part.score(part.fold_in(histories.alone(events)))
+            left[np.abs(left) <= ROUNDING * np.abs(whole)] = 0  # all of it was the event's
+            return left
+        if follows(type(part), VectorsWithoutEach):
+            by_vectors = cast(VectorsWithoutEach, part)
+            left = by_vectors.vectors_without_each(histories, events) @ by_vectors.item_vectors().T
+            return left
+        own = None
+        if len(histories.items) >= LONG and follows(type(part), ScoresWithoutEach):
+            items = np.arange(self._part_scores(part, histories).shape[1])
+            own = cast(ScoresWithoutEach, part).scores_without_each(histories, events, items[None])
+        return part.score(part.fold_in(histories.without_each(events))) if own is None else own
+
+    def _moments(self, part: VectorsWithoutEach) -> Moments:
+        """Those of a part's item vectors, computed once."""
+        kept = self._moments_kept  # replaced with the parts
+        if id(part) not in kept:
+            kept[id(part)] = Moments.of(part.item_vectors())
+        return kept[id(part)]
 
     def _part_scores(self, part: Recommender[Any], histories: Histories) -> FloatArray:
         """A part's scores of all items [B, I]. Not to be changed.

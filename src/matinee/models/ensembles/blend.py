@@ -1,15 +1,15 @@
 """Blend: a weighted sum of several models' scores or ranks."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from matinee.arrays import BoolArray, FloatArray, IntArray
+from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Explains, HasDrops, Recommender, is_exact
+from matinee.models.base import Explains, HasDrops, Recommender, VectorsWithoutEach, follows, is_exact
 from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples
@@ -122,7 +122,11 @@ class Blend(Ensemble):
 
     def _weights_of(self, histories: Histories) -> FloatArray:
         """The weight of each part for each user. [B, P]."""
-        return self.weights[np.searchsorted(self.boundaries, histories.lengths, side="right")]
+        return self._weights_at(histories.lengths)
+
+    def _weights_at(self, lengths: IntArray) -> FloatArray:
+        """The weight of each part for histories of some lengths [B]. [B, P]."""
+        return self.weights[np.searchsorted(self.boundaries, lengths, side="right")]
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
         """See ScoresWithoutEach: the parts' scores of all items without an event, made comparable again.
@@ -131,16 +135,26 @@ class Blend(Ensemble):
         """
         if self.config.fusion == "ranks" or len(histories) != 1 or len(histories.items) < 2:
             return None
-        weights = self._weights_of(histories.without_each(events))  # [E, P]
-        needed: BoolArray = np.any(self.weights > 0, axis=0)
-        parts = self._scores_without_each(histories, events, needed)
-        columns = zip(parts, weights[:, needed].T, strict=True)
         total = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)
-        for scores, weight in columns:
-            is_standard = self.config.fusion == "z-score"
-            at = z_scores_at(scores, item_rows[0]) if is_standard else self._normalised(scores)[:, item_rows[0]]
-            total += at * weight[:, None]
+        of_rest = self._weights_at(histories.lengths - 1)[0]  # [P]
+        for part, of_all, weight in zip(self.fitted_parts, self.weights.T, of_rest, strict=True):
+            if of_all.any():
+                total += weight * self._normalised_without_each(part, histories, events, item_rows[0])
         return total
+
+    def _normalised_without_each(
+        self, part: Recommender[Any], histories: Histories, events: IntArray, items: IntArray
+    ) -> FloatArray:
+        """A part's normalised scores of k items without each of E events of a history. [E, k]."""
+        if self.config.fusion != "z-score":
+            return self._normalised(self._scores_without_each(part, histories, events))[:, items]
+        if not part.adds_up and follows(type(part), VectorsWithoutEach):
+            by_vectors = cast(VectorsWithoutEach, part)
+            vectors = by_vectors.vectors_without_each(histories, events)
+            found = self._moments(by_vectors).z_scores(vectors, by_vectors.item_vectors()[items])
+            if found is not None:
+                return found
+        return z_scores_at(self._scores_without_each(part, histories, events), items)
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
         """See HasDrops: the parts' contributions times their weights. None for ranks, and if a part knows none."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from matinee.arrays import FloatArray, IntArray, gather, starts_of
+from matinee.arrays import BoolArray, FloatArray, IntArray, gather, starts_of
 from matinee.histories import Histories, TrainingData
 from matinee.models.ensembles.fusion import normalised
 from matinee.nn.sparse_rows import product_of_few
@@ -14,6 +14,8 @@ from matinee.nn.sparse_rows import product_of_few
 FEW = 16
 """Histories whose profiles are in a dense table at once: of entities, which may be tens of thousands."""
 DAY = 86_400
+N_FACTS = 6
+"""Features that rest on no score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +79,25 @@ def features_by(
     owners: IntArray,
     items: IntArray,
     chosen: IntArray | None = None,
+    asked: BoolArray | None = None,
 ) -> FloatArray:
-    """As `features_of`, from the parts' z-scores. [b, I] of each."""
-    columns, some = [], slice(None) if chosen is None else chosen
-    for each in standard:
+    """As `features_of`, from the parts' z-scores [b, I]. asked: [F], others than z-scores are 0 where not asked."""
+    some = slice(None) if chosen is None else chosen
+    n_of_parts = 2 * len(standard)
+    asked = np.ones(n_of_parts + N_FACTS, dtype=bool) if asked is None else asked
+    features = np.zeros((len(owners[some]), len(asked)), dtype=np.float32)
+    for column, each in zip(range(0, n_of_parts, 2), standard, strict=True):
         known = each[owners, items]
-        columns += [known[some], np.log1p(_ranks(known, owners, len(histories))[some])]
-    owners, items = owners[some], items[some]
+        features[:, column] = known[some]
+        if asked[column + 1]:
+            features[:, column + 1] = np.log1p(_ranks(known, owners, len(histories))[some])
+    if asked[n_of_parts:].any():
+        features[:, n_of_parts:] = _facts_of(facts, histories, owners[some], items[some])
+    return features
+
+
+def _facts_of(facts: ItemFacts, histories: Histories, owners: IntArray, items: IntArray) -> FloatArray:
+    """The features of `features_of` that rest on no score. [q, 6]."""
     lengths = np.maximum(histories.lengths, 1)
     mean_popularity = np.bincount(histories.owners, facts.popularity[histories.items], len(histories)) / lengths
     lasts = np.full(len(histories), facts.end, dtype=np.int64)
@@ -92,8 +106,9 @@ def features_by(
     since = np.log1p(np.maximum(facts.end - lasts, 0) / DAY)
     shared = _shared(facts, histories, owners, items) / lengths[owners]
     of_history = (np.log1p(histories.lengths), mean_popularity, since)
-    columns += [facts.popularity[items], facts.ages[items], shared, *(column[owners] for column in of_history)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.stack(
+        [facts.popularity[items], facts.ages[items], shared, *(column[owners] for column in of_history)], axis=1
+    )
 
 
 def z_scores(scores: FloatArray) -> FloatArray:

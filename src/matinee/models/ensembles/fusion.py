@@ -1,5 +1,6 @@
 """How the scores of different models are made comparable, and how much each then weighs."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -32,29 +33,57 @@ def normalised(scores: FloatArray, fusion: Fusion, constant: float) -> FloatArra
 
 def weighted_z_scores(scores: FloatArray, weights: FloatArray) -> FloatArray:
     """As `normalised` by z-score, times a weight of each user [B]. [B, I] -> [B, I], a new array."""
-    centred, factors = _centred(scores)
-    centred *= factors * weights[:, None]
-    return centred.astype(np.float32, copy=False)
+    found, factors = centred(scores)
+    found *= factors * weights[:, None]
+    return found.astype(np.float32, copy=False)
 
 
-def _centred(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+def centred(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Scores less their mean, and one over their deviation, 0 where all are equal. [B, I] -> [B, I], [B, 1]."""
     means = scores.mean(axis=1, keepdims=True)
-    centred = scores - means
-    deviations_of = np.sqrt(np.vecdot(centred, centred) / max(1, scores.shape[1]))[:, None]
+    found = scores - means
+    deviations_of = np.sqrt(np.vecdot(found, found) / max(1, scores.shape[1]))[:, None]
     differs = deviations_of > TIED * np.abs(means)
     unsure = np.flatnonzero(~differs)
     if len(unsure):
         differs[unsure] = (deviations_of[unsure] > 0) & (np.ptp(scores[unsure], axis=1, keepdims=True) > 0)
     factors: FloatArray = np.where(differs, 1 / np.where(differs, deviations_of, 1), 0).astype(scores.dtype)
-    return centred, factors
+    return found, factors
 
 
 def z_scores_at(scores: FloatArray, columns: IntArray) -> FloatArray:
     """As `normalised` by z-score, of some columns alone: a pass over all scores less. [B, I], [k] -> [B, k]."""
-    centred, factors = _centred(scores)
-    found: FloatArray = centred[:, columns] * factors
+    by_item, factors = centred(scores)
+    found: FloatArray = by_item[:, columns] * factors
     return found.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """Mean [D] and covariance [D, D] of item vectors [I, D], from which those of any user's scores follow: float64."""
+
+    mean: FloatArray
+    covariance: FloatArray
+
+    @classmethod
+    def of(cls, item_vectors: FloatArray) -> "Moments":
+        """Of these item vectors."""
+        mean = item_vectors.mean(axis=0, dtype=np.float64)
+        away = item_vectors - mean
+        return cls(mean, away.T @ away / max(1, len(away)))
+
+    def z_scores(self, vectors: FloatArray, item_vectors: FloatArray) -> FloatArray | None:
+        """Z-scores over all items of some of them [k, D], by user vectors [E, D] -> [E, k] float32.
+
+        None where a deviation is so small that it may be rounding.
+        """
+        users = vectors.astype(np.float64)
+        means = users @ self.mean
+        deviations_of = np.sqrt(np.vecdot(users @ self.covariance, users).clip(0))
+        if not (deviations_of > TIED * np.abs(means)).all():
+            return None
+        found: FloatArray = ((users @ item_vectors.T - means[:, None]) / deviations_of[:, None]).astype(np.float32)
+        return found
 
 
 def deviations(scores: FloatArray) -> FloatArray:

@@ -8,16 +8,17 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Search
 from matinee.errors import MatineeError
 from matinee.extras import imported
 from matinee.histories import Histories, TrainingData
+from matinee.models.derived import derived
 from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, union_of_best
-from matinee.models.ensembles.facts import ItemFacts, features_by, features_of, z_scores
-from matinee.models.ensembles.fusion import fit_weights
+from matinee.models.ensembles.facts import N_FACTS, ItemFacts, features_by, features_of, z_scores
+from matinee.models.ensembles.fusion import centred, fit_weights
 from matinee.models.ensembles.trees import Trees
 from matinee.models.held_out import ndcg_of_users
 from matinee.training.run import Run
@@ -124,10 +125,15 @@ class Reranker(Ensemble):
         for learned, name in OF_TREES.items():
             setattr(self, learned, getattr(order.trees, name))
 
-    @property
+    @derived(*OF_TREES, "weights")
     def order(self) -> "_Order":
         """What was learned, put together."""
         return _Order(self.weights, Trees(**{name: getattr(self, learned) for learned, name in OF_TREES.items()}))
+
+    @derived(*OF_TREES, "weights")
+    def _asked(self) -> BoolArray:
+        """Which features the order rests on, beside the z-scores. [F]."""
+        return self.order.trees.asked(2 * len(self.parts) + N_FACTS)
 
     def _grow(self, examples: Examples, seed: int) -> "_Order":
         """The parts' weights, and as many trees as serve users they have not learned from best, or none.
@@ -193,7 +199,7 @@ class Reranker(Ensemble):
         owners, items = union_of_best(scores, state, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
         standard = [z_scores(each) for each in scores]
-        features = features_by(standard, facts, state, owners, items)
+        features = features_by(standard, facts, state, owners, items, asked=self._asked)
         found = self.order.scores(features).astype(np.float32)
         total = np.zeros_like(standard[0])
         for weight, each in zip(self.weights, standard, strict=True):
@@ -215,18 +221,53 @@ class Reranker(Ensemble):
         """
         if len(histories) != 1 or len(histories.items) < 2:
             return None
+        if not len(self.tree_roots):
+            return self._sums_without_each(histories, events, item_rows)
         rest = histories.without_each(events)
-        scores = self._scores_without_each(histories, events, np.ones(len(self.parts), dtype=bool))
+        scores = [self._scores_without_each(part, histories, events) for part in self.fitted_parts]
         owners, items = union_of_best(scores, rest, self.config.candidates)
-        keys, n_items = owners * scores[0].shape[1] + items, scores[0].shape[1]  # ascending
-        wanted = (np.arange(len(events))[:, None] * n_items + item_rows).ravel()
-        chosen = np.searchsorted(keys, wanted).clip(0, max(0, len(keys) - 1))
+        chosen = _places_of(item_rows, owners, items, scores[0].shape)
         is_known = sum(weight * np.ptp(each, axis=1) for weight, each in zip(self.weights, scores, strict=True)) > 0
-        if not len(keys) or (keys[chosen] != wanted).any() or not is_known.all():
+        if chosen is None or not is_known.all():
             return None
-        facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
-        features = features_of(facts, scores, rest, owners, items, chosen)
+        facts, standard = ItemFacts(self.popularity, self.ages, self.entities, self.end), map(z_scores, scores)
+        features = features_by(list(standard), facts, rest, owners, items, chosen, self._asked)
         return self.order.scores(features).astype(np.float32).reshape(len(events), -1)
+
+    def _sums_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
+        """As `scores_without_each`, where no tree was grown.
+
+        Of a part without weight nothing is needed but, of items that are no candidates by the others, whether they are
+        by it.
+        """
+        rest, shape = histories.without_each(events), (len(events), item_rows.shape[1])
+        is_candidate, total = np.zeros(shape, dtype=bool), np.zeros(shape)
+        is_known = np.zeros(len(events), dtype=bool)
+        for index in np.argsort(-self.weights, kind="stable").tolist():
+            weight = self.weights[index]
+            if not weight and is_candidate.all():
+                break
+            scores = self._scores_without_each(self.fitted_parts[index], histories, events)
+            if not is_candidate.all():
+                listed = np.zeros(scores.shape, dtype=bool)
+                listed[union_of_best([scores], rest, self.config.candidates)] = True
+                is_candidate |= listed[:, item_rows[0]]
+            if weight:
+                found, factors = centred(scores)
+                total += (found[:, item_rows[0]] * factors).astype(np.float64) * weight
+                is_known |= factors[:, 0] > 0
+        return total.astype(np.float32) if is_candidate.all() and is_known.all() else None
+
+
+def _places_of(item_rows: IntArray, owners: IntArray, items: IntArray, shape: tuple[int, ...]) -> IntArray | None:
+    """Where k items stand among the candidates of each of E histories, [E * k]; None if one is no candidate.
+
+    item_rows: [1, k]; owners, items: of the candidates, ascending; shape: E, I.
+    """
+    keys = owners * shape[1] + items
+    wanted = (np.arange(shape[0])[:, None] * shape[1] + item_rows).ravel()
+    places: IntArray = np.searchsorted(keys, wanted).clip(0, max(0, len(keys) - 1))
+    return places if len(keys) and (keys[places] == wanted).all() else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

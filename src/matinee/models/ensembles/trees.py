@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 
 BLOCK_CELLS = 2**22
 """Rows times trees that are applied at once."""
@@ -63,6 +63,12 @@ class Trees:
         size = max(1, BLOCK_CELLS // len(self.roots))
         blocks = [self._sums(rows[start : start + size]) for start in range(0, len(rows), size)]
         return np.concatenate(blocks) if blocks else np.zeros(0)
+
+    def asked(self, n_features: int) -> BoolArray:
+        """Whether a node asks for each feature. [F]."""
+        found = np.zeros(n_features, dtype=bool)
+        found[self.features[self.children[:, 0] != np.arange(len(self.features))]] = True
+        return found
 
     @property
     def _are_in_order(self) -> bool:
