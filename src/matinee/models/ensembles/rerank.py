@@ -226,7 +226,7 @@ class Reranker(Ensemble):
         rest = histories.without_each(events)
         scores = [self._scores_without_each(part, histories, events) for part in self.fitted_parts]
         owners, items = union_of_best(scores, rest, self.config.candidates)
-        chosen = _places_of(item_rows, owners, items, scores[0].shape)
+        chosen = _indices_of(item_rows, owners, items, scores[0].shape)
         is_known = sum(weight * np.ptp(each, axis=1) for weight, each in zip(self.weights, scores, strict=True)) > 0
         if chosen is None or not is_known.all():
             return None
@@ -259,15 +259,15 @@ class Reranker(Ensemble):
         return total.astype(np.float32) if is_candidate.all() and is_known.all() else None
 
 
-def _places_of(item_rows: IntArray, owners: IntArray, items: IntArray, shape: tuple[int, ...]) -> IntArray | None:
+def _indices_of(item_rows: IntArray, owners: IntArray, items: IntArray, shape: tuple[int, ...]) -> IntArray | None:
     """Where k items stand among the candidates of each of E histories, [E * k]; None if one is no candidate.
 
     item_rows: [1, k]; owners, items: of the candidates, ascending; shape: E, I.
     """
     keys = owners * shape[1] + items
     wanted = (np.arange(shape[0])[:, None] * shape[1] + item_rows).ravel()
-    places: IntArray = np.searchsorted(keys, wanted).clip(0, max(0, len(keys) - 1))
-    return places if len(keys) and (keys[places] == wanted).all() else None
+    indices: IntArray = np.searchsorted(keys, wanted).clip(0, max(0, len(keys) - 1))
+    return indices if len(keys) and (keys[indices] == wanted).all() else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
