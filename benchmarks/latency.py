@@ -11,7 +11,8 @@ fitted with two. All ways are timed for one user after the other, in turns:
     rank         ranking.rank(), the list alone
     engine       Engine.recommend_for without reasons
     reasons      the same with reasons
-    api          POST /api/v1/recommendations with the history in its body, through the application, no socket
+    api          POST /api/v1/recommendations with the history in its body (of more than 1,000 events the last ones, as
+                 the API takes no more), through the application, no socket
     api reasons  the same with reasons
     history      mt.recommend(model, history=ids)
     user         mt.recommend(model, user=id)
@@ -28,6 +29,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
 from time import process_time
@@ -39,6 +41,7 @@ import matinee as mt
 from matinee.models import model_class, model_names
 from matinee.ranking.rank import rank
 from matinee.recommender import Engine
+from matinee.serve.api.dependencies import MAX_HISTORY
 from matinee.serve.app import create_app
 from matinee.store import artefact
 from matinee.store.artefact import Artefact
@@ -107,6 +110,8 @@ class Api:
             status = message.get("status", status)
 
         await self.app(scope, receive, send)
+        if status != HTTPStatus.OK:
+            raise RuntimeError(f"the API answered {status}")
         return status
 
     def close(self) -> None:
@@ -142,8 +147,8 @@ def ways_of(engine: Engine, model: Artefact, api: Api, user: int) -> dict[str, C
         "rank": partial(rank, model.model, history, K),
         "engine": partial(engine.recommend_for, history, K, explain=False),
         "reasons": partial(engine.recommend_for, history, K, explain=True),
-        "api": partial(api.post, ids, explain=False),
-        "api reasons": partial(api.post, ids, explain=True),
+        "api": partial(api.post, ids[-MAX_HISTORY:], explain=False),
+        "api reasons": partial(api.post, ids[-MAX_HISTORY:], explain=True),
         "history": partial(mt.recommend, model, history=ids, k=K),
         "user": partial(mt.recommend, model, user=user, k=K),
         "user reasons": partial(mt.recommend, model, user=user, k=K, explain=True),

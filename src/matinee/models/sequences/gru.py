@@ -88,28 +88,41 @@ class Cell:
         return cls(halves, bias[2 * width :].astype(np.float32) / 2, bias[: 2 * width].astype(np.float64))
 
     def inputs(self, inputs: Float64Array) -> FloatArray:
-        """What `step` takes for x W + b. [..., 3H]."""
+        """What a step takes for x W + b. [..., 3H]."""
         found = inputs.copy()
         gates = found[..., : len(self.gate_bias)]
         gates += self.gate_bias
         gates /= 2
         return found.astype(np.float32)
 
-    def step(self, inputs: FloatArray, states: FloatArray) -> None:
-        """Replace the first b of the states by the next ones. inputs: [b, 3H]; states: [b', H], of whole products."""
-        n_rows, width = len(inputs), len(self.weights)
-        shape = -(-n_rows // ROWS), ROWS, width
-        products = (states[: shape[0] * ROWS].reshape(shape) @ self.weights).reshape(-1, 3 * width)[:n_rows]
-        gates = products[:, : 2 * width] + inputs[:, : 2 * width]  # new arrays, since parts of rows are slow to change
+
+class _Steps:
+    """Steps of the first b of some states, in arrays that all of them share. states: [b', H], of whole products."""
+
+    def __init__(self, cell: Cell, states: FloatArray, n_rows: int) -> None:
+        self.n_rows, width, n_blocks = n_rows, len(cell.weights), -(-n_rows // ROWS)
+        self._weights, self._new_bias = cell.weights, cell.new_bias
+        self._blocks = states[: n_blocks * ROWS].reshape(n_blocks, ROWS, width)
+        self._products = np.empty((n_blocks, ROWS, 3 * width), dtype=np.float32)
+        products = self._products.reshape(-1, 3 * width)[:n_rows]
+        self._of_gates, self._of_new = products[:, : 2 * width], products[:, 2 * width :]
+        self._gates = np.empty((n_rows, 2 * width), dtype=np.float32)  # parts of rows are slow to change
+        self._reset, self._update = self._gates[:, :width], self._gates[:, width:]
+        self._new, self._state = np.empty((n_rows, width), dtype=np.float32), states[:n_rows]
+
+    def __call__(self, of_gates: FloatArray, of_new: FloatArray) -> None:
+        """Replace the states by the next ones, by inputs of the gates [b, 2H] and of the new state [b, H]."""
+        gates, new, state = self._gates, self._new, self._state
+        np.matmul(self._blocks, self._weights, out=self._products)
+        np.add(self._of_gates, of_gates, out=gates)
         np.tanh(gates, out=gates)
         gates += 1  # twice σ
-        new = products[:, 2 * width :] + self.new_bias
-        new *= gates[:, :width]
-        new += inputs[:, 2 * width :]
+        np.add(self._of_new, self._new_bias, out=new)
+        new *= self._reset
+        new += of_new
         np.tanh(new, out=new)
-        state = states[:n_rows]
         state -= new
-        state *= gates[:, width:]
+        state *= self._update
         state *= 0.5
         state += new
 
@@ -125,12 +138,21 @@ def serve_states(inputs: Float64Array, lengths: IntArray, cell: Cell, initial: F
     state = _first_states(n_rows, width)
     if initial is not None:
         state[:n_rows] = initial
-    steps = cell.inputs(inputs)
-    batch_sizes = np.searchsorted(-lengths, -np.arange(length), side="left")
-    for step, size in enumerate(batch_sizes.tolist()):
-        cell.step(steps[:size, step], state)
-        states[:, step] = state[:n_rows]
+    by_step = cell.inputs(inputs).transpose(1, 0, 2)  # [T, b, 3H]
+    of_gates, of_new = by_step[..., : 2 * width], by_step[..., 2 * width :]
+    steps, last = _Steps(cell, state, n_rows), state[:n_rows]
+    for step, size in enumerate(_batch_sizes(lengths, length)):
+        if size != steps.n_rows:
+            steps = _Steps(cell, state, size)
+        steps(of_gates[step, :size], of_new[step, :size])
+        states[:, step] = last
     return states
+
+
+def _batch_sizes(lengths: IntArray, length: int) -> list[int]:
+    """Sequences left at each step, of those of these lengths [b], longest first."""
+    found: list[int] = np.searchsorted(-lengths, -np.arange(length), side="left").tolist()
+    return found
 
 
 def serve_last_states(table: FloatArray, rows: IntArray, lengths: IntArray, cell: Cell) -> FloatArray:
@@ -139,10 +161,14 @@ def serve_last_states(table: FloatArray, rows: IntArray, lengths: IntArray, cell
     table: as `Cell.inputs` gives it. The inputs of one step at a time are taken, so that long sequences need no more
     memory than short ones.
     """
-    state = _first_states(len(rows), len(cell.weights))
-    batch_sizes = np.searchsorted(-lengths, -np.arange(rows.shape[1]), side="left")
-    for step, size in enumerate(batch_sizes.tolist()):
-        cell.step(table.take(rows[:size, step], axis=0), state)
+    width = len(cell.weights)
+    state = _first_states(len(rows), width)
+    steps = _Steps(cell, state, len(rows))
+    for step, size in enumerate(_batch_sizes(lengths, rows.shape[1])):
+        if size != steps.n_rows:
+            steps = _Steps(cell, state, size)
+        inputs = table.take(rows[:size, step], axis=0)
+        steps(inputs[:, : 2 * width], inputs[:, 2 * width :])
     return state[: len(rows)]
 
 
