@@ -136,7 +136,7 @@ def products_among(documents: csr_array, size: int) -> Iterator[tuple[int, Float
     beside: FloatArray = rest @ profiles  # [C, h]
     beside[head] = profiles.T @ profiles
     for start in range(0, max(documents.shape[0], 1), size):
-        products = product_in_strips(rest[start : start + size], rest)
+        products = product_in_strips(rest[start : start + size], rest, by_level=False)
         own = slice(*np.searchsorted(head, [start, start + size]))
         products[head[own] - start] = beside[:, own].T
         products[:, head] = beside[start : start + size]
