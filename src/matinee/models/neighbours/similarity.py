@@ -138,14 +138,14 @@ class Documents:
         return np.float32(np.square(self.means.astype(np.float64)).sum())
 
 
-def similarities(rows: csr_array, documents: Documents, config: KNNConfig) -> csr_array:
+def similarities(rows: csr_array, documents: Documents, config: KNNConfig, *, by_level: bool = True) -> csr_array:
     """Similarities of rows to documents, of pairs that share a term. rows [R, F] -> [R, C].
 
     cosine: p / (|r| |c| + shrinkage), p the inner product; jaccard: p / (r + c - p + shrinkage); dot: p, for bm25,
     whose weights include the length (under cosine it cancels, and bm25 equals tf-idf). pearson and adjusted-cosine are
-    the cosine after centring.
+    the cosine after centring. by_level: see RowSums; sums of few rows are by level.
     """
-    products: csr_array = RowSums.of(rows).sparse(documents.profiles)
+    products: csr_array = RowSums.of(rows, by_level=by_level).sparse(documents.profiles)
     owners, columns = rows_of(products.indptr), products.indices
     norms, offsets = documents.lengths_of(rows, config)
     data = products.data
@@ -214,7 +214,10 @@ def nearest(
     size = max(1, BLOCK_ENTRIES // max(n_columns, 1))
     starts = range(0, max(n_rows, 1), size)
     if not _share_much(rows, documents.profiles):
-        found = ((start, similarities(rows[start : start + size], documents, config)) for start in starts)
+        by_level = not exclude_self
+        found = (
+            (start, similarities(rows[start : start + size], documents, config, by_level=by_level)) for start in starts
+        )
         sparse = [_best(each, start if exclude_self else None, config) for start, each in found]
         return csr_array(vstack(sparse, format="csr"))
     if exclude_self:
