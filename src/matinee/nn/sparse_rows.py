@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from matinee.arrays import BoolArray, FloatArray, IntArray, lower_bounds, rows_of
-from matinee.nn.row_sums import MANY_ROWS, RowSums, levels_of, strips
+from matinee.nn.row_sums import MANY_ROWS, Levels, RowSums, strips
 
 GAP_COST = 32
 """Of an entry of a sparse product, in units of one of a product with a dense matrix."""
@@ -156,7 +156,7 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
     and others with many entries in the second matrix are dense there.
     """
     if rows.shape[0] == 1:
-        return product_of_few(rows, matrix)
+        return product_of_few(rows, matrix, by_level=False)
     if rows.shape[0] < MANY_ROWS:
         found: FloatArray = (rows @ matrix).toarray()
         return found
@@ -199,6 +199,8 @@ def product_in_columns(
     Many rows take the matrix in strips of columns that stay in the cache: 2 to 4 times as fast as whole rows of it.
     by_level, of_ones: see RowSums.
     """
+    if rows.shape[0] == 1 and by_level and (levels := Levels.of(rows.data)) is not None:
+        return levels.total(levels.ones(rows.indices, len(matrix)) @ matrix)[None]
     sums = RowSums.of(rows, by_level=by_level, of_ones=of_ones)
     if rows.shape[0] < MANY_ROWS:
         found: FloatArray = sums.dense(matrix)
@@ -256,21 +258,14 @@ def product_of_few(rows: csr_array, matrix: csr_array, *, by_level: bool = True)
     """
     found = np.zeros((rows.shape[0], matrix.shape[1]), dtype=np.float32)
     for row, (start, stop) in enumerate(pairwise(rows.indptr.tolist())):
-        found[row] = _row_product(rows.data[start:stop], matrix[rows.indices[start:stop]], by_level)
+        columns, weights = rows.indices[start:stop], rows.data[start:stop]
+        levels = Levels.of(weights) if by_level else None
+        if levels is None:
+            found[row] = matrix[columns].T @ weights
+        else:
+            ones = np.repeat(np.eye(len(levels.weights), dtype=np.float32), np.diff(levels.starts), axis=0)  # [n, K]
+            found[row] = levels.total((matrix[columns[levels.order]].T @ ones).T)
     return found
-
-
-def _row_product(weights: FloatArray, matrix: csr_array, by_level: bool) -> FloatArray:
-    """The product of one row without gaps and a matrix. [n], [n, C] -> [C]."""
-    if not by_level or (weights == 1).all() or (found := levels_of(weights)) is None:
-        product: FloatArray = matrix.T @ weights
-        return product
-    levels, codes = found
-    sums = matrix.T @ np.eye(len(levels), dtype=np.float32)[codes]  # [C, K]
-    total = np.zeros(len(sums), dtype=np.float32)
-    for level, each in zip(levels, sums.T, strict=True):
-        total += level * each
-    return total
 
 
 def entries_of_events(matrix: csr_array, rows: IntArray, owners: IntArray, listed: IntArray) -> FloatArray:
