@@ -42,8 +42,7 @@ or two settings that decide most is fitted on each of these logs: random 70/15/1
 not in memory. Sizes are of the train part. The defaults of linear-next, markov, gru4rec and sasrec are chosen for the
 next event in time, which a random split does not ask for, and VBMF's for the error of predicted values. Rows of mlp
 and, but for b-300, neumf are by their former fold-in, Newton's steps ([decision
-092](decisions/092-ncf-visitors-by-regression.md)), those of ngcf by ten plain steps in place of [two of
-Newton's](laboratory/latency.md#graph-models-in-two-steps).
+092](decisions/092-ncf-visitors-by-regression.md)).
 """
 TABLE = """
 ## Left out in turn
