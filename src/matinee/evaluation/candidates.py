@@ -58,9 +58,11 @@ def _draw(n: int, split: Split, targets: Histories) -> Sampled:
     rng, known = np.random.default_rng(split.config.seed), Histories.from_events(split.data.events, targets.user_rows)
     rows = []
     for user in range(len(targets)):
-        wanted, events = targets.block(user, user + 1).items, known.block(user, user + 1).items
-        new = np.setdiff1d(np.arange(len(split.data.items)), events)
-        rows.append(np.union1d(wanted, rng.choice(new, min(n, len(new)), replace=False)))
+        wanted, events = targets.block(user, user + 1).items, np.unique(known.block(user, user + 1).items)
+        n_new = len(split.data.items) - len(events)
+        ranks = rng.choice(n_new, min(n, n_new), replace=False)  # among the items without events, by their rows
+        drawn = ranks + np.searchsorted(events - np.arange(len(events)), ranks, side="right")
+        rows.append(np.union1d(wanted, drawn))
     owners = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     return Sampled(_as_histories(np.concatenate(rows), owners, targets.user_rows), None, 0, 0, 0)
 
