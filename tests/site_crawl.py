@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 WORDS_OF_MOVIES = re.compile(r"movie|film|영화|movielens|grouplens|imdb|letterboxd", re.IGNORECASE)
 """None of them is on a page of a shop, in either language."""
-RANDOM = re.compile(r"(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{16,}")
-"""Random names of lists and visitors, whose letters may be those of a word."""
+RANDOM = re.compile(r"(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?:(?=[\w-]*\d)|(?=(?:[\w-]*?[a-z][A-Z]){3}))[\w-]{16,}")
+"""Random names of lists and visitors, whose letters may be those of a word: few of them have no digit."""
 PATHS = """
 / /search?q=kettel /search?q=zzzz /search /my /my?page=7 /my/import /my/data.json /my/data.csv /sign-up /log-in /account
 /about /api/docs /api/openapi.json /item/nothing /nothing /models /models/nothing /compare?models=ease,ials,popularity
