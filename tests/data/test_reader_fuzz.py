@@ -1,6 +1,6 @@
 """Broken files by the thousand: every reader gives a table or one line, soon, in a multiple of the file's memory.
 
-MATINEE_FUZZ_SECONDS is the time for all readers together; .ci/run sets five minutes. Each reader gets FILES at most,
+MATINEE_FUZZ_SECONDS is the time for all readers together, see .ci/run. Each reader gets FILES at most,
 the same on every machine, and FEWEST however slow it is; MATINEE_FUZZ_SEED draws others. A file that fails is printed
 as Python bytes and saved beside the test's temporary files.
 """
@@ -41,7 +41,7 @@ SEED = int(os.environ.get("MATINEE_FUZZ_SEED", "1"))
 FILES = 20_000
 """So many broken files a reader take about a minute of a core."""
 FEWEST = min(int(10 * SECONDS), FILES)
-"""So many a reader are tried however slow the machine is: 3,000 in .ci/run."""
+"""So many a reader are tried however slow the machine is: 1,500 in .ci/run."""
 NOW = 1_700_000_000
 DEADLINE = 10
 """Seconds for one file of a few kB, on a machine that does other things too; a second hang ends the process."""
