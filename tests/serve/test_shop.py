@@ -1,6 +1,7 @@
 """A site of products: not a word of movies on any page, in any attribute or answer, in both languages."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,15 +30,18 @@ def shop(
     paths = shop_paths
     if request.param == "rating":
         paths = [train(name, shop_data(kind="rating"), folder) for name in ("item-knn", "ease")]
-    app = create_app(
-        paths,
-        db_url=f"sqlite:///{folder}/site.db",
-        clock=lambda: NOW,
-        hasher=CHEAP,
-        options=SiteOptions(noun="product"),
-    )
-    with SiteClient(app) as client:
-        yield client
+    token = secrets.token_urlsafe
+    with pytest.MonkeyPatch.context() as patch:  # short random names, those of lists, have no letters of a word
+        patch.setattr("secrets.token_urlsafe", lambda n=32: secrets.token_hex(n) if n < 12 else token(n))
+        app = create_app(
+            paths,
+            db_url=f"sqlite:///{folder}/site.db",
+            clock=lambda: NOW,
+            hasher=CHEAP,
+            options=SiteOptions(noun="product"),
+        )
+        with SiteClient(app) as client:
+            yield client
 
 
 def gesture(client: SiteClient) -> str:
