@@ -29,8 +29,8 @@ MANY_PRODUCTS = 5e10
 class RowSums:
     """Sparse rows [B, F] as what a matrix is multiplied with: each sum in one order, whatever the other rows are.
 
-    Rows of few different weights, such as those of ratings, are summed weight by weight, each sum times its weight: half
-    the rounding. Sums without weights have the same bits by scipy and by torch, whose kernel keeps them in
+    Rows of few different weights, such as those of ratings, are summed weight by weight, each sum times its weight:
+    half the rounding. Sums without weights have the same bits by scipy and by torch, whose kernel keeps them in
     registers, 3 times as fast. It is taken for many rows in a process that has loaded torch, see `load_torch_for`.
 
     sums: [G, F], of ones where a row has one of its weights, or a row of many weights as it is; weights: [B, G], that
