@@ -144,7 +144,7 @@ def test_a_number_draws_items_without_events_of_the_user(model: Artefact, split:
 def test_a_number_of_drawn_items_is_at_least_one_and_at_most_what_there_is(model: Artefact, split: Split) -> None:
     for number in (0, "0", "-3"):
         with pytest.raises(MatineeError, match=r"at least 1, such as 99"):
-            mt.evaluate(model, split, candidates=number)  # type: ignore[arg-type]
+            mt.evaluate(model, split, candidates=number)  # type: ignore[arg-type]  # numbers too
     of_all = mt.evaluate(model, split, 3, candidates="5000", mask="none")
     expected = mt.evaluate(model, split, 3)  # what the user has no event with, and the target
     assert of_all.metrics["ndcg@3"].mean == pytest.approx(expected.metrics["ndcg@3"].mean)

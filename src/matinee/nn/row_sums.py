@@ -75,11 +75,13 @@ class Levels:
 
     @classmethod
     def of(cls, weights: FloatArray) -> Self | None:
-        """Weights [n]; None of none, and of so many that the row is summed as it is."""
+        """Weights [n]; None of ones, and of so many different ones that the row is summed as it is."""
+        if (weights == 1).all():
+            return None
         order = np.argsort(weights, kind="stable")
         ordered = weights[order]
         cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
-        if not len(weights) or len(cuts) >= MOST_LEVELS:
+        if len(cuts) >= MOST_LEVELS:
             return None
         starts = np.concatenate([[0], cuts, [len(weights)]])
         return cls(order, starts, ordered[starts[:-1]])
