@@ -271,11 +271,10 @@ def test_by_workers_comes_the_same_version_and_a_killed_one_changes_nothing(
     other = Registry(tmp_path / "other")
 
     class Killed(Processes):
-        def begin(self, shipped, part):
-            task = super().begin(shipped, part)
-            for process in self._pool._processes.values():
-                process.kill()
-            return task
+        def _start(self):
+            pipe = super()._start()
+            self._started[-1][0].kill()
+            return pipe
 
     with monkeypatch.context() as patched:
         patched.setattr(refitting, "runner_of", Killed)

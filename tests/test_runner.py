@@ -101,16 +101,52 @@ def test_a_process_that_is_killed_is_one_line():
 
 
 @pytest.mark.slow
-def test_a_process_starts_when_there_is_work_and_is_read_as_of_then():
+def test_a_process_starts_when_there_is_work_and_another_when_one_was_killed():
     with Processes(2) as runner:
         shipped = runner.ship(process_of)
-        first = runner.begin(shipped, 0)
-        read = iter(runner._pool._processes.values())
-        assert len(runner._pool._processes) == 1
-        second = runner.begin(shipped, 1)
-        assert len(runner._pool._processes) == 2
-        assert [process.pid for process in read] == [first.result().value]  # the second does not disturb it
-        assert second.result().value in runner._pool._processes
+        first = runner.begin(shipped, 0).result().value
+        assert list(runner.map(process_of, [1])) == [first]
+        assert [process.pid for process, _ in runner._started] == [first]
+        assert len(set(runner.map(process_of, range(8)))) == len(runner._started) == 2
+        with pytest.raises(MatineeError, match="killed, perhaps for want of memory"):
+            list(runner.map(die, [1]))
+        after = set(runner.map(process_of, range(8)))
+        assert len(after) == 2
+        assert len(runner._started) == 3
+        assert after < {process.pid for process, _ in runner._started}
+
+
+@pytest.mark.slow
+def test_processes_killed_as_they_start_and_as_they_end_are_one_line(monkeypatch):
+    monkeypatch.setattr(Processes, "_start", killed_at_once(Processes._start))
+    for parts in (1, 2, 5):
+        with Processes(3) as runner, pytest.raises(MatineeError, match="a worker process was killed"):
+            list(runner.map(process_of, range(parts)))
+        assert all(process.exitcode == -signal.SIGKILL for process, _ in runner._started)
+
+
+def killed_at_once(start):
+    """How a process starts, and is killed."""
+
+    def start_and_kill(runner):
+        pipe = start(runner)
+        for process, _ in runner._started:
+            process.kill()
+        return pipe
+
+    return start_and_kill
+
+
+def test_a_process_that_cannot_start_is_one_line(monkeypatch):
+    def fails(_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.context.SpawnProcess.start", fails)
+    with (
+        Processes(2) as runner,
+        pytest.raises(MatineeError, match=r"cannot start: .*temporarily unavailable; try fewer"),
+    ):
+        list(runner.map(process_of, range(3)))
 
 
 @pytest.mark.slow
@@ -120,7 +156,7 @@ def test_an_interrupted_map_ends_its_processes(tmp_path):
     def interrupted() -> None:
         with runner:
             for _ in runner.map(time.sleep, [0.01, 600, 600]):
-                pids.extend(runner._pool._processes)
+                pids.extend(process.pid for process, _ in runner._started)
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
