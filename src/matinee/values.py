@@ -7,6 +7,7 @@ model. `Recommender.state_of` applies it, so evaluation, the commands and the si
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matinee.arrays import FloatArray, blocks
 from matinee.config import ValuesConfig
@@ -28,6 +29,9 @@ RATING_SHAPE = ((0.0, -0.4), (0.2, -0.2), (0.4, 0.0), (0.6, 0.4), (0.8, 0.8), (1
 valid: docs/values.md."""
 COUNT_SHAPE = (0.3, 1.0)
 """Default map of counts: weights of the lowest and of the highest, before the mean weight of the log is made 1."""
+
+HALVES, MANY_VALUES = np.arange(256) / 2, 2**12
+"""Values that ratings have: more of them than the second are looked up, in a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class ValueMap:
 
     def _weights_of(self, values: FloatArray) -> FloatArray:
         """See weights: of a block."""
+        if len(values) > MANY_VALUES and (codes := _halves(values)) is not None:
+            return self._weights_of(HALVES.astype(values.dtype))[codes]
         if self.unary:
             return np.where(np.isinf(values), np.where(values > 0, MORE, LESS), 1).astype(np.float32)
         knots, weights = np.array(self.config.knots).T
@@ -120,6 +126,14 @@ def read(saved: object) -> ValueMap:
     if config.map != "unary" and (not config.knots or config.neutral is None):
         raise ValueError(f"{config.map} without knots or without a neutral weight")
     return ValueMap(config)
+
+
+def _halves(values: FloatArray) -> NDArray[np.uint8] | None:
+    """The index of each value among HALVES; None if one is not of them. [N]."""
+    doubled = values * 2
+    with np.errstate(invalid="ignore"):  # of NaN and infinity, which equal no code
+        codes = doubled.astype(np.uint8)
+    return codes if (codes == doubled).all() else None
 
 
 UNARY = ValueMap(ValuesConfig(map="unary"))
