@@ -86,6 +86,25 @@ def test_settings_of_a_file_are_of_its_model_or_in_a_table_of_each(tmp_path: Pat
     assert settings(entries) == [{"l2": 4.0}, {}]
 
 
+def test_a_setting_that_names_a_config_means_the_one_in_the_folder_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a config may be run from any folder; where only the working folder has it, the path is as it was."""
+    own, work = tmp_path / "own", tmp_path / "work"
+    own.mkdir()
+    work.mkdir()
+    for folder, name in ((own, "gmf"), (work, "gmf"), (work, "mlp")):
+        file(folder, name, 'model = "ease"\n')
+    monkeypatch.chdir(work)
+    lines = 'pretrained_gmf = "gmf.toml"\npretrained_mlp = "mlp.toml"\nalpha = 0.3\n'
+    alone = read_experiment(Path(file(own, "alone", f"[settings]\n{lines}")))
+    assert alone.settings == {"pretrained_gmf": str(own / "gmf.toml"), "pretrained_mlp": "mlp.toml", "alpha": 0.3}
+    several = read_experiment(Path(file(own, "several", f"[settings.neumf]\n{lines}")))
+    assert several.settings == {"neumf": alone.settings}
+    nowhere = file(own, "nowhere", f'[settings]\npretrained_gmf = "{"x" * 300}.toml"\nloss = "bce"\n')
+    assert read_experiment(Path(nowhere)).settings == {"pretrained_gmf": f"{'x' * 300}.toml", "loss": "bce"}
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("data = 'bundled'\n", "names no model"), ('model = "eese"\n', "ease"), ("model = 1\n", "model"), ("[", "TOML")],

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,10 +63,16 @@ class Experiment(Config):
 
 
 def read_experiment(path: Path) -> Experiment:
-    """Read an experiment from a TOML file. Raises MatineeError if it is missing, not TOML or has an unknown key."""
+    """Read an experiment from a TOML file. A setting that names a config (`.toml`) means the one found from its folder.
+
+    Where there is none, the path stays as it is, relative to the working folder.
+    Raises MatineeError if it is missing, not TOML or has an unknown key.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
+        if "settings" in values:
+            values["settings"] = _beside(path.parent, values["settings"])
     except FileNotFoundError:
         raise MatineeError(f"no config file {path}; configs/ in the project has one for each model") from None
     except OSError as error:
@@ -75,6 +82,15 @@ def read_experiment(path: Path) -> Experiment:
     except RecursionError:
         raise MatineeError(f"{path} cannot be read as TOML: nested too deeply") from None
     return configure(Experiment, values, str(path))
+
+
+def _beside(folder: Path, value: object) -> object:
+    """A setting, or a table of them, in which configs (`.toml`) that are found from a folder get its path."""
+    if isinstance(value, dict):
+        return {key: _beside(folder, each) for key, each in value.items()}
+    if isinstance(value, str) and value.endswith(".toml") and isfile(folder / value):
+        return str(folder / value)
+    return value
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, object]:

@@ -73,7 +73,7 @@ def table_by_hand(network: NCFNetwork) -> np.ndarray:
 
 def scored(network: NCFNetwork) -> tuple[torch.Tensor, torch.Tensor]:
     """All pairs as a table, and the same again as pairs."""
-    users, items = network.project_users(np.arange(N_USERS)), network.project_items()
+    users, items = network.project_users(network.users(np.arange(N_USERS))), network.project_items(network.items())
     left, right = users.repeat_interleave(N_ITEMS, dim=0), items.repeat(N_USERS, 1)
     return network.scores(users, items, left, right)
 
@@ -341,7 +341,10 @@ def test_similarity_weights_compute_the_similarity(matrix: csr_array, dim: int, 
     assert np.abs(users[:, n:]).max(initial=0) < 0.2
     wanted = [[sum(abs(a + b) - abs(a - b) for a, b in zip(p[:n], q[:n], strict=True)) for q in items] for p in users]
     found, _ = network.scores(
-        network.project_users(np.arange(N_USERS)), network.project_items(), torch.zeros(0, 1), torch.zeros(0, 1)
+        network.project_users(network.users(np.arange(N_USERS))),
+        network.project_items(network.items()),
+        torch.zeros(0, 1),
+        torch.zeros(0, 1),
     )
     np.testing.assert_allclose(found.numpy(), wanted, atol=1e-5)
 

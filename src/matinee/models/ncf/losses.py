@@ -45,13 +45,12 @@ def _user_steps(config: NCFConfig, matrix: csr_array, candidates: Candidates, ne
         if not network.buffers:  # batch normalisation needs the whole step at once
             size = max(1, block_cells(device, BLOCK_VALUES) // (len(drawn) * max(1, network.width)))
         slices = [slice(start, start + size) for start in range(0, len(rows), size)]
-        tower = network.tower_parameters()
+        tower, users, items = network.tower_parameters(), network.users(rows), network.items()
         total: Tensor = _BlockwiseSum.apply(  # type: ignore[no-untyped-call]
-            step, slices, tower, network.project_users(rows), network.project_items(), *tower
+            step, slices, tower, network.project_users(users), network.project_items(items), *tower
         )
         share = len(rows) / len(active)  # of the item and tower penalties, which an epoch counts once
-        of_users = network.squared_norms(to_rows(rows, device)).sum()
-        penalty = config.l2 * (of_users + share * network.squared_norms(None).sum())
+        penalty = config.l2 * (_squared_norms(users).sum() + share * _squared_norms(items).sum())
         penalty = penalty + share * tower_l2 * network.tower_squared_norm()
         yield (total + matrix.nnz / len(active) * penalty) / step.n_terms
 
@@ -163,33 +162,44 @@ def _event_steps(
     for batch in batches(len(users), config.batch_size, sampler.rng):
         user_rows, item_rows = users[batch], items[batch]
         drawn = sampler.draw(user_rows, item_rows)
-        positives, negatives = _score_events(network, user_rows, item_rows, drawn.items)
-        negatives = negatives.masked_fill(to_tensor(drawn.excluded, device), -torch.inf)
-        loss = sampled_loss(config.loss, positives, negatives)
-        of_users, of_items = (to_rows(column, device) for column in (user_rows, item_rows))
+        read_users, owners = np.unique(user_rows, return_inverse=True)
+        read_items, positions = np.unique(np.concatenate([item_rows, drawn.items.ravel()]), return_inverse=True)
+        of_users, of_items = to_rows(owners, device), to_rows(positions, device)
+        of_events, of_drawn = of_items[: len(batch)], of_items[len(batch) :].view(drawn.items.shape)
+        user_vectors, item_vectors = network.users(read_users), network.items(read_items)
+        scored = _score_events(network, user_vectors, item_vectors, (of_users, of_events, of_drawn))
+        negatives = scored[1].masked_fill(to_tensor(drawn.excluded, device), -torch.inf)
+        loss = sampled_loss(config.loss, scored[0], negatives)
         # each event carries its share of its rows' penalties: an epoch counts every row once
-        penalty = (network.squared_norms(of_users) / user_counts[of_users]).sum()
-        penalty = config.l2 * (penalty + (network.squared_norms(None)[of_items] / item_counts[of_items]).sum())
+        norms = _squared_norms(functional.embedding(of_users, user_vectors)), _squared_norms(item_vectors)[of_events]
+        penalty = (norms[0] / user_counts[to_rows(user_rows, device)]).sum()
+        penalty = config.l2 * (penalty + (norms[1] / item_counts[to_rows(item_rows, device)]).sum())
         penalty = penalty + tower_l2 * len(batch) / matrix.nnz * network.tower_squared_norm()
         n_terms = len(batch) * (1 + config.n_negatives if config.loss == "bce" else 1)
         yield loss + mean_length * penalty / n_terms
 
 
 def _score_events(
-    network: NCFNetwork, user_rows: IntArray, item_rows: IntArray, drawn: IntArray
+    network: NCFNetwork, users: Tensor, items: Tensor, pairs: tuple[Tensor, Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Scores of P events [P] and of their negatives [P, n]. drawn: item rows [P, n], or [n] shared by all events."""
-    shared, device = drawn.ndim == 1, network.device
-    wanted = item_rows[:, None] if shared else np.concatenate([item_rows[:, None], drawn], axis=1)  # [P, 1 + n]
-    rows, owners = np.unique(user_rows, return_inverse=True)
-    read, inverse = np.unique(np.concatenate([wanted.ravel(), drawn]) if shared else wanted, return_inverse=True)
-    users, items = network.project_users(rows), network.project_items(read)
-    positions = to_tensor(inverse.ravel(), device)
-    pair_users = functional.embedding(to_tensor(np.repeat(owners, wanted.shape[1]), device), users)
-    pair_items = functional.embedding(positions[: wanted.size], items)
-    table = items[positions[wanted.size :]]
+    """Scores of P events [P] and of their negatives [P, n], from embeddings of users [b, D + E] and items [m, D + E].
+
+    pairs: of each event its user [P], its item [P] and its negatives [P, n], or [n] shared by all events.
+    """
+    owners, liked, drawn = pairs
+    shared = drawn.ndim == 1
+    wanted = liked[:, None] if shared else torch.cat([liked[:, None], drawn], dim=1)  # [P, 1 + n]
+    users, items = network.project_users(users), network.project_items(items)
+    pair_users = functional.embedding(owners.repeat_interleave(wanted.shape[1]), users)
+    pair_items = functional.embedding(wanted.flatten(), items)
+    table = items[drawn if shared else drawn.flatten()[:0]]
     crossed, paired = network.scores(users, table, pair_users, pair_items)
     if shared:
-        return paired, crossed[to_tensor(owners, device)]
+        return paired, crossed[owners]
     paired = paired.view(wanted.shape)
     return paired[:, 0], paired[:, 1:]
+
+
+def _squared_norms(embeddings: Tensor) -> Tensor:
+    """[n, d] -> [n]."""
+    return embeddings.square().sum(dim=1)

@@ -66,24 +66,30 @@ class NCFNetwork:
                 self.parameters |= {f"scale{layer}": torch.ones_like(zeros), f"shift{layer}": zeros.clone()}
                 self.buffers |= {f"mean{layer}": zeros, f"variance{layer}": torch.ones_like(zeros)}
 
-    def project_users(self, rows: IntArray) -> Tensor:
-        """[h ⊙ p, W_u p' + b] of user rows. [b] -> [b, D + W]."""
-        users = functional.embedding(to_rows(rows, self.device), self.parameters["users"])
+    def users(self, rows: IntArray) -> Tensor:
+        """Embeddings of user rows [b], p and p'. [b, D + E]."""
+        return functional.embedding(to_rows(rows, self.device), self.parameters["users"])
+
+    def items(self, rows: IntArray | None = None) -> Tensor:
+        """Embeddings of item rows [m], or of all items with None, q and q'. [m, D + E]."""
+        items = self.parameters["items"]
+        return items if rows is None else functional.embedding(to_rows(rows, self.device), items)
+
+    def project_users(self, users: Tensor) -> Tensor:
+        """[h ⊙ p, W_u p' + b] of user embeddings. [b, D + E] -> [b, D + W]."""
         projected = [users[:, : self.product] * self.parameters["product"]] if self.product else []
         if self.layers:
             inputs = seeded_dropout(users[:, self.product :], self.dropout, self.generator)
             projected.append(torch.addmm(self.parameters["bias0"], inputs, self.parameters["weights0"][: self.width]))
         return torch.cat(projected, dim=1)
 
-    def project_items(self, rows: IntArray | None = None) -> Tensor:
-        """[q, W_i q'] of item rows [m], or of all items with None. [m, D + W]."""
-        items = self.parameters["items"]
-        if rows is not None:
-            items = functional.embedding(to_rows(rows, self.device), items)
-        if not self.layers:
-            return items
-        inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
-        return torch.cat([items[:, : self.product], inputs @ self.parameters["weights0"][self.width :]], dim=1)
+    def project_items(self, items: Tensor) -> Tensor:
+        """[q, W_i q'] of item embeddings. [m, D + E] -> [m, D + W]."""
+        projected = [items[:, : self.product]]
+        if self.layers:
+            inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
+            projected.append(inputs @ self.parameters["weights0"][self.width :])
+        return torch.cat(projected, dim=1)
 
     def scores(self, users: Tensor, table: Tensor, pair_users: Tensor, pair_items: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of every user with every item of a table [b, n], and of M further pairs [M]. All inputs projected.
@@ -112,12 +118,6 @@ class NCFNetwork:
         """The parameters that `tower` reads."""
         others = ("users", "items", "product", "weights0", "bias0")
         return [tensor for name, tensor in self.parameters.items() if name not in others]
-
-    def squared_norms(self, user_rows: Tensor | None) -> Tensor:
-        """Squared norms of the embeddings of user rows [b], or of all items with None [I]."""
-        if user_rows is None:
-            return self.parameters["items"].square().sum(dim=1)
-        return functional.embedding(user_rows, self.parameters["users"]).square().sum(dim=1)
 
     def tower_squared_norm(self) -> Tensor:
         """Sum of the squares of the tower's weights, without biases. A scalar."""

@@ -37,7 +37,8 @@ class NeuMFConfig(TowerConfig):
     """regression: factor on what sets a user apart from the mean of all; below 1 like a stronger L2 penalty."""
     pretrained_gmf: str | None = None
     """Artefact of a GMF, trained on the same data with the same dim: training starts from its weights. Or a config of
-    one (.toml), by whose settings it is trained first."""
+    one (.toml), by whose settings it is trained first; in a config its path begins at that config's folder or, where
+    there is no such file, at the working folder."""
     pretrained_mlp: str | None = None
     """Artefact of an MLP, likewise, with the same layers."""
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.5
