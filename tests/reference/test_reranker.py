@@ -1,6 +1,7 @@
 """Rerank's features against plain counts, its trees, and its lists."""
 
 import sys
+from copy import copy
 
 import lightgbm
 import numpy as np
@@ -78,22 +79,47 @@ def test_ranks_go_by_score_then_by_position() -> None:
     assert _ranks(scores, owners, 6).tolist() == expected
 
 
+def with_trees(model: Reranker, *grown: dict[str, object]) -> Reranker:
+    """A model with these trees, as LightGBM dumps them, in place of its own."""
+    changed = copy(model)
+    for learned, name in OF_TREES.items():
+        setattr(changed, learned, getattr(Trees.of_model({"tree_info": grown}), name))
+    return changed
+
+
+def weighted_sums(model: Reranker, parts: list[np.ndarray]) -> np.ndarray:
+    scaled = [(each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True) for each in parts]
+    return sum(weight * each for weight, each in zip(model.weights, scaled, strict=True))
+
+
 def test_candidates_come_first_and_the_others_keep_the_order_of_the_weighted_sum(
     model: Reranker, train: TrainingData
 ) -> None:
     histories = train.histories.take(np.arange(5))
+    model = with_trees(model, {"tree_structure": {"leaf_value": 0.7}})
     scores = model.score(model.fold_in(histories))
     parts = [part.score(part.fold_in(histories)) for part in model.fitted_parts]
     owners, items = union_of_best(parts, histories, 6)
     listed = np.zeros(scores.shape, dtype=bool)
     listed[owners, items] = True
-    scaled = [(each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True) for each in parts]
-    sums = sum(weight * each for weight, each in zip(model.weights, scaled, strict=True))
+    sums = weighted_sums(model, parts)
     for user in range(5):
         assert scores[user][listed[user]].min() > scores[user][~listed[user]].max()
         others = np.flatnonzero(~listed[user])
         in_order = sums[user][others][np.argsort(-scores[user][others], kind="stable")]
         assert np.diff(in_order).max() < 1e-5, "equal ones in any order, as they are rounded"
+
+
+def test_without_a_tree_scores_are_the_weighted_sums_and_a_part_without_weight_is_not_asked(
+    model: Reranker, train: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histories = train.histories.take(np.arange(5))
+    model = with_trees(model)
+    parts = [part.score(part.fold_in(histories)) for part in model.fitted_parts]
+    np.testing.assert_allclose(model.score(histories), weighted_sums(model, parts), rtol=1e-5, atol=1e-6)
+    model.weights = np.array([0, 1], dtype=np.float32)
+    monkeypatch.setattr(type(model.fitted_parts[0]), "score", None)
+    np.testing.assert_allclose(model.score(histories), weighted_sums(model, parts), rtol=1e-5, atol=1e-6)
 
 
 def examples(targets_follow: bool) -> Examples:
@@ -142,9 +168,7 @@ def test_scores_without_an_event_are_those_of_the_shorter_history_whatever_trees
     model = create("rerank", parts="ease,popularity", candidates=12).fit(train, Run.seeded(1))
     if grown == ["rank", "shared"]:
         grown = [split_of(1, 0.8, 0.3, -0.2), split_of(6, 0.5, -0.1, 0.4)]
-    trees = Trees.of_model({"tree_info": grown})
-    for learned, name in OF_TREES.items():
-        setattr(model, learned, getattr(trees, name))
+    model = with_trees(model, *grown)
     history = train.histories.take(np.array([3]))
     events = np.arange(len(history.items))
     rows = np.setdiff1d(np.arange(12), history.items)[None]

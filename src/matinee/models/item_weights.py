@@ -6,7 +6,8 @@ from scipy.sparse import csr_array
 from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
-from matinee.nn.sparse_rows import entries_of_events
+from matinee.models.derived import derived
+from matinee.nn.sparse_rows import entries_of_events, product_by_head
 
 FEW_EVENTS = 20
 """Events a user below which weights lean on popularity by default: most pairs of items share a user or two."""
@@ -28,6 +29,16 @@ class ItemWeights(Recommender[csr_array]):
     def fold_in(self, histories: Histories) -> csr_array:
         """The weights of the histories. [B, I]."""
         return histories.weighted_matrix(self._between.shape[0])
+
+    def score(self, state: csr_array) -> FloatArray:
+        """See Recommender."""
+        return product_by_head(state, self._between, lambda: self._dense)
+
+    @derived("_between")
+    def _dense(self) -> FloatArray:
+        """The weights in dense form, for many users. [I, I]."""
+        found: FloatArray = self._between.toarray()
+        return found
 
     @property
     def adds_up(self) -> bool:

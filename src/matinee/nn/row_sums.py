@@ -15,8 +15,9 @@ from matinee.extras import is_installed
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIP_BYTES = 2 * 2**20
-"""Of dense columns that rows are multiplied with at once."""
+STRIP_BYTES, STRIP_COLUMNS = 2 * 2**20, 16
+"""Of dense columns that rows are multiplied with at once: so many bytes, and a multiple of so many columns, which fill
+registers."""
 MANY_ROWS = 32
 """From so many rows on, a product is arranged for the cache."""
 MOST_LEVELS = 16
@@ -101,7 +102,7 @@ class Levels:
 
 def strips(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Ranges of columns of a matrix of so many rows that stay in a core's cache."""
-    width = max(16, STRIP_BYTES // (4 * max(1, n_rows)))
+    width = max(STRIP_COLUMNS, STRIP_BYTES // (4 * max(1, n_rows)) // STRIP_COLUMNS * STRIP_COLUMNS)
     for start in range(0, n_columns, width):
         yield slice(start, start + width)
 

@@ -1,6 +1,6 @@
 """Sparse rows of users or items: batches, scaling, dropout, top k. Numpy only, since serving uses them too."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -11,11 +11,13 @@ from matinee.nn.row_sums import MANY_ROWS, Levels, RowSums, strips
 
 GAP_COST = 32
 """Of an entry of a sparse product, in units of one of a product with a dense matrix."""
-HEAD_SHARE = 0.1
+HEAD_SHARE = 0.3
 """Of a batch's rows: columns that more of them have are multiplied without gaps, where the other side is dense."""
 DENSE_SHARE, DENSE_BYTES = 0.06, 2**28
 """Of the terms (or users): documents (items) that more of them have are dense among themselves, as far as these have so
 many bytes. MovieLens 1M is quickest at 0.03 to 0.06, a log of 50 events a user at 0.06 to 0.08 (measured)."""
+MOST_CELLS = 2**25
+"""Of a sparse matrix that is kept in dense form too: 128 MB."""
 GROUPS_PER_RANK = 4
 """Groups of columns whose maxima bound a row's k best, in k."""
 SPARSE_COST, GATHER_COST = 160, 4
@@ -149,11 +151,14 @@ def dense_head(counts: IntArray, n_terms: int) -> IntArray:
     return np.sort(most[counts[most] > DENSE_SHARE * n_terms])
 
 
-def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
+def product_by_head(
+    rows: csr_array, matrix: csr_array, dense_matrix: Callable[[], FloatArray] | None = None
+) -> FloatArray:
     """The product of two sparse matrices, dense. [B, F], [F, C] -> [B, C].
 
     Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides,
-    and others with many entries in the second matrix are dense there.
+    and others with many entries in the second matrix are dense there. dense_matrix: gives the second matrix in dense
+    form, which is taken for one of at most MOST_CELLS where that costs less than the products of entries.
     """
     if rows.shape[0] == 1:
         return product_of_few(rows, matrix, by_level=False)
@@ -162,6 +167,9 @@ def product_by_head(rows: csr_array, matrix: csr_array) -> FloatArray:
         return found
     n_entries, n_columns = np.diff(matrix.indptr), matrix.shape[1]
     n_products = np.bincount(rows.indices, minlength=rows.shape[1]) * n_entries
+    is_small = matrix.shape[0] * n_columns <= MOST_CELLS
+    if dense_matrix and is_small and n_products.sum() * SPARSE_COST > rows.nnz * n_columns * GATHER_COST:
+        return product_with_dense(rows, dense_matrix())
     is_head = n_products * SPARSE_COST > rows.shape[0] * n_columns
     is_full = ~is_head & (n_entries * (SPARSE_COST // GATHER_COST) > n_columns)
     head, full, others = (np.flatnonzero(each) for each in (is_head, is_full, ~is_head & ~is_full))

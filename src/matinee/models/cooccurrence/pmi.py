@@ -11,6 +11,7 @@ from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import FitsFromCounts, Recommender
 from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, count_cooccurrences, require_pairs
+from matinee.models.derived import derived
 from matinee.models.item_strips import ProductStrips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
@@ -117,9 +118,15 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         if self.config.form == "neighbours":
-            return product_by_head(state, self.weights)
+            return product_by_head(state, self.weights, lambda: self._dense)
         lengths = np.maximum(np.diff(state.indptr), 1).astype(np.float32)
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity_factors
+
+    @derived("weights")
+    def _dense(self) -> FloatArray:
+        """The weights in dense form, for many users. [I, I]."""
+        found: FloatArray = self.weights.toarray()
+        return found
 
     @property
     def adds_up(self) -> bool:

@@ -14,7 +14,7 @@ from matinee.models import create, model_class
 from matinee.models.base import Recommender, ScoresWithoutEach, VectorsWithoutEach, follows, sized_defaults
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, examples_of
-from matinee.models.ensembles.fusion import Moments
+from matinee.models.ensembles.fusion import Moments, z_scores_at
 from matinee.models.held_out import hold_out, ndcg_of_users
 from matinee.training.run import Run
 
@@ -192,6 +192,18 @@ class Ensemble(Recommender[Histories]):
             items = np.arange(self._part_scores(part, histories).shape[1])
             own = cast(ScoresWithoutEach, part).scores_without_each(histories, events, items[None])
         return part.score(part.fold_in(histories.without_each(events))) if own is None else own
+
+    def _z_scores_without_each(
+        self, part: Recommender[Any], histories: Histories, events: IntArray, items: IntArray
+    ) -> FloatArray:
+        """As `_scores_without_each`, with mean 0 and deviation 1 over all items, of k items alone. [E, k]."""
+        if not part.adds_up and follows(type(part), VectorsWithoutEach):
+            by_vectors = cast(VectorsWithoutEach, part)
+            vectors = by_vectors.vectors_without_each(histories, events)
+            found = self._moments(by_vectors).z_scores(vectors, by_vectors.item_vectors()[items])
+            if found is not None:
+                return found
+        return z_scores_at(self._scores_without_each(part, histories, events), items)
 
     def _moments(self, part: VectorsWithoutEach) -> Moments:
         """Those of a part's item vectors, computed once."""

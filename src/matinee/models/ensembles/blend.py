@@ -1,7 +1,7 @@
 """Blend: a weighted sum of several models' scores or ranks."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -9,11 +9,11 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from matinee.arrays import FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import Explains, HasDrops, Recommender, VectorsWithoutEach, follows, is_exact
+from matinee.models.base import Explains, HasDrops, Recommender, is_exact
 from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples
-from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, weighted_z_scores, z_scores_at
+from matinee.models.ensembles.fusion import Fusion, deviations, fit_weights, normalised, weighted_z_scores
 
 
 class BlendConfig(EnsembleConfig):
@@ -148,13 +148,7 @@ class Blend(Ensemble):
         """A part's normalised scores of k items without each of E events of a history. [E, k]."""
         if self.config.fusion != "z-score":
             return self._normalised(self._scores_without_each(part, histories, events))[:, items]
-        if not part.adds_up and follows(type(part), VectorsWithoutEach):
-            by_vectors = cast(VectorsWithoutEach, part)
-            vectors = by_vectors.vectors_without_each(histories, events)
-            found = self._moments(by_vectors).z_scores(vectors, by_vectors.item_vectors()[items])
-            if found is not None:
-                return found
-        return z_scores_at(self._scores_without_each(part, histories, events), items)
+        return self._z_scores_without_each(part, histories, events, items)
 
     def drops(self, histories: Histories, item_rows: IntArray) -> FloatArray | None:
         """See HasDrops: the parts' contributions times their weights. None for ranks, and if a part knows none."""

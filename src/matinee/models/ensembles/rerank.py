@@ -18,7 +18,7 @@ from matinee.models.ensembles.base import Ensemble
 from matinee.models.ensembles.config import EnsembleConfig
 from matinee.models.ensembles.examples import Describe, Examples, union_of_best
 from matinee.models.ensembles.facts import N_FACTS, ItemFacts, features_by, features_of, z_scores
-from matinee.models.ensembles.fusion import centred, fit_weights
+from matinee.models.ensembles.fusion import fit_weights, weighted_z_scores
 from matinee.models.ensembles.trees import Trees
 from matinee.models.held_out import ndcg_of_users
 from matinee.training.run import Run
@@ -45,7 +45,7 @@ class RerankConfig(EnsembleConfig):
     """Settings of Reranker."""
 
     candidates: Annotated[PositiveInt, Search(20, 200, log=True)] = 50
-    """The best items of each part, which are put in order; the others follow in the order of the weighted z-scores."""
+    """The best items of each part, which trees put in order; the others follow in that of the weighted z-scores."""
     n_trees: Annotated[PositiveInt, Search(20, 500, log=True)] = 150
     """Number of trees at most; fewer, or none, where that serves users better from whom they have not learned."""
     leaves: Annotated[int, Field(ge=2, le=255), Search(4, 64, log=True)] = 15
@@ -71,8 +71,9 @@ class Reranker(Ensemble):
     Source: Burges 2010, "From RankNet to LambdaRank to LambdaMART", by LightGBM (Ke et al. 2017).
 
     Fold-in: each part's own; facts of a history are computed from its events. Items that are no candidates follow in
-    the order of the weighted z-scores. Differs from the paper: boosting starts from these, and users who are put aside
-    choose the number of trees.
+    the order of the weighted z-scores; without a tree all items are in that order, and parts without weight are not
+    asked. Differs from the paper: boosting starts from the z-scores, and users who are put aside choose the number of
+    trees.
     """
 
     name = "rerank"
@@ -194,7 +195,12 @@ class Reranker(Ensemble):
         return self._grow(taught, seed).scores(others.features)
 
     def score(self, state: Histories) -> FloatArray:
-        """See Recommender. Candidates first, by the trees, then the others by the weighted z-scores."""
+        """See Recommender. Candidates first, by the trees, then the others by the weighted z-scores.
+
+        Without a tree all items are in the order of these.
+        """
+        if not len(self.tree_roots):
+            return self._sums(state)
         scores = [self._part_scores(part, state) for part in self.fitted_parts]
         owners, items = union_of_best(scores, state, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
@@ -211,6 +217,19 @@ class Reranker(Ensemble):
         total -= total.max(axis=1, keepdims=True) + BELOW - lowest[:, None]
         total[owners, items] = found
         total[~known] = 0
+        return total
+
+    def _sums(self, histories: Histories) -> FloatArray:
+        """The weighted z-scores, for which a part without weight is not needed. [B, I]."""
+        weights = np.tile(self.weights, (len(histories), 1))
+        terms = [
+            weighted_z_scores(self._part_scores(part, histories), weights[:, index])
+            for index, part in enumerate(self.fitted_parts)
+            if self.weights[index]
+        ]
+        total = terms[0]  # some weight is above 0
+        for term in terms[1:]:
+            total += term
         return total
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
@@ -234,29 +253,13 @@ class Reranker(Ensemble):
         features = features_by(list(standard), facts, rest, owners, items, chosen, self._asked)
         return self.order.scores(features).astype(np.float32).reshape(len(events), -1)
 
-    def _sums_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
-        """As `scores_without_each`, where no tree was grown.
-
-        Of a part without weight nothing is needed but, of items that are no candidates by the others, whether they are
-        by it.
-        """
-        rest, shape = histories.without_each(events), (len(events), item_rows.shape[1])
-        is_candidate, total = np.zeros(shape, dtype=bool), np.zeros(shape)
-        is_known = np.zeros(len(events), dtype=bool)
-        for index in np.argsort(-self.weights, kind="stable").tolist():
-            weight = self.weights[index]
-            if not weight and is_candidate.all():
-                break
-            scores = self._scores_without_each(self.fitted_parts[index], histories, events)
-            if not is_candidate.all():
-                listed = np.zeros(scores.shape, dtype=bool)
-                listed[union_of_best([scores], rest, self.config.candidates)] = True
-                is_candidate |= listed[:, item_rows[0]]
+    def _sums_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray:
+        """As `scores_without_each`, where no tree was grown. [E, k]."""
+        total = np.zeros((len(events), item_rows.shape[1]), dtype=np.float32)
+        for weight, part in zip(self.weights, self.fitted_parts, strict=True):
             if weight:
-                found, factors = centred(scores)
-                total += (found[:, item_rows[0]] * factors).astype(np.float64) * weight
-                is_known |= factors[:, 0] > 0
-        return total.astype(np.float32) if is_candidate.all() and is_known.all() else None
+                total += weight * self._z_scores_without_each(part, histories, events, item_rows[0])
+        return total
 
 
 def _indices_of(item_rows: IntArray, owners: IntArray, items: IntArray, shape: tuple[int, ...]) -> IntArray | None:

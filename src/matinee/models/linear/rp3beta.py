@@ -6,12 +6,11 @@ import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 from scipy.sparse import csr_array, vstack
 
-from matinee.arrays import FloatArray
 from matinee.config import Config, Search
 from matinee.histories import TrainingData
 from matinee.models.item_weights import ItemWeights, has_few_events
 from matinee.models.needs import matrix_needs
-from matinee.nn.sparse_rows import keep_top_k, product_by_head, scale_rows
+from matinee.nn.sparse_rows import keep_top_k, scale_rows
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -77,10 +76,6 @@ class RP3Beta(ItemWeights):
             blocks.append(keep_top_k(walks, self.config.neighbours))
         self.weights = vstack(blocks, format="csr")
         return self
-
-    def score(self, state: csr_array) -> FloatArray:
-        """See Recommender."""
-        return product_by_head(state, self.weights)
 
 
 def _steps(matrix: csr_array, alpha: float) -> csr_array:

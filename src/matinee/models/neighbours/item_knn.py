@@ -6,7 +6,6 @@ import numpy as np
 from pydantic import NonNegativeFloat
 from scipy.sparse import csr_array
 
-from matinee.arrays import FloatArray
 from matinee.config import Search
 from matinee.histories import TrainingData
 from matinee.models.base import FitsFromCounts
@@ -26,7 +25,6 @@ from matinee.models.neighbours.similarity import (
     nearest_of_products,
     weight_terms,
 )
-from matinee.nn.sparse_rows import product_by_head
 from matinee.training.run import Run
 
 
@@ -116,7 +114,3 @@ class ItemKNN(ItemWeights, FitsFromCounts[csr_array]):
         by_item = self._matrix(train).T.tocsr()
         idf = inverse_document_frequency(by_item)
         return weight_terms(by_item, self.config.weighting, idf, mean_length(by_item))
-
-    def score(self, state: csr_array) -> FloatArray:
-        """See Recommender."""
-        return product_by_head(state, self.similarities)
