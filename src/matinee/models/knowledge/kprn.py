@@ -294,15 +294,17 @@ class KPRN(Recommender[KPRNState]):
 
         None where the first stage has no contributions.
         """
-        first, matrix = self._first(), liked_matrix(histories, self._n_items)
+        first = self._first()
         if not is_exact(first):
             return None
         assert isinstance(first, Explains)
         scales = deviations(*self._first_scores(histories))
         by_first, by_paths, _, _ = np.exp(self.scales)
-        lost = pooled_drops(matrix, self._sums.of_events(matrix, item_rows), self.config.temperature)
-        explained = first.explain(histories, item_rows) / scales[histories.owners, None]
-        found: FloatArray = by_first * explained + self.mix * by_paths * of_events(matrix, lost, histories)
+        found: FloatArray = by_first * (first.explain(histories, item_rows) / scales[histories.owners, None])
+        if self.mix:
+            matrix = liked_matrix(histories, self._n_items)
+            lost = pooled_drops(matrix, self._sums.of_events(matrix, item_rows), self.config.temperature)
+            found += self.mix * by_paths * of_events(matrix, lost, histories)
         return found.astype(np.float32)
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:
@@ -315,14 +317,16 @@ class KPRN(Recommender[KPRNState]):
         shorter, n_items = histories.without_each(events), self._n_items
         rows = item_rows[histories.owners[events]]  # [E, k]
         candidates = candidates_of(self._first_without_each(histories, events), shorter, self.config.candidates)
-        positions = np.full((len(events), n_items), UNKNOWN)
+        positions = np.full((len(events), n_items), UNKNOWN, dtype=np.int32)
         positions[candidates.owners, candidates.items] = np.arange(len(candidates.owners))
         listed = np.take_along_axis(positions, rows, axis=1)
-        matrix = liked_matrix(histories, n_items)
-        sums = of_events(matrix, self._sums.of_events(matrix, item_rows), histories)
-        pooled = pooled_without_each(sums, histories.owners, events, self.config.temperature)
         by_first = self._combined(candidates, np.zeros(len(candidates.owners), dtype=np.float32), self.mix)
-        scores: FloatArray = by_first[listed] + self.mix * np.exp(self.scales[1]) * pooled
+        scores: FloatArray = by_first[listed]
+        if self.mix:
+            matrix = liked_matrix(histories, n_items)
+            sums = of_events(matrix, self._sums.of_events(matrix, item_rows), histories)
+            pooled = pooled_without_each(sums, histories.owners, events, self.config.temperature)
+            scores = scores + self.mix * np.exp(self.scales[1]) * pooled
         others = np.flatnonzero((listed == UNKNOWN).any(axis=1))  # without these events an item is no candidate
         if len(others):
             whole = self.score(self.fold_in(shorter.take(others)))
