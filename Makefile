@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-bare test-newest test-lowest test-versions two-at-a-time test-fast mutants check format docs bench clean
+.PHONY: help demo test test-bare test-newest test-lowest test-versions two-at-a-time test-fast time-fast mutants check format docs bench clean
 
 help:
 	@echo "make demo       train on the bundled MovieLens and open the site on http://127.0.0.1:8000"
 	@echo "make test       run every test"
 	@echo "make test-fast  run the tests of units, data and properties, in under a minute of one core"
+	@echo "make time-fast  measure these, and write the list of those that test-fast leaves out"
 	@echo "make test-bare  run what needs no torch in an environment without it"
 	@echo "make test-versions   a part of the next two, side by side"
 	@echo "make two-at-a-time   check, test-bare and test-versions, on two cores"
@@ -63,10 +64,14 @@ test-versions:
 two-at-a-time:
 	$(MAKE) -j2 --output-sync=target check test-newest test-lowest test-bare TESTS="$(OF_VERSIONS)"
 
-# Units, data, properties and documents: nothing slow, no fitted model, no whole site. Under a minute of one core.
+# Units, data, properties and documents: nothing slow, no fitted model, no whole site, and of the rest what takes a few
+# hundredths of a second. Under a minute of one core; when it has grown, `make time-fast` writes the list of longer ones.
+FAST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -q \
+	-m "not (slow or fits or reference or site or browser or service)"
 test-fast: $(VENV)/.develops
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n0 -q \
-		-m "not (slow or fits or reference or site or browser or service)" $(TESTS)
+	$(FAST) --quick $(TESTS)
+time-fast: $(VENV)/.develops
+	$(FAST) --time-quick
 
 # MUTANTS="--seed 2 --only ranking/rank.py" draws others. The code as it is must pass its tests.
 mutants: $(VENV)/.develops

@@ -26,6 +26,7 @@ pytest_plugins = (
     "model_fixtures",
     "meaning_fixtures",
     "reading_fixtures",
+    "quick_tests",
 )
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from matinee.catalogue import Catalogue
 from matinee.dataset import Dataset, EventKind, Events
+from matinee.serve.app import create_app
+from matinee.serve.options import SiteOptions
 from matinee.vocab import Vocab
-from site_fixtures import NOW, train
+from site_fixtures import CHEAP, NOW, SiteClient, train
 
 CATEGORIES = {
     "Kitchen": ("kettle", "pan", "whisk", "knife", "bowl", "grater"),
@@ -57,3 +59,16 @@ def shop_paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Popularity, ItemKNN, EASE and iALS, fitted on the shop."""
     folder = tmp_path_factory.mktemp("shop")
     return [train(name, shop_data(), folder) for name in ("popularity", "item-knn", "ease", "ials")]
+
+
+def open_shop(paths: list[Path], folder: Path) -> SiteClient:
+    """A visitor of a site of products, whose database is in a folder."""
+    return SiteClient(
+        create_app(
+            paths,
+            db_url=f"sqlite:///{folder}/site.db",
+            clock=lambda: NOW,
+            hasher=CHEAP,
+            options=SiteOptions(noun="product"),
+        )
+    )

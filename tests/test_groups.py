@@ -1,8 +1,11 @@
 """Which tests go to one worker."""
 
+from pathlib import Path
+
 import pytest
 
 from groups import group_of
+from quick_tests import LIST
 
 
 @pytest.mark.parametrize(
@@ -18,3 +21,9 @@ from groups import group_of
 )
 def test_a_model_the_browser_or_a_file(node_id: str, group: str) -> None:
     assert group_of(node_id) == group
+
+
+def test_every_test_that_quick_leaves_out_is_there() -> None:
+    for name in LIST.read_text().splitlines()[1:]:
+        file, _, test = name.partition("::")
+        assert f"def {test.rpartition('::')[2]}(" in (Path(__file__).parent / file).read_text(), name

@@ -13,39 +13,29 @@ from starlette.testclient import TestClient
 from matinee.histories import Histories
 from matinee.item_table import ItemTable
 from matinee.models.content.content_map import ContentMap
-from matinee.serve.app import create_app
-from matinee.serve.options import SiteOptions
 from matinee.serve.site import Site
 from matinee.store.artefact import load
 from matinee.store.live_items import SqlLiveItems
 from matinee.store.protocols import LiveItem
 from matinee.vocab import UNKNOWN, GrownVocab, Vocab
-from shop_fixtures import shop_data
-from site_fixtures import CHEAP, NOW, SiteClient, train
+from shop_fixtures import open_shop, shop_data
+from site_fixtures import SiteClient, train
 
 KETTLE = {"title": "Copper samovar", "genres": ["Kitchen"]}
 HISTORY = "p000,p001,p012,p020"
 """Kitchen things."""
 
 
-def open_shop(paths: list[Path], folder: Path) -> SiteClient:
-    app = create_app(
-        paths,
-        db_url=f"sqlite:///{folder}/site.db",
-        clock=lambda: NOW,
-        hasher=CHEAP,
-        options=SiteOptions(noun="product"),
-    )
-    client = SiteClient(app)
-    site: Site = app.state.site
-    _, text = site.api_keys.create("test", ["admin"])
+def open_by_admin(paths: list[Path], folder: Path) -> SiteClient:
+    client = open_shop(paths, folder)
+    _, text = client.app.state.site.api_keys.create("test", ["admin"])  # type: ignore[attr-defined]  # any ASGI app
     client.headers["Authorization"] = f"Bearer {text}"
     return client
 
 
 @pytest.fixture
 def shop(shop_paths: list[Path], tmp_path: Path) -> Iterator[SiteClient]:
-    with open_shop(shop_paths, tmp_path) as client:
+    with open_by_admin(shop_paths, tmp_path) as client:
         yield client
 
 
@@ -196,7 +186,7 @@ def test_events_with_new_and_withdrawn_items_are_kept(shop: SiteClient) -> None:
 
 
 def test_changes_survive_a_restart_and_reach_other_processes(shop_paths: list[Path], tmp_path: Path) -> None:
-    with open_shop(shop_paths, tmp_path) as first, open_shop(shop_paths, tmp_path) as second:
+    with open_by_admin(shop_paths, tmp_path) as first, open_by_admin(shop_paths, tmp_path) as second:
         put(first, "new-1", **KETTLE)
         first.delete("/api/v1/items/p001")
         deadline = time.monotonic() + 5
@@ -207,7 +197,7 @@ def test_changes_survive_a_restart_and_reach_other_processes(shop_paths: list[Pa
         put(second, "new-1", title="Tea urn", genres=["Kitchen"])
         put(first, "new-2", title="Second urn", genres=["Kitchen"])
         assert set(found(first, "urn")) == {"new-1", "new-2"}
-    with open_shop(shop_paths, tmp_path) as again:
+    with open_by_admin(shop_paths, tmp_path) as again:
         assert set(found(again, "urn")) == {"new-1", "new-2"}
         assert "new-1" in listed(again)
         assert again.get("/item/p001").status_code == 410
@@ -218,14 +208,14 @@ def newest(client: TestClient) -> list[str]:
 
 
 def test_what_is_newest_stays_so_after_a_change_and_a_restart(shop_paths: list[Path], tmp_path: Path) -> None:
-    with open_shop(shop_paths, tmp_path) as client:
+    with open_by_admin(shop_paths, tmp_path) as client:
         for item in ("zinc", "apple", "milk"):
             put(client, item, **KETTLE)
         put(client, "zinc", title="Zinc kettle", genres=["Kitchen"])
         client.delete("/api/v1/items/apple")
         put(client, "apple", **KETTLE)
         assert newest(client) == ["milk", "apple", "zinc"]
-    with open_shop(shop_paths, tmp_path) as again:
+    with open_by_admin(shop_paths, tmp_path) as again:
         assert newest(again) == ["milk", "apple", "zinc"]
 
 
@@ -246,11 +236,11 @@ def test_a_change_reads_no_other_item_again(shop: SiteClient, monkeypatch: pytes
 
 
 def test_an_artefact_that_knows_the_item_wins(shop_paths: list[Path], tmp_path: Path) -> None:
-    with open_shop(shop_paths, tmp_path) as client:
+    with open_by_admin(shop_paths, tmp_path) as client:
         put(client, "p001", title="Put by hand", genres=["Kitchen"])
         client.delete("/api/v1/items/p002")
     newer = train("ease", shop_data(seed=2), tmp_path / "newer")
-    with open_shop([newer], tmp_path) as client:
+    with open_by_admin([newer], tmp_path) as client:
         assert client.get("/api/v1/items/p001").json()["title"] == "Oak kettle"
         assert client.get("/item/p002").status_code == 410
 
@@ -326,7 +316,7 @@ def test_an_id_that_no_item_can_have_is_refused(shop: SiteClient) -> None:
 def test_ids_that_differ_only_by_how_they_are_written_are_refused(
     artefact_paths: list[Path], tmp_path: Path, item_id: str
 ) -> None:
-    with open_shop(artefact_paths, tmp_path) as client:
+    with open_by_admin(artefact_paths, tmp_path) as client:
         answer = client.put(f"/api/v1/items/{item_id}", json={"title": "x"})
         assert answer.status_code == 422
         assert "item_id" in answer.json()["detail"]

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from matinee.serve.app import create_app
-from matinee.serve.options import SiteOptions
-from shop_fixtures import shop_data
+from shop_fixtures import open_shop, shop_data
 from site_crawl import RANDOM, WORDS_OF_MOVIES, crawl
-from site_fixtures import CHEAP, NOW, SiteClient, train
+from site_fixtures import SiteClient, train
 
 UPLOADS = (
     b"id,title,date,rating\np005,x,2024-01-02,4\nzz,Kettel,2024-01-02,\n,,,9\np006,,2099-01-01,\np006,,x,3\n",
@@ -33,14 +31,7 @@ def shop(
     token = secrets.token_urlsafe
     with pytest.MonkeyPatch.context() as patch:  # short random names, those of lists, have no letters of a word
         patch.setattr("secrets.token_urlsafe", lambda n=32: secrets.token_hex(n) if n < 12 else token(n))
-        app = create_app(
-            paths,
-            db_url=f"sqlite:///{folder}/site.db",
-            clock=lambda: NOW,
-            hasher=CHEAP,
-            options=SiteOptions(noun="product"),
-        )
-        with SiteClient(app) as client:
+        with open_shop(paths, folder) as client:
             yield client
 
 
