@@ -36,7 +36,8 @@ from matinee.models import model_class, model_names, source_of
 from matinee.models.base import Recommender
 from matinee.nouns import MOVIE, Noun
 from matinee.shown import Overview, Plotted, Shown
-from matinee.store.item_columns import catalogue_of, columns_of, table_of
+from matinee.store.item_columns import columns_of
+from matinee.store.log_tables import read_log_tables, read_part
 from matinee.store.manifest import (
     ARRAYS,
     CURVES,
@@ -58,13 +59,10 @@ from matinee.store.manifest import (
 )
 from matinee.store.soundness import (
     UnsoundError,
-    events_of,
     rehearse,
     require_finite,
-    require_items,
     require_learned,
     sparse_array,
-    vocab_of,
 )
 from matinee.tensors import Arrays, read_arrays, write_arrays
 from matinee.values import UNARY, ValueMap
@@ -248,17 +246,12 @@ def load(path: str | Path) -> Artefact:
         )
     manifest = read_manifest(path)
     for name in REQUIRED:
-        _read(path, name, require_regular)
+        read_part(path, name, require_regular)
     require_fingerprints(path, manifest)
-    arrays: Arrays = _read(path, ARRAYS, read_arrays)
+    arrays: Arrays = read_part(path, ARRAYS, read_arrays)
     if manifest["format"] == 1:
         manifest, arrays = _of_format_1(manifest, arrays)
-    items, users = (
-        _read(path, ITEMS, _read_items),
-        _read(path, USERS, lambda file: vocab_of(pl.read_parquet(file, glob=False))),
-    )
-    vocab, catalogue, popularity, table = items
-    events = _read(path, HISTORIES, lambda file: events_of(read_arrays(file), len(users), len(vocab)))
+    known, items = read_log_tables(path, manifest)
     model = _new_model(manifest, path)
     arrays = {**{name: np.zeros(0, dtype=np.float32) for name in model.learned_since}, **arrays}
     model.value_map = _value_map(path, manifest)
@@ -266,11 +259,12 @@ def load(path: str | Path) -> Artefact:
     def restore(file: Path) -> None:
         require_learned(model, arrays, manifest)
         _restore_state(model, arrays, manifest)
-        rehearse(model, events, len(users), len(vocab))
+        rehearse(model, known.events, len(known.users), len(items.vocab))
 
-    _read(path, ARRAYS, restore)
-    known = EventSource(events, users)
-    return Artefact(model, vocab, users, catalogue, popularity, known, manifest, path, table)
+    read_part(path, ARRAYS, restore)
+    return Artefact(
+        model, items.vocab, known.users, items.catalogue, items.popularity, known, manifest, path, items.table
+    )
 
 
 def _value_map(folder: Path, manifest: Mapping[str, Any]) -> ValueMap:
@@ -281,23 +275,6 @@ def _value_map(folder: Path, manifest: Mapping[str, Any]) -> ValueMap:
         return read_value_map(manifest["value_map"])
     except ValueError as error:
         raise damaged(folder, MANIFEST, error) from None
-
-
-def _read(folder: Path, name: str, read: Callable[[Path], T]) -> T:
-    """What a reader finds in a file of an artefact. Raises MatineeError, naming the file, if it cannot be used."""
-    try:
-        return read(folder / name)
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise damaged(folder, name, error) from None
-
-
-def _read_items(file: Path) -> tuple[Vocab, Catalogue, IntArray, ItemTable | None]:
-    """The ids, catalogue and popularity of the items, and what else is known of them."""
-    table = pl.read_parquet(file, glob=False)  # a folder may have brackets in its name
-    vocab = vocab_of(table)
-    require_items(table)
-    catalogue = catalogue_of(table)
-    return vocab, catalogue, table["events"].to_numpy(), table_of(table, vocab, catalogue)
 
 
 def _of_format_1(manifest: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
