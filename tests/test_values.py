@@ -52,7 +52,7 @@ def test_weights_of_no_value_beyond_any_are_those_of_the_ends() -> None:
     assert mapped("log:1=0.5,100=2", [-np.inf, np.inf]) == [0.5, 2]
 
 
-@pytest.mark.parametrize("also", [[], [np.nan], [np.inf, -np.inf], [0.25, -3, 300]])
+@pytest.mark.parametrize("also", [[], [np.nan], [np.inf, -np.inf], [0.25, -3, 300, 3e38]])
 def test_many_values_weigh_as_each_of_them_does(also: list[float]) -> None:
     given = [0, 0.5, 1, 2.5, 4, 5, 7.5, 127.5, *also]
     for text in ("linear:1=-1,3=0,5=2", "steps:2=-1,3=0.5,4=1", "log:1=0.5,100=2", "unary"):

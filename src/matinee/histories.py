@@ -141,7 +141,7 @@ class Histories:
     def keep(self, events: BoolArray) -> "Histories":
         """The histories with a subset of their events. events: [N]."""
         kept = np.flatnonzero(events)
-        return self._select(kept, starts_of(self.owners[kept], len(self)), self.user_rows)
+        return self._select(kept, np.searchsorted(kept, self.starts), self.user_rows)
 
     def without_each(self, events: IntArray) -> "Histories":
         """A history for each of E events: its user's, without it. events: [E], indices into the N events."""

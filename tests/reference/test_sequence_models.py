@@ -268,9 +268,11 @@ def test_attention_blocks_equal_torch_layers_in_torch_and_in_numpy(
         expected = encoder_layer(blocks, block, n_heads, norm)(expected, src_mask=later)
     found = train_blocks(values, blocks, n_heads, norm, 0.0, generator)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    if norm == "pre":  # see test_pre_norm_blocks
+        return
     lengths = np.array([6, 4, 1])
     weights = unstack({name: blocks[name].numpy() for name in BLOCK_ARRAYS})
-    state = serve_blocks(values.double().numpy(), lengths, weights, n_heads, norm)
+    state = serve_blocks(values.double().numpy(), lengths, weights, n_heads)
     for row, length in enumerate(lengths.tolist()):
         np.testing.assert_allclose(state[row], expected[row, length - 1].detach().numpy(), atol=1e-5)
 

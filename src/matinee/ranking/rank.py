@@ -100,6 +100,7 @@ def rank(  # noqa: PLR0913 - each narrows what a list may have
             unknown[rows[found]] = True
             items[rows[found]], scores[rows[found]] = _best(popular_scores, items.shape[1], model.name)
         start += len(rows)
+        del block_scores  # so that the next ones take the same memory
     return Ranking(items, scores, unknown if unknown.any() else None)
 
 

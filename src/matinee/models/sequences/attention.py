@@ -82,22 +82,20 @@ def train_blocks(
 
 
 def serve_blocks(
-    values: Float64Array, lengths: IntArray, blocks: Sequence[Mapping[str, Float64Array]], n_heads: int, norm: str
+    values: Float64Array, lengths: IntArray, blocks: Sequence[Mapping[str, Float64Array]], n_heads: int
 ) -> Float64Array:
-    """The last step of each row after the blocks of `train_blocks`, in numpy. [b, T, D], lengths [b] -> [b, D].
+    """The last step of each row after `train_blocks` with norm = post, in numpy. [b, T, D], lengths [b] -> [b, D].
 
-    The last block is computed for the last steps only.
+    The last block is computed for the last steps only. For norm = pre see `pre_norm`.
     """
     last = np.arange(len(values)), lengths - 1
     for weights in blocks[:-1]:
-        inputs = serve_norm(values, weights["norms"][0]) if norm == "pre" else values
-        heads = _attend_causally(*_project(inputs, inputs, weights["qkv"], n_heads))
-        values = _add_and_feed_forward(values, heads, weights, norm)
+        heads = _attend_causally(*_project(values, values, weights["qkv"], n_heads))
+        values = _add_and_feed_forward(values, heads, weights, "post")
     if not blocks:
         return values[last]
-    inputs = serve_norm(values, blocks[-1]["norms"][0]) if norm == "pre" else values
-    heads = _attend_from_last(inputs, lengths, blocks[-1]["qkv"], n_heads)
-    return _add_and_feed_forward(values[last], heads, blocks[-1], norm)
+    heads = _attend_from_last(values, lengths, blocks[-1]["qkv"], n_heads)
+    return _add_and_feed_forward(values[last], heads, blocks[-1], "post")
 
 
 def serve_blocks_without_each(

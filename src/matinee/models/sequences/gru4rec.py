@@ -139,7 +139,7 @@ class GRU4Rec(Recommender[FloatArray]):
             values = self.items[items]  # [b, T, D]
             for weights_ih, bias, cell in layers:
                 values = serve_states(values @ weights_ih + bias, lengths, cell)
-            return serve_blocks(values.astype(np.float64), lengths, blocks, config.heads, "post")
+            return serve_blocks(values.astype(np.float64), lengths, blocks, config.heads)
 
         if len(histories) == 1 and not blocks:
             read = histories.items[histories.weights > 0][-config.max_length :]

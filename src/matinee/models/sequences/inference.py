@@ -1,6 +1,7 @@
 """Batched inference of sequence models in numpy: the last state of each history, by blocks of similar length.
 
-In float64, so that a batch and single histories give the same lists.
+In float64, or in products of shapes that depend on the history alone, so that a batch and single histories give the
+same lists.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from matinee.histories import Histories
 Float64Array = NDArray[np.float64]
 BLOCK_VALUES = 2**19
 """Values of one layer held at once: 4 MB fit in a processor's cache."""
+PADDED_TO = 8
+"""Steps."""
 
 
 def last_states(
@@ -29,15 +32,45 @@ def last_states(
 
     states_of(items [b, T], lengths [b]) -> [b, width]; rows are padded at their end, longest first.
     """
-    if histories.mapped is not None:
-        histories = histories.keep(histories.mapped > 0)
-    lengths = np.minimum(np.diff(histories.starts), max_length)
-    first = histories.starts[1:] - lengths
+    items, first, lengths = _read(histories, max_length)
     states = np.zeros((len(lengths), width), dtype=np.float32)
     for rows in _blocks(lengths, width, block_values):
         steps = np.minimum(np.arange(lengths[rows[0]]), lengths[rows, None] - 1)
-        states[rows] = states_of(histories.items[first[rows, None] + steps], lengths[rows])
+        states[rows] = states_of(items[first[rows, None] + steps], lengths[rows])
     return states
+
+
+def last_states_by_length(
+    histories: Histories,
+    max_length: int,
+    width: int,
+    states_of: Callable[[IntArray, IntArray], FloatArray],
+    block_values: int = BLOCK_VALUES,
+) -> FloatArray:
+    """As last_states, but rows of a block are padded to the length that each of them has alone.
+
+    That is the next multiple of PADDED_TO, or max_length. states_of(items [b, T], padding [b]) -> [b, width]; rows are
+    padded at their beginning, by so many steps.
+    """
+    items, first, lengths = _read(histories, max_length)
+    states = np.zeros((len(lengths), width), dtype=np.float32)
+    padded = np.minimum(-(-lengths // PADDED_TO) * PADDED_TO, max_length)
+    for block in _blocks(padded, width, block_values):
+        for rows in np.split(block, np.flatnonzero(np.diff(padded[block])) + 1):
+            padding = padded[rows] - lengths[rows]
+            steps = np.maximum(np.arange(padded[rows[0]]) - padding[:, None], 0)
+            states[rows] = states_of(items[first[rows, None] + steps], padding)
+    return states
+
+
+def _read(histories: Histories, max_length: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Items with a weight above 0 [N], and the first [B] and the number [B] of those of each history that are read."""
+    items, starts = histories.items, histories.starts
+    if histories.mapped is not None:
+        kept = np.flatnonzero(histories.mapped > 0)
+        items, starts = items[kept], np.searchsorted(kept, starts)
+    lengths = np.minimum(np.diff(starts), max_length)
+    return items, starts[1:] - lengths, lengths
 
 
 def _blocks(lengths: IntArray, width: int, block_values: int) -> Iterator[IntArray]:

@@ -30,7 +30,8 @@ from matinee.models.sequences.hstu import (
     serve_layers_without_each,
     train_layers,
 )
-from matinee.models.sequences.inference import Float64Array, last_states
+from matinee.models.sequences.inference import Float64Array, last_states, last_states_by_length
+from matinee.models.sequences.pre_norm import PreNormBlocks
 from matinee.models.vectors import cosines
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-BLOCK_VALUES = 2**17
-"""Values of one layer held at once: 1 MB, as several layers of a block are read after one another."""
+BLOCK_VALUES, PRE_NORM_BLOCK_VALUES = 2**17, 3 * 2**17
+"""Values of one layer held at once: 1 and 1.5 MB, as several layers of a block are read after one another."""
 ROWS_AT_ONCE = 16
 """States without one event that are computed together: 16 times 100 to 200 steps."""
 
@@ -190,12 +191,18 @@ class SASRec(Recommender[FloatArray]):
 
     def fold_in(self, histories: Histories) -> FloatArray:
         """The normalised last state of the last max_length events. [B, D], zeros for an empty history."""
-        config, weights = self.config, self._weights
+        config = self.config
+        if config.block == "transformer" and config.norm == "pre":
+            states_of_padded = self._pre_norm.last_states
+            return last_states_by_length(
+                histories, config.max_length, config.dim, states_of_padded, PRE_NORM_BLOCK_VALUES
+            )
+        weights = self._weights
 
         def states_of(items: IntArray, lengths: IntArray) -> Float64Array:
             values = self._inputs(items, lengths[:, None] - 1 - np.arange(items.shape[1]))  # [b, T, D]
             if config.block == "transformer":
-                values = serve_blocks(values, lengths, weights.blocks, config.heads, config.norm)
+                values = serve_blocks(values, lengths, weights.blocks, config.heads)
             else:
                 values = serve_layers(values, lengths, weights.blocks, config.heads)
             return serve_norm(values, weights.norm)
@@ -206,6 +213,12 @@ class SASRec(Recommender[FloatArray]):
         """√D e + p. items and positions, those below 0 as 0, of one shape [...] -> [..., D]."""
         scale = np.float64(self.config.dim**0.5)
         return self.items[items].astype(np.float64) * scale + self._weights.positions[np.maximum(positions, 0)]
+
+    @derived("items", "position_embeddings", *BLOCK_ARRAYS, "last_norm")
+    def _pre_norm(self) -> PreNormBlocks:
+        """All of a forward pass, in float32."""
+        arrays = self.items, self.position_embeddings, self._weights.blocks, self.last_norm
+        return PreNormBlocks.of(*arrays, self.config.heads)
 
     @derived("position_embeddings", *BLOCK_ARRAYS, "last_norm", "uqkv", "distance_bias")
     def _weights(self) -> _Weights:
