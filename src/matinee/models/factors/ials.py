@@ -39,8 +39,6 @@ SPARSE = 0.01
 """Share of all pairs that are events below which a log is sparse."""
 SPARSE_UNOBSERVED, SPARSE_L2 = 5.0, 0.05
 """Of a sparse log: `unobserved` as a multiple of that share, and `l2`; measured in benchmarks/defaults.json."""
-MANY_EVENTS = 500
-"""Items of a history above which it is folded in in float64: sums of so many terms round too much in float32."""
 PARTS = 4
 """Parts of a half-step for each worker: the last to end keeps the others waiting for a short one."""
 BLOCK_VALUES = 2**19
@@ -133,13 +131,7 @@ class IALS(Recommender[FloatArray]):
     def fold_in(self, histories: Histories) -> FloatArray:
         """User vectors that minimise the objective with the items fixed, exactly. [B, D]."""
         matrix = histories.weighted_matrix(len(self.items))
-        counts = np.diff(matrix.indptr)
-        vectors, ridge = np.zeros((len(counts), self.items.shape[1]), dtype=np.float32), self._ridge(counts)
-        for rows, side in ((counts <= MANY_EVENTS, self._float32_side), (counts > MANY_EVENTS, self._side)):
-            if rows.all():
-                return solve(matrix, side, ridge)
-            vectors[rows] = solve(matrix[np.flatnonzero(rows)], side, ridge[rows])
-        return vectors
+        return solve(matrix, self._float32_side, self._ridge(np.diff(matrix.indptr)))
 
     def score(self, state: FloatArray) -> FloatArray:
         """See Recommender."""

@@ -1,5 +1,6 @@
 """ALS half-steps: ridge regressions of many users on their items' vectors, batched by history length."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -71,53 +72,72 @@ def solve(matrix: csr_array, side: FixedSide, ridge: FloatArray) -> FloatArray:
     A. A row stays as it is once it has converged, so that its solution does not depend on the others; where some row
     does not converge, A is factored.
     """
-    dim = side.rotated.shape[1]
+    dtype, dim = side.rotated.dtype, side.rotated.shape[1]
     vectors = np.zeros((matrix.shape[0], dim), dtype=np.float32)
-    rights = matrix.astype(side.rotated.dtype, copy=False) @ side.rotated[:-1]  # [B, D]
-    masses = np.bincount(rows_of(matrix.indptr), np.abs(matrix.data), minlength=matrix.shape[0])
-    dtype, variances = side.rotated.dtype, side.squares / max(side.n_items, 1)
-    diagonal = side.unobserved * side.squares + ridge[:, None]  # [B, D], of A without its sum
-    scale = (1 / (diagonal + masses[:, None] * variances)).astype(dtype)
-    diagonal = diagonal.astype(dtype)
-    is_binary = bool((matrix.data == 1).all())
+    masses = np.bincount(rows_of(matrix.indptr), np.abs(matrix.data), minlength=matrix.shape[0]).astype(dtype)
+    of_all, of_item = (factor * side.squares.astype(dtype) for factor in (side.unobserved, 1 / max(side.n_items, 1)))
+    is_binary, gathered = bool((matrix.data == 1).all()), Gathered(side.rotated)
     for rows, columns in padded_blocks(matrix, BLOCK_BYTES // dtype.itemsize // dim, ROUND_LENGTH):
-        confidences = None if is_binary else np.abs(padded_entries(matrix, rows, columns.shape[1]))
-        system = side.rotated[columns], confidences, diagonal[rows]
-        found, converged = _conjugate_gradients(system, rights[rows], scale[rows])
+        entries = None if is_binary else padded_entries(matrix, rows, columns.shape[1])
+        diagonal = of_all + ridge[rows, None].astype(dtype)  # [b, D], of A without its sum
+        scale = 1 / (diagonal + masses[rows, None] * of_item)
+        found, converged = _conjugate_gradients((gathered(columns), entries, diagonal), scale)
         vectors[rows] = found @ side.axes.T
         if not converged:
             vectors[rows] = _solve_directly(matrix[rows], side, ridge[rows])
     return vectors
 
 
-def _conjugate_gradients(
-    system: tuple[FloatArray, FloatArray | None, FloatArray], rights: FloatArray, scale: FloatArray
-) -> tuple[FloatArray, bool]:
-    """Solutions of b systems A v = rights from zero, and whether they have all converged. [b, D].
+class Gathered:
+    """Rows of a table in a buffer that all blocks share: new memory for each block takes many times as long."""
 
-    system: gathered [b, L, D], confidences c [b, L] (None: 1), diagonal [b, D]: A = gatheredᵀ diag(c) gathered +
+    def __init__(self, table: FloatArray) -> None:
+        """table: [R, D]."""
+        self._table, self._buffer = table, np.empty(0, dtype=table.dtype)
+
+    def __call__(self, indices: IntArray) -> FloatArray:
+        """The rows of the indices [b, L], until the next call. [b, L, D]."""
+        shape = (*indices.shape, self._table.shape[1])
+        size = math.prod(shape)
+        if len(self._buffer) < size:
+            self._buffer = np.empty(size, dtype=self._table.dtype)
+        found = self._buffer[:size].reshape(shape)
+        np.take(self._table, indices, axis=0, out=found, mode="clip")  # other modes make a copy
+        return found
+
+
+def _conjugate_gradients(
+    system: tuple[FloatArray, FloatArray | None, FloatArray], scale: FloatArray
+) -> tuple[FloatArray, bool]:
+    """Solutions of b systems A v = gatheredᵀ x from zero, and whether they have all converged. [b, D].
+
+    system: gathered [b, L, D], entries x [b, L] (None: 1), diagonal [b, D]: A = gatheredᵀ diag(|x|) gathered +
     diag(diagonal). scale [b, D]: about the inverse diagonal of A.
     """
-    gathered, confidences, diagonal = system
-    solution, residual = np.zeros_like(rights), rights.copy()
-    direction = scale * residual
-    size = np.einsum("bd,bd->b", residual, direction)
+    gathered, entries, diagonal = system
+    confidences = None if entries is None else np.abs(entries)
+    given = np.ones(gathered.shape[:2], gathered.dtype) if entries is None else entries
+    residual = np.matmul(given[:, None, :], gathered)[:, 0]  # of zero: gatheredᵀ x
+    solution = np.zeros_like(residual)
+    direction, product = scale * residual, np.empty_like(residual)
+    size, tiny = np.vecdot(residual, direction), np.finfo(np.float32).tiny
     enough = np.float32(CONVERGED) * size
     for _ in range(MAX_STEPS):
         scores = np.matmul(gathered, direction[:, :, None])[:, :, 0]  # [b, L]
         if confidences is not None:
             scores *= confidences
         change = np.matmul(scores[:, None, :], gathered)[:, 0]  # [b, D], A direction
-        change += diagonal * direction
-        length = size / np.maximum(np.einsum("bd,bd->b", direction, change), np.finfo(np.float32).tiny)
+        change += np.multiply(diagonal, direction, out=product)
+        length = size / np.maximum(np.vecdot(direction, change), tiny)
         length[size <= enough] = 0
-        solution += length[:, None] * direction
-        residual -= length[:, None] * change
-        preconditioned = scale * residual
-        new_size = np.einsum("bd,bd->b", residual, preconditioned)
+        solution += np.multiply(length[:, None], direction, out=product)
+        residual -= np.multiply(length[:, None], change, out=product)
+        preconditioned = np.multiply(scale, residual, out=product)
+        new_size = np.vecdot(residual, preconditioned)
         if (new_size <= enough).all():
             return solution, True
-        direction = preconditioned + (new_size / np.maximum(size, np.finfo(np.float32).tiny))[:, None] * direction
+        direction *= (new_size / np.maximum(size, tiny))[:, None]
+        direction += preconditioned
         size = new_size
     return solution, False
 
