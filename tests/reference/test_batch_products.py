@@ -9,6 +9,7 @@ from matinee.arrays import FloatArray
 from matinee.models.sequences.gru import Cell, serve_last_states, serve_states
 from matinee.nn.row_sums import RowSums, load_torch_for
 from matinee.nn.sparse_rows import (
+    dense_strips,
     product_by_head,
     product_in_columns,
     product_in_order,
@@ -30,6 +31,30 @@ def test_a_product_by_head_is_the_product(n_rows: int) -> None:
     rng = np.random.default_rng(1)
     rows, matrix = skewed(n_rows, 300, rng), skewed(300, 500, rng)
     np.testing.assert_allclose(product_by_head(rows, matrix), rows.toarray() @ matrix.toarray(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_a_product_by_head_takes_the_dense_form_where_that_costs_less_with_the_same_bits_without_torch(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+    stars = rng.choice(np.array([-0.4, 0.3, 0.9, 1.7], dtype=np.float32), (100, 300))
+    rows = csr_array(np.where(rng.random((100, 300)) < np.linspace(0.5, 0, 300), stars, 0))
+    values = rng.random((300, 500), dtype=np.float32)
+    matrix, asked = csr_array(np.where(rng.random((300, 500)) < share, values, 0)), []
+
+    def kept() -> tuple[FloatArray, ...]:
+        asked.append(True)
+        return dense_strips(matrix)
+
+    found = product_by_head(rows, matrix, kept)
+    np.testing.assert_allclose(found, rows.toarray() @ matrix.toarray(), rtol=1e-4, atol=1e-5)
+    assert bool(asked) == (share == 0.5)
+    monkeypatch.setattr("matinee.nn.row_sums.STRIP_BYTES", 2**16)
+    np.testing.assert_allclose(product_by_head(rows, matrix, kept), found, rtol=1e-5, atol=1e-6)
+    monkeypatch.undo()
+    monkeypatch.setattr("matinee.nn.row_sums.has_torch", lambda: False)
+    np.testing.assert_array_equal(product_by_head(rows, matrix, kept), found)
 
 
 @pytest.mark.parametrize("n_rows", [1, 31, 32, 200])

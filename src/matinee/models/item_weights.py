@@ -7,7 +7,7 @@ from matinee.arrays import FloatArray, IntArray
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender
 from matinee.models.derived import derived
-from matinee.nn.sparse_rows import entries_of_events, product_by_head
+from matinee.nn.sparse_rows import dense_strips, entries_of_events, product_by_head
 
 FEW_EVENTS = 20
 """Events a user below which weights lean on popularity by default: most pairs of items share a user or two."""
@@ -35,10 +35,9 @@ class ItemWeights(Recommender[csr_array]):
         return product_by_head(state, self._between, lambda: self._dense)
 
     @derived("_between")
-    def _dense(self) -> FloatArray:
-        """The weights in dense form, for many users. [I, I]."""
-        found: FloatArray = self._between.toarray()
-        return found
+    def _dense(self) -> tuple[FloatArray, ...]:
+        """The weights in dense form, for many users: see `dense_strips`."""
+        return dense_strips(self._between)
 
     @property
     def adds_up(self) -> bool:

@@ -1,6 +1,6 @@
 """Sparse rows of users or items: batches, scaling, dropout, top k. Numpy only, since serving uses them too."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -152,13 +152,13 @@ def dense_head(counts: IntArray, n_terms: int) -> IntArray:
 
 
 def product_by_head(
-    rows: csr_array, matrix: csr_array, dense_matrix: Callable[[], FloatArray] | None = None
+    rows: csr_array, matrix: csr_array, kept: Callable[[], Sequence[FloatArray]] | None = None
 ) -> FloatArray:
     """The product of two sparse matrices, dense. [B, F], [F, C] -> [B, C].
 
     Of many rows, the columns with so many products that gaps cost less than their bookkeeping are dense on both sides,
-    and others with many entries in the second matrix are dense there. dense_matrix: gives the second matrix in dense
-    form, which is taken for one of at most MOST_CELLS where that costs less than the products of entries.
+    and others with many entries in the second matrix are dense there. kept: gives `dense_strips` of the second matrix,
+    which are taken, of one of at most MOST_CELLS, where they cost less than the products of entries.
     """
     if rows.shape[0] == 1:
         return product_of_few(rows, matrix, by_level=False)
@@ -168,8 +168,8 @@ def product_by_head(
     n_entries, n_columns = np.diff(matrix.indptr), matrix.shape[1]
     n_products = np.bincount(rows.indices, minlength=rows.shape[1]) * n_entries
     is_small = matrix.shape[0] * n_columns <= MOST_CELLS
-    if dense_matrix and is_small and n_products.sum() * SPARSE_COST > rows.nnz * n_columns * GATHER_COST:
-        return product_with_dense(rows, dense_matrix())
+    if kept and is_small and n_products.sum() * SPARSE_COST > rows.nnz * n_columns * GATHER_COST:
+        return _product_with_strips(rows, kept(), n_columns)
     is_head = n_products * SPARSE_COST > rows.shape[0] * n_columns
     is_full = ~is_head & (n_entries * (SPARSE_COST // GATHER_COST) > n_columns)
     head, full, others = (np.flatnonzero(each) for each in (is_head, is_full, ~is_head & ~is_full))
@@ -189,13 +189,25 @@ def product_with_dense(rows: csr_array, matrix: FloatArray) -> FloatArray:
     if rows.shape[0] < MANY_ROWS:
         found: FloatArray = rows @ matrix
         return found
-    is_head = np.bincount(rows.indices, minlength=rows.shape[1]) > HEAD_SHARE * rows.shape[0]
-    head = np.flatnonzero(is_head)
+    parts = (np.ascontiguousarray(matrix[:, strip]) for strip in strips(*matrix.shape))
+    return _product_with_strips(rows, parts, matrix.shape[1])
+
+
+def dense_strips(matrix: csr_array) -> tuple[FloatArray, ...]:
+    """A sparse matrix in dense form, in strips of columns that stay in the cache. [F, C] -> [F, c] each."""
+    by_column = matrix.tocsc()
+    return tuple(by_column[:, strip].toarray(order="C") for strip in strips(*matrix.shape))
+
+
+def _product_with_strips(rows: csr_array, parts: Iterable[FloatArray], n_columns: int) -> FloatArray:
+    """See `product_with_dense`, of many rows. parts: strips of the matrix, [F, c] each."""
+    head = np.flatnonzero(np.bincount(rows.indices, minlength=rows.shape[1]) > HEAD_SHARE * rows.shape[0])
     dense, rest = split_head(rows, head)
-    product: FloatArray = dense @ matrix[head]
-    sums = RowSums.of(rest)
-    for strip in strips(*matrix.shape):
-        product[:, strip] += sums.dense(np.ascontiguousarray(matrix[:, strip]))
+    sums, stop = RowSums.of(rest), 0
+    product = np.empty((rows.shape[0], n_columns), dtype=np.float32)
+    for part in parts:
+        start, stop = stop, stop + part.shape[1]
+        np.add(dense @ part[head], sums.dense(part), out=product[:, start:stop])
     return product
 
 

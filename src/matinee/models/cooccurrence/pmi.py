@@ -15,7 +15,7 @@ from matinee.models.derived import derived
 from matinee.models.item_strips import ProductStrips
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
-from matinee.nn.sparse_rows import entries_of_events, keep_top_k, product_by_head
+from matinee.nn.sparse_rows import dense_strips, entries_of_events, keep_top_k, product_by_head
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -123,10 +123,9 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity_factors
 
     @derived("weights")
-    def _dense(self) -> FloatArray:
-        """The weights in dense form, for many users. [I, I]."""
-        found: FloatArray = self.weights.toarray()
-        return found
+    def _dense(self) -> tuple[FloatArray, ...]:
+        """The weights in dense form, for many users: see `dense_strips`."""
+        return dense_strips(self.weights)
 
     @property
     def adds_up(self) -> bool:
