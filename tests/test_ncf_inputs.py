@@ -12,6 +12,7 @@ from safetensors import safe_open
 from matinee.data.synthetic import two_groups
 from matinee.dataset import Dataset
 from matinee.errors import MatineeError
+from matinee.experiment import read_experiment
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.base import Recommender
@@ -199,6 +200,16 @@ def test_pretrained_parts_are_fitted_by_their_configs(train: TrainingData, tmp_p
         expected += np.float32(weight) * part.score(part.fold_in(train.histories))
     np.testing.assert_allclose(scores, expected, atol=1e-5)
     assert expected.std() > 0.1
+
+
+def test_the_papers_neumf_has_its_parts_in_any_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__).parents[1].resolve() / "configs" / "paper" / "neumf.toml"
+    monkeypatch.chdir(tmp_path)
+    settings = read_experiment(path).settings
+    for name, shape in (("gmf", ("dim",)), ("mlp", ("dim", "layers"))):
+        part = read_experiment(Path(settings[f"pretrained_{name}"]))
+        assert part.model == name
+        assert [part.settings[key] for key in shape] == [settings[key] for key in shape]
 
 
 @pytest.mark.parametrize(
