@@ -101,23 +101,23 @@ class _Steps:
 
     def __init__(self, cell: Cell, states: FloatArray, n_rows: int) -> None:
         self.n_rows, width, n_blocks = n_rows, len(cell.weights), -(-n_rows // ROWS)
-        self._weights, self._new_bias = cell.weights, cell.new_bias
-        self._blocks = states[: n_blocks * ROWS].reshape(n_blocks, ROWS, width)
-        self._products = np.empty((n_blocks, ROWS, 3 * width), dtype=np.float32)
-        products = self._products.reshape(-1, 3 * width)[:n_rows]
-        self._of_gates, self._of_new = products[:, : 2 * width], products[:, 2 * width :]
-        self._gates = np.empty((n_rows, 2 * width), dtype=np.float32)  # parts of rows are slow to change
+        self._blocks, self._new_bias = states[: n_blocks * ROWS].reshape(n_blocks, ROWS, width), cell.new_bias
+        self._gate_weights, self._new_weights = cell.weights[:, : 2 * width], cell.weights[:, 2 * width :]
+        self._gate_blocks = np.empty((n_blocks, ROWS, 2 * width), dtype=np.float32)
+        self._new_blocks = np.empty((n_blocks, ROWS, width), dtype=np.float32)
+        self._gates = self._gate_blocks.reshape(-1, 2 * width)[:n_rows]
         self._reset, self._update = self._gates[:, :width], self._gates[:, width:]
-        self._new, self._state = np.empty((n_rows, width), dtype=np.float32), states[:n_rows]
+        self._new, self._state = self._new_blocks.reshape(-1, width)[:n_rows], states[:n_rows]
 
     def __call__(self, of_gates: FloatArray, of_new: FloatArray) -> None:
         """Replace the states by the next ones, by inputs of the gates [b, 2H] and of the new state [b, H]."""
         gates, new, state = self._gates, self._new, self._state
-        np.matmul(self._blocks, self._weights, out=self._products)
-        np.add(self._of_gates, of_gates, out=gates)
+        np.matmul(self._blocks, self._gate_weights, out=self._gate_blocks)
+        np.matmul(self._blocks, self._new_weights, out=self._new_blocks)
+        gates += of_gates
         np.tanh(gates, out=gates)
         gates += 1  # twice σ
-        np.add(self._of_new, self._new_bias, out=new)
+        new += self._new_bias
         new *= self._reset
         new += of_new
         np.tanh(new, out=new)
