@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matinee.arrays import BoolArray, IntArray, rows_of
+from matinee.nn.few_shapes import of_few
 
 MIN_STEPS = 32
 """Minimum number of steps in an epoch, so that small data are not one batch."""
@@ -96,11 +97,20 @@ def pack(batch: Subsequences) -> tuple[IntArray, IntArray]:
     return (batch.begins + steps)[present], present.sum(axis=1)
 
 
-def pad(batch: Subsequences) -> tuple[IntArray, BoolArray]:
-    """Subsequences padded at their end: (transitions [R, T], whether each is one and not padding [R, T])."""
-    steps = np.arange(int(batch.lengths.max()))
-    present = steps < batch.lengths[:, None]
-    return batch.begins[:, None] + np.minimum(steps, batch.lengths[:, None] - 1), present
+def pad(batch: Subsequences, few_shapes_up_to: int | None = None) -> tuple[IntArray, BoolArray]:
+    """Subsequences padded at their end: (transitions [R, T], whether each is one and not padding [R, T]).
+
+    few_shapes_up_to: with more padding, R and T as `of_few` says, T at most this.
+    """
+    begins, lengths = batch.begins, batch.lengths
+    n_steps = int(lengths.max())
+    if few_shapes_up_to is not None:
+        added = of_few(len(batch)) - len(batch)
+        begins, lengths = np.pad(begins, (0, added)), np.pad(lengths, (0, added))
+        n_steps = min(of_few(n_steps), few_shapes_up_to)
+    steps = np.arange(n_steps)
+    present = steps < lengths[:, None]
+    return begins[:, None] + np.minimum(steps, np.maximum(lengths[:, None] - 1, 0)), present
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from matinee.arrays import FloatArray, IntArray
 from matinee.models.sequences.inference import Float64Array
+from matinee.nn.few_shapes import RowProducts, with_few_rows
 
 if TYPE_CHECKING:
     import torch
@@ -191,7 +192,8 @@ def _forward(
     import torch
 
     n, width = inputs.shape[0], weights.shape[0]
-    weights, bias = weights.to(dtype), bias.to(dtype)
+    weights = weights.to(dtype)
+    products = RowProducts(weights, batch_sizes[0], bias.to(dtype))
     states, previous_states, new_states = (inputs.new_empty((n, width)) for _ in range(3))
     gates, recurrent_new = inputs.new_empty((n, 2 * width)), inputs.new_empty((n, width))  # r and z; h W_n + b_n
     state, start = initial, 0
@@ -200,7 +202,7 @@ def _forward(
         previous = torch.mul(state[:size], 1, out=previous_states[step])
         if resets is not None:
             previous.masked_fill_(resets[step, None], 0.0)
-        recurrent = torch.addmm(bias, previous.to(dtype), weights).float()  # [b, 3H]
+        recurrent = products(previous)  # [b, 3H]
         gate = torch.add(inputs[step, : 2 * width], recurrent[:, : 2 * width], out=gates[step]).sigmoid_()
         recurrent_new[step] = recurrent[:, 2 * width :]
         new = torch.addcmul(
@@ -233,7 +235,7 @@ def _backward(
     torch.mul(by_new, r, out=factors[:, 2])
     by_recurrent = torch.empty_like(factors)
     by_state = gradient.clone()  # [P, H]
-    transposed, later = weights.T.contiguous(), new_states.new_zeros((0, width))
+    products, later = RowProducts(weights.T.contiguous(), batch_sizes[0]), new_states.new_zeros((0, width))
     start = len(new_states)
     for size in reversed(batch_sizes):
         start -= size
@@ -241,11 +243,13 @@ def _backward(
         total = by_state[step]
         total[: len(later)] += later
         by_step = torch.mul(total[:, None], factors[step], out=by_recurrent[step]).view(size, 3 * width)
-        later = torch.addcmul((by_step.to(dtype) @ transposed).float(), total, z[step])
+        later = torch.addcmul(products(by_step), total, z[step])
         if resets is not None:
             later.masked_fill_(resets[step, None], 0.0)
     flat = by_recurrent.view(-1, 3 * width)
     by_inputs = flat.clone()
     torch.mul(by_state, by_new, out=by_inputs[:, 2 * width :])
-    by_weights = (previous_states.to(dtype).T @ flat.to(dtype)).float()
-    return by_inputs, by_weights, flat.sum(dim=0)
+    by_bias = flat.sum(dim=0)
+    if dtype == torch.bfloat16:
+        previous_states, flat = (with_few_rows(each.to(dtype)) for each in (previous_states, flat))
+    return by_inputs, (previous_states.T @ flat).float(), by_bias

@@ -26,6 +26,7 @@ from matinee.models.sequences.config import SequenceConfig
 from matinee.models.sequences.gru import Cell, fused_states, serve_last_states, serve_states, train_states
 from matinee.models.sequences.inference import Float64Array, last_states
 from matinee.models.vectors import append_bias, append_one, cosines
+from matinee.nn.few_shapes import of_few
 from matinee.training.loop import train_epochs
 from matinee.training.run import Run
 
@@ -362,10 +363,13 @@ class GRUNetwork:
         from matinee.training.torch_trainer import bf16_products
         from matinee.training.transfers import to_tensor
 
-        present, device = np.arange(len(batch_sizes)) < batch.lengths[:, None], states.device  # [R, T]
-        offsets = np.cumsum(batch_sizes) - batch_sizes
-        indices = np.where(present, offsets + np.arange(len(batch))[:, None], 0)
-        config = self.config
+        config, device = self.config, states.device
+        n_rows, n_steps = len(batch), len(batch_sizes)
+        shape = (of_few(n_rows), of_few(n_steps)) if self.bf16 else (n_rows, n_steps)  # [R, T]
+        lengths = np.pad(batch.lengths, (0, shape[0] - n_rows))
+        offsets = np.pad(np.cumsum(batch_sizes) - batch_sizes, (0, shape[1] - n_steps))
+        present = np.arange(shape[1]) < lengths[:, None]
+        indices = np.where(present, offsets + np.arange(shape[0])[:, None], 0)
         with bf16_products(device, self.bf16):
             padded = train_blocks(
                 functional.embedding(to_tensor(indices, device), states),

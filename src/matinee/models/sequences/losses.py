@@ -10,6 +10,7 @@ from torch.nn import functional
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.histories import TrainingData
 from matinee.models.sequences.config import SequenceConfig
+from matinee.nn.few_shapes import with_few_rows
 from matinee.nn.gradients import loss_with_gradients
 from matinee.nn.ranking_losses import NegativeSampler, sampled_loss
 from matinee.training.transfers import block_cells, to_rows, to_tensor
@@ -212,12 +213,14 @@ def candidate_softmax(
     """
     dtype = torch.bfloat16 if bf16 else torch.float32
     n, device = len(states), states.device
+    if bf16:  # rows of weight 0 are added, and their gradients left out at the end
+        states, targets, weights = map(with_few_rows, (states, targets, weights))
     states, vectors, offsets = states.to(dtype), vectors.to(dtype), candidates.offsets.to(dtype)
     by_states, by_vectors = torch.empty_like(targets), torch.zeros_like(vectors, dtype=torch.float32)
-    by_positives, total = targets.new_empty(n), targets.new_zeros(())
+    by_positives, total = targets.new_empty(len(targets)), targets.new_zeros(())
     positives = (states.float() * targets).sum(dim=1)  # [P]
     size = max(1, block_cells(device, BLOCK_SCORES) // len(vectors))
-    for start in range(0, n, size):
+    for start in range(0, len(states), size):
         block = slice(start, start + size)
         scores = torch.addmm(offsets, states[block], vectors.T)  # [b, C]
         rows, columns = candidates.left_out(block)
@@ -233,4 +236,4 @@ def candidate_softmax(
         by_vectors += scores.T @ states[block]
     by_states.addcmul_(by_positives[:, None], targets)
     by_targets = by_positives[:, None] * states.float()
-    return total / n, (by_states.div_(n), by_targets.div_(n), by_vectors.div_(n))
+    return total / n, (by_states[:n].div_(n), by_targets[:n].div_(n), by_vectors.div_(n))

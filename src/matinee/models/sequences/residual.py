@@ -9,6 +9,7 @@ from matinee.arrays import IntArray
 from matinee.histories import TrainingData
 from matinee.models.sequences.linear_next import NEGLIGIBLE, LinearNext
 from matinee.models.sequences.losses import SeenCandidates
+from matinee.nn.few_shapes import RowProducts, of_few, with_few_rows
 from matinee.training.run import Run
 from matinee.training.transfers import block_cells, to_rows, to_tensor
 
@@ -93,11 +94,13 @@ def residual_softmax(  # noqa: PLR0913 - loss_with_gradients takes tensors one b
     n, device = len(vectors), vectors.device
     by_vectors, by_outputs = torch.empty_like(vectors), torch.zeros_like(outputs)
     by_factor, total = torch.zeros_like(factor), vectors.new_zeros(())
-    vectors, outputs, targets = vectors.to(dtype), outputs.to(dtype), to_rows(target_rows, device)
+    outputs, targets = outputs.to(dtype), to_rows(target_rows, device)
     size = max(1, block_cells(device, BLOCK_SCORES) // len(outputs))
+    size = of_few(size) if bf16 else size
+    products = RowProducts(outputs.T, size)
     for start in range(0, n, size):
         block = slice(start, start + size)
-        scores = torch.addcmul((vectors[block] @ outputs.T).float(), linear[block], factor)  # [b, I]
+        scores = torch.addcmul(products(vectors[block]), linear[block], factor)  # [b, I]
         of_target = scores.gather(1, targets[block, None])  # [b, 1]
         if seen is not None:
             rows, columns = seen.of(block)
@@ -109,7 +112,9 @@ def residual_softmax(  # noqa: PLR0913 - loss_with_gradients takes tensors one b
         by_scores = scores.mul_(weights[block, None] / sums)
         by_scores.scatter_add_(1, targets[block, None], -weights[block, None])
         by_factor += torch.dot(by_scores.view(-1), linear[block].reshape(-1))
-        by_scores = by_scores.to(dtype)
-        by_vectors[block] = (by_scores @ outputs).float()
-        by_outputs += by_scores.T @ vectors[block]
+        inputs, by_scores = vectors[block].to(dtype), by_scores.to(dtype)
+        if bf16:
+            inputs, by_scores = with_few_rows(inputs), with_few_rows(by_scores)
+        by_vectors[block] = (by_scores @ outputs)[: len(scores)].float()
+        by_outputs += by_scores.T @ inputs
     return total / n, (by_vectors.div_(n), by_outputs.div_(n), by_factor.div_(n))

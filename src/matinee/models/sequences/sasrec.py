@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.config import Search
 from matinee.histories import Histories, TrainingData
 from matinee.models.base import Recommender, StartArrays
@@ -21,7 +21,7 @@ from matinee.models.sequences.attention import (
     train_blocks,
     unstack,
 )
-from matinee.models.sequences.batches import Subsequences, batches_by_length, pad, random_restarts, split_histories
+from matinee.models.sequences.batches import batches_by_length, pad, random_restarts, split_histories
 from matinee.models.sequences.config import SequenceConfig
 from matinee.models.sequences.hstu import (
     HSTU_ARRAYS,
@@ -154,9 +154,9 @@ class SASRec(Recommender[FloatArray]):
         loss = SequenceLoss(config, train, run.rng)
         blocks, bf16 = {name: parameters[name] for name in config.block_arrays}, config.precision == "bfloat16"
 
-        def states_of(batch: Subsequences, transitions: IntArray) -> "Tensor":
-            """States after each step of padded transitions. [R, T] -> [R, T, D]."""
-            positions = np.maximum(batch.lengths[:, None] - 1 - np.arange(transitions.shape[1]), 0)
+        def states_of(transitions: IntArray, present: BoolArray) -> "Tensor":
+            """States after each step of padded transitions, see `pad`. [R, T] -> [R, T, D]."""
+            positions = np.maximum(present.sum(axis=1)[:, None] - 1 - np.arange(transitions.shape[1]), 0)
             rows = to_rows(past.items[transitions], device)
             values = functional.embedding(rows, items) * config.dim**0.5
             values = values + functional.embedding(to_tensor(positions, device), parameters["position_embeddings"])
@@ -174,8 +174,8 @@ class SASRec(Recommender[FloatArray]):
             subsequences = random_restarts(subsequences, config.restart_probability, run.rng)
             for whole in batches_by_length(subsequences, config.batch_size, run.rng):
                 batch = whole.take(run.share.rows(np.arange(len(whole))))
-                transitions, present = pad(batch)  # [R, T]
-                padded = states_of(batch, transitions).view(-1, config.dim)  # [R T, D]
+                transitions, present = pad(batch, config.max_length if bf16 else None)  # [R, T]
+                padded = states_of(transitions, present).view(-1, config.dim)  # [R T, D]
                 states = functional.embedding(to_tensor(np.flatnonzero(present), device), padded)  # [P, D]
                 states = functional.layer_norm(states, (config.dim,), last_norm[0], last_norm[1], 1e-5)
                 yield loss(states, items, transitions[present])
