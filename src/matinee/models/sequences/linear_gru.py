@@ -58,7 +58,8 @@ class LinearGRUConfig(GradientConfig):
     initial_std: PositiveFloat = 0.15
     """Standard deviation of the first item vectors."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of matrix products in training; bfloat16 is several times faster on processors that support it."""
+    """Of matrix products in training; bfloat16 saves up to half of the time on processors
+    that support it, with a large catalogue and wide vectors, and little elsewhere."""
     epochs: PositiveInt = 8
     """Passes over all transitions, at most."""
     learning_rate: Annotated[PositiveFloat, Search(3e-4, 2e-2, log=True, first=True)] = 0.004
