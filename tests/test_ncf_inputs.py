@@ -232,6 +232,11 @@ def test_a_config_of_a_part_that_does_not_fit_is_refused(
         create("neumf", dim=4, pretrained_gmf=str(path)).fit(train, Run.seeded(1))
 
 
+def test_a_config_of_a_part_that_is_missing_is_said(train: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(MatineeError, match=r"gmff[.]toml is not there; its path begins at"):
+        create("neumf", dim=4, pretrained_gmf=str(tmp_path / "gmff.toml")).fit(train, Run.seeded(1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_serving_does_not_import_torch(name: str, data: Dataset, train: TrainingData, tmp_path: Path) -> None:

@@ -133,6 +133,10 @@ def _read_settings(path: Path, name: str, setting: str) -> dict[str, Any]:
     """The settings of a config of GMF or MLP. Raises MatineeError if it is none."""
     try:
         found = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise MatineeError(
+            f"{setting} is not there; its path begins at the folder of its config, or at the working folder"
+        ) from None
     except (OSError, ValueError, RecursionError):
         raise MatineeError(
             f"{setting} cannot be read as TOML; name a config such as configs/paper/{name}.toml"
