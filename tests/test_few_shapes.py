@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from matinee.histories import Histories, TrainingData
 from matinee.models import create
 from matinee.models.sequences.batches import Subsequences, pad
 from matinee.nn.few_shapes import RowProducts, of_few, with_few_rows
 from matinee.training.run import Run
-
-torch = pytest.importorskip("torch")
 
 
 def test_sizes_are_few_and_hardly_larger() -> None:

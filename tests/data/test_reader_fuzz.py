@@ -41,7 +41,7 @@ SEED = int(os.environ.get("MATINEE_FUZZ_SEED", "1"))
 FILES = 20_000
 """So many broken files a reader take about a minute of a core."""
 FEWEST = min(int(10 * SECONDS), FILES)
-"""So many a reader are tried however slow the machine is: 1,500 in .ci/run."""
+"""So many a reader are tried however slow the machine is: 600 in .ci/run."""
 NOW = 1_700_000_000
 DEADLINE = 10
 """Seconds for one file of a few kB, on a machine that does other things too; a second hang ends the process."""

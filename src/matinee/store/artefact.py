@@ -37,7 +37,7 @@ from matinee.models.base import Recommender
 from matinee.nouns import MOVIE, Noun
 from matinee.shown import Overview, Plotted, Shown
 from matinee.store.item_columns import columns_of
-from matinee.store.log_tables import read_log_tables, read_part
+from matinee.store.log_tables import arrays_of, read_log_tables, read_part
 from matinee.store.manifest import (
     ARRAYS,
     CURVES,
@@ -315,14 +315,7 @@ def _class_of(manifest: Mapping[str, Any], path: Path) -> type[Recommender[Any]]
 
 
 def _write_tables(artefact: Artefact, folder: Path) -> None:
-    events = artefact.known.events
-    columns = {
-        "user_rows": events.user_rows,
-        "items": events.item_rows,
-        "weights": events.values,
-        "times": events.times,
-    }
-    write_arrays(folder / HISTORIES, columns)
+    write_arrays(folder / HISTORIES, arrays_of(artefact.known.events))
     _write_table(pl.DataFrame({"id": artefact.users.ids.tolist()}), folder / USERS)
     table: dict[str, Any] = {
         "id": artefact.items.ids.tolist(),

@@ -72,6 +72,16 @@ def read_part(folder: Path, name: str, read: Callable[[Path], T]) -> T:
         raise damaged(folder, name, error) from None
 
 
+def arrays_of(events: Events) -> Arrays:
+    """Events as the arrays of their file, by name; `events_of` reads them."""
+    return {
+        "user_rows": events.user_rows,
+        "items": events.item_rows,
+        "weights": events.values,
+        "times": events.times,
+    }
+
+
 def _whole_hash(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "blake2b").hexdigest()
@@ -79,12 +89,7 @@ def _whole_hash(file: Path) -> str:
 
 def _are_equal(arrays: Arrays, events: Events) -> bool:
     """Whether the arrays of a file of events are those in memory, byte for byte."""
-    columns = {
-        "user_rows": events.user_rows,
-        "items": events.item_rows,
-        "weights": events.values,
-        "times": events.times,
-    }
+    columns = arrays_of(events)
     return arrays.keys() == columns.keys() and all(
         array.dtype == column.dtype and np.array_equal(array.view(np.int32), column.view(np.int32))  # NaN too
         for array, column in ((arrays[name], column) for name, column in columns.items())

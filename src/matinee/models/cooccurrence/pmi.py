@@ -9,13 +9,13 @@ from scipy.sparse import csr_array, vstack
 from matinee.arrays import FloatArray, IntArray, rows_of
 from matinee.config import Config, Search
 from matinee.histories import Histories, TrainingData
-from matinee.models.base import FitsFromCounts, Recommender
+from matinee.models.base import FitsFromCounts
 from matinee.models.cooccurrence.counts import PairWeight, cooccurrence_strips, count_cooccurrences, require_pairs
-from matinee.models.derived import derived
 from matinee.models.item_strips import ProductStrips
+from matinee.models.item_weights import ItemWeights
 from matinee.models.needs import count_pairs
 from matinee.models.vectors import capped_dim, cosines, event_products
-from matinee.nn.sparse_rows import dense_strips, entries_of_events, keep_top_k, product_by_head
+from matinee.nn.sparse_rows import keep_top_k
 from matinee.training.run import Run
 
 BLOCK_ENTRIES = 2**23
@@ -49,7 +49,7 @@ class PMIConfig(Config):
     """Scores are multiplied by (events of the item)^popularity_power, as PMI alone favours rare items."""
 
 
-class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
+class PMI(ItemWeights, FitsFromCounts[csr_array]):
     """score_i = n_i^q sum of M_ji over the items j of the history, among the `neighbours` best j of each i.
 
     M_ij = max(0, log((C_ij + a) / (n_i m_j / N + a)) - log shift), with C the co-occurrence counts, n their row sums,
@@ -67,7 +67,6 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
     memory_reason = "it keeps the counts of all pairs of items that somebody has"
     smaller_models = "ials or lightgcn, whose memory grows with users and items alone"
     Config = PMIConfig
-    uses_weights = True
     learned = ("weights", "vectors", "popularity_factors")
     item_arrays = (("weights", 1), ("vectors", 0), ("popularity_factors", 0))
     item_inputs = (("weights", 0),)
@@ -111,21 +110,12 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
         self.weights = kept.T.tocsr()
         return self
 
-    def fold_in(self, histories: Histories) -> csr_array:
-        """The weights of the histories. [B, I]."""
-        return histories.weighted_matrix(self.weights.shape[0])
-
     def score(self, state: csr_array) -> FloatArray:
         """See Recommender."""
         if self.config.form == "neighbours":
-            return product_by_head(state, self.weights, lambda: self._dense)
+            return super().score(state)
         lengths = np.maximum(np.diff(state.indptr), 1).astype(np.float32)
         return ((state @ self.vectors) / lengths[:, None]) @ self.vectors.T * self.popularity_factors
-
-    @derived("weights")
-    def _dense(self) -> tuple[FloatArray, ...]:
-        """The weights in dense form, for many users: see `dense_strips`."""
-        return dense_strips(self.weights)
 
     @property
     def adds_up(self) -> bool:
@@ -135,8 +125,7 @@ class PMI(Recommender[csr_array], FitsFromCounts[csr_array]):
     def explain(self, histories: Histories, item_rows: IntArray) -> FloatArray:
         """See Explains: the weight from the event's item to the listed item, or its term of the mean. [N, k]."""
         if self.config.form == "neighbours":
-            found = entries_of_events(self.weights, histories.items, histories.owners, item_rows)
-            return found * histories.weights[:, None]
+            return super().explain(histories, item_rows)
         fractions = histories.weights / np.diff(histories.starts)[histories.owners]
         event_vectors = self.vectors[histories.items] * fractions[:, None].astype(np.float32)
         products = event_products(event_vectors, histories.owners, item_rows, self.vectors)

@@ -2,11 +2,12 @@
 
 import json
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from matinee.arrays import FloatArray, IntArray
+from matinee.arrays import BoolArray, FloatArray, IntArray
 from matinee.errors import MatineeError
 from matinee.extras import require
 from matinee.histories import Histories, TrainingData
@@ -171,6 +172,19 @@ class Ensemble(Recommender[Histories]):
     def fold_in(self, histories: Histories) -> Histories:
         """The histories themselves: a part folds them in where its scores of them are not kept."""
         return histories
+
+    def _sum_of_terms(
+        self, histories: Histories, is_asked: BoolArray, term: Callable[[int, FloatArray], FloatArray]
+    ) -> FloatArray:
+        """The sum of terms of the parts that are asked, one at least: others compute no scores. [B, I].
+
+        is_asked: [P]; term: of a part, by its index, a new array from its scores of all items. [B, I] -> [B, I].
+        """
+        first, *others = np.flatnonzero(is_asked).tolist()
+        total: FloatArray = term(first, self._part_scores(self.fitted_parts[first], histories))
+        for index in others:
+            total += term(index, self._part_scores(self.fitted_parts[index], histories))
+        return total
 
     def _scores_without_each(self, part: Recommender[Any], histories: Histories, events: IntArray) -> FloatArray:
         """A part's scores of all items without each of E events of a history. [E, I].

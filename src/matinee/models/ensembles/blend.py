@@ -103,22 +103,15 @@ class Blend(Ensemble):
     def score(self, state: Histories) -> FloatArray:
         """See Recommender."""
         weights = self._weights_of(state)
-        total: FloatArray | None = None
-        for part, of_all, of_part in zip(self.fitted_parts, self.weights.T, weights.T, strict=True):
-            if not of_all.any():
-                continue
-            scores = self._part_scores(part, state)
+
+        def term(index: int, scores: FloatArray) -> FloatArray:
             if self.config.fusion == "z-score":
-                term = weighted_z_scores(scores, of_part)
-            else:
-                term = self._normalised(scores)
-                term *= of_part[:, None]
-            if total is None:
-                total = term
-            else:
-                total += term
-        assert total is not None  # some weight is above 0
-        return total
+                return weighted_z_scores(scores, weights[:, index])
+            found = self._normalised(scores)
+            found *= weights[:, index, None]
+            return found
+
+        return self._sum_of_terms(state, (self.weights != 0).max(axis=0), term)
 
     def _weights_of(self, histories: Histories) -> FloatArray:
         """The weight of each part for each user. [B, P]."""

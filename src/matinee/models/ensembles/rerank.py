@@ -200,7 +200,11 @@ class Reranker(Ensemble):
         Without a tree all items are in the order of these.
         """
         if not len(self.tree_roots):
-            return self._sums(state)
+            return self._sum_of_terms(
+                state,
+                self.weights != 0,
+                lambda index, scores: weighted_z_scores(scores, np.full(len(scores), self.weights[index])),
+            )
         scores = [self._part_scores(part, state) for part in self.fitted_parts]
         owners, items = union_of_best(scores, state, self.config.candidates)
         facts = ItemFacts(self.popularity, self.ages, self.entities, self.end)
@@ -217,19 +221,6 @@ class Reranker(Ensemble):
         total -= total.max(axis=1, keepdims=True) + BELOW - lowest[:, None]
         total[owners, items] = found
         total[~known] = 0
-        return total
-
-    def _sums(self, histories: Histories) -> FloatArray:
-        """The weighted z-scores, for which a part without weight is not needed. [B, I]."""
-        weights = np.tile(self.weights, (len(histories), 1))
-        terms = [
-            weighted_z_scores(self._part_scores(part, histories), weights[:, index])
-            for index, part in enumerate(self.fitted_parts)
-            if self.weights[index]
-        ]
-        total = terms[0]  # some weight is above 0
-        for term in terms[1:]:
-            total += term
         return total
 
     def scores_without_each(self, histories: Histories, events: IntArray, item_rows: IntArray) -> FloatArray | None:

@@ -85,11 +85,10 @@ class NCFNetwork:
 
     def project_items(self, items: Tensor) -> Tensor:
         """[q, W_i q'] of item embeddings. [m, D + E] -> [m, D + W]."""
-        projected = [items[:, : self.product]]
-        if self.layers:
-            inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
-            projected.append(inputs @ self.parameters["weights0"][self.width :])
-        return torch.cat(projected, dim=1)
+        if not self.layers:
+            return items
+        inputs = seeded_dropout(items[:, self.product :], self.dropout, self.generator)
+        return torch.cat([items[:, : self.product], inputs @ self.parameters["weights0"][self.width :]], dim=1)
 
     def scores(self, users: Tensor, table: Tensor, pair_users: Tensor, pair_items: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of every user with every item of a table [b, n], and of M further pairs [M]. All inputs projected.

@@ -40,8 +40,8 @@ class PreNormBlocks:
     direction is the last axis, and is 0 there; a normalised state has a 1 in its place. Then biases are rows of
     matrices, and the last value of a mean of normalised states, before it is divided by the weights' total, is that
     total. W_q W_kᵀ and W_v W_o of a head are one matrix each, so keys and values are the normalised states.
-    Sums over steps are of one shape for a history, see `padded_states`, and products of one shape for each history: the
-    bits of its state do not depend on what else is in the batch.
+    Sums over steps are of one shape for a history, see `last_states_by_length`, and products of one shape for each
+    history: the bits of its state do not depend on what else is in the batch.
 
     items: [I, D]; positions: [L, D], of the last event first; last_norm: [D, D].
     """
